@@ -1,0 +1,73 @@
+package payment
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// MaxAmount is the largest amount in minor units: the twelve digits of ISO 8583's amount field.
+const MaxAmount int64 = 999_999_999_999
+
+// Money is an amount in the minor unit of its currency: {1250, "USD"} is 12.50 USD, {1250, "JPY"} is 1250
+// JPY. The zero value is no money.
+type Money struct {
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+}
+
+// ParseMoney reads a plain decimal such as "12.50" exactly, without floats. It refuses what it could not
+// keep: more decimals than the currency has (12.505 USD), signs, exponents, separators, and amounts above
+// MaxAmount.
+func ParseMoney(amount, currency string) (Money, error) {
+	digits, err := Exponent(currency)
+	if err != nil {
+		return Money{}, err
+	}
+	whole, fraction, point := strings.Cut(amount, ".")
+	if !allDigits(whole) || (point && !allDigits(fraction)) {
+		return Money{}, fmt.Errorf("amount %s is not a decimal number: want digits with a point, such as 12.50", quote(amount))
+	}
+	if len(fraction) > digits {
+		return Money{}, fmt.Errorf("amount %s has %d decimals but %s has %d: rounding it would change the sum",
+			quote(amount), len(fraction), currency, digits)
+	}
+	minor, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
+	if err != nil || minor > MaxAmount {
+		return Money{}, fmt.Errorf("amount %s %s is too large: the most is %s",
+			quote(amount), currency, Money{MaxAmount, currency})
+	}
+	return Money{Amount: minor, Currency: currency}, nil
+}
+
+// String writes the amount in major units with all decimals of its currency: "12.50 USD". Money in an
+// unknown currency is written as its bare minor units.
+func (m Money) String() string { return m.Decimal() + " " + m.Currency }
+
+// Decimal is String without the currency: "12.50".
+func (m Money) Decimal() string {
+	digits, err := Exponent(m.Currency)
+	if err != nil || digits == 0 {
+		return strconv.FormatInt(m.Amount, 10)
+	}
+	sign, text := "", strconv.FormatInt(m.Amount, 10)
+	if m.Amount < 0 {
+		sign, text = "-", text[1:]
+	}
+	if missing := digits + 1 - len(text); missing > 0 {
+		text = strings.Repeat("0", missing) + text
+	}
+	return sign + text[:len(text)-digits] + "." + text[len(text)-digits:]
+}
+
+func allDigits(s string) bool {
+	if s == "" {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,54 @@
+package payment
+
+// The names that a Temporal server, saved histories, dashboards and services in other languages know.
+// Changing one is a breaking change.
+const (
+	WorkflowCharge = "Charge"
+	WorkflowRefund = "Refund"
+
+	ActivityBeginPayment    = "BeginPayment"
+	ActivityReserveRefund   = "ReserveRefund"
+	ActivityProcessorCharge = "ProcessorCharge"
+	ActivityProcessorRefund = "ProcessorRefund"
+	ActivityProcessorLookup = "ProcessorLookup"
+
+	// TaskQueue runs the workflows and everything that is not a call to a processor.
+	TaskQueue = "payments"
+
+	// UpdateOutcome waits for the first outcome and returns the Charge or Refund.
+	UpdateOutcome = "outcome"
+	// QueryStatus returns the Charge or Refund as it stands.
+	QueryStatus = "status"
+
+	AttributePaymentStatus = "PaymentStatus"
+	AttributePaymentID     = "PaymentId"
+	AttributeMerchantID    = "MerchantId"
+	AttributeProcessor     = "Processor"
+	AttributeCurrency      = "Currency"
+	AttributeFailureClass  = "FailureClass"
+	AttributeAmount        = "Amount"
+)
+
+// The types of the application errors with which a workflow fails: only where no outcome exists. All are
+// non-retryable.
+const (
+	ErrorInvalidRequest        = "InvalidRequest"
+	ErrorIdempotencyMismatch   = "IdempotencyMismatch"
+	ErrorPaymentNotFound       = "PaymentNotFound"
+	ErrorRefundExceedsCaptured = "RefundExceedsCaptured"
+	ErrorPaymentNotRefundable  = "PaymentNotRefundable"
+)
+
+// ProcessorTaskQueue is the queue of the calls to one processor, and of nothing else: a rate limit of the
+// queue counts exactly those.
+func ProcessorTaskQueue(processor string) string { return "processor-" + processor }
+
+// ChargeWorkflowID names the one workflow of a purchase.
+func ChargeWorkflowID(merchantID, idempotencyKey string) string {
+	return "charge/" + merchantID + "/" + idempotencyKey
+}
+
+// RefundWorkflowID names the one workflow of a refund.
+func RefundWorkflowID(merchantID, idempotencyKey string) string {
+	return "refund/" + merchantID + "/" + idempotencyKey
+}

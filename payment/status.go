@@ -1,0 +1,74 @@
+package payment
+
+// Status is where a payment or a refund stands. Services and dashboards rely on the names.
+type Status string
+
+// The statuses of a payment; a refund knows those of RefundTransitions.
+const (
+	// Processing: accepted by Florin, no answer of the processor yet.
+	Processing Status = "processing"
+	// RequiresAction: the customer has to do something first, such as 3-D Secure.
+	RequiresAction Status = "requires_action"
+	// Pending: the processor has it and will say later how it ends.
+	Pending Status = "pending"
+	// Authorized: the money is held, not taken.
+	Authorized Status = "authorized"
+	// Succeeded: the money moved.
+	Succeeded Status = "succeeded"
+	// Declined: the issuer or the processor said no. No money moved.
+	Declined Status = "declined"
+	// Failed: no money moved, for a technical reason that Failure names.
+	Failed Status = "failed"
+	// Voided: the held money was released.
+	Voided Status = "voided"
+	// Expired: nobody acted in time. No money moved.
+	Expired Status = "expired"
+	// Unknown: the answer was lost; Florin is finding out.
+	Unknown Status = "unknown"
+	// NeedsReconciliation: Florin could not find out in time and still asks now and then.
+	NeedsReconciliation Status = "needs_reconciliation"
+	// Conflicted: the processor did something else than it was asked to.
+	Conflicted Status = "conflicted"
+)
+
+// PaymentTransitions are the legal moves of a payment. A status without moves is final.
+var PaymentTransitions = map[Status][]Status{
+	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Unknown, Conflicted},
+	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
+	RequiresAction:      {Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
+	Pending:             {RequiresAction, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
+	NeedsReconciliation: {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
+	Authorized:          {Succeeded, Voided, Expired, Unknown, NeedsReconciliation, Conflicted},
+	Succeeded:           {},
+	Declined:            {},
+	Failed:              {},
+	Voided:              {},
+	Expired:             {},
+	Conflicted:          {},
+}
+
+// RefundTransitions are the legal moves of a refund.
+var RefundTransitions = map[Status][]Status{
+	Processing:          {Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
+	Unknown:             {Pending, Succeeded, Declined, Failed, NeedsReconciliation},
+	Pending:             {Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
+	NeedsReconciliation: {Pending, Succeeded, Declined, Failed},
+	Succeeded:           {},
+	Declined:            {},
+	Failed:              {},
+}
+
+// HasOutcome reports whether there is something to tell a caller that waits: everything but "still working
+// on it". It may not be the last word; see Final.
+func (s Status) HasOutcome() bool { return s != "" && s != Processing && s != Unknown }
+
+// Final reports whether the status never changes again by what Florin or the processor does by itself. An
+// authorized payment is final until it is captured or voided.
+func (s Status) Final() bool {
+	switch s {
+	case Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted:
+		return true
+	default:
+		return false
+	}
+}
