@@ -1,0 +1,223 @@
+package processor
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/netip"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Limits of what we take from a processor.
+const (
+	maxResponseBody    = 1 << 20
+	maxResponseHeaders = 64 << 10
+	// maxDrain is read of a body that is too large, to keep the connection; beyond it the connection is
+	// closed, which is cheaper.
+	maxDrain = 64 << 10
+)
+
+// ClientOptions configure the HTTP client under one adapter.
+type ClientOptions struct {
+	// BaseURL is scheme, host and an optional path prefix.
+	BaseURL     string
+	Credentials *Credentials
+	Limiter     *Limiter
+	// AttemptTimeout bounds one call, from the wait for the limiter to the last byte of the answer.
+	AttemptTimeout time.Duration
+	// MaxConnections bounds the connections to the processor, idle ones included.
+	MaxConnections int
+}
+
+// Client sends one request at a time to a processor and says what really happened to it. It never retries:
+// that is the workflow's. The one exception is a 401, after which it reads the key anew and replays once,
+// with the same idempotency key. Safe for concurrent use.
+type Client struct {
+	base        *url.URL
+	http        *http.Client
+	credentials *Credentials
+	limiter     *Limiter
+	timeout     time.Duration
+}
+
+// NewClient checks the base URL; it opens no connection.
+func NewClient(o ClientOptions) (*Client, error) {
+	base, err := url.Parse(o.BaseURL)
+	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" {
+		return nil, fmt.Errorf("base_url %q: want https://host/path without user and query", o.BaseURL)
+	}
+	if base.Scheme == "http" && !nearby(base.Hostname()) {
+		return nil, fmt.Errorf("base_url %q would send the API key in the clear: want https", o.BaseURL)
+	}
+	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
+	return &Client{
+		base:        base,
+		credentials: o.Credentials,
+		limiter:     o.Limiter,
+		timeout:     o.AttemptTimeout,
+		http: &http.Client{
+			// A redirected POST would become a GET, or carry the key to another host.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+			Transport: &http.Transport{
+				Proxy:                  http.ProxyFromEnvironment,
+				DialContext:            dialer.DialContext,
+				ForceAttemptHTTP2:      true,
+				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+				TLSHandshakeTimeout:    5 * time.Second,
+				MaxConnsPerHost:        o.MaxConnections,
+				MaxIdleConns:           o.MaxConnections,
+				MaxIdleConnsPerHost:    o.MaxConnections,
+				IdleConnTimeout:        30 * time.Second,
+				MaxResponseHeaderBytes: maxResponseHeaders,
+			},
+		},
+	}, nil
+}
+
+// nearby holds for this machine and for names without a domain, such as a service of docker-compose.
+func nearby(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || err != nil && !strings.Contains(host, ".")
+}
+
+// Close closes the idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Call is one request.
+type Call struct {
+	Method string
+	// Path is below the base URL and begins with "/"; Query is appended to it.
+	Path  string
+	Query url.Values
+	// Body is JSON, nil for none.
+	Body []byte
+	// Key is the idempotency key; required for every method but GET.
+	Key string
+}
+
+// Answer is an HTTP answer of any status.
+type Answer struct {
+	Status int
+	Header http.Header
+	Body   []byte
+	// Truncated says that the body did not come through whole, or is larger than we take.
+	Truncated  bool
+	RetryAfter time.Duration
+	RequestID  string
+}
+
+// Do sends the call once and returns the answer, whatever its status. An error is an *Error: no answer came.
+func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
+	if call.Method != http.MethodGet && call.Key == "" {
+		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "a call that moves money needs an idempotency key"}
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+
+	answer, err := c.send(ctx, call)
+	if err != nil || answer.Status != http.StatusUnauthorized {
+		return answer, err
+	}
+	if err := c.credentials.Refresh(); err != nil {
+		// The refusal stands; the key that could not be read is the reason that helps an operator.
+		return Answer{}, &Error{Class: payment.ClassAuthentication, Certainty: NotExecuted, HTTPStatus: answer.Status,
+			Message: "refused with the key at hand, and reading it anew failed: " + err.Error(), RequestID: answer.RequestID, Err: err}
+	}
+	return c.send(ctx, call)
+}
+
+func (c *Client) send(ctx context.Context, call Call) (Answer, error) {
+	if err := c.limiter.Wait(ctx); err != nil {
+		return Answer{}, err
+	}
+	// Once headers are written to the connection's buffer, bytes may have left.
+	var written atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
+
+	req, err := c.request(ctx, call)
+	if err != nil {
+		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the request cannot be built", Err: err}
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return Answer{}, transportError(err, written.Load())
+	}
+	defer func() {
+		// Both errors would only say that the connection is not reused.
+		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+		_ = resp.Body.Close()
+	}()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
+	answer := Answer{
+		Status:     resp.StatusCode,
+		Header:     resp.Header,
+		Body:       body,
+		Truncated:  err != nil || len(body) > maxResponseBody,
+		RetryAfter: ParseRetryAfter(resp.Header, time.Now()),
+		RequestID:  requestID(resp.Header),
+	}
+	if answer.RetryAfter > 0 && (answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable) {
+		c.limiter.Hold(answer.RetryAfter)
+	}
+	return answer, nil
+}
+
+func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
+	target := *c.base
+	target.Path = c.base.JoinPath(call.Path).Path
+	target.RawQuery = call.Query.Encode()
+	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Authorization", c.credentials.Bearer())
+	req.Header.Set("Accept", "application/json")
+	if call.Body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if call.Key != "" {
+		req.Header.Set("Idempotency-Key", call.Key)
+	}
+	return req, nil
+}
+
+// requestID is the processor's own name for the request, cut to a sane length.
+func requestID(h http.Header) string {
+	id := h.Get("X-Request-Id")
+	return id[:min(len(id), 128)]
+}
+
+// transportMessage says what went wrong without the URL, which may hold a reference, and without addresses.
+func transportMessage(err error) string {
+	var timeout interface{ Timeout() bool }
+	var dns *net.DNSError
+	var op *net.OpError
+	switch {
+	case errors.As(err, &timeout) && timeout.Timeout(), errors.Is(err, context.DeadlineExceeded):
+		return "no answer in time"
+	case errors.Is(err, context.Canceled):
+		return "the call was stopped"
+	case errors.As(err, &dns):
+		return "the processor's host name does not resolve"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "the connection was closed before the answer"
+	case errors.As(err, &op):
+		return op.Op + ": " + op.Err.Error()
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		return u.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,56 @@
+package processor
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Certainty says what a call that brought no business outcome proves about money.
+type Certainty string
+
+const (
+	// NotExecuted: provably nothing happened at the processor.
+	NotExecuted Certainty = "not_executed"
+	// Ambiguous: it may or may not have happened.
+	Ambiguous Certainty = "ambiguous"
+)
+
+// Error is a call that brought no business outcome.
+type Error struct {
+	Class     payment.FailureClass
+	Certainty Certainty
+	// Retry says whether the same call, with the same key, may be sent again.
+	Retry bool
+	// RetryAfter is how long the processor, or our own limiter, asks to wait at least. 0: nothing was said.
+	RetryAfter time.Duration
+	// HTTPStatus is 0 where no answer came.
+	HTTPStatus int
+	// Code is the processor's own error code.
+	Code string
+	// Message is the processor's words or the transport's, without secrets.
+	Message string
+	// RequestID is the processor's name for the request.
+	RequestID string
+	// Err is the cause, if the transport had one.
+	Err error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	b.WriteString(string(e.Class))
+	if e.HTTPStatus != 0 {
+		fmt.Fprintf(&b, ": HTTP %d", e.HTTPStatus)
+	}
+	if e.Code != "" {
+		fmt.Fprintf(&b, " (%s)", e.Code)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	return b.String()
+}
+
+func (e *Error) Unwrap() error { return e.Err }

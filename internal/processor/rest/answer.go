@@ -1,0 +1,117 @@
+package rest
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// record is a payment or a refund as the protocol writes it.
+type record struct {
+	ID             string            `json:"id"`
+	Status         string            `json:"status"`
+	Amount         int64             `json:"amount"`
+	Currency       string            `json:"currency"`
+	CapturedAmount *int64            `json:"captured_amount"`
+	RefundedAmount int64             `json:"refunded_amount"`
+	Reference      string            `json:"reference"`
+	DeclineCode    string            `json:"decline_code"`
+	DeclineKind    string            `json:"decline_kind"`
+	Metadata       map[string]string `json:"metadata"`
+}
+
+var statuses = map[string]payment.Status{
+	"succeeded":       payment.Succeeded,
+	"success":         payment.Succeeded,
+	"authorized":      payment.Authorized,
+	"pending":         payment.Pending,
+	"requires_action": payment.RequiresAction,
+	"declined":        payment.Declined,
+	"voided":          payment.Voided,
+}
+
+// result is false where the record lacks what makes it one.
+func (r record) result(requestID string) (processor.Result, bool) {
+	status, ok := statuses[r.Status]
+	if !ok || r.ID == "" || r.Amount <= 0 || r.Currency == "" || r.Reference == "" {
+		return processor.Result{}, false
+	}
+	result := processor.Result{
+		ID:             r.ID,
+		Status:         status,
+		Amount:         r.Amount,
+		Currency:       r.Currency,
+		RefundedAmount: r.RefundedAmount,
+		Reference:      r.Reference,
+		RequestID:      requestID,
+		MerchantID:     r.Metadata[metadataMerchantID],
+	}
+	switch {
+	case r.CapturedAmount != nil:
+		result.CapturedAmount = *r.CapturedAmount
+	case status == payment.Succeeded:
+		result.CapturedAmount = r.Amount
+	}
+	if status == payment.Declined {
+		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")
+	}
+	return result, true
+}
+
+// errorBody is the protocol's error.
+type errorBody struct {
+	Error struct {
+		Code        string `json:"code"`
+		Message     string `json:"message"`
+		DeclineCode string `json:"decline_code"`
+		DeclineKind string `json:"decline_kind"`
+	} `json:"error"`
+}
+
+// declined recognizes a decline: every 402, and a 422 that has a decline code.
+func declined(a processor.Answer) (*payment.Decline, bool) {
+	e := readError(a)
+	if a.Status == http.StatusPaymentRequired || (a.Status == http.StatusUnprocessableEntity && e.Error.DeclineCode != "") {
+		return newDecline(e.Error.DeclineCode, e.Error.DeclineKind, e.Error.Message), true
+	}
+	return nil, false
+}
+
+// refusal is any other answer than a success or a decline.
+func (p *Processor) refusal(a processor.Answer) *processor.Error {
+	e := readError(a)
+	return processor.Classify(a, clip(e.Error.Code), clip(e.Error.Message), p.profile)
+}
+
+// readError reads the error of an answer. A body that is none, such as a proxy's HTML page, leaves it empty:
+// then the status alone decides.
+func readError(a processor.Answer) errorBody {
+	var e errorBody
+	if json.Unmarshal(a.Body, &e) != nil {
+		return errorBody{}
+	}
+	return e
+}
+
+func newDecline(code, kind, message string) *payment.Decline {
+	d := &payment.Decline{Code: clip(code), Kind: payment.DeclineKind(kind), Message: clip(message)}
+	if d.Code == "" {
+		d.Code = "unspecified"
+	}
+	switch d.Kind {
+	case payment.DeclineHard, payment.DeclineSoft, payment.DeclineAction:
+	default:
+		d.Kind = payment.DeclineSoft
+	}
+	return d
+}
+
+// clip bounds what a processor's words may take in a history, and keeps a card number out of it.
+func clip(s string) string {
+	if payment.ContainsCardNumber(s) {
+		return "(withheld: looks like a card number)"
+	}
+	return s[:min(len(s), 200)]
+}

@@ -1,0 +1,171 @@
+// Package rest speaks the REST processor protocol: POST /charges, POST /refunds, and both by reference. The
+// simulator serves it, and so can any gateway that a team puts before its processors.
+package rest
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// The metadata by which a payment at the processor names the payment in Florin.
+const (
+	metadataPaymentID  = payment.ReservedMetadataPrefix + "payment_id"
+	metadataMerchantID = payment.ReservedMetadataPrefix + "merchant_id"
+	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
+)
+
+// Options are what one processor that speaks the protocol does in its own way.
+type Options struct {
+	// KeyLifetime is how long the processor keeps idempotency keys; 24 h unless it says otherwise.
+	KeyLifetime time.Duration
+	// AbsenceProofAfter is how long after a request it may still appear in a lookup.
+	AbsenceProofAfter time.Duration
+}
+
+// New returns the adapter. It takes over the client.
+func New(client *processor.Client, o Options) *Processor {
+	return &Processor{client: client, profile: processor.Profile{
+		KeyLifetime:       o.KeyLifetime,
+		AbsenceProofAfter: o.AbsenceProofAfter,
+		// draft-ietf-httpapi-idempotency-key-header, section 2.7.
+		InFlight: func(status int, code string) bool {
+			return status == http.StatusConflict && code == "idempotency_in_flight"
+		},
+		Mismatch: func(_ int, code string) bool { return code == "idempotency_mismatch" },
+	}}
+}
+
+// Processor is the adapter.
+type Processor struct {
+	client  *processor.Client
+	profile processor.Profile
+}
+
+var _ processor.Processor = (*Processor)(nil)
+
+// Profile implements processor.Processor.
+func (p *Processor) Profile() processor.Profile { return p.profile }
+
+type chargeBody struct {
+	CardToken string            `json:"card_token"`
+	Amount    int64             `json:"amount"`
+	Currency  string            `json:"currency"`
+	Capture   bool              `json:"capture"`
+	Reference string            `json:"reference"`
+	Metadata  map[string]string `json:"metadata"`
+}
+
+// Charge implements processor.Processor.
+func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	return p.post(ctx, "/charges", call.Key, chargeBody{
+		CardToken: call.PaymentMethod,
+		Amount:    call.Amount,
+		Currency:  call.Currency,
+		Capture:   call.Capture != payment.CaptureManual,
+		Reference: call.Key,
+		Metadata: metadata(call.Metadata, map[string]string{
+			metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
+		}),
+	})
+}
+
+type refundBody struct {
+	PaymentID string            `json:"payment_id"`
+	Amount    int64             `json:"amount"`
+	Reference string            `json:"reference"`
+	Metadata  map[string]string `json:"metadata"`
+}
+
+// Refund implements processor.Processor.
+func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	return p.post(ctx, "/refunds", call.Key, refundBody{
+		PaymentID: call.ProcessorPaymentID,
+		Amount:    call.Amount,
+		Reference: call.Key,
+		Metadata: metadata(call.Metadata, map[string]string{
+			metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
+		}),
+	})
+}
+
+// Lookup implements processor.Processor. Two records under one reference would be a double charge: that is
+// for a human, so it comes back as an answer that cannot be believed.
+func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+	path := "/payments"
+	if call.Operation == payment.OperationRefund {
+		path = "/refunds"
+	}
+	answer, err := p.client.Do(ctx, processor.Call{
+		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}},
+	})
+	if err != nil {
+		return processor.Result{}, false, err
+	}
+	if answer.Status == http.StatusNotFound {
+		return processor.Result{}, false, nil
+	}
+	if answer.Status != http.StatusOK {
+		return processor.Result{}, false, p.refusal(answer)
+	}
+	var list struct {
+		Data *[]record `json:"data"`
+	}
+	if answer.Truncated || json.Unmarshal(answer.Body, &list) != nil || list.Data == nil {
+		return processor.Result{}, false, processor.Malformed(answer, "the list of the lookup cannot be read")
+	}
+	switch records := *list.Data; len(records) {
+	case 0:
+		return processor.Result{}, false, nil
+	case 1:
+		result, ok := records[0].result(answer.RequestID)
+		if !ok {
+			return processor.Result{}, false, processor.Malformed(answer, "the record that was found lacks an id, a known status, an amount or a reference")
+		}
+		return result, true, nil
+	default:
+		return processor.Result{}, false, processor.Malformed(answer, "several records have the same reference")
+	}
+}
+
+// post sends a call that moves money and reads its answer.
+func (p *Processor) post(ctx context.Context, path, key string, body any) (processor.Result, error) {
+	encoded, err := json.Marshal(body)
+	if err != nil {
+		return processor.Result{}, &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
+			Message: "the request cannot be written as JSON", Err: err}
+	}
+	answer, err := p.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: path, Body: encoded, Key: key})
+	if err != nil {
+		return processor.Result{}, err
+	}
+	if answer.Status < 200 || answer.Status > 299 {
+		if decline, ok := declined(answer); ok {
+			return processor.Result{Status: payment.Declined, Reference: key, RequestID: answer.RequestID, Decline: decline}, nil
+		}
+		return processor.Result{}, p.refusal(answer)
+	}
+	var r record
+	if answer.Truncated || json.Unmarshal(answer.Body, &r) != nil {
+		return processor.Result{}, processor.Malformed(answer, "the answer is not whole JSON")
+	}
+	result, ok := r.result(answer.RequestID)
+	if !ok {
+		return processor.Result{}, processor.Malformed(answer, "the answer lacks an id, a known status, an amount or a reference")
+	}
+	return result, nil
+}
+
+// metadata is the caller's with our own on top.
+func metadata(theirs, ours map[string]string) map[string]string {
+	all := make(map[string]string, len(theirs)+len(ours))
+	maps.Copy(all, theirs)
+	maps.Copy(all, ours)
+	return all
+}

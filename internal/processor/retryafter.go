@@ -1,0 +1,46 @@
+package processor
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxRetryAfter bounds what a processor can ask for: the range where durations are surely exact.
+const maxRetryAfter = 30 * 24 * time.Hour
+
+// ParseRetryAfter reads the Retry-After header of RFC 9110 section 10.2.3, as seconds or as any of the three
+// forms of an HTTP date. A date is taken relative to the answer's own Date where there is one, so that the
+// clocks need not agree. Nonsense, zero and the past are 0, as if the header were absent; more than 30 days
+// is 30 days.
+func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
+	value := strings.TrimSpace(h.Get("Retry-After"))
+	if value == "" {
+		return 0
+	}
+	if allDigits(value) {
+		seconds, err := strconv.ParseInt(value, 10, 64)
+		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
+			return maxRetryAfter
+		}
+		return time.Duration(seconds) * time.Second
+	}
+	at, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	if sent, err := http.ParseTime(h.Get("Date")); err == nil {
+		now = sent
+	}
+	return min(max(at.Sub(now), 0), maxRetryAfter)
+}
+
+func allDigits(s string) bool {
+	for _, c := range []byte(s) {
+		if c < '0' || c > '9' {
+			return false
+		}
+	}
+	return true
+}
