@@ -1,0 +1,51 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Begin holds the activities that need no processor. They run on the queue payments, as local activities.
+type Begin struct {
+	// Default is the processor of a request that names none.
+	Default string
+	// Processors are the terms of every configured processor, by its name.
+	Processors map[string]Terms
+}
+
+// BeginPayment chooses the processor of a charge and freezes its terms. A processor that is not configured
+// is an InvalidRequest. Safe to repeat.
+func (b *Begin) BeginPayment(_ context.Context, req payment.ChargeRequest) (Terms, error) {
+	name := req.Processor
+	if name == "" {
+		name = b.Default
+	}
+	terms, ok := b.Processors[name]
+	if !ok {
+		err := &payment.InvalidRequestError{Fields: []payment.FieldError{{
+			Field:   "processor",
+			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(b.Processors)), " or ")),
+		}}}
+		return Terms{}, temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil)
+	}
+	return terms, nil
+}
+
+// ReserveRefund says where the payment of a refund may be found: the terms of every processor, the default
+// one first. Safe to repeat.
+func (b *Begin) ReserveRefund(context.Context, payment.RefundRequest) ([]Terms, error) {
+	candidates := []Terms{b.Processors[b.Default]}
+	for _, name := range slices.Sorted(maps.Keys(b.Processors)) {
+		if name != b.Default {
+			candidates = append(candidates, b.Processors[name])
+		}
+	}
+	return candidates, nil
+}

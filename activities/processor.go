@@ -1,0 +1,84 @@
+package activities
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/florinpay/florin/internal/processor"
+)
+
+// Processor holds the calls to one processor. They run on that processor's own queue. Each makes one call
+// and never retries by itself: that is the policy's, with the delay that the error carries.
+type Processor struct {
+	processor processor.Processor
+	backoff   processor.Backoff
+	// longestRetry is the longest wait that is left to the retry policy. A longer one becomes a timer of the
+	// workflow, which people can see and which holds no attempt.
+	longestRetry time.Duration
+	random       func() float64
+}
+
+// NewProcessor makes the activities of one processor.
+func NewProcessor(p processor.Processor, backoff processor.Backoff, longestRetry time.Duration) *Processor {
+	return &Processor{processor: p, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
+}
+
+// ProcessorCharge charges once. A decline is a result; every error carries a CallFailure. Safe to repeat
+// with the same call: the key is part of it.
+func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	earlier := openEarlier(ctx)
+	result, err := p.processor.Charge(ctx, call)
+	if err != nil {
+		return processor.Result{}, p.applicationError(ctx, err, earlier)
+	}
+	return result, nil
+}
+
+// ProcessorRefund refunds once, as ProcessorCharge charges.
+func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	earlier := openEarlier(ctx)
+	result, err := p.processor.Refund(ctx, call)
+	if err != nil {
+		return processor.Result{}, p.applicationError(ctx, err, earlier)
+	}
+	return result, nil
+}
+
+// Found is the answer of a lookup.
+type Found struct {
+	Found  bool             `json:"found"`
+	Result processor.Result `json:"result,omitzero"`
+}
+
+// ProcessorLookup asks what became of an operation. It moves no money.
+func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCall) (Found, error) {
+	result, found, err := p.processor.Lookup(ctx, call)
+	if err != nil {
+		return Found{}, p.applicationError(ctx, err, false)
+	}
+	return Found{Found: found, Result: result}, nil
+}
+
+// attempts is what an attempt leaves behind for the next one, as heartbeat details: Temporal itself passes
+// only the last error on to the workflow, and a 503 says nothing about the time-out before it.
+type attempts struct {
+	Through int32 `json:"through"`
+	Open    bool  `json:"open"`
+}
+
+// openEarlier reports whether an earlier attempt of this activity may have moved money: one did not know, or
+// one ended without a word.
+func openEarlier(ctx context.Context) bool {
+	info := activity.GetInfo(ctx)
+	if info.Attempt <= 1 {
+		return false
+	}
+	var before attempts
+	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &before) != nil {
+		return true
+	}
+	return before.Open || before.Through != info.Attempt-1
+}

@@ -1,0 +1,56 @@
+// Package activities is what the workflows call: the start of a payment, and one call to a processor.
+// errors.go is the one place where a processor's error becomes an error of Temporal.
+package activities
+
+import (
+	"fmt"
+	"time"
+)
+
+// Terms are how one payment is worked on. They come from the worker's configuration when the payment begins
+// and are frozen in its history then: a change of the configuration never changes a payment in flight.
+type Terms struct {
+	Processor string `json:"processor"`
+	// StartToClose bounds one attempt, as Temporal counts it.
+	StartToClose Duration `json:"start_to_close"`
+	// ScheduleToClose bounds all attempts together. It is shorter than KeyLifetime.
+	ScheduleToClose Duration `json:"schedule_to_close"`
+	// KeyLifetime bounds, from the first send, when the same key may be sent again.
+	KeyLifetime Duration `json:"key_lifetime"`
+	// RetryInitial, RetryMax and RetryMultiplier are Temporal's own policy, for attempts that end without a
+	// word, as when a worker dies. After any other the activity says how long to wait.
+	RetryInitial    Duration `json:"retry_initial"`
+	RetryMax        Duration `json:"retry_max"`
+	RetryMultiplier float64  `json:"retry_multiplier"`
+	// AbsenceProofAfter is how long after the last send "not found" proves that nothing happened; 0: never.
+	AbsenceProofAfter Duration `json:"absence_proof_after"`
+	// Resolve is how often and how long a lost answer is asked for, Pending a payment that is not decided.
+	Resolve Poll `json:"resolve"`
+	Pending Poll `json:"pending"`
+}
+
+// Poll is a series of lookups: the first after Initial, the next after twice as long up to Max, until For has
+// passed.
+type Poll struct {
+	Initial Duration `json:"initial" yaml:"initial"`
+	Max     Duration `json:"max" yaml:"max"`
+	For     Duration `json:"for" yaml:"for"`
+}
+
+// Duration is a time.Duration that is written as "1m30s", in the configuration and in histories.
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	parsed, err := time.ParseDuration(string(text))
+	if err != nil {
+		return fmt.Errorf("%q is not a duration: want a number and a unit, such as 30s or 15m", text)
+	}
+	*d = Duration(parsed)
+	return nil
+}
+
+func (d Duration) String() string { return time.Duration(d).String() }

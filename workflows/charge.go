@@ -1,0 +1,136 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// Charge takes money from a customer exactly once and returns the truth about it. Declined, failed and
+// conflicted payments are results; it fails only for a request that cannot be worked on.
+func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, error) {
+	c := newCharge(ctx, req)
+	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
+		return c.value, err
+	}
+	return c.finish(ctx, c.run(ctx))
+}
+
+type charge struct {
+	record[payment.Charge]
+	req payment.ChargeRequest
+}
+
+func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
+	c := &charge{req: req}
+	c.fingerprint = req.Fingerprint()
+	c.value = payment.Charge{
+		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
+		MerchantID:     req.MerchantID,
+		IdempotencyKey: req.IdempotencyKey,
+		Status:         payment.Processing,
+		Amount:         req.Amount,
+		Currency:       req.Currency,
+		PaymentMethod:  req.PaymentMethod,
+		CreatedAt:      workflow.Now(ctx).UTC(),
+		UpdatedAt:      workflow.Now(ctx).UTC(),
+	}
+	return c
+}
+
+func (c *charge) run(ctx workflow.Context) error {
+	if err := c.req.Validate(); err != nil {
+		return invalidRequest(err)
+	}
+	var terms activities.Terms
+	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityBeginPayment, c.req).Get(ctx, &terms); err != nil {
+		return err
+	}
+	c.value.Processor = terms.Processor
+	key := payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
+	op := &operation{terms: terms, kind: payment.OperationCharge, reference: key, subject: c}
+	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
+		Key:           key,
+		PaymentID:     c.value.PaymentID,
+		MerchantID:    c.req.MerchantID,
+		Amount:        c.req.Amount,
+		Currency:      c.req.Currency,
+		PaymentMethod: c.req.PaymentMethod,
+		Capture:       c.req.Capture,
+		CustomerID:    c.req.CustomerID,
+		Description:   c.req.Description,
+		Metadata:      c.req.Metadata,
+	})
+	return nil
+}
+
+func (c *charge) status() payment.Status { return c.value.Status }
+
+// adopt takes over the processor's view, unless it is of another payment than the one asked for.
+func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
+	if r.ID != "" {
+		c.value.ProcessorPaymentID = r.ID
+	}
+	c.value.ProcessorRequestID = r.RequestID
+	want := processor.Result{
+		Amount: c.req.Amount, Currency: c.req.Currency,
+		Reference: payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0),
+	}
+	if failure := conflict(r, want); failure != nil {
+		c.move(ctx, payment.Conflicted, failure)
+		return
+	}
+	c.value.CapturedAmount = r.CapturedAmount
+	c.value.RefundedAmount = r.RefundedAmount
+	c.value.Decline = r.Decline
+	c.move(ctx, r.Status, nil)
+}
+
+// move also tells Temporal's visibility whatever a person would search for.
+func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
+	if c.value.Status == to {
+		return
+	}
+	mustBeLegal(payment.PaymentTransitions, c.value.Status, to)
+	c.value.Status = to
+	c.value.Failure = failure
+	c.value.UpdatedAt = workflow.Now(ctx).UTC()
+	if to.HasOutcome() {
+		upsert(ctx, append(ChargeAttributes(c.req), outcomeAttributes(c.value.Processor, to, failure)...))
+	}
+	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
+}
+
+// conflict compares what the processor did with what it was asked to do. A decline without a record of its
+// own has no amount.
+func conflict(got, want processor.Result) *payment.Failure {
+	message := ""
+	switch {
+	case got.Reference != want.Reference:
+		message = fmt.Sprintf("the processor answered for reference %q, asked was %q", got.Reference, want.Reference)
+	case got.Status == payment.Declined && got.ID == "":
+	case got.Amount != want.Amount || got.Currency != want.Currency:
+		message = fmt.Sprintf("the processor has %s, asked were %s",
+			payment.Money{Amount: got.Amount, Currency: got.Currency}, payment.Money{Amount: want.Amount, Currency: want.Currency})
+	case got.CapturedAmount > want.Amount:
+		message = fmt.Sprintf("the processor captured %s of %s",
+			payment.Money{Amount: got.CapturedAmount, Currency: got.Currency}, payment.Money{Amount: want.Amount, Currency: want.Currency})
+	}
+	if message == "" {
+		return nil
+	}
+	return &payment.Failure{Class: payment.ClassInvalidResponse, Message: message + ": settle it with the processor"}
+}
+
+// upsert panics where Temporal refuses, as on any bug: an attribute that is not registered is found by the
+// worker when it starts.
+func upsert(ctx workflow.Context, attributes []temporal.SearchAttributeUpdate) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
+		panic(fmt.Sprintf("search attributes: %v", err))
+	}
+}

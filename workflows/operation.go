@@ -1,0 +1,187 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// subject is the payment or the refund that an operation is about.
+type subject interface {
+	status() payment.Status
+	// move changes the status; failure says why, nil clears it.
+	move(ctx workflow.Context, to payment.Status, failure *payment.Failure)
+	// adopt takes over what the processor says.
+	adopt(ctx workflow.Context, result processor.Result)
+}
+
+// operation is one thing asked of a processor, from the first send until it is known how it ended.
+type operation struct {
+	terms     activities.Terms
+	kind      payment.Operation
+	reference string
+	subject   subject
+
+	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
+	open     bool
+	lastSend time.Time
+}
+
+// run sends the call and does not return before the subject has a final status. Cancelling the workflow
+// stops it only where provably nothing was sent; otherwise the truth is found out first.
+func (o *operation) run(cancellable workflow.Context, activity, summary string, call any) {
+	ctx, _ := workflow.NewDisconnectedContext(cancellable)
+	o.send(ctx, cancellable, activity, summary, call)
+	if !o.subject.status().Final() {
+		o.settle(ctx)
+	}
+}
+
+// send makes the call, again after every wait that is too long for the retry policy, while the key is valid.
+func (o *operation) send(ctx, cancellable workflow.Context, activity, summary string, call any) {
+	sendUntil := workflow.Now(ctx).Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	for {
+		var result processor.Result
+		err := workflow.ExecuteActivity(o.sendOptions(ctx, summary), activity, call).Get(ctx, &result)
+		o.lastSend = workflow.Now(ctx)
+		if err == nil {
+			o.subject.adopt(ctx, result)
+			return
+		}
+		failure := activities.FailureOf(err)
+		o.open = o.open || failure.Open
+		wait := time.Duration(failure.Wait)
+		if wait > 0 && workflow.Now(ctx).Add(wait).Before(sendUntil) {
+			if workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
+				Summary: fmt.Sprintf("wait %s: the processor asked for it (Retry-After)", wait.Round(time.Second)),
+			}).Get(cancellable, nil) == nil {
+				continue
+			}
+			failure.Failure = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled while waiting to send"}
+		}
+		if o.open {
+			o.subject.move(ctx, payment.Unknown, &failure.Failure)
+		} else {
+			o.subject.move(ctx, payment.Failed, &failure.Failure)
+		}
+		return
+	}
+}
+
+func (o *operation) sendOptions(ctx workflow.Context, summary string) workflow.Context {
+	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
+		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
+		ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),
+		Summary:                summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        time.Duration(o.terms.RetryInitial),
+			MaximumInterval:        time.Duration(o.terms.RetryMax),
+			BackoffCoefficient:     o.terms.RetryMultiplier,
+			NonRetryableErrorTypes: activities.NeverRetried,
+		},
+	})
+}
+
+// slowest is the longest pause between two lookups once a human has been asked to help: rare enough for a
+// year of them to fit in one history.
+const slowest = 24 * time.Hour
+
+// settle asks the processor, on durable timers, until the subject's status is final: what became of a call
+// whose answer was lost, or how a pending payment ended. A lost answer that it cannot clear up in the time
+// that the terms give needs reconciliation; it is still asked for now and then, and adopted once known.
+func (o *operation) settle(ctx workflow.Context) {
+	var poll activities.Poll
+	var began time.Time
+	var pause time.Duration
+	var asked payment.Status
+	for try := 1; ; try++ {
+		if status := o.subject.status(); status != asked && status != payment.NeedsReconciliation {
+			asked, try, began = status, 1, workflow.Now(ctx)
+			poll = o.terms.Pending
+			if status == payment.Unknown {
+				poll = o.terms.Resolve
+			}
+			pause = time.Duration(poll.Initial)
+		}
+		o.sleep(ctx, pause, fmt.Sprintf("look up, try %d: %s", try, o.subject.status()))
+		found, err := o.lookup(ctx)
+		switch {
+		case err != nil:
+			// No answer is no news.
+		case found.Found:
+			o.subject.adopt(ctx, found.Result)
+		case o.absenceIsProof(ctx):
+			o.subject.move(ctx, payment.Failed, &payment.Failure{
+				Class:   payment.ClassOutcomeUnknown,
+				Message: "the answer was lost, and the processor has no record of it: no money moved",
+			})
+		}
+		if o.subject.status().Final() {
+			return
+		}
+		limit := time.Duration(poll.Max)
+		if workflow.Now(ctx).Sub(began) >= time.Duration(poll.For) {
+			limit = slowest
+			if o.subject.status() == payment.Unknown {
+				o.subject.move(ctx, payment.NeedsReconciliation, &payment.Failure{
+					Class: payment.ClassOutcomeUnknown,
+					Message: fmt.Sprintf("the processor could not say in %s how this ended: ask it about reference %s",
+						poll.For, o.reference),
+				})
+			}
+		}
+		pause = min(pause*2, limit)
+	}
+}
+
+// absenceIsProof holds when the processor says it would know by now, and knows nothing: only for a call of
+// ours that may not have arrived. A payment that it once acknowledged cannot become one that never was.
+func (o *operation) absenceIsProof(ctx workflow.Context) bool {
+	grace := time.Duration(o.terms.AbsenceProofAfter)
+	switch o.subject.status() {
+	case payment.Unknown, payment.NeedsReconciliation:
+		return o.open && grace > 0 && workflow.Now(ctx).Sub(o.lastSend) >= grace
+	default:
+		return false
+	}
+}
+
+func (o *operation) lookup(ctx workflow.Context) (activities.Found, error) {
+	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference})
+}
+
+// lookup asks once: its caller decides on the next time.
+func lookup(ctx workflow.Context, terms activities.Terms, call processor.LookupCall) (found activities.Found, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              payment.ProcessorTaskQueue(terms.Processor),
+		StartToCloseTimeout:    time.Duration(terms.StartToClose),
+		ScheduleToCloseTimeout: 2 * time.Duration(terms.StartToClose),
+		Summary:                fmt.Sprintf("look up a %s at %s", call.Operation, terms.Processor),
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
+	return found, err
+}
+
+// sleep ignores the error: the context is disconnected, nothing cancels it.
+func (o *operation) sleep(ctx workflow.Context, d time.Duration, summary string) {
+	_ = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+}
+
+// mustBeLegal stops a payment at a move that the vocabulary forbids. It panics: the workflow task fails and
+// is retried, so that the payment waits, unharmed, for corrected code.
+func mustBeLegal(transitions map[payment.Status][]payment.Status, from, to payment.Status) {
+	for _, legal := range transitions[from] {
+		if legal == to {
+			return
+		}
+	}
+	panic(fmt.Sprintf("illegal transition from %s to %s", from, to))
+}
