@@ -1,0 +1,248 @@
+package florin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/workflows"
+)
+
+// Options configure a Client. The zero value works.
+type Options struct {
+	// Processors are the names that a request may ask for. With them, a misspelt one is refused before
+	// anything starts; without them, by the worker.
+	Processors []string
+	// DataConverter must be the Temporal client's, where that has one of its own.
+	DataConverter converter.DataConverter
+}
+
+// Client starts payments and refunds and reads them. It is safe for concurrent use, and every method is safe
+// to call again with the same idempotency key.
+type Client struct {
+	temporal   client.Client
+	processors []string
+	converter  converter.DataConverter
+}
+
+// NewClient returns a Client that works through a Temporal client. It does not take it over: close it
+// yourself.
+func NewClient(t client.Client, o Options) *Client {
+	if o.DataConverter == nil {
+		o.DataConverter = converter.GetDefaultDataConverter()
+	}
+	return &Client{temporal: t, processors: o.Processors, converter: o.DataConverter}
+}
+
+// Run names a payment or refund that was started: what a caller needs to find it again.
+type Run struct {
+	// ID is the payment or refund id.
+	ID string `json:"id"`
+	// WorkflowID and RunID are Temporal's names.
+	WorkflowID string `json:"workflow_id"`
+	RunID      string `json:"run_id"`
+}
+
+// Charge takes the money and waits for the outcome, in one round trip. The outcome may be a decline or a
+// failure: look at the Status. Calling again with the same request returns the same payment, as it stands
+// now; another request under the same key gives ErrIdempotencyMismatch.
+//
+// When ctx ends first, the payment goes on: call again, or Get it. A nil error is the only proof of an
+// outcome, and an error is never proof that no money moved, but for *payment.InvalidRequestError.
+func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
+	if err := c.validateCharge(req); err != nil {
+		return payment.Charge{}, err
+	}
+	charge, err := outcome[payment.Charge](ctx, c, c.chargeStart(req), req, req.Fingerprint())
+	if err != nil || charge.Status.Final() {
+		return charge, err
+	}
+	// The update remembers its first answer; a pending payment may have moved on since.
+	return c.Get(ctx, req.MerchantID, req.IdempotencyKey)
+}
+
+// Refund gives money back and waits for the outcome, as Charge does.
+func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment.Refund, error) {
+	if err := req.Validate(); err != nil {
+		return payment.Refund{}, err
+	}
+	refund, err := outcome[payment.Refund](ctx, c, refundStart(req), req, req.Fingerprint())
+	if err != nil || refund.Status.Final() {
+		return refund, err
+	}
+	return c.GetRefund(ctx, req.MerchantID, req.IdempotencyKey)
+}
+
+// StartCharge starts the payment and returns at once. Get or Wait read it later.
+func (c *Client) StartCharge(ctx context.Context, req payment.ChargeRequest) (Run, error) {
+	if err := c.validateCharge(req); err != nil {
+		return Run{}, err
+	}
+	return start(ctx, c, c.chargeStart(req), payment.PaymentID(req.MerchantID, req.IdempotencyKey), req, req.Fingerprint())
+}
+
+// StartRefund starts the refund and returns at once.
+func (c *Client) StartRefund(ctx context.Context, req payment.RefundRequest) (Run, error) {
+	if err := req.Validate(); err != nil {
+		return Run{}, err
+	}
+	return start(ctx, c, refundStart(req), payment.RefundID(req.MerchantID, req.IdempotencyKey), req, req.Fingerprint())
+}
+
+// Get returns the payment as it stands. ErrNotFound: no payment has this key, or Temporal has forgotten it.
+func (c *Client) Get(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	return status[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
+}
+
+// GetRefund returns the refund as it stands.
+func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
+	return status[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
+}
+
+// Wait returns the payment once its status is final, however long that takes.
+func (c *Client) Wait(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	return result[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
+}
+
+// WaitRefund returns the refund once its status is final.
+func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
+	return result[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
+}
+
+func (c *Client) validateCharge(req payment.ChargeRequest) error {
+	if err := req.Validate(); err != nil {
+		return err
+	}
+	if req.Processor != "" && len(c.processors) > 0 && !slices.Contains(c.processors, req.Processor) {
+		return &payment.InvalidRequestError{Fields: []payment.FieldError{{
+			Field:   "processor",
+			Problem: fmt.Sprintf("%q is not configured: want %s", req.Processor, strings.Join(c.processors, " or ")),
+		}}}
+	}
+	return nil
+}
+
+// launch is how a workflow is started.
+type launch struct {
+	options  client.StartWorkflowOptions
+	workflow string
+}
+
+func (c *Client) chargeStart(req payment.ChargeRequest) launch {
+	return launch{workflow: payment.WorkflowCharge, options: client.StartWorkflowOptions{
+		ID:                    payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey),
+		TaskQueue:             payment.TaskQueue,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.ChargeAttributes(req), workflows.StatusAttribute(payment.Processing))...),
+		StaticSummary:         fmt.Sprintf("%s · %s · %s", req.Money(), req.MerchantID, req.IdempotencyKey),
+	}}
+}
+
+func refundStart(req payment.RefundRequest) launch {
+	asked := "all that is left"
+	if req.Amount > 0 {
+		asked = payment.Money{Amount: req.Amount, Currency: req.Currency}.String()
+	}
+	return launch{workflow: payment.WorkflowRefund, options: client.StartWorkflowOptions{
+		ID:                    payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey),
+		TaskQueue:             payment.TaskQueue,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.RefundAttributes(req), workflows.StatusAttribute(payment.Processing))...),
+		StaticSummary:         fmt.Sprintf("refund %s · %s · %s", asked, req.MerchantID, req.IdempotencyKey),
+	}}
+}
+
+// request is what a workflow was started with.
+type request interface {
+	payment.ChargeRequest | payment.RefundRequest
+	Fingerprint() string
+}
+
+// outcome starts the workflow, or joins it where it runs, and waits for its first outcome. The fingerprint
+// names the update: Temporal answers a known update without asking the workflow, so that a fixed name would
+// answer a different request under the same key with the outcome of the first.
+func outcome[T any, R request](ctx context.Context, c *Client, l launch, req R, fingerprint string) (T, error) {
+	var value T
+	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(l.options, l.workflow, req),
+		UpdateOptions: client.UpdateWorkflowOptions{
+			UpdateID:     fingerprint,
+			WorkflowID:   l.options.ID,
+			UpdateName:   payment.UpdateOutcome,
+			WaitForStage: client.WorkflowUpdateStageCompleted,
+			Args:         []any{workflows.OutcomeRequest{Fingerprint: fingerprint}},
+		},
+	})
+	if err == nil {
+		err = handle.Get(ctx, &value)
+	}
+	var exists *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &exists) {
+		// Closed, and nobody waited for it with this request: it was started asynchronously, or differs.
+		if err := sameRequest[R](ctx, c, l.options.ID, fingerprint); err != nil {
+			return value, err
+		}
+		return result[T](ctx, c, l.options.ID)
+	}
+	return value, translate(ctx, err, l.options.ID)
+}
+
+// start starts the workflow. One that exists is fine if it was started with the same request.
+func start[R request](ctx context.Context, c *Client, l launch, id string, req R, fingerprint string) (Run, error) {
+	run := Run{ID: id, WorkflowID: l.options.ID}
+	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
+	l.options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	started, err := c.temporal.ExecuteWorkflow(ctx, l.options, l.workflow, req)
+	var exists *serviceerror.WorkflowExecutionAlreadyStarted
+	if errors.As(err, &exists) {
+		run.RunID = exists.RunId
+		return run, sameRequest[R](ctx, c, l.options.ID, fingerprint)
+	}
+	if err != nil {
+		return Run{}, translate(ctx, err, l.options.ID)
+	}
+	run.RunID = started.GetRunID()
+	return run, nil
+}
+
+// sameRequest compares a fingerprint with what the workflow was really started with, as its history has it.
+func sameRequest[R request](ctx context.Context, c *Client, workflowID, fingerprint string) error {
+	events := c.temporal.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	first, err := events.Next()
+	if err != nil {
+		return translate(ctx, err, workflowID)
+	}
+	var stored R
+	if err := c.converter.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &stored); err != nil {
+		return fmt.Errorf("reading the request of workflow %s: %w", workflowID, err)
+	}
+	if stored.Fingerprint() != fingerprint {
+		return fmt.Errorf("workflow %s: %w", workflowID, ErrIdempotencyMismatch)
+	}
+	return nil
+}
+
+func status[T any](ctx context.Context, c *Client, workflowID string) (T, error) {
+	var value T
+	answer, err := c.temporal.QueryWorkflow(ctx, workflowID, "", payment.QueryStatus)
+	if err == nil {
+		err = answer.Get(&value)
+	}
+	return value, translate(ctx, err, workflowID)
+}
+
+func result[T any](ctx context.Context, c *Client, workflowID string) (T, error) {
+	var value T
+	err := c.temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, &value)
+	return value, translate(ctx, err, workflowID)
+}

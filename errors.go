@@ -1,0 +1,73 @@
+package florin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// The errors of a Client, beside *payment.InvalidRequestError and those of the Temporal client. Test for
+// them with errors.Is; their message says more.
+var (
+	// ErrIdempotencyMismatch: the key belongs to a different request. Nothing was done; use a new key for a
+	// new purchase.
+	ErrIdempotencyMismatch = errors.New("this idempotency key belongs to a different request")
+	// ErrNotFound: Temporal knows no payment or refund with this key.
+	ErrNotFound = errors.New("not found")
+	// ErrInvalidRequest: the worker refused the request; nothing was sent to a processor.
+	ErrInvalidRequest = errors.New("invalid request")
+	// ErrPaymentNotFound: the payment to refund does not exist, or is another merchant's.
+	ErrPaymentNotFound = errors.New("payment not found")
+	// ErrPaymentNotRefundable: the payment did not succeed, so there is nothing to give back.
+	ErrPaymentNotRefundable = errors.New("payment not refundable")
+	// ErrRefundExceedsCaptured: more was asked back than is left of the payment.
+	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
+	// ErrOutcomePending: the caller's time was up first. The payment goes on; ask again with the same key.
+	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
+)
+
+var byType = map[string]error{
+	payment.ErrorInvalidRequest:        ErrInvalidRequest,
+	payment.ErrorIdempotencyMismatch:   ErrIdempotencyMismatch,
+	payment.ErrorPaymentNotFound:       ErrPaymentNotFound,
+	payment.ErrorPaymentNotRefundable:  ErrPaymentNotRefundable,
+	payment.ErrorRefundExceedsCaptured: ErrRefundExceedsCaptured,
+}
+
+// translate is the boundary to the errors of Temporal.
+func translate(ctx context.Context, err error, workflowID string) error {
+	if err == nil {
+		return nil
+	}
+	var application *temporal.ApplicationError
+	if errors.As(err, &application) {
+		if known, ok := byType[application.Type()]; ok {
+			return &refusedError{kind: known, message: application.Message(), workflowID: workflowID}
+		}
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return fmt.Errorf("workflow %s: %w", workflowID, ErrNotFound)
+	}
+	var late *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	if errors.As(err, &late) || ctx.Err() != nil {
+		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(context.Cause(ctx), err))
+	}
+	return fmt.Errorf("workflow %s: %w", workflowID, err)
+}
+
+// refusedError is a workflow's own refusal, in its words.
+type refusedError struct {
+	kind       error
+	message    string
+	workflowID string
+}
+
+func (e *refusedError) Error() string { return fmt.Sprintf("workflow %s: %s", e.workflowID, e.message) }
+func (e *refusedError) Unwrap() error { return e.kind }
