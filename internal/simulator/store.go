@@ -1,0 +1,133 @@
+package simulator
+
+// The ledger's database: opening, schema, transactions.
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"path/filepath"
+
+	_ "modernc.org/sqlite" // registers the driver
+)
+
+// schema: an idempotency key executes once, which the two keys below enforce. References may repeat, as with a real
+// processor: that is how a double charge becomes visible.
+const schema = `
+CREATE TABLE IF NOT EXISTS requests (
+	idempotency_key TEXT PRIMARY KEY,
+	received        INTEGER NOT NULL CHECK (received > 0)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS answers (
+	idempotency_key TEXT PRIMARY KEY,
+	fingerprint     BLOB NOT NULL,
+	status          INTEGER NOT NULL,
+	body            BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE IF NOT EXISTS payments (
+	seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+	id              TEXT NOT NULL UNIQUE,
+	idempotency_key TEXT NOT NULL UNIQUE,
+	token           TEXT NOT NULL,
+	status          TEXT NOT NULL CHECK (status IN ('succeeded','authorized','pending','requires_action','declined','voided')),
+	amount          INTEGER NOT NULL CHECK (amount > 0),
+	currency        TEXT NOT NULL CHECK (length(currency) = 3),
+	captured_amount INTEGER NOT NULL CHECK (captured_amount BETWEEN 0 AND amount),
+	refunded_amount INTEGER NOT NULL DEFAULT 0 CHECK (refunded_amount BETWEEN 0 AND captured_amount),
+	reference       TEXT NOT NULL,
+	decline_code    TEXT NOT NULL,
+	decline_kind    TEXT NOT NULL,
+	metadata        TEXT NOT NULL,
+	hidden          INTEGER NOT NULL,
+	settles_to      TEXT NOT NULL,
+	settles_at      INTEGER,
+	created_at      INTEGER NOT NULL,
+	CHECK (captured_amount = 0 OR status = 'succeeded')
+) STRICT;
+CREATE INDEX IF NOT EXISTS payments_reference ON payments (reference);
+CREATE INDEX IF NOT EXISTS payments_settling ON payments (settles_at) WHERE settles_at IS NOT NULL;
+
+CREATE TABLE IF NOT EXISTS refunds (
+	seq             INTEGER PRIMARY KEY AUTOINCREMENT,
+	id              TEXT NOT NULL UNIQUE,
+	idempotency_key TEXT NOT NULL UNIQUE,
+	token           TEXT NOT NULL,
+	payment_id      TEXT NOT NULL REFERENCES payments (id),
+	status          TEXT NOT NULL CHECK (status IN ('succeeded','pending','declined')),
+	amount          INTEGER NOT NULL CHECK (amount > 0),
+	currency        TEXT NOT NULL,
+	reference       TEXT NOT NULL,
+	decline_code    TEXT NOT NULL,
+	metadata        TEXT NOT NULL,
+	settles_to      TEXT NOT NULL,
+	settles_at      INTEGER,
+	created_at      INTEGER NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS refunds_reference ON refunds (reference);
+CREATE INDEX IF NOT EXISTS refunds_payment ON refunds (payment_id);
+CREATE INDEX IF NOT EXISTS refunds_settling ON refunds (settles_at) WHERE settles_at IS NOT NULL;
+`
+
+// openStore opens the file at path, or a database in memory. There is one connection: SQLite has one writer anyway,
+// waiting for it in Go is cheaper than SQLITE_BUSY, and a database in memory lives as long as its connection.
+func openStore(ctx context.Context, path string) (*sql.DB, error) {
+	dsn := ":memory:"
+	if path != "" {
+		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return nil, fmt.Errorf("open ledger %q: %w", path, err)
+		}
+		dsn = (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
+	}
+	// synchronous NORMAL: after a crash of the machine the last moments may be missing, never the consistency.
+	db, err := sql.Open("sqlite", dsn+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"+
+		"&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)")
+	if err != nil {
+		return nil, fmt.Errorf("open ledger %q: %w", path, err)
+	}
+	db.SetMaxOpenConns(1)
+	db.SetMaxIdleConns(1)
+	if _, err := db.ExecContext(ctx, schema); err != nil {
+		return nil, errors.Join(fmt.Errorf("open ledger %q: %w; it must be a file that this user may write and no other program's", path, err), db.Close())
+	}
+	return db, nil
+}
+
+// transact runs fn in one transaction, after settling what is due, so that nobody sees a payment pending for longer
+// than it should. It does not stop when the caller goes away: a real processor would not either.
+func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
+	ctx = context.WithoutCancel(ctx)
+	tx, err := s.db.BeginTx(ctx, nil)
+	if err != nil {
+		return fmt.Errorf("begin: %w", err)
+	}
+	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
+	if err := s.settle(ctx, tx); err != nil {
+		return err
+	}
+	if err := fn(ctx, tx); err != nil {
+		return err
+	}
+	if err := tx.Commit(); err != nil {
+		return fmt.Errorf("commit: %w", err)
+	}
+	return nil
+}
+
+// settle gives payments and refunds whose time has come their final status.
+func (s *Simulator) settle(ctx context.Context, tx *sql.Tx) error {
+	now := s.now().UnixNano()
+	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = settles_to, settles_at = NULL,
+		captured_amount = iif(settles_to = 'succeeded', amount, 0) WHERE settles_at <= ?`, now); err != nil {
+		return fmt.Errorf("settle payments: %w", err)
+	}
+	if _, err := tx.ExecContext(ctx, `UPDATE refunds SET status = settles_to, settles_at = NULL
+		WHERE settles_at <= ?`, now); err != nil {
+		return fmt.Errorf("settle refunds: %w", err)
+	}
+	return nil
+}
