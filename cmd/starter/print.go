@@ -1,0 +1,82 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/florinpay/florin/payment"
+)
+
+func wantsJSON(cmd *cobra.Command) bool {
+	asked, err := cmd.Flags().GetBool("json")
+	return err == nil && asked
+}
+
+func printJSON(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	return encoder.Encode(value)
+}
+
+func printCharge(cmd *cobra.Command, c payment.Charge) error {
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd.OutOrStdout(), c); err != nil {
+			return err
+		}
+	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
+		{"payment", c.PaymentID},
+		{"status", string(c.Status)},
+		{"amount", c.Money().String()},
+		{"captured", payment.Money{Amount: c.CapturedAmount, Currency: c.Currency}.String()},
+		{"processor", c.Processor},
+		{"processor payment", c.ProcessorPaymentID},
+		{"decline", declineText(c.Decline)},
+		{"failure", c.Failure.String()},
+		{"workflow", payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey)},
+	}); err != nil {
+		return err
+	}
+	return statusOf("the payment", c.Status)
+}
+
+func printRefund(cmd *cobra.Command, r payment.Refund) error {
+	if wantsJSON(cmd) {
+		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+			return err
+		}
+	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
+		{"refund", r.RefundID},
+		{"status", string(r.Status)},
+		{"amount", r.Money().String()},
+		{"payment", r.PaymentID},
+		{"processor", r.Processor},
+		{"processor refund", r.ProcessorRefundID},
+		{"decline", declineText(r.Decline)},
+		{"failure", r.Failure.String()},
+		{"workflow", payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey)},
+	}); err != nil {
+		return err
+	}
+	return statusOf("the refund", r.Status)
+}
+
+func printFields(w io.Writer, fields [][2]string) error {
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, f := range fields {
+		if f[1] != "" {
+			fmt.Fprintf(table, "%s\t%s\n", f[0], f[1])
+		}
+	}
+	return table.Flush()
+}
+
+func declineText(d *payment.Decline) string {
+	if d == nil {
+		return ""
+	}
+	return fmt.Sprintf("%s (%s) %s", d.Code, d.Kind, d.Message)
+}

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/florinpay/florin/payment"
+)
+
+func refundCommand() *cobra.Command {
+	var req payment.RefundRequest
+	var amount, chargeKey string
+	cmd := &cobra.Command{
+		Use:   "refund",
+		Short: "Give back all or a part of a payment and wait for the outcome",
+		Example: `  starter refund --merchant acme --key refund-1 --charge-key order-1
+  starter refund --merchant acme --key refund-2 --payment pay_… --amount 5.00 --currency USD`,
+		Args: noArguments,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&req.MerchantID, "merchant", "", "who was paid")
+	flags.StringVar(&req.IdempotencyKey, "key", "", "idempotency key: your name for this one refund")
+	flags.StringVar(&req.PaymentID, "payment", "", "payment id")
+	flags.StringVar(&chargeKey, "charge-key", "", "idempotency key of the charge, in place of --payment")
+	flags.StringVar(&amount, "amount", "", "amount in major units; without it, all that is left")
+	flags.StringVar(&req.Currency, "currency", "", "currency of --amount")
+	flags.StringVar(&req.Reason, "reason", "", "reason")
+	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
+	cmd.MarkFlagsMutuallyExclusive("payment", "charge-key")
+
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if chargeKey != "" {
+			req.PaymentID = payment.PaymentID(req.MerchantID, chargeKey)
+		}
+		if amount != "" {
+			if err := readAmount(amount, req.Currency, &req.Amount); err != nil {
+				return allProblems(err, req.Validate())
+			}
+		}
+		if err := req.Validate(); err != nil {
+			return err
+		}
+		client, _, closeClient, err := connect(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer closeClient()
+		refund, err := client.Refund(cmd.Context(), req)
+		if err != nil {
+			return err
+		}
+		return printRefund(cmd, refund)
+	}
+	return cmd
+}

@@ -1,0 +1,97 @@
+// Command worker runs the payment workflows and the calls to the processors.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/florinpay/florin/internal/app"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "worker:", err)
+		os.Exit(1)
+	}
+}
+
+func command() *cobra.Command {
+	var config string
+	root := &cobra.Command{
+		Use:           "worker",
+		Short:         "Run the payment workflows and the calls to the processors",
+		Long:          "Run the payment workflows and the calls to the processors.\n\nThe connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, the\nTEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets calls in flight finish.",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), config) },
+	}
+	root.Flags().StringVar(&config, "config", "examples/worker.yaml", "configuration file")
+
+	var url string
+	health := &cobra.Command{
+		Use:   "healthcheck",
+		Short: "Exit 0 if a running worker is healthy; for containers without a shell",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return app.ProbeHealth(cmd.Context(), url) },
+	}
+	health.Flags().StringVar(&url, "url", "http://127.0.0.1:8711/healthz", "address to ask")
+	root.AddCommand(health)
+	return root
+}
+
+func run(ctx context.Context, path string) error {
+	config, err := app.LoadConfig(path)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	logger, err := app.NewLogger(config.Log)
+	if err != nil {
+		return err
+	}
+	listener, err := app.Listen(ctx, config.Health.Listen, "health.listen in "+path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = listener.Close() }() // closed twice where the server got it
+	temporal, options, err := app.Dial(ctx, app.TemporalLogger(logger))
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	if err := app.CheckNamespace(ctx, temporal, options.Namespace); err != nil {
+		return err
+	}
+	workers, err := app.NewWorkers(temporal, config, logger)
+	if err != nil {
+		return err
+	}
+
+	// /healthz answers until the last call in flight is done.
+	health := app.HealthServer(temporal)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		if err := health.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	})
+	group.Go(func() error {
+		logger.Info("worker runs", zap.String("temporal", options.HostPort), zap.String("namespace", options.Namespace), zap.String("health", listener.Addr().String()))
+		err := workers.Run(ctx)
+		logger.Info("worker stopped")
+		return errors.Join(err, health.Close())
+	})
+	return group.Wait()
+}

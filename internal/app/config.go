@@ -1,0 +1,288 @@
+// Package app wires configuration, clients and workers together, for cmd/worker, the sandbox and tests.
+package app
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+)
+
+// Config is the worker's configuration file. The connection to Temporal is not part of it: that comes from
+// the TEMPORAL_* environment and profiles, as for the temporal command.
+type Config struct {
+	// DefaultProcessor serves the requests that name none. It may be left out where there is just one.
+	DefaultProcessor string               `yaml:"default_processor"`
+	Processors       map[string]Processor `yaml:"processors"`
+	Health           Health               `yaml:"health"`
+	Log              Log                  `yaml:"log"`
+	Worker           Worker               `yaml:"worker"`
+}
+
+// Health is the address of /healthz.
+type Health struct {
+	Listen string `yaml:"listen"`
+}
+
+// Log is what the worker writes to standard error.
+type Log struct {
+	// Level is debug, info, warn or error.
+	Level string `yaml:"level"`
+	// Format is json or console.
+	Format string `yaml:"format"`
+}
+
+// Worker sizes the worker process.
+type Worker struct {
+	// StopTimeout is how long calls in flight may go on after SIGTERM.
+	StopTimeout activities.Duration `yaml:"stop_timeout"`
+	// MaxConcurrentWorkflowTasks bounds the workflow tasks at work at once.
+	MaxConcurrentWorkflowTasks int `yaml:"max_concurrent_workflow_tasks"`
+}
+
+// Processor is one payment processor.
+type Processor struct {
+	// Adapter is the protocol: rest.
+	Adapter string `yaml:"adapter"`
+	BaseURL string `yaml:"base_url"`
+	APIKey  Secret `yaml:"api_key"`
+
+	// HTTPTimeout bounds one HTTP call; StartToClose the attempt around it; ScheduleToClose all attempts.
+	HTTPTimeout     activities.Duration `yaml:"http_timeout"`
+	StartToClose    activities.Duration `yaml:"start_to_close"`
+	ScheduleToClose activities.Duration `yaml:"schedule_to_close"`
+	// KeyLifetime is how long the processor remembers idempotency keys.
+	KeyLifetime activities.Duration `yaml:"key_lifetime"`
+	// AbsenceProofAfter is how long after a request the processor may still not find it.
+	AbsenceProofAfter activities.Duration `yaml:"absence_proof_after"`
+
+	Retry   Retry           `yaml:"retry"`
+	Resolve activities.Poll `yaml:"resolve"`
+	Pending activities.Poll `yaml:"pending"`
+	// RateLimit bounds the calls of this worker.
+	RateLimit RateLimit `yaml:"rate_limit"`
+	// MaxConcurrentCalls bounds the calls in flight and the connections of this worker.
+	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
+}
+
+// Retry is the delay between attempts.
+type Retry struct {
+	Strategy   processor.Strategy  `yaml:"strategy"`
+	Initial    activities.Duration `yaml:"initial"`
+	Max        activities.Duration `yaml:"max"`
+	Multiplier float64             `yaml:"multiplier"`
+	// LongestWait is the longest delay, such as a Retry-After, that stays a retry. A longer one becomes a
+	// timer of the workflow.
+	LongestWait activities.Duration `yaml:"longest_wait"`
+}
+
+// RateLimit is a token bucket.
+type RateLimit struct {
+	// PerSecond is the rate; 0 is no limit.
+	PerSecond float64 `yaml:"per_second"`
+	Burst     int     `yaml:"burst"`
+	// Patience is how long a call may wait for a token before it goes back to the queue.
+	Patience activities.Duration `yaml:"patience"`
+}
+
+// Secret says where a secret is. It never holds one.
+type Secret struct {
+	// Env is the name of an environment variable.
+	Env string `yaml:"env"`
+	// File is the path of a file.
+	File string `yaml:"file"`
+}
+
+// Load reads the secret.
+func (s Secret) Load() (string, error) {
+	if s.Env != "" {
+		value := os.Getenv(s.Env)
+		if value == "" {
+			return "", fmt.Errorf("environment variable %s is not set", s.Env)
+		}
+		return value, nil
+	}
+	content, err := os.ReadFile(s.File)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSpace(string(content))
+	if value == "" {
+		return "", fmt.Errorf("secret file %s is empty", s.File)
+	}
+	return value, nil
+}
+
+// LoadConfig reads a configuration file. An unknown key is an error that names its line.
+func LoadConfig(path string) (Config, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return Config{}, err
+	}
+	c, err := ParseConfig(content)
+	if err != nil {
+		return Config{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return c, nil
+}
+
+// ParseConfig reads a configuration, fills in defaults and checks it.
+func ParseConfig(content []byte) (Config, error) {
+	var c Config
+	if err := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict()).Decode(&c); err != nil {
+		return Config{}, err
+	}
+	return c.Complete()
+}
+
+// Complete fills in what was left out and checks the whole.
+func (c Config) Complete() (Config, error) {
+	c.setDefaults()
+	return c, c.validate()
+}
+
+func (c *Config) setDefaults() {
+	if c.DefaultProcessor == "" && len(c.Processors) == 1 {
+		for name := range c.Processors {
+			c.DefaultProcessor = name
+		}
+	}
+	setDefault(&c.Health.Listen, "127.0.0.1:8711")
+	setDefault(&c.Log.Level, "info")
+	setDefault(&c.Log.Format, "json")
+	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
+	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
+	for name, p := range c.Processors {
+		p.setDefaults()
+		c.Processors[name] = p
+	}
+}
+
+func (p *Processor) setDefaults() {
+	setDefault(&p.HTTPTimeout, duration(20*time.Second))
+	setDefault(&p.StartToClose, duration(30*time.Second))
+	setDefault(&p.ScheduleToClose, duration(15*time.Minute))
+	setDefault(&p.KeyLifetime, duration(24*time.Hour))
+	setDefault(&p.AbsenceProofAfter, duration(2*time.Minute))
+	setDefault(&p.Retry.Strategy, processor.Exponential)
+	setDefault(&p.Retry.Initial, duration(time.Second))
+	setDefault(&p.Retry.Max, duration(30*time.Second))
+	setDefault(&p.Retry.Multiplier, 2)
+	setDefault(&p.Retry.LongestWait, duration(5*time.Minute))
+	setDefault(&p.Resolve, activities.Poll{Initial: duration(2 * time.Second), Max: duration(5 * time.Minute), For: duration(24 * time.Hour)})
+	setDefault(&p.Pending, activities.Poll{Initial: duration(5 * time.Second), Max: duration(15 * time.Minute), For: duration(7 * 24 * time.Hour)})
+	setDefault(&p.RateLimit.Burst, 10)
+	setDefault(&p.RateLimit.Patience, duration(2*time.Second))
+	setDefault(&p.MaxConcurrentCalls, 100)
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+func duration(d time.Duration) activities.Duration { return activities.Duration(d) }
+
+// validate reports everything that is wrong, each with the path of its key.
+func (c Config) validate() error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	names := slices.Sorted(maps.Keys(c.Processors))
+	if len(names) == 0 {
+		problem("processors: want at least one")
+	} else if _, ok := c.Processors[c.DefaultProcessor]; !ok {
+		problem("default_processor %q: want one of the processors: %s", c.DefaultProcessor, strings.Join(names, ", "))
+	}
+	if _, _, err := net.SplitHostPort(c.Health.Listen); err != nil {
+		problem("health.listen %q: want host:port", c.Health.Listen)
+	}
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		problem("log.level %q: want debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "console" {
+		problem("log.format %q: want json or console", c.Log.Format)
+	}
+	for _, name := range names {
+		for _, err := range c.Processors[name].problems(c.Worker.StopTimeout) {
+			problem("processors.%s.%w", name, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// problems checks that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a
+// stopping worker gives up on it, and all attempts before the processor forgets the key.
+func (p Processor) problems(stopTimeout activities.Duration) (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if p.Adapter != "rest" {
+		problem("adapter %q: want rest", p.Adapter)
+	}
+	if (p.APIKey.Env == "") == (p.APIKey.File == "") {
+		problem("api_key: want either env or file")
+	}
+	if err := p.backoff().Validate(); err != nil {
+		problem("retry.%w", err)
+	}
+	for _, nested := range []struct {
+		inner, outer           string
+		innerValue, outerValue activities.Duration
+	}{
+		{"http_timeout", "start_to_close", p.HTTPTimeout, p.StartToClose},
+		{"start_to_close", "worker.stop_timeout", p.StartToClose, stopTimeout},
+		{"start_to_close", "schedule_to_close", p.StartToClose, p.ScheduleToClose},
+		{"schedule_to_close", "key_lifetime", p.ScheduleToClose, p.KeyLifetime},
+		{"rate_limit.patience", "http_timeout", p.RateLimit.Patience, p.HTTPTimeout},
+		{"retry.longest_wait", "schedule_to_close", p.Retry.LongestWait, p.ScheduleToClose},
+	} {
+		if nested.innerValue >= nested.outerValue {
+			problem("%s %s must be shorter than %s %s", nested.inner, nested.innerValue, nested.outer, nested.outerValue)
+		}
+	}
+	for name, poll := range map[string]activities.Poll{"resolve": p.Resolve, "pending": p.Pending} {
+		if poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
+			problem("%s: want 0 < initial %s <= max %s <= for %s", name, poll.Initial, poll.Max, poll.For)
+		}
+	}
+	if p.HTTPTimeout <= 0 || p.AbsenceProofAfter < 0 || p.RateLimit.PerSecond < 0 || p.RateLimit.Burst < 1 || p.MaxConcurrentCalls < 1 {
+		problem("http_timeout %s, rate_limit.burst %d and max_concurrent_calls %d must be above 0, absence_proof_after %s and rate_limit.per_second %g not below",
+			p.HTTPTimeout, p.RateLimit.Burst, p.MaxConcurrentCalls, p.AbsenceProofAfter, p.RateLimit.PerSecond)
+	}
+	return problems
+}
+
+func (p Processor) backoff() processor.Backoff {
+	return processor.Backoff{
+		Strategy:   p.Retry.Strategy,
+		Initial:    time.Duration(p.Retry.Initial),
+		Max:        time.Duration(p.Retry.Max),
+		Multiplier: p.Retry.Multiplier,
+	}
+}
+
+func (p Processor) terms(name string) activities.Terms {
+	return activities.Terms{
+		Processor:         name,
+		StartToClose:      p.StartToClose,
+		ScheduleToClose:   p.ScheduleToClose,
+		KeyLifetime:       p.KeyLifetime,
+		RetryInitial:      p.Retry.Initial,
+		RetryMax:          p.Retry.Max,
+		RetryMultiplier:   p.Retry.Multiplier,
+		AbsenceProofAfter: p.AbsenceProofAfter,
+		Resolve:           p.Resolve,
+		Pending:           p.Pending,
+	}
+}

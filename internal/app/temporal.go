@@ -1,0 +1,89 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/operatorservice/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/contrib/envconfig"
+	"go.temporal.io/sdk/log"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// SearchAttributes are those that must be registered in the namespace before a worker starts.
+var SearchAttributes = map[string]enumspb.IndexedValueType{
+	payment.AttributePaymentStatus: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributePaymentID:     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributeMerchantID:    enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributeProcessor:     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributeCurrency:      enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributeFailureClass:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
+	payment.AttributeAmount:        enumspb.INDEXED_VALUE_TYPE_INT,
+}
+
+// Dial connects to the Temporal that the TEMPORAL_* environment and profiles name, 127.0.0.1:7233 and the
+// namespace default where they name none. Its errors say what to do.
+func Dial(ctx context.Context, logger log.Logger) (client.Client, client.Options, error) {
+	options, err := envconfig.LoadDefaultClientOptions()
+	if err != nil {
+		return nil, options, fmt.Errorf("the Temporal client's environment or profile: %w", err)
+	}
+	if options.HostPort == "" {
+		options.HostPort = "127.0.0.1:7233"
+	}
+	if options.Namespace == "" {
+		options.Namespace = client.DefaultNamespace
+	}
+	options.Logger = logger
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	temporal, err := client.DialContext(ctx, options)
+	if err != nil {
+		return nil, options, fmt.Errorf("no Temporal server answers at %s: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: %w", options.HostPort, err)
+	}
+	return temporal, options, nil
+}
+
+// CheckNamespace makes sure, before anything is polled, that the namespace exists and knows the search
+// attributes: a missing one would block every payment at its first upsert.
+func CheckNamespace(ctx context.Context, temporal client.Client, namespace string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	_, err := temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
+	var missing *serviceerror.NamespaceNotFound
+	if errors.As(err, &missing) {
+		return fmt.Errorf("namespace %q does not exist: create it with `temporal operator namespace create --namespace %s`, or set TEMPORAL_NAMESPACE", namespace, namespace)
+	}
+	if err != nil {
+		return fmt.Errorf("describing namespace %q: %w", namespace, err)
+	}
+	registered, err := temporal.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	if err != nil {
+		return fmt.Errorf("listing the search attributes of namespace %q: %w", namespace, err)
+	}
+	var problems []string
+	for _, name := range slices.Sorted(maps.Keys(SearchAttributes)) {
+		want := SearchAttributes[name]
+		got, ok := registered.GetCustomAttributes()[name]
+		switch {
+		case !ok:
+			problems = append(problems, fmt.Sprintf("temporal operator search-attribute create --namespace %s --name %s --type %s", namespace, name, want))
+		case got != want:
+			problems = append(problems, fmt.Sprintf("# %s is registered as %s but must be %s", name, got, want))
+		}
+	}
+	if len(problems) > 0 {
+		return fmt.Errorf("search attributes are missing in namespace %q; register them with\n  %s", namespace, strings.Join(problems, "\n  "))
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/worker"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/workflows"
+)
+
+// Workers are everything that works on payments in one process: the workflows, and the calls to each
+// processor on a queue of its own.
+type Workers struct {
+	workers []worker.Worker
+	clients []*processor.Client
+	fatal   chan error
+}
+
+// NewWorkers builds the workers of a configuration. Nothing is polled before Start.
+func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers, error) {
+	w := &Workers{fatal: make(chan error, 1)}
+	options := worker.Options{
+		WorkerStopTimeout: time.Duration(c.Worker.StopTimeout),
+		// A bug must stop a payment, not fail it: it goes on when the code is right again.
+		WorkflowPanicPolicy: worker.BlockWorkflow,
+		OnFatalError: func(err error) {
+			select {
+			case w.fatal <- err:
+			default: // one is enough to stop the process
+			}
+		},
+	}
+
+	begin := &activities.Begin{Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
+	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
+		p := c.Processors[name]
+		begin.Processors[name] = p.terms(name)
+		calls, http, err := newProcessor(p)
+		if err != nil {
+			return nil, fmt.Errorf("processors.%s: %w", name, err)
+		}
+		w.clients = append(w.clients, http)
+		callOptions := options
+		callOptions.DisableWorkflowWorker = true
+		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
+		callOptions.MaxConcurrentActivityTaskPollers = 5
+		callWorker := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
+		register := func(name string, f any) {
+			callWorker.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+		}
+		register(payment.ActivityProcessorCharge, calls.ProcessorCharge)
+		register(payment.ActivityProcessorRefund, calls.ProcessorRefund)
+		register(payment.ActivityProcessorLookup, calls.ProcessorLookup)
+		w.workers = append(w.workers, callWorker)
+	}
+
+	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
+	options.MaxConcurrentWorkflowTaskPollers = 5
+	payments := worker.New(temporal, payment.TaskQueue, options)
+	workflows.Register(payments)
+	payments.RegisterActivityWithOptions(begin.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
+	payments.RegisterActivityWithOptions(begin.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
+	w.workers = append(w.workers, payments)
+	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor))
+	return w, nil
+}
+
+func newProcessor(p Processor) (*activities.Processor, *processor.Client, error) {
+	credentials, err := processor.NewCredentials(p.APIKey.Load)
+	if err != nil {
+		return nil, nil, fmt.Errorf("api_key: %w", err)
+	}
+	http, err := processor.NewClient(processor.ClientOptions{
+		BaseURL:        p.BaseURL,
+		Credentials:    credentials,
+		Limiter:        processor.NewLimiter(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.Patience)),
+		AttemptTimeout: time.Duration(p.HTTPTimeout),
+		MaxConnections: p.MaxConcurrentCalls,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	adapter := rest.New(http, rest.Options{
+		KeyLifetime:       time.Duration(p.KeyLifetime),
+		AbsenceProofAfter: time.Duration(p.AbsenceProofAfter),
+	})
+	return activities.NewProcessor(adapter, p.backoff(), time.Duration(p.Retry.LongestWait)), http, nil
+}
+
+// Start begins to poll. Where one worker cannot start, none is left running.
+func (w *Workers) Start() error {
+	for i, one := range w.workers {
+		if err := one.Start(); err != nil {
+			for _, started := range w.workers[:i] {
+				started.Stop()
+			}
+			return fmt.Errorf("starting a worker: %w", err)
+		}
+	}
+	return nil
+}
+
+// Run polls until ctx ends or a worker cannot go on, then lets the calls in flight finish.
+func (w *Workers) Run(ctx context.Context) error {
+	if err := w.Start(); err != nil {
+		return err
+	}
+	defer w.Stop()
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-w.fatal:
+		return errors.Join(errors.New("a worker cannot go on"), err)
+	}
+}
+
+// Stop takes no more work and lets the calls in flight finish. It returns when they have.
+func (w *Workers) Stop() {
+	// The workers stop side by side: each may take its whole stop timeout.
+	done := make(chan struct{})
+	for _, one := range w.workers {
+		go func() {
+			one.Stop()
+			done <- struct{}{}
+		}()
+	}
+	for range w.workers {
+		<-done
+	}
+	for _, c := range w.clients {
+		c.Close()
+	}
+}
