@@ -1,0 +1,32 @@
+# syntax=docker/dockerfile:1
+
+# Two images: florin (worker and starter; the default) and simulator, which has no place in production.
+
+# The toolchain of go.mod exactly: the image does not download another one.
+FROM --platform=$BUILDPLATFORM golang:1.26.8 AS build
+WORKDIR /src
+COPY go.mod go.sum ./
+RUN --mount=type=cache,target=/go/pkg/mod go mod download
+COPY . .
+ARG TARGETOS TARGETARCH
+# No cgo (SQLite is pure Go), so the binaries need no libc and cross-compile to the target's platform.
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
+    go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/worker ./cmd/starter ./cmd/simulator
+RUN mkdir /out/data
+
+# Root certificates, time zones and a non-root user (65532); no shell, no package manager.
+FROM gcr.io/distroless/static-debian13:nonroot AS base
+# A new volume takes over this directory's owner.
+COPY --from=build --chown=65532:65532 /out/data /var/lib/florin
+WORKDIR /var/lib/florin
+
+FROM base AS simulator
+COPY --from=build /out/simulator /usr/local/bin/
+EXPOSE 8712
+CMD ["simulator"]
+
+FROM base AS florin
+COPY --from=build /out/worker /out/starter /usr/local/bin/
+EXPOSE 8711
+CMD ["worker", "--config", "/etc/florin/worker.yaml"]

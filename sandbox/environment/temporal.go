@@ -1,0 +1,165 @@
+package environment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/authorization"
+	"go.temporal.io/server/common/cluster"
+	"go.temporal.io/server/common/config"
+	"go.temporal.io/server/common/dynamicconfig"
+	serverlog "go.temporal.io/server/common/log"
+	sqliteplugin "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/schema/sqlite"
+	"go.temporal.io/server/temporal"
+	"go.uber.org/zap"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/florinpay/florin/internal/app"
+)
+
+const (
+	loopback  = "127.0.0.1"
+	namespace = client.DefaultNamespace
+	retention = 30 * 24 * time.Hour
+)
+
+// dynamicConfig lets the embedded server hand out work at once: its defaults are made for many shards, and
+// with one shard each task would wait up to 50 ms for its turn.
+var dynamicConfig = dynamicconfig.StaticClient{
+	dynamicconfig.TransferProcessorMaxPollRPS.Key():             2000,
+	dynamicconfig.TimerProcessorMaxPollRPS.Key():                2000,
+	dynamicconfig.VisibilityProcessorMaxPollRPS.Key():           2000,
+	dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+}
+
+// temporalServer is a whole Temporal server in this process, on SQLite. Server.temporaltest of the Temporal
+// source is its model.
+type temporalServer struct {
+	server  temporal.Server
+	address string
+}
+
+func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*temporalServer, error) {
+	sql := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
+	if persistent {
+		sql.DatabaseName = filepath.Join(dir, "temporal.db")
+		sql.ConnectAttributes["mode"] = "rwc"
+		sql.ConnectAttributes["_journal_mode"] = "wal"
+		sql.ConnectAttributes["_synchronous"] = "normal"
+		if _, err := os.Stat(sql.DatabaseName); errors.Is(err, os.ErrNotExist) {
+			if err := sqlite.SetupSchema(sql); err != nil {
+				return nil, fmt.Errorf("creating %s: %w", sql.DatabaseName, err)
+			}
+		}
+	} else {
+		sql.DatabaseName = uuid.NewString()
+		sql.ConnectAttributes["mode"] = "memory"
+		sql.ConnectAttributes["cache"] = "shared"
+	}
+	conf, err := serverConfig(port, sql)
+	if err != nil {
+		return nil, err
+	}
+	ns, err := sqlite.NewNamespaceConfig(conf.ClusterMetadata.CurrentClusterName, namespace, false, app.SearchAttributes)
+	if err != nil {
+		return nil, err
+	}
+	ns.Detail.Config.Retention = durationpb.New(retention)
+	if err := sqlite.CreateNamespaces(sql, ns); err != nil {
+		return nil, err
+	}
+	log := serverlog.NewZapLogger(logger)
+	claims, err := authorization.GetClaimMapperFromConfig(&conf.Global.Authorization, log)
+	if err != nil {
+		return nil, err
+	}
+	server, err := temporal.NewServer(
+		temporal.WithConfig(conf),
+		temporal.ForServices(temporal.DefaultServices),
+		temporal.WithLogger(log),
+		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
+		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claims }),
+		temporal.WithDynamicConfigClient(dynamicConfig),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("building the Temporal server: %w", err)
+	}
+	if err := server.Start(); err != nil {
+		return nil, fmt.Errorf("starting the Temporal server: %w", err)
+	}
+	return &temporalServer{server: server, address: conf.PublicClient.HostPort}, nil
+}
+
+func serverConfig(port int, sql *config.SQL) (*config.Config, error) {
+	// Every service but the frontend takes any free port.
+	ports, err := freePorts(9)
+	if err != nil {
+		return nil, err
+	}
+	next := func() int { p := ports[0]; ports = ports[1:]; return p }
+	service := func(grpc int) config.Service {
+		return config.Service{RPC: config.RPC{GRPCPort: grpc, MembershipPort: next(), BindOnIP: loopback}}
+	}
+	address := net.JoinHostPort(loopback, strconv.Itoa(port))
+	var c config.Config
+	c.Global.Membership = config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: loopback}
+	c.Global.PProf = config.PProf{Host: loopback, Port: next()}
+	c.Persistence = config.Persistence{
+		DefaultStore:     sqliteplugin.PluginName,
+		VisibilityStore:  sqliteplugin.PluginName,
+		NumHistoryShards: 1,
+		DataStores:       map[string]config.DataStore{sqliteplugin.PluginName: {SQL: sql}},
+	}
+	c.ClusterMetadata = &cluster.Config{
+		FailoverVersionIncrement: 10,
+		MasterClusterName:        "active",
+		CurrentClusterName:       "active",
+		ClusterInformation: map[string]cluster.ClusterInformation{
+			"active": {Enabled: true, InitialFailoverVersion: 1, RPCAddress: address},
+		},
+	}
+	c.DCRedirectionPolicy = config.DCRedirectionPolicy{Policy: "noop"}
+	c.Services = map[string]config.Service{
+		"frontend": service(port),
+		"history":  service(next()),
+		"matching": service(next()),
+		"worker":   service(next()),
+	}
+	c.Archival = config.Archival{History: config.HistoryArchival{State: "disabled"}, Visibility: config.VisibilityArchival{State: "disabled"}}
+	c.PublicClient = config.PublicClient{HostPort: address}
+	c.NamespaceDefaults = config.NamespaceDefaults{Archival: config.ArchivalNamespaceDefaults{
+		History:    config.HistoryArchivalNamespaceDefaults{State: "disabled"},
+		Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
+	}}
+	return &c, nil
+}
+
+// freePorts finds n different ports that nobody listens on. They are held open together, so that none is
+// handed out twice.
+func freePorts(n int) ([]int, error) {
+	ports := make([]int, 0, n)
+	for range n {
+		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(loopback, "0"))
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = listener.Close() }() // it was only there to hold the port
+		address, ok := listener.Addr().(*net.TCPAddr)
+		if !ok {
+			return nil, fmt.Errorf("listener on %s is not TCP", listener.Addr())
+		}
+		ports = append(ports, address.Port)
+	}
+	return ports, nil
+}
+
+func (s *temporalServer) stop() error { return s.server.Stop() }

@@ -1,0 +1,74 @@
+package environment
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/temporalio/ui-server/v2/server"
+	"github.com/temporalio/ui-server/v2/server/config"
+	"github.com/temporalio/ui-server/v2/server/server_options"
+)
+
+// web is Temporal Web.
+type web struct {
+	server *server.Server
+	done   chan struct{}
+}
+
+func startWeb(ctx context.Context, port int, temporalAddress string) (*web, error) {
+	w := &web{done: make(chan struct{}), server: server.NewServer(server_options.WithConfigProvider(&config.Config{
+		TemporalGRPCAddress: temporalAddress,
+		Host:                loopback,
+		Port:                port,
+		EnableUI:            true,
+		DefaultNamespace:    namespace,
+		HideLogs:            true,
+		DisableNewsFetch:    true,
+		Distribution:        "server",
+		CORS:                config.CORS{CookieInsecure: true},
+	}))}
+	go func() {
+		defer close(w.done)
+		// It exits the process by itself where it cannot listen; Start made sure that it can.
+		_ = w.server.Start()
+	}()
+	return w, w.waitUntilServing(ctx, webURL(port))
+}
+
+func (w *web) waitUntilServing(ctx context.Context, address string) error {
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, address+"/healthz", nil)
+		if err != nil {
+			return err
+		}
+		if resp, err := http.DefaultClient.Do(req); err == nil {
+			_ = resp.Body.Close() // only its status matters
+			if resp.StatusCode == http.StatusOK {
+				return nil
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("Temporal Web does not answer at %s", address) //nolint:staticcheck // a name
+		case <-w.done:
+			return fmt.Errorf("Temporal Web stopped while it started") //nolint:staticcheck // a name
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+func (w *web) stop() {
+	w.server.Stop()
+	<-w.done
+}
+
+func webURL(port int) string { return fmt.Sprintf("http://%s:%d", loopback, port) }
+
+func workflowURL(port int, workflowID string) string {
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s", webURL(port), namespace, url.PathEscape(workflowID))
+}
