@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/healthcheck"
 	"github.com/florinpay/florin/internal/simulator"
 )
 
@@ -63,6 +64,7 @@ Random faults come on top, with --faults.`,
 	cmd.Flags().StringVar(&f.latency, "latency", "", `how long answers take, as "50ms" or "50ms-200ms"`)
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "makes random faults and latency repeatable")
 	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor, "how long pending payments stay pending")
+	cmd.AddCommand(healthcheck.Command("http://127.0.0.1:8712/healthz"))
 	return cmd
 }
 

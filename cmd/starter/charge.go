@@ -102,7 +102,7 @@ func allProblems(amountError, invalid error) error {
 
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usageError{fmt.Errorf("%q is not a flag: want only flags, see --help", args[0])}
+		return usageError{fmt.Errorf("%q is neither a command nor a flag: see --help", args[0])}
 	}
 	return nil
 }

@@ -50,6 +50,8 @@ Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was start
 4 failed, no money moved; 5 not known yet; 1 anything else.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          noArguments, // an unknown command arrives here
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin/payment"
@@ -25,9 +27,11 @@ func refundCommand() *cobra.Command {
 	flags.StringVar(&req.Currency, "currency", "", "currency of --amount")
 	flags.StringVar(&req.Reason, "reason", "", "reason")
 	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
-	cmd.MarkFlagsMutuallyExclusive("payment", "charge-key")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if chargeKey != "" && req.PaymentID != "" {
+			return usageError{errors.New("want either --payment or --charge-key")}
+		}
 		if chargeKey != "" {
 			req.PaymentID = payment.PaymentID(req.MerchantID, chargeKey)
 		}

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/healthcheck"
 )
 
 func main() {
@@ -39,15 +40,7 @@ func command() *cobra.Command {
 	}
 	root.Flags().StringVar(&config, "config", "examples/worker.yaml", "configuration file")
 
-	var url string
-	health := &cobra.Command{
-		Use:   "healthcheck",
-		Short: "Exit 0 if a running worker is healthy; for containers without a shell",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return app.ProbeHealth(cmd.Context(), url) },
-	}
-	health.Flags().StringVar(&url, "url", "http://127.0.0.1:8711/healthz", "address to ask")
-	root.AddCommand(health)
+	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"))
 	return root
 }
 

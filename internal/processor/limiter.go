@@ -44,7 +44,7 @@ func (l *Limiter) Hold(d time.Duration) {
 // would be longer than the limiter's patience or than the context lives, or the context ended.
 func (l *Limiter) Wait(ctx context.Context) error {
 	l.mu.Lock()
-	held := l.heldUntil.Sub(time.Now())
+	held := time.Until(l.heldUntil)
 	l.mu.Unlock()
 	if err := l.sleep(ctx, held); err != nil {
 		return err
