@@ -23,8 +23,12 @@ import (
 	"github.com/florinpay/florin/internal/simulator"
 )
 
-// ProcessorName is the name of the simulated processor.
-const ProcessorName = "simulator"
+// The names under which the worker knows the simulated processor: as two, so that what holds one back leaves
+// the other alone. Both have one ledger.
+const (
+	ProcessorName = "simulator"
+	BackupName    = "backup"
+)
 
 // Ports are those that people use. 0 takes any free one.
 type Ports struct{ Temporal, Web, Simulator, Health int }
@@ -248,24 +252,26 @@ func (e *Environment) Stop() error {
 // workerConfig is short of patience, so that every ending of a payment can be watched within seconds.
 func workerConfig(simulatorURL, keyFile string) (app.Config, error) {
 	duration := func(d time.Duration) activities.Duration { return activities.Duration(d) }
+	p := app.Processor{
+		Adapter:           "rest",
+		BaseURL:           simulatorURL,
+		APIKey:            app.Secret{File: keyFile},
+		HTTPTimeout:       duration(1200 * time.Millisecond),
+		StartToClose:      duration(2 * time.Second),
+		ScheduleToClose:   duration(4 * time.Second),
+		AbsenceProofAfter: duration(2 * time.Second),
+		Retry: app.Retry{
+			Strategy: processor.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),
+			Multiplier: 2, LongestWait: duration(3 * time.Second),
+		},
+		Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(5 * time.Second)},
+		Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
+		RateLimit: app.RateLimit{Patience: duration(time.Second)},
+	}
 	c := app.Config{
-		Processors: map[string]app.Processor{ProcessorName: {
-			Adapter:           "rest",
-			BaseURL:           simulatorURL,
-			APIKey:            app.Secret{File: keyFile},
-			HTTPTimeout:       duration(1500 * time.Millisecond),
-			StartToClose:      duration(3 * time.Second),
-			ScheduleToClose:   duration(6 * time.Second),
-			AbsenceProofAfter: duration(2 * time.Second),
-			Retry: app.Retry{
-				Strategy: processor.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),
-				Multiplier: 2, LongestWait: duration(3 * time.Second),
-			},
-			Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(8 * time.Second)},
-			Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
-			RateLimit: app.RateLimit{Patience: duration(time.Second)},
-		}},
-		Worker: app.Worker{StopTimeout: duration(5 * time.Second)},
+		DefaultProcessor: ProcessorName,
+		Processors:       map[string]app.Processor{ProcessorName: p, BackupName: p},
+		Worker:           app.Worker{StopTimeout: duration(5 * time.Second)},
 	}
 	return c.Complete()
 }

@@ -1,0 +1,165 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/sandbox/books"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// patience is how long the demo waits for a payment to end.
+const patience = 60 * time.Second
+
+// Result is the summary of a run.
+type Result struct {
+	Charges, Refunds int
+	Comparison       books.Comparison
+	// Unresolved counts the payments that wait for a human: they claim nothing.
+	Unresolved int
+}
+
+// Run makes all payments at once, each refund as soon as its charge has ended, and draws them on out until
+// the last one has.
+func Run(ctx context.Context, env *environment.Environment, steps []Step, out io.Writer, terminal bool) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	rows := make([]*row, len(steps))
+	ended := map[string]chan struct{}{}
+	for i, s := range steps {
+		rows[i] = newRow(s)
+		if s.Charge != nil {
+			ended[s.Charge.IdempotencyKey] = make(chan struct{})
+		}
+	}
+	var group errgroup.Group
+	for _, r := range rows {
+		group.Go(func() error {
+			if r.step.Charge != nil {
+				defer close(ended[r.step.Charge.IdempotencyKey])
+			}
+			for _, first := range []string{r.step.Of, r.step.After} {
+				if first != "" {
+					<-ended[first]
+				}
+			}
+			return r.run(ctx, env)
+		})
+	}
+	stopDrawing := draw(ctx, env, rows, out, terminal)
+	err := group.Wait()
+	stopDrawing()
+	if err != nil {
+		return Result{}, err
+	}
+	return compare(ctx, env, rows)
+}
+
+func compare(ctx context.Context, env *environment.Environment, rows []*row) (Result, error) {
+	ledger, err := env.Simulator.Ledger(ctx)
+	if err != nil {
+		return Result{}, err
+	}
+	var result Result
+	var charges []payment.Charge
+	var refunds []payment.Refund
+	for _, r := range rows {
+		if r.status == payment.NeedsReconciliation {
+			result.Unresolved++
+		}
+		if r.step.Charge != nil {
+			charges = append(charges, r.charge)
+		} else {
+			refunds = append(refunds, r.refund)
+		}
+	}
+	result.Charges, result.Refunds = len(charges), len(refunds)
+	result.Comparison = books.Compare(charges, refunds, ledger)
+	return result, nil
+}
+
+// row is one payment or refund while it runs.
+type row struct {
+	step Step
+
+	mu       sync.Mutex
+	status   payment.Status
+	money    payment.Money
+	attempts int
+	began    time.Time
+	took     time.Duration // 0 while it runs
+	charge   payment.Charge
+	refund   payment.Refund
+}
+
+func newRow(s Step) *row {
+	r := &row{step: s}
+	if s.Charge != nil {
+		r.money = s.Charge.Money()
+	} else {
+		r.money = payment.Money{Amount: s.Refund.Amount, Currency: s.Refund.Currency}
+	}
+	return r
+}
+
+// run makes the payment as a service would, and stays until its status is final or a human is asked.
+func (r *row) run(ctx context.Context, env *environment.Environment) (err error) {
+	r.mu.Lock()
+	r.began, r.status = time.Now(), payment.Processing
+	r.mu.Unlock()
+	if r.step.Charge != nil {
+		charge, err := env.Florin.Charge(ctx, *r.step.Charge)
+		for err == nil && !settled(charge.Status) {
+			r.show(charge.Status, charge.Money())
+			charge, err = pollCharge(ctx, env, *r.step.Charge)
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", r.step.workflowID(), err)
+		}
+		r.charge = charge
+		r.finish(ctx, env, charge.Status, charge.Money())
+		return nil
+	}
+	refund, err := env.Florin.Refund(ctx, *r.step.Refund)
+	if err == nil && !settled(refund.Status) {
+		refund, err = env.Florin.WaitRefund(ctx, refund.MerchantID, refund.IdempotencyKey)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", r.step.workflowID(), err)
+	}
+	r.refund = refund
+	r.finish(ctx, env, refund.Status, refund.Money())
+	return nil
+}
+
+// pollCharge reads the charge again after a moment.
+func pollCharge(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
+	select {
+	case <-ctx.Done():
+		return payment.Charge{}, errors.New("no final status in time")
+	case <-time.After(200 * time.Millisecond):
+		return env.Florin.Get(ctx, req.MerchantID, req.IdempotencyKey)
+	}
+}
+
+func settled(s payment.Status) bool { return s.Final() || s == payment.NeedsReconciliation }
+
+func (r *row) show(status payment.Status, money payment.Money) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status, r.money = status, money
+}
+
+func (r *row) finish(ctx context.Context, env *environment.Environment, status payment.Status, money payment.Money) {
+	sent := attempts(ctx, env, r.step.workflowID())
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.status, r.money, r.attempts, r.took = status, money, sent, time.Since(r.began)
+}

@@ -1,0 +1,152 @@
+// Command sandbox starts a whole Florin in one process and runs the demo on it.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/term"
+
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/sandbox/demo"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "sandbox:", err)
+		os.Exit(1)
+	}
+}
+
+type settings struct {
+	options         environment.Options
+	script          string
+	check, verbose  bool
+	faults, latency string
+}
+
+func command() *cobra.Command {
+	var s settings
+	cmd := &cobra.Command{
+		Use:           "sandbox",
+		Short:         "Start Temporal, Temporal Web, a simulated processor and a worker, and run the demo",
+		Args:          cobra.NoArgs,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), s, cmd.OutOrStdout()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&s.options.DataDir, "data", "", "keep Temporal's database and the ledger in this directory, and go on from there")
+	flags.StringVar(&s.script, "demo", "examples/demo.jsonl", "charges and refunds to run; empty runs none")
+	flags.BoolVar(&s.check, "check", false, "exit after the demo")
+	flags.IntVar(&s.options.Ports.Temporal, "temporal-port", 7233, "port of the Temporal server")
+	flags.IntVar(&s.options.Ports.Web, "web-port", 8233, "port of Temporal Web")
+	flags.IntVar(&s.options.Ports.Simulator, "simulator-port", 8712, "port of the simulated processor")
+	flags.IntVar(&s.options.Ports.Health, "health-port", 8711, "port of the worker's /healthz")
+	flags.StringVar(&s.faults, "faults", "", "random faults of the simulator, such as 500=0.15,429=0.05,401=0.05,network=0.05")
+	flags.StringVar(&s.latency, "latency", "", "latency of the simulator, such as 50ms-200ms")
+	flags.Uint64Var(&s.options.Simulator.Seed, "seed", 1, "seed of the random faults and latencies")
+	flags.BoolVar(&s.verbose, "verbose", false, "show the logs of every part")
+	return cmd
+}
+
+func run(ctx context.Context, s settings, out io.Writer) (err error) {
+	began := time.Now()
+	if s.options.Simulator.Faults, err = simulator.ParseRates(s.faults); err != nil {
+		return fmt.Errorf("--faults: %w", err)
+	}
+	if s.latency != "" {
+		if s.options.Simulator.Latency, err = simulator.ParseLatency(s.latency); err != nil {
+			return fmt.Errorf("--latency: %w", err)
+		}
+	}
+	var steps []demo.Step
+	if s.script != "" {
+		if steps, err = demo.ReadScript(s.script); err != nil {
+			return err
+		}
+	}
+	if s.options.Logger, err = logger(s.verbose); err != nil {
+		return err
+	}
+	s.options.Web = true
+	fmt.Fprintln(out, "Starting Temporal, Temporal Web, the simulated processor and a worker …")
+	env, err := environment.Start(ctx, s.options)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, env.Stop()) }()
+	fmt.Fprintf(out, "Up after %.1f s.\n\n", time.Since(began).Seconds())
+	fmt.Fprintf(out, "  Temporal Web         %s\n  Temporal server      127.0.0.1:%d\n  simulated processor  http://127.0.0.1:%d\n  worker health        http://127.0.0.1:%d/healthz\n\n",
+		env.WebURL(), env.Ports.Temporal, env.Ports.Simulator, env.Ports.Health)
+
+	summary, err := runDemo(ctx, env, steps, out)
+	if err != nil || s.check {
+		if err == nil {
+			fmt.Fprintln(out, summary)
+		}
+		return err
+	}
+	fmt.Fprintln(out, summary)
+	fmt.Fprintln(out, "\nThe sandbox stays up until Ctrl-C. From a second terminal, for example:")
+	fmt.Fprintf(out, "\n  %sgo run ./cmd/starter charge --merchant acme --key order-1 --amount 12.50 --currency USD --payment-method tok_visa\n", addressPrefix(env.Ports.Temporal))
+	<-ctx.Done()
+	fmt.Fprintln(out, "\nStopping …")
+	return nil
+}
+
+// addressPrefix is what the starter needs to be told where Temporal is not at its usual address.
+func addressPrefix(port int) string {
+	if port == 7233 {
+		return ""
+	}
+	return fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d ", port)
+}
+
+// runDemo returns the line that sums it up. Books that differ are an error that names each difference.
+func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Step, out io.Writer) (string, error) {
+	file, isFile := out.(*os.File)
+	result, err := demo.Run(ctx, env, steps, out, isFile && term.IsTerminal(int(file.Fd())))
+	if err != nil {
+		return "", fmt.Errorf("the demo: %w", err)
+	}
+	fmt.Fprintln(out, "\nEach in Temporal Web:")
+	for _, id := range demo.WorkflowIDs(steps) {
+		fmt.Fprintln(out, " ", env.WorkflowURL(id))
+	}
+	fmt.Fprintf(out, "\nTwo books, the workflows' outcomes and the simulator's ledger, compared: %d differences.\n", len(result.Comparison.Differences))
+	if result.Unresolved > 0 {
+		fmt.Fprintf(out, "%d waits for a human: it claims nothing, and asks on.\n", result.Unresolved)
+	}
+	fmt.Fprintln(out)
+	summary := fmt.Sprintf("demo: charges=%d refunds=%d outcomes_equal_ledger=%t double_charges=%d",
+		result.Charges, result.Refunds, len(result.Comparison.Differences) == 0, result.Comparison.DoubleCharges)
+	if len(result.Comparison.Differences) > 0 {
+		problems := []error{errors.New(summary)}
+		for _, d := range result.Comparison.Differences {
+			problems = append(problems, errors.New(d))
+		}
+		return "", errors.Join(problems...)
+	}
+	return summary, nil
+}
+
+func logger(verbose bool) (*zap.Logger, error) {
+	if !verbose {
+		return zap.NewNop(), nil
+	}
+	config := zap.NewDevelopmentConfig()
+	config.Level = zap.NewAtomicLevelAt(zap.InfoLevel)
+	return config.Build()
+}
