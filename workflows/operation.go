@@ -97,9 +97,8 @@ const slowest = 24 * time.Hour
 // whose answer was lost, or how a pending payment ended. A lost answer that it cannot clear up in the time
 // that the terms give needs reconciliation; it is still asked for now and then, and adopted once known.
 func (o *operation) settle(ctx workflow.Context) {
-	var poll activities.Poll
-	var began time.Time
-	var pause time.Duration
+	poll, began := o.terms.Resolve, workflow.Now(ctx)
+	pause := time.Duration(poll.Initial)
 	var asked payment.Status
 	for try := 1; ; try++ {
 		if status := o.subject.status(); status != asked && status != payment.NeedsReconciliation {

@@ -1,0 +1,163 @@
+package workflows
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// answer is what the scripted processor says to one call.
+type answer struct {
+	result processor.Result
+	err    error
+	absent bool // of a lookup: no record
+	panics bool // the attempt ends without a word
+}
+
+// scripted is a processor that says what the test wrote down, the last answer for ever, and remembers what it
+// was asked. Everything above it, activities included, is the real thing.
+type scripted struct {
+	mu      sync.Mutex
+	charges []answer
+	refunds []answer
+	lookups map[payment.Operation][]answer
+
+	chargeCalls []processor.ChargeCall
+	refundCalls []processor.RefundCall
+	lookupCalls []processor.LookupCall
+}
+
+func next(answers *[]answer) answer {
+	if len(*answers) == 0 {
+		return answer{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Message: "not scripted"}}
+	}
+	a := (*answers)[0]
+	if len(*answers) > 1 {
+		*answers = (*answers)[1:]
+	}
+	if a.panics {
+		panic("scripted")
+	}
+	return a
+}
+
+func (s *scripted) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.chargeCalls = append(s.chargeCalls, call)
+	a := next(&s.charges)
+	return a.result, a.err
+}
+
+func (s *scripted) Refund(_ context.Context, call processor.RefundCall) (processor.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refundCalls = append(s.refundCalls, call)
+	a := next(&s.refunds)
+	return a.result, a.err
+}
+
+func (s *scripted) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lookupCalls = append(s.lookupCalls, call)
+	answers := s.lookups[call.Operation]
+	a := next(&answers)
+	s.lookups[call.Operation] = answers
+	return a.result, !a.absent && a.err == nil, a.err
+}
+
+func (s *scripted) Profile() processor.Profile { return processor.Profile{} }
+
+var testTerms = activities.Terms{
+	Processor:         "sim",
+	StartToClose:      activities.Duration(30 * time.Second),
+	ScheduleToClose:   activities.Duration(15 * time.Minute),
+	KeyLifetime:       activities.Duration(24 * time.Hour),
+	RetryInitial:      activities.Duration(time.Second),
+	RetryMax:          activities.Duration(30 * time.Second),
+	RetryMultiplier:   2,
+	AbsenceProofAfter: activities.Duration(2 * time.Minute),
+	Resolve:           activities.Poll{Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute), For: activities.Duration(24 * time.Hour)},
+	Pending:           activities.Poll{Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute), For: activities.Duration(7 * 24 * time.Hour)},
+}
+
+// newEnvironment runs the workflows with time skipping and the real activities over p.
+func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	Register(env)
+	begin := &activities.Begin{Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
+	calls := activities.NewProcessor(p, processor.DefaultBackoff, 5*time.Minute)
+	for name, f := range map[string]any{
+		payment.ActivityBeginPayment:    begin.BeginPayment,
+		payment.ActivityReserveRefund:   begin.ReserveRefund,
+		payment.ActivityProcessorCharge: calls.ProcessorCharge,
+		payment.ActivityProcessorRefund: calls.ProcessorRefund,
+		payment.ActivityProcessorLookup: calls.ProcessorLookup,
+	} {
+		env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
+	}
+	return env
+}
+
+func chargeRequest() payment.ChargeRequest {
+	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
+}
+
+func chargeKey() string {
+	return payment.ProcessorKey(payment.PaymentID("acme", "order-1"), payment.OperationCharge, 0)
+}
+
+// charged is what the processor has once the charge of chargeRequest went through.
+func charged(status payment.Status) answer {
+	r := processor.Result{ID: "ch_1", Status: status, Amount: 1250, Currency: "USD", Reference: chargeKey(), RequestID: "req_1"}
+	if status == payment.Succeeded {
+		r.CapturedAmount = 1250
+	}
+	if status == payment.Declined {
+		r.Decline = &payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}
+	}
+	return answer{result: r}
+}
+
+func refused(class payment.FailureClass, certainty processor.Certainty, retry bool) answer {
+	return answer{err: &processor.Error{Class: class, Certainty: certainty, Retry: retry, Message: "scripted"}}
+}
+
+var absent = answer{absent: true}
+
+func runCharge(t *testing.T, p *scripted, req payment.ChargeRequest) payment.Charge {
+	t.Helper()
+	env := newEnvironment(t, p)
+	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	require.True(t, env.IsWorkflowCompleted(), "the charge never ended")
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	return c
+}
+
+// queried is the answer of the query status.
+func queried[T any](t *testing.T, value converter.EncodedValue, err error) T {
+	t.Helper()
+	require.NoError(t, err)
+	var out T
+	require.NoError(t, value.Get(&out))
+	return out
+}
