@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -63,41 +64,43 @@ func chargeCommand() *cobra.Command {
 	return cmd
 }
 
-// readAmount reads the flag --amount into minor units.
+// readAmount reads the flag --amount into minor units. Its error is a payment.FieldError.
 func readAmount(amount, currency string, minor *int64) error {
 	if amount == "" {
 		return payment.FieldError{Field: "amount", Problem: "is missing: want a decimal number, such as 12.50"}
+	}
+	if _, err := payment.Exponent(currency); err != nil {
+		return payment.FieldError{Field: "currency", Problem: err.Error()}
 	}
 	money, err := payment.ParseMoney(amount, currency)
 	if err != nil {
 		return payment.FieldError{Field: "amount", Problem: err.Error()}
 	}
+	if money.Amount == 0 {
+		// In a refund request, 0 would mean all that is left.
+		return payment.FieldError{Field: "amount", Problem: strconv.Quote(amount) + ": must be above 0"}
+	}
 	*minor = money.Amount
 	return nil
 }
 
-// allProblems puts the amount's problem in the place of what Validate says of an amount that was never read,
-// and drops it where the currency is to blame and already named.
+// allProblems puts the problem of reading the amount in the place of what Validate says of the same field, and
+// of an amount that was never read.
 func allProblems(amountError, invalid error) error {
-	var amount payment.FieldError
-	var rest *payment.InvalidRequestError
-	if !errors.As(amountError, &amount) {
+	var unread payment.FieldError
+	if !errors.As(amountError, &unread) {
 		return amountError
 	}
 	fields := []payment.FieldError{}
-	currencyNamed := false
+	var rest *payment.InvalidRequestError
 	if errors.As(invalid, &rest) {
 		for _, f := range rest.Fields {
-			if f.Field != "amount" {
+			if f.Field != "amount" && f.Field != unread.Field {
 				fields = append(fields, f)
 			}
-			currencyNamed = currencyNamed || f.Field == "currency"
 		}
 	}
-	if !currencyNamed {
-		fields = append(fields, amount)
-	}
-	return &payment.InvalidRequestError{Fields: fields}
+	return &payment.InvalidRequestError{Fields: append(fields, unread)}
 }
 
 func noArguments(_ *cobra.Command, args []string) error {

@@ -10,6 +10,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"reflect"
 	"slices"
 	"sync"
 	"text/tabwriter"
@@ -50,23 +51,34 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 	if err != nil {
 		return usageError{err}
 	}
-	client, processors, closeClient, err := connect(cmd.Context())
-	if err != nil {
-		return err
-	}
-	defer closeClient()
-	bad := 0
+	name := func(l *line) { fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, l.Error) }
+	good := 0
 	for _, l := range lines {
-		if l.req != nil {
-			l.fail(processors.check(cmd.Context(), l.req.Processor))
-		}
-		if l.err != nil {
-			bad++
-			fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, l.Error)
+		if l.err == nil {
+			good++
+		} else {
+			name(l)
 		}
 	}
 	began := time.Now()
-	chargeLines(cmd, client, lines, len(lines)-bad, concurrency)
+	if good > 0 {
+		client, processors, closeClient, err := connect(cmd.Context())
+		if err != nil {
+			return err
+		}
+		defer closeClient()
+		for _, l := range lines {
+			if l.req == nil {
+				continue
+			}
+			if err := processors.check(cmd.Context(), l.req.Processor); err != nil {
+				l.fail(err)
+				name(l)
+				good--
+			}
+		}
+		chargeLines(cmd, client, lines, good, concurrency)
+	}
 	if wantsJSON(cmd) {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
 		for _, l := range lines {
@@ -99,7 +111,8 @@ func readLines(in io.Reader) ([]*line, error) {
 	keys := map[string]int{}
 	scanner := bufio.NewScanner(in)
 	scanner.Buffer(nil, maxLine)
-	for number := 1; scanner.Scan(); number++ {
+	number := 1
+	for ; scanner.Scan(); number++ {
 		text := bytes.TrimSpace(scanner.Bytes())
 		if len(text) == 0 {
 			continue
@@ -110,18 +123,19 @@ func readLines(in io.Reader) ([]*line, error) {
 		decoder := json.NewDecoder(bytes.NewReader(text))
 		decoder.DisallowUnknownFields()
 		if err := decoder.Decode(&req); err != nil {
-			l.fail(usageError{fmt.Errorf("not a charge request: %w", err)})
+			l.fail(usageError{fmt.Errorf("not a charge request: %w", readable(err))})
 			continue
 		}
-		if decoder.More() {
+		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 			l.fail(usageError{errors.New("more than one JSON value on a line")})
 			continue
 		}
-		l.Key = req.IdempotencyKey
 		if err := req.Validate(); err != nil {
 			l.fail(err)
 			continue
 		}
+		// Only now is it known to be no card number, and may be printed.
+		l.Key = req.IdempotencyKey
 		id := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
 		if first, ok := keys[id]; ok {
 			l.fail(usageError{fmt.Errorf("idempotency_key %q was used on line %d", req.IdempotencyKey, first)})
@@ -131,12 +145,28 @@ func readLines(in io.Reader) ([]*line, error) {
 		l.req = &req
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("after line %d: %w (a line may have %d bytes)", len(lines), err, maxLine)
+		return nil, fmt.Errorf("line %d: %w (a line may have %d bytes)", number, err, maxLine)
 	}
 	if len(lines) == 0 {
 		return nil, errors.New("no charge requests: want one JSON object a line")
 	}
 	return lines, nil
+}
+
+// readable names the field of a wrong type as its writer knows it, and keeps card numbers to itself.
+func readable(err error) error {
+	var wrong *json.UnmarshalTypeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Field == "":
+		return errors.New("want one JSON object")
+	case errors.As(err, &wrong) && wrong.Type.Kind() == reflect.Int64:
+		return fmt.Errorf("%s: want a whole number, in minor units", wrong.Field)
+	case errors.As(err, &wrong):
+		return fmt.Errorf("%s: want %s", wrong.Field, wrong.Type.Kind())
+	case payment.ContainsCardNumber(err.Error()):
+		return errors.New("has what looks like a card number in it")
+	}
+	return err
 }
 
 func (l *line) fail(err error) {

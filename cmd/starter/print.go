@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -78,5 +79,5 @@ func declineText(d *payment.Decline) string {
 	if d == nil {
 		return ""
 	}
-	return fmt.Sprintf("%s (%s) %s", d.Code, d.Kind, d.Message)
+	return strings.TrimSpace(fmt.Sprintf("%s (%s) %s", d.Code, d.Kind, d.Message))
 }

@@ -2,17 +2,15 @@
 package app
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/goccy/go-yaml"
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor"
@@ -103,10 +101,10 @@ type Secret struct {
 	File string `yaml:"file"`
 }
 
-// Load reads the secret.
+// Load reads the secret, without white space around it: a header could not hold an end of line.
 func (s Secret) Load() (string, error) {
 	if s.Env != "" {
-		value := os.Getenv(s.Env)
+		value := strings.TrimSpace(os.Getenv(s.Env))
 		if value == "" {
 			return "", fmt.Errorf("environment variable %s is not set", s.Env)
 		}
@@ -138,8 +136,8 @@ func LoadConfig(path string) (Config, error) {
 
 // ParseConfig reads a configuration, fills in defaults and checks it.
 func ParseConfig(content []byte) (Config, error) {
-	var c Config
-	if err := yaml.NewDecoder(bytes.NewReader(content), yaml.Strict()).Decode(&c); err != nil {
+	c, err := decode(content)
+	if err != nil {
 		return Config{}, err
 	}
 	return c.Complete()
@@ -179,8 +177,12 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.Retry.Max, duration(30*time.Second))
 	setDefault(&p.Retry.Multiplier, 2)
 	setDefault(&p.Retry.LongestWait, duration(5*time.Minute))
-	setDefault(&p.Resolve, activities.Poll{Initial: duration(2 * time.Second), Max: duration(5 * time.Minute), For: duration(24 * time.Hour)})
-	setDefault(&p.Pending, activities.Poll{Initial: duration(5 * time.Second), Max: duration(15 * time.Minute), For: duration(7 * 24 * time.Hour)})
+	setDefault(&p.Resolve.Initial, duration(2*time.Second))
+	setDefault(&p.Resolve.Max, duration(5*time.Minute))
+	setDefault(&p.Resolve.For, duration(24*time.Hour))
+	setDefault(&p.Pending.Initial, duration(5*time.Second))
+	setDefault(&p.Pending.Max, duration(15*time.Minute))
+	setDefault(&p.Pending.For, duration(7*24*time.Hour))
 	setDefault(&p.RateLimit.Burst, 10)
 	setDefault(&p.RateLimit.Patience, duration(2*time.Second))
 	setDefault(&p.MaxConcurrentCalls, 100)
@@ -215,6 +217,9 @@ func (c Config) validate() error {
 	if c.Log.Format != "json" && c.Log.Format != "console" {
 		problem("log.format %q: want json or console", c.Log.Format)
 	}
+	if c.Worker.MaxConcurrentWorkflowTasks < 2 {
+		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK wants it", c.Worker.MaxConcurrentWorkflowTasks)
+	}
 	for _, name := range names {
 		for _, err := range c.Processors[name].problems(c.Worker.StopTimeout) {
 			problem("processors.%s.%w", name, err)
@@ -229,6 +234,9 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if p.Adapter != "rest" {
 		problem("adapter %q: want rest", p.Adapter)
+	}
+	if err := checkBaseURL(p.BaseURL); err != nil {
+		problems = append(problems, err)
 	}
 	if (p.APIKey.Env == "") == (p.APIKey.File == "") {
 		problem("api_key: want either env or file")
@@ -251,16 +259,44 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 			problem("%s %s must be shorter than %s %s", nested.inner, nested.innerValue, nested.outer, nested.outerValue)
 		}
 	}
-	for name, poll := range map[string]activities.Poll{"resolve": p.Resolve, "pending": p.Pending} {
-		if poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
-			problem("%s: want 0 < initial %s <= max %s <= for %s", name, poll.Initial, poll.Max, poll.For)
+	for _, named := range []struct {
+		name string
+		poll activities.Poll
+	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
+		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
+			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
 		}
 	}
-	if p.HTTPTimeout <= 0 || p.AbsenceProofAfter < 0 || p.RateLimit.PerSecond < 0 || p.RateLimit.Burst < 1 || p.MaxConcurrentCalls < 1 {
-		problem("http_timeout %s, rate_limit.burst %d and max_concurrent_calls %d must be above 0, absence_proof_after %s and rate_limit.per_second %g not below",
-			p.HTTPTimeout, p.RateLimit.Burst, p.MaxConcurrentCalls, p.AbsenceProofAfter, p.RateLimit.PerSecond)
+	for _, number := range []struct {
+		name  string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"http_timeout", p.HTTPTimeout, p.HTTPTimeout > 0, "above 0"},
+		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
+		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= 0, "0 or above"},
+		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
+		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
+		{"rate_limit.patience", p.RateLimit.Patience, p.RateLimit.Patience >= 0, "0 or above"},
+		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
+	} {
+		if !number.ok {
+			problem("%s %v: must be %s", number.name, number.value, number.want)
+		}
 	}
 	return problems
+}
+
+// checkBaseURL leaves the rules to the client that will use the URL, but never quotes one that may hold a
+// password or a key.
+func checkBaseURL(baseURL string) error {
+	base, err := url.Parse(baseURL)
+	if err != nil || base.User != nil || base.RawQuery != "" {
+		return errors.New("base_url: want https://host/path without user and query")
+	}
+	_, err = processor.NewClient(processor.ClientOptions{BaseURL: baseURL})
+	return err
 }
 
 func (p Processor) backoff() processor.Backoff {

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/payment"
+)
+
+// ended is a line whose charge has an outcome.
+func ended(number int, key string, c payment.Charge) *line {
+	return &line{Number: number, Key: key, Charge: &c, err: statusOf("the payment", c.Status)}
+}
+
+// broken is a line without one.
+func broken(number int, key string, err error) *line {
+	l := &line{Number: number, Key: key}
+	l.fail(err)
+	return l
+}
+
+func TestTheSummaryNamesEveryChargeThatDidNotSucceed(t *testing.T) {
+	var out bytes.Buffer
+	require.NoError(t, printSummary(&out, []*line{
+		ended(1, "order-1", payment.Charge{Status: payment.Succeeded}),
+		ended(2, "order-2", payment.Charge{Status: payment.Declined, Decline: &payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft, Message: "try later"}}),
+		ended(4, "order-4", payment.Charge{Status: payment.Failed, Failure: &payment.Failure{Class: payment.ClassPermission, Message: "the key may not charge"}}),
+		ended(5, "order-5", payment.Charge{Status: payment.Pending}),
+		broken(6, "", usageError{errors.New("not a charge request: unexpected EOF")}),
+		ended(7, "order-7", payment.Charge{Status: payment.Succeeded}),
+	}, 1234*time.Millisecond))
+	require.Equal(t, strings.TrimLeft(`
+line 2  order-2  declined  insufficient_funds (soft) try later
+line 4  order-4  failed    permission: the key may not charge
+line 5  order-5  pending   
+line 6           error     not a charge request: unexpected EOF
+6 lines in 1.23s: declined=1 error=1 failed=1 pending=1 succeeded=2
+`, "\n"), out.String())
+}
+
+func TestTheWorstLineDecidesTheExitCode(t *testing.T) {
+	// From the best to the worst: what a script must look at first is what nobody knows.
+	order := []*line{
+		ended(1, "", payment.Charge{Status: payment.Succeeded}),
+		ended(2, "", payment.Charge{Status: payment.Declined}),
+		ended(3, "", payment.Charge{Status: payment.Failed}),
+		broken(4, "", usageError{errors.New("bad line")}),
+		broken(5, "", errors.New("no Temporal")),
+		broken(6, "", florin.ErrOutcomePending),
+	}
+	codes := []int{exitOK, exitDeclined, exitFailed, exitUsage, exitError, exitUnknown}
+	for i := range order {
+		require.Equal(t, codes[i], exitCode(worst(order[:i+1])))
+		require.Equal(t, codes[max(i, 1)], exitCode(worst([]*line{order[i], order[1]})), "the order of the lines does not matter")
+	}
+	require.EqualError(t, worst(order[:3]), "line 3: the payment is failed")
+	two := []*line{ended(8, "", payment.Charge{Status: payment.Declined}), ended(9, "", payment.Charge{Status: payment.Declined})}
+	require.ErrorContains(t, worst(two), "line 8", "the first of the worst is named")
+	require.NoError(t, worst(nil))
+}
+
+func printing(json bool) (*cobra.Command, *bytes.Buffer) {
+	cmd, out := &cobra.Command{}, &bytes.Buffer{}
+	cmd.Flags().Bool("json", json, "")
+	cmd.SetOut(out)
+	return cmd, out
+}
+
+var charged = payment.Charge{
+	PaymentID: "pay_1", MerchantID: "acme", IdempotencyKey: "order-1", Status: payment.Declined, Amount: 1250, Currency: "USD",
+	Processor: "simulator", ProcessorPaymentID: "sim_1", Decline: &payment.Decline{Code: "stolen_card", Kind: payment.DeclineHard},
+}
+
+func TestJSONIsTheWholePaymentWhateverItsStatus(t *testing.T) {
+	cmd, out := printing(true)
+	require.EqualError(t, printCharge(cmd, charged), "the payment is declined")
+	var got payment.Charge
+	require.NoError(t, json.Unmarshal(out.Bytes(), &got))
+	require.Equal(t, charged, got)
+
+	cmd, out = printing(true)
+	refund := payment.Refund{RefundID: "ref_1", PaymentID: "pay_1", Status: payment.Succeeded, Amount: 500, Currency: "USD"}
+	require.NoError(t, printRefund(cmd, refund))
+	var back payment.Refund
+	require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+	require.Equal(t, refund, back)
+}
+
+func TestTextLeavesOutWhatIsEmpty(t *testing.T) {
+	cmd, out := printing(false)
+	require.Error(t, printCharge(cmd, charged))
+	require.Equal(t, strings.TrimLeft(`
+payment            pay_1
+status             declined
+amount             12.50 USD
+captured           0.00 USD
+processor          simulator
+processor payment  sim_1
+decline            stolen_card (hard)
+workflow           charge/acme/order-1
+`, "\n"), out.String())
+}
+
+func TestALineOfAFileIsOneJSONObject(t *testing.T) {
+	for want, l := range map[string]*line{
+		`{"line":3,"error":"not JSON"}`:                                broken(3, "", usageError{errors.New("not JSON")}),
+		`{"line":4,"idempotency_key":"order-4","error":"no Temporal"}`: broken(4, "order-4", errors.New("no Temporal")),
+	} {
+		got, err := json.Marshal(l)
+		require.NoError(t, err)
+		require.JSONEq(t, want, string(got))
+	}
+	got, err := json.Marshal(ended(5, "order-1", charged))
+	require.NoError(t, err)
+	require.Contains(t, string(got), `{"line":5,"idempotency_key":"order-1","charge":{"payment_id":"pay_1",`)
+	require.NotContains(t, string(got), `"error"`)
+}

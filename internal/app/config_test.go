@@ -1,0 +1,143 @@
+package app
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheConfigurationsOfTheRepositoryAreGood(t *testing.T) {
+	for _, path := range []string{"../../examples/worker.yaml", "../../deploy/compose/worker.yaml"} {
+		t.Run(path, func(t *testing.T) {
+			c, err := LoadConfig(path)
+			require.NoError(t, err)
+			require.Equal(t, "simulator", c.DefaultProcessor)
+			require.Equal(t, Secret{Env: "SIMULATOR_API_KEY"}, c.Processors["simulator"].APIKey)
+			again, err := c.Complete()
+			require.NoError(t, err)
+			require.Equal(t, c, again, "a complete configuration stays as it is")
+		})
+	}
+}
+
+func TestTheExampleSpellsOutTheDefaults(t *testing.T) {
+	example, err := LoadConfig("../../examples/worker.yaml")
+	require.NoError(t, err)
+	bare, err := ParseConfig([]byte("processors:\n  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"))
+	require.NoError(t, err)
+	// The one thing that the example limits and the defaults do not.
+	limited := example.Processors["simulator"]
+	require.Equal(t, RateLimit{PerSecond: 100, Burst: 20, Patience: duration(2 * time.Second)}, limited.RateLimit)
+	limited.RateLimit = bare.Processors["simulator"].RateLimit
+	example.Processors["simulator"] = limited
+	require.Equal(t, example, bare)
+}
+
+func TestAConfigurationErrorNamesTheFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("log: {colour: red}\n"), 0o600))
+	_, err := LoadConfig(path)
+	require.EqualError(t, err, path+`: line 1: unknown field "colour"`)
+	_, err = LoadConfig(path + ".nowhere")
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, path+".nowhere")
+}
+
+// good is the smallest configuration; a test then breaks one thing.
+func good() Config {
+	return Config{Processors: map[string]Processor{
+		"acme": {Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: Secret{Env: "ACME_KEY"}},
+	}}
+}
+
+func TestTheOnlyProcessorIsTheDefault(t *testing.T) {
+	c, err := good().Complete()
+	require.NoError(t, err)
+	require.Equal(t, "acme", c.DefaultProcessor)
+}
+
+func TestEveryCheckNamesItsKeyAndItsValues(t *testing.T) {
+	second := time.Second
+	for name, c := range map[string]struct {
+		breaks func(*Config, *Processor)
+		want   string
+	}{
+		"two processors, no default": {func(c *Config, p *Processor) { c.Processors["bolt"] = *p }, `default_processor "": want one of the processors: acme, bolt`},
+		"a default nobody knows":     {func(c *Config, _ *Processor) { c.DefaultProcessor = "amce" }, `default_processor "amce": want one of the processors: acme`},
+		"health without a port":      {func(c *Config, _ *Processor) { c.Health.Listen = "localhost" }, `health.listen "localhost": want host:port`},
+		"log level":                  {func(c *Config, _ *Processor) { c.Log.Level = "loud" }, `log.level "loud": want debug, info, warn or error`},
+		"log format":                 {func(c *Config, _ *Processor) { c.Log.Format = "xml" }, `log.format "xml": want json or console`},
+		"one workflow task":          {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = 1 }, "worker.max_concurrent_workflow_tasks 1: must be at least 2"},
+		"workflow tasks below 0":     {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = -1 }, "worker.max_concurrent_workflow_tasks -1: must be at least 2"},
+		"adapter":                    {func(_ *Config, p *Processor) { p.Adapter = "soap" }, `processors.acme.adapter "soap": want rest`},
+		"no base URL":                {func(_ *Config, p *Processor) { p.BaseURL = "" }, `processors.acme.base_url "": want https://host/path`},
+		"base URL in the clear":      {func(_ *Config, p *Processor) { p.BaseURL = "http://api.acme.example" }, "processors.acme.base_url"},
+		"no API key":                 {func(_ *Config, p *Processor) { p.APIKey = Secret{} }, "processors.acme.api_key: want either env or file"},
+		"two API keys":               {func(_ *Config, p *Processor) { p.APIKey = Secret{Env: "A", File: "b"} }, "processors.acme.api_key: want either env or file"},
+		"retry strategy":             {func(_ *Config, p *Processor) { p.Retry.Strategy = "random" }, `processors.acme.retry.strategy "random": want exponential, fixed or linear`},
+		"retry initial":              {func(_ *Config, p *Processor) { p.Retry.Initial = duration(-second) }, "processors.acme.retry.initial -1s: must be above 0"},
+		"retry max":                  {func(_ *Config, p *Processor) { p.Retry.Initial = duration(time.Minute) }, "processors.acme.retry.max 30s: must be at least initial, 1m0s"},
+		"retry multiplier":           {func(_ *Config, p *Processor) { p.Retry.Multiplier = 0.5 }, "processors.acme.retry.multiplier 0.5: must be above 1"},
+		"HTTP call over attempt":     {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(31 * second) }, "processors.acme.http_timeout 31s must be shorter than start_to_close 30s"},
+		"HTTP call as attempt":       {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(30 * second) }, "processors.acme.http_timeout 30s must be shorter than start_to_close 30s"},
+		"attempt over stop":          {func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(25 * second) }, "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout 25s"},
+		"stop below 0":               {func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(-second) }, "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout -1s"},
+		"attempt over all attempts":  {func(_ *Config, p *Processor) { p.ScheduleToClose = duration(10 * second) }, "processors.acme.start_to_close 30s must be shorter than schedule_to_close 10s"},
+		"all attempts over key":      {func(_ *Config, p *Processor) { p.KeyLifetime = duration(10 * time.Minute) }, "processors.acme.schedule_to_close 15m0s must be shorter than key_lifetime 10m0s"},
+		"patience over HTTP call":    {func(_ *Config, p *Processor) { p.RateLimit.Patience = duration(20 * second) }, "processors.acme.rate_limit.patience 20s must be shorter than http_timeout 20s"},
+		"longest wait over attempts": {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(time.Hour) }, "processors.acme.retry.longest_wait 1h0m0s must be shorter than schedule_to_close 15m0s"},
+		"resolve out of order":       {func(_ *Config, p *Processor) { p.Resolve.Max = duration(second) }, "processors.acme.resolve: want 0 < initial 2s <= max 1s <= for 24h0m0s"},
+		"pending out of order":       {func(_ *Config, p *Processor) { p.Pending.For = duration(second) }, "processors.acme.pending: want 0 < initial 5s <= max 15m0s <= for 1s"},
+		"HTTP timeout below 0":       {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(-second) }, "processors.acme.http_timeout -1s: must be above 0"},
+		"absence proof below 0":      {func(_ *Config, p *Processor) { p.AbsenceProofAfter = duration(-second) }, "processors.acme.absence_proof_after -1s: must be 0 or above"},
+		"longest wait below 0":       {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(-second) }, "processors.acme.retry.longest_wait -1s: must be 0 or above"},
+		"rate below 0":               {func(_ *Config, p *Processor) { p.RateLimit.PerSecond = -1 }, "processors.acme.rate_limit.per_second -1: must be 0 or above"},
+		"burst below 0":              {func(_ *Config, p *Processor) { p.RateLimit.Burst = -1 }, "processors.acme.rate_limit.burst -1: must be above 0"},
+		"patience below 0":           {func(_ *Config, p *Processor) { p.RateLimit.Patience = duration(-second) }, "processors.acme.rate_limit.patience -1s: must be 0 or above"},
+		"calls below 0":              {func(_ *Config, p *Processor) { p.MaxConcurrentCalls = -1 }, "processors.acme.max_concurrent_calls -1: must be above 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			config := good()
+			p := config.Processors["acme"]
+			c.breaks(&config, &p)
+			config.Processors["acme"] = p
+			_, err := config.Complete()
+			require.ErrorContains(t, err, c.want)
+		})
+	}
+}
+
+func TestWithoutProcessorsThereIsNothingToDo(t *testing.T) {
+	_, err := Config{}.Complete()
+	require.EqualError(t, err, "processors: want at least one")
+}
+
+func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
+	c := good()
+	c.Log.Level = "loud"
+	c.Processors["bolt"] = Processor{BaseURL: "https://bolt.example", Retry: Retry{Strategy: "random"}}
+	_, err := c.Complete()
+	require.Equal(t, []string{
+		`default_processor "": want one of the processors: acme, bolt`,
+		`log.level "loud": want debug, info, warn or error`,
+		`processors.bolt.adapter "": want rest`,
+		`processors.bolt.api_key: want either env or file`,
+		`processors.bolt.retry.strategy "random": want exponential, fixed or linear`,
+	}, strings.Split(err.Error(), "\n"))
+}
+
+// A processor's resolve with only one line was refused: the defaults of the two others were left out.
+func TestAPartOfAPollKeepsTheDefaultsOfTheRest(t *testing.T) {
+	c := good()
+	p := c.Processors["acme"]
+	p.Resolve.For = duration(48 * time.Hour)
+	c.Processors["acme"] = p
+	c, err := c.Complete()
+	require.NoError(t, err)
+	require.Equal(t, duration(2*time.Second), c.Processors["acme"].Resolve.Initial)
+	require.Equal(t, duration(48*time.Hour), c.Processors["acme"].Resolve.For)
+}

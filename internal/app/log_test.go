@@ -1,0 +1,94 @@
+package app
+
+import (
+	"runtime"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+// observe returns a Temporal logger and what it wrote. The core is in development mode, where zap is
+// strictest.
+func observe(level zapcore.Level) (log.Logger, *observer.ObservedLogs) {
+	core, logs := observer.New(level)
+	return TemporalLogger(zap.New(core, zap.AddCaller(), zap.Development())), logs
+}
+
+func here() int {
+	_, _, line, _ := runtime.Caller(1)
+	return line
+}
+
+func TestALogLineNamesTheCodeThatLogged(t *testing.T) {
+	logger, logs := observe(zap.DebugLevel)
+	helper := func() { log.Skip(log.With(logger, "b", 2), 1).Info("through a helper") }
+	for name, write := range map[string]func() int{
+		"directly":         func() int { logger.Info("m"); return here() },
+		"with a field":     func() int { log.With(logger, "a", 1).Info("m"); return here() },
+		"with two":         func() int { log.With(log.With(logger, "a", 1), "b", 2).Warn("m"); return here() },
+		"through a helper": func() int { helper(); return here() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			want := write()
+			entries := logs.TakeAll()
+			require.Len(t, entries, 1)
+			require.Contains(t, entries[0].Caller.File, "log_test.go")
+			require.Equal(t, want, entries[0].Caller.Line)
+		})
+	}
+}
+
+func TestFieldsStayWithTheirLogger(t *testing.T) {
+	logger, logs := observe(zap.DebugLevel)
+	log.With(logger, "payment_id", "pay_1").Info("moved", "status", "succeeded")
+	logger.Info("other")
+	entries := logs.TakeAll()
+	require.Equal(t, map[string]any{"payment_id": "pay_1", "status": "succeeded"}, entries[0].ContextMap())
+	require.Empty(t, entries[1].ContextMap())
+}
+
+func TestLevelsAreKept(t *testing.T) {
+	logger, logs := observe(zap.WarnLevel)
+	logger.Debug("debug")
+	logger.Info("info")
+	logger.Warn("warn")
+	logger.Error("error")
+	var got []string
+	for _, e := range logs.TakeAll() {
+		require.Equal(t, e.Message, e.Level.String())
+		got = append(got, e.Message)
+	}
+	require.Equal(t, []string{"warn", "error"}, got)
+}
+
+func TestBadKeyValuesLoseNoMessage(t *testing.T) {
+	for name, keyvals := range map[string][]any{
+		"a key without a value": {"status", "ok", "alone"},
+		"only a key":            {"alone"},
+		"a key that is no text": {7, "seven"},
+		"nil":                   {nil, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			logger, logs := observe(zap.DebugLevel)
+			require.NotPanics(t, func() { logger.Warn("still here", keyvals...) })
+			require.Equal(t, 1, logs.FilterMessage("still here").Len())
+			require.NotPanics(t, func() { log.With(logger, keyvals...).Warn("here too") })
+			require.Equal(t, 1, logs.FilterMessage("here too").Len())
+		})
+	}
+}
+
+func TestNewLoggerFollowsItsConfiguration(t *testing.T) {
+	logger, err := NewLogger(Log{Level: "warn", Format: "console"})
+	require.NoError(t, err)
+	require.False(t, logger.Core().Enabled(zap.InfoLevel))
+	require.True(t, logger.Core().Enabled(zap.WarnLevel))
+	_, err = NewLogger(Log{Level: "loud", Format: "json"})
+	require.ErrorContains(t, err, "loud")
+	_, err = NewLogger(Log{Level: "info", Format: "xml"})
+	require.ErrorContains(t, err, "xml")
+}
