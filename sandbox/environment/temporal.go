@@ -17,7 +17,9 @@ import (
 	"go.temporal.io/server/common/config"
 	"go.temporal.io/server/common/dynamicconfig"
 	serverlog "go.temporal.io/server/common/log"
+	"go.temporal.io/server/common/membership/static"
 	sqliteplugin "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
+	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
 	"go.uber.org/zap"
@@ -35,9 +37,14 @@ const (
 // dynamicConfig lets the embedded server hand out work at once: its defaults are made for many shards, and
 // with one shard each task would wait up to 50 ms for its turn.
 var dynamicConfig = dynamicconfig.StaticClient{
-	dynamicconfig.TransferProcessorMaxPollRPS.Key():             2000,
-	dynamicconfig.TimerProcessorMaxPollRPS.Key():                2000,
-	dynamicconfig.VisibilityProcessorMaxPollRPS.Key():           2000,
+	dynamicconfig.TransferProcessorMaxPollRPS.Key():   2000,
+	dynamicconfig.TimerProcessorMaxPollRPS.Key():      2000,
+	dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 2000,
+	// One host needs no partitions.
+	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
+	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+	// Timers may fire this late: it makes up for clocks that differ between hosts, of which there is one.
+	dynamicconfig.TimerProcessorMaxTimeShift.Key():              10 * time.Millisecond,
 	dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
 }
 
@@ -89,6 +96,7 @@ func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claims }),
 		temporal.WithDynamicConfigClient(dynamicConfig),
+		temporal.WithStaticHosts(staticHosts(conf)),
 	)
 	if err != nil {
 		return nil, fmt.Errorf("building the Temporal server: %w", err)
@@ -101,17 +109,16 @@ func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*
 
 func serverConfig(port int, sql *config.SQL) (*config.Config, error) {
 	// Every service but the frontend takes any free port.
-	ports, err := freePorts(9)
+	ports, err := freePorts(4)
 	if err != nil {
 		return nil, err
 	}
 	next := func() int { p := ports[0]; ports = ports[1:]; return p }
 	service := func(grpc int) config.Service {
-		return config.Service{RPC: config.RPC{GRPCPort: grpc, MembershipPort: next(), BindOnIP: loopback}}
+		return config.Service{RPC: config.RPC{GRPCPort: grpc, BindOnIP: loopback}}
 	}
 	address := net.JoinHostPort(loopback, strconv.Itoa(port))
 	var c config.Config
-	c.Global.Membership = config.Membership{MaxJoinDuration: 30 * time.Second, BroadcastAddress: loopback}
 	c.Global.PProf = config.PProf{Host: loopback, Port: next()}
 	c.Persistence = config.Persistence{
 		DefaultStore:     sqliteplugin.PluginName,
@@ -141,6 +148,17 @@ func serverConfig(port int, sql *config.SQL) (*config.Config, error) {
 		Visibility: config.VisibilityArchivalNamespaceDefaults{State: "disabled"},
 	}}
 	return &c, nil
+}
+
+// staticHosts tells the services where each other are. They would otherwise look for the hosts of the last run,
+// too, whose ports nobody listens on any more, and hand out no work for a minute.
+func staticHosts(c *config.Config) map[primitives.ServiceName]static.Hosts {
+	hosts := map[primitives.ServiceName]static.Hosts{}
+	for name, service := range c.Services {
+		address := net.JoinHostPort(loopback, strconv.Itoa(service.RPC.GRPCPort))
+		hosts[primitives.ServiceName(name)] = static.SingleLocalHost(address)
+	}
+	return hosts
 }
 
 // freePorts finds n different ports that nobody listens on. They are held open together, so that none is

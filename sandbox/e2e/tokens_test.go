@@ -1,0 +1,132 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	"golang.org/x/sync/errgroup"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// tokens lists the simulator's tokens of one scope.
+func tokens(scope string) (found []simulator.Token) {
+	for _, token := range simulator.Tokens() {
+		if token.Scope == scope {
+			found = append(found, token)
+		}
+	}
+	return found
+}
+
+func TestEveryChargeTokenEndsAsItsTableSays(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	table := tokens("charge")
+	charges := make([]payment.Charge, len(table))
+	var group errgroup.Group
+	var limited []int
+	for i, token := range table {
+		if strings.HasPrefix(token.Name, "tok_429") {
+			limited = append(limited, i)
+			continue
+		}
+		group.Go(func() (err error) {
+			charges[i], err = final(t.Context(), env, charge(token.Name, token.Name))
+			return err
+		})
+	}
+	// A 429 holds back every call to its processor: they get one of their own, one after the other.
+	group.Go(func() (err error) {
+		for _, i := range limited {
+			req := charge(table[i].Name, table[i].Name)
+			req.Processor = environment.BackupName
+			if charges[i], err = final(t.Context(), env, req); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	require.NoError(t, group.Wait())
+	for i, token := range table {
+		t.Run(token.Name, func(t *testing.T) {
+			require.Equal(t, token.Ends, string(charges[i].Status), token.Does)
+			requireSecretFree(t, env, payment.ChargeWorkflowID("acme", token.Name))
+		})
+	}
+	requireEqualBooks(t, env, charges, nil)
+}
+
+func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", Ends: "succeeded"})
+	charges, refunds := make([]payment.Charge, len(table)), make([]payment.Refund, len(table))
+	var group errgroup.Group
+	for i, token := range table {
+		group.Go(func() (err error) {
+			if charges[i], err = final(t.Context(), env, charge(token.Name, token.Name)); err != nil {
+				return err
+			}
+			refunds[i], err = env.Florin.Refund(t.Context(), refund("refund-"+token.Name, charges[i].PaymentID, 250))
+			if err == nil && refunds[i].Status == payment.Pending {
+				refunds[i], err = env.Florin.WaitRefund(t.Context(), "acme", "refund-"+token.Name)
+			}
+			return err
+		})
+	}
+	require.NoError(t, group.Wait())
+	for i, token := range table {
+		t.Run(token.Name, func(t *testing.T) {
+			require.Equal(t, payment.Succeeded, charges[i].Status)
+			require.Equal(t, token.Ends, string(refunds[i].Status), token.Does)
+		})
+	}
+	requireEqualBooks(t, env, charges, refunds)
+}
+
+// requireSecretFree reads the whole history of a workflow: the processor's key must not be in it.
+func requireSecretFree(t *testing.T, env *environment.Environment, workflowID string) {
+	t.Helper()
+	events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		require.NoError(t, err)
+		text, err := protojson.Marshal(event)
+		require.NoError(t, err)
+		require.NotContains(t, string(text), "sim_sandbox_key")
+		require.NotContains(t, string(text), "Bearer")
+	}
+}
+
+func TestALongRetryAfterIsATimerThatPeopleCanSee(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	req := charge("long", "tok_429_long")
+	_, err := env.Florin.StartCharge(t.Context(), req)
+	require.NoError(t, err)
+	workflowID := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
+	var summary string
+	require.Eventually(t, func() bool {
+		events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			require.NoError(t, err)
+			if event.GetTimerStartedEventAttributes() != nil {
+				summary = string(event.GetUserMetadata().GetSummary().GetData())
+				return true
+			}
+		}
+		return false
+	}, 10*time.Second, 20*time.Millisecond)
+	require.Contains(t, summary, "Retry-After")
+	c, err := final(t.Context(), env, req)
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, c.Status)
+}
