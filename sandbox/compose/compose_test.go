@@ -1,0 +1,243 @@
+package compose
+
+import (
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/cli"
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/app"
+)
+
+const root = "../../"
+
+// load reads docker-compose.yml as docker compose does, with nothing but env in the environment.
+func load(t *testing.T, env ...string) *types.Project {
+	t.Helper()
+	options, err := cli.NewProjectOptions([]string{root + "docker-compose.yml"}, cli.WithEnv(env), cli.WithDefaultProfiles())
+	require.NoError(t, err)
+	project, err := options.LoadProject(t.Context())
+	require.NoError(t, err)
+	return project
+}
+
+func service(t *testing.T, project *types.Project, name string) types.ServiceConfig {
+	t.Helper()
+	s, err := project.GetService(name)
+	require.NoError(t, err)
+	return s
+}
+
+// mounted is the file of the repository that a service finds at path.
+func mounted(t *testing.T, s types.ServiceConfig, path string) string {
+	t.Helper()
+	for _, v := range s.Volumes {
+		if v.Target == path {
+			require.Equal(t, types.VolumeTypeBind, v.Type)
+			require.True(t, v.ReadOnly, "%s is not to be written", path)
+			return v.Source
+		}
+	}
+	require.Fail(t, "nothing is mounted", "%s of %s", path, s.Name)
+	return ""
+}
+
+// flagOf is the value of a flag in a command.
+func flagOf(t *testing.T, command []string, flag string) string {
+	t.Helper()
+	i := slices.Index(command, flag)
+	require.GreaterOrEqual(t, i, 0, "%s has no %s", command, flag)
+	require.Less(t, i+1, len(command))
+	return command[i+1]
+}
+
+func workerConfig(t *testing.T, project *types.Project) app.Config {
+	t.Helper()
+	worker := service(t, project, "worker")
+	config, err := app.LoadConfig(mounted(t, worker, flagOf(t, worker.Command, "--config")))
+	require.NoError(t, err)
+	return config
+}
+
+func port(t *testing.T, address string) string {
+	t.Helper()
+	_, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	return port
+}
+
+// environment is what a service sets, as its process sees it.
+func environment(s types.ServiceConfig) map[string]string {
+	set := map[string]string{}
+	for name, value := range s.Environment {
+		if value != nil {
+			set[name] = *value
+		}
+	}
+	return set
+}
+
+func TestTheWorkerIsToldWhatItReads(t *testing.T) {
+	project := load(t)
+	worker := environment(service(t, project, "worker"))
+	require.Equal(t, "temporal:7233", worker["TEMPORAL_ADDRESS"])
+	require.Equal(t, environment(service(t, project, "temporal-namespace"))["TEMPORAL_NAMESPACE"], worker["TEMPORAL_NAMESPACE"], "it works where the attributes were registered")
+
+	read := []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"} // by envconfig
+	for _, p := range workerConfig(t, project).Processors {
+		require.NotEmpty(t, worker[p.APIKey.Env], "the worker has no %s", p.APIKey.Env)
+		read = append(read, p.APIKey.Env)
+	}
+	for name := range worker {
+		require.Contains(t, read, name, "nothing reads it")
+	}
+}
+
+func TestBothEndsHaveTheSameKey(t *testing.T) {
+	for name, env := range map[string][]string{"by default": nil, "from the environment": {"SIMULATOR_API_KEY=sk_other"}} {
+		t.Run(name, func(t *testing.T) {
+			project := load(t, env...)
+			key := workerConfig(t, project).Processors["simulator"].APIKey.Env
+			// cmd/simulator reads this one unless --api-key-env says otherwise.
+			require.Equal(t, "SIMULATOR_API_KEY", key)
+			require.NotContains(t, service(t, project, "simulator").Command, "--api-key-env")
+			worker, simulator := environment(service(t, project, "worker")), environment(service(t, project, "simulator"))
+			require.Equal(t, simulator[key], worker[key])
+			require.NotEmpty(t, worker[key])
+			if env != nil {
+				require.Equal(t, "sk_other", worker[key])
+			}
+		})
+	}
+}
+
+func TestTheWorkerFindsTheSimulator(t *testing.T) {
+	project := load(t)
+	base, err := url.Parse(workerConfig(t, project).Processors["simulator"].BaseURL)
+	require.NoError(t, err)
+	simulator := service(t, project, base.Hostname())
+	require.Equal(t, base.Port(), port(t, flagOf(t, simulator.Command, "--listen")))
+	require.Equal(t, "simulator", simulator.Command[0])
+
+	var volumes []string
+	for _, v := range simulator.Volumes {
+		volumes = append(volumes, v.Target+"/")
+	}
+	require.True(t, slices.ContainsFunc(volumes, func(v string) bool {
+		return strings.HasPrefix(flagOf(t, simulator.Command, "--data"), v)
+	}), "the ledger is on a volume")
+}
+
+func TestTheHealthCheckAsksWhereTheProcessListens(t *testing.T) {
+	project := load(t)
+	for name, listen := range map[string]string{
+		"worker":    workerConfig(t, project).Health.Listen,
+		"simulator": flagOf(t, service(t, project, "simulator").Command, "--listen"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := service(t, project, name)
+			test := []string(s.HealthCheck.Test)
+			require.Equal(t, []string{"CMD", name, "healthcheck"}, test[:3])
+			asked, err := url.Parse(flagOf(t, test, "--url"))
+			require.NoError(t, err)
+			require.Equal(t, "/healthz", asked.Path)
+			require.Equal(t, port(t, listen), asked.Port())
+			require.Len(t, s.Ports, 1)
+			require.Equal(t, asked.Port(), s.Ports[0].Published)
+			require.Equal(t, asked.Port(), strconv.Itoa(int(s.Ports[0].Target)))
+			require.True(t, strings.HasPrefix(listen, "0.0.0.0:"), "on loopback of the container nobody outside reaches it")
+		})
+	}
+}
+
+func TestNothingIsPublishedBeyondThisMachine(t *testing.T) {
+	published := map[string]string{}
+	for name, s := range load(t).Services {
+		require.NotEqual(t, "host", s.NetworkMode, name)
+		for _, p := range s.Ports {
+			require.Equal(t, "127.0.0.1", p.HostIP, "%s publishes %s", name, p.Published)
+			require.NotContains(t, published, p.Published)
+			published[p.Published] = name
+		}
+	}
+	require.Equal(t, map[string]string{"7233": "temporal", "8233": "temporal-ui", "8711": "worker", "8712": "simulator"}, published)
+}
+
+func TestEverythingWaitsForWhatItNeeds(t *testing.T) {
+	project := load(t)
+	for name, needs := range map[string]map[string]string{
+		"temporal-setup":     {"postgresql": types.ServiceConditionHealthy},
+		"temporal":           {"temporal-setup": types.ServiceConditionCompletedSuccessfully},
+		"temporal-namespace": {"temporal": types.ServiceConditionHealthy},
+		"temporal-ui":        {"temporal": types.ServiceConditionHealthy},
+		"worker":             {"temporal-namespace": types.ServiceConditionCompletedSuccessfully, "simulator": types.ServiceConditionHealthy},
+	} {
+		got := map[string]string{}
+		for other, dependency := range service(t, project, name).DependsOn {
+			got[other] = dependency.Condition
+			require.True(t, dependency.Required)
+			needed := service(t, project, other)
+			if dependency.Condition == types.ServiceConditionHealthy {
+				require.NotNil(t, needed.HealthCheck, "%s can never be healthy", other)
+			} else {
+				require.Empty(t, needed.Restart, "%s would never be completed", other)
+			}
+		}
+		require.Equal(t, needs, got, name)
+	}
+}
+
+func TestEveryImageHasAFixedTag(t *testing.T) {
+	for name, s := range load(t).Services {
+		_, tag, found := strings.Cut(s.Image, ":")
+		require.True(t, found, "%s: %s", name, s.Image)
+		if s.Build != nil {
+			continue // made here
+		}
+		require.Regexp(t, `^\d+\.\d+`, tag, name)
+	}
+}
+
+func TestAStoppingWorkerIsNotKilledDuringACall(t *testing.T) {
+	project := load(t)
+	grace := service(t, project, "worker").StopGracePeriod
+	require.NotNil(t, grace)
+	stop := time.Duration(workerConfig(t, project).Worker.StopTimeout)
+	require.Greater(t, time.Duration(*grace), stop+10*time.Second, "stop_timeout is %s, and closing takes a moment", stop)
+}
+
+func TestOurContainersHaveNoPrivileges(t *testing.T) {
+	project := load(t)
+	for _, name := range []string{"worker", "simulator"} {
+		s := service(t, project, name)
+		require.True(t, s.ReadOnly)
+		require.Equal(t, []string{"ALL"}, s.CapDrop)
+		require.Empty(t, s.CapAdd)
+		require.False(t, s.Privileged)
+		require.Empty(t, s.User, "the image has its own, and that is not root")
+		require.Contains(t, s.SecurityOpt, "no-new-privileges:true")
+	}
+}
+
+func TestEveryMountedFileIsInTheRepository(t *testing.T) {
+	for name, s := range load(t).Services {
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind {
+				info, err := os.Stat(v.Source)
+				require.NoError(t, err, name)
+				require.False(t, info.IsDir())
+			}
+		}
+		if len(s.Entrypoint) == 2 {
+			require.NotEmpty(t, mounted(t, s, s.Entrypoint[1]), "%s runs a script that is mounted", name)
+		}
+	}
+}

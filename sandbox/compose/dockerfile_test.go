@@ -1,0 +1,80 @@
+package compose
+
+import (
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stages are the instructions of the Dockerfile by stage, comments and line ends taken out.
+func stages(t *testing.T) map[string][]string {
+	t.Helper()
+	content, err := os.ReadFile(root + "Dockerfile")
+	require.NoError(t, err)
+	text := regexp.MustCompile(`(?m)^#.*\n`).ReplaceAllString(string(content), "")
+	text = regexp.MustCompile(`\\\n\s*`).ReplaceAllString(text, " ")
+	stages, name := map[string][]string{}, ""
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if words := strings.Fields(line); len(words) > 0 && words[0] == "FROM" {
+			name = words[len(words)-1]
+		}
+		if line != "" {
+			stages[name] = append(stages[name], line)
+		}
+	}
+	return stages
+}
+
+func TestTheImagesHoldTheBinariesThatComposeRuns(t *testing.T) {
+	project, stages := load(t), stages(t)
+	built := strings.Join(stages["build"], "\n")
+	for name, binaries := range map[string][]string{"worker": {"worker", "starter"}, "simulator": {"simulator"}} {
+		s := service(t, project, name)
+		require.NotNil(t, s.Build)
+		stage := stages[s.Build.Target]
+		require.NotEmpty(t, stage, "no stage %s", s.Build.Target)
+		require.Equal(t, "FROM base AS "+s.Build.Target, stage[0])
+		for _, binary := range binaries {
+			require.Contains(t, built, "./cmd/"+binary)
+			require.DirExists(t, root+"cmd/"+binary)
+			require.Regexp(t, `(?m)^COPY --from=build .*/out/`+binary+` .*/usr/local/bin/$`, strings.Join(stage, "\n"))
+		}
+		require.Equal(t, name, s.Command[0], "on the path of the image")
+		for _, p := range s.Ports {
+			require.Contains(t, stage, "EXPOSE "+p.Published)
+		}
+	}
+	require.Contains(t, stages["florin"], `CMD ["worker", "--config", "/etc/florin/worker.yaml"]`)
+	require.Equal(t, []string{"worker", "--config", "/etc/florin/worker.yaml"}, []string(service(t, project, "worker").Command))
+}
+
+func TestTheImagesRunWithoutRoot(t *testing.T) {
+	stages := stages(t)
+	require.Regexp(t, `^FROM gcr\.io/distroless/static-debian\d+:nonroot AS base$`, stages["base"][0])
+	for name, stage := range stages {
+		for _, instruction := range stage {
+			require.False(t, strings.HasPrefix(instruction, "USER"), "%s changes the user: %s", name, instruction)
+		}
+	}
+	data := regexp.MustCompile(`--chown=65532:65532 /out/data (\S+)`).FindStringSubmatch(strings.Join(stages["base"], "\n"))
+	require.NotNil(t, data, "a volume belongs to the user of the image")
+	for _, name := range []string{"worker", "simulator"} {
+		var targets []string
+		for _, v := range service(t, load(t), name).Volumes {
+			targets = append(targets, v.Target)
+		}
+		require.Contains(t, targets, data[1])
+	}
+}
+
+func TestTheToolchainIsThatOfTheModule(t *testing.T) {
+	module, err := os.ReadFile(root + "go.mod")
+	require.NoError(t, err)
+	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(module)
+	require.NotNil(t, version)
+	require.Contains(t, stages(t)["build"][0], "golang:"+string(version[1])+" ")
+}

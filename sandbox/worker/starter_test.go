@@ -1,0 +1,179 @@
+package worker
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/payment"
+)
+
+func TestTheExitCodeSaysHowTheChargeEnded(t *testing.T) {
+	startWorker(t, shared)
+	for name, c := range map[string]struct {
+		token  string
+		code   int
+		status payment.Status
+		stderr string
+	}{
+		"succeeded":           {"tok_visa", 0, payment.Succeeded, ""},
+		"after a retry":       {"tok_503_then_ok", 0, payment.Succeeded, ""},
+		"declined":            {"tok_insufficient_funds", 3, payment.Declined, "starter: the payment is declined\n"},
+		"failed":              {"tok_403", 4, payment.Failed, "starter: the payment is failed\n"},
+		"not what was wanted": {"tok_wrong_amount", 5, payment.Conflicted, "starter: the payment is conflicted\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := starter(t, shared, chargeFlags("exit-"+c.token, c.token)...)
+			require.Equal(t, c.code, a.code, "%+v", a)
+			require.Equal(t, c.stderr, a.stderr)
+			var charge payment.Charge
+			a.into(t, &charge)
+			require.Equal(t, c.status, charge.Status)
+			require.Equal(t, int64(1250), charge.Amount)
+			require.Equal(t, payment.PaymentID("acme", "exit-"+c.token), charge.PaymentID)
+
+			again := starter(t, shared, chargeFlags("exit-"+c.token, c.token)...)
+			require.Equal(t, a, again, "the same request is the same payment")
+		})
+	}
+}
+
+func TestAnotherRequestUnderTheSameKeyExitsWith4(t *testing.T) {
+	startWorker(t, shared)
+	require.Zero(t, starter(t, shared, chargeFlags("mismatch", "tok_visa")...).code)
+	a := starter(t, shared, chargeFlags("mismatch", "tok_success")...)
+	require.Equal(t, 4, a.code, "%+v", a)
+	require.Empty(t, a.stdout)
+	require.Contains(t, a.stderr, "charge/acme/mismatch")
+}
+
+func TestAMistakeExitsWith2AndStartsNothing(t *testing.T) {
+	startWorker(t, shared)
+	a := starter(t, shared, chargeFlags("mistake", "tok_visa", "--amount", "12.505")...)
+	require.Equal(t, 2, a.code)
+	require.Contains(t, a.stderr, "rounding it would change the sum")
+
+	a = starter(t, shared, chargeFlags("mistake", "tok_visa", "--processor", "nowhere")...)
+	require.Equal(t, 2, a.code, "%+v", a)
+	require.Contains(t, a.stderr, `processor: "nowhere": no worker serves it`)
+
+	_, err := shared.Florin.Get(t.Context(), "acme", "mistake")
+	require.ErrorIs(t, err, florin.ErrNotFound)
+}
+
+func TestGetAndWaitReadAPayment(t *testing.T) {
+	startWorker(t, shared)
+	a := starter(t, shared, chargeFlags("read", "tok_visa")...)
+	require.Zero(t, a.code, "%+v", a)
+	for _, use := range []string{"get", "wait"} {
+		read := starter(t, shared, use, "--json", "--merchant", "acme", "--key", "read")
+		require.Zero(t, read.code, "%+v", read)
+		require.JSONEq(t, a.stdout, read.stdout)
+
+		text := starter(t, shared, use, "--merchant", "acme", "--key", "read")
+		require.Contains(t, text.stdout, "status             succeeded\namount             12.50 USD\n")
+
+		missing := starter(t, shared, use, "--merchant", "acme", "--key", "never")
+		require.Equal(t, 1, missing.code)
+		require.Contains(t, missing.stderr, "starter: workflow charge/acme/never: not found")
+	}
+	// Pending at first: wait waits, and a charge says that nobody knows yet.
+	key := fmt.Sprintf("read-pending-%d", time.Now().UnixNano()) // new with every run
+	a = starter(t, shared, chargeFlags(key, "tok_pending")...)
+	require.Equal(t, 5, a.code, "%+v", a)
+	a = starter(t, shared, "wait", "--json", "--merchant", "acme", "--key", key)
+	require.Zero(t, a.code, "%+v", a)
+	require.Contains(t, a.stdout, `"status": "succeeded"`)
+}
+
+func TestARefundGivesBackAPartAndThenTheRest(t *testing.T) {
+	startWorker(t, shared)
+	require.Zero(t, starter(t, shared, chargeFlags("refunded", "tok_visa")...).code)
+	refund := func(more ...string) answer {
+		return starter(t, shared, append([]string{"refund", "--json", "--merchant", "acme", "--charge-key", "refunded"}, more...)...)
+	}
+	var r payment.Refund
+	a := refund("--key", "part", "--amount", "5.00", "--currency", "USD")
+	require.Zero(t, a.code, "%+v", a)
+	a.into(t, &r)
+	require.Equal(t, int64(500), r.Amount)
+
+	a = refund("--key", "rest")
+	require.Zero(t, a.code, "%+v", a)
+	a.into(t, &r)
+	require.Equal(t, int64(750), r.Amount)
+	require.Equal(t, payment.PaymentID("acme", "refunded"), r.PaymentID)
+
+	read := starter(t, shared, "get", "--json", "--refund", "--merchant", "acme", "--key", "rest")
+	require.JSONEq(t, a.stdout, read.stdout)
+
+	a = refund("--key", "too-much", "--amount", "1.00", "--currency", "USD")
+	require.Equal(t, 4, a.code, "%+v", a)
+}
+
+func TestTheRefundOfNoPaymentExitsWith4(t *testing.T) {
+	startWorker(t, shared)
+	a := starter(t, shared, "refund", "--merchant", "acme", "--key", "orphan", "--charge-key", "never-charged")
+	require.Equal(t, 4, a.code, "%+v", a)
+	require.Empty(t, a.stdout)
+}
+
+func TestAFileChargesItsGoodLinesAndNamesTheBadOnes(t *testing.T) {
+	startWorker(t, shared)
+	line := func(key, token, more string) string {
+		return fmt.Sprintf(`{"merchant_id":"acme","idempotency_key":%q,"amount":1250,"currency":"USD","payment_method":%q%s}`, key, token, more)
+	}
+	path := filepath.Join(t.TempDir(), "charges.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Join([]string{
+		line("file-1", "tok_visa", ""),
+		"",
+		line("file-3", "4242424242424242", ""),
+		line("file-4", "tok_visa", `,"processor":"nowhere"`),
+		line("file-5", "tok_insufficient_funds", ""),
+		line("file-6", "tok_visa", `,"processor":"simulator"`),
+		line("file-1", "tok_visa", ""),
+		`{"merchant_id":`,
+	}, "\n")), 0o600))
+
+	a := starter(t, shared, "charge", "--json", "--file", path)
+	require.Equal(t, 2, a.code, "%+v", a)
+	require.Contains(t, a.stderr, path+":3: invalid request: payment_method: looks like a card number")
+	require.Contains(t, a.stderr, path+`:4: invalid request: processor: "nowhere": no worker serves it`)
+	require.Contains(t, a.stderr, path+`:7: idempotency_key "file-1" was used on line 1`)
+	require.Contains(t, a.stderr, path+":8: not a charge request: unexpected EOF")
+	require.NotContains(t, a.stdout+a.stderr, "4242424242424242")
+
+	type result struct {
+		Line   int             `json:"line"`
+		Charge *payment.Charge `json:"charge"`
+		Error  string          `json:"error"`
+	}
+	got := map[int]string{}
+	for _, text := range strings.Split(strings.TrimSpace(a.stdout), "\n") {
+		var r result
+		require.NoError(t, json.Unmarshal([]byte(text), &r))
+		if r.Charge == nil {
+			require.NotEmpty(t, r.Error)
+			got[r.Line] = "error"
+		} else {
+			got[r.Line] = string(r.Charge.Status)
+		}
+	}
+	require.Equal(t, map[int]string{1: "succeeded", 3: "error", 4: "error", 5: "declined", 6: "succeeded", 7: "error", 8: "error"}, got)
+	for _, key := range []string{"file-3", "file-4"} {
+		_, err := shared.Florin.Get(t.Context(), "acme", key)
+		require.ErrorIs(t, err, florin.ErrNotFound, key)
+	}
+
+	text := starter(t, shared, "charge", "--file", path)
+	require.Equal(t, 2, text.code)
+	require.Contains(t, text.stdout, "declined=1 error=4 succeeded=2\n")
+	require.Contains(t, text.stdout, "line 5  file-5  declined  insufficient_funds (soft)")
+}
