@@ -1,5 +1,7 @@
 package payment
 
+import "regexp"
+
 // A card number has 12 to 19 digits (ISO/IEC 7812-1), the last one a Luhn check digit.
 const (
 	minCardDigits = 12
@@ -12,7 +14,7 @@ func LooksLikeCardNumber(s string) bool {
 	digits := make([]byte, 0, maxCardDigits)
 	for _, c := range []byte(s) {
 		switch {
-		case c >= '0' && c <= '9':
+		case isDigit(c):
 			if len(digits) == maxCardDigits {
 				return false
 			}
@@ -26,28 +28,75 @@ func LooksLikeCardNumber(s string) bool {
 }
 
 // ContainsCardNumber reports whether free text has a card number in it: 13 to 19 digits, perhaps in groups,
-// that begin as the card networks' numbers do (2 to 6) and pass the Luhn check. A timestamp or an order
-// number that begins with another digit is left in peace.
+// that begin as some network's numbers of that length do and pass the Luhn check. A number next to it, such as
+// its expiry date, does not hide it. Timestamps and dates are left in peace, and so are UUIDs and hashes.
 func ContainsCardNumber(s string) bool {
-	digits := make([]byte, 0, len(s))
-	flush := func() bool {
-		found := len(digits) > minCardDigits && len(digits) <= maxCardDigits &&
-			digits[0] >= '2' && digits[0] <= '6' && luhn(digits)
-		digits = digits[:0]
-		return found
-	}
+	return hasCardNumber(s) && hasCardNumber(hexID.ReplaceAllLiteralString(s, "x"))
+}
+
+// hexID matches UUIDs and hashes: every thousandth or so has a card number in its digits by chance.
+var hexID = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}`)
+
+func hasCardNumber(s string) bool {
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= '0' && c <= '9':
-			digits = append(digits, c)
-		case (c == ' ' || c == '-') && len(digits) > 0 && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9':
-		default:
-			if flush() {
-				return true
-			}
+		if isDigit(s[i]) && (i == 0 || !isDigit(s[i-1])) && beginsWithCardNumber(s[i:]) {
+			return true
 		}
 	}
-	return flush()
+	return false
+}
+
+// beginsWithCardNumber looks at whole groups of digits, with spaces and dashes between them.
+func beginsWithCardNumber(s string) bool {
+	digits := make([]byte, 0, maxCardDigits)
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isDigit(c):
+			if len(digits) == maxCardDigits {
+				return false
+			}
+			digits = append(digits, c)
+			if (i+1 == len(s) || !isDigit(s[i+1])) && ofNetwork(string(digits)) && luhn(digits) {
+				return true
+			}
+		case c == ' ' || c == '-':
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// cardRanges are the first digits, from and to, and the lengths of the networks' numbers. Those of 12 digits and
+// those that begin with 1, 8 or 9 are left out: too much else looks like them.
+var cardRanges = []struct {
+	from, to          string
+	shortest, longest int
+}{
+	{"2200", "2204", 16, 19}, // Mir
+	{"2221", "2720", 16, 16}, // Mastercard
+	{"30", "30", 14, 19},     // Diners Club
+	{"34", "34", 15, 15},     // American Express
+	{"3528", "3589", 16, 19}, // JCB
+	{"36", "36", 14, 19},     // Diners Club
+	{"37", "37", 15, 15},     // American Express
+	{"38", "39", 14, 19},     // Diners Club
+	{"4", "4", 13, 19},       // Visa
+	{"50", "50", 13, 19},     // Maestro
+	{"51", "55", 16, 16},     // Mastercard
+	{"56", "69", 13, 19},     // Maestro, Discover, UnionPay, RuPay
+}
+
+func ofNetwork(digits string) bool {
+	for _, r := range cardRanges {
+		if len(digits) < r.shortest || len(digits) > r.longest {
+			continue
+		}
+		if first := digits[:len(r.from)]; r.from <= first && first <= r.to {
+			return true
+		}
+	}
+	return false
 }
 
 // luhn is the check of ISO/IEC 7812-1 annex B.
@@ -65,3 +114,5 @@ func luhn(digits []byte) bool {
 	}
 	return sum%10 == 0
 }
+
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }

@@ -10,7 +10,7 @@ import (
 // BGN, replaced by the euro in 2026, stays so that its payments can be refunded.
 //
 // The exponents are ISO's own. CLDR, and with it golang.org/x/text/currency, rounds for display and gives
-// other numbers for AFN, IQD, LBP and a dozen more; see docs/decisions.md.
+// other numbers for AFN, IQD, LBP and nineteen more; see docs/decisions.md.
 const (
 	currenciesWithoutDecimals = `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF`
 

@@ -65,7 +65,7 @@ func allDigits(s string) bool {
 		return false
 	}
 	for _, c := range []byte(s) {
-		if c < '0' || c > '9' {
+		if !isDigit(c) {
 			return false
 		}
 	}

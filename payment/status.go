@@ -33,7 +33,7 @@ const (
 
 // PaymentTransitions are the legal moves of a payment. A status without moves is final.
 var PaymentTransitions = map[Status][]Status{
-	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Unknown, Conflicted},
+	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
 	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
 	RequiresAction:      {Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
 	Pending:             {RequiresAction, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},

@@ -55,9 +55,9 @@ func (r ChargeRequest) Validate() error {
 	v.identity(r.MerchantID, r.IdempotencyKey)
 	switch {
 	case r.Amount <= 0:
-		v.add("amount", "%d: must be above 0, in minor units", r.Amount)
+		v.add("amount", "%s: must be above 0, in minor units", number(r.Amount))
 	case r.Amount > MaxAmount:
-		v.add("amount", "%d: must be at most %d minor units", r.Amount, MaxAmount)
+		v.add("amount", "%s: must be at most %d minor units", number(r.Amount), MaxAmount)
 	}
 	if _, err := Exponent(r.Currency); err != nil {
 		v.add("currency", "%v", err)
@@ -84,9 +84,9 @@ func (r RefundRequest) Validate() error {
 	}
 	switch {
 	case r.Amount < 0:
-		v.add("amount", "%d: must be above 0, or left out to refund all that is left", r.Amount)
+		v.add("amount", "%s: must be above 0, or left out to refund all that is left", number(r.Amount))
 	case r.Amount > MaxAmount:
-		v.add("amount", "%d: must be at most %d minor units", r.Amount, MaxAmount)
+		v.add("amount", "%s: must be at most %d minor units", number(r.Amount), MaxAmount)
 	}
 	if r.Currency != "" {
 		if _, err := Exponent(r.Currency); err != nil {
@@ -139,7 +139,9 @@ func (v *validator) paymentMethod(token string) {
 
 // processor accepts an empty name: the configured default is meant.
 func (v *validator) processor(processor string) {
-	if processor != "" && !name(processor, maxProcessor) {
+	switch {
+	case processor == "":
+	case !name(processor, maxProcessor) || ContainsCardNumber(processor):
 		v.add("processor", "%s: want the name of a configured processor, 1 to %d of A-Z a-z 0-9 . _ -", quote(processor), maxProcessor)
 	}
 }

@@ -45,7 +45,7 @@ func (b Backoff) Validate() error {
 		return fmt.Errorf("initial %s: must be above 0", b.Initial)
 	case b.Max < b.Initial:
 		return fmt.Errorf("max %s: must be at least initial, %s", b.Max, b.Initial)
-	case b.Strategy == Exponential && b.Multiplier <= 1:
+	case b.Strategy == Exponential && !(b.Multiplier > 1): // or not a number
 		return fmt.Errorf("multiplier %g: must be above 1", b.Multiplier)
 	}
 	return nil

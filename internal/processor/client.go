@@ -45,7 +45,7 @@ type ClientOptions struct {
 // with the same idempotency key. Safe for concurrent use.
 type Client struct {
 	base        *url.URL
-	http        *http.Client
+	transport   *http.Transport
 	credentials *Credentials
 	limiter     *Limiter
 	timeout     time.Duration
@@ -54,8 +54,12 @@ type Client struct {
 // NewClient checks the base URL; it opens no connection.
 func NewClient(o ClientOptions) (*Client, error) {
 	base, err := url.Parse(o.BaseURL)
-	if err != nil || base.Host == "" || (base.Scheme != "https" && base.Scheme != "http") || base.User != nil || base.RawQuery != "" {
-		return nil, fmt.Errorf("base_url %q: want https://host/path without user and query", o.BaseURL)
+	switch {
+	case err != nil, strings.Contains(o.BaseURL, "@"), base.RawQuery != "", base.Fragment != "":
+		// The value may hold a password or a key.
+		return nil, errors.New("base_url: want https://host/path without user, query and fragment")
+	case base.Hostname() == "" || base.Scheme != "https" && base.Scheme != "http":
+		return nil, fmt.Errorf("base_url %q: want https://host/path", o.BaseURL)
 	}
 	if base.Scheme == "http" && !nearby(base.Hostname()) {
 		return nil, fmt.Errorf("base_url %q would send the API key in the clear: want https", o.BaseURL)
@@ -66,21 +70,19 @@ func NewClient(o ClientOptions) (*Client, error) {
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
 		timeout:     o.AttemptTimeout,
-		http: &http.Client{
-			// A redirected POST would become a GET, or carry the key to another host.
-			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-			Transport: &http.Transport{
-				Proxy:                  http.ProxyFromEnvironment,
-				DialContext:            dialer.DialContext,
-				ForceAttemptHTTP2:      true,
-				TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-				TLSHandshakeTimeout:    5 * time.Second,
-				MaxConnsPerHost:        o.MaxConnections,
-				MaxIdleConns:           o.MaxConnections,
-				MaxIdleConnsPerHost:    o.MaxConnections,
-				IdleConnTimeout:        30 * time.Second,
-				MaxResponseHeaderBytes: maxResponseHeaders,
-			},
+		// Without an http.Client around it nothing is redirected: a redirected POST would become a GET, or
+		// carry the key to another host.
+		transport: &http.Transport{
+			Proxy:                  http.ProxyFromEnvironment,
+			DialContext:            dialer.DialContext,
+			ForceAttemptHTTP2:      true,
+			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+			TLSHandshakeTimeout:    5 * time.Second,
+			MaxConnsPerHost:        o.MaxConnections,
+			MaxIdleConns:           o.MaxConnections,
+			MaxIdleConnsPerHost:    o.MaxConnections,
+			IdleConnTimeout:        30 * time.Second,
+			MaxResponseHeaderBytes: maxResponseHeaders,
 		},
 	}, nil
 }
@@ -92,7 +94,7 @@ func nearby(host string) bool {
 }
 
 // Close closes the idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
 // Call is one request.
 type Call struct {
@@ -122,6 +124,9 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	if call.Method != http.MethodGet && call.Key == "" {
 		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "a call that moves money needs an idempotency key"}
 	}
+	if !fitsHeader(call.Key) {
+		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the idempotency key has a character that no header may have"}
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
@@ -149,21 +154,16 @@ func (c *Client) send(ctx context.Context, call Call) (Answer, error) {
 	if err != nil {
 		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the request cannot be built", Err: err}
 	}
-	resp, err := c.http.Do(req)
+	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return Answer{}, transportError(err, written.Load())
 	}
-	defer func() {
-		// Both errors would only say that the connection is not reused.
-		_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
-		_ = resp.Body.Close()
-	}()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
+	body, whole := readBody(resp)
 	answer := Answer{
 		Status:     resp.StatusCode,
 		Header:     resp.Header,
 		Body:       body,
-		Truncated:  err != nil || len(body) > maxResponseBody,
+		Truncated:  !whole,
 		RetryAfter: ParseRetryAfter(resp.Header, time.Now()),
 		RequestID:  requestID(resp.Header),
 	}
@@ -173,9 +173,21 @@ func (c *Client) send(ctx context.Context, call Call) (Answer, error) {
 	return answer, nil
 }
 
+// readBody reads up to the limit and closes the body.
+func readBody(resp *http.Response) (body []byte, whole bool) {
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// What follows is the bare connection, whose reads no deadline of ours would end.
+		return nil, false
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
+	// An error here would only say that the connection is not reused.
+	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
+	return body, err == nil && len(body) <= maxResponseBody
+}
+
 func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
-	target := *c.base
-	target.Path = c.base.JoinPath(call.Path).Path
+	target := c.base.JoinPath(call.Path)
 	target.RawQuery = call.Query.Encode()
 	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
 	if err != nil {
@@ -195,10 +207,15 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 // requestID is the processor's own name for the request, cut to a sane length.
 func requestID(h http.Header) string {
 	id := h.Get("X-Request-Id")
-	return id[:min(len(id), 128)]
+	return strings.ToValidUTF8(id[:min(len(id), 128)], "")
 }
 
-// transportMessage says what went wrong without the URL, which may hold a reference, and without addresses.
+// fitsHeader holds for what net/http sends as the value of a header.
+func fitsHeader(value string) bool {
+	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
+}
+
+// transportMessage says what went wrong, without addresses.
 func transportMessage(err error) string {
 	var timeout interface{ Timeout() bool }
 	var dns *net.DNSError
@@ -215,9 +232,6 @@ func transportMessage(err error) string {
 	case errors.As(err, &op):
 		return op.Op + ": " + op.Err.Error()
 	}
-	var u *url.Error
-	if errors.As(err, &u) {
-		return u.Err.Error()
-	}
-	return err.Error()
+	// It may quote what the other side sent.
+	return Clip(err.Error())
 }

@@ -36,6 +36,9 @@ func (c *Credentials) Refresh() error {
 	if key == "" {
 		return errors.New("the processor's API key is empty")
 	}
+	if !fitsHeader(key) {
+		return errors.New("the processor's API key has a character that no header may have, such as a line break")
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.current = key

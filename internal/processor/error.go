@@ -18,6 +18,9 @@ const (
 	Ambiguous Certainty = "ambiguous"
 )
 
+// maxWords is how many bytes of another system's words are kept.
+const maxWords = 200
+
 // Error is a call that brought no business outcome.
 type Error struct {
 	Class     payment.FailureClass
@@ -51,6 +54,15 @@ func (e *Error) Error() string {
 		b.WriteString(": " + e.Message)
 	}
 	return b.String()
+}
+
+// Clip bounds what another system's words may take in a message or a history, and keeps a card number out of
+// it. What it returns is valid UTF-8, or Temporal could not store it.
+func Clip(s string) string {
+	if payment.ContainsCardNumber(s) {
+		return "(withheld: looks like a card number)"
+	}
+	return strings.ToValidUTF8(s[:min(len(s), maxWords)], "")
 }
 
 func (e *Error) Unwrap() error { return e.Err }

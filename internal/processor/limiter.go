@@ -43,28 +43,46 @@ func (l *Limiter) Hold(d time.Duration) {
 // Wait returns when the call may be sent, or an *Error of certainty NotExecuted when it may not: the wait
 // would be longer than the limiter's patience or than the context lives, or the context ended.
 func (l *Limiter) Wait(ctx context.Context) error {
-	l.mu.Lock()
-	held := time.Until(l.heldUntil)
-	l.mu.Unlock()
-	if err := l.sleep(ctx, held); err != nil {
+	patientUntil := time.Now().Add(l.patience)
+	if err := l.waitOutHold(ctx, patientUntil); err != nil {
 		return err
 	}
 	reservation := l.tokens.ReserveN(time.Now(), 1)
-	if err := l.sleep(ctx, reservation.DelayFrom(time.Now())); err != nil {
+	if err := sleep(ctx, reservation.DelayFrom(time.Now()), patientUntil); err != nil {
 		reservation.CancelAt(time.Now())
 		return err
 	}
-	return nil
+	// Another call may have been told to wait while this one waited for its turn.
+	return l.waitOutHold(ctx, patientUntil)
+}
+
+// waitOutHold looks again after each wait: a hold may have grown meanwhile.
+func (l *Limiter) waitOutHold(ctx context.Context, patientUntil time.Time) error {
+	for {
+		l.mu.Lock()
+		held := time.Until(l.heldUntil)
+		l.mu.Unlock()
+		if held <= 0 {
+			return nil
+		}
+		if err := sleep(ctx, held, patientUntil); err != nil {
+			return err
+		}
+	}
 }
 
 // sleep waits for d, if that is bearable.
-func (l *Limiter) sleep(ctx context.Context, d time.Duration) error {
+func sleep(ctx context.Context, d time.Duration, patientUntil time.Time) error {
 	if d <= 0 {
 		return nil
 	}
+	end := time.Now().Add(d)
 	deadline, bounded := ctx.Deadline()
-	if d > l.patience || bounded && time.Now().Add(d).After(deadline) {
-		return waitError(payment.ClassRateLimited, d, nil)
+	switch {
+	case end.After(patientUntil):
+		return waitError(payment.ClassUnavailable, d, nil)
+	case bounded && end.After(deadline):
+		return waitError(payment.ClassNotSent, d, nil)
 	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -12,8 +12,8 @@ const maxRetryAfter = 30 * 24 * time.Hour
 
 // ParseRetryAfter reads the Retry-After header of RFC 9110 section 10.2.3, as seconds or as any of the three
 // forms of an HTTP date. A date is taken relative to the answer's own Date where there is one, so that the
-// clocks need not agree. Nonsense, zero and the past are 0, as if the header were absent; more than 30 days
-// is 30 days.
+// clocks need not agree. Nonsense, overflow, zero and the past are 0, as if the header were absent; more
+// than 30 days is 30 days.
 func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
 	value := strings.TrimSpace(h.Get("Retry-After"))
 	if value == "" {
@@ -21,10 +21,10 @@ func ParseRetryAfter(h http.Header, now time.Time) time.Duration {
 	}
 	if allDigits(value) {
 		seconds, err := strconv.ParseInt(value, 10, 64)
-		if err != nil || seconds > int64(maxRetryAfter/time.Second) {
-			return maxRetryAfter
+		if err != nil {
+			return 0
 		}
-		return time.Duration(seconds) * time.Second
+		return time.Duration(min(seconds, int64(maxRetryAfter/time.Second))) * time.Second
 	}
 	at, err := http.ParseTime(value)
 	if err != nil {

@@ -22,7 +22,7 @@ type record struct {
 	Metadata       map[string]string `json:"metadata"`
 }
 
-var statuses = map[string]payment.Status{
+var chargeStatuses = map[string]payment.Status{
 	"succeeded":       payment.Succeeded,
 	"success":         payment.Succeeded,
 	"authorized":      payment.Authorized,
@@ -32,8 +32,15 @@ var statuses = map[string]payment.Status{
 	"voided":          payment.Voided,
 }
 
-// result is false where the record lacks what makes it one.
-func (r record) result(requestID string) (processor.Result, bool) {
+var refundStatuses = map[string]payment.Status{
+	"succeeded": payment.Succeeded,
+	"success":   payment.Succeeded,
+	"pending":   payment.Pending,
+	"declined":  payment.Declined,
+}
+
+// result is false where the record lacks what makes it one: of a charge or of a refund, as the statuses say.
+func (r record) result(statuses map[string]payment.Status, requestID string) (processor.Result, bool) {
 	status, ok := statuses[r.Status]
 	if !ok || r.ID == "" || r.Amount <= 0 || r.Currency == "" || r.Reference == "" {
 		return processor.Result{}, false
@@ -82,7 +89,7 @@ func declined(a processor.Answer) (*payment.Decline, bool) {
 // refusal is any other answer than a success or a decline.
 func (p *Processor) refusal(a processor.Answer) *processor.Error {
 	e := readError(a)
-	return processor.Classify(a, clip(e.Error.Code), clip(e.Error.Message), p.profile)
+	return processor.Classify(a, processor.Clip(e.Error.Code), processor.Clip(e.Error.Message), p.profile)
 }
 
 // readError reads the error of an answer. A body that is none, such as a proxy's HTML page, leaves it empty:
@@ -96,7 +103,7 @@ func readError(a processor.Answer) errorBody {
 }
 
 func newDecline(code, kind, message string) *payment.Decline {
-	d := &payment.Decline{Code: clip(code), Kind: payment.DeclineKind(kind), Message: clip(message)}
+	d := &payment.Decline{Code: processor.Clip(code), Kind: payment.DeclineKind(kind), Message: processor.Clip(message)}
 	if d.Code == "" {
 		d.Code = "unspecified"
 	}
@@ -106,12 +113,4 @@ func newDecline(code, kind, message string) *payment.Decline {
 		d.Kind = payment.DeclineSoft
 	}
 	return d
-}
-
-// clip bounds what a processor's words may take in a history, and keeps a card number out of it.
-func clip(s string) string {
-	if payment.ContainsCardNumber(s) {
-		return "(withheld: looks like a card number)"
-	}
-	return s[:min(len(s), 200)]
 }

@@ -64,7 +64,7 @@ type chargeBody struct {
 
 // Charge implements processor.Processor.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.post(ctx, "/charges", call.Key, chargeBody{
+	return p.post(ctx, "/charges", call.Key, chargeStatuses, chargeBody{
 		CardToken: call.PaymentMethod,
 		Amount:    call.Amount,
 		Currency:  call.Currency,
@@ -85,7 +85,7 @@ type refundBody struct {
 
 // Refund implements processor.Processor.
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
-	return p.post(ctx, "/refunds", call.Key, refundBody{
+	return p.post(ctx, "/refunds", call.Key, refundStatuses, refundBody{
 		PaymentID: call.ProcessorPaymentID,
 		Amount:    call.Amount,
 		Reference: call.Key,
@@ -98,9 +98,9 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 // Lookup implements processor.Processor. Two records under one reference would be a double charge: that is
 // for a human, so it comes back as an answer that cannot be believed.
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
-	path := "/payments"
+	path, statuses := "/payments", chargeStatuses
 	if call.Operation == payment.OperationRefund {
-		path = "/refunds"
+		path, statuses = "/refunds", refundStatuses
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
 		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}},
@@ -124,7 +124,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 	case 0:
 		return processor.Result{}, false, nil
 	case 1:
-		result, ok := records[0].result(answer.RequestID)
+		result, ok := records[0].result(statuses, answer.RequestID)
 		if !ok {
 			return processor.Result{}, false, processor.Malformed(answer, "the record that was found lacks an id, a known status, an amount or a reference")
 		}
@@ -135,7 +135,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 }
 
 // post sends a call that moves money and reads its answer.
-func (p *Processor) post(ctx context.Context, path, key string, body any) (processor.Result, error) {
+func (p *Processor) post(ctx context.Context, path, key string, statuses map[string]payment.Status, body any) (processor.Result, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return processor.Result{}, &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
@@ -155,7 +155,7 @@ func (p *Processor) post(ctx context.Context, path, key string, body any) (proce
 	if answer.Truncated || json.Unmarshal(answer.Body, &r) != nil {
 		return processor.Result{}, processor.Malformed(answer, "the answer is not whole JSON")
 	}
-	result, ok := r.result(answer.RequestID)
+	result, ok := r.result(statuses, answer.RequestID)
 	if !ok {
 		return processor.Result{}, processor.Malformed(answer, "the answer lacks an id, a known status, an amount or a reference")
 	}

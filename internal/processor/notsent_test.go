@@ -1,0 +1,170 @@
+package processor
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
+)
+
+func TestARefusedConnectionWasNotSent(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	l.Close()
+	_, err = newClient(t, "http://"+l.Addr().String()).Do(t.Context(), charge())
+	e := requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	require.Equal(t, "dial: connect: connection refused", e.Message)
+}
+
+func TestAHostThatDoesNotResolveWasNotSentTo(t *testing.T) {
+	c := newClient(t, "https://processor.invalid")
+	// A resolver that says no, so that the test needs no network.
+	c.transport.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
+		return nil, &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true}
+	}}}).DialContext
+	_, err := c.Do(t.Context(), charge())
+	e := requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	require.Equal(t, "the processor's host name does not resolve", e.Message)
+}
+
+func TestAConnectThatTakesTooLongWasNotSent(t *testing.T) {
+	c := newClient(t, "http://localhost", within(50*time.Millisecond))
+	c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	_, err := c.Do(t.Context(), charge())
+	e := requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	require.Equal(t, "no answer in time", e.Message)
+}
+
+func TestAnUntrustedCertificateIsConfigurationAndNotRetried(t *testing.T) {
+	var called atomic.Bool
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Store(true) }))
+	s.Config.ErrorLog = log.New(io.Discard, "", 0)
+	s.StartTLS()
+	defer s.Close()
+	_, err := newClient(t, s.URL).Do(t.Context(), charge())
+	requireError(t, err, NotExecuted, false, payment.ClassConfig)
+
+	// Signed by the right one, for another name.
+	c := trust(newClient(t, s.URL), s)
+	c.transport.TLSClientConfig.ServerName = "other.example.org"
+	_, err = c.Do(t.Context(), charge())
+	requireError(t, err, NotExecuted, false, payment.ClassConfig)
+	require.False(t, called.Load())
+}
+
+func TestAHandshakeThatBreaksOffWasNotSent(t *testing.T) {
+	for name, breakOff := range map[string]func(*net.TCPConn){
+		"closed at once":  func(c *net.TCPConn) { c.Close() },
+		"reset":           reset,
+		"closed after":    func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 64)); c.Close() },
+		"no TLS":          func(c *net.TCPConn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() },
+		"handshake alert": func(c *net.TCPConn) { _, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 40}); c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			url := listen(t, func(_ int, c *net.TCPConn) { breakOff(c) })
+			_, err := newClient(t, "https"+url[len("http"):]).Do(t.Context(), charge())
+			requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+		})
+	}
+}
+
+func TestAHandshakeWithoutEndWasNotSent(t *testing.T) {
+	url := listen(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
+	_, err := newClient(t, "https"+url[len("http"):], within(50*time.Millisecond)).Do(t.Context(), charge())
+	requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+}
+
+func TestADeadlineWhileWaitingForAConnectionWasNotSent(t *testing.T) {
+	arrived, release := make(chan struct{}), make(chan struct{})
+	s := serve(t, func(http.ResponseWriter, *http.Request) {
+		arrived <- struct{}{}
+		<-release
+	})
+	c := newClient(t, s.URL)
+	first := make(chan error)
+	go func() {
+		_, err := c.Do(t.Context(), charge())
+		first <- err
+	}()
+	<-arrived
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err := c.Do(ctx, charge())
+	requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	close(release)
+	require.NoError(t, <-first)
+}
+
+func TestADeadlineWhileWaitingForTheLimiterWasNotSent(t *testing.T) {
+	var calls atomic.Int32
+	s := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
+	c := newClient(t, s.URL, within(time.Second), func(o *ClientOptions) { o.Limiter = NewLimiter(0.1, 1, time.Hour) })
+	_, err := c.Do(t.Context(), charge())
+	require.NoError(t, err)
+	_, err = c.Do(t.Context(), charge())
+	e := requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	require.InDelta(t, 10*time.Second, e.RetryAfter, float64(2*time.Second))
+	require.EqualValues(t, 1, calls.Load())
+}
+
+func TestACallThatIsCancelledBeforeItIsWrittenWasNotSent(t *testing.T) {
+	var called atomic.Bool
+	s := serve(t, func(http.ResponseWriter, *http.Request) { called.Store(true) })
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := newClient(t, s.URL).Do(ctx, charge())
+	e := requireError(t, err, NotExecuted, true, payment.ClassNotSent)
+	require.ErrorIs(t, e, context.Canceled)
+	require.Equal(t, "the call was stopped", e.Message)
+	require.False(t, called.Load())
+}
+
+func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
+	var called atomic.Bool
+	s := serve(t, func(http.ResponseWriter, *http.Request) { called.Store(true) })
+	for name, change := range map[string]func(*Call){
+		"no key":               func(c *Call) { c.Key = "" },
+		"PUT without key":      func(c *Call) { c.Method, c.Key = http.MethodPut, "" },
+		"line break in key":    func(c *Call) { c.Key = "a\r\nX-Injected: 1" },
+		"NUL in key":           func(c *Call) { c.Key = "a\x00" },
+		"method with a blank":  func(c *Call) { c.Method = "PO ST" },
+		"method that is empty": func(c *Call) { c.Method, c.Key = "", "" },
+	} {
+		call := charge()
+		change(&call)
+		_, err := newClient(t, s.URL).Do(t.Context(), call)
+		requireError(t, err, NotExecuted, false, payment.ClassConfig)
+		require.False(t, called.Load(), name)
+	}
+}
+
+func TestAKeyThatCannotBeReadAnewIsNotRetried(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	first := true
+	credentials, err := NewCredentials(func() (string, error) {
+		if first {
+			first = false
+			return "sk_secret", nil
+		}
+		return "", errors.New("vault is sealed")
+	})
+	require.NoError(t, err)
+	_, err = newClient(t, s.URL, func(o *ClientOptions) { o.Credentials = credentials }).Do(t.Context(), charge())
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []any{NotExecuted, false, payment.ClassAuthentication, 401}, []any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
+	require.Contains(t, e.Error(), "vault is sealed")
+}

@@ -1,0 +1,70 @@
+package rest
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+const key = "8a7c5d8e-0000-5000-8000-000000000001"
+
+var chargeCall = processor.ChargeCall{
+	Key: key, PaymentID: "pay_1", MerchantID: "acme", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	CustomerID: "c-1", Description: "two books", Metadata: map[string]string{"order": "1", "florin_payment_id": "forged"},
+}
+
+var refundCall = processor.RefundCall{
+	Key: key, RefundID: "ref_1", MerchantID: "acme", ProcessorPaymentID: "ch_1", Amount: 250, Currency: "USD",
+	Metadata: map[string]string{"order": "1"},
+}
+
+// request is what the server saw of the last call.
+type request struct{ method, uri, key, body string }
+
+// bench is an adapter and the server that it speaks to, which answers everything alike.
+type bench struct {
+	*Processor
+	seen chan request
+}
+
+func start(t *testing.T, status int, body string) bench {
+	t.Helper()
+	b := bench{seen: make(chan request, 4)}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent, _ := io.ReadAll(r.Body)
+		b.seen <- request{r.Method, r.RequestURI, r.Header.Get("Idempotency-Key"), string(sent)}
+		w.Header().Set("X-Request-Id", "req_1")
+		w.WriteHeader(status)
+		_, _ = io.WriteString(w, body)
+	}))
+	t.Cleanup(s.Close)
+	credentials, err := processor.NewCredentials(func() (string, error) { return "sk_secret", nil })
+	require.NoError(t, err)
+	client, err := processor.NewClient(processor.ClientOptions{BaseURL: s.URL, Credentials: credentials,
+		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxConnections: 1})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	b.Processor = New(client, Options{KeyLifetime: 24 * time.Hour, AbsenceProofAfter: time.Minute})
+	return b
+}
+
+// requireError checks what a call that brought no outcome says, and that it says no secret.
+func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool, class payment.FailureClass) *processor.Error {
+	t.Helper()
+	var e *processor.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, certainty, e.Certainty, "%v", err)
+	require.Equal(t, retry, e.Retry, "%v", err)
+	require.Equal(t, class, e.Class, "%v", err)
+	require.NotContains(t, err.Error(), "sk_secret")
+	require.NotContains(t, err.Error(), "4111")
+	require.Equal(t, "req_1", e.RequestID)
+	return e
+}

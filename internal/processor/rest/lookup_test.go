@@ -1,0 +1,63 @@
+package rest
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+var chargeLookup = processor.LookupCall{Operation: payment.OperationCharge, Reference: key}
+
+func TestALookupFindsTheOneRecord(t *testing.T) {
+	body := `{"data":[` + paid("succeeded", `,"captured_amount":1250,"refunded_amount":50,"metadata":{"florin_merchant_id":"acme","order":"1"}`) + `],"next_cursor":""}`
+	got, found, err := start(t, 200, body).Lookup(t.Context(), chargeLookup)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, processor.Result{ID: "ch_1", Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250,
+		RefundedAmount: 50, Reference: key, RequestID: "req_1", MerchantID: "acme"}, got)
+}
+
+func TestALookupThatFindsNothingSaysSoWithoutAnError(t *testing.T) {
+	for status, body := range map[int]string{200: `{"data":[]}`, 404: `{"error":{"code":"payment_not_found"}}`} {
+		got, found, err := start(t, status, body).Lookup(t.Context(), chargeLookup)
+		require.NoError(t, err)
+		require.False(t, found)
+		require.Zero(t, got)
+	}
+}
+
+// Each of them, taken for "not found", could end in a charge that is made twice.
+func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
+	whole := paid("succeeded", "")
+	for name, body := range map[string]string{
+		"empty": ``, "null": `null`, "no data": `{}`, "null data": `{"data":null}`, "data is an object": `{"data":{}}`, "a list": `[]`,
+		"HTML": `<html>`, "half": `{"data":[`, "a payment": whole, "an error": `{"error":{"code":"x"}}`,
+		"empty record":      `{"data":[{}]}`,
+		"null record":       `{"data":[null]}`,
+		"unknown status":    `{"data":[` + paid("settled", "") + `]}`,
+		"without reference": `{"data":[` + strings.Replace(whole, key, "", 1) + `]}`,
+		"two records":       `{"data":[` + whole + `,` + whole + `]}`,
+		"over the limit":    `{"data":[` + strings.Repeat(" ", 1<<20) + `]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, found, err := start(t, 200, body).Lookup(t.Context(), chargeLookup)
+			require.False(t, found)
+			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+		})
+	}
+	for status, class := range map[int]payment.FailureClass{
+		204: payment.ClassInvalidResponse, 206: payment.ClassInvalidResponse, 302: payment.ClassConfig, 400: payment.ClassInvalidRequest,
+		401: payment.ClassAuthentication, 403: payment.ClassPermission, 410: payment.ClassInvalidRequest, 429: payment.ClassRateLimited,
+		500: payment.ClassUnavailable, 503: payment.ClassUnavailable,
+	} {
+		_, found, err := start(t, status, ``).Lookup(t.Context(), chargeLookup)
+		require.False(t, found)
+		var e *processor.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, class, e.Class, status)
+	}
+}

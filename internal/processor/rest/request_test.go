@@ -1,0 +1,80 @@
+package rest
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+func TestAChargeIsSentAsTheContractSays(t *testing.T) {
+	b := start(t, 200, `{}`)
+	for capture, want := range map[payment.Capture]string{"": "true", payment.CaptureAutomatic: "true", payment.CaptureManual: "false"} {
+		call := chargeCall
+		call.Capture = capture
+		_, err := b.Charge(t.Context(), call)
+		require.Error(t, err)
+		sent := <-b.seen
+		require.Equal(t, []string{"POST", "/charges", key}, []string{sent.method, sent.uri, sent.key})
+		require.JSONEq(t, `{"card_token":"tok_visa","amount":1250,"currency":"USD","capture":`+want+`,"reference":"`+key+`",
+			"metadata":{"order":"1","florin_payment_id":"pay_1","florin_merchant_id":"acme"}}`, sent.body)
+	}
+	require.Equal(t, "forged", chargeCall.Metadata["florin_payment_id"], "the call itself is left alone")
+}
+
+func TestARefundIsSentAsTheContractSays(t *testing.T) {
+	b := start(t, 200, `{}`)
+	_, err := b.Refund(t.Context(), refundCall)
+	require.Error(t, err)
+	sent := <-b.seen
+	require.Equal(t, []string{"POST", "/refunds", key}, []string{sent.method, sent.uri, sent.key})
+	require.JSONEq(t, `{"payment_id":"ch_1","amount":250,"reference":"`+key+`",
+		"metadata":{"order":"1","florin_refund_id":"ref_1","florin_merchant_id":"acme"}}`, sent.body)
+}
+
+func TestTheSameCallIsSentWithTheSameBytes(t *testing.T) {
+	b := start(t, 500, ``)
+	bodies := map[request]bool{}
+	for range 10 {
+		_, err := b.Charge(t.Context(), chargeCall)
+		require.Error(t, err)
+		bodies[<-b.seen] = true
+	}
+	require.Len(t, bodies, 1)
+}
+
+func TestALookupAsksByReference(t *testing.T) {
+	for operation, path := range map[payment.Operation]string{payment.OperationCharge: "/payments", payment.OperationRefund: "/refunds"} {
+		b := start(t, 200, `{"data":[]}`)
+		_, found, err := b.Lookup(t.Context(), processor.LookupCall{Operation: operation, Reference: "a&b"})
+		require.NoError(t, err)
+		require.False(t, found)
+		require.Equal(t, request{http.MethodGet, path + "?reference=a%26b", "", ""}, <-b.seen)
+	}
+}
+
+func TestACallWithoutAKeyIsNotSent(t *testing.T) {
+	b := start(t, 200, `{}`)
+	_, err := b.Charge(t.Context(), processor.ChargeCall{})
+	require.ErrorContains(t, err, "needs an idempotency key")
+	_, err = b.Refund(t.Context(), processor.RefundCall{})
+	require.ErrorContains(t, err, "needs an idempotency key")
+	require.Empty(t, b.seen)
+}
+
+func TestTheProfileIsThatOfTheDraft(t *testing.T) {
+	p := New(nil, Options{KeyLifetime: time.Hour, AbsenceProofAfter: time.Minute}).Profile()
+	require.Equal(t, []time.Duration{time.Hour, time.Minute}, []time.Duration{p.KeyLifetime, p.AbsenceProofAfter})
+	require.False(t, p.Unavailable503NotExecuted)
+	require.True(t, p.InFlight(409, "idempotency_in_flight"))
+	require.False(t, p.InFlight(409, "state_conflict"))
+	require.False(t, p.InFlight(422, "idempotency_in_flight"))
+	for _, status := range []int{400, 409, 422} {
+		require.True(t, p.Mismatch(status, "idempotency_mismatch"))
+		require.False(t, p.Mismatch(status, ""))
+	}
+}

@@ -1,0 +1,108 @@
+package payment
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+)
+
+// The networks' and processors' published test numbers.
+var testCards = []string{
+	"4111111111111111", "4242424242424242", "4012888888881881", "4000056655665556", "4222222222222", // Visa
+	"5555555555554444", "5105105105105100", "2223003122003222", "2223000048400011", "5200828282828210", // Mastercard
+	"378282246310005", "371449635398431", "378734493671000", "341111111111111", // American Express
+	"6011111111111117", "6011000990139424", "6445644564456445", // Discover
+	"30569309025904", "38520000023237", "36227206271667", "3056930009020004", // Diners Club
+	"3530111333300000", "3566002020360505", // JCB
+	"6200000000000005", "6200000000000047", "6205500000000000004", // UnionPay
+	"6759649826438453", "5018000000000009", // Maestro
+	"2200000000000004", // Mir
+}
+
+// grouped puts sep after every group of four, or as on an American Express card.
+func grouped(digits, sep string) string {
+	if len(digits) == 15 {
+		return digits[:4] + sep + digits[4:10] + sep + digits[10:]
+	}
+	var groups []string
+	for ; len(digits) > 4; digits = digits[4:] {
+		groups = append(groups, digits[:4])
+	}
+	return strings.Join(append(groups, digits), sep)
+}
+
+func TestPublishedTestCardsAreFound(t *testing.T) {
+	for _, card := range testCards {
+		t.Run(card, func(t *testing.T) {
+			for _, written := range []string{card, grouped(card, " "), grouped(card, "-"), grouped(card, "  "), grouped(card, " - ")} {
+				require.True(t, LooksLikeCardNumber(written), written)
+				for _, text := range []string{
+					"%s", "card %s", "%s is my card", "(%s)", "tok_%s", "card%sx", "pan=%s;", "für €%s!", "%s.", "\"%s\"\n",
+					// What stands next to a number on a card, or before it in an order.
+					"%s 12/27", "%s 12 27 123", "%s-123", "order 12 %s", "2026 %s", "7-%s-7", "0000 %s",
+				} {
+					require.True(t, ContainsCardNumber(fmt.Sprintf(text, written)), text, written)
+				}
+			}
+		})
+	}
+}
+
+func TestOtherNumbersAreNoCardNumbers(t *testing.T) {
+	for _, s := range []string{
+		"", " ", "-", "tok_visa", "tok_1MqLiJ2eZvKYlo2C", "pm_card_visa", "card_9f8e7d", "4111", "411111111111",
+		"4111111111111112",                                   // fails the Luhn check
+		"41111111111111111111",                               // 20 digits
+		"1767225600", "1767225600123", "1767225600123456789", // Unix seconds, milliseconds, nanoseconds
+		"order-0012345678", "INV-2026-000123", "2026-01-15T12:30:45Z", "+49 30 901820", "10.0.0.255",
+		"9f4d2a10-41e8-4a6b-9b1e-0a2b3c4d5e6f",
+		"4111111111111111" + "abcdefabcdefabcd", // a hash
+		"41111111-1111-1111-aaaa-aaaaaaaaaaaa",  // a UUID
+		"４１１１１１１１１１１１１１１１",
+	} {
+		require.False(t, ContainsCardNumber(s), s)
+		require.False(t, LooksLikeCardNumber(s), s)
+	}
+}
+
+func TestDatesInOrderNumbersAreNoCardNumbers(t *testing.T) {
+	// Fourteen to seventeen digits that begin with a 2, every tenth with a right check digit.
+	for i := range 1000 {
+		for _, format := range []string{"20260115%06d", "20260115-%06d", "2026-01-15 %06d", "20261231%09d", "2019-12-31-%05d"} {
+			require.False(t, ContainsCardNumber(fmt.Sprintf(format, i*977%100_000)), format, i)
+		}
+	}
+}
+
+// The ids that callers use as idempotency keys must pass. What is left over: a number of 13 to 19 digits that
+// begins as a card's and passes the Luhn check is one in the eyes of this test; of order numbers of that form,
+// every tenth.
+func TestIdsHaveNoCardNumberByChance(t *testing.T) {
+	random := rand.NewChaCha8([32]byte{1})
+	for range 50_000 {
+		id, err := uuid.NewRandomFromReader(random)
+		require.NoError(t, err)
+		require.False(t, ContainsCardNumber("order_"+id.String()+".1"))
+		require.False(t, ContainsCardNumber(strings.ReplaceAll(id.String(), "-", "")))
+		require.False(t, ContainsCardNumber(fmt.Sprintf("%x", sha256.Sum256(id[:]))))
+	}
+}
+
+func FuzzContainsCardNumber(f *testing.F) {
+	f.Add("pay ", " 12/27")
+	f.Add("1", "2")
+	f.Fuzz(func(t *testing.T, before, after string) {
+		_ = ContainsCardNumber(before + after)
+		_ = LooksLikeCardNumber(before + after)
+		// Digits that touch the number belong to it, and a hash around it hides it.
+		if before = strings.TrimRight(before, "0123456789"); strings.ContainsAny(before+after, "0123456789abcdefABCDEF") {
+			return
+		}
+		require.True(t, ContainsCardNumber(before+"4111111111111111"+after))
+	})
+}
