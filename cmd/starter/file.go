@@ -250,5 +250,5 @@ func worst(lines []*line) error {
 }
 
 func severity(err error) int {
-	return slices.Index([]int{exitOK, exitDeclined, exitFailed, exitUsage, exitError, exitUnknown}, exitCode(err))
+	return slices.Index([]int{exitOK, exitDeclined, exitFailed, exitUsage, exitNotFound, exitError, exitUnknown}, exitCode(err))
 }

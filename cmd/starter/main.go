@@ -26,6 +26,7 @@ const (
 	exitDeclined = 3 // the processor said no
 	exitFailed   = 4 // failed, voided or expired: no money moved; or the request was refused by the worker
 	exitUnknown  = 5 // nobody knows yet: pending, unknown, needs reconciliation, conflicted, or no answer in time
+	exitNotFound = 6 // no payment or refund has this key
 )
 
 func main() {
@@ -47,7 +48,7 @@ func command() *cobra.Command {
 The connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, or a profile.
 
 Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was started; 3 declined;
-4 failed, no money moved; 5 not known yet; 1 anything else.`,
+4 failed, no money moved; 5 not known yet; 6 no such payment; 1 anything else.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments, // an unknown command arrives here
@@ -93,6 +94,8 @@ func exitCode(err error) int {
 		return statusCode(status.status)
 	case errors.Is(err, florin.ErrOutcomePending):
 		return exitUnknown
+	case errors.Is(err, florin.ErrNotFound):
+		return exitNotFound
 	case errors.Is(err, florin.ErrInvalidRequest), errors.Is(err, florin.ErrIdempotencyMismatch),
 		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
 		return exitFailed

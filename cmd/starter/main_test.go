@@ -71,7 +71,7 @@ func TestTheExitCodeSaysWhatWentWrong(t *testing.T) {
 		"more than is left":       {florin.ErrRefundExceedsCaptured, exitFailed},
 		"no outcome in time":      {florin.ErrOutcomePending, exitUnknown},
 		"interrupted":             {fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled), exitUnknown},
-		"not found":               {florin.ErrNotFound, exitError},
+		"not found":               {florin.ErrNotFound, exitNotFound},
 		"anything else":           {errors.New("no Temporal"), exitError},
 		"a declined payment":      {statusError{"the payment", payment.Declined}, exitDeclined},
 		"a line of a file":        {fmt.Errorf("line 3: %w", statusError{"the payment", payment.Declined}), exitDeclined},

@@ -61,7 +61,8 @@ type Processor struct {
 	ScheduleToClose activities.Duration `yaml:"schedule_to_close"`
 	// KeyLifetime is how long the processor remembers idempotency keys.
 	KeyLifetime activities.Duration `yaml:"key_lifetime"`
-	// AbsenceProofAfter is how long after a request the processor may still not find it.
+	// AbsenceProofAfter is how long after a request the processor may still not find it; from then on "not
+	// found" proves that no money moved. 0, the default, is never: only the processor's documentation can say.
 	AbsenceProofAfter activities.Duration `yaml:"absence_proof_after"`
 
 	Retry   Retry           `yaml:"retry"`
@@ -171,7 +172,6 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.StartToClose, duration(30*time.Second))
 	setDefault(&p.ScheduleToClose, duration(15*time.Minute))
 	setDefault(&p.KeyLifetime, duration(24*time.Hour))
-	setDefault(&p.AbsenceProofAfter, duration(2*time.Minute))
 	setDefault(&p.Retry.Strategy, processor.Exponential)
 	setDefault(&p.Retry.Initial, duration(time.Second))
 	setDefault(&p.Retry.Max, duration(30*time.Second))

@@ -29,8 +29,11 @@ func TestTheExampleSpellsOutTheDefaults(t *testing.T) {
 	require.NoError(t, err)
 	bare, err := ParseConfig([]byte("processors:\n  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"))
 	require.NoError(t, err)
-	// The one thing that the example limits and the defaults do not.
+	// What is not ours to assume of a processor: its rate, and when it surely finds what it has.
 	limited := example.Processors["simulator"]
+	require.Equal(t, duration(2*time.Minute), limited.AbsenceProofAfter)
+	require.Zero(t, bare.Processors["simulator"].AbsenceProofAfter)
+	limited.AbsenceProofAfter = 0
 	require.Equal(t, RateLimit{PerSecond: 100, Burst: 20, Patience: duration(2 * time.Second)}, limited.RateLimit)
 	limited.RateLimit = bare.Processors["simulator"].RateLimit
 	example.Processors["simulator"] = limited

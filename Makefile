@@ -1,0 +1,43 @@
+# What there is to run. Everything needs Go and git only; the race detector is on where there is a C compiler.
+
+RACE := $(if $(shell command -v gcc || command -v clang),-race)
+TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
+
+.PHONY: demo demo-check test lint bench picture
+
+## demo: start everything, run charges and refunds, show them, stay up until Ctrl-C
+demo: sandbox/bin/sandbox
+	@sandbox/bin/sandbox $(ARGS)
+
+## demo-check: the same, and exit; the last line sums it up
+demo-check: sandbox/bin/sandbox
+	@sandbox/bin/sandbox --check $(ARGS)
+
+# go knows best what has to be built again.
+.PHONY: sandbox/bin/sandbox
+sandbox/bin/sandbox:
+	@sandbox/build.sh
+
+## test: every test
+test:
+	go vet ./...
+	go test $(RACE) ./...
+	cd sandbox && go vet ./...
+	cd sandbox && go test $(RACE) -timeout 20m ./...
+
+## lint: golangci-lint, workflowcheck, tidy modules
+lint:
+	go mod tidy -diff
+	cd sandbox && go mod tidy -diff
+	cd tools && go mod tidy -diff
+	$(TOOL) golangci-lint run ./...
+	cd sandbox && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
+	$(TOOL) workflowcheck ./workflows/...
+
+## bench: one charge after the other through the warm sandbox
+bench:
+	cd sandbox && go test -run '^$$' -bench BenchmarkCharge -benchtime 500x ./e2e
+
+## picture: the screenshot of Temporal Web that the README shows; needs Chromium
+picture: sandbox/bin/sandbox
+	@docs/picture.sh
