@@ -149,8 +149,8 @@ func (c *Client) chargeStart(req payment.ChargeRequest) launch {
 
 func refundStart(req payment.RefundRequest) launch {
 	asked := "all that is left"
-	if req.Amount > 0 {
-		asked = strings.TrimSpace(payment.Money{Amount: req.Amount, Currency: req.Currency}.String())
+	if req.Amount != nil {
+		asked = strings.TrimSpace(payment.Money{Amount: *req.Amount, Currency: req.Currency}.String())
 	}
 	return launch{workflow: payment.WorkflowRefund, options: client.StartWorkflowOptions{
 		ID:                    payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey),

@@ -17,7 +17,7 @@ func fullCharge() ChargeRequest {
 func fullRefund() RefundRequest {
 	return RefundRequest{
 		MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: "pay_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64",
-		Amount: 250, Currency: "USD", Reason: "one book back", Metadata: map[string]string{"order": "1", "basket": "2"},
+		Amount: new(int64(250)), Currency: "USD", Reason: "one book back", Metadata: map[string]string{"order": "1", "basket": "2"},
 	}
 }
 
@@ -81,7 +81,8 @@ func TestAnyOtherFieldChangesTheFingerprint(t *testing.T) {
 		"merchant_id":     func(r *RefundRequest) { r.MerchantID += "x" },
 		"idempotency_key": func(r *RefundRequest) { r.IdempotencyKey += "x" },
 		"payment_id":      func(r *RefundRequest) { r.PaymentID += "x" },
-		"amount":          func(r *RefundRequest) { r.Amount = 0 },
+		"amount":          func(r *RefundRequest) { r.Amount = nil },
+		"other amount":    func(r *RefundRequest) { r.Amount = new(int64(251)) },
 		"currency":        func(r *RefundRequest) { r.Currency = "" },
 		"reason":          func(r *RefundRequest) { r.Reason = "" },
 		"metadata":        func(r *RefundRequest) { r.Metadata = nil },

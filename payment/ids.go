@@ -69,8 +69,11 @@ func (r ChargeRequest) Fingerprint() string {
 
 // Fingerprint is ChargeRequest.Fingerprint for refunds.
 func (r RefundRequest) Fingerprint() string {
-	return fingerprint("refund/v1", r.Metadata, r.MerchantID, r.IdempotencyKey, r.PaymentID,
-		strconv.FormatInt(r.Amount, 10), r.Currency, r.Reason)
+	amount := "0" // no amount can be it
+	if r.Amount != nil {
+		amount = strconv.FormatInt(*r.Amount, 10)
+	}
+	return fingerprint("refund/v1", r.Metadata, r.MerchantID, r.IdempotencyKey, r.PaymentID, amount, r.Currency, r.Reason)
 }
 
 func fingerprint(version string, metadata map[string]string, fields ...string) string {

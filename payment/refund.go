@@ -8,8 +8,9 @@ type RefundRequest struct {
 	MerchantID     string `json:"merchant_id"`
 	IdempotencyKey string `json:"idempotency_key"`
 	PaymentID      string `json:"payment_id"`
-	// Amount is in minor units of the payment's currency; 0 is all that is left.
-	Amount int64 `json:"amount,omitempty"`
+	// Amount is in minor units of the payment's currency. Nil is all that is left; 0 is an error, so that a sum
+	// that came out as nothing does not give everything back.
+	Amount *int64 `json:"amount,omitempty"`
 	// Currency may be empty; otherwise it must be the payment's.
 	Currency string `json:"currency,omitempty"`
 

@@ -46,8 +46,8 @@ func TestACardNumberIsRefusedInEveryFieldAndNeverRepeated(t *testing.T) {
 			}
 			for what, change := range map[string]func(*RefundRequest){
 				"payment_id":      func(r *RefundRequest) { r.PaymentID = written },
-				"amount":          func(r *RefundRequest) { r.Amount = amount },
-				"negative amount": func(r *RefundRequest) { r.Amount = -amount },
+				"amount":          func(r *RefundRequest) { r.Amount = new(amount) },
+				"negative amount": func(r *RefundRequest) { r.Amount = new(-amount) },
 				"currency":        func(r *RefundRequest) { r.Currency = written },
 				"reason":          func(r *RefundRequest) { r.Reason = written },
 			} {

@@ -83,10 +83,11 @@ func (r RefundRequest) Validate() error {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
 	switch {
-	case r.Amount < 0:
-		v.add("amount", "%s: must be above 0, or left out to refund all that is left", number(r.Amount))
-	case r.Amount > MaxAmount:
-		v.add("amount", "%s: must be at most %d minor units", number(r.Amount), MaxAmount)
+	case r.Amount == nil:
+	case *r.Amount <= 0:
+		v.add("amount", "%s: must be above 0, or left out to refund all that is left", number(*r.Amount))
+	case *r.Amount > MaxAmount:
+		v.add("amount", "%s: must be at most %d minor units", number(*r.Amount), MaxAmount)
 	}
 	if r.Currency != "" {
 		if _, err := Exponent(r.Currency); err != nil {

@@ -103,7 +103,7 @@ func TestEachFieldOfAChargeRequestHasItsLimits(t *testing.T) {
 
 func TestEachFieldOfARefundRequestHasItsLimits(t *testing.T) {
 	all := fullRefund()
-	all.Amount, all.Currency, all.Reason = 0, "", ""
+	all.Amount, all.Currency, all.Reason = nil, "", ""
 	require.NoError(t, all.Validate(), "all that is left")
 	require.NoError(t, fullRefund().Validate())
 	for _, tc := range []struct {
@@ -115,8 +115,9 @@ func TestEachFieldOfARefundRequestHasItsLimits(t *testing.T) {
 		{"payment_id", `"": want the payment_id of a charge`, func(r *RefundRequest) { r.PaymentID = "" }},
 		{"payment_id", "want", func(r *RefundRequest) { r.PaymentID = "ref_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64" }},
 		{"payment_id", "want", func(r *RefundRequest) { r.PaymentID = "pay_1" }},
-		{"amount", "-1: must be above 0, or left out", func(r *RefundRequest) { r.Amount = -1 }},
-		{"amount", "must be at most 999999999999", func(r *RefundRequest) { r.Amount = MaxAmount + 1 }},
+		{"amount", "-1: must be above 0, or left out", func(r *RefundRequest) { r.Amount = new(int64(-1)) }},
+		{"amount", "0: must be above 0, or left out", func(r *RefundRequest) { r.Amount = new(int64(0)) }},
+		{"amount", "must be at most 999999999999", func(r *RefundRequest) { r.Amount = new(MaxAmount + 1) }},
 		{"currency", "unknown currency", func(r *RefundRequest) { r.Currency = "EURO" }},
 		{"reason", "has 501 characters: at most 500", func(r *RefundRequest) { r.Reason = strings.Repeat("r", 501) }},
 		{"metadata", "has 51 pairs", func(r *RefundRequest) { r.Metadata = pairs(51) }},
@@ -157,7 +158,7 @@ func TestAllBadFieldsAreReportedAtOnceInOrder(t *testing.T) {
 			fieldsOf(t, ChargeRequest{MerchantID: long, IdempotencyKey: long, Amount: -1, Currency: long, PaymentMethod: long,
 				Capture: "x", Processor: long, CustomerID: long, Description: long, Metadata: bad}.Validate()))
 		require.Equal(t, []string{"merchant_id", "idempotency_key", "payment_id", "amount", "currency", "reason", "metadata.a", "metadata", "metadata.z"},
-			fieldsOf(t, RefundRequest{MerchantID: long, IdempotencyKey: long, PaymentID: long, Amount: -1, Currency: long,
+			fieldsOf(t, RefundRequest{MerchantID: long, IdempotencyKey: long, PaymentID: long, Amount: new(int64(-1)), Currency: long,
 				Reason: long, Metadata: bad}.Validate()))
 	}
 }

@@ -31,6 +31,8 @@ type operation struct {
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
 	open     bool
 	lastSend time.Time
+	// failure is what the last send said.
+	failure payment.Failure
 }
 
 // run sends the call and does not return before the subject has a final status. Cancelling the workflow
@@ -65,10 +67,11 @@ func (o *operation) send(ctx, cancellable workflow.Context, activity, summary st
 			}
 			failure.Failure = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled while waiting to send"}
 		}
+		o.failure = failure.Failure
 		if o.open {
-			o.subject.move(ctx, payment.Unknown, &failure.Failure)
+			o.subject.move(ctx, payment.Unknown, &o.failure)
 		} else {
-			o.subject.move(ctx, payment.Failed, &failure.Failure)
+			o.subject.move(ctx, payment.Failed, &o.failure)
 		}
 		return
 	}
@@ -117,10 +120,9 @@ func (o *operation) settle(ctx workflow.Context) {
 		case found.Found:
 			o.subject.adopt(ctx, found.Result)
 		case o.absenceIsProof(ctx):
-			o.subject.move(ctx, payment.Failed, &payment.Failure{
-				Class:   payment.ClassOutcomeUnknown,
-				Message: "the answer was lost, and the processor has no record of it: no money moved",
-			})
+			failure := o.failure
+			failure.Message += "; the processor has no record of it: no money moved"
+			o.subject.move(ctx, payment.Failed, &failure)
 		}
 		if o.subject.status().Final() {
 			return

@@ -37,10 +37,12 @@ func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
 		MerchantID:     req.MerchantID,
 		IdempotencyKey: req.IdempotencyKey,
 		Status:         payment.Processing,
-		Amount:         req.Amount,
 		Currency:       req.Currency,
 		CreatedAt:      workflow.Now(ctx).UTC(),
 		UpdatedAt:      workflow.Now(ctx).UTC(),
+	}
+	if req.Amount != nil {
+		r.value.Amount = *req.Amount
 	}
 	return r
 }
@@ -62,9 +64,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	}
 	r.value.Processor = terms.Processor
 	r.value.Currency = paid.Currency
-	if r.req.Amount == 0 {
-		r.value.Amount = paid.CapturedAmount - paid.RefundedAmount
-	}
+	r.value.Amount = r.asked(paid)
 	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
@@ -125,11 +125,21 @@ func (r *refund) check(paid processor.Result) error {
 		return r.fail(payment.ErrorPaymentNotRefundable, "payment %s is %s: only a succeeded payment can be refunded", r.req.PaymentID, paid.Status)
 	case r.req.Currency != "" && r.req.Currency != paid.Currency:
 		return r.fail(payment.ErrorInvalidRequest, "currency: %s, but payment %s is in %s", r.req.Currency, r.req.PaymentID, paid.Currency)
-	case left.Amount <= 0 || r.req.Amount > left.Amount:
-		asked := payment.Money{Amount: max(r.req.Amount, 0), Currency: paid.Currency}
+	case left.Amount <= 0:
+		return r.fail(payment.ErrorRefundExceedsCaptured, "nothing is left to refund of payment %s", r.req.PaymentID)
+	case r.asked(paid) > left.Amount:
+		asked := payment.Money{Amount: r.asked(paid), Currency: paid.Currency}
 		return r.fail(payment.ErrorRefundExceedsCaptured, "%s asked, but of payment %s only %s is left to refund", asked, r.req.PaymentID, left)
 	}
 	return nil
+}
+
+// asked is the amount of the request, all that is left where it names none.
+func (r *refund) asked(paid processor.Result) int64 {
+	if r.req.Amount != nil {
+		return *r.req.Amount
+	}
+	return paid.CapturedAmount - paid.RefundedAmount
 }
 
 func (r *refund) fail(errorType, format string, args ...any) error {

@@ -11,8 +11,13 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
+// refundRequest asks for an amount, or, with 0, names none.
 func refundRequest(amount int64) payment.RefundRequest {
-	return payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1"), Amount: amount}
+	req := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1")}
+	if amount != 0 {
+		req.Amount = &amount
+	}
+	return req
 }
 
 // refunded is what the processor has once the refund went through.

@@ -36,7 +36,8 @@ func refundCommand() *cobra.Command {
 			req.PaymentID = payment.PaymentID(req.MerchantID, chargeKey)
 		}
 		if amount != "" {
-			if err := readAmount(amount, req.Currency, &req.Amount); err != nil {
+			req.Amount = new(int64)
+			if err := readAmount(amount, req.Currency, req.Amount); err != nil {
 				return allProblems(err, req.Validate())
 			}
 		}

@@ -73,8 +73,8 @@ func Classify(a Answer, code, message string, p Profile) *Error {
 func verdictOf(a Answer, code string, p Profile) verdict {
 	switch {
 	case p.Mismatch != nil && p.Mismatch(a.Status, code):
-		// Never retried and never under a new key: somebody's request is not what it was.
-		return verdict{NotExecuted, false, payment.ClassIdempotencyMismatch}
+		// Never retried and never under a new key. The key was used before, so money may have moved under it.
+		return verdict{Ambiguous, false, payment.ClassIdempotencyMismatch}
 	case p.InFlight != nil && p.InFlight(a.Status, code):
 		return verdict{Ambiguous, true, payment.ClassOutcomeUnknown}
 	case a.Truncated && decidedByBody(a.Status):
@@ -94,7 +94,7 @@ func verdictOf(a Answer, code string, p Profile) verdict {
 // decidedByBody lists the statuses that mean different things by the code in their body.
 func decidedByBody(status int) bool {
 	switch status {
-	case http.StatusBadRequest, http.StatusConflict, http.StatusUnprocessableEntity:
+	case http.StatusBadRequest, http.StatusPaymentRequired, http.StatusConflict, http.StatusUnprocessableEntity:
 		return true
 	default:
 		return false

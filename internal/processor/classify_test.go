@@ -55,9 +55,9 @@ func TestAnswersMeanWhatTheTableOfOutcomesSays(t *testing.T) {
 		{"headers too large", 431, "", plain, NotExecuted, false, payment.ClassInvalidRequest},
 		{"client closed request", 499, "", plain, Ambiguous, true, payment.ClassOutcomeUnknown},
 
-		{"mismatch 400", 400, "mismatch", drafted, NotExecuted, false, payment.ClassIdempotencyMismatch},
-		{"mismatch 409", 409, "mismatch", drafted, NotExecuted, false, payment.ClassIdempotencyMismatch},
-		{"mismatch 422", 422, "mismatch", drafted, NotExecuted, false, payment.ClassIdempotencyMismatch},
+		{"mismatch 400", 400, "mismatch", drafted, Ambiguous, false, payment.ClassIdempotencyMismatch},
+		{"mismatch 409", 409, "mismatch", drafted, Ambiguous, false, payment.ClassIdempotencyMismatch},
+		{"mismatch 422", 422, "mismatch", drafted, Ambiguous, false, payment.ClassIdempotencyMismatch},
 
 		{"internal", 500, "", plain, Ambiguous, true, payment.ClassUnavailable},
 		{"not implemented", 501, "", plain, NotExecuted, false, payment.ClassConfig},

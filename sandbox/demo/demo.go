@@ -103,8 +103,8 @@ func newRow(s Step) *row {
 	r := &row{step: s}
 	if s.Charge != nil {
 		r.money = s.Charge.Money()
-	} else {
-		r.money = payment.Money{Amount: s.Refund.Amount, Currency: s.Refund.Currency}
+	} else if s.Refund.Amount != nil {
+		r.money = payment.Money{Amount: *s.Refund.Amount, Currency: s.Refund.Currency}
 	}
 	return r
 }

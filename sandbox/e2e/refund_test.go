@@ -13,7 +13,7 @@ import (
 )
 
 func refund(key, paymentID string, amount int64) payment.RefundRequest {
-	return payment.RefundRequest{MerchantID: "acme", IdempotencyKey: key, PaymentID: paymentID, Amount: amount}
+	return payment.RefundRequest{MerchantID: "acme", IdempotencyKey: key, PaymentID: paymentID, Amount: &amount}
 }
 
 func TestARefundThatCannotBeGetsATypedError(t *testing.T) {

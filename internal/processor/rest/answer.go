@@ -42,7 +42,7 @@ var refundStatuses = map[string]payment.Status{
 // result is false where the record lacks what makes it one: of a charge or of a refund, as the statuses say.
 func (r record) result(statuses map[string]payment.Status, requestID string) (processor.Result, bool) {
 	status, ok := statuses[r.Status]
-	if !ok || r.ID == "" || r.Amount <= 0 || r.Currency == "" || r.Reference == "" {
+	if !ok || !sane(r.ID) || !sane(r.Currency) || !sane(r.Reference) || r.Amount <= 0 || r.RefundedAmount < 0 {
 		return processor.Result{}, false
 	}
 	result := processor.Result{
@@ -61,11 +61,17 @@ func (r record) result(statuses map[string]payment.Status, requestID string) (pr
 	case status == payment.Succeeded:
 		result.CapturedAmount = r.Amount
 	}
+	if result.CapturedAmount < 0 || status == payment.Succeeded && result.CapturedAmount == 0 {
+		return processor.Result{}, false
+	}
 	if status == payment.Declined {
 		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")
 	}
 	return result, true
 }
+
+// sane holds for an id that may be kept in a history.
+func sane(id string) bool { return id != "" && len(id) <= 255 }
 
 // errorBody is the protocol's error.
 type errorBody struct {
@@ -77,13 +83,19 @@ type errorBody struct {
 	} `json:"error"`
 }
 
-// declined recognizes a decline: every 402, and a 422 that has a decline code.
+// declined recognizes a decline: a 402 with the protocol's error, and a 422 that has a decline code. A 402
+// without is some gateway's, and says nothing about the card.
 func declined(a processor.Answer) (*payment.Decline, bool) {
-	e := readError(a)
-	if a.Status == http.StatusPaymentRequired || (a.Status == http.StatusUnprocessableEntity && e.Error.DeclineCode != "") {
-		return newDecline(e.Error.DeclineCode, e.Error.DeclineKind, e.Error.Message), true
+	e := readError(a).Error
+	switch {
+	case a.Status == http.StatusPaymentRequired && e.DeclineCode != "",
+		a.Status == http.StatusUnprocessableEntity && e.DeclineCode != "":
+		return newDecline(e.DeclineCode, e.DeclineKind, e.Message), true
+	case a.Status == http.StatusPaymentRequired && e.Code != "":
+		return newDecline(e.Code, e.DeclineKind, e.Message), true
+	default:
+		return nil, false
 	}
-	return nil, false
 }
 
 // refusal is any other answer than a success or a decline.

@@ -104,6 +104,10 @@ func TestASuccessThatCannotBeBelievedIsAmbiguous(t *testing.T) {
 		"fractional amount": strings.Replace(whole, `1250`, `12.5`, 1),
 		"amount as text":    strings.Replace(whole, `1250`, `"1250"`, 1),
 		"huge amount":       strings.Replace(whole, `1250`, `99999999999999999999`, 1),
+		"captured below 0":  paid("succeeded", `,"captured_amount":-1`),
+		"captured nothing":  paid("succeeded", `,"captured_amount":0`),
+		"refunded below 0":  paid("succeeded", `,"refunded_amount":-1`),
+		"endless id":        strings.Replace(whole, `ch_1`, strings.Repeat("c", 256), 1),
 		"no currency":       strings.Replace(whole, `"currency":"USD",`, ``, 1),
 		"no reference":      strings.Replace(whole, key, ``, 1),
 		"over the limit":    whole[:len(whole)-1] + strings.Repeat(" ", 1<<20) + `}`,
@@ -132,7 +136,7 @@ func TestADeclineIsAResult(t *testing.T) {
 	}{
 		{402, `{"error":{"code":"card_declined","message":"no","decline_code":"lost_card","decline_kind":"hard"}}`, payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, Message: "no"}},
 		{402, `{"error":{"code":"card_declined","decline_code":"insufficient_funds"}}`, payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}},
-		{402, `{}`, payment.Decline{Code: "unspecified", Kind: payment.DeclineSoft}},
+		{402, `{"error":{"code":"card_declined"}}`, payment.Decline{Code: "card_declined", Kind: payment.DeclineSoft}},
 		{422, `{"error":{"code":"card_declined","decline_code":"expired_card"}}`, payment.Decline{Code: "expired_card", Kind: payment.DeclineSoft}},
 		{402, `{"error":{"decline_code":"x","message":"card 4111 1111 1111 1111 refused"}}`, payment.Decline{Code: "x", Kind: payment.DeclineSoft, Message: "(withheld: looks like a card number)"}},
 	} {
@@ -147,6 +151,13 @@ func TestADeclineIsAResult(t *testing.T) {
 	}
 }
 
+func TestA402ThatIsNotTheProtocolsSaysNothingAboutTheCard(t *testing.T) {
+	for _, body := range []string{``, `{}`, `<html>Payment Required</html>`, `{"error":{"code":"card_decl`} {
+		_, err := start(t, 402, body).Charge(t.Context(), chargeCall)
+		requireError(t, err, processor.Ambiguous, false, payment.ClassInvalidResponse)
+	}
+}
+
 func TestARefusalIsClassifiedByStatusAndCode(t *testing.T) {
 	for _, tc := range []struct {
 		status    int
@@ -156,13 +167,13 @@ func TestARefusalIsClassifiedByStatusAndCode(t *testing.T) {
 		class     payment.FailureClass
 	}{
 		{400, "json_invalid", processor.NotExecuted, false, payment.ClassInvalidRequest},
-		{400, "idempotency_mismatch", processor.NotExecuted, false, payment.ClassIdempotencyMismatch},
+		{400, "idempotency_mismatch", processor.Ambiguous, false, payment.ClassIdempotencyMismatch},
 		{401, "unauthorized", processor.NotExecuted, false, payment.ClassAuthentication},
 		{404, "not_found", processor.NotExecuted, false, payment.ClassConfig},
 		{409, "idempotency_in_flight", processor.Ambiguous, true, payment.ClassOutcomeUnknown},
 		{409, "state_conflict", processor.Ambiguous, false, payment.ClassStateConflict},
-		{409, "idempotency_mismatch", processor.NotExecuted, false, payment.ClassIdempotencyMismatch},
-		{422, "idempotency_mismatch", processor.NotExecuted, false, payment.ClassIdempotencyMismatch},
+		{409, "idempotency_mismatch", processor.Ambiguous, false, payment.ClassIdempotencyMismatch},
+		{422, "idempotency_mismatch", processor.Ambiguous, false, payment.ClassIdempotencyMismatch},
 		{422, "amount_invalid", processor.NotExecuted, false, payment.ClassInvalidRequest},
 		{429, "rate_limited", processor.NotExecuted, true, payment.ClassRateLimited},
 		{500, "internal", processor.Ambiguous, true, payment.ClassUnavailable},

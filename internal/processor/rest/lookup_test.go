@@ -21,6 +21,14 @@ func TestALookupFindsTheOneRecord(t *testing.T) {
 		RefundedAmount: 50, Reference: key, RequestID: "req_1", MerchantID: "acme"}, got)
 }
 
+func TestALookupPassesOverRecordsThatAreNotOurs(t *testing.T) {
+	ours := paid("succeeded", "")
+	got, found, err := start(t, 200, `{"data":[`+strings.Replace(ours, key, "stranger", 1)+`,`+ours+`]}`).Lookup(t.Context(), chargeLookup)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, key, got.Reference)
+}
+
 func TestALookupThatFindsNothingSaysSoWithoutAnError(t *testing.T) {
 	for status, body := range map[int]string{200: `{"data":[]}`, 404: `{"error":{"code":"payment_not_found"}}`} {
 		got, found, err := start(t, status, body).Lookup(t.Context(), chargeLookup)
@@ -41,6 +49,7 @@ func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
 		"unknown status":    `{"data":[` + paid("settled", "") + `]}`,
 		"without reference": `{"data":[` + strings.Replace(whole, key, "", 1) + `]}`,
 		"two records":       `{"data":[` + whole + `,` + whole + `]}`,
+		"a stranger's":      `{"data":[` + strings.Replace(whole, key, "stranger", 1) + `]}`,
 		"over the limit":    `{"data":[` + strings.Repeat(" ", 1<<20) + `]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,7 +60,7 @@ func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
 	}
 	for status, class := range map[int]payment.FailureClass{
 		204: payment.ClassInvalidResponse, 206: payment.ClassInvalidResponse, 302: payment.ClassConfig, 400: payment.ClassInvalidRequest,
-		401: payment.ClassAuthentication, 403: payment.ClassPermission, 410: payment.ClassInvalidRequest, 429: payment.ClassRateLimited,
+		401: payment.ClassAuthentication, 403: payment.ClassPermission, 404: payment.ClassConfig, 410: payment.ClassInvalidRequest, 429: payment.ClassRateLimited,
 		500: payment.ClassUnavailable, 503: payment.ClassUnavailable,
 	} {
 		_, found, err := start(t, status, ``).Lookup(t.Context(), chargeLookup)

@@ -5,9 +5,11 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/florinpay/florin/internal/processor"
@@ -95,8 +97,8 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	})
 }
 
-// Lookup implements processor.Processor. Two records under one reference would be a double charge: that is
-// for a human, so it comes back as an answer that cannot be believed.
+// Lookup implements processor.Processor. "Not found" is only what the protocol itself says: an empty list, or a
+// 404 with its error; a gateway's 404 is no answer.
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
 	path, statuses := "/payments", chargeStatuses
 	if call.Operation == payment.OperationRefund {
@@ -108,7 +110,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 	if err != nil {
 		return processor.Result{}, false, err
 	}
-	if answer.Status == http.StatusNotFound {
+	if answer.Status == http.StatusNotFound && readError(answer).Error.Code != "" {
 		return processor.Result{}, false, nil
 	}
 	if answer.Status != http.StatusOK {
@@ -120,18 +122,24 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 	if answer.Truncated || json.Unmarshal(answer.Body, &list) != nil || list.Data == nil {
 		return processor.Result{}, false, processor.Malformed(answer, "the list of the lookup cannot be read")
 	}
-	switch records := *list.Data; len(records) {
-	case 0:
+	if len(*list.Data) == 0 {
 		return processor.Result{}, false, nil
-	case 1:
-		result, ok := records[0].result(statuses, answer.RequestID)
-		if !ok {
-			return processor.Result{}, false, processor.Malformed(answer, "the record that was found lacks an id, a known status, an amount or a reference")
-		}
-		return result, true, nil
-	default:
-		return processor.Result{}, false, processor.Malformed(answer, "several records have the same reference")
 	}
+	return onlyRecord(answer, *list.Data, statuses, call.Reference)
+}
+
+// onlyRecord is the one with our reference. Several would be a double charge, and none among others a processor
+// that does not search by reference: both are for a human, so they come back as an answer that cannot be believed.
+func onlyRecord(answer processor.Answer, records []record, statuses map[string]payment.Status, reference string) (processor.Result, bool, error) {
+	ours := slices.DeleteFunc(records, func(r record) bool { return r.Reference != reference })
+	if len(ours) != 1 {
+		return processor.Result{}, false, processor.Malformed(answer, fmt.Sprintf("%d records have the reference that was looked up", len(ours)))
+	}
+	result, ok := ours[0].result(statuses, answer.RequestID)
+	if !ok {
+		return processor.Result{}, false, processor.Malformed(answer, "the record that was found lacks an id, a known status, an amount or a reference")
+	}
+	return result, true, nil
 }
 
 // post sends a call that moves money and reads its answer.
