@@ -7,7 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -18,6 +20,12 @@ type Begin struct {
 	Default string
 	// Processors are the terms of every configured processor, by its name.
 	Processors map[string]Terms
+}
+
+// Register makes the activities known under the names of the contract.
+func (b *Begin) Register(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(b.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
+	r.RegisterActivityWithOptions(b.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
 }
 
 // BeginPayment chooses the processor of a charge and freezes its terms. A processor that is not configured

@@ -6,8 +6,10 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/worker"
 
 	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
 )
 
 // Processor holds the calls to one processor. They run on that processor's own queue. Each makes one call
@@ -24,6 +26,13 @@ type Processor struct {
 // NewProcessor makes the activities of one processor.
 func NewProcessor(p processor.Processor, backoff processor.Backoff, longestRetry time.Duration) *Processor {
 	return &Processor{processor: p, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
+}
+
+// Register makes the activities known under the names of the contract.
+func (p *Processor) Register(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(p.ProcessorCharge, activity.RegisterOptions{Name: payment.ActivityProcessorCharge})
+	r.RegisterActivityWithOptions(p.ProcessorRefund, activity.RegisterOptions{Name: payment.ActivityProcessorRefund})
+	r.RegisterActivityWithOptions(p.ProcessorLookup, activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
 }
 
 // ProcessorCharge charges once. A decline is a result; every error carries a CallFailure. Safe to repeat

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
@@ -104,15 +103,8 @@ func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflow
 	Register(env)
 	begin := &activities.Begin{Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
 	calls := activities.NewProcessor(p, processor.DefaultBackoff, 5*time.Minute)
-	for name, f := range map[string]any{
-		payment.ActivityBeginPayment:    begin.BeginPayment,
-		payment.ActivityReserveRefund:   begin.ReserveRefund,
-		payment.ActivityProcessorCharge: calls.ProcessorCharge,
-		payment.ActivityProcessorRefund: calls.ProcessorRefund,
-		payment.ActivityProcessorLookup: calls.ProcessorLookup,
-	} {
-		env.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
-	}
+	begin.Register(env)
+	calls.Register(env)
 	return env
 }
 

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.uber.org/zap"
@@ -57,12 +56,7 @@ func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers,
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = 5
 		callWorker := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		register := func(name string, f any) {
-			callWorker.RegisterActivityWithOptions(f, activity.RegisterOptions{Name: name})
-		}
-		register(payment.ActivityProcessorCharge, calls.ProcessorCharge)
-		register(payment.ActivityProcessorRefund, calls.ProcessorRefund)
-		register(payment.ActivityProcessorLookup, calls.ProcessorLookup)
+		calls.Register(callWorker)
 		w.workers = append(w.workers, callWorker)
 	}
 
@@ -70,8 +64,7 @@ func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers,
 	options.MaxConcurrentWorkflowTaskPollers = 5
 	payments := worker.New(temporal, payment.TaskQueue, options)
 	workflows.Register(payments)
-	payments.RegisterActivityWithOptions(begin.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
-	payments.RegisterActivityWithOptions(begin.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
+	begin.Register(payments)
 	w.workers = append(w.workers, payments)
 	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor))
 	return w, nil

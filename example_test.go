@@ -1,0 +1,101 @@
+package florin_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/payment"
+)
+
+func ExampleClient_Charge() {
+	// In a service: temporalClient, err := client.Dial(client.Options{})
+	temporalClient := newTemporal()
+	florinClient := florin.NewClient(temporalClient, florin.Options{})
+
+	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID:     "acme",
+		IdempotencyKey: "order-1001", // your name for this one purchase
+		Amount:         1250,         // 12.50 USD, in minor units
+		Currency:       "USD",
+		PaymentMethod:  "tok_visa", // a token of the processor's vault
+	})
+	if err != nil {
+		// No outcome yet, or a bad request: safe to call again with the same key.
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(charge.Status, charge.Money())
+	// Output: succeeded 12.50 USD
+}
+
+// A decline is an outcome, not an error.
+func ExampleClient_Charge_declined() {
+	florinClient := florin.NewClient(newTemporal(), florin.Options{})
+	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1002", Amount: 1250, Currency: "USD", PaymentMethod: "tok_insufficient_funds",
+	})
+	fmt.Println(err, charge.Status, charge.Decline.Code, charge.Decline.Kind)
+	// Output: <nil> declined insufficient_funds soft
+}
+
+// A lost answer is looked up before anything is said about the money.
+func ExampleClient_Charge_lostAnswer() {
+	florinClient := florin.NewClient(newTemporal(), florin.Options{})
+	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1003", Amount: 1250, Currency: "JPY", PaymentMethod: "tok_500_after_charge",
+	})
+	fmt.Println(err, charge.Status, charge.Money())
+	// Output: <nil> succeeded 1250 JPY
+}
+
+// Bad input starts nothing, and every bad field is named at once.
+func ExampleClient_Charge_invalid() {
+	florinClient := florin.NewClient(newTemporal(), florin.Options{})
+	_, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1004", Amount: 0, Currency: "usd", PaymentMethod: "4242 4242 4242 4242",
+	})
+	var invalid *payment.InvalidRequestError
+	if errors.As(err, &invalid) {
+		for _, field := range invalid.Fields {
+			fmt.Println(field)
+		}
+	}
+	// Output:
+	// amount: 0: must be above 0, in minor units
+	// currency: unknown currency "usd": want an ISO 4217 code in upper case, such as USD
+	// payment_method: looks like a card number: send a token of the processor's vault instead
+}
+
+func ExampleClient_Refund() {
+	florinClient := florin.NewClient(newTemporal(), florin.Options{})
+	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1005", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	refund, err := florinClient.Refund(context.Background(), payment.RefundRequest{
+		MerchantID:     "acme",
+		IdempotencyKey: "refund-2001",
+		PaymentID:      charge.PaymentID,
+		Amount:         new(int64(500)), // without it: all that is left
+	})
+	fmt.Println(err, refund.Status, refund.Money())
+	// Output: <nil> succeeded 5.00 USD
+}
+
+// An amount in words of people becomes minor units without floats.
+func ExampleClient_Charge_amount() {
+	for _, amount := range [][2]string{{"12.50", "USD"}, {"1250", "JPY"}, {"1.250", "BHD"}, {"12.505", "USD"}} {
+		money, err := payment.ParseMoney(amount[0], amount[1])
+		fmt.Println(money.Amount, err)
+	}
+	// Output:
+	// 1250 <nil>
+	// 1250 <nil>
+	// 1250 <nil>
+	// 0 amount "12.505" has 3 decimals but USD has 2: rounding it would change the sum
+}

@@ -1,0 +1,131 @@
+package florin_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net/http/httptest"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/workflows"
+)
+
+// temporal stands in for a Temporal server and a worker: it runs the real workflows, with time skipping,
+// against the real simulator over HTTP. Only what the examples call is there. The end-to-end tests of the
+// sandbox run against a real server.
+type temporal struct {
+	client.Client
+	processorURL string
+}
+
+const processorKey = "sim_example_key"
+
+// The simulator lives as long as the examples do.
+var newTemporal = func() func() client.Client {
+	var url string
+	return func() client.Client {
+		if url == "" {
+			sim, err := simulator.Open(context.Background(), simulator.Options{APIKey: processorKey})
+			if err != nil {
+				panic(err)
+			}
+			url = httptest.NewServer(sim.Handler()).URL
+		}
+		return &temporal{processorURL: url}
+	}
+}()
+
+type startOperation struct {
+	client.WithStartWorkflowOperation
+	workflow string
+	args     []any
+}
+
+func (t *temporal) NewWithStartWorkflowOperation(_ client.StartWorkflowOptions, workflow any, args ...any) client.WithStartWorkflowOperation {
+	name, ok := workflow.(string)
+	if !ok {
+		panic("want a workflow by its name")
+	}
+	return &startOperation{workflow: name, args: args}
+}
+
+func (t *temporal) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	start, ok := o.StartWorkflowOperation.(*startOperation)
+	if !ok {
+		return nil, errors.New("want an operation of NewWithStartWorkflowOperation")
+	}
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	if err := t.register(env); err != nil {
+		return nil, err
+	}
+	handle := &updateHandle{}
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(o.UpdateOptions.UpdateName, o.UpdateOptions.UpdateID, handle, o.UpdateOptions.Args...)
+	}, 0)
+	env.ExecuteWorkflow(start.workflow, start.args...)
+	return handle, env.GetWorkflowError()
+}
+
+// register does what a worker does when it starts.
+func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
+	credentials, err := processor.NewCredentials(func() (string, error) { return processorKey, nil })
+	if err != nil {
+		return err
+	}
+	http, err := processor.NewClient(processor.ClientOptions{
+		BaseURL: t.processorURL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, time.Second),
+		AttemptTimeout: time.Second, MaxConnections: 1,
+	})
+	if err != nil {
+		return err
+	}
+	workflows.Register(env)
+	activities.NewProcessor(rest.New(http, rest.Options{}), processor.DefaultBackoff, time.Minute).Register(env)
+	poll := activities.Poll{Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour)}
+	(&activities.Begin{Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
+		Processor:       "simulator",
+		StartToClose:    activities.Duration(2 * time.Second),
+		ScheduleToClose: activities.Duration(time.Minute),
+		KeyLifetime:     activities.Duration(24 * time.Hour),
+		RetryInitial:    activities.Duration(time.Second),
+		RetryMax:        activities.Duration(time.Minute),
+		RetryMultiplier: 2,
+		Resolve:         poll,
+		Pending:         poll,
+	}}}).Register(env)
+	return nil
+}
+
+// updateHandle hears the update's answer and hands it to the client.
+type updateHandle struct {
+	client.WorkflowUpdateHandle
+	value any
+	err   error
+}
+
+func (h *updateHandle) Accept()                       {}
+func (h *updateHandle) Reject(err error)              { h.err = err }
+func (h *updateHandle) Complete(value any, err error) { h.value, h.err = value, err }
+
+func (h *updateHandle) Get(_ context.Context, value any) error {
+	if h.err != nil {
+		return h.err
+	}
+	payload, err := converter.GetDefaultDataConverter().ToPayload(h.value)
+	if err != nil {
+		return err
+	}
+	return converter.GetDefaultDataConverter().FromPayload(payload, value)
+}
