@@ -1,0 +1,36 @@
+package demo
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheDemosScriptIsGood(t *testing.T) {
+	steps, err := ReadScript("../../examples/demo.jsonl")
+	require.NoError(t, err)
+	require.Greater(t, len(steps), 12)
+	last := steps[len(steps)-1]
+	require.NotNil(t, last.Refund)
+	require.Contains(t, last.Refund.PaymentID, "pay_", "the payment id is derived from the charge's key")
+}
+
+func TestEveryBadLineOfAScriptIsNamed(t *testing.T) {
+	const good = `{"charge":{"merchant_id":"acme","idempotency_key":"k","amount":1,"currency":"USD","payment_method":"tok_visa"}}`
+	path := filepath.Join(t.TempDir(), "script.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(good+`
+
+{"charge":{"merchant_id":"acme","idempotency_key":"z","amount":0,"currency":"USD","payment_method":"tok_visa"}}
+{"shows":"nothing"}
+{"refund":{"merchant_id":"acme","idempotency_key":"r"},"of":"unknown"}
+{"surprise":1}
+{"refund":{"merchant_id":"acme","idempotency_key":"r"},"of":"k"}
+`), 0o600))
+	_, err := ReadScript(path)
+	for _, want := range []string{":3: invalid request: amount", ":4: want either", `:5: of: "unknown"`, ":6:"} {
+		require.ErrorContains(t, err, want)
+	}
+	require.NotContains(t, err.Error(), ":7:")
+}
