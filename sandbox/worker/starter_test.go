@@ -81,7 +81,7 @@ func TestGetAndWaitReadAPayment(t *testing.T) {
 		require.Contains(t, text.stdout, "status             succeeded\namount             12.50 USD\n")
 
 		missing := starter(t, shared, use, "--merchant", "acme", "--key", "never")
-		require.Equal(t, 1, missing.code)
+		require.Equal(t, 6, missing.code)
 		require.Contains(t, missing.stderr, "starter: workflow charge/acme/never: not found")
 	}
 	// Pending at first: wait waits, and a charge says that nobody knows yet.
