@@ -2,8 +2,6 @@ package payment
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -163,7 +161,7 @@ func (v *validator) metadata(pairs map[string]string) {
 		v.add("metadata", "has %d pairs: at most %d", len(pairs), maxMetadataPairs)
 		return
 	}
-	for _, key := range slices.Sorted(maps.Keys(pairs)) {
+	for _, key := range sortedKeys(pairs) {
 		switch {
 		case key == "" || len(key) > maxMetadataKey || !printable(key):
 			v.add("metadata", "key %s: want 1 to %d printable ASCII characters", quote(key), maxMetadataKey)

@@ -116,8 +116,7 @@ func addressPrefix(port int) string {
 
 // runDemo returns the line that sums it up. Books that differ are an error that names each difference.
 func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Step, out io.Writer) (string, error) {
-	file, isFile := out.(*os.File)
-	result, err := demo.Run(ctx, env, steps, out, isFile && term.IsTerminal(int(file.Fd())))
+	result, err := demo.Run(ctx, env, steps, out, fitsTerminal(out, len(steps)))
 	if err != nil {
 		return "", fmt.Errorf("the demo: %w", err)
 	}
@@ -140,6 +139,17 @@ func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Ste
 		return "", errors.Join(problems...)
 	}
 	return summary, nil
+}
+
+// fitsTerminal reports whether a table of so many rows can be redrawn in place on out.
+func fitsTerminal(out io.Writer, rows int) bool {
+	file, ok := out.(*os.File)
+	if !ok || !term.IsTerminal(int(file.Fd())) {
+		return false
+	}
+	const widest = 130
+	width, height, err := term.GetSize(int(file.Fd()))
+	return err == nil && width >= widest && height > rows+1
 }
 
 func logger(verbose bool) (*zap.Logger, error) {

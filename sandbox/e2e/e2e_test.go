@@ -15,11 +15,11 @@ import (
 )
 
 // start runs an environment for one test.
-func start(t testing.TB, o environment.Options) *environment.Environment {
-	t.Helper()
+func start(tb testing.TB, o environment.Options) *environment.Environment {
+	tb.Helper()
 	env, err := environment.Start(context.Background(), o)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, env.Stop()) })
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, env.Stop()) })
 	return env
 }
 
@@ -40,20 +40,20 @@ func final(ctx context.Context, env *environment.Environment, req payment.Charge
 }
 
 // succeed charges with a token that ends well.
-func succeed(t testing.TB, env *environment.Environment, req payment.ChargeRequest) payment.Charge {
-	t.Helper()
-	c, err := final(t.Context(), env, req)
-	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, c.Status)
+func succeed(tb testing.TB, env *environment.Environment, req payment.ChargeRequest) payment.Charge {
+	tb.Helper()
+	c, err := final(tb.Context(), env, req)
+	require.NoError(tb, err)
+	require.Equal(tb, payment.Succeeded, c.Status)
 	return c
 }
 
 // requireEqualBooks compares what was reported with the simulator's ledger.
-func requireEqualBooks(t testing.TB, env *environment.Environment, charges []payment.Charge, refunds []payment.Refund) {
-	t.Helper()
-	ledger, err := env.Simulator.Ledger(t.Context())
-	require.NoError(t, err)
+func requireEqualBooks(tb testing.TB, env *environment.Environment, charges []payment.Charge, refunds []payment.Refund) {
+	tb.Helper()
+	ledger, err := env.Simulator.Ledger(tb.Context())
+	require.NoError(tb, err)
 	compared := books.Compare(charges, refunds, ledger)
-	require.Empty(t, compared.Differences)
-	require.Zero(t, compared.DoubleCharges)
+	require.Empty(tb, compared.Differences)
+	require.Zero(tb, compared.DoubleCharges)
 }

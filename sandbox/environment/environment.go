@@ -80,7 +80,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(e.Ports.Temporal, dir, o.DataDir != "", o.Logger.Named("temporal"))
+	server, err := startTemporal(ctx, e.Ports.Temporal, dir, o.DataDir != "", o.Logger.Named("temporal"))
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +113,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 
 // takePorts makes sure that every port is free before anything starts, so that an error can name its flag.
 func (e *Environment) takePorts(ctx context.Context) error {
-	free, err := freePorts(4)
+	free, err := freePorts(ctx, 4)
 	if err != nil {
 		return err
 	}

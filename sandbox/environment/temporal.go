@@ -55,7 +55,7 @@ type temporalServer struct {
 	address string
 }
 
-func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*temporalServer, error) {
+func startTemporal(ctx context.Context, port int, dir string, persistent bool, logger *zap.Logger) (*temporalServer, error) {
 	sql := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
 	if persistent {
 		sql.DatabaseName = filepath.Join(dir, "temporal.db")
@@ -72,7 +72,7 @@ func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*
 		sql.ConnectAttributes["mode"] = "memory"
 		sql.ConnectAttributes["cache"] = "shared"
 	}
-	conf, err := serverConfig(port, sql)
+	conf, err := serverConfig(ctx, port, sql)
 	if err != nil {
 		return nil, err
 	}
@@ -107,9 +107,9 @@ func startTemporal(port int, dir string, persistent bool, logger *zap.Logger) (*
 	return &temporalServer{server: server, address: conf.PublicClient.HostPort}, nil
 }
 
-func serverConfig(port int, sql *config.SQL) (*config.Config, error) {
+func serverConfig(ctx context.Context, port int, sql *config.SQL) (*config.Config, error) {
 	// Every service but the frontend takes any free port.
-	ports, err := freePorts(4)
+	ports, err := freePorts(ctx, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -163,14 +163,19 @@ func staticHosts(c *config.Config) map[primitives.ServiceName]static.Hosts {
 
 // freePorts finds n different ports that nobody listens on. They are held open together, so that none is
 // handed out twice.
-func freePorts(n int) ([]int, error) {
-	ports := make([]int, 0, n)
+func freePorts(ctx context.Context, n int) (ports []int, err error) {
+	var held []net.Listener
+	defer func() {
+		for _, listener := range held {
+			err = errors.Join(err, listener.Close())
+		}
+	}()
 	for range n {
-		listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", net.JoinHostPort(loopback, "0"))
+		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, "0"))
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = listener.Close() }() // it was only there to hold the port
+		held = append(held, listener)
 		address, ok := listener.Addr().(*net.TCPAddr)
 		if !ok {
 			return nil, fmt.Errorf("listener on %s is not TCP", listener.Addr())
