@@ -41,7 +41,11 @@ func run(m *testing.M) int {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(binaries) }()
-	build := exec.CommandContext(ctx, "go", "build", "-o", binaries, "./cmd/worker", "./cmd/starter")
+	arguments := []string{"build", "-o", binaries}
+	if race := os.Getenv("RACE"); race != "" { // as make test says
+		arguments = append(arguments, race)
+	}
+	build := exec.CommandContext(ctx, "go", append(arguments, "./cmd/worker", "./cmd/starter")...)
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		panic(string(out))
