@@ -80,7 +80,9 @@ func (t *temporal) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWit
 
 // register does what a worker does when it starts.
 func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
-	credentials, err := processor.NewCredentials(func() (string, error) { return processorKey, nil })
+	credentials, err := processor.NewCredentials(context.Background(), func(context.Context) (processor.Key, error) {
+		return processor.Key{Value: processorKey}, nil
+	})
 	if err != nil {
 		return err
 	}

@@ -53,7 +53,9 @@ type Processor struct {
 	// Adapter is the protocol: rest.
 	Adapter string `yaml:"adapter"`
 	BaseURL string `yaml:"base_url"`
-	APIKey  Secret `yaml:"api_key"`
+	// APIKey or OAuth is how we prove who we are.
+	APIKey Secret `yaml:"api_key"`
+	OAuth  OAuth  `yaml:"oauth"`
 
 	// HTTPTimeout bounds one HTTP call; StartToClose the attempt around it; ScheduleToClose all attempts.
 	HTTPTimeout     activities.Duration `yaml:"http_timeout"`
@@ -70,6 +72,8 @@ type Processor struct {
 	Pending activities.Poll `yaml:"pending"`
 	// RateLimit bounds the calls of this worker.
 	RateLimit RateLimit `yaml:"rate_limit"`
+	// Breaker stops calls to a processor that is down.
+	Breaker Breaker `yaml:"breaker"`
 	// MaxConcurrentCalls bounds the calls in flight and the connections of this worker.
 	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
 }
@@ -92,6 +96,23 @@ type RateLimit struct {
 	Burst     int     `yaml:"burst"`
 	// Patience is how long a call may wait for a token before it goes back to the queue.
 	Patience activities.Duration `yaml:"patience"`
+}
+
+// Breaker says when a processor counts as down, as processor.BreakerOptions.
+type Breaker struct {
+	Window       activities.Duration `yaml:"window"`
+	MinCalls     uint32              `yaml:"min_calls"`
+	FailureRatio float64             `yaml:"failure_ratio"`
+	OpenFor      activities.Duration `yaml:"open_for"`
+	SlowCall     activities.Duration `yaml:"slow_call"`
+	Probes       uint32              `yaml:"probes"`
+}
+
+func (b Breaker) options() processor.BreakerOptions {
+	return processor.BreakerOptions{
+		Window: time.Duration(b.Window), MinCalls: b.MinCalls, FailureRatio: b.FailureRatio,
+		OpenFor: time.Duration(b.OpenFor), SlowCall: time.Duration(b.SlowCall), Probes: b.Probes,
+	}
 }
 
 // Secret says where a secret is. It never holds one.
@@ -185,6 +206,12 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.Pending.For, duration(7*24*time.Hour))
 	setDefault(&p.RateLimit.Burst, 10)
 	setDefault(&p.RateLimit.Patience, duration(2*time.Second))
+	setDefault(&p.Breaker.Window, duration(30*time.Second))
+	setDefault(&p.Breaker.MinCalls, 20)
+	setDefault(&p.Breaker.FailureRatio, 0.5)
+	setDefault(&p.Breaker.OpenFor, duration(15*time.Second))
+	setDefault(&p.Breaker.SlowCall, duration(10*time.Second))
+	setDefault(&p.Breaker.Probes, 3)
 	setDefault(&p.MaxConcurrentCalls, 100)
 }
 
@@ -228,6 +255,10 @@ func (c Config) validate() error {
 	return errors.Join(problems...)
 }
 
+// maxLookups bounds what one payment may ask, at some ten events each: Temporal ends a workflow whose history has
+// more than 50 Ki events.
+const maxLookups = 2000
+
 // problems checks that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a
 // stopping worker gives up on it, and all attempts before the processor forgets the key.
 func (p Processor) problems(stopTimeout activities.Duration) (problems []error) {
@@ -238,11 +269,12 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 	if err := checkBaseURL(p.BaseURL); err != nil {
 		problems = append(problems, err)
 	}
-	if (p.APIKey.Env == "") == (p.APIKey.File == "") {
-		problem("api_key: want either env or file")
-	}
+	problems = append(problems, p.keyProblems()...)
 	if err := p.backoff().Validate(); err != nil {
 		problem("retry.%w", err)
+	}
+	if err := p.Breaker.options().Validate(); err != nil {
+		problem("breaker.%w", err)
 	}
 	for _, nested := range []struct {
 		inner, outer           string
@@ -265,6 +297,8 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
 		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
 			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
+		} else if poll.For > maxLookups*poll.Max {
+			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
 		}
 	}
 	for _, number := range []struct {
@@ -275,7 +309,7 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 	}{
 		{"http_timeout", p.HTTPTimeout, p.HTTPTimeout > 0, "above 0"},
 		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
-		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= 0, "0 or above"},
+		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
 		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
 		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
 		{"rate_limit.patience", p.RateLimit.Patience, p.RateLimit.Patience >= 0, "0 or above"},

@@ -97,7 +97,7 @@ func TestEveryCheckNamesItsKeyAndItsValues(t *testing.T) {
 		"pending out of order":       {func(_ *Config, p *Processor) { p.Pending.For = duration(second) }, "processors.acme.pending: want 0 < initial 5s <= max 15m0s <= for 1s"},
 		"HTTP timeout below 0":       {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(-second) }, "processors.acme.http_timeout -1s: must be above 0"},
 		"absence proof below 0":      {func(_ *Config, p *Processor) { p.AbsenceProofAfter = duration(-second) }, "processors.acme.absence_proof_after -1s: must be 0 or above"},
-		"longest wait below 0":       {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(-second) }, "processors.acme.retry.longest_wait -1s: must be 0 or above"},
+		"longest wait below 0":       {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(-second) }, "processors.acme.retry.longest_wait -1s: must be at least retry.max 30s"},
 		"rate below 0":               {func(_ *Config, p *Processor) { p.RateLimit.PerSecond = -1 }, "processors.acme.rate_limit.per_second -1: must be 0 or above"},
 		"burst below 0":              {func(_ *Config, p *Processor) { p.RateLimit.Burst = -1 }, "processors.acme.rate_limit.burst -1: must be above 0"},
 		"patience below 0":           {func(_ *Config, p *Processor) { p.RateLimit.Patience = duration(-second) }, "processors.acme.rate_limit.patience -1s: must be 0 or above"},
@@ -143,4 +143,27 @@ func TestAPartOfAPollKeepsTheDefaultsOfTheRest(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, duration(2*time.Second), c.Processors["acme"].Resolve.Initial)
 	require.Equal(t, duration(48*time.Hour), c.Processors["acme"].Resolve.For)
+}
+
+func TestThereIsOneWayToGetAKey(t *testing.T) {
+	for name, tt := range map[string]struct{ key, want string }{
+		"a key from the environment": {`api_key: {env: KEY}`, ""},
+		"a key from a file":          {`api_key: {file: /run/key}`, ""},
+		"tokens":                     {`oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`, ""},
+		"none":                       {`api_key: {}`, "api_key: want either env or file"},
+		"both":                       {`api_key: {env: KEY}, oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`, "api_key and oauth: want one of them"},
+		"no token URL":               {`oauth: {client_id: florin}`, "oauth.token_url: is missing"},
+		"token URL in the clear":     {`oauth: {token_url: "http://auth.example/token", client_id: florin, client_secret: {env: CS}}`, "oauth.token_url"},
+		"no client":                  {`oauth: {token_url: "https://auth.example/token", client_secret: {env: CS}}`, "oauth.client_id"},
+		"no client secret":           {`oauth: {token_url: "https://auth.example/token", client_id: florin}`, "oauth.client_secret"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := ParseConfig([]byte(`processors: {acme: {adapter: rest, base_url: "https://acme.example", ` + tt.key + `}}`))
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
 }

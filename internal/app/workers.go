@@ -71,14 +71,19 @@ func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers,
 }
 
 func newProcessor(p Processor) (*activities.Processor, *processor.Client, error) {
-	credentials, err := processor.NewCredentials(p.APIKey.Load)
+	credentials, err := processor.NewCredentials(context.Background(), p.key)
 	if err != nil {
-		return nil, nil, fmt.Errorf("api_key: %w", err)
+		return nil, nil, fmt.Errorf("%s: %w", p.keySetting(), err)
+	}
+	breaker, err := processor.NewBreaker(p.Breaker.options())
+	if err != nil {
+		return nil, nil, fmt.Errorf("breaker: %w", err)
 	}
 	http, err := processor.NewClient(processor.ClientOptions{
 		BaseURL:        p.BaseURL,
 		Credentials:    credentials,
 		Limiter:        processor.NewLimiter(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.Patience)),
+		Breaker:        breaker,
 		AttemptTimeout: time.Duration(p.HTTPTimeout),
 		MaxConnections: p.MaxConcurrentCalls,
 	})

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net"
@@ -141,7 +142,7 @@ func refusing(t *testing.T, n int) (c *Client, seen func() []string) {
 		}
 	})
 	loads := 0
-	credentials, err := NewCredentials(func() (string, error) { loads++; return fmt.Sprint("sk_", loads), nil })
+	credentials, err := NewCredentials(t.Context(), func(context.Context) (Key, error) { loads++; return Key{Value: fmt.Sprint("sk_", loads)}, nil })
 	require.NoError(t, err)
 	return newClient(t, s.URL, func(o *ClientOptions) { o.Credentials = credentials }), func() []string {
 		close(requests)

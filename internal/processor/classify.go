@@ -55,6 +55,10 @@ const statusClientClosedRequest = 499
 // error code, empty where the body has none.
 func Classify(a Answer, code, message string, p Profile) *Error {
 	v := verdictOf(a, code, p)
+	if a.Sends > 1 {
+		// The answer is to the last send. What became of the ones before it, nobody knows.
+		v.certainty = Ambiguous
+	}
 	if message == "" {
 		message = http.StatusText(a.Status)
 	}
@@ -67,6 +71,8 @@ func Classify(a Answer, code, message string, p Profile) *Error {
 		Code:       code,
 		Message:    message,
 		RequestID:  a.RequestID,
+		Took:       a.Took,
+		Sends:      a.Sends,
 	}
 }
 
@@ -111,6 +117,8 @@ func Malformed(a Answer, problem string) *Error {
 		HTTPStatus: a.Status,
 		Message:    problem,
 		RequestID:  a.RequestID,
+		Took:       a.Took,
+		Sends:      a.Sends,
 	}
 }
 

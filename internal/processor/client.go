@@ -34,6 +34,8 @@ type ClientOptions struct {
 	BaseURL     string
 	Credentials *Credentials
 	Limiter     *Limiter
+	// Breaker may be nil: then nothing holds calls back from a processor that is down.
+	Breaker *Breaker
 	// AttemptTimeout bounds one call, from the wait for the limiter to the last byte of the answer.
 	AttemptTimeout time.Duration
 	// MaxConnections bounds the connections to the processor, idle ones included.
@@ -48,6 +50,7 @@ type Client struct {
 	transport   *http.Transport
 	credentials *Credentials
 	limiter     *Limiter
+	breaker     *Breaker
 	timeout     time.Duration
 }
 
@@ -69,6 +72,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		base:        base,
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
+		breaker:     o.Breaker,
 		timeout:     o.AttemptTimeout,
 		// Without an http.Client around it nothing is redirected: a redirected POST would become a GET, or
 		// carry the key to another host.
@@ -117,6 +121,11 @@ type Answer struct {
 	Truncated  bool
 	RetryAfter time.Duration
 	RequestID  string
+	// Took is the time on the wire, from the request for a connection to the last byte of the answer.
+	Took time.Duration
+	// Sends is how often the request was written: net/http itself sends it again where a connection that it had
+	// kept turns out to be closed.
+	Sends int
 }
 
 // Do sends the call once and returns the answer, whatever its status. An error is an *Error: no answer came.
@@ -130,47 +139,85 @@ func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
-	answer, err := c.send(ctx, call)
+	key := c.credentials.Bearer(ctx)
+	answer, err := c.send(ctx, call, key)
 	if err != nil || answer.Status != http.StatusUnauthorized {
 		return answer, err
 	}
-	if err := c.credentials.Refresh(); err != nil {
-		// The refusal stands; the key that could not be read is the reason that helps an operator.
-		return Answer{}, &Error{Class: payment.ClassAuthentication, Certainty: NotExecuted, HTTPStatus: answer.Status,
-			Message: "refused with the key at hand, and reading it anew failed: " + err.Error(), RequestID: answer.RequestID, Err: err}
+	if err := c.credentials.Refresh(ctx, key); err != nil {
+		// Refused with the key at hand, and there is no other now: that may be better in a moment.
+		return Answer{}, notTheFirst(answer, &Error{Class: payment.ClassUnavailable, Certainty: NotExecuted, Retry: true, HTTPStatus: answer.Status,
+			Message: "refused with the key at hand, and reading it anew failed: " + err.Error(), RequestID: answer.RequestID, Err: err})
 	}
-	return c.send(ctx, call)
+	again, err := c.send(ctx, call, c.credentials.Bearer(ctx))
+	if err != nil {
+		return Answer{}, notTheFirst(answer, err)
+	}
+	again.Sends = max(again.Sends, answer.Sends)
+	return again, nil
 }
 
-func (c *Client) send(ctx context.Context, call Call) (Answer, error) {
+// notTheFirst keeps an error from claiming that nothing was executed where net/http had sent the refused request
+// more than once: only the last send was surely refused.
+func notTheFirst(refused Answer, err error) error {
+	var e *Error
+	if refused.Sends > 1 && errors.As(err, &e) {
+		e.Certainty = Ambiguous
+	}
+	return err
+}
+
+func (c *Client) send(ctx context.Context, call Call, bearer string) (Answer, error) {
 	if err := c.limiter.Wait(ctx); err != nil {
 		return Answer{}, err
 	}
 	// Once headers are written to the connection's buffer, bytes may have left.
-	var written atomic.Bool
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { written.Store(true) }})
+	var sends atomic.Int32
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sends.Add(1) }})
 
-	req, err := c.request(ctx, call)
+	req, err := c.request(ctx, call, bearer)
 	if err != nil {
 		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the request cannot be built", Err: err}
 	}
+	report := func(Answer, error, time.Duration) {}
+	if c.breaker != nil {
+		if report, err = c.breaker.Allow(); err != nil {
+			return Answer{}, err
+		}
+	}
+	began := time.Now()
+	answer, err := c.roundTrip(req)
+	answer.Took, answer.Sends = time.Since(began), int(sends.Load())
+	report(answer, err, answer.Took)
+	if err != nil {
+		e := transportError(err, answer.Sends > 0)
+		e.Took, e.Sends = answer.Took, answer.Sends
+		return Answer{}, e
+	}
+	if answer.RetryAfter > 0 && (answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable) {
+		c.limiter.Hold(answer.RetryAfter)
+	}
+	if quota, ok := ParseQuota(answer.Header); ok {
+		c.limiter.Pace(quota)
+	}
+	return answer, nil
+}
+
+// roundTrip brings the whole answer, or the transport's error.
+func (c *Client) roundTrip(req *http.Request) (Answer, error) {
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
-		return Answer{}, transportError(err, written.Load())
+		return Answer{}, err
 	}
 	body, whole := readBody(resp)
-	answer := Answer{
+	return Answer{
 		Status:     resp.StatusCode,
 		Header:     resp.Header,
 		Body:       body,
 		Truncated:  !whole,
 		RetryAfter: ParseRetryAfter(resp.Header, time.Now()),
 		RequestID:  requestID(resp.Header),
-	}
-	if answer.RetryAfter > 0 && (answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable) {
-		c.limiter.Hold(answer.RetryAfter)
-	}
-	return answer, nil
+	}, nil
 }
 
 // readBody reads up to the limit and closes the body.
@@ -186,14 +233,14 @@ func readBody(resp *http.Response) (body []byte, whole bool) {
 	return body, err == nil && len(body) <= maxResponseBody
 }
 
-func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) {
+func (c *Client) request(ctx context.Context, call Call, bearer string) (*http.Request, error) {
 	target := c.base.JoinPath(call.Path)
 	target.RawQuery = call.Query.Encode()
 	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Authorization", c.credentials.Bearer())
+	req.Header.Set("Authorization", bearer)
 	req.Header.Set("Accept", "application/json")
 	if call.Body != nil {
 		req.Header.Set("Content-Type", "application/json")

@@ -1,42 +1,89 @@
 package processor
 
 import (
+	"context"
 	"errors"
 	"sync"
+	"time"
+
+	"golang.org/x/sync/singleflight"
 )
 
-// Credentials hold the key with which we speak to a processor. It is read once and again when the processor
-// refuses it, so that a rotated key needs no restart. Safe for concurrent use.
+// loadTimeout bounds one reading of the key, which several calls may wait for.
+const loadTimeout = 10 * time.Second
+
+// Key is what proves to a processor who we are: an API key, or an access token.
+type Key struct {
+	Value string
+	// Reread is when the key is read anew without being refused: shortly before a token expires, or when a file may
+	// have changed. Zero: never.
+	Reread time.Time
+}
+
+// Credentials hold the key with which we speak to a processor. However many calls need a new one at once, it is
+// read once. Safe for concurrent use.
 type Credentials struct {
-	load func() (string, error)
+	load    func(context.Context) (Key, error)
+	reading singleflight.Group
 
 	mu      sync.Mutex
-	current string
+	current Key
 }
 
-// NewCredentials reads the key once; load is called again by Refresh.
-func NewCredentials(load func() (string, error)) (*Credentials, error) {
+// NewCredentials reads the key for the first time.
+func NewCredentials(ctx context.Context, load func(context.Context) (Key, error)) (*Credentials, error) {
 	c := &Credentials{load: load}
-	return c, c.Refresh()
+	return c, c.Refresh(ctx, "")
 }
 
-// Bearer returns the value of the Authorization header.
-func (c *Credentials) Bearer() string {
+// Bearer returns the value of the Authorization header. A key whose time has come is read anew; where that
+// fails, the one at hand stays in use until the processor refuses it.
+func (c *Credentials) Bearer(ctx context.Context) string {
+	key := c.key()
+	if !key.Reread.IsZero() && !time.Now().Before(key.Reread) {
+		if c.Refresh(ctx, bearer(key)) == nil {
+			key = c.key()
+		}
+	}
+	return bearer(key)
+}
+
+func bearer(k Key) string { return "Bearer " + k.Value }
+
+func (c *Credentials) key() Key {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return "Bearer " + c.current
+	return c.current
 }
 
-// Refresh reads the key anew. On an error the old one stays in use.
-func (c *Credentials) Refresh() error {
-	key, err := c.load()
-	if err != nil {
+// Refresh reads the key anew, unless that has happened since refused, which Bearer returned, was in use. On an
+// error the old key stays in use.
+func (c *Credentials) Refresh(ctx context.Context, refused string) error {
+	if refused != "" && bearer(c.key()) != refused {
+		return nil
+	}
+	reading := c.reading.DoChan("", func() (any, error) {
+		// The one who asks first must not take it from those who wait, too.
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), loadTimeout)
+		defer cancel()
+		return nil, c.read(ctx)
+	})
+	select {
+	case read := <-reading:
+		return read.Err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (c *Credentials) read(ctx context.Context) error {
+	key, err := c.load(ctx)
+	switch {
+	case err != nil:
 		return err
-	}
-	if key == "" {
+	case key.Value == "":
 		return errors.New("the processor's API key is empty")
-	}
-	if !fitsHeader(key) {
+	case !fitsHeader(key.Value):
 		return errors.New("the processor's API key has a character that no header may have, such as a line break")
 	}
 	c.mu.Lock()

@@ -37,6 +37,9 @@ type Error struct {
 	Message string
 	// RequestID is the processor's name for the request.
 	RequestID string
+	// Took and Sends are those of Answer; 0 where the call was stopped before it was sent.
+	Took  time.Duration
+	Sends int
 	// Err is the cause, if the transport had one.
 	Err error
 }

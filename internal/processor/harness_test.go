@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bufio"
+	"context"
 	"crypto/x509"
 	"net"
 	"net/http"
@@ -25,7 +26,7 @@ func charge() Call {
 // newClient has an attempt timeout that no test waits for, unless it says so, and one connection.
 func newClient(t *testing.T, url string, change ...func(*ClientOptions)) *Client {
 	t.Helper()
-	credentials, err := NewCredentials(func() (string, error) { return "sk_secret", nil })
+	credentials, err := NewCredentials(t.Context(), func(context.Context) (Key, error) { return Key{Value: "sk_secret"}, nil })
 	require.NoError(t, err)
 	o := ClientOptions{BaseURL: url, Credentials: credentials, Limiter: NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxConnections: 1}
 	for _, f := range change {

@@ -16,10 +16,12 @@ import (
 // so that no worker slot is held by a call that only waits. It is safe for concurrent use.
 type Limiter struct {
 	tokens   *rate.Limiter
+	limit    rate.Limit
 	patience time.Duration
 
-	mu        sync.Mutex
-	heldUntil time.Time
+	mu         sync.Mutex
+	heldUntil  time.Time
+	pacedUntil time.Time
 }
 
 // NewLimiter allows perSecond calls, burst of them at once. perSecond 0 means no limit of our own.
@@ -28,15 +30,43 @@ func NewLimiter(perSecond float64, burst int, patience time.Duration) *Limiter {
 	if perSecond == 0 {
 		limit = rate.Inf
 	}
-	return &Limiter{tokens: rate.NewLimiter(limit, max(burst, 1)), patience: patience}
+	return &Limiter{tokens: rate.NewLimiter(limit, max(burst, 1)), limit: limit, patience: patience}
 }
 
-// Hold makes every call wait for d: the processor said so in a Retry-After.
+// maxHold bounds how long one answer can hold back all calls: a processor that sends milliseconds for seconds must not
+// stop them for a month. The next call after it finds out, and is told again.
+const maxHold = 5 * time.Minute
+
+// Hold makes every call wait for d, up to five minutes: the processor said so in a Retry-After.
 func (l *Limiter) Hold(d time.Duration) {
+	d = min(d, maxHold)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if until := time.Now().Add(d); until.After(l.heldUntil) {
 		l.heldUntil = until
+	}
+}
+
+// Pace spreads the calls that the processor says are left over the time for which they have to last, so that a 429
+// need not come. It never makes the limiter faster than it was configured.
+func (l *Limiter) Pace(q Quota) {
+	if q.Remaining == 0 {
+		l.Hold(q.Reset)
+		return
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pacedUntil = time.Now().Add(q.Reset)
+	l.tokens.SetLimit(min(l.limit, rate.Limit(q.perSecond())))
+}
+
+// endPace goes back to the configured rate once the processor's quota is fresh again.
+func (l *Limiter) endPace() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.pacedUntil.IsZero() && !time.Now().Before(l.pacedUntil) {
+		l.pacedUntil = time.Time{}
+		l.tokens.SetLimit(l.limit)
 	}
 }
 
@@ -47,6 +77,7 @@ func (l *Limiter) Wait(ctx context.Context) error {
 	if err := l.waitOutHold(ctx, patientUntil); err != nil {
 		return err
 	}
+	l.endPace()
 	reservation := l.tokens.ReserveN(time.Now(), 1)
 	if err := sleep(ctx, reservation.DelayFrom(time.Now()), patientUntil); err != nil {
 		reservation.CancelAt(time.Now())

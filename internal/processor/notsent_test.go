@@ -151,20 +151,20 @@ func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestAKeyThatCannotBeReadAnewIsNotRetried(t *testing.T) {
+func TestAKeyThatCannotBeReadAnewMayBeInAMoment(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	first := true
-	credentials, err := NewCredentials(func() (string, error) {
+	credentials, err := NewCredentials(t.Context(), func(context.Context) (Key, error) {
 		if first {
 			first = false
-			return "sk_secret", nil
+			return Key{Value: "sk_secret"}, nil
 		}
-		return "", errors.New("vault is sealed")
+		return Key{}, errors.New("vault is sealed")
 	})
 	require.NoError(t, err)
 	_, err = newClient(t, s.URL, func(o *ClientOptions) { o.Credentials = credentials }).Do(t.Context(), charge())
 	var e *Error
 	require.ErrorAs(t, err, &e)
-	require.Equal(t, []any{NotExecuted, false, payment.ClassAuthentication, 401}, []any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
+	require.Equal(t, []any{NotExecuted, true, payment.ClassUnavailable, 401}, []any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
 	require.Contains(t, e.Error(), "vault is sealed")
 }

@@ -267,6 +267,8 @@ func workerConfig(simulatorURL, keyFile string) (app.Config, error) {
 		Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(5 * time.Second)},
 		Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
 		RateLimit: app.RateLimit{Patience: duration(time.Second)},
+		// The demo and the tests ask for more faults at once than an outage has.
+		Breaker: app.Breaker{MinCalls: 1000},
 	}
 	c := app.Config{
 		DefaultProcessor: ProcessorName,

@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -45,7 +46,9 @@ func start(t *testing.T, status int, body string) bench {
 		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(s.Close)
-	credentials, err := processor.NewCredentials(func() (string, error) { return "sk_secret", nil })
+	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
+		return processor.Key{Value: "sk_secret"}, nil
+	})
 	require.NoError(t, err)
 	client, err := processor.NewClient(processor.ClientOptions{BaseURL: s.URL, Credentials: credentials,
 		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxConnections: 1})

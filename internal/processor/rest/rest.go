@@ -97,8 +97,11 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	})
 }
 
+// notFoundCodes are the protocol's own.
+var notFoundCodes = map[string]bool{"payment_not_found": true, "refund_not_found": true}
+
 // Lookup implements processor.Processor. "Not found" is only what the protocol itself says: an empty list, or a
-// 404 with its error; a gateway's 404 is no answer.
+// 404 with its code; a gateway's 404 is no answer.
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
 	path, statuses := "/payments", chargeStatuses
 	if call.Operation == payment.OperationRefund {
@@ -110,7 +113,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 	if err != nil {
 		return processor.Result{}, false, err
 	}
-	if answer.Status == http.StatusNotFound && readError(answer).Error.Code != "" {
+	if answer.Status == http.StatusNotFound && notFoundCodes[readError(answer).Error.Code] {
 		return processor.Result{}, false, nil
 	}
 	if answer.Status != http.StatusOK {

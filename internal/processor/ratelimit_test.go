@@ -1,0 +1,84 @@
+package processor
+
+import (
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheTightestQuotaOfARateLimitHeaderCounts(t *testing.T) {
+	for header, want := range map[string]*Quota{
+		`"default";r=50;t=30`:                        {50, 30 * time.Second},
+		`"burst";r=100;t=60, "daily";r=1000;t=36000`: {1000, time.Hour},
+		`"daily";r=100000;t=1800, "burst";r=1;t=1`:   {1, time.Second},
+		`"none";r=0;t=5`:                             {0, 5 * time.Second},
+		`"default";r=5;t=99999999999`:                {5, time.Hour},
+		`default;r=5;t=5`:                            {5, 5 * time.Second}, // a token, as older drafts had
+		`"a";r=5, "b";t=5, "c"`:                      nil,
+		`"a";r=-1;t=5`:                               nil,
+		`"a";r=5;t=0`:                                nil,
+		`"a";r=5;t=-3`:                               nil,
+		`"a";r="5";t=5`:                              nil,
+		`"a";r=1.5;t=5`:                              nil,
+		`("a";r=5;t=5)`:                              nil,
+		`limit=100, remaining=50, reset=5`:           nil,
+		`"unclosed;r=5;t=5`:                          nil,
+		``:                                           nil,
+	} {
+		got, ok := ParseQuota(http.Header{"Ratelimit": {header}})
+		require.Equal(t, want != nil, ok, header)
+		if want != nil {
+			require.Equal(t, *want, got, header)
+		}
+	}
+	_, ok := ParseQuota(http.Header{})
+	require.False(t, ok)
+}
+
+func TestAQuotaSlowsTheLimiterDownUntilItIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(0, 1, time.Minute)
+		l.Pace(Quota{Remaining: 5, Reset: 10 * time.Second})
+		began := time.Now()
+		for range 5 {
+			require.NoError(t, l.Wait(t.Context()))
+		}
+		require.GreaterOrEqual(t, time.Since(began), 8*time.Second, "one call every two seconds")
+		time.Sleep(10 * time.Second)
+		began = time.Now()
+		for range 100 {
+			require.NoError(t, l.Wait(t.Context()))
+		}
+		require.Zero(t, time.Since(began))
+	})
+}
+
+func TestAQuotaNeverMakesTheLimiterFaster(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := NewLimiter(1, 1, time.Minute)
+		l.Pace(Quota{Remaining: 1000, Reset: time.Second})
+		began := time.Now()
+		for range 4 {
+			require.NoError(t, l.Wait(t.Context()))
+		}
+		require.Equal(t, 3*time.Second, time.Since(began))
+	})
+}
+
+func TestAnEmptyQuotaHoldsBackTheOtherCalls(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("RateLimit", `"default";r=0;t=60`)
+		w.Header().Set("RateLimit-Policy", `"default";q=100;w=60`)
+	})
+	c := newClient(t, s.URL)
+	_, err := c.Do(t.Context(), charge())
+	require.NoError(t, err)
+	_, err = c.Do(t.Context(), charge())
+	var e *Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, NotExecuted, e.Certainty)
+	require.Greater(t, e.RetryAfter, 59*time.Second)
+}

@@ -1,0 +1,61 @@
+package processor
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// The processor charges and dies before it answers. net/http sends the request again by itself, on a new
+// connection, and that one is refused: the refusal says nothing about the first.
+func TestARefusalOfWhatNetHTTPSentTwiceIsAmbiguous(t *testing.T) {
+	for _, status := range []int{400, 401, 403, 404, 423, 429} {
+		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			url := listen(t, func(n int, c *net.TCPConn) {
+				requests := bufio.NewReader(c)
+				next := func() bool {
+					req, err := http.ReadRequest(requests)
+					if err != nil {
+						return false
+					}
+					_, err = io.Copy(io.Discard, req.Body)
+					return err == nil
+				}
+				if n == 1 {
+					if next() {
+						_, _ = fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+					}
+					next() // the money moves here
+					_ = c.Close()
+					return
+				}
+				for next() {
+					_, _ = fmt.Fprintf(c, "HTTP/1.1 %d X\r\nContent-Length: 2\r\n\r\n{}", status)
+				}
+			})
+			client := newClient(t, url)
+			_, err := client.Do(t.Context(), Call{Method: http.MethodGet, Path: "/payments"})
+			require.NoError(t, err)
+			answer, err := client.Do(t.Context(), charge())
+			require.NoError(t, err)
+			require.Equal(t, status, answer.Status)
+			require.Equal(t, 2, answer.Sends)
+			require.Equal(t, Ambiguous, Classify(answer, "", "", Profile{}).Certainty)
+		})
+	}
+}
+
+func TestARetryAfterOfAMonthDoesNotHoldBackEverythingForAMonth(t *testing.T) {
+	l := NewLimiter(0, 1, time.Second)
+	l.Hold(30 * 24 * time.Hour)
+	var e *Error
+	require.ErrorAs(t, l.Wait(t.Context()), &e)
+	require.LessOrEqual(t, e.RetryAfter, maxHold)
+	require.Greater(t, e.RetryAfter, maxHold-time.Minute)
+}
