@@ -194,6 +194,11 @@ func outcome[T any, R request](ctx context.Context, c *Client, l launch, req R, 
 		}
 		return result[T](ctx, c, l.options.ID)
 	}
+	var vanished *serviceerror.NotFound
+	if errors.As(err, &vanished) {
+		// It was started and closed before it could answer, as when somebody terminated it.
+		return value, fmt.Errorf("workflow %s: %w", l.options.ID, ErrStopped)
+	}
 	return value, translate(ctx, err, l.options.ID)
 }
 
@@ -232,13 +237,37 @@ func sameRequest[R request](ctx context.Context, c *Client, workflowID, fingerpr
 	return nil
 }
 
-func status[T any](ctx context.Context, c *Client, workflowID string) (T, error) {
+func status[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
 	var value T
 	answer, err := c.temporal.QueryWorkflow(ctx, workflowID, "", payment.QueryStatus)
 	if err == nil {
 		err = answer.Get(&value)
 	}
+	if err != nil || statusOf(value).Final() {
+		return value, translate(ctx, err, workflowID)
+	}
+	// Not the last word, so somebody has to be at work on it.
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err == nil && described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return value, fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
+	}
 	return value, translate(ctx, err, workflowID)
+}
+
+// record is what a workflow tells of.
+type record interface {
+	payment.Charge | payment.Refund
+}
+
+func statusOf[T record](value T) payment.Status {
+	switch v := any(value).(type) {
+	case payment.Charge:
+		return v.Status
+	case payment.Refund:
+		return v.Status
+	default:
+		return ""
+	}
 }
 
 func result[T any](ctx context.Context, c *Client, workflowID string) (T, error) {

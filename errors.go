@@ -28,6 +28,8 @@ var (
 	ErrPaymentNotRefundable = errors.New("payment not refundable")
 	// ErrRefundExceedsCaptured: more was asked back than is left of the payment.
 	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
+	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Ask the processor.
+	ErrStopped = errors.New("stopped from outside before its outcome was known: ask the processor")
 	// ErrOutcomePending: the caller's time was up first. The payment goes on; ask again with the same key.
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
 )

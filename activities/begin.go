@@ -29,8 +29,11 @@ func (b *Begin) Register(r worker.ActivityRegistry) {
 }
 
 // BeginPayment chooses the processor of a charge and freezes its terms. A processor that is not configured
-// is an InvalidRequest. Safe to repeat.
-func (b *Begin) BeginPayment(_ context.Context, req payment.ChargeRequest) (Terms, error) {
+// is an InvalidRequest, and so is a workflow that was reset; originalRunID is the workflow's. Safe to repeat.
+func (b *Begin) BeginPayment(ctx context.Context, req payment.ChargeRequest, originalRunID string) (Terms, error) {
+	if err := refuseReset(ctx, originalRunID); err != nil {
+		return Terms{}, err
+	}
 	name := req.Processor
 	if name == "" {
 		name = b.Default
@@ -48,7 +51,10 @@ func (b *Begin) BeginPayment(_ context.Context, req payment.ChargeRequest) (Term
 
 // ReserveRefund says where the payment of a refund may be found: the terms of every processor, the default
 // one first. Safe to repeat.
-func (b *Begin) ReserveRefund(context.Context, payment.RefundRequest) ([]Terms, error) {
+func (b *Begin) ReserveRefund(ctx context.Context, _ payment.RefundRequest, originalRunID string) ([]Terms, error) {
+	if err := refuseReset(ctx, originalRunID); err != nil {
+		return nil, err
+	}
 	candidates := []Terms{b.Processors[b.Default]}
 	for _, name := range slices.Sorted(maps.Keys(b.Processors)) {
 		if name != b.Default {
@@ -56,4 +62,17 @@ func (b *Begin) ReserveRefund(context.Context, payment.RefundRequest) ([]Terms, 
 		}
 	}
 	return candidates, nil
+}
+
+// refuseReset stops a workflow that was reset to before it began: with other terms, or after the processor has
+// forgotten the key, it would move the money again. It is an activity's business because the kept part of the
+// history must replay as it was.
+func refuseReset(ctx context.Context, originalRunID string) error {
+	// The SDK's test environment names no original run.
+	if run := activity.GetInfo(ctx).WorkflowExecution.RunID; originalRunID != "" && originalRunID != run {
+		return temporal.NewNonRetryableApplicationError(
+			fmt.Sprintf("run %s is a reset of run %s: a payment is not begun twice; what became of it, the processor knows", run, originalRunID),
+			payment.ErrorInvalidRequest, nil)
+	}
+	return nil
 }

@@ -103,19 +103,3 @@ func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
 	}
 	require.False(t, FailureOf(ours).Open)
 }
-
-func TestBeginNamesTheProcessorsThatThereAre(t *testing.T) {
-	b := &Begin{Default: "one", Processors: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}}}
-	terms, err := b.BeginPayment(t.Context(), payment.ChargeRequest{})
-	require.NoError(t, err)
-	require.Equal(t, "one", terms.Processor)
-	terms, err = b.BeginPayment(t.Context(), payment.ChargeRequest{Processor: "two"})
-	require.NoError(t, err)
-	require.Equal(t, "two", terms.Processor)
-	_, err = b.BeginPayment(t.Context(), payment.ChargeRequest{Processor: "three"})
-	require.ErrorContains(t, err, "one or two")
-
-	candidates, err := b.ReserveRefund(t.Context(), payment.RefundRequest{})
-	require.NoError(t, err)
-	require.Equal(t, []Terms{{Processor: "one"}, {Processor: "two"}}, candidates, "the default first")
-}

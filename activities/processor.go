@@ -79,15 +79,18 @@ type attempts struct {
 }
 
 // openEarlier reports whether an earlier attempt of this activity may have moved money: one did not know, or
-// one ended without a word.
+// one ended without a word. It does not trust the attempt number alone: resetting an activity, in Temporal Web or
+// by the command line, makes it 1 again.
 func openEarlier(ctx context.Context) bool {
 	info := activity.GetInfo(ctx)
-	if info.Attempt <= 1 {
-		return false
+	if !activity.HasHeartbeatDetails(ctx) {
+		return info.Attempt > 1 || info.StartedTime.Sub(info.ScheduledTime) >= info.StartToCloseTimeout
 	}
 	var before attempts
-	if !activity.HasHeartbeatDetails(ctx) || activity.GetHeartbeatDetails(ctx, &before) != nil {
+	if activity.GetHeartbeatDetails(ctx, &before) != nil {
 		return true
 	}
+	// Until this attempt says otherwise: it may end without a word, and the next may bear its number.
+	activity.RecordHeartbeat(ctx, attempts{Through: info.Attempt, Open: true})
 	return before.Open || before.Through != info.Attempt-1
 }

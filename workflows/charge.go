@@ -18,7 +18,7 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
 		return c.value, err
 	}
-	return c.finish(ctx, c.run(ctx))
+	return c.finish(ctx, c.run(ctx), c)
 }
 
 type charge struct {
@@ -48,7 +48,7 @@ func (c *charge) run(ctx workflow.Context) error {
 		return invalidRequest(err)
 	}
 	var terms activities.Terms
-	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityBeginPayment, c.req).Get(ctx, &terms); err != nil {
+	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityBeginPayment, c.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &terms); err != nil {
 		return err
 	}
 	c.value.Processor = terms.Processor
@@ -81,7 +81,11 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		Amount: c.req.Amount, Currency: c.req.Currency,
 		Reference: payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0),
 	}
-	if failure := conflict(r, want); failure != nil {
+	failure := conflict(r, want)
+	if failure == nil {
+		failure = c.miscaptured(r)
+	}
+	if failure != nil {
 		c.move(ctx, payment.Conflicted, failure)
 		return
 	}
@@ -89,6 +93,24 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	c.value.RefundedAmount = r.RefundedAmount
 	c.value.Decline = r.Decline
 	c.move(ctx, r.Status, nil)
+}
+
+// miscaptured finds money that was taken in another way than asked: only a part of it, or at once where it was to
+// be held.
+func (c *charge) miscaptured(r processor.Result) *payment.Failure {
+	if r.Status != payment.Succeeded {
+		return nil
+	}
+	captured := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
+	switch {
+	case c.req.Capture == payment.CaptureManual:
+		return &payment.Failure{Class: payment.ClassInvalidResponse,
+			Message: fmt.Sprintf("the processor took %s that were only to be held: settle it with the processor", captured)}
+	case r.CapturedAmount != c.req.Amount:
+		return &payment.Failure{Class: payment.ClassInvalidResponse,
+			Message: fmt.Sprintf("the processor took only %s of %s: settle it with the processor", captured, c.req.Money())}
+	}
+	return nil
 }
 
 // move also tells Temporal's visibility whatever a person would search for.

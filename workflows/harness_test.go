@@ -96,12 +96,18 @@ var testTerms = activities.Terms{
 // newEnvironment runs the workflows with time skipping and the real activities over p.
 func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
+	return newEnvironmentOn(t, p, testTerms)
+}
+
+// newEnvironmentOn is newEnvironment on terms of the test's own.
+func newEnvironmentOn(t *testing.T, p processor.Processor, terms activities.Terms) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	Register(env)
-	begin := &activities.Begin{Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
+	begin := &activities.Begin{Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
 	calls := activities.NewProcessor(p, processor.DefaultBackoff, 5*time.Minute)
 	begin.Register(env)
 	calls.Register(env)

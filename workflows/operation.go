@@ -53,6 +53,7 @@ func (o *operation) send(ctx, cancellable workflow.Context, activity, summary st
 		err := workflow.ExecuteActivity(o.sendOptions(ctx, summary), activity, call).Get(ctx, &result)
 		o.lastSend = workflow.Now(ctx)
 		if err == nil {
+			o.open = false
 			o.subject.adopt(ctx, result)
 			return
 		}
@@ -102,10 +103,10 @@ const slowest = 24 * time.Hour
 func (o *operation) settle(ctx workflow.Context) {
 	poll, began := o.terms.Resolve, workflow.Now(ctx)
 	pause := time.Duration(poll.Initial)
-	var asked payment.Status
+	var pursued payment.Status
 	for try := 1; ; try++ {
-		if status := o.subject.status(); status != asked && status != payment.NeedsReconciliation {
-			asked, try, began = status, 1, workflow.Now(ctx)
+		if status := o.subject.status(); status != pursued && status != payment.NeedsReconciliation {
+			pursued, try, began = status, 1, workflow.Now(ctx)
 			poll = o.terms.Pending
 			if status == payment.Unknown {
 				poll = o.terms.Resolve
@@ -113,13 +114,15 @@ func (o *operation) settle(ctx workflow.Context) {
 			pause = time.Duration(poll.Initial)
 		}
 		o.sleep(ctx, pause, fmt.Sprintf("look up, try %d: %s", try, o.subject.status()))
+		asked := workflow.Now(ctx)
 		found, err := o.lookup(ctx)
 		switch {
 		case err != nil:
 			// No answer is no news.
 		case found.Found:
+			o.open = false
 			o.subject.adopt(ctx, found.Result)
-		case o.absenceIsProof(ctx):
+		case o.absenceIsProof(asked):
 			failure := o.failure
 			failure.Message += "; the processor has no record of it: no money moved"
 			o.subject.move(ctx, payment.Failed, &failure)
@@ -142,13 +145,13 @@ func (o *operation) settle(ctx workflow.Context) {
 	}
 }
 
-// absenceIsProof holds when the processor says it would know by now, and knows nothing: only for a call of
-// ours that may not have arrived. A payment that it once acknowledged cannot become one that never was.
-func (o *operation) absenceIsProof(ctx workflow.Context) bool {
+// absenceIsProof holds when the processor would have known by the time it was asked, and knew nothing: only for
+// a call of ours that may not have arrived. A payment that it once acknowledged cannot become one that never was.
+func (o *operation) absenceIsProof(asked time.Time) bool {
 	grace := time.Duration(o.terms.AbsenceProofAfter)
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
-		return o.open && grace > 0 && workflow.Now(ctx).Sub(o.lastSend) >= grace
+		return o.open && grace > 0 && asked.Sub(o.lastSend) >= grace
 	default:
 		return false
 	}

@@ -20,7 +20,7 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 	if err := r.serve(ctx, func() bool { return r.value.Status.HasOutcome() }); err != nil {
 		return r.value, err
 	}
-	return r.finish(ctx, r.run(ctx))
+	return r.finish(ctx, r.run(ctx), r)
 }
 
 type refund struct {
@@ -52,7 +52,7 @@ func (r *refund) run(ctx workflow.Context) error {
 		return invalidRequest(err)
 	}
 	var candidates []activities.Terms
-	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityReserveRefund, r.req).Get(ctx, &candidates); err != nil {
+	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityReserveRefund, r.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &candidates); err != nil {
 		return err
 	}
 	paid, terms, err := r.findPayment(ctx, candidates)
@@ -84,22 +84,27 @@ func (r *refund) key() string {
 
 // findPayment asks the processors for the payment. It does not give up while one of them gives no answer:
 // PaymentNotFound is a fact, not a guess. A payment that was made a moment ago may take a processor as long
-// to find as its profile says.
+// to find as its profile says, a minute where that says nothing.
 func (r *refund) findPayment(ctx workflow.Context, candidates []activities.Terms) (processor.Result, activities.Terms, error) {
 	call := processor.LookupCall{
 		Operation: payment.OperationCharge,
 		Reference: payment.ProcessorKey(r.req.PaymentID, payment.OperationCharge, 0),
 	}
 	began := workflow.Now(ctx)
-	for pause := time.Second; ; pause = min(2*pause, time.Minute) {
+	for pause := time.Second; ; pause = min(2*pause, time.Hour) {
 		certain := true
 		for _, terms := range candidates {
+			grace := time.Duration(terms.AbsenceProofAfter)
+			if grace == 0 {
+				grace = time.Minute
+			}
+			early := workflow.Now(ctx).Sub(began) < grace
 			found, err := lookup(ctx, terms, call)
 			if ctx.Err() != nil {
 				return processor.Result{}, activities.Terms{}, ctx.Err()
 			}
 			switch {
-			case err != nil || !found.Found && workflow.Now(ctx).Sub(began) < time.Duration(terms.AbsenceProofAfter):
+			case err != nil || !found.Found && early:
 				certain = false
 			case found.Found:
 				return found.Result, terms, nil

@@ -63,10 +63,18 @@ func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
 		})
 }
 
-// finish lets everybody who waits have the answer before the workflow closes.
-func (r *record[T]) finish(ctx workflow.Context, err error) (T, error) {
-	r.failed = err
+// finish lets everybody who waits have the answer before the workflow closes. A workflow that fails before
+// anything was sent leaves a record that says so; one that was cancelled then did not fail: no money moved.
+func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err != nil && s.status() == payment.Processing {
+		failure := payment.Failure{Class: payment.ClassInvalidRequest, Message: err.Error()}
+		if temporal.IsCanceledError(err) {
+			failure, err = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled before anything was sent"}, nil
+		}
+		s.move(ctx, payment.Failed, &failure)
+	}
+	r.failed = err
 	if waitErr := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); waitErr != nil {
 		return r.value, waitErr
 	}

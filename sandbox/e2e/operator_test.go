@@ -1,0 +1,188 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// scripted is a processor that answers the nth POST as the test says, and finds every payment by lookup.
+type scripted struct {
+	posts atomic.Int32
+	post  func(n int32, w http.ResponseWriter, key string)
+}
+
+func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if r.Method == http.MethodPost {
+		s.post(s.posts.Add(1), w, r.Header.Get("Idempotency-Key"))
+		return
+	}
+	_, _ = fmt.Fprintf(w, `{"data":[%s]}`, paid(r.URL.Query().Get("reference")))
+}
+
+func paid(reference string) []byte {
+	text, err := json.Marshal(map[string]any{"id": "ch_1", "status": "succeeded", "amount": 1250, "currency": "USD", "captured_amount": 1250, "reference": reference})
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func refuse(w http.ResponseWriter, status int) {
+	w.WriteHeader(status)
+	_, _ = fmt.Fprint(w, `{"error":{"code":"scripted"}}`)
+}
+
+// startOn runs an environment whose processors are the given servers.
+func startOn(t *testing.T, handlers map[string]http.Handler) *environment.Environment {
+	t.Helper()
+	urls := map[string]string{}
+	for name, handler := range handlers {
+		server := httptest.NewServer(handler)
+		t.Cleanup(server.Close)
+		urls[name] = server.URL
+	}
+	return start(t, environment.Options{Tune: func(c *app.Config) {
+		for name, url := range urls {
+			p := c.Processors[name]
+			p.BaseURL = url
+			p.Retry.Initial = activities.Duration(time.Second) // leaves time to reset between attempts
+			c.Processors[name] = p
+		}
+	}})
+}
+
+func resetActivity(t *testing.T, env *environment.Environment, workflowID string) {
+	t.Helper()
+	_, err := env.Temporal.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
+		Namespace: "default", Execution: &commonpb.WorkflowExecution{WorkflowId: workflowID}, Identity: "operator",
+		Activity: &workflowservice.ResetActivityRequest_Type{Type: payment.ActivityProcessorCharge},
+	})
+	require.NoError(t, err)
+}
+
+// Resetting an activity, in Temporal Web or by the command line, makes its attempt number 1 again.
+func TestResettingAnActivityDoesNotForgetThatMoneyMayHaveMoved(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		post func(release <-chan struct{}) func(n int32, w http.ResponseWriter, key string)
+		when int32 // how many POSTs there were when the operator resets
+	}{
+		"between two attempts": {when: 1, post: func(<-chan struct{}) func(int32, http.ResponseWriter, string) {
+			return func(n int32, w http.ResponseWriter, _ string) {
+				if n == 1 {
+					refuse(w, http.StatusInternalServerError) // the money has moved
+					return
+				}
+				refuse(w, http.StatusForbidden)
+			}
+		}},
+		"during the second attempt": {when: 2, post: func(release <-chan struct{}) func(int32, http.ResponseWriter, string) {
+			return func(n int32, w http.ResponseWriter, _ string) {
+				switch n {
+				case 1:
+					refuse(w, http.StatusTooManyRequests)
+				case 2:
+					<-release // the money moves, and no answer comes in time
+				default:
+					refuse(w, http.StatusForbidden)
+				}
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			release := make(chan struct{})
+			p := &scripted{post: tt.post(release)}
+			env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
+			t.Cleanup(func() { close(release) })
+			req := charge("reset", "tok_any")
+			_, err := env.Florin.StartCharge(t.Context(), req)
+			require.NoError(t, err)
+			workflowID := payment.ChargeWorkflowID("acme", "reset")
+			require.Eventually(t, func() bool {
+				d, err := env.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
+				require.NoError(t, err)
+				pending := d.GetPendingActivities()
+				return p.posts.Load() == tt.when && len(pending) == 1 && (tt.when == 2 || pending[0].GetAttempt() == 2)
+			}, 10*time.Second, 5*time.Millisecond)
+			resetActivity(t, env, workflowID)
+			c, err := env.Florin.Wait(t.Context(), "acme", "reset")
+			require.NoError(t, err)
+			require.Equal(t, payment.Succeeded, c.Status)
+		})
+	}
+}
+
+func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
+	t.Parallel()
+	accept := func(_ int32, w http.ResponseWriter, key string) { _, _ = w.Write(paid(key)) }
+	first, second := &scripted{post: accept}, &scripted{post: accept}
+	env := startOn(t, map[string]http.Handler{environment.ProcessorName: first, environment.BackupName: second})
+	c := succeed(t, env, charge("reset", "tok_any"))
+	require.Equal(t, environment.ProcessorName, c.Processor)
+
+	env.StopWorker()
+	env.Config.DefaultProcessor = environment.BackupName
+	require.NoError(t, env.StartWorker())
+	workflowID := payment.ChargeWorkflowID("acme", "reset")
+	_, err := env.Temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
+		WorkflowTaskFinishEventId: firstWorkflowTask(t, env, workflowID), RequestId: "reset", Reason: "a test",
+	})
+	require.NoError(t, err)
+	_, err = env.Florin.Wait(t.Context(), "acme", "reset")
+	require.ErrorIs(t, err, florin.ErrInvalidRequest)
+	require.ErrorContains(t, err, "reset")
+	require.EqualValues(t, 1, first.posts.Load()+second.posts.Load())
+}
+
+func firstWorkflowTask(t *testing.T, env *environment.Environment, workflowID string) int64 {
+	t.Helper()
+	events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		require.NoError(t, err)
+		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			return event.GetEventId()
+		}
+	}
+	require.Fail(t, "no workflow task was completed")
+	return 0
+}
+
+func TestATerminatedPaymentIsNotTakenForOneAtWork(t *testing.T) {
+	t.Parallel()
+	release := make(chan struct{})
+	p := &scripted{post: func(_ int32, w http.ResponseWriter, _ string) { <-release; refuse(w, http.StatusInternalServerError) }}
+	env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
+	t.Cleanup(func() { close(release) })
+	req := charge("terminated", "tok_any")
+	_, err := env.Florin.StartCharge(t.Context(), req)
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return p.posts.Load() > 0 }, 10*time.Second, 5*time.Millisecond)
+	workflowID := payment.ChargeWorkflowID("acme", "terminated")
+	require.NoError(t, env.Temporal.TerminateWorkflow(t.Context(), workflowID, "", "a test"))
+
+	_, err = env.Florin.Get(t.Context(), "acme", "terminated")
+	require.ErrorIs(t, err, florin.ErrStopped)
+	_, err = env.Florin.Charge(t.Context(), req)
+	require.Error(t, err)
+	require.NotErrorIs(t, err, florin.ErrNotFound)
+	require.NotErrorIs(t, err, florin.ErrInvalidRequest)
+}

@@ -1,0 +1,140 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/mock"
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// The worker was away while the answer to an early lookup waited: it says what was so when it was asked.
+func TestAnAbsenceThatArrivesLateIsNoProof(t *testing.T) {
+	env := newEnvironment(t, &scripted{charges: []answer{stateConflict}})
+	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
+		Return(activities.Found{}, nil).After(3 * time.Minute).Once()
+	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
+		Return(activities.Found{Found: true, Result: charged(payment.Succeeded).result}, nil)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Succeeded, c.Status)
+}
+
+func TestARefundThatTheProcessorOnceAcknowledgedDoesNotVanish(t *testing.T) {
+	otherReference := refunded(payment.Succeeded, 500)
+	otherReference.result.Reference = "the processor's own"
+	lostForLong := answer{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: 10 * time.Minute}}
+	for name, p := range map[string]*scripted{
+		"lost, then another reference": {refunds: []answer{lostForLong, otherReference}, lookups: map[payment.Operation][]answer{
+			payment.OperationRefund: {absent, absent, absent, absent, absent, absent, absent, absent, refunded(payment.Succeeded, 500)}}},
+		"lost, found with another amount": {refunds: []answer{stateConflict}, lookups: map[payment.Operation][]answer{
+			payment.OperationRefund: {refunded(payment.Succeeded, 499), absent, absent, absent, absent, absent, absent, absent, refunded(payment.Succeeded, 500)}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p.lookups[payment.OperationCharge] = []answer{partlyRefunded()}
+			env := newEnvironment(t, p)
+			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+			require.NoError(t, env.GetWorkflowError())
+			var r payment.Refund
+			require.NoError(t, env.GetWorkflowResult(&r))
+			require.Equal(t, payment.Succeeded, r.Status)
+		})
+	}
+}
+
+func TestARefundRightAfterItsChargeWaitsForAProcessorThatLags(t *testing.T) {
+	for name, lookups := range map[string][]answer{
+		"found after a moment":  {absent, absent, partlyRefunded()},
+		"no answer, then found": {lostAnswer, absent, lostAnswer, partlyRefunded()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			terms := testTerms
+			terms.AbsenceProofAfter = 0 // the default: the processor does not say
+			p := &scripted{refunds: []answer{refunded(payment.Succeeded, 500)}, lookups: map[payment.Operation][]answer{payment.OperationCharge: lookups}}
+			env := newEnvironmentOn(t, p, terms)
+			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+			require.NoError(t, env.GetWorkflowError())
+		})
+	}
+}
+
+func TestWhereAbsenceProvesNothingALostAnswerWaitsForAHuman(t *testing.T) {
+	terms := testTerms
+	terms.AbsenceProofAfter = 0
+	p := &scripted{charges: []answer{stateConflict}, lookups: map[payment.Operation][]answer{payment.OperationCharge: {absent}}}
+	env := newEnvironmentOn(t, p, terms)
+	var after payment.Charge
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(payment.QueryStatus)
+		after = queried[payment.Charge](t, value, err)
+		p.lookups[payment.OperationCharge] = []answer{charged(payment.Declined)}
+	}, 48*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, payment.NeedsReconciliation, after.Status)
+}
+
+func TestMoneyThatWasTakenInAnotherWayThanAskedIsAConflict(t *testing.T) {
+	partly := charged(payment.Succeeded)
+	partly.result.CapturedAmount = 1
+	manual := chargeRequest()
+	manual.Capture = payment.CaptureManual
+	for name, tt := range map[string]struct {
+		req  payment.ChargeRequest
+		says answer
+	}{
+		"a part of an automatic charge": {chargeRequest(), partly},
+		"at once instead of held":       {manual, charged(payment.Succeeded)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := runCharge(t, &scripted{charges: []answer{tt.says}}, tt.req)
+			require.Equal(t, payment.Conflicted, c.Status)
+			require.NotEmpty(t, c.Failure.Message)
+		})
+	}
+}
+
+func TestWhatWasRefusedDoesNotLookAsIfItWereStillAtWork(t *testing.T) {
+	bad := chargeRequest()
+	bad.Processor = "nowhere"
+	env := newEnvironment(t, &scripted{})
+	env.ExecuteWorkflow(payment.WorkflowCharge, bad)
+	require.Error(t, env.GetWorkflowError())
+	value, err := env.QueryWorkflow(payment.QueryStatus)
+	c := queried[payment.Charge](t, value, err)
+	require.Equal(t, payment.Failed, c.Status)
+	require.Equal(t, payment.ClassInvalidRequest, c.Failure.Class)
+
+	env = newEnvironment(t, &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {charged(payment.Declined)}}})
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	require.Error(t, env.GetWorkflowError())
+	value, err = env.QueryWorkflow(payment.QueryStatus)
+	require.Equal(t, payment.Failed, queried[payment.Refund](t, value, err).Status)
+}
+
+func TestCancellingBeforeAnythingWasSentIsAResult(t *testing.T) {
+	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {lostAnswer}}}
+	env := newEnvironment(t, p)
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	require.NoError(t, env.GetWorkflowError())
+	var r payment.Refund
+	require.NoError(t, env.GetWorkflowResult(&r))
+	require.Equal(t, payment.Failed, r.Status)
+	require.Equal(t, payment.ClassNotSent, r.Failure.Class)
+	require.Empty(t, p.refundCalls)
+}
+
+func TestALongSearchForThePaymentOfARefundFitsInAHistory(t *testing.T) {
+	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {lostAnswer}}}
+	env := newEnvironment(t, p)
+	env.RegisterDelayedCallback(env.CancelWorkflow, 30*24*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	require.Less(t, len(p.lookupCalls), 1000)
+}
