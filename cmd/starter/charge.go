@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -18,12 +20,13 @@ func chargeCommand() *cobra.Command {
 		Use:   "charge",
 		Short: "Charge a customer and wait for the outcome",
 		Example: `  starter charge --merchant acme --key order-1 --amount 12.50 --currency USD --payment-method tok_visa
+  starter charge --merchant acme --key auto --amount 12.50 --currency USD --payment-method tok_visa
   starter charge --file charges.jsonl`,
 		Args: noArguments,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&req.MerchantID, "merchant", "", "who is paid")
-	flags.StringVar(&req.IdempotencyKey, "key", "", "idempotency key: your name for this one purchase")
+	keyFlags(flags, &req.IdempotencyKey, "purchase")
 	flags.StringVar(&amount, "amount", "", "amount in major units, such as 12.50")
 	flags.StringVar(&req.Currency, "currency", "", "ISO 4217 code, such as USD")
 	flags.StringVar(&req.PaymentMethod, "payment-method", "", "token of the processor's vault, never a card number")
@@ -47,6 +50,11 @@ func chargeCommand() *cobra.Command {
 		if err := req.Validate(); err != nil {
 			return err
 		}
+		if err := replaceAuto(cmd, &req.IdempotencyKey, func(window time.Duration) (string, error) {
+			return payment.ContentKey(req, time.Now(), window)
+		}); err != nil {
+			return err
+		}
 		client, processors, closeClient, err := connect(cmd.Context())
 		if err != nil {
 			return err
@@ -62,6 +70,38 @@ func chargeCommand() *cobra.Command {
 		return printCharge(cmd, charge)
 	}
 	return cmd
+}
+
+// autoKey, as the value of --key, asks for a key that is derived from the request. It is a word of the command line
+// only: in a file of requests, as everywhere else, a key that reads "auto" is a key like any other.
+const autoKey = "auto"
+
+// keyFlags adds --key and --key-window; what is the thing that the key names.
+func keyFlags(flags *pflag.FlagSet, key *string, what string) {
+	flags.StringVar(key, "key", "", "idempotency key: your name for this one "+what+"; auto derives one from its content and prints it")
+	flags.Duration("key-window", 10*time.Minute, "with --key auto, how long the same content is the same "+what+
+		": long enough to try again by hand, short enough to ask for the same once more later. "+
+		"A new window may begin at any moment, they are counted from 1970 UTC: to try again, give the printed key")
+}
+
+// replaceAuto derives the key if it is auto, and prints it before anything is sent: whoever is interrupted needs it
+// to try again. The request was validated, so nothing in it is a card number.
+func replaceAuto(cmd *cobra.Command, key *string, derive func(window time.Duration) (string, error)) error {
+	if *key != autoKey {
+		if cmd.Flags().Changed("key-window") {
+			return usageError{errors.New("--key-window goes only with --key auto")}
+		}
+		return nil
+	}
+	window, err := cmd.Flags().GetDuration("key-window")
+	if err != nil {
+		return err
+	}
+	if *key, err = derive(window); err != nil {
+		return usageError{fmt.Errorf("--key-window: %w", err)}
+	}
+	fmt.Fprintf(cmd.ErrOrStderr(), "to try again: --key %s\n", *key)
+	return nil
 }
 
 // readAmount reads the flag --amount into minor units. Its error is a payment.FieldError.

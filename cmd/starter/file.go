@@ -42,7 +42,7 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 	if concurrency < 1 {
 		return usageError{fmt.Errorf("--concurrency %d: must be above 0", concurrency)}
 	}
-	for _, single := range []string{"merchant", "key", "amount", "currency", "payment-method", "capture", "processor", "customer", "description", "metadata"} {
+	for _, single := range []string{"merchant", "key", "key-window", "amount", "currency", "payment-method", "capture", "processor", "customer", "description", "metadata"} {
 		if cmd.Flags().Changed(single) {
 			return usageError{fmt.Errorf("--%s does not go with --file: each line has its own", single)}
 		}

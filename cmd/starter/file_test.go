@@ -82,7 +82,7 @@ func TestAFileThatCannotBeReadToItsEndIsRefusedAsAWhole(t *testing.T) {
 
 func TestAFileGoesWithNoFlagOfASingleCharge(t *testing.T) {
 	for flag, value := range map[string]string{
-		"merchant": "acme", "key": "order-1", "amount": "12.50", "currency": "USD", "payment-method": "tok_visa", "capture": "manual",
+		"merchant": "acme", "key": "order-1", "key-window": "1m", "amount": "12.50", "currency": "USD", "payment-method": "tok_visa", "capture": "manual",
 		"processor": "simulator", "customer": "c", "description": "d", "metadata": "a=b",
 	} {
 		_, _, err := execute(t, request(), "charge", "--file", "-", "--"+flag, value)
@@ -94,7 +94,11 @@ func TestAFileGoesWithNoFlagOfASingleCharge(t *testing.T) {
 		if f.Name == "file" || f.Name == "concurrency" {
 			return
 		}
-		_, _, err := execute(t, request(), "charge", "--file", "-", "--"+f.Name, "a=b")
+		value := "a=b"
+		if f.Value.Type() == "duration" {
+			value = "1m"
+		}
+		_, _, err := execute(t, request(), "charge", "--file", "-", "--"+f.Name, value)
 		require.ErrorContains(t, err, "does not go with --file", "--%s is new: refuse it with --file", f.Name)
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -20,7 +21,7 @@ func refundCommand() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&req.MerchantID, "merchant", "", "who was paid")
-	flags.StringVar(&req.IdempotencyKey, "key", "", "idempotency key: your name for this one refund")
+	keyFlags(flags, &req.IdempotencyKey, "refund")
 	flags.StringVar(&req.PaymentID, "payment", "", "payment id")
 	flags.StringVar(&chargeKey, "charge-key", "", "idempotency key of the charge, in place of --payment")
 	flags.StringVar(&amount, "amount", "", "amount in major units; without it, all that is left")
@@ -42,6 +43,11 @@ func refundCommand() *cobra.Command {
 			}
 		}
 		if err := req.Validate(); err != nil {
+			return err
+		}
+		if err := replaceAuto(cmd, &req.IdempotencyKey, func(window time.Duration) (string, error) {
+			return payment.ContentKey(req, time.Now(), window)
+		}); err != nil {
 			return err
 		}
 		client, _, closeClient, err := connect(cmd.Context())
