@@ -39,7 +39,7 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 // with the same call: the key is part of it.
 func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	earlier := openEarlier(ctx)
-	result, err := p.processor.Charge(ctx, call)
+	result, err := p.processor.Charge(withAttempt(ctx), call)
 	if err != nil {
 		return processor.Result{}, p.applicationError(ctx, err, earlier)
 	}
@@ -49,11 +49,15 @@ func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCa
 // ProcessorRefund refunds once, as ProcessorCharge charges.
 func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
 	earlier := openEarlier(ctx)
-	result, err := p.processor.Refund(ctx, call)
+	result, err := p.processor.Refund(withAttempt(ctx), call)
 	if err != nil {
 		return processor.Result{}, p.applicationError(ctx, err, earlier)
 	}
 	return result, nil
+}
+
+func withAttempt(ctx context.Context) context.Context {
+	return processor.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt))
 }
 
 // Found is the answer of a lookup.

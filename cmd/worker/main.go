@@ -66,7 +66,7 @@ func run(ctx context.Context, path string) error {
 	if err := app.CheckNamespace(ctx, temporal, options.Namespace); err != nil {
 		return err
 	}
-	workers, err := app.NewWorkers(temporal, config, logger)
+	workers, err := app.NewWorkers(ctx, temporal, config, logger)
 	if err != nil {
 		return err
 	}

@@ -25,6 +25,19 @@ type Config struct {
 	Health           Health               `yaml:"health"`
 	Log              Log                  `yaml:"log"`
 	Worker           Worker               `yaml:"worker"`
+	Audit            Audit                `yaml:"audit"`
+}
+
+// Audit is the compliance log of every request to a processor and its answer, redacted.
+type Audit struct {
+	// Path of a file that is rotated; "stdout" is standard output, the default; "off" writes none.
+	Path       string `yaml:"path"`
+	MaxSizeMB  int    `yaml:"max_size_mb"`
+	MaxBackups int    `yaml:"max_backups"`
+	MaxAgeDays int    `yaml:"max_age_days"`
+	Compress   bool   `yaml:"compress"`
+	// Allow names fields of bodies that are written as they are, beside those that are known to be harmless.
+	Allow []string `yaml:"allow"`
 }
 
 // Health is the address of /healthz.
@@ -180,6 +193,8 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Health.Listen, "127.0.0.1:8711")
 	setDefault(&c.Log.Level, "info")
 	setDefault(&c.Log.Format, "json")
+	setDefault(&c.Audit.Path, "stdout")
+	setDefault(&c.Audit.MaxSizeMB, 100)
 	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
 	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
 	for name, p := range c.Processors {
@@ -246,6 +261,9 @@ func (c Config) validate() error {
 	}
 	if c.Worker.MaxConcurrentWorkflowTasks < 2 {
 		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK wants it", c.Worker.MaxConcurrentWorkflowTasks)
+	}
+	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
+		problem("audit: max_size_mb %d must be above 0, max_backups %d and max_age_days %d not below", c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
 	}
 	for _, name := range names {
 		for _, err := range c.Processors[name].problems(c.Worker.StopTimeout) {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/workflows"
@@ -24,12 +25,18 @@ import (
 type Workers struct {
 	workers []worker.Worker
 	clients []*processor.Client
+	audit   *audit.Log // nil: off
+	logger  *zap.Logger
 	fatal   chan error
 }
 
 // NewWorkers builds the workers of a configuration. Nothing is polled before Start.
-func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers, error) {
-	w := &Workers{fatal: make(chan error, 1)}
+func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *zap.Logger) (*Workers, error) {
+	w := &Workers{fatal: make(chan error, 1), logger: logger}
+	var err error
+	if w.audit, err = openAudit(c.Audit, logger); err != nil {
+		return nil, err
+	}
 	options := worker.Options{
 		WorkerStopTimeout: time.Duration(c.Worker.StopTimeout),
 		// A bug must stop a payment, not fail it: it goes on when the code is right again.
@@ -46,7 +53,7 @@ func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers,
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
 		begin.Processors[name] = p.terms(name)
-		calls, http, err := newProcessor(p)
+		calls, http, err := newProcessor(ctx, name, p, w.audit)
 		if err != nil {
 			return nil, fmt.Errorf("processors.%s: %w", name, err)
 		}
@@ -70,8 +77,22 @@ func NewWorkers(temporal client.Client, c Config, logger *zap.Logger) (*Workers,
 	return w, nil
 }
 
-func newProcessor(p Processor) (*activities.Processor, *processor.Client, error) {
-	credentials, err := processor.NewCredentials(context.Background(), p.key)
+func openAudit(c Audit, logger *zap.Logger) (*audit.Log, error) {
+	if c.Path == "off" {
+		return nil, nil
+	}
+	log, err := audit.Open(audit.Options{
+		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: c.MaxAgeDays, Compress: c.Compress,
+		Allow: c.Allow, Fallback: logger,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("audit.path: %w", err)
+	}
+	return log, nil
+}
+
+func newProcessor(ctx context.Context, name string, p Processor, log *audit.Log) (*activities.Processor, *processor.Client, error) {
+	credentials, err := processor.NewCredentials(ctx, p.key)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", p.keySetting(), err)
 	}
@@ -80,6 +101,8 @@ func newProcessor(p Processor) (*activities.Processor, *processor.Client, error)
 		return nil, nil, fmt.Errorf("breaker: %w", err)
 	}
 	http, err := processor.NewClient(processor.ClientOptions{
+		Name:           name,
+		Audit:          log,
 		BaseURL:        p.BaseURL,
 		Credentials:    credentials,
 		Limiter:        processor.NewLimiter(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.Patience)),
@@ -139,5 +162,14 @@ func (w *Workers) Stop() {
 	}
 	for _, c := range w.clients {
 		c.Close()
+	}
+	if w.audit == nil {
+		return
+	}
+	if err := w.audit.Close(); err != nil {
+		w.logger.Error("closing the audit log", zap.Error(err))
+	}
+	if lost := w.audit.Failures(); lost > 0 {
+		w.logger.Error("audit records were lost", zap.Uint64("records", lost))
 	}
 }

@@ -2,7 +2,6 @@ package processor
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -88,7 +87,7 @@ func TestAnOpenBreakerSaysHowLong(t *testing.T) {
 		for range 4 {
 			call(t, b, bad)
 		}
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		_, err := b.Allow()
 		var e *Error
 		require.ErrorAs(t, err, &e)
@@ -113,7 +112,7 @@ func TestProbesCloseTheBreakerOrOpenItAgain(t *testing.T) {
 				for range 4 {
 					call(t, b, bad)
 				}
-				time.Sleep(30*time.Second + time.Millisecond)
+				<-time.After(30*time.Second + time.Millisecond)
 				for _, s := range tt.probes {
 					call(t, b, s)
 				}
@@ -129,7 +128,7 @@ func TestNoMoreThanTheProbesPassAHalfOpenBreaker(t *testing.T) {
 		for range 4 {
 			call(t, b, bad)
 		}
-		time.Sleep(30*time.Second + time.Millisecond)
+		<-time.After(30*time.Second + time.Millisecond)
 		for range testBreaker.Probes {
 			_, err := b.Allow()
 			require.NoError(t, err)
@@ -147,7 +146,7 @@ func TestOldFailuresAreForgotten(t *testing.T) {
 		for range 3 {
 			call(t, b, bad)
 		}
-		time.Sleep(11 * time.Second)
+		<-time.After(11 * time.Second)
 		call(t, b, bad)
 		require.Equal(t, "closed", b.State())
 	})
@@ -168,7 +167,7 @@ func TestBreakerOptionsAreChecked(t *testing.T) {
 		_, err := NewBreaker(o)
 		require.ErrorContains(t, err, want)
 	}
-	require.True(t, errors.Is(abandoned.err, context.Canceled), "the transport's error keeps its cause")
+	require.ErrorIs(t, abandoned.err, context.Canceled, "the transport's error keeps its cause")
 }
 
 func TestAnOutageAtTheSocketOpensTheClientsBreaker(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -30,6 +31,10 @@ const (
 
 // ClientOptions configure the HTTP client under one adapter.
 type ClientOptions struct {
+	// Name is the processor's, for the audit log.
+	Name string
+	// Audit may be nil: then nothing is recorded.
+	Audit *audit.Log
 	// BaseURL is scheme, host and an optional path prefix.
 	BaseURL     string
 	Credentials *Credentials
@@ -46,6 +51,8 @@ type ClientOptions struct {
 // that is the workflow's. The one exception is a 401, after which it reads the key anew and replays once,
 // with the same idempotency key. Safe for concurrent use.
 type Client struct {
+	name        string
+	audit       *audit.Log
 	base        *url.URL
 	transport   *http.Transport
 	credentials *Credentials
@@ -69,6 +76,8 @@ func NewClient(o ClientOptions) (*Client, error) {
 	}
 	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &Client{
+		name:        o.Name,
+		audit:       o.Audit,
 		base:        base,
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
@@ -110,6 +119,9 @@ type Call struct {
 	Body []byte
 	// Key is the idempotency key; required for every method but GET.
 	Key string
+	// Operation and PaymentID say in the audit log what the call is for.
+	Operation string
+	PaymentID string
 }
 
 // Answer is an HTTP answer of any status.
@@ -192,8 +204,10 @@ func (c *Client) send(ctx context.Context, call Call, bearer string) (Answer, er
 	if err != nil {
 		e := transportError(err, answer.Sends > 0)
 		e.Took, e.Sends = answer.Took, answer.Sends
+		c.record(ctx, began, call, answer, e)
 		return Answer{}, e
 	}
+	c.record(ctx, began, call, answer, nil)
 	if answer.RetryAfter > 0 && (answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable) {
 		c.limiter.Hold(answer.RetryAfter)
 	}

@@ -36,7 +36,7 @@ func TestAHundredConcurrent401sMakeOneRefresh(t *testing.T) {
 		var loads atomic.Int32
 		load := numbered(&loads)
 		c, err := NewCredentials(t.Context(), func(ctx context.Context) (Key, error) {
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			return load(ctx)
 		})
 		require.NoError(t, err)
@@ -44,7 +44,7 @@ func TestAHundredConcurrent401sMakeOneRefresh(t *testing.T) {
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
-				time.Sleep(time.Duration(i) * 20 * time.Millisecond) // some come when it is done
+				<-time.After(time.Duration(i) * 20 * time.Millisecond) // some come when it is done
 				require.NoError(t, c.Refresh(t.Context(), refused))
 				require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
 			})
@@ -87,12 +87,12 @@ func TestAKeyIsReadAnewWhenItsTimeHasCome(t *testing.T) {
 			return Key{Value: fmt.Sprint("sk_", loads.Add(1)), Reread: time.Now().Add(5 * time.Second)}, failure
 		})
 		require.NoError(t, err)
-		time.Sleep(5*time.Second - 1)
+		<-time.After(5*time.Second - 1)
 		require.Equal(t, "Bearer sk_1", c.Bearer(t.Context()))
-		time.Sleep(1)
+		<-time.After(time.Nanosecond)
 		require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
 		failure = errors.New("vault is sealed")
-		time.Sleep(time.Minute)
+		<-time.After(time.Minute)
 		require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()), "the old one stays in use")
 		failure = nil
 		require.Equal(t, "Bearer sk_4", c.Bearer(t.Context()))

@@ -47,7 +47,7 @@ func TestAQuotaSlowsTheLimiterDownUntilItIsFresh(t *testing.T) {
 			require.NoError(t, l.Wait(t.Context()))
 		}
 		require.GreaterOrEqual(t, time.Since(began), 8*time.Second, "one call every two seconds")
-		time.Sleep(10 * time.Second)
+		<-time.After(10 * time.Second)
 		began = time.Now()
 		for range 100 {
 			require.NoError(t, l.Wait(t.Context()))

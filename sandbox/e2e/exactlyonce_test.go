@@ -136,7 +136,7 @@ func TestAWorkerStoppedAndStartedMidChargeGoesOn(t *testing.T) {
 				return len(d.GetPendingActivities()) > 0 || d.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 			}, 10*time.Second, 5*time.Millisecond)
 			env.StopWorker()
-			require.NoError(t, env.StartWorker())
+			require.NoError(t, env.StartWorker(t.Context()))
 			c := succeed(t, env, req)
 			requireEqualBooks(t, env, []payment.Charge{c}, nil)
 		})

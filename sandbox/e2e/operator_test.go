@@ -139,7 +139,7 @@ func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
 
 	env.StopWorker()
 	env.Config.DefaultProcessor = environment.BackupName
-	require.NoError(t, env.StartWorker())
+	require.NoError(t, env.StartWorker(t.Context()))
 	workflowID := payment.ChargeWorkflowID("acme", "reset")
 	_, err := env.Temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},

@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -61,6 +62,21 @@ func TestEveryChargeTokenEndsAsItsTableSays(t *testing.T) {
 		})
 	}
 	requireEqualBooks(t, env, charges, nil)
+	requireRedactedAudit(t, env, charges)
+}
+
+// requireRedactedAudit reads the audit log: every charge is in it, and nothing that may not be.
+func requireRedactedAudit(t *testing.T, env *environment.Environment, charges []payment.Charge) {
+	t.Helper()
+	content, err := os.ReadFile(env.Config.Audit.Path)
+	require.NoError(t, err)
+	text := string(content)
+	require.NotContains(t, text, "sim_sandbox_key")
+	require.NotContains(t, text, "tok_", "payment methods")
+	for _, c := range charges {
+		require.Contains(t, text, c.PaymentID)
+		require.NotContains(t, text, payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0), "idempotency keys")
+	}
 }
 
 func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {

@@ -98,14 +98,14 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if err := e.dial(ctx, server.address); err != nil {
 		return nil, err
 	}
-	e.Config, err = workerConfig(fmt.Sprintf("http://%s:%d", loopback, e.Ports.Simulator), filepath.Join(dir, "simulator.key"))
+	e.Config, err = workerConfig(filepath.Join(dir, "audit.jsonl"), fmt.Sprintf("http://%s:%d", loopback, e.Ports.Simulator), filepath.Join(dir, "simulator.key"))
 	if err != nil {
 		return nil, err
 	}
 	if o.Tune != nil {
 		o.Tune(&e.Config)
 	}
-	if err := e.StartWorker(); err != nil {
+	if err := e.StartWorker(ctx); err != nil {
 		return nil, err
 	}
 	return e, e.startHealth(ctx)
@@ -208,8 +208,8 @@ func (e *Environment) startHealth(ctx context.Context) error {
 }
 
 // StartWorker starts the worker; StopWorker stops it as SIGTERM would.
-func (e *Environment) StartWorker() error {
-	workers, err := app.NewWorkers(e.Temporal, e.Config, e.logger)
+func (e *Environment) StartWorker(ctx context.Context) error {
+	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, e.logger)
 	if err != nil {
 		return err
 	}
@@ -250,7 +250,7 @@ func (e *Environment) Stop() error {
 }
 
 // workerConfig is short of patience, so that every ending of a payment can be watched within seconds.
-func workerConfig(simulatorURL, keyFile string) (app.Config, error) {
+func workerConfig(auditFile, simulatorURL, keyFile string) (app.Config, error) {
 	duration := func(d time.Duration) activities.Duration { return activities.Duration(d) }
 	p := app.Processor{
 		Adapter:           "rest",
@@ -272,6 +272,7 @@ func workerConfig(simulatorURL, keyFile string) (app.Config, error) {
 	}
 	c := app.Config{
 		DefaultProcessor: ProcessorName,
+		Audit:            app.Audit{Path: auditFile},
 		Processors:       map[string]app.Processor{ProcessorName: p, BackupName: p},
 		Worker:           app.Worker{StopTimeout: duration(5 * time.Second)},
 	}

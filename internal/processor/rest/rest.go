@@ -66,7 +66,7 @@ type chargeBody struct {
 
 // Charge implements processor.Processor.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.post(ctx, "/charges", call.Key, chargeStatuses, chargeBody{
+	return p.post(ctx, operation{payment.OperationCharge, "/charges", call.Key, call.PaymentID, chargeStatuses}, chargeBody{
 		CardToken: call.PaymentMethod,
 		Amount:    call.Amount,
 		Currency:  call.Currency,
@@ -87,7 +87,7 @@ type refundBody struct {
 
 // Refund implements processor.Processor.
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
-	return p.post(ctx, "/refunds", call.Key, refundStatuses, refundBody{
+	return p.post(ctx, operation{payment.OperationRefund, "/refunds", call.Key, call.RefundID, refundStatuses}, refundBody{
 		PaymentID: call.ProcessorPaymentID,
 		Amount:    call.Amount,
 		Reference: call.Key,
@@ -108,7 +108,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (proc
 		path, statuses = "/refunds", refundStatuses
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
-		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}},
+		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
 	})
 	if err != nil {
 		return processor.Result{}, false, err
@@ -145,20 +145,30 @@ func onlyRecord(answer processor.Answer, records []record, statuses map[string]p
 	return result, true, nil
 }
 
+// operation is a call that moves money: its statuses are those of what it makes.
+type operation struct {
+	kind      payment.Operation
+	path, key string
+	paymentID string
+	statuses  map[string]payment.Status
+}
+
 // post sends a call that moves money and reads its answer.
-func (p *Processor) post(ctx context.Context, path, key string, statuses map[string]payment.Status, body any) (processor.Result, error) {
+func (p *Processor) post(ctx context.Context, op operation, body any) (processor.Result, error) {
 	encoded, err := json.Marshal(body)
 	if err != nil {
 		return processor.Result{}, &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
 			Message: "the request cannot be written as JSON", Err: err}
 	}
-	answer, err := p.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: path, Body: encoded, Key: key})
+	answer, err := p.client.Do(ctx, processor.Call{
+		Method: http.MethodPost, Path: op.path, Body: encoded, Key: op.key, Operation: string(op.kind), PaymentID: op.paymentID,
+	})
 	if err != nil {
 		return processor.Result{}, err
 	}
 	if answer.Status < 200 || answer.Status > 299 {
 		if decline, ok := declined(answer); ok {
-			return processor.Result{Status: payment.Declined, Reference: key, RequestID: answer.RequestID, Decline: decline}, nil
+			return processor.Result{Status: payment.Declined, Reference: op.key, RequestID: answer.RequestID, Decline: decline}, nil
 		}
 		return processor.Result{}, p.refusal(answer)
 	}
@@ -166,7 +176,7 @@ func (p *Processor) post(ctx context.Context, path, key string, statuses map[str
 	if answer.Truncated || json.Unmarshal(answer.Body, &r) != nil {
 		return processor.Result{}, processor.Malformed(answer, "the answer is not whole JSON")
 	}
-	result, ok := r.result(statuses, answer.RequestID)
+	result, ok := r.result(op.statuses, answer.RequestID)
 	if !ok {
 		return processor.Result{}, processor.Malformed(answer, "the answer lacks an id, a known status, an amount or a reference")
 	}

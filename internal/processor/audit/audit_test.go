@@ -1,0 +1,157 @@
+package audit
+
+import (
+	"bytes"
+	"encoding/json"
+	"math"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
+)
+
+const (
+	key      = "0d6aa59e-7d5f-5d9c-8a7c-4b8d1a2f3c4d"
+	cardToOn = `{"card_token":"tok_visa","amount":1250,"currency":"USD","capture":true,"reference":"` + key + `","metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
+	paid     = `{"id":"ch_9f4d2a1041e84a6b9b1e","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,"refunded_amount":0,"reference":"` + key + `","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":{"brand":"visa","last4":"4242","exp_month":12,"exp_year":2027},"metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
+)
+
+// charge is a typical record.
+func charge() Record {
+	return Record{
+		Time:      time.Date(2026, 1, 15, 13, 0, 0, 123456789, time.FixedZone("CET", 3600)),
+		Processor: "simulator",
+		Operation: "charge",
+		PaymentID: "pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc",
+		Attempt:   1,
+		Method:    "POST",
+		Path:      "/v1/charges",
+		Key:       key,
+		KeyHash:   "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef",
+		Status:    200,
+		Duration:  12345678 * time.Nanosecond,
+		Sends:     1,
+		Certainty: "answered",
+		RequestID: "req_1",
+		Request:   []byte(cardToOn),
+		Answer:    []byte(paid),
+	}
+}
+
+// written is what a log writes for a record.
+func written(tb testing.TB, r Record, allow ...string) string {
+	tb.Helper()
+	var out bytes.Buffer
+	l := New(zapcore.AddSync(&out), Options{Allow: allow})
+	l.Write(r)
+	require.Zero(tb, l.Failures())
+	return out.String()
+}
+
+func TestALineHasEverythingThatIsAllowedAndNothingElse(t *testing.T) {
+	for name, tc := range map[string]struct {
+		record Record
+		want   string
+	}{
+		"a charge": {charge(), `{"level":"info","time":"2026-01-15T12:00:00.123456789Z","msg":"processor call","processor":"simulator",` +
+			`"operation":"charge","payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc","attempt":1,"method":"POST","path":"/v1/charges",` +
+			`"key_hash":"5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef","status":200,"duration_ms":12.345,"sends":1,` +
+			`"certainty":"answered","request_id":"req_1",` +
+			`"request":{"card_token":"***","amount":1250,"currency":"USD","capture":true,"reference":"***","metadata":{"order":"***",` +
+			`"florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}},` +
+			`"answer":{"id":"ch_9f4d2a1041e84a6b9b1e","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,` +
+			`"refunded_amount":0,"reference":"***","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":` +
+			`{"brand":"***","last4":"***","exp_month":"***","exp_year":"***"},"metadata":{"order":"***","florin_merchant_id":"acme",` +
+			`"florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}}`},
+		"no answer": {Record{Time: time.Unix(0, 0), Processor: "simulator", Operation: "lookup", Attempt: 3, Method: "GET",
+			Path: "/v1/payments?reference=" + key, Duration: 2 * time.Second, Sends: 2, Certainty: "ambiguous", Error: "read: connection reset by peer"},
+			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","processor":"simulator","operation":"lookup","attempt":3,` +
+				`"method":"GET","path":"/v1/payments","status":0,"duration_ms":2000,"sends":2,"certainty":"ambiguous",` +
+				`"error":"read: connection reset by peer"}`},
+		"an HTML page": {Record{Time: time.Unix(0, 0), Status: 502, Answer: []byte("<h1>Bad gateway</h1>")},
+			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":502,"duration_ms":0,"sends":0,` +
+				`"answer":{"bytes":20,"not":"json"}}`},
+	} {
+		t.Run(name, func(t *testing.T) { require.Equal(t, tc.want+"\n", written(t, tc.record)) })
+	}
+}
+
+func TestTheTextsOfARecordAreCleaned(t *testing.T) {
+	for name, tc := range map[string]struct{ text, want string }{
+		"plain":                  {"dial tcp: connection refused", "dial tcp: connection refused"},
+		"percent":                {"100% of 5", "100% of 5"},
+		"card number":            {"card 4111 1111 1111 1111 refused", "***"},
+		"API key":                {"key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "***"},
+		"bearer token":           {"Authorization: Bearer abc", "***"},
+		"idempotency key":        {"key " + key + " in use", "***"},
+		"escaped idempotency":    {"key " + strings.ReplaceAll(key, "-", "%2D") + " in use", "***"},
+		"control characters":     {"a\x00b\nc\x1b[31md\x7f", "a b c [31md "},
+		"invisible characters":   {"a\u202eb\u200bc\u0085d", "a b c d"},
+		"invalid UTF-8":          {"a\xffb", "a\uFFFDb"},
+		"card cut by the limit":  {strings.Repeat("x ", 2000) + "4111111111111111", "***"},
+		"more than anyone looks": {strings.Repeat("x", maxLook+1), "***"},
+		"two ways of escaping":   {`%Beare\u0072 7Fq2mVx9Lr4TzKpW`, "***"},
+		"card around a control":  {"4111\x001111\x001111\x001111", "***"},
+		"card in percent escape": {"%34111111111111111", "***"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for field, r := range map[string]Record{
+				"error": {Error: tc.text}, "path": {Path: tc.text}, "request_id": {RequestID: tc.text}, "payment_id": {PaymentID: tc.text},
+				"processor": {Processor: tc.text}, "operation": {Operation: tc.text}, "method": {Method: tc.text},
+				"key_hash": {KeyHash: tc.text}, "certainty": {Certainty: tc.text},
+			} {
+				r.Key = key
+				var got map[string]any
+				require.NoError(t, json.Unmarshal([]byte(written(t, r)), &got))
+				require.Equal(t, tc.want, got[field], field)
+			}
+		})
+	}
+}
+
+func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
+	for extra := range 4 {
+		long := strings.Repeat("x", extra) + strings.Repeat("🙂", 1000)
+		var got struct{ Error, Path, RequestID string }
+		require.NoError(t, json.Unmarshal([]byte(strings.Replace(written(t, Record{Error: long, Path: long, RequestID: long}), "request_id", "RequestID", 1)), &got))
+		for limit, text := range map[int]string{maxError: got.Error, maxPath: got.Path, maxName: got.RequestID} {
+			require.True(t, strings.HasPrefix(long, text))
+			require.LessOrEqual(t, len(text), limit)
+			require.Greater(t, len(text), limit-4)
+		}
+	}
+}
+
+func TestAQueryIsNeverWritten(t *testing.T) {
+	require.Contains(t, written(t, Record{Path: "/v1/refunds?reference=x#y"}), `"path":"/v1/refunds",`)
+	require.Contains(t, written(t, Record{Path: "/v1/refunds#y?z"}), `"path":"/v1/refunds",`)
+}
+
+func TestExtremeValuesMakeAValidLine(t *testing.T) {
+	for _, r := range []Record{
+		{},
+		{Time: time.Unix(math.MaxInt64, 0), Attempt: math.MinInt, Status: math.MaxInt, Sends: -1, Duration: math.MinInt64},
+		{Time: time.Unix(math.MinInt64, 0), Duration: math.MaxInt64},
+	} {
+		line := written(t, r)
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+func TestTheBodiesBelongToTheCallerAgainAfterWrite(t *testing.T) {
+	var out bytes.Buffer
+	l := New(zapcore.AddSync(&out), Options{})
+	r := charge()
+	request, answer := string(r.Request), string(r.Answer)
+	l.Write(r)
+	require.Equal(t, request, string(r.Request))
+	require.Equal(t, answer, string(r.Answer))
+
+	clear(r.Request)
+	clear(r.Answer)
+	first := out.String()
+	l.Write(charge())
+	require.Equal(t, first+first, out.String())
+}

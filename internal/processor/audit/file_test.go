@@ -1,0 +1,146 @@
+package audit
+
+import (
+	"bytes"
+	"compress/gzip"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// lines reads the lines of a file, unzipped.
+func lines(t *testing.T, path string) []string {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if strings.HasSuffix(path, ".gz") {
+		unzip, err := gzip.NewReader(bytes.NewReader(content))
+		require.NoError(t, err)
+		content, err = io.ReadAll(unzip)
+		require.NoError(t, err)
+	}
+	return strings.SplitAfter(strings.TrimSuffix(string(content), "\n"), "\n")
+}
+
+func mode(t *testing.T, path string) fs.FileMode {
+	t.Helper()
+	info, err := os.Stat(path)
+	require.NoError(t, err)
+	return info.Mode()
+}
+
+func TestAFileIsMadeForItsOwnerAndAppendedTo(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "new", "audit.log")
+	for range 2 {
+		l, err := Open(Options{Path: path})
+		require.NoError(t, err)
+		l.Write(charge())
+		require.NoError(t, l.Close())
+		require.NoError(t, l.Close())
+		l.Write(charge()) // too late
+		require.EqualValues(t, 1, l.Failures())
+	}
+	require.Len(t, lines(t, path), 2)
+	require.Equal(t, fs.FileMode(0o600), mode(t, path))
+	require.Equal(t, fs.FileMode(0o700), mode(t, filepath.Dir(path)).Perm())
+}
+
+func TestAFileThatOthersCouldReadIsClosedToThem(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	require.NoError(t, os.WriteFile(path, []byte("before\n"), 0o644))
+	l, err := Open(Options{Path: path})
+	require.NoError(t, err)
+	l.Write(charge())
+	require.NoError(t, l.Close())
+	require.Equal(t, []string{"before\n", strings.TrimSuffix(written(t, charge()), "\n")}, lines(t, path))
+	require.Equal(t, fs.FileMode(0o600), mode(t, path))
+}
+
+func TestRotationLosesNoLine(t *testing.T) {
+	for name, o := range map[string]Options{"plain": {}, "compressed": {Compress: true}} {
+		t.Run(name, func(t *testing.T) {
+			o.Path, o.MaxSizeMB = filepath.Join(t.TempDir(), "audit.log"), 1
+			l, err := Open(o)
+			require.NoError(t, err)
+			line := written(t, charge())
+			count := 3<<20/len(line) + 1
+			for range count {
+				l.Write(charge())
+			}
+			require.NoError(t, l.Close())
+			require.Zero(t, l.Failures())
+
+			files, err := filepath.Glob(filepath.Join(filepath.Dir(o.Path), "*"))
+			require.NoError(t, err)
+			require.Len(t, files, 4)
+			found := 0
+			for _, file := range files {
+				require.Equal(t, fs.FileMode(0o600), mode(t, file), file)
+				require.Equal(t, o.Compress && file != o.Path, strings.HasSuffix(file, ".gz"), file)
+				for _, got := range lines(t, file) {
+					require.Equal(t, strings.TrimSuffix(line, "\n"), strings.TrimSuffix(got, "\n"))
+					found++
+				}
+			}
+			require.Equal(t, count, found)
+		})
+	}
+}
+
+func TestNoMoreFilesAreKeptThanAsked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l, err := Open(Options{Path: path, MaxSizeMB: 1, MaxBackups: 2})
+	require.NoError(t, err)
+	for range 6 << 20 / len(written(t, charge())) {
+		l.Write(charge())
+	}
+	require.NoError(t, l.Close())
+	files, err := filepath.Glob(filepath.Join(filepath.Dir(path), "*"))
+	require.NoError(t, err)
+	require.Len(t, files, 3)
+}
+
+func TestAWrongFileFailsAtOnceAndSaysWhy(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
+	for name, tc := range map[string]struct {
+		options Options
+		want    string
+	}{
+		"a directory":       {Options{Path: dir}, "name a regular file, or stdout"},
+		"a device":          {Options{Path: os.DevNull}, "name a regular file, or stdout"},
+		"below a file":      {Options{Path: filepath.Join(dir, "file", "audit.log")}, "its directory cannot be made"},
+		"a negative size":   {Options{Path: filepath.Join(dir, "a"), MaxSizeMB: -1}, "size -1 MB"},
+		"negative backups":  {Options{Path: filepath.Join(dir, "a"), MaxBackups: -1}, "-1 backups"},
+		"a negative age":    {Options{Path: filepath.Join(dir, "a"), MaxAgeDays: -1}, "-1 days"},
+		"an impossible one": {Options{Path: filepath.Join(dir, strings.Repeat("x", 300))}, "name a file that can be written, or stdout"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := Open(tc.options)
+			require.ErrorContains(t, err, tc.want)
+		})
+	}
+	require.NoFileExists(t, filepath.Join(dir, "a"))
+}
+
+func TestStandardOutputIsTheDefault(t *testing.T) {
+	for _, path := range []string{"", "stdout"} {
+		out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+		require.NoError(t, err)
+		stdout := os.Stdout
+		os.Stdout = out
+		l, err := Open(Options{Path: path})
+		os.Stdout = stdout
+		require.NoError(t, err)
+
+		l.Write(charge())
+		require.NoError(t, l.Close())
+		require.NoError(t, out.Close(), "closing the log leaves standard output open")
+		require.Equal(t, written(t, charge()), lines(t, out.Name())[0]+"\n")
+	}
+}

@@ -1,0 +1,182 @@
+package audit
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// redacted is what becomes of a body.
+func redacted(in string, allow ...string) string {
+	b := body{allow: allowList(allow)}
+	b.redact([]byte(in), key)
+	return string(b.out)
+}
+
+// onlySize is all that is written of a body that is not JSON.
+func onlySize(in string) string { return fmt.Sprintf(`{"bytes":%d,"not":"json"}`, len(in)) }
+
+func TestOnlyAllowedValuesAreSeen(t *testing.T) {
+	for in, want := range map[string]string{
+		// Structure and kinds of values.
+		`{}`:                           `{}`,
+		`[]`:                           `[]`,
+		" { \"id\" :\r\n\t\"ch_1\" } ": `{"id":"ch_1"}`,
+		`null`:                         `null`,
+		`"text"`:                       `"***"`,
+		`4111111111111111`:             `"***"`,
+		`true`:                         `"***"`,
+		`{"id":null,"x":null}`:         `{"id":null,"x":null}`,
+		`{"capture":true,"x":true}`:    `{"capture":true,"x":"***"}`,
+		`{"capture":false,"x":false}`:  `{"capture":false,"x":"***"}`,
+		`{"amount":1250,"x":1250}`:     `{"amount":1250,"x":"***"}`,
+		`{"amount":-1,"x":-1}`:         `{"amount":-1,"x":"***"}`,
+		`{"amount":0}`:                 `{"amount":0}`,
+		`{"id":"","x":""}`:             `{"id":"","x":"***"}`,
+		`{"a":{"b":[{"id":"c"},2]}}`:   `{"a":{"b":[{"id":"c"},"***"]}}`,
+		`[{"id":"a"},{"id":"b"},[]]`:   `[{"id":"a"},{"id":"b"},[]]`,
+		`{"id":"a","id":"b"}`:          `{"id":"a","id":"b"}`,
+
+		// An allowed name allows the value that it names, not what is inside.
+		`{"id":{"secret":"x"}}`:          `{"id":{"secret":"***"}}`,
+		`{"id":["4111","1111","x",1]}`:   `{"id":["***","***","***","***"]}`,
+		`{"reference":"` + key + `"}`:    `{"reference":"***"}`,
+		`{"idempotency_key":"order-17"}`: `{"idempotency_key":"***"}`,
+		`{"message":"no","ID":"x"}`:      `{"message":"***","***":"***"}`,
+
+		// Names.
+		`{"a_b9":1}`:                                      `{"a_b9":"***"}`,
+		`{"":1,"a b":1,"Ä":1,"a-b":1,"A":1}`:              `{"***":"***","***":"***","***":"***","***":"***","***":"***"}`,
+		`{"` + strings.Repeat("a", 40) + `":1}`:           `{"` + strings.Repeat("a", 40) + `":"***"}`,
+		`{"` + strings.Repeat("a", 41) + `":1}`:           `{"***":"***"}`,
+		`{"` + strings.Repeat("a", 1000) + `":1}`:         `{"***":"***"}`,
+		`{"4111111111111111":1}`:                          `{"***":"***"}`,
+		`{"card_4111111111111111":{"id":"a"}}`:            `{"***":{"id":"a"}}`,
+		`{"4111_1111_1111_1111":1}`:                       `{"***":"***"}`,
+		`{"sk_live_abc":1,"whsec_abc":1,"rk_x":1}`:        `{"***":"***","***":"***","***":"***"}`,
+		`{"\u0034111111111111111":1}`:                     `{"***":"***"}`,
+		`{"\u0069d":"a","amoun\u0074":1}`:                 `{"id":"a","amount":1}`,
+		`{"risk_level":1,"mark_x":1,"bearer":1}`:          `{"risk_level":"***","mark_x":"***","bearer":"***"}`,
+		`{"` + strings.ReplaceAll(key, "-", "_") + `":1}`: `{"` + strings.ReplaceAll(key, "-", "_") + `":"***"}`,
+
+		// Allowed names with values that must not be seen.
+		`{"id":"4111111111111111"}`:                   `{"id":"***"}`,
+		`{"id":"4111 1111 1111 1111 12/27"}`:          `{"id":"***"}`,
+		`{"id":"4111.1111.1111.1111"}`:                `{"id":"***"}`,
+		`{"id":"4111_1111_1111_1111"}`:                `{"id":"***"}`,
+		`{"id":"\u0034111111111111111"}`:              `{"id":"***"}`,
+		`{"id":"411111\u00311111111\u00311"}`:         `{"id":"***"}`,
+		`{"id":"\\u0034111111111111111"}`:             `{"id":"***"}`,
+		`{"id":"\\\\u0034111111111111111"}`:           `{"id":"***"}`,
+		`{"id":"\\\\u0034111111111111111\\01"}`:       `{"id":"***"}`,
+		`{"id":"%34111111111111111"}`:                 `{"id":"***"}`,
+		`{"id":"4111-1111%2D1111-1111%3712"}`:         `{"id":"***"}`,
+		`{"id":"%2534111111111111111"}`:               `{"id":"***"}`,
+		`{"id":"4111\u00a01111\u00a01111\u00a01111"}`: `{"id":"***"}`,
+		`{"id":"４１１１１１１１１１１１１１１１"}`:                   `{"id":"***"}`,
+		`{"amount":4111111111111111}`:                 `{"amount":"***"}`,
+		`{"amount":-4111111111111111}`:                `{"amount":"***"}`,
+		`{"amount":4.111111111111111e15}`:             `{"amount":"***"}`,
+		`{"amount":4111111111111111.0}`:               `{"amount":"***"}`,
+		`{"amount":12.50}`:                            `{"amount":"***"}`,
+		`{"amount":123456789012345678901}`:            `{"amount":"***"}`,
+		`{"amount":9223372036854775807}`:              `{"amount":9223372036854775807}`,
+		`{"code":"sk_live_4eC39HqLyjWDarjtT1zdp7dc"}`: `{"code":"***"}`,
+		`{"code":"xSK_TEST_4eC39HqLyjWDarjtT1zdp"}`:   `{"code":"***"}`,
+		`{"code":"rk_live_4eC39HqLyjWDarjtT1zdp7dc"}`: `{"code":"***"}`,
+		`{"code":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2"}`: `{"code":"***"}`,
+		`{"code":"bearer abc"}`:                       `{"code":"***"}`,
+		`{"code":"Bearer\tabc"}`:                      `{"code":"***"}`,
+		`{"code":"eyJhbGciOiJub25lIn0.eyJhIjoxfQ.x"}`: `{"code":"***"}`,
+		`{"id":"` + key + `"}`:                        `{"id":"***"}`,
+		`{"id":"ch_` + key + `_1"}`:                   `{"id":"***"}`,
+		`{"code":"` + strings.Repeat("x", 256) + `"}`: `{"code":"` + strings.Repeat("x", 256) + `"}`,
+		`{"code":"` + strings.Repeat("x", 257) + `"}`: `{"code":"***"}`,
+		`{"code":"a\u0000b","id":"a\nb"}`:             `{"code":"***","id":"***"}`,
+		`{"code":"a\u202eb","id":"a` + "\xff" + `b"}`: `{"code":"***","id":"***"}`,
+
+		// Values that are written anew.
+		`{"code":"a\"b\\c\/d"}`:      `{"code":"a\"b\\c/d"}`,
+		`{"code":"\u00fc ü 🙂"}`:      `{"code":"ü ü 🙂"}`,
+		`{"code":"\ud83d\ude42"}`:    `{"code":"🙂"}`,
+		`{"code":"bearer_required"}`: `{"code":"bearer_required"}`,
+		`{"next_cursor":"a%2Fb=="}`:  `{"next_cursor":"a%2Fb=="}`,
+
+		// The customer's own names.
+		`{"metadata":{"code":"123","id":"x","florin_payment_id":"p"}}`: `{"metadata":{"code":"***","id":"***","florin_payment_id":"p"}}`,
+		`{"metadata":{"a":[{"id":"x"}],"b":{"id":"y"}},"id":"z"}`:      `{"metadata":{"a":[{"id":"***"}],"b":{"id":"***"}},"id":"z"}`,
+	} {
+		t.Run(in, func(t *testing.T) {
+			got := redacted(in)
+			require.Equal(t, want, got)
+			require.True(t, json.Valid([]byte(got)))
+		})
+	}
+}
+
+func TestMoreNamesCanBeAllowed(t *testing.T) {
+	allow := []string{"message", "merchantRef", "order", "", "a\nb"}
+	for in, want := range map[string]string{
+		`{"message":"not now","merchantRef":"r-1"}`:    `{"message":"not now","merchantRef":"r-1"}`,
+		`{"metadata":{"order":"o-17","id":"x"}}`:       `{"metadata":{"order":"o-17","id":"***"}}`,
+		`{"message":"4111 1111 1111 1111"}`:            `{"message":"***"}`,
+		`{"":"x","a\nb":"x"}`:                          `{"***":"***","***":"***"}`,
+		`{"` + strings.Repeat("long ", 100) + `":"x"}`: `{"***":"***"}`,
+	} {
+		require.Equal(t, want, redacted(in, allow...))
+	}
+}
+
+func TestOfAnythingButJSONOnlyTheSizeIsSeen(t *testing.T) {
+	for _, in := range []string{
+		" ", "OK", "<html>4111111111111111</html>", "card=4111111111111111&cvc=123", "\ufeff{}", "{}\x00", "\x00", "null\x00",
+		"{", "}", "[", "]", `{"id"`, `{"id":`, `{"id":"ch_1"`, `{"id":"ch_1",`, `{"id":"ch_1",}`, `{"id" "ch_1"}`, `{,}`, `{id:1}`, `{1:1}`,
+		`{"id":"ch_1"}}`, `{"id":"ch_1"}{"id":"ch_1"}`, `{"id":"ch_1"] `, `[1,]`, `[,1]`, `[1 2]`, `["a"`, `[1}`,
+		`"`, `"a`, `"\`, `"\"`, `"\x"`, `"\u12"`, `"\u12g4"`, "\"a\nb\"", "\"\x1f\"", `'a'`,
+		"tru", "truee", "True", "nul", "nil", "NaN", "-", "+1", "01", "1.", ".1", "1e", "1e+", "-a", "0x10", "1_000",
+	} {
+		t.Run(in, func(t *testing.T) {
+			require.False(t, json.Valid([]byte(in)))
+			require.Equal(t, onlySize(in), redacted(in))
+		})
+	}
+}
+
+func TestDeepNestingIsNotFollowed(t *testing.T) {
+	for _, tc := range []struct{ opening, inside, closing string }{{"[", "", "]"}, {`{"a":`, "{}", "}"}} {
+		nested := func(depth int) string {
+			if tc.inside != "" {
+				depth--
+			}
+			return strings.Repeat(tc.opening, depth) + tc.inside + strings.Repeat(tc.closing, depth)
+		}
+		require.Equal(t, nested(maxDepth), redacted(nested(maxDepth)))
+		require.Equal(t, onlySize(nested(maxDepth+1)), redacted(nested(maxDepth+1)))
+		require.Equal(t, onlySize(nested(1_000_000)), redacted(nested(1_000_000)))
+	}
+}
+
+func TestALargeBodyIsCutAfterRedaction(t *testing.T) {
+	row := `{"id":"ch_1","card":{"number":"4242"},"amounts":[1,2]}`
+	list := `{"data":[` + strings.Repeat(row+",", 20_000) + row + `],"next_cursor":"c","id":"x"}`
+	got := redacted(list)
+	require.True(t, strings.HasPrefix(got, fmt.Sprintf(`{"bytes":%d,"cut":{"data":[{"id":"ch_1","card":{"number":"***"},"amounts":["***","***"]},`, len(list))))
+	require.True(t, json.Valid([]byte(got)))
+	require.InDelta(t, maxBody, len(got), 1000)
+	require.NotContains(t, got, "next_cursor")
+
+	// What masking makes small enough is whole, and what is not JSON to its end is not JSON.
+	require.JSONEq(t, `{"x":"***"}`, redacted(`{"x":"`+strings.Repeat("x", 1<<20)+`"}`))
+	require.Equal(t, onlySize(list[1:]), redacted(list[:len(list)-1]))
+
+	// Wherever the limit falls.
+	for names := range 200 {
+		in := `{"a":[[[` + strings.Repeat(`1,`, (maxBody-names)/len(`"***",`)) + `{"id":"a","b":{"c":[1,2,{"d":3}]}},[[1],2]],3],{"e":4}],"f":5}`
+		got := redacted(in)
+		require.True(t, json.Valid([]byte(got)), got[len(got)-200:])
+		require.Less(t, len(got), maxBody+500)
+	}
+}

@@ -1,0 +1,66 @@
+package processor
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+
+	"github.com/florinpay/florin/internal/processor/audit"
+)
+
+type attemptKey struct{}
+
+// WithAttempt tells the calls made with ctx which attempt they are, for the audit log.
+func WithAttempt(ctx context.Context, attempt int) context.Context {
+	return context.WithValue(ctx, attemptKey{}, attempt)
+}
+
+func attemptOf(ctx context.Context) int {
+	attempt, ok := ctx.Value(attemptKey{}).(int)
+	if !ok {
+		return 1
+	}
+	return attempt
+}
+
+// The certainty of a request that was answered, whatever the answer says about money.
+const answered = "answered"
+
+// record writes one request on the wire, and what came of it, to the audit log.
+func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answer, failed *Error) {
+	if c.audit == nil {
+		return
+	}
+	r := audit.Record{
+		Time:      began,
+		Processor: c.name,
+		Operation: call.Operation,
+		PaymentID: call.PaymentID,
+		Attempt:   attemptOf(ctx),
+		Method:    call.Method,
+		Path:      call.Path,
+		Key:       call.Key,
+		KeyHash:   hashKey(call.Key),
+		Status:    a.Status,
+		Duration:  a.Took,
+		Sends:     a.Sends,
+		Certainty: answered,
+		RequestID: a.RequestID,
+		Request:   call.Body,
+		Answer:    a.Body,
+	}
+	if failed != nil {
+		r.Certainty, r.Error = string(failed.Certainty), failed.Message
+	}
+	c.audit.Write(r)
+}
+
+// hashKey names an idempotency key without giving it away: who has one can find its records.
+func hashKey(key string) string {
+	if key == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(key))
+	return hex.EncodeToString(sum[:8])
+}
