@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint bench picture
+.PHONY: demo demo-check test lint bench fuzz picture
 
 ## demo: start everything, run charges and refunds, show them, stay up until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -38,6 +38,15 @@ lint:
 ## bench: one charge after the other through the warm sandbox
 bench:
 	cd sandbox && go test -run '^$$' -bench BenchmarkCharge -benchtime 500x ./e2e
+
+## fuzz: every fuzz target for FUZZTIME
+FUZZTIME ?= 30s
+fuzz:
+	@set -e; for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+		for target in $$(grep -o '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
+			go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x ./$$(dirname $$file); \
+		done; \
+	done
 
 ## picture: the screenshot of Temporal Web that the README shows; needs Chromium
 picture: sandbox/bin/sandbox

@@ -32,6 +32,11 @@ func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answe
 	if c.audit == nil {
 		return
 	}
+	key := call.Key
+	if key == "" {
+		// A lookup asks for the key of the operation that it is about.
+		key = call.Query.Get("reference")
+	}
 	r := audit.Record{
 		Time:      began,
 		Processor: c.name,
@@ -40,8 +45,8 @@ func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answe
 		Attempt:   attemptOf(ctx),
 		Method:    call.Method,
 		Path:      call.Path,
-		Key:       call.Key,
-		KeyHash:   hashKey(call.Key),
+		Key:       key,
+		KeyHash:   hashKey(key),
 		Status:    a.Status,
 		Duration:  a.Took,
 		Sends:     a.Sends,
