@@ -47,6 +47,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	if err := c.req.Validate(); err != nil {
 		return invalidRequest(err)
 	}
+	c.valid = true
 	var terms activities.Terms
 	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityBeginPayment, c.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &terms); err != nil {
 		return err
@@ -123,7 +124,11 @@ func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.
 	c.value.Failure = failure
 	c.value.UpdatedAt = workflow.Now(ctx).UTC()
 	if to.HasOutcome() {
-		upsert(ctx, append(ChargeAttributes(c.req), outcomeAttributes(c.value.Processor, to, failure)...))
+		attributes := outcomeAttributes(c.value.Processor, to, failure)
+		if c.valid {
+			attributes = append(attributes, ChargeAttributes(c.req)...)
+		}
+		upsert(ctx, attributes)
 	}
 	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
 }

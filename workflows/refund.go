@@ -51,6 +51,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	if err := r.req.Validate(); err != nil {
 		return invalidRequest(err)
 	}
+	r.valid = true
 	var candidates []activities.Terms
 	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityReserveRefund, r.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &candidates); err != nil {
 		return err
@@ -173,8 +174,11 @@ func (r *refund) move(ctx workflow.Context, to payment.Status, failure *payment.
 	r.value.Failure = failure
 	r.value.UpdatedAt = workflow.Now(ctx).UTC()
 	if to.HasOutcome() {
-		attributes := append(RefundAttributes(r.req), outcomeAttributes(r.value.Processor, to, failure)...)
-		attributes = append(attributes, attributeAmount.ValueSet(r.value.Amount), attributeCurrency.ValueSet(r.value.Currency))
+		attributes := outcomeAttributes(r.value.Processor, to, failure)
+		if r.valid {
+			attributes = append(attributes, RefundAttributes(r.req)...)
+			attributes = append(attributes, attributeAmount.ValueSet(r.value.Amount), attributeCurrency.ValueSet(r.value.Currency))
+		}
 		upsert(ctx, attributes)
 	}
 	workflow.GetLogger(ctx).Info("refund moved", "refund_id", r.value.RefundID, "status", to, "failure", failure.String())

@@ -1,11 +1,13 @@
 package workflows
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor"
@@ -110,12 +112,35 @@ func TestWhatWasRefusedDoesNotLookAsIfItWereStillAtWork(t *testing.T) {
 	c := queried[payment.Charge](t, value, err)
 	require.Equal(t, payment.Failed, c.Status)
 	require.Equal(t, payment.ClassInvalidRequest, c.Failure.Class)
+	require.Equal(t, `invalid request: processor: "nowhere" is not configured: want sim`, c.Failure.Message)
 
 	env = newEnvironment(t, &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {charged(payment.Declined)}}})
 	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 	require.Error(t, env.GetWorkflowError())
 	value, err = env.QueryWorkflow(payment.QueryStatus)
 	require.Equal(t, payment.Failed, queried[payment.Refund](t, value, err).Status)
+}
+
+func TestNothingOfAnUncheckedRequestGoesToWherePeopleSearch(t *testing.T) {
+	charge, refund := chargeRequest(), refundRequest(500)
+	charge.Currency, refund.Currency = "4242424242424242", "4242424242424242"
+	for name, req := range map[string]any{payment.WorkflowCharge: charge, payment.WorkflowRefund: refund} {
+		env := newEnvironment(t, &scripted{})
+		var upserted []string
+		env.OnUpsertTypedSearchAttributes(mock.Anything).Run(func(args mock.Arguments) {
+			attributes, ok := args.Get(0).(temporal.SearchAttributes)
+			require.True(t, ok)
+			for key, value := range attributes.GetUntypedValues() {
+				upserted = append(upserted, fmt.Sprint(key.GetName(), "=", value))
+			}
+		}).Return(nil)
+		env.ExecuteWorkflow(name, req)
+		require.Error(t, env.GetWorkflowError())
+		require.Contains(t, upserted, "PaymentStatus=failed")
+		for _, attribute := range upserted {
+			require.NotContains(t, attribute, "4242424242424242")
+		}
+	}
 }
 
 func TestCancellingBeforeAnythingWasSentIsAResult(t *testing.T) {

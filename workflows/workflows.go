@@ -31,6 +31,8 @@ type OutcomeRequest struct {
 type record[T any] struct {
 	value       T
 	fingerprint string
+	// valid: the request was checked. Nothing of one that was not goes to where people search.
+	valid bool
 	// failed is set where the workflow fails: no outcome will ever exist.
 	failed error
 }
@@ -69,6 +71,10 @@ func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err != nil && s.status() == payment.Processing {
 		failure := payment.Failure{Class: payment.ClassInvalidRequest, Message: err.Error()}
+		var refused *temporal.ApplicationError
+		if errors.As(err, &refused) {
+			failure.Message = refused.Message() // without the activity and the workflow around it
+		}
 		if temporal.IsCanceledError(err) {
 			failure, err = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled before anything was sent"}, nil
 		}
