@@ -100,12 +100,12 @@ func (c *Client) StartRefund(ctx context.Context, req payment.RefundRequest) (Ru
 
 // Get returns the payment as it stands. ErrNotFound: no payment has this key, or Temporal has forgotten it.
 func (c *Client) Get(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
-	return status[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
+	return current[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
 }
 
 // GetRefund returns the refund as it stands.
 func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
-	return status[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
+	return current[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
 }
 
 // Wait returns the payment once its status is final, however long that takes.
@@ -237,7 +237,7 @@ func sameRequest[R request](ctx context.Context, c *Client, workflowID, fingerpr
 	return nil
 }
 
-func status[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
+func current[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
 	var value T
 	answer, err := c.temporal.QueryWorkflow(ctx, workflowID, "", payment.QueryStatus)
 	if err == nil {

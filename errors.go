@@ -8,6 +8,8 @@ import (
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -58,10 +60,28 @@ func translate(ctx context.Context, err error, workflowID string) error {
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrNotFound)
 	}
 	var late *client.WorkflowUpdateServiceTimeoutOrCanceledError
-	if errors.As(err, &late) || ctx.Err() != nil {
-		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(context.Cause(ctx), err))
+	ended := timeIsUp(ctx, err)
+	if errors.As(err, &late) || ended != nil {
+		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(ended, err))
 	}
 	return fmt.Errorf("workflow %s: %w", workflowID, err)
+}
+
+// timeIsUp is why the caller's context ended, nil if it has not. gRPC may know of a deadline a moment before the
+// context says so, and tells it in an error of its own.
+func timeIsUp(ctx context.Context, err error) error {
+	var deadline *serviceerror.DeadlineExceeded
+	var canceled *serviceerror.Canceled
+	switch code := status.Code(err); {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case errors.As(err, &deadline), code == codes.DeadlineExceeded, errors.Is(err, context.DeadlineExceeded):
+		return context.DeadlineExceeded
+	case errors.As(err, &canceled), code == codes.Canceled, errors.Is(err, context.Canceled):
+		return context.Canceled
+	default:
+		return nil
+	}
 }
 
 // refusedError is a workflow's own refusal, in its words.
