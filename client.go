@@ -237,21 +237,31 @@ func sameRequest[R request](ctx context.Context, c *Client, workflowID, fingerpr
 	return nil
 }
 
+// current is what the workflow says now. Where that is not the last word, somebody has to be at work on it.
 func current[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
+	value, err := query[T](ctx, c, workflowID)
+	if err != nil || statusOf(value).Final() {
+		return value, translate(ctx, err, workflowID)
+	}
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil || described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
+		return value, translate(ctx, err, workflowID)
+	}
+	// It has closed, perhaps since it was asked. What it says from now on is what it ended with.
+	value, err = query[T](ctx, c, workflowID)
+	if err == nil && !statusOf(value).Final() {
+		return value, fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
+	}
+	return value, translate(ctx, err, workflowID)
+}
+
+func query[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
 	var value T
 	answer, err := c.temporal.QueryWorkflow(ctx, workflowID, "", payment.QueryStatus)
 	if err == nil {
 		err = answer.Get(&value)
 	}
-	if err != nil || statusOf(value).Final() {
-		return value, translate(ctx, err, workflowID)
-	}
-	// Not the last word, so somebody has to be at work on it.
-	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
-	if err == nil && described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		return value, fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
-	}
-	return value, translate(ctx, err, workflowID)
+	return value, err
 }
 
 // record is what a workflow tells of.
