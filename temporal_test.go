@@ -87,14 +87,14 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 		return err
 	}
 	http, err := processor.NewClient(processor.ClientOptions{
-		BaseURL: t.processorURL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, time.Second),
-		AttemptTimeout: time.Second, MaxConnections: 1,
+		Profile: rest.Profile(), BaseURL: t.processorURL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, time.Second),
+		AttemptTimeout: time.Second, MaxInFlight: 1,
 	})
 	if err != nil {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(http, rest.Options{}), processor.DefaultBackoff, time.Minute).Register(env)
+	activities.NewProcessor(rest.New(http), processor.DefaultBackoff, time.Minute).Register(env)
 	poll := activities.Poll{Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour)}
 	(&activities.Begin{Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",

@@ -17,7 +17,10 @@ import (
 )
 
 // failing is a processor whose every call ends with one error.
-type failing struct{ err error }
+type failing struct {
+	processor.Processor
+	err error
+}
 
 func (f failing) Charge(context.Context, processor.ChargeCall) (processor.Result, error) {
 	return processor.Result{}, f.err
@@ -31,15 +34,13 @@ func (f failing) Lookup(context.Context, processor.LookupCall) (processor.Result
 	return processor.Result{}, false, f.err
 }
 
-func (f failing) Profile() processor.Profile { return processor.Profile{} }
-
 // chargeError is what Temporal gets to see of a charge that fails with err.
 func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failing{err}, processor.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failing{err: err}, processor.DefaultBackoff, 5*time.Minute)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
 	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})

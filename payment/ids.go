@@ -30,8 +30,10 @@ type Operation string
 
 // The operations that move money.
 const (
-	OperationCharge Operation = "charge"
-	OperationRefund Operation = "refund"
+	OperationCharge  Operation = "charge"
+	OperationCapture Operation = "capture"
+	OperationVoid    Operation = "void"
+	OperationRefund  Operation = "refund"
 )
 
 // ProcessorKey derives the idempotency key, and the reference, of one operation at the processor. id is a

@@ -57,6 +57,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	op := &operation{terms: terms, kind: payment.OperationCharge, reference: key, subject: c}
 	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
 		Key:           key,
+		KeyFirstUsed:  workflow.Now(ctx),
 		PaymentID:     c.value.PaymentID,
 		MerchantID:    c.req.MerchantID,
 		Amount:        c.req.Amount,

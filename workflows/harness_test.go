@@ -28,6 +28,7 @@ type answer struct {
 // scripted is a processor that says what the test wrote down, the last answer for ever, and remembers what it
 // was asked. Everything above it, activities included, is the real thing.
 type scripted struct {
+	processor.Processor
 	mu      sync.Mutex
 	charges []answer
 	refunds []answer
@@ -77,8 +78,6 @@ func (s *scripted) Lookup(_ context.Context, call processor.LookupCall) (process
 	s.lookups[call.Operation] = answers
 	return a.result, !a.absent && a.err == nil, a.err
 }
-
-func (s *scripted) Profile() processor.Profile { return processor.Profile{} }
 
 var testTerms = activities.Terms{
 	Processor:         "sim",

@@ -26,7 +26,9 @@ type operation struct {
 	terms     activities.Terms
 	kind      payment.Operation
 	reference string
-	subject   subject
+	// of is the processor's id of the payment that a refund is of.
+	of      string
+	subject subject
 
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
 	open     bool
@@ -158,7 +160,7 @@ func (o *operation) absenceIsProof(asked time.Time) bool {
 }
 
 func (o *operation) lookup(ctx workflow.Context) (activities.Found, error) {
-	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference})
+	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.of})
 }
 
 // lookup asks once: its caller decides on the next time.

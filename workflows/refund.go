@@ -66,9 +66,10 @@ func (r *refund) run(ctx workflow.Context) error {
 	r.value.Processor = terms.Processor
 	r.value.Currency = paid.Currency
 	r.value.Amount = r.asked(paid)
-	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r}
+	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), of: paid.ID, subject: r}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
+		KeyFirstUsed:       workflow.Now(ctx),
 		RefundID:           r.value.RefundID,
 		MerchantID:         r.req.MerchantID,
 		ProcessorPaymentID: paid.ID,

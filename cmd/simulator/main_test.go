@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -49,6 +50,7 @@ func TestItServesUntilItIsToldToStop(t *testing.T) {
 		_, err := http.DefaultClient.Do(request.WithContext(context.Background()))
 		hanging <- err
 	}()
+	require.Eventually(t, func() bool { return ledger(t, address) }, 10*time.Second, 5*time.Millisecond, "the charge arrives")
 	response, err := http.Get(address + "/healthz")
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
@@ -57,6 +59,20 @@ func TestItServesUntilItIsToldToStop(t *testing.T) {
 	stop()
 	require.NoError(t, <-ended)
 	require.Error(t, <-hanging)
+}
+
+// ledger reports whether the simulator has a charge.
+func ledger(t *testing.T, address string) bool {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/payments", http.NoBody)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer secret")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(t, err)
+	return strings.Contains(string(body), `"id"`)
 }
 
 func TestAPortInUseNamesTheAddressAndTheFlag(t *testing.T) {

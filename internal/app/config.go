@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"maps"
 	"net"
-	"net/url"
 	"os"
 	"slices"
 	"strings"
@@ -63,7 +62,7 @@ type Worker struct {
 
 // Processor is one payment processor.
 type Processor struct {
-	// Adapter is the protocol: rest.
+	// Adapter is the protocol: rest, or stripe.
 	Adapter string `yaml:"adapter"`
 	BaseURL string `yaml:"base_url"`
 	// APIKey or OAuth is how we prove who we are.
@@ -89,6 +88,8 @@ type Processor struct {
 	Breaker Breaker `yaml:"breaker"`
 	// MaxConcurrentCalls bounds the calls in flight and the connections of this worker.
 	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
+	// IdleTimeout closes a connection that is not used. It should be shorter than the processor's.
+	IdleTimeout activities.Duration `yaml:"idle_timeout"`
 }
 
 // Retry is the delay between attempts.
@@ -207,6 +208,11 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.HTTPTimeout, duration(20*time.Second))
 	setDefault(&p.StartToClose, duration(30*time.Second))
 	setDefault(&p.ScheduleToClose, duration(15*time.Minute))
+	if known, ok := adapters[p.Adapter]; ok {
+		setDefault(&p.BaseURL, known.baseURL)
+		setDefault(&p.KeyLifetime, duration(known.profile().KeyLifetime))
+		setDefault(&p.AbsenceProofAfter, duration(known.profile().AbsenceProofAfter))
+	}
 	setDefault(&p.KeyLifetime, duration(24*time.Hour))
 	setDefault(&p.Retry.Strategy, processor.Exponential)
 	setDefault(&p.Retry.Initial, duration(time.Second))
@@ -228,6 +234,7 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.Breaker.SlowCall, duration(10*time.Second))
 	setDefault(&p.Breaker.Probes, 3)
 	setDefault(&p.MaxConcurrentCalls, 100)
+	setDefault(&p.IdleTimeout, duration(30*time.Second))
 }
 
 func setDefault[T comparable](field *T, value T) {
@@ -281,10 +288,10 @@ const maxLookups = 2000
 // stopping worker gives up on it, and all attempts before the processor forgets the key.
 func (p Processor) problems(stopTimeout activities.Duration) (problems []error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
-	if p.Adapter != "rest" {
-		problem("adapter %q: want rest", p.Adapter)
+	if _, ok := adapters[p.Adapter]; !ok {
+		problem("adapter %q: want %s", p.Adapter, adapterNames())
 	}
-	if err := checkBaseURL(p.BaseURL); err != nil {
+	if err := processor.CheckBaseURL(p.BaseURL); err != nil {
 		problems = append(problems, err)
 	}
 	problems = append(problems, p.keyProblems()...)
@@ -332,23 +339,13 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
 		{"rate_limit.patience", p.RateLimit.Patience, p.RateLimit.Patience >= 0, "0 or above"},
 		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
+		{"idle_timeout", p.IdleTimeout, p.IdleTimeout > 0, "above 0"},
 	} {
 		if !number.ok {
 			problem("%s %v: must be %s", number.name, number.value, number.want)
 		}
 	}
 	return problems
-}
-
-// checkBaseURL leaves the rules to the client that will use the URL, but never quotes one that may hold a
-// password or a key.
-func checkBaseURL(baseURL string) error {
-	base, err := url.Parse(baseURL)
-	if err != nil || base.User != nil || base.RawQuery != "" {
-		return errors.New("base_url: want https://host/path without user and query")
-	}
-	_, err = processor.NewClient(processor.ClientOptions{BaseURL: baseURL})
-	return err
 }
 
 func (p Processor) backoff() processor.Backoff {

@@ -58,7 +58,7 @@ func (p Processor) keyProblems() (problems []error) {
 	case p.APIKey != Secret{}:
 		problems = append(problems, errors.New("api_key and oauth: want one of them"))
 	default:
-		if err := checkBaseURL(o.TokenURL); err != nil {
+		if err := processor.CheckBaseURL(o.TokenURL); err != nil {
 			problems = append(problems, fmt.Errorf("oauth.token_url: %w", err))
 		}
 		if o.ClientID == "" {

@@ -13,9 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
-	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/workflows"
 )
@@ -23,11 +21,11 @@ import (
 // Workers are everything that works on payments in one process: the workflows, and the calls to each
 // processor on a queue of its own.
 type Workers struct {
-	workers []worker.Worker
-	clients []*processor.Client
-	audit   *audit.Log // nil: off
-	logger  *zap.Logger
-	fatal   chan error
+	workers    []worker.Worker
+	processors []*OpenProcessor
+	audit      *audit.Log // nil: off
+	logger     *zap.Logger
+	fatal      chan error
 }
 
 // NewWorkers builds the workers of a configuration. Nothing is polled before Start.
@@ -53,17 +51,17 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
 		begin.Processors[name] = p.terms(name)
-		calls, http, err := newProcessor(ctx, name, p, w.audit)
+		opened, err := openProcessor(ctx, name, p, w.audit, nil)
 		if err != nil {
 			return nil, fmt.Errorf("processors.%s: %w", name, err)
 		}
-		w.clients = append(w.clients, http)
+		w.processors = append(w.processors, opened)
 		callOptions := options
 		callOptions.DisableWorkflowWorker = true
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = 5
 		callWorker := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		calls.Register(callWorker)
+		activities.NewProcessor(opened, p.backoff(), time.Duration(p.Retry.LongestWait)).Register(callWorker)
 		w.workers = append(w.workers, callWorker)
 	}
 
@@ -89,35 +87,6 @@ func openAudit(c Audit, logger *zap.Logger) (*audit.Log, error) {
 		return nil, fmt.Errorf("audit.path: %w", err)
 	}
 	return log, nil
-}
-
-func newProcessor(ctx context.Context, name string, p Processor, log *audit.Log) (*activities.Processor, *processor.Client, error) {
-	credentials, err := processor.NewCredentials(ctx, p.key)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", p.keySetting(), err)
-	}
-	breaker, err := processor.NewBreaker(p.Breaker.options())
-	if err != nil {
-		return nil, nil, fmt.Errorf("breaker: %w", err)
-	}
-	http, err := processor.NewClient(processor.ClientOptions{
-		Name:           name,
-		Audit:          log,
-		BaseURL:        p.BaseURL,
-		Credentials:    credentials,
-		Limiter:        processor.NewLimiter(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.Patience)),
-		Breaker:        breaker,
-		AttemptTimeout: time.Duration(p.HTTPTimeout),
-		MaxConnections: p.MaxConcurrentCalls,
-	})
-	if err != nil {
-		return nil, nil, err
-	}
-	adapter := rest.New(http, rest.Options{
-		KeyLifetime:       time.Duration(p.KeyLifetime),
-		AbsenceProofAfter: time.Duration(p.AbsenceProofAfter),
-	})
-	return activities.NewProcessor(adapter, p.backoff(), time.Duration(p.Retry.LongestWait)), http, nil
 }
 
 // Start begins to poll. Where one worker cannot start, none is left running.
@@ -160,8 +129,8 @@ func (w *Workers) Stop() {
 	for range w.workers {
 		<-done
 	}
-	for _, c := range w.clients {
-		c.Close()
+	for _, p := range w.processors {
+		p.Close()
 	}
 	if w.audit == nil {
 		return

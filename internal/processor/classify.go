@@ -51,29 +51,41 @@ var verdicts = map[int]verdict{
 // statusClientClosedRequest is nginx's: the client, here perhaps a proxy, went away.
 const statusClientClosedRequest = 499
 
-// Classify turns an answer that is neither a success nor a decline into an error. code is the processor's
-// error code, empty where the body has none.
-func Classify(a Answer, code, message string, p Profile) *Error {
-	v := verdictOf(a, code, p)
-	if a.Sends > 1 {
-		// The answer is to the last send. What became of the ones before it, nobody knows.
-		v.certainty = Ambiguous
+// classify turns an answer that is no success into an error.
+func classify(a Answer, p Profile) *Error {
+	var refusal Refusal
+	if p.Refusal != nil {
+		refusal = p.Refusal(a)
 	}
-	if message == "" {
-		message = http.StatusText(a.Status)
-	}
-	return &Error{
-		Class:      v.class,
-		Certainty:  v.certainty,
-		Retry:      v.retry,
+	e := &Error{
 		RetryAfter: a.RetryAfter,
 		HTTPStatus: a.Status,
-		Code:       code,
-		Message:    message,
+		Code:       Clip(refusal.Code),
+		Message:    Clip(refusal.Message),
 		RequestID:  a.RequestID,
 		Took:       a.Took,
 		Sends:      a.Sends,
 	}
+	if e.Message == "" {
+		e.Message = http.StatusText(a.Status)
+	}
+	if refusal.Decline != nil {
+		e.Certainty, e.Decline = Answered, refusal.Decline
+		return e
+	}
+	v := verdictOf(a, refusal.Code, p)
+	e.Class, e.Certainty, e.Retry = v.class, v.certainty, v.retry
+	if a.Sends > 1 {
+		// The answer is to the last send. What became of the ones before it, nobody knows.
+		e.Certainty = Ambiguous
+	}
+	switch a.Header.Get(p.RetryHeader) {
+	case "true":
+		e.Retry = true
+	case "false":
+		e.Retry = false
+	}
+	return e
 }
 
 func verdictOf(a Answer, code string, p Profile) verdict {

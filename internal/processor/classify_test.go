@@ -88,14 +88,14 @@ func TestAnswersMeanWhatTheTableOfOutcomesSays(t *testing.T) {
 			require.Equal(t, &Error{
 				Class: tc.class, Certainty: tc.certainty, Retry: tc.retry, RetryAfter: 7 * time.Second, HTTPStatus: tc.status,
 				Code: tc.code, Message: "words", RequestID: "req_1",
-			}, Classify(answer, tc.code, "words", tc.profile))
+			}, classified(answer, tc.code, "words", tc.profile))
 		})
 	}
 }
 
 func TestStatusesOfProxiesAreAmbiguous(t *testing.T) {
 	for status := 520; status <= 599; status++ {
-		e := Classify(Answer{Status: status}, "", "", plain)
+		e := classified(Answer{Status: status}, "", "", plain)
 		require.Equal(t, Ambiguous, e.Certainty, status)
 		require.True(t, e.Retry, status)
 	}
@@ -107,7 +107,7 @@ func TestNoAnswerIsBothFinalByItsClassAndRetried(t *testing.T) {
 		for _, truncated := range []bool{false, true} {
 			for _, profile := range []Profile{plain, drafted, documents503} {
 				for _, code := range []string{"", "in_flight", "mismatch"} {
-					e := Classify(Answer{Status: status, Truncated: truncated}, code, "", profile)
+					e := classified(Answer{Status: status, Truncated: truncated}, code, "", profile)
 					require.Contains(t, payment.FailureClasses, e.Class)
 					require.Contains(t, []Certainty{NotExecuted, Ambiguous}, e.Certainty)
 					switch e.Class {
@@ -125,13 +125,13 @@ func TestNoAnswerIsBothFinalByItsClassAndRetried(t *testing.T) {
 // Half a body may have lost the code that makes the difference.
 func TestATruncatedBodyDecidesNothing(t *testing.T) {
 	for _, status := range []int{400, 409, 422} {
-		e := Classify(Answer{Status: status, Truncated: true}, "", "", drafted)
+		e := classified(Answer{Status: status, Truncated: true}, "", "", drafted)
 		require.Equal(t, Ambiguous, e.Certainty, status)
 		require.True(t, e.Retry, status)
 		require.Equal(t, payment.ClassInvalidResponse, e.Class, status)
 	}
 	for _, status := range []int{401, 403, 404, 429, 500, 503} {
-		require.Equal(t, Classify(Answer{Status: status}, "", "", drafted), Classify(Answer{Status: status, Truncated: true}, "", "", drafted))
+		require.Equal(t, classified(Answer{Status: status}, "", "", drafted), classified(Answer{Status: status, Truncated: true}, "", "", drafted))
 	}
 }
 
@@ -141,8 +141,8 @@ func TestASuccessThatCannotBeReadIsAmbiguous(t *testing.T) {
 }
 
 func TestAnErrorReadsAsOneSentence(t *testing.T) {
-	require.EqualError(t, Classify(Answer{Status: 429}, "slow", "slow down", plain), "rate_limited: HTTP 429 (slow): slow down")
-	require.EqualError(t, Classify(Answer{Status: 502}, "", "", plain), "unavailable: HTTP 502: Bad Gateway")
-	require.EqualError(t, Classify(Answer{Status: 599}, "", "", plain), "unavailable: HTTP 599")
+	require.EqualError(t, classified(Answer{Status: 429}, "slow", "slow down", plain), "rate_limited: HTTP 429 (slow): slow down")
+	require.EqualError(t, classified(Answer{Status: 502}, "", "", plain), "unavailable: HTTP 502: Bad Gateway")
+	require.EqualError(t, classified(Answer{Status: 599}, "", "", plain), "unavailable: HTTP 599")
 	require.EqualError(t, &Error{Class: payment.ClassNotSent}, "not_sent")
 }

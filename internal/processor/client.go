@@ -20,6 +20,11 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
+const (
+	connectTimeout     = 5 * time.Second
+	defaultIdleTimeout = 30 * time.Second
+)
+
 // Limits of what we take from a processor.
 const (
 	maxResponseBody    = 1 << 20
@@ -31,73 +36,122 @@ const (
 
 // ClientOptions configure the HTTP client under one adapter.
 type ClientOptions struct {
-	// Name is the processor's, for the audit log.
+	// Name is the processor's, for the audit log and metrics.
 	Name string
-	// Audit may be nil: then nothing is recorded.
-	Audit *audit.Log
+	// Profile is what the adapter knows about the processor.
+	Profile Profile
 	// BaseURL is scheme, host and an optional path prefix.
 	BaseURL     string
 	Credentials *Credentials
 	Limiter     *Limiter
 	// Breaker may be nil: then nothing holds calls back from a processor that is down.
 	Breaker *Breaker
-	// AttemptTimeout bounds one call, from the wait for the limiter to the last byte of the answer.
+	// AttemptTimeout bounds one attempt, from the wait for its turn to the last byte of the answer.
 	AttemptTimeout time.Duration
-	// MaxConnections bounds the connections to the processor, idle ones included.
-	MaxConnections int
+	// MaxInFlight bounds the calls at once, and with them the connections, idle ones included.
+	MaxInFlight int
+	// IdleTimeout closes a connection before the processor does; 30 s unless given.
+	IdleTimeout time.Duration
+	// Retry may be nil, and is under a workflow: then a call is one attempt.
+	Retry *Retry
+	// Audit may be nil: then nothing is recorded.
+	Audit *audit.Log
+	// Observe hears of every attempt; it may be nil, must not block, and may be called concurrently.
+	Observe func(Observation)
 }
 
-// Client sends one request at a time to a processor and says what really happened to it. It never retries:
-// that is the workflow's. The one exception is a 401, after which it reads the key anew and replays once,
-// with the same idempotency key. Safe for concurrent use.
+// Client calls a processor and says what really happened to each call. Safe for concurrent use.
 type Client struct {
 	name        string
-	audit       *audit.Log
+	profile     Profile
 	base        *url.URL
 	transport   *http.Transport
 	credentials *Credentials
 	limiter     *Limiter
+	bulkhead    bulkhead
 	breaker     *Breaker
 	timeout     time.Duration
+	retry       *Retry
+	cache       cache
+	audit       *audit.Log
+	observe     func(Observation)
 }
 
-// NewClient checks the base URL; it opens no connection.
+// NewClient opens no connection. Its errors name the option that cannot work.
 func NewClient(o ClientOptions) (*Client, error) {
-	base, err := url.Parse(o.BaseURL)
+	base, err := parseBaseURL(o.BaseURL)
 	switch {
-	case err != nil, strings.Contains(o.BaseURL, "@"), base.RawQuery != "", base.Fragment != "":
-		// The value may hold a password or a key.
-		return nil, errors.New("base_url: want https://host/path without user, query and fragment")
-	case base.Hostname() == "" || base.Scheme != "https" && base.Scheme != "http":
-		return nil, fmt.Errorf("base_url %q: want https://host/path", o.BaseURL)
+	case err != nil:
+		return nil, err
+	case o.MaxInFlight < 1:
+		return nil, fmt.Errorf("max_in_flight %d: must be above 0", o.MaxInFlight)
+	case o.AttemptTimeout <= 0:
+		return nil, fmt.Errorf("attempt_timeout %s: must be above 0", o.AttemptTimeout)
+	case o.Limiter == nil, o.Credentials == nil:
+		return nil, errors.New("a client needs a limiter and credentials")
 	}
-	if base.Scheme == "http" && !nearby(base.Hostname()) {
-		return nil, fmt.Errorf("base_url %q would send the API key in the clear: want https", o.BaseURL)
+	if o.Retry != nil {
+		if err := o.Retry.validate(); err != nil {
+			return nil, fmt.Errorf("retry.%w", err)
+		}
 	}
-	dialer := &net.Dialer{Timeout: 5 * time.Second, KeepAlive: 15 * time.Second}
 	return &Client{
 		name:        o.Name,
-		audit:       o.Audit,
+		profile:     o.Profile,
 		base:        base,
+		transport:   newTransport(o),
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
+		bulkhead:    newBulkhead(o.MaxInFlight, o.Limiter.patience),
 		breaker:     o.Breaker,
 		timeout:     o.AttemptTimeout,
-		// Without an http.Client around it nothing is redirected: a redirected POST would become a GET, or
-		// carry the key to another host.
-		transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			ForceAttemptHTTP2:      true,
-			TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
-			TLSHandshakeTimeout:    5 * time.Second,
-			MaxConnsPerHost:        o.MaxConnections,
-			MaxIdleConns:           o.MaxConnections,
-			MaxIdleConnsPerHost:    o.MaxConnections,
-			IdleConnTimeout:        30 * time.Second,
-			MaxResponseHeaderBytes: maxResponseHeaders,
-		},
+		retry:       o.Retry,
+		audit:       o.Audit,
+		observe:     o.Observe,
 	}, nil
+}
+
+// newTransport has no http.Client around it: nothing is redirected. A redirected POST would become a GET, or carry
+// the key to another host.
+func newTransport(o ClientOptions) *http.Transport {
+	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
+	idle := o.IdleTimeout
+	if idle == 0 {
+		idle = defaultIdleTimeout
+	}
+	return &http.Transport{
+		Proxy:             http.ProxyFromEnvironment,
+		DialContext:       dialer.DialContext,
+		ForceAttemptHTTP2: true,
+		// A connection that has gone silent is found out before a payment is lost on it.
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: idle / 2, PingTimeout: connectTimeout},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    connectTimeout,
+		MaxConnsPerHost:        o.MaxInFlight,
+		MaxIdleConns:           o.MaxInFlight,
+		MaxIdleConnsPerHost:    o.MaxInFlight,
+		IdleConnTimeout:        idle,
+		MaxResponseHeaderBytes: maxResponseHeaders,
+	}
+}
+
+// CheckBaseURL says what is wrong with the base URL of a client. It never quotes one that may hold a password or a key.
+func CheckBaseURL(baseURL string) error {
+	_, err := parseBaseURL(baseURL)
+	return err
+}
+
+func parseBaseURL(baseURL string) (*url.URL, error) {
+	base, err := url.Parse(baseURL)
+	switch {
+	case err != nil, strings.Contains(baseURL, "@"), base.RawQuery != "", base.Fragment != "":
+		return nil, errors.New("base_url: want https://host/path without user, query and fragment")
+	case base.Hostname() == "" || base.Scheme != "https" && base.Scheme != "http":
+		return nil, fmt.Errorf("base_url %q: want https://host/path", baseURL)
+	case base.Scheme == "http" && !nearby(base.Hostname()):
+		return nil, fmt.Errorf("base_url %q would send the API key in the clear: want https", baseURL)
+	}
+	return base, nil
 }
 
 // nearby holds for this machine and for names without a domain, such as a service of docker-compose.
@@ -109,79 +163,90 @@ func nearby(host string) bool {
 // Close closes the idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
-// Call is one request.
-type Call struct {
-	Method string
-	// Path is below the base URL and begins with "/"; Query is appended to it.
-	Path  string
-	Query url.Values
-	// Body is JSON, nil for none.
-	Body []byte
-	// Key is the idempotency key; required for every method but GET.
-	Key string
-	// Operation and PaymentID say in the audit log what the call is for.
-	Operation string
-	PaymentID string
-}
-
-// Answer is an HTTP answer of any status.
-type Answer struct {
-	Status int
-	Header http.Header
-	Body   []byte
-	// Truncated says that the body did not come through whole, or is larger than we take.
-	Truncated  bool
-	RetryAfter time.Duration
-	RequestID  string
-	// Took is the time on the wire, from the request for a connection to the last byte of the answer.
-	Took time.Duration
-	// Sends is how often the request was written: net/http itself sends it again where a connection that it had
-	// kept turns out to be closed.
-	Sends int
-}
-
-// Do sends the call once and returns the answer, whatever its status. An error is an *Error: no answer came.
+// Do makes the call and returns a success, read by its Decode. Any other ending is an *Error that says what it
+// proves about money; the answer, where one came, is returned beside it. A 401 is followed by one replay with a fresh
+// key to the API and the same idempotency key. Cancelling the context ends every wait at once.
 func (c *Client) Do(ctx context.Context, call Call) (Answer, error) {
-	if call.Method != http.MethodGet && call.Key == "" {
-		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "a call that moves money needs an idempotency key"}
+	if call.Cached {
+		return c.cached(ctx, call)
 	}
-	if !fitsHeader(call.Key) {
-		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the idempotency key has a character that no header may have"}
+	return c.do(ctx, call)
+}
+
+func (c *Client) do(ctx context.Context, call Call) (Answer, error) {
+	if c.retry != nil {
+		return c.repeat(ctx, call)
+	}
+	answer, err := c.attempt(ctx, call)
+	return answer, orNil(err)
+}
+
+// orNil keeps a nil *Error from becoming an error that is not nil.
+func orNil(e *Error) error {
+	if e == nil {
+		return nil
+	}
+	return e
+}
+
+// asError is the way back: the limiter and the breaker return nothing but an *Error.
+func asError(err error) *Error {
+	e := &Error{Class: payment.ClassUnavailable, Certainty: NotExecuted, Message: err.Error()}
+	errors.As(err, &e)
+	return e
+}
+
+// attempt is one try at a call.
+func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
+	if err := c.check(call); err != nil {
+		c.observed(call, Answer{}, err, 0)
+		return Answer{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 
+	arrived := time.Now()
+	if err := c.bulkhead.enter(ctx); err != nil {
+		c.observed(call, Answer{}, err, time.Since(arrived))
+		return Answer{}, err
+	}
+	defer c.bulkhead.leave()
+
 	key := c.credentials.Bearer(ctx)
-	answer, err := c.send(ctx, call, key)
-	if err != nil || answer.Status != http.StatusUnauthorized {
+	answer, err := c.send(ctx, call, key, arrived)
+	if err == nil || answer.Status != http.StatusUnauthorized {
 		return answer, err
 	}
-	if err := c.credentials.Refresh(ctx, key); err != nil {
+	if cause := c.credentials.Refresh(ctx, key); cause != nil {
 		// Refused with the key at hand, and there is no other now: that may be better in a moment.
-		return Answer{}, notTheFirst(answer, &Error{Class: payment.ClassUnavailable, Certainty: NotExecuted, Retry: true, HTTPStatus: answer.Status,
-			Message: "refused with the key at hand, and reading it anew failed: " + err.Error(), RequestID: answer.RequestID, Err: err})
+		err.Class, err.Retry, err.Err = payment.ClassUnavailable, true, cause
+		err.Message = "refused with the key at hand, and reading it anew failed: " + cause.Error()
+		return answer, err
 	}
-	again, err := c.send(ctx, call, c.credentials.Bearer(ctx))
-	if err != nil {
-		return Answer{}, notTheFirst(answer, err)
+	again, errAgain := c.send(ctx, call, c.credentials.Bearer(ctx), time.Now())
+	again.Sends += answer.Sends
+	if errAgain != nil {
+		errAgain.Sends = again.Sends
+		if answer.Sends > 1 && errAgain.Certainty == NotExecuted {
+			// Only the last of the first sends was surely refused.
+			errAgain.Certainty = Ambiguous
+		}
 	}
-	again.Sends = max(again.Sends, answer.Sends)
-	return again, nil
+	return again, errAgain
 }
 
-// notTheFirst keeps an error from claiming that nothing was executed where net/http had sent the refused request
-// more than once: only the last send was surely refused.
-func notTheFirst(refused Answer, err error) error {
-	var e *Error
-	if refused.Sends > 1 && errors.As(err, &e) {
-		e.Certainty = Ambiguous
-	}
-	return err
-}
-
-func (c *Client) send(ctx context.Context, call Call, bearer string) (Answer, error) {
+// send puts one request on the wire when its turn has come.
+func (c *Client) send(ctx context.Context, call Call, bearer string, arrived time.Time) (answer Answer, failed *Error) {
+	waited := time.Duration(0)
+	defer func() {
+		if failed != nil {
+			failed.KeyHash = hashKey(call.Key)
+		}
+		c.observed(call, answer, failed, waited)
+	}()
 	if err := c.limiter.Wait(ctx); err != nil {
-		return Answer{}, err
+		waited = time.Since(arrived)
+		return Answer{}, asError(err)
 	}
 	// Once headers are written to the connection's buffer, bytes may have left.
 	var sends atomic.Int32
@@ -189,32 +254,62 @@ func (c *Client) send(ctx context.Context, call Call, bearer string) (Answer, er
 
 	req, err := c.request(ctx, call, bearer)
 	if err != nil {
-		return Answer{}, &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: "the request cannot be built", Err: err}
+		return Answer{}, refuse(payment.ClassConfig, "the request cannot be built: "+Clip(err.Error()))
 	}
 	report := func(Answer, error, time.Duration) {}
 	if c.breaker != nil {
 		if report, err = c.breaker.Allow(); err != nil {
-			return Answer{}, err
+			return Answer{}, asError(err)
 		}
 	}
 	began := time.Now()
-	answer, err := c.roundTrip(req)
+	waited = began.Sub(arrived)
+	answer, err = c.roundTrip(req)
 	answer.Took, answer.Sends = time.Since(began), int(sends.Load())
 	report(answer, err, answer.Took)
 	if err != nil {
-		e := transportError(err, answer.Sends > 0)
-		e.Took, e.Sends = answer.Took, answer.Sends
-		c.record(ctx, began, call, answer, e)
-		return Answer{}, e
+		failed = transportError(err, answer.Sends > 0)
+		failed.Took, failed.Sends = answer.Took, answer.Sends
+	} else {
+		failed = c.judge(call, answer)
+		c.heed(answer)
 	}
-	c.record(ctx, began, call, answer, nil)
-	if answer.RetryAfter > 0 && (answer.Status == http.StatusTooManyRequests || answer.Status == http.StatusServiceUnavailable) {
-		c.limiter.Hold(answer.RetryAfter)
+	c.record(ctx, began, call, answer, failed)
+	return answer, failed
+}
+
+// judge says what an answer means; nil is a success.
+func (c *Client) judge(call Call, a Answer) *Error {
+	switch {
+	case a.Status == http.StatusNotModified && call.Header.Get("If-None-Match") != "":
+		return nil
+	case a.Status < 200 || a.Status > 299:
+		return classify(a, c.profile)
+	case a.Truncated:
+		return Malformed(a, "the answer did not come through whole")
+	default:
+		return decode(call, a)
 	}
-	if quota, ok := ParseQuota(answer.Header); ok {
+}
+
+func decode(call Call, a Answer) *Error {
+	if call.Decode == nil {
+		return nil
+	}
+	if err := call.Decode(a.Body); err != nil {
+		return Malformed(a, Clip(err.Error()))
+	}
+	return nil
+}
+
+// heed slows the other calls down as far as the answer asks for.
+func (c *Client) heed(a Answer) {
+	if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
+		c.limiter.Hold(a.RetryAfter)
+	}
+	if quota, ok := ParseQuota(a.Header); ok {
 		c.limiter.Pace(quota)
 	}
-	return answer, nil
 }
 
 // roundTrip brings the whole answer, or the transport's error.
@@ -254,10 +349,17 @@ func (c *Client) request(ctx context.Context, call Call, bearer string) (*http.R
 	if err != nil {
 		return nil, err
 	}
+	for name, values := range call.Header {
+		req.Header[name] = values
+	}
 	req.Header.Set("Authorization", bearer)
 	req.Header.Set("Accept", "application/json")
 	if call.Body != nil {
-		req.Header.Set("Content-Type", "application/json")
+		contentType := call.ContentType
+		if contentType == "" {
+			contentType = "application/json"
+		}
+		req.Header.Set("Content-Type", contentType)
 	}
 	if call.Key != "" {
 		req.Header.Set("Idempotency-Key", call.Key)
@@ -268,12 +370,10 @@ func (c *Client) request(ctx context.Context, call Call, bearer string) (*http.R
 // requestID is the processor's own name for the request, cut to a sane length.
 func requestID(h http.Header) string {
 	id := h.Get("X-Request-Id")
+	if id == "" {
+		id = h.Get("Request-Id")
+	}
 	return strings.ToValidUTF8(id[:min(len(id), 128)], "")
-}
-
-// fitsHeader holds for what net/http sends as the value of a header.
-func fitsHeader(value string) bool {
-	return !strings.ContainsFunc(value, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f })
 }
 
 // transportMessage says what went wrong, without addresses.

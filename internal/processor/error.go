@@ -8,10 +8,12 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Certainty says what a call that brought no business outcome proves about money.
+// Certainty says what a call proves about money.
 type Certainty string
 
 const (
+	// Answered: the processor told the business outcome. Of errors, only a decline is.
+	Answered Certainty = "answered"
 	// NotExecuted: provably nothing happened at the processor.
 	NotExecuted Certainty = "not_executed"
 	// Ambiguous: it may or may not have happened.
@@ -21,7 +23,7 @@ const (
 // maxWords is how many bytes of another system's words are kept.
 const maxWords = 200
 
-// Error is a call that brought no business outcome.
+// Error is a call that was not the success it asked for: a decline, or no business outcome at all.
 type Error struct {
 	Class     payment.FailureClass
 	Certainty Certainty
@@ -35,8 +37,12 @@ type Error struct {
 	Code string
 	// Message is the processor's words or the transport's, without secrets.
 	Message string
+	// Decline is set exactly where Certainty is Answered; Class is empty then.
+	Decline *payment.Decline
 	// RequestID is the processor's name for the request.
 	RequestID string
+	// KeyHash names the idempotency key as the audit log does, without giving it away.
+	KeyHash string
 	// Took and Sends are those of Answer; 0 where the call was stopped before it was sent.
 	Took  time.Duration
 	Sends int
@@ -47,6 +53,9 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	b.WriteString(string(e.Class))
+	if e.Decline != nil {
+		b.WriteString("declined")
+	}
 	if e.HTTPStatus != 0 {
 		fmt.Fprintf(&b, ": HTTP %d", e.HTTPStatus)
 	}

@@ -28,7 +28,7 @@ func newClient(t *testing.T, url string, change ...func(*ClientOptions)) *Client
 	t.Helper()
 	credentials, err := NewCredentials(t.Context(), func(context.Context) (Key, error) { return Key{Value: "sk_secret"}, nil })
 	require.NoError(t, err)
-	o := ClientOptions{BaseURL: url, Credentials: credentials, Limiter: NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxConnections: 1}
+	o := ClientOptions{BaseURL: url, Credentials: credentials, Limiter: NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
 	for _, f := range change {
 		f(&o)
 	}
@@ -124,4 +124,23 @@ func requireError(t *testing.T, err error, certainty Certainty, retry bool, clas
 	require.NotContains(t, err.Error(), testKey)
 	require.LessOrEqual(t, len(e.Message), maxWords)
 	return e
+}
+
+// classified is an answer whose body says code and message.
+func classified(a Answer, code, message string, p Profile) *Error {
+	p.Refusal = func(Answer) Refusal { return Refusal{Code: code, Message: message} }
+	return classify(a, p)
+}
+
+// answer makes a call that is answered, with whatever status.
+func answer(t *testing.T, c *Client, call Call) (Answer, *Error) {
+	t.Helper()
+	a, err := c.Do(t.Context(), call)
+	require.NotZero(t, a.Status, "%v", err)
+	var e *Error
+	if err != nil {
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, a.Status, e.HTTPStatus)
+	}
+	return a, e
 }

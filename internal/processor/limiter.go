@@ -22,6 +22,8 @@ type Limiter struct {
 	mu         sync.Mutex
 	heldUntil  time.Time
 	pacedUntil time.Time
+	quota      Quota
+	quotaUntil time.Time
 }
 
 // NewLimiter allows perSecond calls, burst of them at once. perSecond 0 means no limit of our own.
@@ -50,6 +52,9 @@ func (l *Limiter) Hold(d time.Duration) {
 // Pace spreads the calls that the processor says are left over the time for which they have to last, so that a 429
 // need not come. It never makes the limiter faster than it was configured.
 func (l *Limiter) Pace(q Quota) {
+	l.mu.Lock()
+	l.quota, l.quotaUntil = q, time.Now().Add(q.Reset)
+	l.mu.Unlock()
 	if q.Remaining == 0 {
 		l.Hold(q.Reset)
 		return
@@ -58,6 +63,16 @@ func (l *Limiter) Pace(q Quota) {
 	defer l.mu.Unlock()
 	l.pacedUntil = time.Now().Add(q.Reset)
 	l.tokens.SetLimit(min(l.limit, rate.Limit(q.perSecond())))
+}
+
+// state is how much longer calls are held back, and what is left of the processor's quota while that is known.
+func (l *Limiter) state() (held time.Duration, left *Quota) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if reset := time.Until(l.quotaUntil); reset > 0 {
+		left = &Quota{Remaining: l.quota.Remaining, Reset: reset}
+	}
+	return max(time.Until(l.heldUntil), 0), left
 }
 
 // endPace goes back to the configured rate once the processor's quota is fresh again.

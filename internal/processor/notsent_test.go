@@ -87,25 +87,37 @@ func TestAHandshakeWithoutEndWasNotSent(t *testing.T) {
 	requireError(t, err, NotExecuted, true, payment.ClassNotSent)
 }
 
-func TestADeadlineWhileWaitingForAConnectionWasNotSent(t *testing.T) {
-	arrived, release := make(chan struct{}), make(chan struct{})
-	s := serve(t, func(http.ResponseWriter, *http.Request) {
-		arrived <- struct{}{}
-		<-release
-	})
-	c := newClient(t, s.URL)
-	first := make(chan error)
-	go func() {
-		_, err := c.Do(t.Context(), charge())
-		first <- err
-	}()
-	<-arrived
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	_, err := c.Do(ctx, charge())
-	requireError(t, err, NotExecuted, true, payment.ClassNotSent)
-	close(release)
-	require.NoError(t, <-first)
+// One call in flight is all that newClient allows.
+func TestACallThatFindsNoRoomWasNotSent(t *testing.T) {
+	for name, tc := range map[string]struct {
+		patience, deadline time.Duration
+		class              payment.FailureClass
+	}{
+		"no patience":              {0, time.Hour, payment.ClassUnavailable},
+		"patience that ends":       {20 * time.Millisecond, time.Hour, payment.ClassUnavailable},
+		"a deadline that is first": {time.Hour, 20 * time.Millisecond, payment.ClassNotSent},
+	} {
+		t.Run(name, func(t *testing.T) {
+			arrived, release := make(chan struct{}), make(chan struct{})
+			s := serve(t, func(http.ResponseWriter, *http.Request) {
+				arrived <- struct{}{}
+				<-release
+			})
+			c := newClient(t, s.URL, func(o *ClientOptions) { o.Limiter = NewLimiter(0, 1, tc.patience) })
+			first := make(chan error, 1)
+			go func() {
+				_, err := c.Do(t.Context(), charge())
+				first <- err
+			}()
+			<-arrived
+			ctx, cancel := context.WithTimeout(t.Context(), tc.deadline)
+			defer cancel()
+			_, err := c.Do(ctx, charge())
+			close(release)
+			requireError(t, err, NotExecuted, true, tc.class)
+			require.NoError(t, <-first)
+		})
+	}
 }
 
 func TestADeadlineWhileWaitingForTheLimiterWasNotSent(t *testing.T) {
@@ -137,7 +149,7 @@ func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	s := serve(t, func(http.ResponseWriter, *http.Request) { called.Store(true) })
 	for name, change := range map[string]func(*Call){
 		"no key":               func(c *Call) { c.Key = "" },
-		"PUT without key":      func(c *Call) { c.Method, c.Key = http.MethodPut, "" },
+		"PATCH without key":    func(c *Call) { c.Method, c.Key = http.MethodPatch, "" },
 		"line break in key":    func(c *Call) { c.Key = "a\r\nX-Injected: 1" },
 		"NUL in key":           func(c *Call) { c.Key = "a\x00" },
 		"method with a blank":  func(c *Call) { c.Method = "PO ST" },

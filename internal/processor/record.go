@@ -24,9 +24,6 @@ func attemptOf(ctx context.Context) int {
 	return attempt
 }
 
-// The certainty of a request that was answered, whatever the answer says about money.
-const answered = "answered"
-
 // record writes one request on the wire, and what came of it, to the audit log.
 func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answer, failed *Error) {
 	if c.audit == nil {
@@ -50,13 +47,17 @@ func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answe
 		Status:    a.Status,
 		Duration:  a.Took,
 		Sends:     a.Sends,
-		Certainty: answered,
+		Certainty: string(Answered),
 		RequestID: a.RequestID,
 		Request:   call.Body,
 		Answer:    a.Body,
 	}
 	if failed != nil {
-		r.Certainty, r.Error = string(failed.Certainty), failed.Message
+		r.Certainty = string(failed.Certainty)
+		if a.Status == 0 {
+			// Ours or the transport's words. The processor's are in the body.
+			r.Error = failed.Message
+		}
 	}
 	c.audit.Write(r)
 }

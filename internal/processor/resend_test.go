@@ -42,11 +42,14 @@ func TestARefusalOfWhatNetHTTPSentTwiceIsAmbiguous(t *testing.T) {
 			client := newClient(t, url)
 			_, err := client.Do(t.Context(), Call{Method: http.MethodGet, Path: "/payments"})
 			require.NoError(t, err)
-			answer, err := client.Do(t.Context(), charge())
-			require.NoError(t, err)
-			require.Equal(t, status, answer.Status)
-			require.Equal(t, 2, answer.Sends)
-			require.Equal(t, Ambiguous, Classify(answer, "", "", Profile{}).Certainty)
+			got, e := answer(t, client, charge())
+			require.Equal(t, status, got.Status)
+			require.Equal(t, Ambiguous, e.Certainty)
+			sends := 2
+			if status == http.StatusUnauthorized {
+				sends = 3 // and the replay
+			}
+			require.Equal(t, []int{sends, sends}, []int{got.Sends, e.Sends})
 		})
 	}
 }

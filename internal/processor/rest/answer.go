@@ -2,6 +2,7 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 
 	"github.com/florinpay/florin/internal/processor"
@@ -39,11 +40,28 @@ var refundStatuses = map[string]payment.Status{
 	"declined":  payment.Declined,
 }
 
-// result is false where the record lacks what makes it one: of a charge or of a refund, as the statuses say.
-func (r record) result(statuses map[string]payment.Status, requestID string) (processor.Result, bool) {
+// list is what the protocol answers to a search.
+type list struct {
+	Data       []record `json:"data"`
+	NextCursor string   `json:"next_cursor"`
+}
+
+// decode fails where there is no list at all: an error's body is not an empty list.
+func (l *list) decode(body []byte) error {
+	if json.Unmarshal(body, l) != nil || l.Data == nil {
+		return errors.New("the list cannot be read")
+	}
+	return nil
+}
+
+// errNoRecord is a record that lacks what makes it one.
+var errNoRecord = errors.New("the answer lacks an id, a known status, an amount or a reference")
+
+// result reads the record of a charge or of a refund, as the statuses say.
+func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
 	if !ok || !sane(r.ID) || !sane(r.Currency) || !sane(r.Reference) || r.Amount <= 0 || r.RefundedAmount < 0 {
-		return processor.Result{}, false
+		return processor.Result{}, errNoRecord
 	}
 	result := processor.Result{
 		ID:             r.ID,
@@ -52,7 +70,6 @@ func (r record) result(statuses map[string]payment.Status, requestID string) (pr
 		Currency:       r.Currency,
 		RefundedAmount: r.RefundedAmount,
 		Reference:      r.Reference,
-		RequestID:      requestID,
 		MerchantID:     r.Metadata[metadataMerchantID],
 	}
 	switch {
@@ -62,12 +79,12 @@ func (r record) result(statuses map[string]payment.Status, requestID string) (pr
 		result.CapturedAmount = r.Amount
 	}
 	if result.CapturedAmount < 0 || status == payment.Succeeded && result.CapturedAmount == 0 {
-		return processor.Result{}, false
+		return processor.Result{}, errNoRecord
 	}
 	if status == payment.Declined {
 		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")
 	}
-	return result, true
+	return result, nil
 }
 
 // sane holds for an id that may be kept in a history.
@@ -83,35 +100,24 @@ type errorBody struct {
 	} `json:"error"`
 }
 
-// declined recognizes a decline: a 402 with the protocol's error, and a 422 that has a decline code. A 402
-// without is some gateway's, and says nothing about the card.
-func declined(a processor.Answer) (*payment.Decline, bool) {
-	e := readError(a).Error
+// refusal reads the protocol's error. A body that is none, such as a proxy's HTML page, leaves it empty: then the
+// status alone decides. A decline is a 402 with an error, and a 422 that has a decline code; a 402 without is some
+// gateway's, and says nothing about the card.
+func refusal(a processor.Answer) processor.Refusal {
+	var body errorBody
+	if json.Unmarshal(a.Body, &body) != nil {
+		return processor.Refusal{}
+	}
+	e := body.Error
+	r := processor.Refusal{Code: e.Code, Message: e.Message}
 	switch {
 	case a.Status == http.StatusPaymentRequired && e.DeclineCode != "",
 		a.Status == http.StatusUnprocessableEntity && e.DeclineCode != "":
-		return newDecline(e.DeclineCode, e.DeclineKind, e.Message), true
+		r.Decline = newDecline(e.DeclineCode, e.DeclineKind, e.Message)
 	case a.Status == http.StatusPaymentRequired && e.Code != "":
-		return newDecline(e.Code, e.DeclineKind, e.Message), true
-	default:
-		return nil, false
+		r.Decline = newDecline(e.Code, e.DeclineKind, e.Message)
 	}
-}
-
-// refusal is any other answer than a success or a decline.
-func (p *Processor) refusal(a processor.Answer) *processor.Error {
-	e := readError(a)
-	return processor.Classify(a, processor.Clip(e.Error.Code), processor.Clip(e.Error.Message), p.profile)
-}
-
-// readError reads the error of an answer. A body that is none, such as a proxy's HTML page, leaves it empty:
-// then the status alone decides.
-func readError(a processor.Answer) errorBody {
-	var e errorBody
-	if json.Unmarshal(a.Body, &e) != nil {
-		return errorBody{}
-	}
-	return e
+	return r
 }
 
 func newDecline(code, kind, message string) *payment.Decline {

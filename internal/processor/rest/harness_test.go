@@ -50,11 +50,11 @@ func start(t *testing.T, status int, body string) bench {
 		return processor.Key{Value: "sk_secret"}, nil
 	})
 	require.NoError(t, err)
-	client, err := processor.NewClient(processor.ClientOptions{BaseURL: s.URL, Credentials: credentials,
-		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxConnections: 1})
+	client, err := processor.NewClient(processor.ClientOptions{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
+		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	b.Processor = New(client, Options{KeyLifetime: 24 * time.Hour, AbsenceProofAfter: time.Minute})
+	b.Processor = New(client)
 	return b
 }
 

@@ -67,8 +67,8 @@ func TestACallWithoutAKeyIsNotSent(t *testing.T) {
 }
 
 func TestTheProfileIsThatOfTheDraft(t *testing.T) {
-	p := New(nil, Options{KeyLifetime: time.Hour, AbsenceProofAfter: time.Minute}).Profile()
-	require.Equal(t, []time.Duration{time.Hour, time.Minute}, []time.Duration{p.KeyLifetime, p.AbsenceProofAfter})
+	p := Profile()
+	require.Equal(t, []time.Duration{24 * time.Hour, 0}, []time.Duration{p.KeyLifetime, p.AbsenceProofAfter})
 	require.False(t, p.Unavailable503NotExecuted)
 	require.True(t, p.InFlight(409, "idempotency_in_flight"))
 	require.False(t, p.InFlight(409, "state_conflict"))

@@ -5,11 +5,13 @@ package rest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/florinpay/florin/internal/processor"
@@ -23,37 +25,27 @@ const (
 	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
 )
 
-// Options are what one processor that speaks the protocol does in its own way.
-type Options struct {
-	// KeyLifetime is how long the processor keeps idempotency keys; 24 h unless it says otherwise.
-	KeyLifetime time.Duration
-	// AbsenceProofAfter is how long after a request it may still appear in a lookup.
-	AbsenceProofAfter time.Duration
-}
-
-// New returns the adapter. It takes over the client.
-func New(client *processor.Client, o Options) *Processor {
-	return &Processor{client: client, profile: processor.Profile{
-		KeyLifetime:       o.KeyLifetime,
-		AbsenceProofAfter: o.AbsenceProofAfter,
+// Profile is the protocol's. How long keys live is each processor's own, 24 h unless it says otherwise.
+func Profile() processor.Profile {
+	return processor.Profile{
+		KeyLifetime:  24 * time.Hour,
+		KeyMaxLength: 255,
+		Refusal:      refusal,
 		// draft-ietf-httpapi-idempotency-key-header, section 2.7.
 		InFlight: func(status int, code string) bool {
 			return status == http.StatusConflict && code == "idempotency_in_flight"
 		},
 		Mismatch: func(_ int, code string) bool { return code == "idempotency_mismatch" },
-	}}
+	}
 }
 
 // Processor is the adapter.
-type Processor struct {
-	client  *processor.Client
-	profile processor.Profile
-}
+type Processor struct{ client *processor.Client }
 
 var _ processor.Processor = (*Processor)(nil)
 
-// Profile implements processor.Processor.
-func (p *Processor) Profile() processor.Profile { return p.profile }
+// New returns the adapter on a client that has its Profile.
+func New(client *processor.Client) *Processor { return &Processor{client: client} }
 
 type chargeBody struct {
 	CardToken string            `json:"card_token"`
@@ -66,17 +58,44 @@ type chargeBody struct {
 
 // Charge implements processor.Processor.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.post(ctx, operation{payment.OperationCharge, "/charges", call.Key, call.PaymentID, chargeStatuses}, chargeBody{
-		CardToken: call.PaymentMethod,
-		Amount:    call.Amount,
-		Currency:  call.Currency,
-		Capture:   call.Capture != payment.CaptureManual,
-		Reference: call.Key,
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
-		}),
+	return p.post(ctx, post{
+		operation: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID,
+		statuses: chargeStatuses,
+		body: chargeBody{
+			CardToken: call.PaymentMethod,
+			Amount:    call.Amount,
+			Currency:  call.Currency,
+			Capture:   call.Capture != payment.CaptureManual,
+			Reference: call.Key,
+			Metadata: metadata(call.Metadata, map[string]string{
+				metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
+			}),
+		},
 	})
 }
+
+type captureBody struct {
+	Amount int64 `json:"amount"`
+}
+
+// Capture implements processor.Processor.
+func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	return p.post(ctx, post{
+		operation: payment.OperationCapture, path: paymentPath(call.ProcessorPaymentID) + "/capture", key: call.Key,
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, statuses: chargeStatuses, body: captureBody{call.Amount},
+	})
+}
+
+// Void implements processor.Processor.
+func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+	return p.post(ctx, post{
+		operation: payment.OperationVoid, path: paymentPath(call.ProcessorPaymentID) + "/void", key: call.Key,
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, statuses: chargeStatuses, body: struct{}{},
+	})
+}
+
+// paymentPath keeps an id from naming anything but one payment.
+func paymentPath(id string) string { return "/payments/" + url.PathEscape(id) }
 
 type refundBody struct {
 	PaymentID string            `json:"payment_id"`
@@ -87,13 +106,17 @@ type refundBody struct {
 
 // Refund implements processor.Processor.
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
-	return p.post(ctx, operation{payment.OperationRefund, "/refunds", call.Key, call.RefundID, refundStatuses}, refundBody{
-		PaymentID: call.ProcessorPaymentID,
-		Amount:    call.Amount,
-		Reference: call.Key,
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
-		}),
+	return p.post(ctx, post{
+		operation: payment.OperationRefund, path: "/refunds", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.RefundID,
+		statuses: refundStatuses,
+		body: refundBody{
+			PaymentID: call.ProcessorPaymentID,
+			Amount:    call.Amount,
+			Reference: call.Key,
+			Metadata: metadata(call.Metadata, map[string]string{
+				metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
+			}),
+		},
 	})
 }
 
@@ -102,85 +125,125 @@ var notFoundCodes = map[string]bool{"payment_not_found": true, "refund_not_found
 
 // Lookup implements processor.Processor. "Not found" is only what the protocol itself says: an empty list, or a
 // 404 with its code; a gateway's 404 is no answer.
-func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
 	path, statuses := "/payments", chargeStatuses
 	if call.Operation == payment.OperationRefund {
 		path, statuses = "/refunds", refundStatuses
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
 		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
+		Decode: func(body []byte) error {
+			var list list
+			if err := list.decode(body); err != nil {
+				return err
+			}
+			if found = len(list.Data) > 0; !found {
+				return nil
+			}
+			var err error
+			result, err = onlyRecord(list.Data, statuses, call.Reference)
+			return err
+		},
 	})
-	if err != nil {
+	var refused *processor.Error
+	switch {
+	case err == nil && found:
+		result.RequestID = answer.RequestID
+		return result, true, nil
+	case err == nil:
+		return processor.Result{}, false, nil
+	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusNotFound && notFoundCodes[refused.Code]:
+		return processor.Result{}, false, nil
+	default:
 		return processor.Result{}, false, err
 	}
-	if answer.Status == http.StatusNotFound && notFoundCodes[readError(answer).Error.Code] {
-		return processor.Result{}, false, nil
-	}
-	if answer.Status != http.StatusOK {
-		return processor.Result{}, false, p.refusal(answer)
-	}
-	var list struct {
-		Data *[]record `json:"data"`
-	}
-	if answer.Truncated || json.Unmarshal(answer.Body, &list) != nil || list.Data == nil {
-		return processor.Result{}, false, processor.Malformed(answer, "the list of the lookup cannot be read")
-	}
-	if len(*list.Data) == 0 {
-		return processor.Result{}, false, nil
-	}
-	return onlyRecord(answer, *list.Data, statuses, call.Reference)
 }
 
 // onlyRecord is the one with our reference. Several would be a double charge, and none among others a processor
 // that does not search by reference: both are for a human, so they come back as an answer that cannot be believed.
-func onlyRecord(answer processor.Answer, records []record, statuses map[string]payment.Status, reference string) (processor.Result, bool, error) {
+func onlyRecord(records []record, statuses map[string]payment.Status, reference string) (processor.Result, error) {
 	ours := slices.DeleteFunc(records, func(r record) bool { return r.Reference != reference })
 	if len(ours) != 1 {
-		return processor.Result{}, false, processor.Malformed(answer, fmt.Sprintf("%d records have the reference that was looked up", len(ours)))
+		return processor.Result{}, fmt.Errorf("%d records have the reference that was looked up", len(ours))
 	}
-	result, ok := ours[0].result(statuses, answer.RequestID)
-	if !ok {
-		return processor.Result{}, false, processor.Malformed(answer, "the record that was found lacks an id, a known status, an amount or a reference")
-	}
-	return result, true, nil
+	return ours[0].result(statuses)
 }
 
-// operation is a call that moves money: its statuses are those of what it makes.
-type operation struct {
-	kind      payment.Operation
+// List implements processor.Processor.
+func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
+	query := url.Values{}
+	if !call.CreatedAfter.IsZero() {
+		query.Set("created_after", call.CreatedAfter.UTC().Format(time.RFC3339Nano))
+	}
+	if call.Cursor != "" {
+		query.Set("cursor", call.Cursor)
+	}
+	if call.Limit > 0 {
+		query.Set("limit", strconv.Itoa(call.Limit))
+	}
+	_, err = p.client.Do(ctx, processor.Call{
+		Method: http.MethodGet, Path: "/payments", Query: query, Operation: "list", Cached: true,
+		Decode: func(body []byte) error {
+			var list list
+			if err := list.decode(body); err != nil {
+				return err
+			}
+			page = processor.Page{Payments: make([]processor.Result, len(list.Data)), Next: list.NextCursor}
+			for i, r := range list.Data {
+				var err error
+				if page.Payments[i], err = r.result(chargeStatuses); err != nil {
+					return fmt.Errorf("payment %d of the page: %w", i, err)
+				}
+			}
+			return nil
+		},
+	})
+	if err != nil {
+		return processor.Page{}, err
+	}
+	return page, nil
+}
+
+// post is a call that moves money: its statuses are those of what it makes.
+type post struct {
+	operation payment.Operation
 	path, key string
+	firstUsed time.Time
 	paymentID string
 	statuses  map[string]payment.Status
+	body      any
 }
 
 // post sends a call that moves money and reads its answer.
-func (p *Processor) post(ctx context.Context, op operation, body any) (processor.Result, error) {
-	encoded, err := json.Marshal(body)
+func (p *Processor) post(ctx context.Context, call post) (result processor.Result, err error) {
+	body, err := json.Marshal(call.body)
 	if err != nil {
 		return processor.Result{}, &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
 			Message: "the request cannot be written as JSON", Err: err}
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
-		Method: http.MethodPost, Path: op.path, Body: encoded, Key: op.key, Operation: string(op.kind), PaymentID: op.paymentID,
+		Method: http.MethodPost, Path: call.path, Body: body, Key: call.key, KeyFirstUsed: call.firstUsed,
+		Operation: string(call.operation), PaymentID: call.paymentID,
+		Decode: func(body []byte) error {
+			var r record
+			if json.Unmarshal(body, &r) != nil {
+				return errors.New("the answer is not whole JSON")
+			}
+			var err error
+			result, err = r.result(call.statuses)
+			return err
+		},
 	})
-	if err != nil {
+	var refused *processor.Error
+	switch {
+	case err == nil:
+		result.RequestID = answer.RequestID
+		return result, nil
+	case errors.As(err, &refused) && refused.Decline != nil:
+		return processor.Result{Status: payment.Declined, Reference: call.key, RequestID: answer.RequestID, Decline: refused.Decline}, nil
+	default:
 		return processor.Result{}, err
 	}
-	if answer.Status < 200 || answer.Status > 299 {
-		if decline, ok := declined(answer); ok {
-			return processor.Result{Status: payment.Declined, Reference: op.key, RequestID: answer.RequestID, Decline: decline}, nil
-		}
-		return processor.Result{}, p.refusal(answer)
-	}
-	var r record
-	if answer.Truncated || json.Unmarshal(answer.Body, &r) != nil {
-		return processor.Result{}, processor.Malformed(answer, "the answer is not whole JSON")
-	}
-	result, ok := r.result(op.statuses, answer.RequestID)
-	if !ok {
-		return processor.Result{}, processor.Malformed(answer, "the answer lacks an id, a known status, an amount or a reference")
-	}
-	return result, nil
 }
 
 // metadata is the caller's with our own on top.

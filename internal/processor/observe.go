@@ -1,0 +1,61 @@
+package processor
+
+import (
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Observation is one attempt at a call, for metrics. It holds nothing of what was said.
+type Observation struct {
+	Processor string
+	Operation string
+	// Outcome is what the attempt proves about money; Class says why it is not Answered.
+	Outcome Certainty
+	Class   payment.FailureClass
+	// Status is the HTTP status; 0 where no answer came.
+	Status int
+	// Waited is the time spent on the bulkhead and the limiter, Took the time on the wire.
+	Waited, Took time.Duration
+	// Sends is how often requests were written, by us and by net/http.
+	Sends int
+}
+
+// Stats is how a client stands, for gauges.
+type Stats struct {
+	// InFlight calls of at most MaxInFlight.
+	InFlight, MaxInFlight int
+	// Breaker is closed, open or half-open; empty where there is none.
+	Breaker string
+	// RetriesLeft is what the retry budget has left now; 0 for a client that does not retry.
+	RetriesLeft int
+	// Held is how much longer the processor asked all calls to wait.
+	Held time.Duration
+	// Quota is what the processor said last is left of its rate limit; nil once that is over, or where it says
+	// nothing.
+	Quota *Quota
+}
+
+// Stats may be called at any time.
+func (c *Client) Stats() Stats {
+	s := Stats{InFlight: c.bulkhead.inFlight(), MaxInFlight: cap(c.bulkhead.slots)}
+	if c.breaker != nil {
+		s.Breaker = c.breaker.State()
+	}
+	if c.retry != nil && c.retry.Budget != nil {
+		s.RetriesLeft = c.retry.Budget.Left()
+	}
+	s.Held, s.Quota = c.limiter.state()
+	return s
+}
+
+func (c *Client) observed(call Call, a Answer, failed *Error, waited time.Duration) {
+	if c.observe == nil {
+		return
+	}
+	o := Observation{Processor: c.name, Operation: call.Operation, Outcome: Answered, Status: a.Status, Waited: waited, Took: a.Took, Sends: a.Sends}
+	if failed != nil {
+		o.Outcome, o.Class = failed.Certainty, failed.Class
+	}
+	c.observe(o)
+}
