@@ -2,11 +2,15 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+
+	"go.uber.org/zap/zapcore"
 
 	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
@@ -37,19 +41,24 @@ type OpenProcessor struct {
 // Close closes the idle connections.
 func (p *OpenProcessor) Close() { p.Client.Close() }
 
+// ErrNotConfigured is a processor that the configuration does not have.
+var ErrNotConfigured = errors.New("the processor is not configured")
+
 // OpenAlone opens one processor of the configuration for use without Temporal: its client repeats calls by itself,
-// by the configured delays, and writes no audit log. An empty name is the default processor.
-func (c Config) OpenAlone(ctx context.Context, name string) (*OpenProcessor, error) {
+// with the configured delays, and writes its audit records to out; the configured file is the worker's. An empty name
+// is the default processor.
+func (c Config) OpenAlone(ctx context.Context, name string, out io.Writer) (*OpenProcessor, error) {
 	if name == "" {
 		name = c.DefaultProcessor
 	}
 	p, ok := c.Processors[name]
 	if !ok {
-		return nil, fmt.Errorf("processor %q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(c.Processors)), " or "))
+		return nil, fmt.Errorf("%w: %q, want %s", ErrNotConfigured, name, strings.Join(slices.Sorted(maps.Keys(c.Processors)), " or "))
 	}
 	retry := processor.DefaultRetry()
 	retry.Backoff = p.backoff()
-	opened, err := openProcessor(ctx, name, p, nil, retry)
+	log := audit.New(zapcore.AddSync(out), audit.Options{Allow: c.Audit.Allow})
+	opened, err := openProcessor(ctx, name, p, log, retry)
 	if err != nil {
 		return nil, fmt.Errorf("processors.%s: %w", name, err)
 	}

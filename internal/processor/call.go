@@ -1,7 +1,6 @@
 package processor
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -59,7 +58,7 @@ func (c *Client) check(call Call) *Error {
 	case call.Key != "":
 		return c.profile.checkKey(call.Key, call.KeyFirstUsed)
 	case !repeatable(call.Method):
-		return refuse(payment.ClassConfig, "a call that moves money needs an idempotency key")
+		return refuse("a call that moves money needs an idempotency key")
 	}
 	return nil
 }
@@ -82,14 +81,14 @@ const CodeKeyExpired = "key_expired"
 func (p Profile) checkKey(key string, firstUsed time.Time) *Error {
 	switch {
 	case !fitsHeader(key):
-		return refuse(payment.ClassConfig, "the idempotency key has a character that no header may have")
+		return refuse("the idempotency key has a character that no header may have")
 	case p.KeyMaxLength > 0 && len(key) > p.KeyMaxLength:
-		return refuse(payment.ClassConfig, fmt.Sprintf("the idempotency key has %d characters: the processor takes %d", len(key), p.KeyMaxLength))
+		return refuse(fmt.Sprintf("the idempotency key has %d characters: the processor takes %d", len(key), p.KeyMaxLength))
 	}
 	if p.KeyAllows != nil {
 		for i, r := range key {
 			if !p.KeyAllows(r) {
-				return refuse(payment.ClassConfig, fmt.Sprintf("the idempotency key has a character at %d that the processor does not take", i))
+				return refuse(fmt.Sprintf("the idempotency key has a character at %d that the processor does not take", i))
 			}
 		}
 	}
@@ -101,12 +100,9 @@ func (p Profile) checkKey(key string, firstUsed time.Time) *Error {
 	return nil
 }
 
-func refuse(class payment.FailureClass, message string) *Error {
-	return &Error{Class: class, Certainty: NotExecuted, Message: message, Err: errRefused}
+func refuse(message string) *Error {
+	return &Error{Class: payment.ClassConfig, Certainty: NotExecuted, Message: message}
 }
-
-// errRefused is the cause of errors about calls that were never meant to be sent.
-var errRefused = errors.New("the call was refused before it was sent")
 
 // fitsHeader holds for what net/http sends as the value of a header.
 func fitsHeader(value string) bool {

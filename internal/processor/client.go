@@ -254,7 +254,7 @@ func (c *Client) send(ctx context.Context, call Call, bearer string, arrived tim
 
 	req, err := c.request(ctx, call, bearer)
 	if err != nil {
-		return Answer{}, refuse(payment.ClassConfig, "the request cannot be built: "+Clip(err.Error()))
+		return Answer{}, refuse("the request cannot be built: " + Clip(err.Error()))
 	}
 	report := func(Answer, error, time.Duration) {}
 	if c.breaker != nil {

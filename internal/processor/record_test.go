@@ -45,9 +45,9 @@ func TestEveryRequestOnTheWireIsOneRecord(t *testing.T) {
 	})
 	require.Len(t, records, 2, "the refused one, and its replay")
 	for i, want := range [][]any{{401.0, "not_executed"}, {200.0, "answered"}} {
-		require.Equal(t, append(want, "acme", "charge", "pay_1", 3.0, "POST", "/charges", "req_1", hashKey(testKey)),
-			[]any{records[i]["status"], records[i]["certainty"], records[i]["processor"], records[i]["operation"], records[i]["payment_id"], records[i]["attempt"], records[i]["method"],
-				records[i]["path"], records[i]["request_id"], records[i]["key_hash"]})
+		want = append(want, "acme", "charge", "pay_1", 3.0, "POST", "/charges", "req_1", hashKey(testKey))
+		require.Equal(t, want, []any{records[i]["status"], records[i]["certainty"], records[i]["processor"], records[i]["operation"], records[i]["payment_id"], records[i]["attempt"], records[i]["method"],
+			records[i]["path"], records[i]["request_id"], records[i]["key_hash"]})
 	}
 	require.NotContains(t, text, testKey)
 	require.NotContains(t, text, "sk_secret")

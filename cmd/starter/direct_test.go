@@ -1,0 +1,121 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/payment"
+)
+
+// configured starts the real simulator and returns a configuration that names it, and the processor itself.
+func configured(t *testing.T) (config string, p *app.OpenProcessor) {
+	t.Helper()
+	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sim_direct_key"})
+	require.NoError(t, err)
+	s := httptest.NewServer(sim.Handler())
+	t.Cleanup(s.Close)
+	t.Setenv("DIRECT_KEY", "sim_direct_key")
+	config = filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
+processors:
+  simulator: {adapter: rest, base_url: %q, api_key: {env: DIRECT_KEY}}
+`, s.URL), 0o600))
+	loaded, err := app.LoadConfig(config)
+	require.NoError(t, err)
+	p, err = loaded.OpenAlone(t.Context(), "", &bytes.Buffer{})
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	return config, p
+}
+
+func TestGetDirectReadsWhatTheProcessorHas(t *testing.T) {
+	config, p := configured(t)
+	id := payment.PaymentID("acme", "order-1")
+	paid, err := p.Charge(t.Context(), processor.ChargeCall{
+		Key: payment.ProcessorKey(id, payment.OperationCharge, 0), PaymentID: id, MerchantID: "acme",
+		Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	})
+	require.NoError(t, err)
+	refundID := payment.RefundID("acme", "refund-1")
+	_, err = p.Refund(t.Context(), processor.RefundCall{
+		Key: payment.ProcessorKey(refundID, payment.OperationRefund, 0), RefundID: refundID, MerchantID: "acme",
+		ProcessorPaymentID: paid.ID, Amount: 500, Currency: "USD",
+	})
+	require.NoError(t, err)
+
+	get := []string{"get", "--direct", "--config", config, "--merchant", "acme", "--key"}
+	out, audit, err := execute(t, "", append(get, "order-1")...)
+	require.NoError(t, err)
+	require.Contains(t, out, paid.ID)
+	require.Contains(t, out, "succeeded")
+	require.Contains(t, out, "5.00 USD", "refunded")
+	require.Contains(t, audit, `"operation":"lookup"`)
+	require.NotContains(t, audit, "sim_direct_key")
+
+	out, _, err = execute(t, "", append(get, "refund-1", "--refund", "--charge-key", "order-1", "--json")...)
+	require.NoError(t, err)
+	require.Contains(t, out, `"amount": 500`)
+
+	_, _, err = execute(t, "", append(get, "order-2")...)
+	require.Equal(t, exitNotFound, exitCode(err))
+	_, _, err = execute(t, "", append(get, "refund-1", "--refund", "--charge-key", "order-2")...)
+	require.Equal(t, exitNotFound, exitCode(err))
+}
+
+func TestProcessorGetPrintsTheAnswer(t *testing.T) {
+	config, _ := configured(t)
+	get := []string{"processor", "get", "--config", config}
+	out, audit, err := execute(t, "", append(get, "/payments?limit=5")...)
+	require.NoError(t, err)
+	require.JSONEq(t, `{"data":[]}`, out)
+	require.Equal(t, 1, strings.Count(audit, "\n"), "one request, one record: %s", audit)
+
+	out, _, err = execute(t, "", append(get, "/payments/none")...)
+	require.ErrorContains(t, err, "HTTP 404")
+	require.Contains(t, out, "payment_not_found")
+	require.Equal(t, exitError, exitCode(err))
+}
+
+func TestDirectCallsThatCannotWorkAreUsageErrors(t *testing.T) {
+	config, _ := configured(t)
+	for want, args := range map[string][]string{
+		"--merchant and --key":  {"get", "--direct", "--config", config, "--key", "order-1"},
+		"accepts 1 arg":         {"processor", "get", "--config", config},
+		`PATH "https://evil/x"`: {"processor", "get", "--config", config, "https://evil/x"},
+		`PATH "//evil/x"`:       {"processor", "get", "--config", config, "//evil/x"},
+		`PATH "payments"`:       {"processor", "get", "--config", config, "payments"},
+		"no such file":          {"processor", "get", "--config", "none.yaml", "/payments"},
+		`not configured: "b"`:   {"processor", "get", "--config", config, "--processor", "b", "/payments"},
+		`neither a command`:     {"processor", "charge"},
+	} {
+		_, _, err := execute(t, "", args...)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitUsage, exitCode(err), want)
+	}
+}
+
+func TestAProcessorThatIsDownIsAnError(t *testing.T) {
+	config := filepath.Join(t.TempDir(), "worker.yaml")
+	t.Setenv("DIRECT_KEY", "k")
+	require.NoError(t, os.WriteFile(config, []byte(`
+processors:
+  simulator: {adapter: rest, base_url: "http://127.0.0.1:1", api_key: {env: DIRECT_KEY}, retry: {initial: 1ms, max: 2ms}}
+`), 0o600))
+	_, audit, err := execute(t, "", "processor", "get", "--config", config, "/payments")
+	var e *processor.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, processor.NotExecuted, e.Certainty)
+	require.Equal(t, 5, strings.Count(audit, "\n"), "it tries five times")
+	require.NotErrorIs(t, err, context.DeadlineExceeded)
+}
