@@ -30,6 +30,9 @@ type Record struct {
 	Certainty string // answered, not_executed, ambiguous
 	RequestID string
 	Error     string // transport message
+	// RequestType is the media type of Request, without parameters: "" is JSON, "application/x-www-form-urlencoded"
+	// a form. Of any other only the size is written. An answer is always read as JSON.
+	RequestType string
 	// Request and Answer are the raw bodies. Write redacts them and keeps neither.
 	Request, Answer []byte
 }

@@ -70,6 +70,9 @@ func TestALineHasEverythingThatIsAllowedAndNothingElse(t *testing.T) {
 			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","processor":"simulator","operation":"lookup","attempt":3,` +
 				`"method":"GET","path":"/v1/payments","status":0,"duration_ms":2000,"sends":2,"certainty":"ambiguous",` +
 				`"error":"read: connection reset by peer"}`},
+		"a form": {Record{Time: time.Unix(0, 0), RequestType: "application/x-www-form-urlencoded", Request: []byte("amount=1250&id=a%22b"), Answer: []byte("id=pi_1")},
+			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":0,"duration_ms":0,"sends":0,` +
+				`"request":{"amount":"1250","id":"a\"b"},"answer":{"bytes":7,"not":"json"}}`},
 		"an HTML page": {Record{Time: time.Unix(0, 0), Status: 502, Answer: []byte("<h1>Bad gateway</h1>")},
 			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":502,"duration_ms":0,"sends":0,` +
 				`"answer":{"bytes":20,"not":"json"}}`},
@@ -94,6 +97,10 @@ func TestTheTextsOfARecordAreCleaned(t *testing.T) {
 		"more than anyone looks": {strings.Repeat("x", maxLook+1), "***"},
 		"two ways of escaping":   {`%Beare\u0072 7Fq2mVx9Lr4TzKpW`, "***"},
 		"card around a control":  {"4111\x001111\x001111\x001111", "***"},
+		"secret round invisible": {"key sk\u200b_live_4eC39HqLyjWDarjtT1zdp7dc", "***"},
+		"key around invisibles":  {key[:8] + "\u200b" + key[8:] + "\u00ad", "***"},
+		"client secret":          {"/v1/pi_3MtwBwLkdIwHu7ix_secret_YrKJUKribcBjcG8HVhfZluoGH", "***"},
+		"time over two lines":    {"1767225600123\n1767225600124", "1767225600123 1767225600124"},
 		"card in percent escape": {"%34111111111111111", "***"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,9 +7,17 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-func BenchmarkWrite(b *testing.B) {
-	l := New(zapcore.AddSync(io.Discard), Options{})
+func BenchmarkWrite(b *testing.B) { benchmarkWrite(b, charge()) }
+
+func BenchmarkWriteForm(b *testing.B) {
 	r := charge()
+	r.RequestType, r.Request = formEncoded, []byte(stripeCharge)
+	benchmarkWrite(b, r)
+}
+
+func benchmarkWrite(b *testing.B, r Record) {
+	b.Helper()
+	l := New(zapcore.AddSync(io.Discard), Options{})
 	b.Logf("request %d bytes, answer %d bytes, line %d bytes", len(r.Request), len(r.Answer), len(written(b, r)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
@@ -42,8 +43,22 @@ var spellings = []func(string) string{
 	},
 }
 
-// besideHex is where a secret would become part of a longer number or of a hash.
-var besideHex = regexp.MustCompile(`([0-9a-fA-F-])?@([0-9a-fA-F-])?`)
+// formSpellings are ways to write a text in a form; the last one only where it has spaces.
+var formSpellings = []func(string) string{
+	url.QueryEscape,
+	url.PathEscape,
+	func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
+	func(s string) string { return url.QueryEscape(strings.ReplaceAll(s, " ", "+")) },
+	func(s string) string { return fmt.Sprintf("%%%02X%s", s[0], url.QueryEscape(s[1:])) },
+	func(s string) string { // every character
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			fmt.Fprintf(&b, "%%%02x", c)
+		}
+		return b.String()
+	},
+	func(s string) string { return strings.ReplaceAll(s, " ", "][") },
+}
 
 // FuzzRedaction puts a secret in the place of every @ of a template, and the result in everything that is
 // written.
@@ -61,21 +76,7 @@ func FuzzRedaction(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, template string, secret, spelling byte) {
 		hidden := planted[int(secret)%len(planted)]
-		spelled := spellings[int(spelling)%len(spellings)](hidden.whole)
-		apart := strings.ReplaceAll(strings.ReplaceAll(template, "@@", "@ @"), "@@", "@ @")
-		text := besideHex.ReplaceAllStringFunc(apart, func(s string) string {
-			before, after, _ := strings.Cut(s, "@")
-			if before != "" {
-				before += " "
-			}
-			if after != "" {
-				after = " " + after
-			}
-			return before + spelled + after
-		})
-		if strings.Contains(stripped(strings.ReplaceAll(template, "@", "")), hidden.needle) {
-			t.Skip("the template has the secret itself, perhaps beside other digits")
-		}
+		text := plant(t, template, " ", spellings[int(spelling)%len(spellings)](hidden.whole), hidden.needle)
 
 		body := redacted(text, "message")
 		require.True(t, json.Valid([]byte(body)), body)
@@ -89,12 +90,85 @@ func FuzzRedaction(f *testing.F) {
 			Processor: text, Operation: text, PaymentID: text, Method: text, Path: text, KeyHash: text, Certainty: text, RequestID: text,
 			Error: text, Key: key, Request: []byte(text), Answer: []byte(text[:len(text)/2]),
 		}, "message")
-		require.True(t, utf8.ValidString(line))
-		require.Equal(t, len(line)-1, strings.IndexByte(line, '\n'))
-		for _, seen := range texts(t, line) {
-			require.NotContains(t, stripped(seen), hidden.needle, line)
+		requireHidden(t, line, hidden.needle)
+	})
+}
+
+// FuzzForm puts a secret in the place of every @ of a form. What is written must be the pairs of the form, in
+// their order, and no other values than theirs.
+func FuzzForm(f *testing.F) {
+	for i, template := range []string{
+		stripeCharge, "id=@", "@=1", "@", "amount=@&x=@", "id=1&@=2", "metadata[@]=x", "metadata[florin_payment_id]=@", "x[@][id]=1", "x[id][@]=@", "@[0]=@",
+		"id[0]=@&id[1]=x@", "code=x+@+y", "code=@%20@", "%69d=@", "id=%@", "x%5B@%5D=1", "[@]=1", "x[@=1", "x@]=1", "message=a@%00", "payment_method_data[card][token]=@",
+		"id=@;cvc=1", "id=@&", "id=" + strings.Repeat("x", 300) + "@", strings.Repeat("x[a]", 80) + "[@]=1", "id=%25@", "id=%@5@", "id=@%@", "id=53%@", "id=%ff@", "message=%22@%5C",
+	} {
+		for spelling := range formSpellings {
+			f.Add(template, byte(i+spelling), byte(spelling))
+		}
+	}
+	f.Fuzz(func(t *testing.T, template string, secret, spelling byte) {
+		hidden := planted[int(secret)%len(planted)]
+		// A % would make one character of two of the secret, or another digit beside it.
+		template = strings.NewReplacer("@%", "@+%", "%@", "%25@").Replace(template)
+		text := plant(t, template, "+", formSpellings[int(spelling)%len(formSpellings)](hidden.whole), hidden.needle)
+		requireHidden(t, written(t, Record{Key: key, RequestType: formEncoded, Request: []byte(text)}, "message"), hidden.needle)
+
+		body := redactedForm(text, "message")
+		if body == onlySizeOfForm(text) || strings.HasPrefix(body, `{"bytes":`) {
+			return
+		}
+		seen := texts(t, body)[1:] // as they are, and unescaped twice
+		require.Equal(t, []string{"{", "}"}, []string{seen[0], seen[len(seen)-3]})
+		pairs := strings.Split(text, "&")
+		require.Len(t, seen, 3*(2*len(pairs)+2))
+		for i, pair := range pairs {
+			name, value, _ := strings.Cut(pair, "=")
+			name, err := url.QueryUnescape(name)
+			require.NoError(t, err)
+			value, err = url.QueryUnescape(value)
+			require.NoError(t, err)
+			if got := seen[3*(2*i+1)]; !strings.Contains(got, withheld) {
+				require.Equal(t, name, got)
+			}
+			if got := seen[3*(2*i+2)]; got != withheld {
+				require.Equal(t, value, got)
+			}
 		}
 	})
+}
+
+// plant puts a secret in the place of every @.
+func plant(t *testing.T, template, apart, secret, needle string) string {
+	t.Helper()
+	if strings.Contains(stripped(strings.ReplaceAll(template, "@", "")), needle) {
+		t.Skip("the template has the secret itself, perhaps beside other digits")
+	}
+	// Beside these it would be a part of a longer number or of a hash.
+	const beside = "0123456789abcdefABCDEF-"
+	var text string
+	for i, part := range strings.Split(template, "@") {
+		if i > 0 {
+			if strings.ContainsAny(text[max(0, len(text)-1):], beside) {
+				text += apart
+			}
+			text += secret
+			if strings.ContainsAny(part[:min(1, len(part))], beside) {
+				text += apart
+			}
+		}
+		text += part
+	}
+	return text
+}
+
+// requireHidden looks for the secret in all that one line says.
+func requireHidden(t *testing.T, line, needle string) {
+	t.Helper()
+	require.True(t, utf8.ValidString(line))
+	require.Equal(t, len(line)-1, strings.IndexByte(line, '\n'))
+	for _, seen := range texts(t, line) {
+		require.NotContains(t, stripped(seen), needle, line)
+	}
 }
 
 // depth is how deep valid JSON nests.
@@ -142,4 +216,6 @@ func texts(t *testing.T, line string) []string {
 var escaped = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}`)
 
 // stripped takes out what may stand between the digits of a card.
-func stripped(text string) string { return strings.NewReplacer(" ", "", "-", "").Replace(text) }
+func stripped(text string) string {
+	return strings.NewReplacer(" ", "", "-", "", "+", "", "][", "").Replace(text)
+}

@@ -70,17 +70,17 @@ func (l *line) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text("certainty", r.Certainty, maxName)
 	text("request_id", r.RequestID, maxName)
 	text("error", r.Error, maxError)
-	if err := addBody(enc, "request", &l.request, r.Request, r.Key); err != nil {
+	if err := addBody(enc, "request", &l.request, r.Request, r.RequestType, r.Key); err != nil {
 		return err
 	}
-	return addBody(enc, "answer", &l.answer, r.Answer, r.Key)
+	return addBody(enc, "answer", &l.answer, r.Answer, "", r.Key)
 }
 
-func addBody(enc zapcore.ObjectEncoder, name string, b *body, raw []byte, key string) error {
+func addBody(enc zapcore.ObjectEncoder, name string, b *body, raw []byte, mediaType, key string) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	b.redact(raw, key)
+	b.redact(raw, mediaType, key)
 	return enc.AddReflected(name, b)
 }
 

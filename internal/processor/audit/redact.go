@@ -17,7 +17,8 @@ const (
 	maxValue = 256
 )
 
-// body redacts one body in one pass: it reads strict JSON (RFC 8259) and writes it anew without white space.
+// body redacts one body in one pass: it reads strict JSON (RFC 8259) and writes it anew without white space, or it
+// reads a form (form.go).
 type body struct {
 	scanner
 	allow map[string]bool
@@ -29,14 +30,21 @@ type body struct {
 func (b *body) forget() { b.scanner, b.key = scanner{}, "" }
 
 // redact leaves in out: the body with all masked that is not allowed; or {"bytes":N,"cut":…} where only a part
-// of that fits; or {"bytes":N,"not":"json"}, for nobody knows what to mask in other formats.
-func (b *body) redact(raw []byte, key string) {
+// of that fits; or {"bytes":N,"not":"json"} or "form", for nobody knows what to mask in other formats.
+func (b *body) redact(raw []byte, mediaType, key string) {
 	// One copy of the whole, or every name and value in it would need its own.
 	b.scanner = scanner{in: string(raw)}
 	b.key, b.out, b.cut = key, b.out[:0], false
 
-	if !b.value(place{}, 0) || !b.atEnd() {
-		b.out = append(withSize(b.out[:0], len(raw)), `"not":"json"}`...)
+	format, ok := `"json"`, false
+	switch mediaType {
+	case "":
+		ok = b.value(place{}, 0) && b.atEnd()
+	case formEncoded:
+		format, ok = `"form"`, b.form()
+	}
+	if !ok {
+		b.out = append(append(append(withSize(b.out[:0], len(raw)), `"not":`...), format...), '}')
 	} else if b.cut {
 		head := append(withSize(nil, len(raw)), `"cut":`...)
 		b.out = append(slices.Insert(b.out, 0, head...), '}')
@@ -49,7 +57,7 @@ func withSize(out []byte, size int) []byte {
 
 // place is where a value stands. The zero place allows nothing: the body as a whole has no name, nor have the
 // elements of an array.
-type place struct{ allowed, inMetadata bool }
+type place struct{ allowed, closed bool }
 
 // value reads one value and writes what may be seen of it. Like all below it is false where the body is not
 // JSON, or nested too deep; what it wrote is void then.
@@ -61,11 +69,8 @@ func (b *body) value(at place, depth int) bool {
 		return depth < maxDepth && b.array(at, depth+1)
 	case '"':
 		raw, ok := b.text()
-		if value, ok := unquote(raw); at.allowed && ok && isPrintable(value) && !sensitive(value, b.key) {
-			b.out = appendQuoted(b.out, value)
-		} else {
-			b.out = append(b.out, masked...)
-		}
+		value, short := unquote(raw)
+		b.string(value, at.allowed && short)
 		return ok
 	case 't':
 		b.scalar("true", at.allowed)
@@ -80,6 +85,15 @@ func (b *body) value(at place, depth int) bool {
 		number, ok := b.number()
 		b.scalar(number, at.allowed && isInteger(number) && !sensitive(number, b.key))
 		return ok
+	}
+}
+
+// string writes a text, where it may be seen and nothing in it speaks against that.
+func (b *body) string(value string, seen bool) {
+	if seen && isPrintable(value) && !sensitive(value, b.key) {
+		b.out = appendQuoted(b.out, value)
+	} else {
+		b.out = append(b.out, masked...)
 	}
 }
 
@@ -107,7 +121,7 @@ func (b *body) object(at place, depth int) bool {
 }
 
 func (b *body) array(at place, depth int) bool {
-	inside := place{inMetadata: at.inMetadata}
+	inside := place{closed: at.closed}
 	return b.list('[', ']', func() bool { return b.value(inside, depth) })
 }
 
@@ -124,9 +138,7 @@ func (b *body) list(opening, closing byte, element func() bool) bool {
 		if !element() {
 			return false
 		}
-		if start > maxBody {
-			b.out, b.cut = b.out[:start], true
-		}
+		b.limit(start)
 		more = b.take(',')
 		if !more && !b.take(closing) {
 			return false
@@ -134,6 +146,13 @@ func (b *body) list(opening, closing byte, element func() bool) bool {
 	}
 	b.out = append(b.out, closing)
 	return true
+}
+
+// limit drops the element that was written from start on if the output was full before it.
+func (b *body) limit(start int) {
+	if start > maxBody {
+		b.out, b.cut = b.out[:start], true
+	}
 }
 
 // name reads the name of a field and says what it allows.
@@ -146,14 +165,20 @@ func (b *body) name(at place) (inside place, ok bool) {
 	if !short {
 		name = ""
 	}
-	everywhere, known := b.allow[name]
-	if known || isIdentifier(name) && !sensitive(name, b.key) {
+	inside, seen := b.inside(at, name)
+	if seen {
 		b.out = appendQuoted(b.out, name)
 	} else {
 		b.out = append(b.out, masked...)
 	}
+	return inside, ok
+}
+
+// inside says what a field allows, and whether its name itself may be seen.
+func (b *body) inside(at place, name string) (inside place, seen bool) {
+	everywhere, known := b.allow[name]
 	return place{
-		allowed:    known && (everywhere || !at.inMetadata),
-		inMetadata: at.inMetadata || name == metadataField,
-	}, ok
+		allowed: known && (everywhere || !at.closed),
+		closed:  at.closed || isClosed(name),
+	}, known || isIdentifier(name) && !sensitive(name, b.key)
 }

@@ -9,10 +9,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redacted is what becomes of a body.
-func redacted(in string, allow ...string) string {
+// redacted is what becomes of a body of JSON.
+func redacted(in string, allow ...string) string { return redactedAs("", in, allow...) }
+
+func redactedAs(mediaType, in string, allow ...string) string {
 	b := body{allow: allowList(allow)}
-	b.redact([]byte(in), key)
+	b.redact([]byte(in), mediaType, key)
 	return string(b.out)
 }
 
@@ -63,40 +65,41 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 		`{"` + strings.ReplaceAll(key, "-", "_") + `":1}`: `{"` + strings.ReplaceAll(key, "-", "_") + `":"***"}`,
 
 		// Allowed names with values that must not be seen.
-		`{"id":"4111111111111111"}`:                   `{"id":"***"}`,
-		`{"id":"4111 1111 1111 1111 12/27"}`:          `{"id":"***"}`,
-		`{"id":"4111.1111.1111.1111"}`:                `{"id":"***"}`,
-		`{"id":"4111_1111_1111_1111"}`:                `{"id":"***"}`,
-		`{"id":"\u0034111111111111111"}`:              `{"id":"***"}`,
-		`{"id":"411111\u00311111111\u00311"}`:         `{"id":"***"}`,
-		`{"id":"\\u0034111111111111111"}`:             `{"id":"***"}`,
-		`{"id":"\\\\u0034111111111111111"}`:           `{"id":"***"}`,
-		`{"id":"\\\\u0034111111111111111\\01"}`:       `{"id":"***"}`,
-		`{"id":"%34111111111111111"}`:                 `{"id":"***"}`,
-		`{"id":"4111-1111%2D1111-1111%3712"}`:         `{"id":"***"}`,
-		`{"id":"%2534111111111111111"}`:               `{"id":"***"}`,
-		`{"id":"4111\u00a01111\u00a01111\u00a01111"}`: `{"id":"***"}`,
-		`{"id":"４１１１１１１１１１１１１１１１"}`:                   `{"id":"***"}`,
-		`{"amount":4111111111111111}`:                 `{"amount":"***"}`,
-		`{"amount":-4111111111111111}`:                `{"amount":"***"}`,
-		`{"amount":4.111111111111111e15}`:             `{"amount":"***"}`,
-		`{"amount":4111111111111111.0}`:               `{"amount":"***"}`,
-		`{"amount":12.50}`:                            `{"amount":"***"}`,
-		`{"amount":123456789012345678901}`:            `{"amount":"***"}`,
-		`{"amount":9223372036854775807}`:              `{"amount":9223372036854775807}`,
-		`{"code":"sk_live_4eC39HqLyjWDarjtT1zdp7dc"}`: `{"code":"***"}`,
-		`{"code":"xSK_TEST_4eC39HqLyjWDarjtT1zdp"}`:   `{"code":"***"}`,
-		`{"code":"rk_live_4eC39HqLyjWDarjtT1zdp7dc"}`: `{"code":"***"}`,
-		`{"code":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2"}`: `{"code":"***"}`,
-		`{"code":"bearer abc"}`:                       `{"code":"***"}`,
-		`{"code":"Bearer\tabc"}`:                      `{"code":"***"}`,
-		`{"code":"eyJhbGciOiJub25lIn0.eyJhIjoxfQ.x"}`: `{"code":"***"}`,
-		`{"id":"` + key + `"}`:                        `{"id":"***"}`,
-		`{"id":"ch_` + key + `_1"}`:                   `{"id":"***"}`,
-		`{"code":"` + strings.Repeat("x", 256) + `"}`: `{"code":"` + strings.Repeat("x", 256) + `"}`,
-		`{"code":"` + strings.Repeat("x", 257) + `"}`: `{"code":"***"}`,
-		`{"code":"a\u0000b","id":"a\nb"}`:             `{"code":"***","id":"***"}`,
-		`{"code":"a\u202eb","id":"a` + "\xff" + `b"}`: `{"code":"***","id":"***"}`,
+		`{"id":"4111111111111111"}`:                    `{"id":"***"}`,
+		`{"id":"4111 1111 1111 1111 12/27"}`:           `{"id":"***"}`,
+		`{"id":"4111.1111.1111.1111"}`:                 `{"id":"***"}`,
+		`{"id":"4111_1111_1111_1111"}`:                 `{"id":"***"}`,
+		`{"id":"\u0034111111111111111"}`:               `{"id":"***"}`,
+		`{"id":"411111\u00311111111\u00311"}`:          `{"id":"***"}`,
+		`{"id":"\\u0034111111111111111"}`:              `{"id":"***"}`,
+		`{"id":"\\\\u0034111111111111111"}`:            `{"id":"***"}`,
+		`{"id":"\\\\u0034111111111111111\\01"}`:        `{"id":"***"}`,
+		`{"id":"%34111111111111111"}`:                  `{"id":"***"}`,
+		`{"id":"4111-1111%2D1111-1111%3712"}`:          `{"id":"***"}`,
+		`{"id":"%2534111111111111111"}`:                `{"id":"***"}`,
+		`{"id":"4111\u00a01111\u00a01111\u00a01111"}`:  `{"id":"***"}`,
+		`{"id":"４１１１１１１１１１１１１１１１"}`:                    `{"id":"***"}`,
+		`{"amount":4111111111111111}`:                  `{"amount":"***"}`,
+		`{"amount":-4111111111111111}`:                 `{"amount":"***"}`,
+		`{"amount":4.111111111111111e15}`:              `{"amount":"***"}`,
+		`{"amount":4111111111111111.0}`:                `{"amount":"***"}`,
+		`{"amount":12.50}`:                             `{"amount":"***"}`,
+		`{"amount":123456789012345678901}`:             `{"amount":"***"}`,
+		`{"amount":9223372036854775807}`:               `{"amount":9223372036854775807}`,
+		`{"code":"sk_live_4eC39HqLyjWDarjtT1zdp7dc"}`:  `{"code":"***"}`,
+		`{"code":"xSK_TEST_4eC39HqLyjWDarjtT1zdp"}`:    `{"code":"***"}`,
+		`{"code":"rk_live_4eC39HqLyjWDarjtT1zdp7dc"}`:  `{"code":"***"}`,
+		`{"code":"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2"}`:  `{"code":"***"}`,
+		`{"code":"bearer abc"}`:                        `{"code":"***"}`,
+		`{"code":"Bearer\tabc"}`:                       `{"code":"***"}`,
+		`{"code":"eyJhbGciOiJub25lIn0.eyJhIjoxfQ.x"}`:  `{"code":"***"}`,
+		`{"payment_intent":"pi_3Mt_secret_YrKJUKrib"}`: `{"payment_intent":"***"}`,
+		`{"id":"` + key + `"}`:                         `{"id":"***"}`,
+		`{"id":"ch_` + key + `_1"}`:                    `{"id":"***"}`,
+		`{"code":"` + strings.Repeat("x", 256) + `"}`:  `{"code":"` + strings.Repeat("x", 256) + `"}`,
+		`{"code":"` + strings.Repeat("x", 257) + `"}`:  `{"code":"***"}`,
+		`{"code":"a\u0000b","id":"a\nb"}`:              `{"code":"***","id":"***"}`,
+		`{"code":"a\u202eb","id":"a` + "\xff" + `b"}`:  `{"code":"***","id":"***"}`,
 
 		// Values that are written anew.
 		`{"code":"a\"b\\c\/d"}`:      `{"code":"a\"b\\c/d"}`,
@@ -108,6 +111,13 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 		// The customer's own names.
 		`{"metadata":{"code":"123","id":"x","florin_payment_id":"p"}}`: `{"metadata":{"code":"***","id":"***","florin_payment_id":"p"}}`,
 		`{"metadata":{"a":[{"id":"x"}],"b":{"id":"y"}},"id":"z"}`:      `{"metadata":{"a":[{"id":"***"}],"b":{"id":"***"}},"id":"z"}`,
+
+		// Ways to pay, and people.
+		`{"payment_method":{"id":"pm_1","type":"card","card":{"last4":"4242"}},"id":"pi_1"}`:   `{"payment_method":{"id":"***","type":"***","card":{"last4":"***"}},"id":"pi_1"}`,
+		`{"customer":{"id":"cus_1","metadata":{"florin_payment_id":"p"}}}`:                     `{"customer":{"id":"***","metadata":{"florin_payment_id":"p"}}}`,
+		`{"source":{"id":"src_1"},"card":{"id":"card_1","code":"123"}}`:                        `{"source":{"id":"***"},"card":{"id":"***","code":"***"}}`,
+		`{"payment_method_options":{"blik":{"code":"777123"}}}`:                                `{"payment_method_options":{"blik":{"code":"***"}}}`,
+		`{"payment_method_details":{"type":"card","card":{"fingerprint":"Xt5EWLLDS7FJjR1c"}}}`: `{"payment_method_details":{"type":"card","card":{"fingerprint":"***"}}}`,
 	} {
 		t.Run(in, func(t *testing.T) {
 			got := redacted(in)
@@ -115,6 +125,33 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 			require.True(t, json.Valid([]byte(got)))
 		})
 	}
+}
+
+func TestOfAStripeAnswerOnlyWhatIsHarmlessIsSeen(t *testing.T) {
+	in := `{"id":"pi_1","object":"payment_intent","amount":1250,"amount_capturable":0,"amount_received":1250,"canceled_at":null,` +
+		`"cancellation_reason":null,"capture_method":"automatic","client_secret":"pi_1_secret_a","confirmation_method":"automatic","created":1768478400,` +
+		`"currency":"usd","customer":"cus_1","description":"Order 17","latest_charge":{"id":"ch_1","object":"charge","amount_captured":1250,` +
+		`"amount_refunded":0,"balance_transaction":"txn_1","billing_details":{"email":"a@example.org","name":"A. Person","address":{"city":"Turin"}},` +
+		`"captured":true,"disputed":false,"failure_code":null,"failure_message":null,"outcome":{"network_status":"approved_by_network","reason":"x",` +
+		`"risk_level":"normal","seller_message":"Payment complete.","type":"authorized"},"paid":true,"payment_intent":"pi_1","payment_method":"pm_1",` +
+		`"payment_method_details":{"card":{"brand":"visa","fingerprint":"Xt5E","last4":"4242"},"type":"card"},"receipt_email":"a@example.org",` +
+		`"receipt_url":"https://pay.stripe.com/receipts/x","refunded":false,"status":"succeeded"},"livemode":false,"last_payment_error":{"code":` +
+		`"card_declined","decline_code":"do_not_honor","advice_code":"try_again_later","network_advice_code":"02","network_decline_code":"05",` +
+		`"message":"Your card was declined.","param":"x","payment_method":{"id":"pm_1","object":"payment_method","type":"card"},` +
+		`"request_log_url":"https://dashboard.stripe.com/logs/req_1","type":"card_error"},"payment_method":"pm_1","payment_method_types":["card"],` +
+		`"status":"succeeded"}`
+	require.JSONEq(t, `{"id":"pi_1","object":"payment_intent","amount":1250,"amount_capturable":0,"amount_received":1250,"canceled_at":null,`+
+		`"cancellation_reason":null,"capture_method":"automatic","client_secret":"***","confirmation_method":"automatic","created":1768478400,`+
+		`"currency":"usd","customer":"***","description":"***","latest_charge":{"id":"ch_1","object":"charge","amount_captured":1250,`+
+		`"amount_refunded":0,"balance_transaction":"txn_1","billing_details":{"email":"***","name":"***","address":{"city":"***"}},`+
+		`"captured":true,"disputed":false,"failure_code":null,"failure_message":null,"outcome":{"network_status":"approved_by_network","reason":"***",`+
+		`"risk_level":"***","seller_message":"***","type":"authorized"},"paid":true,"payment_intent":"pi_1","payment_method":"***",`+
+		`"payment_method_details":{"card":{"brand":"***","fingerprint":"***","last4":"***"},"type":"card"},"receipt_email":"***",`+
+		`"receipt_url":"***","refunded":false,"status":"succeeded"},"livemode":false,"last_payment_error":{"code":`+
+		`"card_declined","decline_code":"do_not_honor","advice_code":"try_again_later","network_advice_code":"02","network_decline_code":"05",`+
+		`"message":"***","param":"***","payment_method":{"id":"***","object":"***","type":"***"},`+
+		`"request_log_url":"***","type":"card_error"},"payment_method":"***","payment_method_types":["***"],`+
+		`"status":"succeeded"}`, redacted(in))
 }
 
 func TestMoreNamesCanBeAllowed(t *testing.T) {

@@ -133,14 +133,17 @@ func unquote(raw string) (text string, ok bool) {
 
 // appendQuoted writes a printable text as JSON.
 func appendQuoted(out []byte, text string) []byte {
-	out = append(out, '"')
+	return append(appendEscaped(append(out, '"'), text), '"')
+}
+
+func appendEscaped(out []byte, text string) []byte {
 	for i := range len(text) {
 		if text[i] == '"' || text[i] == '\\' {
 			out = append(out, '\\')
 		}
 		out = append(out, text[i])
 	}
-	return append(out, '"')
+	return out
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }

@@ -28,12 +28,11 @@ func clean(text, key string, limit int) string {
 		return withheld
 	}
 	if !isPrintable(text) {
-		text = strings.Map(func(r rune) rune {
-			if unicode.IsPrint(r) {
-				return r
-			}
-			return ' '
-		}, text)
+		// What nobody sees must not keep a secret from being recognized.
+		if sensitive(printable(text, -1), key) {
+			return withheld
+		}
+		text = printable(text, ' ')
 	}
 	if len(text) > limit {
 		text = strings.ToValidUTF8(text[:limit], "")
@@ -48,6 +47,16 @@ func withoutQuery(path string) string {
 	return path
 }
 
+// printable has instead of what is not; -1 leaves it out.
+func printable(text string, instead rune) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return instead
+	}, text)
+}
+
 // isPrintable holds for valid UTF-8 without control characters and the invisible ones that hide or turn round
 // other text.
 func isPrintable(text string) bool {
@@ -58,6 +67,10 @@ func isPrintable(text string) bool {
 	}
 	return true
 }
+
+// Sensitive holds for a text of others that has a card number or what is known to be a secret in it, however escaped:
+// who keeps such a text anywhere leaks it.
+func Sensitive(text string) bool { return len(text) > maxLook || sensitive(text, "") }
 
 // sensitive holds for a text with a card number, a secret or the idempotency key in it, also where it is
 // percent- or backslash-escaped.
@@ -87,7 +100,8 @@ func repeats(text, key string) bool {
 	return key != "" && (text == key || len(key) > shortKey && strings.Contains(text, key))
 }
 
-// hasSecret recognizes API keys and webhook secrets (sk_…, rk_…, whsec_…), bearer tokens and JSON Web Tokens.
+// hasSecret recognizes API keys and webhook secrets (sk_…, rk_…, whsec_…), client secrets (pi_…_secret_…), bearer
+// tokens and JSON Web Tokens.
 func hasSecret(text string) bool {
 	for i := range len(text) {
 		switch text[i] {
@@ -112,7 +126,7 @@ func hasSecret(text string) bool {
 // isKeyPrefix looks at what stands on both sides of an underscore. Without "live" or "test" after it the
 // prefix has to begin a word: "risk_level" is no secret.
 func isKeyPrefix(before, after string) bool {
-	if hasSuffixFold(before, "whsec") {
+	if hasSuffixFold(before, "whsec") || strings.HasPrefix(after, "secret_") {
 		return true
 	}
 	if !hasSuffixFold(before, "sk") && !hasSuffixFold(before, "rk") {

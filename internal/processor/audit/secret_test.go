@@ -10,7 +10,7 @@ func TestOrdinaryTextsAreNotSensitive(t *testing.T) {
 	for _, text := range []string{
 		"", "succeeded", "USD", "insufficient_funds", "ch_1MqLiJ2eZvKYlo2C", "pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc",
 		"2026-01-15T12:44:45.123456789Z", "2026-01-15 12:44:45", "1767225600123", "/v1/payments/pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc/refunds",
-		"risk_level", "task_1", "ask_me", "work_item", "bearer", "the bearer", "bearer_token", "skate", "_sk", "a.eyes",
+		"risk_level", "task_1", "ask_me", "work_item", "bearer", "the bearer", "bearer_token", "skate", "_sk", "a.eyes", "client_secret", "secret_key",
 		"read tcp 10.0.0.1:443: i/o timeout", "100%", "a\\b", "%", `\`, `\u`, `\u12`, `\x`, `%3`, "12345", "für %C3%BC",
 	} {
 		require.False(t, sensitive(text, key), text)
