@@ -23,6 +23,7 @@ import (
 const (
 	connectTimeout     = 5 * time.Second
 	defaultIdleTimeout = 30 * time.Second
+	shortestSecret     = 8
 )
 
 // Limits of what we take from a processor.
@@ -264,12 +265,15 @@ func (c *Client) send(ctx context.Context, call Call, bearer string, arrived tim
 	}
 	began := time.Now()
 	waited = began.Sub(arrived)
-	answer, err = c.roundTrip(req)
+	answer, err = c.roundTrip(req, bearer)
 	answer.Took, answer.Sends = time.Since(began), int(sends.Load())
 	report(answer, err, answer.Took)
 	if err != nil {
 		failed = transportError(err, answer.Sends > 0)
 		failed.Took, failed.Sends = answer.Took, answer.Sends
+		if repeats(failed.Message, bearer) { // it quotes what is no HTTP
+			failed.Message = withheld
+		}
 	} else {
 		failed = c.judge(call, answer)
 		c.heed(answer)
@@ -312,21 +316,44 @@ func (c *Client) heed(a Answer) {
 	}
 }
 
-// roundTrip brings the whole answer, or the transport's error.
-func (c *Client) roundTrip(req *http.Request) (Answer, error) {
+// roundTrip brings the whole answer, or the transport's error. A processor that repeats our key in its answer does not
+// make it known: it is taken out before anybody sees the answer.
+func (c *Client) roundTrip(req *http.Request, bearer string) (Answer, error) {
 	resp, err := c.transport.RoundTrip(req)
 	if err != nil {
 		return Answer{}, err
 	}
 	body, whole := readBody(resp)
+	if secret := secretOf(bearer); secret != "" && bytes.Contains(body, []byte(secret)) {
+		body = bytes.ReplaceAll(body, []byte(secret), []byte("***"))
+	}
+	id := requestID(resp.Header)
+	if repeats(id, bearer) {
+		id = ""
+	}
 	return Answer{
 		Status:     resp.StatusCode,
 		Header:     resp.Header,
 		Body:       body,
 		Truncated:  !whole,
 		RetryAfter: ParseRetryAfter(resp.Header, time.Now()),
-		RequestID:  requestID(resp.Header),
+		RequestID:  id,
 	}, nil
+}
+
+// secretOf is the key in an Authorization header, empty where it is so short that it may be part of other words by chance.
+func secretOf(bearer string) string {
+	secret := strings.TrimPrefix(bearer, bearerPrefix)
+	if len(secret) < shortestSecret {
+		return ""
+	}
+	return secret
+}
+
+// repeats holds for a text of others that has our key in it.
+func repeats(text, bearer string) bool {
+	secret := secretOf(bearer)
+	return secret != "" && strings.Contains(text, secret)
 }
 
 // readBody reads up to the limit and closes the body.
@@ -372,6 +399,9 @@ func requestID(h http.Header) string {
 	id := h.Get("X-Request-Id")
 	if id == "" {
 		id = h.Get("Request-Id")
+	}
+	if audit.Sensitive(id) {
+		return ""
 	}
 	return strings.ToValidUTF8(id[:min(len(id), 128)], "")
 }

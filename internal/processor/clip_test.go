@@ -12,8 +12,8 @@ func TestForeignWordsAreBoundedValidAndWithoutCardNumbers(t *testing.T) {
 	require.Empty(t, Clip(""))
 	require.Equal(t, "slow down", Clip("slow down"))
 	require.Equal(t, strings.Repeat("x", maxWords), Clip(strings.Repeat("x", maxWords+1)))
-	require.Equal(t, "(withheld: looks like a card number)", Clip("card 4111 1111 1111 1111 12/27 refused"))
-	require.Equal(t, "(withheld: looks like a card number)", Clip(strings.Repeat("x ", 200)+"4111111111111111"))
+	require.Equal(t, "(withheld: looks like a card number or a secret)", Clip("card 4111 1111 1111 1111 12/27 refused"))
+	require.Equal(t, "(withheld: looks like a card number or a secret)", Clip(strings.Repeat("x ", 200)+"4111111111111111"))
 	for i := range 4 {
 		clipped := Clip(strings.Repeat("x", maxWords-i) + "🙂 the end")
 		require.True(t, utf8.ValidString(clipped))

@@ -48,7 +48,9 @@ func (c *Credentials) Bearer(ctx context.Context) string {
 	return bearer(key)
 }
 
-func bearer(k Key) string { return "Bearer " + k.Value }
+const bearerPrefix = "Bearer "
+
+func bearer(k Key) string { return bearerPrefix + k.Value }
 
 func (c *Credentials) key() Key {
 	c.mu.Lock()

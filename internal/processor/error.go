@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -68,11 +69,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Clip bounds what another system's words may take in a message or a history, and keeps a card number out of
-// it. What it returns is valid UTF-8, or Temporal could not store it.
+// withheld stands for words that must not be kept.
+const withheld = "(withheld: looks like a card number or a secret)"
+
+// Clip bounds what another system's words may take in a message or a history, and keeps card numbers and secrets
+// out of it. What it returns is valid UTF-8, or Temporal could not store it.
 func Clip(s string) string {
-	if payment.ContainsCardNumber(s) {
-		return "(withheld: looks like a card number)"
+	if audit.Sensitive(s) {
+		return withheld
 	}
 	return strings.ToValidUTF8(s[:min(len(s), maxWords)], "")
 }

@@ -50,7 +50,9 @@ func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answe
 		Certainty: string(Answered),
 		RequestID: a.RequestID,
 		Request:   call.Body,
-		Answer:    a.Body,
+		// Empty is JSON there, too.
+		RequestType: call.ContentType,
+		Answer:      a.Body,
 	}
 	if failed != nil {
 		r.Certainty = string(failed.Certainty)

@@ -138,7 +138,7 @@ func TestADeclineIsAResult(t *testing.T) {
 		{402, `{"error":{"code":"card_declined","decline_code":"insufficient_funds"}}`, payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}},
 		{402, `{"error":{"code":"card_declined"}}`, payment.Decline{Code: "card_declined", Kind: payment.DeclineSoft}},
 		{422, `{"error":{"code":"card_declined","decline_code":"expired_card"}}`, payment.Decline{Code: "expired_card", Kind: payment.DeclineSoft}},
-		{402, `{"error":{"decline_code":"x","message":"card 4111 1111 1111 1111 refused"}}`, payment.Decline{Code: "x", Kind: payment.DeclineSoft, Message: "(withheld: looks like a card number)"}},
+		{402, `{"error":{"decline_code":"x","message":"card 4111 1111 1111 1111 refused"}}`, payment.Decline{Code: "x", Kind: payment.DeclineSoft, Message: "(withheld: looks like a card number or a secret)"}},
 	} {
 		t.Run(fmt.Sprint(tc.status, tc.body), func(t *testing.T) {
 			got, err := start(t, tc.status, tc.body).Charge(t.Context(), chargeCall)

@@ -1,0 +1,145 @@
+package activities
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.uber.org/zap/zapcore"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/payment"
+)
+
+// apiKey looks like no key that could be recognized: it must be known to be one.
+const apiKey = "florin4everAPIkey"
+
+// secrets must not come out anywhere, but for the payment method, which is part of the request.
+var secrets = []struct{ planted, needle string }{
+	{apiKey, apiKey},
+	{"Bearer " + apiKey, apiKey},
+	{"4111111111111111", "4111111111111111"},
+	{"4111 1111-1111 1111", "4111111111111111"},
+	{"sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqLyjWDarjtT1zdp7dc"},
+	{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
+	{"pi_1_secret_zdp7dc4eC39HqLyj", "zdp7dc4eC39HqLyj"},
+	{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJzdWIiOiIxIn0"},
+}
+
+// FuzzNoSecretReachesAHistory lets a processor repeat secrets wherever it can: in every part of its answer. Nothing
+// that Temporal stores of the call, no log line and no audit record may have one.
+func FuzzNoSecretReachesAHistory(f *testing.F) {
+	bodies := []string{
+		`{"error":{"code":"%s","message":"no"}}`,
+		`{"error":{"code":"c","message":"refused: %s, sorry"}}`,
+		`{"error":{"code":"c","message":"no","decline_code":"%s"}}`,
+		`{"error":{"code":"c","message":"%s","decline_code":"d","decline_kind":"%[1]s"}}`,
+		`{"id":"ch_1","status":"%s"}`,
+		`{"id":"ch_1","status":"declined","amount":1250,"currency":"USD","reference":"r","decline_code":"%s"}`,
+		`<html>%s</html>`,
+		`%s`,
+	}
+	for secret := range secrets {
+		for body := range bodies {
+			f.Add(secret, bodies[body], []int{200, 400, 402, 500}[(secret+body)%4], "", "")
+		}
+		f.Add(secret, `{}`, 400, "X-Request-Id", "")
+		f.Add(secret, `{}`, 307, "Location", "https://h/?k=")
+		f.Add(secret, `{}`, 429, "Retry-After", "")
+		f.Add(secret, `{}`, 401, "WWW-Authenticate", "Basic realm=")
+	}
+	f.Fuzz(func(t *testing.T, secret int, body string, status int, header, before string) {
+		if secret < 0 || secret >= len(secrets) || status < 200 || status > 599 || strings.Count(body, "%") > 2 {
+			return
+		}
+		planted := secrets[secret]
+		for _, written := range everythingOf(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()[http.CanonicalHeaderKey(header)] = []string{before + planted.planted}
+			w.WriteHeader(status)
+			_, _ = fmt.Fprintf(w, body, planted.planted)
+		}) {
+			bare := strings.NewReplacer(" ", "", "-", "").Replace(written)
+			require.NotContains(t, bare, planted.needle)
+			require.NotContains(t, bare, apiKey)
+		}
+	})
+}
+
+func TestAnAnswerThatIsNoHTTPDoesNotGiveOurKeyAway(t *testing.T) {
+	for _, written := range everythingOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		c, _, err := http.NewResponseController(w).Hijack()
+		if err == nil {
+			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nno colon %s\r\n\r\n", apiKey)
+			c.Close()
+		}
+	}) {
+		require.NotContains(t, written, apiKey)
+	}
+}
+
+// everythingOf is all that is kept of one charge that the processor answers so: what Temporal stores, the log, and the
+// audit log.
+func everythingOf(t *testing.T, answer http.HandlerFunc) (written []string) {
+	t.Helper()
+	s := httptest.NewServer(answer)
+	defer s.Close()
+	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) { return processor.Key{Value: apiKey}, nil })
+	require.NoError(t, err)
+	var audited, logged bytes.Buffer
+	client, err := processor.NewClient(processor.ClientOptions{
+		Name: "acme", Profile: rest.Profile(), BaseURL: s.URL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, 0),
+		AttemptTimeout: 10 * time.Second, MaxInFlight: 1, Audit: audit.New(zapcore.AddSync(&audited), audit.Options{}),
+	})
+	require.NoError(t, err)
+	defer client.Close()
+
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))))
+	env := suite.NewTestActivityEnvironment()
+	NewProcessor(rest.New(client), processor.DefaultBackoff, 5*time.Minute).Register(env)
+	result, err := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{
+		Key: "8a7c5d8e-0000-5000-8000-000000000001", PaymentID: "pay_1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	})
+	if err != nil {
+		failure := temporal.GetDefaultFailureConverter().ErrorToFailure(err)
+		stored, err := protojson.Marshal(failure)
+		require.NoError(t, err)
+		var details CallFailure
+		var application *temporal.ApplicationError
+		require.ErrorAs(t, temporal.GetDefaultFailureConverter().FailureToError(failure), &application)
+		require.NoError(t, application.Details(&details))
+		text, err := json.Marshal(details)
+		require.NoError(t, err)
+		written = append(written, string(stored), string(text))
+	} else {
+		var value processor.Result
+		require.NoError(t, result.Get(&value))
+		text, err := json.Marshal(value)
+		require.NoError(t, err)
+		written = append(written, string(text))
+	}
+	require.NotEmpty(t, audited.String())
+	// JSON and Go both quote: what is quoted is still there.
+	for _, text := range []string{audited.String(), logged.String()} {
+		if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
+			written = append(written, plain)
+		}
+		written = append(written, text)
+	}
+	return written
+}
