@@ -60,7 +60,8 @@ var errNoRecord = errors.New("the answer lacks an id, a known status, an amount 
 // result reads the record of a charge or of a refund, as the statuses say.
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
-	if !ok || !sane(r.ID) || !sane(r.Currency) || !sane(r.Reference) || r.Amount <= 0 || r.RefundedAmount < 0 {
+	if !ok || !sane(r.ID) || !sane(r.Currency) || !sane(r.Reference) || r.Amount <= 0 || r.RefundedAmount < 0 ||
+		len(r.Metadata[metadataMerchantID]) > maxID {
 		return processor.Result{}, errNoRecord
 	}
 	result := processor.Result{
@@ -87,8 +88,10 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 	return result, nil
 }
 
-// sane holds for an id that may be kept in a history.
-func sane(id string) bool { return id != "" && len(id) <= 255 }
+// maxID is how long an id may be to be kept in a history.
+const maxID = 255
+
+func sane(id string) bool { return id != "" && len(id) <= maxID }
 
 // errorBody is the protocol's error.
 type errorBody struct {
