@@ -29,6 +29,12 @@ type BreakerOptions struct {
 	Probes uint32
 }
 
+// DefaultBreaker stops calls to a processor that is wholly down after about five seconds, and finds out every 15 whether
+// it is back.
+var DefaultBreaker = BreakerOptions{
+	Window: 10 * time.Second, MinCalls: 20, FailureRatio: 0.5, OpenFor: 15 * time.Second, SlowCall: 10 * time.Second, Probes: 3,
+}
+
 // Validate names the first option that cannot work.
 func (o BreakerOptions) Validate() error {
 	switch {

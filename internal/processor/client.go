@@ -13,7 +13,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/florinpay/florin/internal/processor/audit"
@@ -203,8 +202,8 @@ func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
 		c.observed(call, Answer{}, err, 0)
 		return Answer{}, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, c.timeout)
-	defer cancel()
+	ctx, stop := context.WithTimeout(ctx, c.timeout)
+	defer stop()
 
 	arrived := time.Now()
 	if err := c.bulkhead.enter(ctx); err != nil {
@@ -214,7 +213,7 @@ func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
 	defer c.bulkhead.leave()
 
 	key := c.credentials.Bearer(ctx)
-	answer, err := c.send(ctx, call, key, arrived)
+	answer, err := c.send(ctx, stop, call, key, arrived)
 	if err == nil || answer.Status != http.StatusUnauthorized {
 		return answer, err
 	}
@@ -224,7 +223,7 @@ func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
 		err.Message = "refused with the key at hand, and reading it anew failed: " + cause.Error()
 		return answer, err
 	}
-	again, errAgain := c.send(ctx, call, c.credentials.Bearer(ctx), time.Now())
+	again, errAgain := c.send(ctx, stop, call, c.credentials.Bearer(ctx), time.Now())
 	again.Sends += answer.Sends
 	if errAgain != nil {
 		errAgain.Sends = again.Sends
@@ -236,8 +235,8 @@ func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
 	return again, errAgain
 }
 
-// send puts one request on the wire when its turn has come.
-func (c *Client) send(ctx context.Context, call Call, bearer string, arrived time.Time) (answer Answer, failed *Error) {
+// send puts one request on the wire when its turn has come. stop ends ctx.
+func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, bearer string, arrived time.Time) (answer Answer, failed *Error) {
 	waited := time.Duration(0)
 	defer func() {
 		if failed != nil {
@@ -249,11 +248,8 @@ func (c *Client) send(ctx context.Context, call Call, bearer string, arrived tim
 		waited = time.Since(arrived)
 		return Answer{}, asError(err)
 	}
-	// Once headers are written to the connection's buffer, bytes may have left.
-	var sends atomic.Int32
-	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{WroteHeaders: func() { sends.Add(1) }})
-
-	req, err := c.request(ctx, call, bearer)
+	w := wire{stop: stop}
+	req, err := c.request(httptrace.WithClientTrace(ctx, w.trace()), call, bearer)
 	if err != nil {
 		return Answer{}, refuse("the request cannot be built: " + Clip(err.Error()))
 	}
@@ -266,11 +262,16 @@ func (c *Client) send(ctx context.Context, call Call, bearer string, arrived tim
 	began := time.Now()
 	waited = began.Sub(arrived)
 	answer, err = c.roundTrip(req, bearer)
-	answer.Took, answer.Sends = time.Since(began), int(sends.Load())
-	report(answer, err, answer.Took)
+	mayHaveLeft := w.over()
+	answer.Took, answer.Sends = time.Since(began), int(w.sends.Load())
+	report(answer, w.sign(ctx, answer, err), answer.Took)
 	if err != nil {
-		failed = transportError(err, answer.Sends > 0)
+		failed = transportError(w.cause(err), mayHaveLeft)
 		failed.Took, failed.Sends = answer.Took, answer.Sends
+		if w.sentTooOften() {
+			// The others that were kept are as old.
+			c.transport.CloseIdleConnections()
+		}
 		if repeats(failed.Message, bearer) { // it quotes what is no HTTP
 			failed.Message = withheld
 		}
