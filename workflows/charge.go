@@ -73,6 +73,8 @@ func (c *charge) run(ctx workflow.Context) error {
 
 func (c *charge) status() payment.Status { return c.value.Status }
 
+func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
+
 // adopt takes over the processor's view, unless it is of another payment than the one asked for.
 func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	if r.ID != "" {

@@ -15,6 +15,8 @@ import (
 // subject is the payment or the refund that an operation is about.
 type subject interface {
 	status() payment.Status
+	// processorPayment is the processor's id of the payment, empty where it is not known.
+	processorPayment() string
 	// move changes the status; failure says why, nil clears it.
 	move(ctx workflow.Context, to payment.Status, failure *payment.Failure)
 	// adopt takes over what the processor says.
@@ -26,9 +28,7 @@ type operation struct {
 	terms     activities.Terms
 	kind      payment.Operation
 	reference string
-	// of is the processor's id of the payment that a refund is of.
-	of      string
-	subject subject
+	subject   subject
 
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
 	open     bool
@@ -160,7 +160,7 @@ func (o *operation) absenceIsProof(asked time.Time) bool {
 }
 
 func (o *operation) lookup(ctx workflow.Context) (activities.Found, error) {
-	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.of})
+	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPayment()})
 }
 
 // lookup asks once: its caller decides on the next time.

@@ -26,6 +26,8 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 type refund struct {
 	record[payment.Refund]
 	req payment.RefundRequest
+	// paidAs is the processor's id of the payment.
+	paidAs string
 }
 
 func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
@@ -63,10 +65,11 @@ func (r *refund) run(ctx workflow.Context) error {
 	if err := r.check(paid); err != nil {
 		return err
 	}
+	r.paidAs = paid.ID
 	r.value.Processor = terms.Processor
 	r.value.Currency = paid.Currency
 	r.value.Amount = r.asked(paid)
-	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), of: paid.ID, subject: r}
+	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
 		KeyFirstUsed:       workflow.Now(ctx),
@@ -154,6 +157,8 @@ func (r *refund) fail(errorType, format string, args ...any) error {
 }
 
 func (r *refund) status() payment.Status { return r.value.Status }
+
+func (r *refund) processorPayment() string { return r.paidAs }
 
 func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	r.value.ProcessorRefundID = result.ID

@@ -76,7 +76,7 @@ func TestEveryCheckNamesItsKeyAndItsValues(t *testing.T) {
 		"log format":                 {func(c *Config, _ *Processor) { c.Log.Format = "xml" }, `log.format "xml": want json or console`},
 		"one workflow task":          {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = 1 }, "worker.max_concurrent_workflow_tasks 1: must be at least 2"},
 		"workflow tasks below 0":     {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = -1 }, "worker.max_concurrent_workflow_tasks -1: must be at least 2"},
-		"adapter":                    {func(_ *Config, p *Processor) { p.Adapter = "soap" }, `processors.acme.adapter "soap": want rest`},
+		"adapter":                    {func(_ *Config, p *Processor) { p.Adapter = "soap" }, `processors.acme.adapter "soap": want rest or stripe`},
 		"no base URL":                {func(_ *Config, p *Processor) { p.BaseURL = "" }, `processors.acme.base_url "": want https://host/path`},
 		"base URL in the clear":      {func(_ *Config, p *Processor) { p.BaseURL = "http://api.acme.example" }, "processors.acme.base_url"},
 		"no API key":                 {func(_ *Config, p *Processor) { p.APIKey = Secret{} }, "processors.acme.api_key: want either env or file"},
@@ -127,7 +127,7 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	require.Equal(t, []string{
 		`default_processor "": want one of the processors: acme, bolt`,
 		`log.level "loud": want debug, info, warn or error`,
-		`processors.bolt.adapter "": want rest`,
+		`processors.bolt.adapter "": want rest or stripe`,
 		`processors.bolt.api_key: want either env or file`,
 		`processors.bolt.retry.strategy "random": want exponential, fixed or linear`,
 	}, strings.Split(err.Error(), "\n"))

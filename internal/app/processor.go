@@ -15,6 +15,7 @@ import (
 	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/processor/stripe"
 )
 
 // adapter is a protocol that processors speak.
@@ -27,6 +28,11 @@ type adapter struct {
 
 var adapters = map[string]adapter{
 	"rest": {profile: rest.Profile, new: func(c *processor.Client) processor.Processor { return rest.New(c) }},
+	"stripe": {
+		profile: stripe.Profile,
+		new:     func(c *processor.Client) processor.Processor { return stripe.New(c) },
+		baseURL: stripe.BaseURL,
+	},
 }
 
 func adapterNames() string { return strings.Join(slices.Sorted(maps.Keys(adapters)), " or ") }

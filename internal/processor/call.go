@@ -25,9 +25,11 @@ type Call struct {
 	Key string
 	// KeyFirstUsed is no later than the first send under Key. Zero: this is the first.
 	KeyFirstUsed time.Time
-	// Operation and PaymentID say in the audit log and in metrics what the call is for.
+	// Operation and PaymentID say in the audit log and in metrics what the call is for; Reference is the key of the
+	// operation that a lookup is about.
 	Operation string
 	PaymentID string
+	Reference string
 	// Decode reads the body of a success. What it refuses cannot be believed: the money may have moved. It may be
 	// called once for each attempt. Nil takes every body.
 	Decode func(body []byte) error

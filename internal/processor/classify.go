@@ -95,6 +95,8 @@ func verdictOf(a Answer, code string, p Profile) verdict {
 		return verdict{Ambiguous, false, payment.ClassIdempotencyMismatch}
 	case p.InFlight != nil && p.InFlight(a.Status, code):
 		return verdict{Ambiguous, true, payment.ClassOutcomeUnknown}
+	case p.Conflict != nil && a.Status < http.StatusInternalServerError && p.Conflict(a.Status, code):
+		return verdict{Ambiguous, false, payment.ClassStateConflict}
 	case a.Truncated && decidedByBody(a.Status):
 		return verdict{Ambiguous, true, payment.ClassInvalidResponse}
 	case a.Status == http.StatusServiceUnavailable && p.Unavailable503NotExecuted:

@@ -17,6 +17,7 @@ var (
 		Mismatch: func(_ int, code string) bool { return code == "mismatch" },
 	}
 	documents503 = Profile{Unavailable503NotExecuted: true}
+	namesStates  = Profile{Conflict: func(_ int, code string) bool { return code == "already_captured" }}
 )
 
 // The rows of outcomes.md that an HTTP status decides.
@@ -41,6 +42,9 @@ func TestAnswersMeanWhatTheTableOfOutcomesSays(t *testing.T) {
 		{"state conflict with a code", 409, "already_captured", drafted, Ambiguous, false, payment.ClassStateConflict},
 		{"key in flight", 409, "in_flight", drafted, Ambiguous, true, payment.ClassOutcomeUnknown},
 		{"in flight, but not here", 400, "in_flight", drafted, NotExecuted, false, payment.ClassInvalidRequest},
+		{"state conflict by its code", 400, "already_captured", namesStates, Ambiguous, false, payment.ClassStateConflict},
+		{"state conflict, but of the server", 500, "already_captured", namesStates, Ambiguous, true, payment.ClassUnavailable},
+		{"another code", 400, "amount_invalid", namesStates, NotExecuted, false, payment.ClassInvalidRequest},
 		{"gone", 410, "", plain, NotExecuted, false, payment.ClassInvalidRequest},
 		{"length required", 411, "", plain, NotExecuted, false, payment.ClassInvalidRequest},
 		{"too large", 413, "", plain, NotExecuted, false, payment.ClassInvalidRequest},

@@ -289,7 +289,11 @@ func (c *Client) judge(call Call, a Answer) *Error {
 	case a.Status == http.StatusNotModified && call.Header.Get("If-None-Match") != "":
 		return nil
 	case a.Status < 200 || a.Status > 299:
-		return classify(a, c.profile)
+		failed := classify(a, c.profile)
+		if failed.Decline != nil && repeatable(call.Method) {
+			return Malformed(a, "the answer declines what was only asked for")
+		}
+		return failed
 	case a.Truncated:
 		return Malformed(a, "the answer did not come through whole")
 	default:

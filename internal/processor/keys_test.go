@@ -91,3 +91,14 @@ func TestWhatMayBeRepeatedNeedsNoKey(t *testing.T) {
 		}
 	}
 }
+
+func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
+	s := &script{answers: []http.HandlerFunc{status(402)}}
+	c := newClient(t, serve(t, s.serve).URL)
+	c.profile.Refusal = func(Answer) Refusal { return Refusal{Decline: &payment.Decline{Code: "lost_card"}} }
+	_, err := answer(t, c, charge())
+	require.Equal(t, Answered, err.Certainty)
+	_, err = answer(t, c, Call{Method: http.MethodGet, Path: "/payments"})
+	require.Equal(t, []any{Ambiguous, payment.ClassInvalidResponse}, []any{err.Certainty, err.Class})
+	require.Nil(t, err.Decline)
+}

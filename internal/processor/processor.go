@@ -142,6 +142,9 @@ type Profile struct {
 	InFlight func(status int, code string) bool
 	// Mismatch recognizes "this key was used with another payload".
 	Mismatch func(status int, code string) bool
+	// Conflict recognizes "the payment is not in a state for this" below 500, beside every 409: that state may be of our
+	// own making.
+	Conflict func(status int, code string) bool
 }
 
 // Refusal is what the body of an answer says that is no success.

@@ -31,8 +31,7 @@ func (c *Client) record(ctx context.Context, began time.Time, call Call, a Answe
 	}
 	key := call.Key
 	if key == "" {
-		// A lookup asks for the key of the operation that it is about.
-		key = call.Query.Get("reference")
+		key = call.Reference
 	}
 	r := audit.Record{
 		Time:      began,

@@ -68,7 +68,7 @@ func TestALookupIsRecordedUnderTheHashOfTheKeyThatItAsksFor(t *testing.T) {
 		_, _ = w.Write([]byte(`{"data":[{"id":"` + testKey + `"}]}`))
 	})
 	records, text := lines(t, s.URL, func(c *Client) {
-		_, err := c.Do(t.Context(), Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {testKey}}, Operation: "lookup"})
+		_, err := c.Do(t.Context(), Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {testKey}}, Operation: "lookup", Reference: testKey})
 		require.NoError(t, err)
 	})
 	require.Equal(t, hashKey(testKey), records[0]["key_hash"])

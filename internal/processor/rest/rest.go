@@ -10,7 +10,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -60,7 +59,7 @@ type chargeBody struct {
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	return p.post(ctx, post{
 		operation: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID,
-		statuses: chargeStatuses,
+		read: ownPayment,
 		body: chargeBody{
 			CardToken: call.PaymentMethod,
 			Amount:    call.Amount,
@@ -80,22 +79,41 @@ type captureBody struct {
 
 // Capture implements processor.Processor.
 func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	if err := checkID(call.ProcessorPaymentID); err != nil {
+		return processor.Result{}, err
+	}
 	return p.post(ctx, post{
 		operation: payment.OperationCapture, path: paymentPath(call.ProcessorPaymentID) + "/capture", key: call.Key,
-		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, statuses: chargeStatuses, body: captureBody{call.Amount},
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: ownPayment, body: captureBody{call.Amount},
 	})
 }
 
 // Void implements processor.Processor.
 func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+	if err := checkID(call.ProcessorPaymentID); err != nil {
+		return processor.Result{}, err
+	}
 	return p.post(ctx, post{
 		operation: payment.OperationVoid, path: paymentPath(call.ProcessorPaymentID) + "/void", key: call.Key,
-		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, statuses: chargeStatuses, body: struct{}{},
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: ownPayment, body: struct{}{},
 	})
 }
 
-// paymentPath keeps an id from naming anything but one payment.
+// paymentPath keeps an id that passed checkID from naming anything but one payment.
 func paymentPath(id string) string { return "/payments/" + url.PathEscape(id) }
+
+// checkID refuses an id that names no payment, and one that would be cleaned out of a path.
+func checkID(id string) error {
+	if !sane(id) || id == "." || id == ".." {
+		return invalid("processor_payment_id: want the id of a payment, as its charge answered it", nil)
+	}
+	return nil
+}
+
+// invalid is a call that cannot be put into a request.
+func invalid(message string, cause error) *processor.Error {
+	return &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, Message: message, Err: cause}
+}
 
 type refundBody struct {
 	PaymentID string            `json:"payment_id"`
@@ -106,9 +124,12 @@ type refundBody struct {
 
 // Refund implements processor.Processor.
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	if err := checkID(call.ProcessorPaymentID); err != nil {
+		return processor.Result{}, err
+	}
 	return p.post(ctx, post{
 		operation: payment.OperationRefund, path: "/refunds", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.RefundID,
-		statuses: refundStatuses,
+		read: ownRefund,
 		body: refundBody{
 			PaymentID: call.ProcessorPaymentID,
 			Amount:    call.Amount,
@@ -126,22 +147,19 @@ var notFoundCodes = map[string]bool{"payment_not_found": true, "refund_not_found
 // Lookup implements processor.Processor. "Not found" is only what the protocol itself says: an empty list, or a
 // 404 with its code; a gateway's 404 is no answer.
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
-	path, statuses := "/payments", chargeStatuses
+	path, read := "/payments", ownPayment
 	if call.Operation == payment.OperationRefund {
-		path, statuses = "/refunds", refundStatuses
+		path, read = "/refunds", ownRefund
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
-		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
+		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup", Reference: call.Reference,
 		Decode: func(body []byte) error {
 			var list list
 			if err := list.decode(body); err != nil {
 				return err
 			}
-			if found = len(list.Data) > 0; !found {
-				return nil
-			}
 			var err error
-			result, err = onlyRecord(list.Data, statuses, call.Reference)
+			result, found, err = list.only(read, call.Reference)
 			return err
 		},
 	})
@@ -159,17 +177,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	}
 }
 
-// onlyRecord is the one with our reference. Several would be a double charge, and none among others a processor
-// that does not search by reference: both are for a human, so they come back as an answer that cannot be believed.
-func onlyRecord(records []record, statuses map[string]payment.Status, reference string) (processor.Result, error) {
-	ours := slices.DeleteFunc(records, func(r record) bool { return r.Reference != reference })
-	if len(ours) != 1 {
-		return processor.Result{}, fmt.Errorf("%d records have the reference that was looked up", len(ours))
-	}
-	return ours[0].result(statuses)
-}
-
-// List implements processor.Processor.
+// List implements processor.Processor: also payments that somebody else made, who may have given them no reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
 	query := url.Values{}
 	if !call.CreatedAfter.IsZero() {
@@ -188,10 +196,13 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (page pro
 			if err := list.decode(body); err != nil {
 				return err
 			}
+			if list.NextCursor != "" && list.NextCursor == call.Cursor {
+				return errors.New("the page names itself as the next one")
+			}
 			page = processor.Page{Payments: make([]processor.Result, len(list.Data)), Next: list.NextCursor}
 			for i, r := range list.Data {
 				var err error
-				if page.Payments[i], err = r.result(chargeStatuses); err != nil {
+				if page.Payments[i], err = anyPayment(r); err != nil {
 					return fmt.Errorf("payment %d of the page: %w", i, err)
 				}
 			}
@@ -204,13 +215,13 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (page pro
 	return page, nil
 }
 
-// post is a call that moves money: its statuses are those of what it makes.
+// post is a call that moves money: it reads the record of what it makes.
 type post struct {
 	operation payment.Operation
 	path, key string
 	firstUsed time.Time
 	paymentID string
-	statuses  map[string]payment.Status
+	read      reader
 	body      any
 }
 
@@ -218,8 +229,7 @@ type post struct {
 func (p *Processor) post(ctx context.Context, call post) (result processor.Result, err error) {
 	body, err := json.Marshal(call.body)
 	if err != nil {
-		return processor.Result{}, &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
-			Message: "the request cannot be written as JSON", Err: err}
+		return processor.Result{}, invalid("the request cannot be written as JSON", err)
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
 		Method: http.MethodPost, Path: call.path, Body: body, Key: call.key, KeyFirstUsed: call.firstUsed,
@@ -230,7 +240,7 @@ func (p *Processor) post(ctx context.Context, call post) (result processor.Resul
 				return errors.New("the answer is not whole JSON")
 			}
 			var err error
-			result, err = r.result(call.statuses)
+			result, err = call.read(r)
 			return err
 		},
 	})

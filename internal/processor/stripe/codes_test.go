@@ -1,0 +1,136 @@
+package stripe
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"maps"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/stripe/stripe-go/v85"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// exported reads the constants of stripe-go's source by their type: name to value. They are no values that a program
+// could list.
+func exported(t *testing.T) map[string]map[string]string {
+	t.Helper()
+	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/stripe/stripe-go/v85").Output()
+	require.NoError(t, err)
+	constants := map[string]map[string]string{}
+	for _, name := range []string{"error.go", "paymentintent.go", "refund.go"} {
+		file, err := parser.ParseFile(token.NewFileSet(), filepath.Join(strings.TrimSpace(string(dir)), name), nil, parser.SkipObjectResolution)
+		require.NoError(t, err)
+		ast.Inspect(file, func(n ast.Node) bool {
+			spec, ok := n.(*ast.ValueSpec)
+			if !ok || len(spec.Values) != 1 {
+				return true
+			}
+			typed, isNamed := spec.Type.(*ast.Ident)
+			literal, isLiteral := spec.Values[0].(*ast.BasicLit)
+			if !isNamed || !isLiteral || !spec.Names[0].IsExported() {
+				return true
+			}
+			value, err := strconv.Unquote(literal.Value)
+			require.NoError(t, err)
+			if constants[typed.Name] == nil {
+				constants[typed.Name] = map[string]string{}
+			}
+			constants[typed.Name][spec.Names[0].Name] = value
+			return true
+		})
+	}
+	return constants
+}
+
+func words[K ~string, V any](table map[K]V) []string {
+	var all []string
+	for word := range table {
+		all = append(all, string(word))
+	}
+	return all
+}
+
+// A new version of stripe-go that knows more words has to say here what they mean.
+func TestEveryWordOfStripeGoIsClassifiedAndNoOther(t *testing.T) {
+	constants := exported(t)
+	for name, tc := range map[string]struct {
+		ours  []string
+		least int
+	}{
+		"ErrorType":           {words(errorTypes), 6},
+		"ErrorCode":           {words(errorCodes), 186},
+		"DeclineCode":         {words(declineCodes), 47},
+		"PaymentIntentStatus": {words(paymentStatuses), 7},
+		"RefundStatus":        {words(refundStatuses), 5},
+		"RefundFailureReason": {words(refundFailures), 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.GreaterOrEqual(t, len(constants[name]), tc.least, "the source is read")
+			var unclassified []string
+			for constant, value := range constants[name] {
+				if !slices.Contains(tc.ours, value) {
+					unclassified = append(unclassified, constant)
+				}
+			}
+			slices.Sort(unclassified)
+			require.Empty(t, unclassified, "stripe-go exports them: say in codes.go what they mean")
+			theirs := slices.Collect(maps.Values(constants[name]))
+			require.Empty(t, slices.DeleteFunc(tc.ours, func(word string) bool { return slices.Contains(theirs, word) }), "stripe-go has them no longer")
+		})
+	}
+}
+
+func TestNoWordHasTwoMeanings(t *testing.T) {
+	require.PanicsWithValue(t, "twice: a", func() {
+		byWord[stripe.ErrorCode](map[meaning]string{byStatus: "a", conflict: "a"})
+	})
+}
+
+func TestTheKindOfADecline(t *testing.T) {
+	for code, want := range map[stripe.DeclineCode]payment.DeclineKind{
+		"lost_card": payment.DeclineHard, "stolen_card": payment.DeclineHard, "fraudulent": payment.DeclineHard, "pickup_card": payment.DeclineHard,
+		"expired_card": payment.DeclineHard, "do_not_try_again": payment.DeclineHard,
+		"insufficient_funds": payment.DeclineSoft, "do_not_honor": payment.DeclineSoft, "try_again_later": payment.DeclineSoft,
+		"authentication_required": payment.DeclineAction, "incorrect_cvc": payment.DeclineAction,
+		"": payment.DeclineSoft, "of tomorrow": payment.DeclineSoft,
+	} {
+		require.Equal(t, want, declineKind("card_declined", code, ""), code)
+		require.Equal(t, payment.DeclineHard, declineKind("card_declined", code, "do_not_try_again"), code)
+	}
+	require.Equal(t, payment.DeclineHard, declineKind("expired_card", "", ""))
+	require.Equal(t, payment.DeclineAction, declineKind("authentication_required", "", "try_again_later"))
+	require.Equal(t, payment.DeclineSoft, declineKind("", "", ""))
+}
+
+// Whatever the code: only a 402 is a decline, and what is a matter of state is none.
+func TestOnlyA402IsADecline(t *testing.T) {
+	for code, what := range errorCodes {
+		for kind := range errorTypes {
+			for _, status := range []int{400, 404, 409, 422, 429, 500} {
+				require.False(t, isDecline(status, kind, code), "%d %s %s", status, kind, code)
+			}
+			want := kinds[what] != "" || kind == stripe.ErrorTypeCard && what != conflict && what != inFlight
+			require.Equal(t, want, isDecline(402, kind, code), "%s %s", kind, code)
+		}
+	}
+}
+
+func TestTheProfileIsAsStripeDocumentsIt(t *testing.T) {
+	p := Profile()
+	require.Equal(t, []any{"24h0m0s", 255, "0s", "Stripe-Should-Retry", false},
+		[]any{p.KeyLifetime.String(), p.KeyMaxLength, p.AbsenceProofAfter.String(), p.RetryHeader, p.Unavailable503NotExecuted})
+	require.True(t, p.InFlight(409, "idempotency_key_in_use"))
+	require.True(t, p.InFlight(429, "lock_timeout"))
+	require.False(t, p.InFlight(429, "rate_limit"))
+	require.True(t, p.Mismatch(400, "idempotency_error"))
+	require.False(t, p.Mismatch(409, "idempotency_error"), "a key in use")
+	require.False(t, p.Mismatch(400, ""))
+}

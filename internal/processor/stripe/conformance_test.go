@@ -1,0 +1,203 @@
+package stripe
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/processortest"
+	"github.com/florinpay/florin/payment"
+)
+
+// declinedWord is the writers' own name for a payment that waits for another way to pay after an error.
+const declinedWord = "requires_payment_method, with an error"
+
+func TestTheAdapterConforms(t *testing.T) {
+	payments := map[string]payment.Status{declinedWord: payment.Declined}
+	for name, status := range paymentStatuses {
+		payments[string(name)] = status
+	}
+	refunds := map[string]payment.Status{}
+	for name, status := range refundStatuses {
+		refunds[string(name)] = status
+	}
+	processortest.Run(t, processortest.Protocol{
+		New:             func(c *processor.Client) processor.Processor { return New(c) },
+		Profile:         Profile(),
+		PaymentStatuses: payments,
+		RefundStatuses:  refunds,
+		Read:            understand,
+		Metadata:        func(r processortest.Request) map[string]string { return sentMetadata(formOf(r)) },
+		Payment:         func(r processortest.Record) processortest.Answer { return writeJSON(200, writePayment(r)) },
+		Refund:          func(r processortest.Record) processortest.Answer { return writeJSON(200, writeRefund(r)) },
+		Found:           find,
+		Page: func(r []processortest.Record, next string) processortest.Answer {
+			return writeList(r, writePayment, next != "")
+		},
+		ETags: true,
+		Declines: []processortest.Decline{{
+			Says: "402 with its payment",
+			Answer: func(r processortest.Record) processortest.Answer {
+				r.Status = declinedWord
+				return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": "lost_card",
+					"message": "no", "network_decline_code": "41", "payment_intent": writePayment(r)}})
+			},
+			Want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", Message: "no"},
+		}, cardError("insufficient_funds", payment.DeclineSoft), cardError("authentication_required", payment.DeclineAction)},
+		RefundDeclines: []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
+		Error:          writeError,
+		InFlight:       func() processortest.Answer { return writeError(409, "idempotency_key_in_use", "busy") },
+		Mismatch: func() processortest.Answer {
+			return writeJSON(400, map[string]any{"error": map[string]any{"type": "idempotency_error", "message": "no"}})
+		},
+	})
+}
+
+func cardError(code string, kind payment.DeclineKind) processortest.Decline {
+	return processortest.Decline{
+		Says: "402 " + code,
+		Answer: func(processortest.Record) processortest.Answer {
+			return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": code, "message": "no"}})
+		},
+		Want: payment.Decline{Code: code, Kind: kind, Message: "no"},
+	}
+}
+
+func writeError(status int, code, message string) processortest.Answer {
+	return writeJSON(status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code, "message": message}})
+}
+
+func writeJSON(status int, v any) processortest.Answer {
+	body, err := json.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return processortest.Answer{Status: status, Body: body}
+}
+
+// find answers a search, a list of refunds, or one payment by its id.
+func find(r processortest.Request, records []processortest.Record) processortest.Answer {
+	switch {
+	case r.Path == "/v1/payment_intents/search":
+		return writeList(records, writePayment, false)
+	case r.Path == "/v1/refunds":
+		return writeList(records, writeRefund, false)
+	case len(records) == 0:
+		return writeError(404, "resource_missing", "no such payment_intent")
+	default:
+		return writeJSON(200, writePayment(records[0]))
+	}
+}
+
+func writeList(records []processortest.Record, write func(processortest.Record) map[string]any, more bool) processortest.Answer {
+	data := make([]any, len(records))
+	for i, r := range records {
+		data[i] = write(r)
+	}
+	return writeJSON(200, map[string]any{"object": "list", "data": data, "has_more": more})
+}
+
+func writePayment(r processortest.Record) map[string]any {
+	intent := writeCommon("payment_intent", r)
+	intent["amount_received"] = r.Captured
+	intent["latest_charge"] = map[string]any{"id": "ch_1", "object": "charge", "captured": r.Captured > 0, "amount": r.Amount,
+		"amount_captured": r.Captured, "amount_refunded": r.Amount - r.Captured + r.Refunded}
+	if r.Status == declinedWord {
+		intent["status"] = "requires_payment_method"
+		intent["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined"}
+	}
+	return intent
+}
+
+func writeRefund(r processortest.Record) map[string]any {
+	refund := writeCommon("refund", r)
+	refund["payment_intent"] = r.PaymentID
+	return refund
+}
+
+// writeCommon leaves out what is empty.
+func writeCommon(object string, r processortest.Record) map[string]any {
+	v := map[string]any{"object": object, "metadata": map[string]string{metadataReference: r.Reference, metadataMerchantID: r.MerchantID}}
+	for name, value := range map[string]string{"id": r.ID, "status": r.Status, "currency": strings.ToLower(r.Currency)} {
+		if value != "" {
+			v[name] = value
+		}
+	}
+	if r.Amount != 0 {
+		v["amount"] = r.Amount
+	}
+	return v
+}
+
+func formOf(r processortest.Request) url.Values {
+	form, err := url.ParseQuery(string(r.Body))
+	if err != nil {
+		return nil
+	}
+	return form
+}
+
+func sentMetadata(form url.Values) map[string]string {
+	pairs := map[string]string{}
+	for name := range form {
+		if key, ok := strings.CutPrefix(name, "metadata["); ok {
+			pairs[strings.TrimSuffix(key, "]")] = form.Get(name)
+		}
+	}
+	return pairs
+}
+
+// understand reads the requests of the protocol, and no others.
+func understand(r processortest.Request) (asked processortest.Asked, err error) {
+	form, q := formOf(r), r.Query
+	rest, isPayment := strings.CutPrefix(r.Path, "/v1/payment_intents")
+	id, verb, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
+	asked = processortest.Asked{PaymentID: id, Currency: strings.ToUpper(form.Get("currency")), Reference: form.Get("metadata[" + metadataReference + "]")}
+	switch {
+	case r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/x-www-form-urlencoded", len(r.Body) > 0 && len(form) == 0,
+		r.Method == http.MethodGet && len(r.Body) > 0, r.Method == http.MethodPost && len(q) > 0:
+		return asked, errors.New("Stripe takes forms, and GET without a body")
+	case r.Method == http.MethodPost && r.Path == "/v1/refunds":
+		asked.Operation, asked.PaymentID = processortest.Refund, form.Get("payment_intent")
+		asked.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
+	case r.Method == http.MethodPost && isPayment && rest == "":
+		asked.Operation, asked.PaymentMethod, asked.Manual = processortest.Charge, form.Get("payment_method"), form.Get("capture_method") == "manual"
+		asked.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
+	case r.Method == http.MethodPost && isPayment && verb == "capture":
+		asked.Operation = processortest.Capture
+		asked.Amount, err = strconv.ParseInt(form.Get("amount_to_capture"), 10, 64)
+	case r.Method == http.MethodPost && isPayment && verb == "cancel":
+		asked.Operation = processortest.Void
+	case r.Method == http.MethodGet && r.Path == "/v1/refunds":
+		asked.Operation, asked.PaymentID, asked.Cursor = processortest.LookupRefund, q.Get("payment_intent"), q.Get("starting_after")
+	case r.Method == http.MethodGet && rest == "/search":
+		asked.Operation, asked.PaymentID = processortest.LookupCharge, ""
+		asked.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")
+	case r.Method == http.MethodGet && isPayment && rest == "":
+		return understandList(q)
+	case r.Method == http.MethodGet && isPayment && verb == "":
+		asked.Operation = processortest.LookupCharge
+	default:
+		err = errors.New("unknown")
+	}
+	return asked, err
+}
+
+func understandList(q url.Values) (asked processortest.Asked, err error) {
+	asked = processortest.Asked{Operation: processortest.List, Cursor: q.Get("starting_after")}
+	if limit := q.Get("limit"); limit != "" {
+		asked.Limit, err = strconv.Atoi(limit)
+	}
+	if created := q.Get("created[gte]"); created != "" && err == nil {
+		var seconds int64
+		seconds, err = strconv.ParseInt(created, 10, 64)
+		asked.CreatedAfter = time.Unix(seconds, 0)
+	}
+	return asked, err
+}

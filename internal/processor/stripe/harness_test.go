@@ -1,0 +1,157 @@
+package stripe
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/payment"
+)
+
+const (
+	key = "8a7c5d8e-0000-5000-8000-000000000001"
+	// apiKey is what our credentials have.
+	apiKey   = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
+	intentID = "pi_3MtwBwLkdIwHu7ix28a3tqPa"
+	refundID = "re_1Nispe2eZvKYlo2Cd31jOCgZ"
+)
+
+var (
+	chargeCall = processor.ChargeCall{
+		Key: key, PaymentID: "pay_1", MerchantID: "acme", Amount: 1250, Currency: "USD", PaymentMethod: "pm_card_visa",
+		CustomerID: "cus_9s6XKzkNRiz8i3", Description: "two books", Metadata: map[string]string{"order": "1", "florin_payment_id": "forged"},
+	}
+	captureCall = processor.CaptureCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID, Amount: 1000, Currency: "USD"}
+	voidCall    = processor.VoidCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID}
+	refundCall  = processor.RefundCall{
+		Key: key, RefundID: "ref_1", MerchantID: "acme", ProcessorPaymentID: intentID, Amount: 250, Currency: "USD",
+		Metadata: map[string]string{"order": "1"},
+	}
+	chargeLookup = processor.LookupCall{Operation: payment.OperationCharge, Reference: key}
+	refundLookup = processor.LookupCall{Operation: payment.OperationRefund, Reference: key, ProcessorPaymentID: intentID}
+)
+
+// moves are the calls that move money.
+var moves = map[string]func(context.Context, *Processor) (processor.Result, error){
+	"charge":  func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Charge(ctx, chargeCall) },
+	"capture": func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Capture(ctx, captureCall) },
+	"void":    func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Void(ctx, voidCall) },
+	"refund":  func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Refund(ctx, refundCall) },
+}
+
+// answer is what the server says.
+type answer struct {
+	status int
+	header map[string]string
+	body   string
+	// cut ends the connection where the body should go on; a status of 0 ends it before any answer.
+	cut bool
+}
+
+// saved is an answer of testdata.
+func saved(t *testing.T, status int, name string) answer {
+	t.Helper()
+	body, err := os.ReadFile(filepath.Join("testdata", name+".json"))
+	require.NoError(t, err)
+	return answer{status: status, body: string(body)}
+}
+
+// replaced is the answer with other words in it.
+func (a answer) replaced(t *testing.T, old, with string) answer {
+	t.Helper()
+	require.Contains(t, a.body, old)
+	a.body = string(bytes.ReplaceAll([]byte(a.body), []byte(old), []byte(with)))
+	return a
+}
+
+// with has one more header.
+func (a answer) with(name, value string) answer {
+	a.header = map[string]string{name: value}
+	return a
+}
+
+// request is what the server saw.
+type request struct {
+	method, path, body string
+	query              url.Values
+	header             http.Header
+}
+
+// bench is an adapter and the server that it speaks to, which gives the answers in turn and the last one for ever.
+type bench struct {
+	*Processor
+	url   string
+	seen  chan request
+	audit *bytes.Buffer
+}
+
+func start(t *testing.T, answers ...answer) bench {
+	t.Helper()
+	b := bench{seen: make(chan request, 200), audit: &bytes.Buffer{}}
+	var turn atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		sent, _ := io.ReadAll(r.Body)
+		now := answers[min(int(turn.Add(1)), len(answers))-1]
+		b.seen <- request{r.Method, r.URL.Path, string(sent), r.URL.Query(), r.Header}
+		if now.status == 0 {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Request-Id", "req_1")
+		for name, value := range now.header {
+			w.Header().Set(name, value)
+		}
+		w.WriteHeader(now.status)
+		_, _ = io.WriteString(w, now.body)
+		if now.cut {
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(s.Close)
+	b.url = s.URL
+	b.Processor = New(client(t, s.URL, b.audit))
+	return b
+}
+
+func client(t *testing.T, baseURL string, out *bytes.Buffer, retry ...*processor.Retry) *processor.Client {
+	t.Helper()
+	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
+		return processor.Key{Value: apiKey}, nil
+	})
+	require.NoError(t, err)
+	options := processor.ClientOptions{Name: "stripe", Profile: Profile(), BaseURL: baseURL, Credentials: credentials,
+		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
+		Audit: audit.New(zapcore.AddSync(out), audit.Options{})}
+	for _, r := range retry {
+		options.Retry = r
+	}
+	c, err := processor.NewClient(options)
+	require.NoError(t, err)
+	t.Cleanup(c.Close)
+	return c
+}
+
+// requireError checks what a call that brought no outcome says, and that it says no secret.
+func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool, class payment.FailureClass) *processor.Error {
+	t.Helper()
+	var e *processor.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []any{certainty, retry, class}, []any{e.Certainty, e.Retry, e.Class}, "%v", err)
+	for _, secret := range []string{apiKey, "pm_card_visa", "_secret_", "4111"} {
+		require.NotContains(t, err.Error(), secret)
+	}
+	return e
+}

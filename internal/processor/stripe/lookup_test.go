@@ -1,0 +1,181 @@
+package stripe
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+// The search's index lags: what it says of the payment's state is not believed.
+func TestAPaymentIsSearchedForAndThenRead(t *testing.T) {
+	b := start(t, saved(t, 200, "search_one"), saved(t, 200, "payment_refunded_in_part"))
+	got, found, err := b.Lookup(t.Context(), chargeLookup)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, paid(payment.Succeeded, 1000, 400), got)
+	search, read := <-b.seen, <-b.seen
+	require.Equal(t, "/v1/payment_intents/search", search.path)
+	require.Equal(t, map[string]string{"query": `metadata['florin_reference']:'` + key + `'`}, flat(search.query))
+	require.Equal(t, "/v1/payment_intents/"+intentID, read.path)
+	require.Equal(t, map[string]string{"expand[0]": "latest_charge"}, flat(read.query))
+	require.Empty(t, read.body)
+}
+
+func TestAReferenceCannotChangeTheQuery(t *testing.T) {
+	b := start(t, saved(t, 200, "search_none"))
+	_, _, err := b.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: `a' OR b\`})
+	require.NoError(t, err)
+	require.Equal(t, `metadata['florin_reference']:'a\' OR b\\'`, (<-b.seen).query.Get("query"))
+}
+
+func TestASearchThatFindsNothingSaysSoWithoutAnError(t *testing.T) {
+	got, found, err := start(t, saved(t, 200, "search_none")).Lookup(t.Context(), chargeLookup)
+	require.NoError(t, err)
+	require.False(t, found)
+	require.Zero(t, got)
+}
+
+// Each of them, taken for "not found", could end in a charge that is made twice.
+func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
+	none := saved(t, 200, "search_none")
+	for name, answers := range map[string][]answer{
+		"empty":             {{status: 200}},
+		"no data":           {{status: 200, body: `{}`}},
+		"null data":         {{status: 200, body: `{"data":null}`}},
+		"null record":       {{status: 200, body: `{"data":[null]}`}},
+		"HTML":              {{status: 200, body: `<html>`}},
+		"cut":               {{status: 200, body: `{"data":[`, cut: true}},
+		"an error":          {saved(t, 200, "error_api")},
+		"without an id":     {saved(t, 200, "search_one").replaced(t, `"id": "`+intentID+`",`, ``)},
+		"more to come":      {none.replaced(t, `"has_more": false`, `"has_more": true`)},
+		"two":               {saved(t, 200, "search_two")},
+		"a stranger's":      {saved(t, 200, "search_one").replaced(t, key, "stranger")},
+		"another when read": {saved(t, 200, "search_one"), saved(t, 200, "payment_succeeded").replaced(t, key, "stranger")},
+		"nothing when read": {saved(t, 200, "search_one"), {status: 200, body: `{}`}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, found, err := start(t, answers...).Lookup(t.Context(), chargeLookup)
+			require.False(t, found)
+			require.Zero(t, got)
+			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+		})
+	}
+	for _, answers := range [][]answer{{saved(t, 404, "error_resource_missing")}, {saved(t, 200, "search_one"), saved(t, 404, "error_resource_missing")}} {
+		_, found, err := start(t, answers...).Lookup(t.Context(), chargeLookup)
+		require.False(t, found)
+		requireError(t, err, processor.NotExecuted, false, payment.ClassConfig)
+	}
+}
+
+func TestARefundIsFoundAmongThoseOfItsPayment(t *testing.T) {
+	b := start(t, saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2"))
+	got, found, err := b.Lookup(t.Context(), refundLookup)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, processor.Result{ID: refundID, Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: key, RequestID: "req_1", MerchantID: "acme"}, got)
+	first, second := <-b.seen, <-b.seen
+	require.Equal(t, "/v1/refunds", first.path)
+	require.Equal(t, map[string]string{"payment_intent": intentID, "limit": "100"}, flat(first.query))
+	require.Equal(t, map[string]string{"payment_intent": intentID, "limit": "100", "starting_after": "re_1Nispe2eZvKYlo2Cd31jOCg2"}, flat(second.query))
+}
+
+func TestARefundThatIsNotThere(t *testing.T) {
+	for _, answers := range [][]answer{
+		{{status: 200, body: `{"data":[],"has_more":false}`}},
+		{saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2").replaced(t, key, "another")},
+	} {
+		got, found, err := start(t, answers...).Lookup(t.Context(), refundLookup)
+		require.NoError(t, err)
+		require.False(t, found)
+		require.Zero(t, got)
+	}
+}
+
+func TestRefundsThatCannotBeReadAreNotAbsence(t *testing.T) {
+	one, last := saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2")
+	for name, answers := range map[string][]answer{
+		"no list":             {{status: 200, body: `{}`}},
+		"empty, more to come": {{status: 200, body: `{"data":[],"has_more":true}`}},
+		"two on one page":     {one.replaced(t, `"another"`, `"`+key+`"`).replaced(t, `"metadata": {}`, `"metadata": {"florin_reference": "`+key+`"}`)},
+		"two on two pages":    {one.replaced(t, `"another"`, `"`+key+`"`), last},
+		"of no status":        {last.replaced(t, `"succeeded"`, `"done"`)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, found, err := start(t, answers...).Lookup(t.Context(), refundLookup)
+			require.False(t, found)
+			require.Zero(t, got)
+			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+		})
+	}
+}
+
+func TestALookupReadsABoundedNumberOfRefunds(t *testing.T) {
+	b := start(t, saved(t, 200, "refunds_page_1"))
+	_, found, err := b.Lookup(t.Context(), refundLookup)
+	require.False(t, found)
+	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+	require.Len(t, b.seen, maxPages)
+}
+
+func TestAListHasWhatIsOursAndWhatIsNot(t *testing.T) {
+	got, err := start(t, saved(t, 200, "payments_page")).List(t.Context(), processor.ListCall{})
+	require.NoError(t, err)
+	ours := paid(payment.Succeeded, 1250, 50)
+	ours.RequestID = ""
+	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Payments: []processor.Result{
+		ours,
+		{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"},
+	}}, got)
+
+	last, err := start(t, answer{status: 200, body: `{"data":[],"has_more":false}`}).List(t.Context(), processor.ListCall{})
+	require.NoError(t, err)
+	require.Empty(t, last.Next)
+}
+
+func TestAListWithAPaymentOfOursThatCannotBeReadIsNone(t *testing.T) {
+	for name, body := range map[string]string{
+		"unknown status": `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd","metadata":{"florin_reference":"x"}}]}`,
+		"no list":        `{}`,
+		"more of none":   `{"data":[],"has_more":true}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			page, err := start(t, answer{status: 200, body: body}).List(t.Context(), processor.ListCall{})
+			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+			require.Zero(t, page)
+		})
+	}
+}
+
+func TestAListThatHasNotChangedIsNotSentAgain(t *testing.T) {
+	b := start(t, saved(t, 200, "payments_page").with("Cache-Control", "max-age=60"))
+	for range 2 {
+		page, err := b.List(t.Context(), processor.ListCall{})
+		require.NoError(t, err)
+		require.Len(t, page.Payments, 2)
+	}
+	require.Len(t, b.seen, 1)
+}
+
+func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
+	for _, answers := range [][]answer{{saved(t, 402, "error_declined")}, {saved(t, 200, "search_one"), saved(t, 402, "error_declined")}} {
+		for _, lookup := range []processor.LookupCall{chargeLookup, refundLookup} {
+			got, found, err := start(t, answers...).Lookup(t.Context(), lookup)
+			require.False(t, found)
+			require.Zero(t, got)
+			require.Nil(t, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).Decline)
+		}
+	}
+	_, err := start(t, saved(t, 402, "error_declined")).List(t.Context(), processor.ListCall{})
+	require.Nil(t, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).Decline)
+}
+
+func TestEveryStatusOfALookupIsAnError(t *testing.T) {
+	for _, status := range []int{204, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
+		_, found, err := start(t, answer{status: status}).Lookup(t.Context(), chargeLookup)
+		require.False(t, found)
+		require.Error(t, err, status)
+	}
+}
