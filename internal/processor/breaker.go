@@ -96,14 +96,29 @@ func NewBreaker(o BreakerOptions) (*Breaker, error) {
 // State is closed, open or half-open.
 func (b *Breaker) State() string { return b.breaker.State().String() }
 
-// Allow lets a call pass, or returns an *Error that says how long the breaker stays open. A call that passed
-// must report how it went, in time: a probe that never does would keep the breaker half open.
-func (b *Breaker) Allow() (report func(a Answer, err error, took time.Duration), stopped error) {
+// Allow lets a call pass, or returns an *Error that says how long the breaker stays open. A nil Breaker lets all pass.
+func (b *Breaker) Allow() (Passed, error) {
+	if b == nil {
+		return Passed{}, nil
+	}
 	done, err := b.breaker.Allow()
 	if err != nil {
-		return nil, b.open()
+		return Passed{}, b.open()
 	}
-	return func(a Answer, err error, took time.Duration) { done(b.judge(a, err, took)) }, nil
+	return Passed{b, done}, nil
+}
+
+// Passed is a call that a Breaker let pass.
+type Passed struct {
+	breaker *Breaker
+	done    func(error)
+}
+
+// Report must be called once, in time: a probe that never reports how it went would keep the breaker half open.
+func (p Passed) Report(a Answer, err error, took time.Duration) {
+	if p.done != nil {
+		p.done(p.breaker.judge(a, err, took))
+	}
 }
 
 func (b *Breaker) open() *Error {

@@ -35,9 +35,9 @@ var (
 
 func call(t *testing.T, b *Breaker, s signal) {
 	t.Helper()
-	report, err := b.Allow()
+	passed, err := b.Allow()
 	require.NoError(t, err)
-	report(s.answer, s.err, s.took)
+	passed.Report(s.answer, s.err, s.took)
 }
 
 func newTestBreaker(t *testing.T) *Breaker {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/florinpay/florin/payment"
@@ -12,7 +13,7 @@ import (
 // Call is one request.
 type Call struct {
 	Method string
-	// Path is below the base URL and begins with "/"; Query is appended to it.
+	// Path is below the base URL and begins with "/", with what is not ours in it escaped; Query is appended to it.
 	Path  string
 	Query url.Values
 	// Body is nil for none; ContentType is application/json unless given.
@@ -54,15 +55,23 @@ type Answer struct {
 	Sends int
 }
 
-// check refuses a call that could not be repeated safely, before anything is sent.
+// check refuses a call that could not be repeated safely, or that would go elsewhere, before anything is sent.
 func (c *Client) check(call Call) *Error {
 	switch {
+	case !strings.HasPrefix(call.Path, "/") || leadsElsewhere(call.Path):
+		return refuse("the path of a call has to begin with a slash, and have neither ? nor # nor . nor .. as a part")
 	case call.Key != "":
 		return c.profile.checkKey(call.Key, call.KeyFirstUsed)
 	case !repeatable(call.Method):
 		return refuse("a call that moves money needs an idempotency key")
 	}
 	return nil
+}
+
+// leadsElsewhere holds for a path that names something else than it says.
+func leadsElsewhere(path string) bool {
+	return strings.ContainsAny(path, "?#") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
+		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
 }
 
 func repeatable(method string) bool {

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -62,9 +63,10 @@ type ClientOptions struct {
 
 // Client calls a processor and says what really happened to each call. Safe for concurrent use.
 type Client struct {
-	name        string
-	profile     Profile
-	base        *url.URL
+	name    string
+	profile Profile
+	// base has no slash at its end: the path of a call is appended to it.
+	base        string
 	transport   *http.Transport
 	credentials *Credentials
 	limiter     *Limiter
@@ -98,7 +100,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 	return &Client{
 		name:        o.Name,
 		profile:     o.Profile,
-		base:        base,
+		base:        prefix(base),
 		transport:   newTransport(o),
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
@@ -154,6 +156,12 @@ func parseBaseURL(baseURL string) (*url.URL, error) {
 	return base, nil
 }
 
+// prefix is what the path of a call is appended to.
+func prefix(base *url.URL) string {
+	clean := url.URL{Scheme: base.Scheme, Host: base.Host, Path: base.Path, RawPath: base.RawPath}
+	return strings.TrimSuffix(clean.JoinPath("/").String(), "/")
+}
+
 // nearby holds for this machine and for names without a domain, such as a service of docker-compose.
 func nearby(host string) bool {
 	ip, err := netip.ParseAddr(host)
@@ -177,7 +185,7 @@ func (c *Client) do(ctx context.Context, call Call) (Answer, error) {
 	if c.retry != nil {
 		return c.repeat(ctx, call)
 	}
-	answer, err := c.attempt(ctx, call)
+	answer, err := c.attempt(ctx, call, time.Time{})
 	return answer, orNil(err)
 }
 
@@ -196,16 +204,19 @@ func asError(err error) *Error {
 	return e
 }
 
-// attempt is one try at a call.
-func (c *Client) attempt(ctx context.Context, call Call) (Answer, *Error) {
+// attempt is one try at a call, which ends at until, unless that is zero, and after the attempt's own time.
+func (c *Client) attempt(ctx context.Context, call Call, until time.Time) (Answer, *Error) {
 	if err := c.check(call); err != nil {
 		c.observed(call, Answer{}, err, 0)
 		return Answer{}, err
 	}
-	ctx, stop := context.WithTimeout(ctx, c.timeout)
+	arrived := time.Now()
+	if end := arrived.Add(c.timeout); until.IsZero() || end.Before(until) {
+		until = end
+	}
+	ctx, stop := context.WithDeadline(ctx, until)
 	defer stop()
 
-	arrived := time.Now()
 	if err := c.bulkhead.enter(ctx); err != nil {
 		c.observed(call, Answer{}, err, time.Since(arrived))
 		return Answer{}, err
@@ -253,18 +264,16 @@ func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, b
 	if err != nil {
 		return Answer{}, refuse("the request cannot be built: " + Clip(err.Error()))
 	}
-	report := func(Answer, error, time.Duration) {}
-	if c.breaker != nil {
-		if report, err = c.breaker.Allow(); err != nil {
-			return Answer{}, asError(err)
-		}
+	passed, err := c.breaker.Allow()
+	if err != nil {
+		return Answer{}, asError(err)
 	}
 	began := time.Now()
 	waited = began.Sub(arrived)
 	answer, err = c.roundTrip(req, bearer)
 	mayHaveLeft := w.over()
 	answer.Took, answer.Sends = time.Since(began), int(w.sends.Load())
-	report(answer, w.sign(ctx, answer, err), answer.Took)
+	passed.Report(answer, w.sign(ctx, answer, err), answer.Took)
 	if err != nil {
 		failed = transportError(w.cause(err), mayHaveLeft)
 		failed.Took, failed.Sends = answer.Took, answer.Sends
@@ -369,32 +378,36 @@ func readBody(resp *http.Response) (body []byte, whole bool) {
 		return nil, false
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
+	if err != nil || len(body) <= maxResponseBody {
+		return body, err == nil
+	}
 	// An error here would only say that the connection is not reused.
 	_, _ = io.CopyN(io.Discard, resp.Body, maxDrain)
-	return body, err == nil && len(body) <= maxResponseBody
+	return body, false
 }
 
 func (c *Client) request(ctx context.Context, call Call, bearer string) (*http.Request, error) {
-	target := c.base.JoinPath(call.Path)
-	target.RawQuery = call.Query.Encode()
-	req, err := http.NewRequestWithContext(ctx, call.Method, target.String(), bytes.NewReader(call.Body))
+	target := c.base + call.Path
+	if len(call.Query) > 0 {
+		target += "?" + call.Query.Encode()
+	}
+	req, err := http.NewRequestWithContext(ctx, call.Method, target, bytes.NewReader(call.Body))
 	if err != nil {
 		return nil, err
 	}
 	for name, values := range call.Header {
 		req.Header[name] = values
 	}
-	req.Header.Set("Authorization", bearer)
-	req.Header.Set("Accept", "application/json")
+	contentType := cmp.Or(call.ContentType, "application/json")
+	// All values in one array: an allocation for each would be felt.
+	ours := [...]string{bearer, "application/json", contentType, call.Key}
+	req.Header["Authorization"] = ours[0:1:1]
+	req.Header["Accept"] = ours[1:2:2]
 	if call.Body != nil {
-		contentType := call.ContentType
-		if contentType == "" {
-			contentType = "application/json"
-		}
-		req.Header.Set("Content-Type", contentType)
+		req.Header["Content-Type"] = ours[2:3:3]
 	}
 	if call.Key != "" {
-		req.Header.Set("Idempotency-Key", call.Key)
+		req.Header["Idempotency-Key"] = ours[3:4:4]
 	}
 	return req, nil
 }

@@ -26,8 +26,9 @@ type Credentials struct {
 	load    func(context.Context) (Key, error)
 	reading singleflight.Group
 
-	mu      sync.Mutex
-	current Key
+	mu     sync.Mutex
+	reread time.Time
+	header string // Authorization, with the key
 }
 
 // NewCredentials reads the key for the first time.
@@ -39,29 +40,27 @@ func NewCredentials(ctx context.Context, load func(context.Context) (Key, error)
 // Bearer returns the value of the Authorization header. A key whose time has come is read anew; where that
 // fails, the one at hand stays in use until the processor refuses it.
 func (c *Credentials) Bearer(ctx context.Context) string {
-	key := c.key()
-	if !key.Reread.IsZero() && !time.Now().Before(key.Reread) {
-		if c.Refresh(ctx, bearer(key)) == nil {
-			key = c.key()
+	reread, header := c.key()
+	if !reread.IsZero() && !time.Now().Before(reread) {
+		if c.Refresh(ctx, header) == nil {
+			_, header = c.key()
 		}
 	}
-	return bearer(key)
+	return header
 }
 
 const bearerPrefix = "Bearer "
 
-func bearer(k Key) string { return bearerPrefix + k.Value }
-
-func (c *Credentials) key() Key {
+func (c *Credentials) key() (reread time.Time, header string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.current
+	return c.reread, c.header
 }
 
 // Refresh reads the key anew, unless that has happened since refused, which Bearer returned, was in use. On an
 // error the old key stays in use.
 func (c *Credentials) Refresh(ctx context.Context, refused string) error {
-	if refused != "" && bearer(c.key()) != refused {
+	if _, header := c.key(); refused != "" && header != refused {
 		return nil
 	}
 	reading := c.reading.DoChan("", func() (any, error) {
@@ -90,6 +89,6 @@ func (c *Credentials) read(ctx context.Context) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.current = key
+	c.reread, c.header = key.Reread, bearerPrefix+key.Value
 	return nil
 }

@@ -150,6 +150,11 @@ func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	for name, change := range map[string]func(*Call){
 		"no key":               func(c *Call) { c.Key = "" },
 		"PATCH without key":    func(c *Call) { c.Method, c.Key = http.MethodPatch, "" },
+		"path without a slash": func(c *Call) { c.Path = "charges" },
+		"path to elsewhere":    func(c *Call) { c.Path = "/payments/../../admin" },
+		"path with a query":    func(c *Call) { c.Path = "/payments/x?y" },
+		"path with a fragment": func(c *Call) { c.Path = "/payments/x#y" },
+		"path with a blank":    func(c *Call) { c.Path = "/payments/x y\x00" },
 		"line break in key":    func(c *Call) { c.Key = "a\r\nX-Injected: 1" },
 		"NUL in key":           func(c *Call) { c.Key = "a\x00" },
 		"method with a blank":  func(c *Call) { c.Method = "PO ST" },

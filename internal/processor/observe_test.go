@@ -94,8 +94,8 @@ func TestACallThatIsHeldBackIsObserved(t *testing.T) {
 		"by the bulkhead": {func(c *Client) { _ = c.bulkhead.enter(context.Background()) }, payment.ClassUnavailable},
 		"by the breaker": {func(c *Client) {
 			for range testBreaker.MinCalls {
-				report, _ := c.breaker.Allow()
-				report(Answer{Status: 500}, nil, 0)
+				passed, _ := c.breaker.Allow()
+				passed.Report(Answer{Status: 500}, nil, 0)
 			}
 		}, payment.ClassUnavailable},
 	} {

@@ -24,7 +24,7 @@ const maxQuotaReset = time.Hour
 // and returns the quota that allows the fewest calls a second. A policy without r or t, and nonsense, are passed
 // over; ok is false where nothing is left.
 func ParseQuota(h http.Header) (tightest Quota, ok bool) {
-	lines := h.Values("RateLimit")
+	lines := h["Ratelimit"] // the name as Values would have to make it
 	if len(lines) == 0 {
 		return Quota{}, false
 	}

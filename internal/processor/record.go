@@ -16,6 +16,14 @@ func WithAttempt(ctx context.Context, attempt int) context.Context {
 	return context.WithValue(ctx, attemptKey{}, attempt)
 }
 
+// withAttempt is WithAttempt, but for what ctx says already.
+func withAttempt(ctx context.Context, attempt int) context.Context {
+	if attempt == attemptOf(ctx) {
+		return ctx
+	}
+	return WithAttempt(ctx, attempt)
+}
+
 func attemptOf(ctx context.Context) int {
 	attempt, ok := ctx.Value(attemptKey{}).(int)
 	if !ok {
@@ -68,6 +76,7 @@ func hashKey(key string) string {
 	if key == "" {
 		return ""
 	}
-	sum := sha256.Sum256([]byte(key))
-	return hex.EncodeToString(sum[:8])
+	var buffer [256]byte // on the stack
+	sum := sha256.Sum256(append(buffer[:0], key...))
+	return string(hex.AppendEncode(buffer[:0], sum[:8]))
 }

@@ -56,14 +56,13 @@ func (c *Client) repeat(ctx context.Context, call Call) (Answer, error) {
 	if call.KeyFirstUsed.IsZero() {
 		call.KeyFirstUsed = began
 	}
-	ctx, cancel := context.WithDeadline(ctx, began.Add(c.retry.MaxElapsed))
-	defer cancel()
+	until := began.Add(c.retry.MaxElapsed)
 	if c.retry.Budget != nil {
 		c.retry.Budget.called()
 	}
 	sends, ambiguous := 0, false
 	for n := 1; ; n++ {
-		answer, err := c.attempt(WithAttempt(ctx, n), call)
+		answer, err := c.attempt(withAttempt(ctx, n), call, until)
 		sends += answer.Sends
 		answer.Sends = sends
 		if err == nil {
@@ -74,7 +73,7 @@ func (c *Client) repeat(ctx context.Context, call Call) (Answer, error) {
 		}
 		ambiguous = err.Certainty == Ambiguous
 		err.Sends = sends
-		if !err.Retry || n >= c.retry.MaxAttempts || !c.pause(ctx, n, err) {
+		if !err.Retry || n >= c.retry.MaxAttempts || !c.pause(ctx, n, err, until) {
 			return answer, err
 		}
 	}
@@ -82,9 +81,12 @@ func (c *Client) repeat(ctx context.Context, call Call) (Answer, error) {
 
 // pause waits for the next attempt. It is false where there must be none: the budget is spent, the wait would outlast
 // the call's time, or the caller gave up, which ends a wait at once.
-func (c *Client) pause(ctx context.Context, attempt int, failed *Error) bool {
+func (c *Client) pause(ctx context.Context, attempt int, failed *Error, until time.Time) bool {
 	delay := c.retry.Backoff.Delay(attempt, failed.RetryAfter, c.retry.Random)
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= delay {
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(until) {
+		until = deadline
+	}
+	if time.Until(until) <= delay {
 		return false
 	}
 	if ctx.Err() == nil && c.retry.Budget != nil && !c.retry.Budget.take() {

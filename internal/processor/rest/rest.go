@@ -226,34 +226,45 @@ type post struct {
 }
 
 // post sends a call that moves money and reads its answer.
-func (p *Processor) post(ctx context.Context, call post) (result processor.Result, err error) {
+func (p *Processor) post(ctx context.Context, call post) (processor.Result, error) {
 	body, err := json.Marshal(call.body)
 	if err != nil {
 		return processor.Result{}, invalid("the request cannot be written as JSON", err)
 	}
+	made := made{read: call.read}
 	answer, err := p.client.Do(ctx, processor.Call{
 		Method: http.MethodPost, Path: call.path, Body: body, Key: call.key, KeyFirstUsed: call.firstUsed,
 		Operation: string(call.operation), PaymentID: call.paymentID,
-		Decode: func(body []byte) error {
-			var r record
-			if json.Unmarshal(body, &r) != nil {
-				return errors.New("the answer is not whole JSON")
-			}
-			var err error
-			result, err = call.read(r)
-			return err
-		},
+		Decode: made.decode,
 	})
+	if err == nil {
+		made.result.RequestID = answer.RequestID
+		return made.result, nil
+	}
 	var refused *processor.Error
 	switch {
-	case err == nil:
-		result.RequestID = answer.RequestID
-		return result, nil
 	case errors.As(err, &refused) && refused.Decline != nil:
 		return processor.Result{Status: payment.Declined, Reference: call.key, RequestID: answer.RequestID, Decline: refused.Decline}, nil
 	default:
 		return processor.Result{}, err
 	}
+}
+
+// made is what a call made, by the one record of its answer.
+type made struct {
+	read   reader
+	record record
+	result processor.Result
+}
+
+// decode reads it anew in each attempt.
+func (m *made) decode(body []byte) (err error) {
+	m.record = record{}
+	if json.Unmarshal(body, &m.record) != nil {
+		return errors.New("the answer is not whole JSON")
+	}
+	m.result, err = m.read(m.record)
+	return err
 }
 
 // metadata is the caller's with our own on top.
