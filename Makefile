@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint bench fuzz picture
+.PHONY: demo demo-check test lint bench bench-client fuzz picture
 
 ## demo: start everything, run charges and refunds, show them, stay up until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -30,14 +30,20 @@ test:
 lint:
 	go mod tidy -diff
 	cd sandbox && go mod tidy -diff
+	cd bench && go mod tidy -diff
 	cd tools && go mod tidy -diff
 	$(TOOL) golangci-lint run ./...
 	cd sandbox && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
+	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	$(TOOL) workflowcheck ./workflows/...
 
 ## bench: one charge after the other through the warm sandbox
 bench:
 	cd sandbox && go test -run '^$$' -bench BenchmarkCharge -benchtime 500x ./e2e
+
+## bench-client: what a charge costs through our HTTP client, beside net/http and other clients; bench/README.md
+bench-client:
+	@cd bench && go run . $(ARGS)
 
 ## fuzz: every fuzz target for FUZZTIME
 FUZZTIME ?= 30s

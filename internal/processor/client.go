@@ -252,6 +252,9 @@ func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, b
 	defer func() {
 		if failed != nil {
 			failed.KeyHash = hashKey(call.Key)
+			if call.Key != "" && strings.Contains(failed.Message, call.Key) {
+				failed.Message = withheld
+			}
 		}
 		c.observed(call, answer, failed, waited)
 	}()
@@ -271,11 +274,10 @@ func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, b
 	began := time.Now()
 	waited = began.Sub(arrived)
 	answer, err = c.roundTrip(req, bearer)
-	mayHaveLeft := w.over()
 	answer.Took, answer.Sends = time.Since(began), int(w.sends.Load())
 	passed.Report(answer, w.sign(ctx, answer, err), answer.Took)
 	if err != nil {
-		failed = transportError(w.cause(err), mayHaveLeft)
+		failed = transportError(w.cause(err), answer.Sends > 0)
 		failed.Took, failed.Sends = answer.Took, answer.Sends
 		if w.sentTooOften() {
 			// The others that were kept are as old.

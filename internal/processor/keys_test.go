@@ -102,3 +102,12 @@ func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
 	require.Equal(t, []any{Ambiguous, payment.ClassInvalidResponse}, []any{err.Certainty, err.Class})
 	require.Nil(t, err.Decline)
 }
+
+func TestAnErrorDoesNotRepeatTheKeyThatTheProcessorQuotes(t *testing.T) {
+	s := &script{answers: []http.HandlerFunc{status(400)}}
+	c := newClient(t, serve(t, s.serve).URL)
+	c.profile.Refusal = func(Answer) Refusal { return Refusal{Message: "key " + testKey + " was refused"} }
+	_, err := c.Do(t.Context(), charge())
+	require.ErrorContains(t, err, withheld)
+	require.NotContains(t, err.Error(), testKey)
+}

@@ -2,6 +2,7 @@ package processor
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -19,44 +20,37 @@ var errSentTooOften = errors.New("connection after connection was closed on the 
 type wire struct {
 	// stop ends the attempt.
 	stop  context.CancelFunc
-	conn  atomic.Pointer[net.Conn]
 	conns atomic.Int32
 	sends atomic.Int32
-	// state is what is known about the first byte: who changes it first decides.
-	state atomic.Int32
+	http2 atomic.Bool
 }
 
-const (
-	unwritten = iota
-	written
-	givenUp
-)
-
-// trace counts a send before its first byte leaves. HTTP/2 writes on a goroutine that RoundTrip does not wait for: one
-// that begins when the attempt was already said to be unsent finds its connection closed.
+// trace counts a send before its last byte can leave. HTTP/1 says that the headers were written while they are still in
+// its buffer, and a request without all of them is none. HTTP/2 says so too late, from a goroutine that RoundTrip does
+// not wait for: there the connection counts.
 func (w *wire) trace() *httptrace.ClientTrace {
 	return &httptrace.ClientTrace{
 		GotConn: func(got httptrace.GotConnInfo) {
-			w.conn.Store(&got.Conn)
+			w.http2.Store(isHTTP2(got.Conn))
+			if w.http2.Load() {
+				w.sends.Add(1)
+			}
 			if w.conns.Add(1) > maxSends {
 				w.stop()
 			}
 		},
-		WroteHeaderField: func(name string, _ []string) {
-			if name != "Host" && name != ":authority" {
-				return
-			}
-			if w.state.CompareAndSwap(unwritten, written) || w.state.Load() == written {
+		WroteHeaders: func() {
+			if !w.http2.Load() {
 				w.sends.Add(1)
-				return
 			}
-			(*w.conn.Load()).Close()
 		},
 	}
 }
 
-// over ends the attempt, and says whether any byte of it may have left.
-func (w *wire) over() (mayHaveLeft bool) { return !w.state.CompareAndSwap(unwritten, givenUp) }
+func isHTTP2(c net.Conn) bool {
+	secure, ok := c.(*tls.Conn)
+	return ok && secure.ConnectionState().NegotiatedProtocol == "h2"
+}
 
 func (w *wire) sentTooOften() bool { return w.conns.Load() > maxSends }
 

@@ -3,7 +3,9 @@ package rest
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
@@ -54,33 +56,78 @@ func (l *list) decode(body []byte) error {
 	return nil
 }
 
+// only is the record with our reference, found is false where there is none at all. Several would be a double charge,
+// and none among others, or a next page, a processor that does not search by reference: both are for a human, so they
+// come back as an answer that cannot be believed.
+func (l list) only(read reader, reference string) (result processor.Result, found bool, err error) {
+	if len(l.Data) == 0 && l.NextCursor == "" {
+		return processor.Result{}, false, nil
+	}
+	ours := slices.DeleteFunc(l.Data, func(r record) bool { return r.Reference != reference })
+	switch {
+	case l.NextCursor != "":
+		return processor.Result{}, false, errors.New("the record that was looked up fills more than a page")
+	case len(ours) != 1:
+		return processor.Result{}, false, fmt.Errorf("%d records have the reference that was looked up", len(ours))
+	}
+	result, err = read(ours[0])
+	return result, err == nil, err
+}
+
 // errNoRecord is a record that lacks what makes it one.
 var errNoRecord = errors.New("the answer lacks an id, a known status, an amount or a reference")
 
-// result reads the record of a charge or of a refund, as the statuses say.
-func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
-	status, ok := statuses[r.Status]
-	if !ok || !sane(r.ID) || !sane(r.Currency) || !sane(r.Reference) || r.Amount <= 0 || r.RefundedAmount < 0 ||
-		len(r.Metadata[metadataMerchantID]) > maxID {
+// reader reads one kind of record.
+type reader func(record) (processor.Result, error)
+
+// ownPayment reads a payment that we made.
+func ownPayment(r record) (processor.Result, error) {
+	if r.Reference == "" {
 		return processor.Result{}, errNoRecord
 	}
-	result := processor.Result{
-		ID:             r.ID,
-		Status:         status,
-		Amount:         r.Amount,
-		Currency:       r.Currency,
-		RefundedAmount: r.RefundedAmount,
-		Reference:      r.Reference,
-		MerchantID:     r.Metadata[metadataMerchantID],
+	return anyPayment(r)
+}
+
+// anyPayment reads a payment that somebody else may have made, without a reference.
+func anyPayment(r record) (processor.Result, error) {
+	result, err := r.result(chargeStatuses)
+	if err != nil {
+		return processor.Result{}, err
 	}
+	result.RefundedAmount = r.RefundedAmount
 	switch {
 	case r.CapturedAmount != nil:
 		result.CapturedAmount = *r.CapturedAmount
-	case status == payment.Succeeded:
+	case result.Status == payment.Succeeded:
 		result.CapturedAmount = r.Amount
 	}
-	if result.CapturedAmount < 0 || status == payment.Succeeded && result.CapturedAmount == 0 {
+	if result.CapturedAmount < 0 || result.RefundedAmount < 0 || result.Status == payment.Succeeded && result.CapturedAmount == 0 {
 		return processor.Result{}, errNoRecord
+	}
+	return result, nil
+}
+
+// ownRefund reads a refund. What was captured and refunded is its payment's to say.
+func ownRefund(r record) (processor.Result, error) {
+	if r.Reference == "" {
+		return processor.Result{}, errNoRecord
+	}
+	return r.result(refundStatuses)
+}
+
+// result reads what payments and refunds have in common.
+func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
+	status, ok := statuses[r.Status]
+	if !ok || !sane(r.ID) || !sane(r.Currency) || r.Amount <= 0 || len(r.Reference) > maxID || len(r.Metadata[metadataMerchantID]) > maxID {
+		return processor.Result{}, errNoRecord
+	}
+	result := processor.Result{
+		ID:         r.ID,
+		Status:     status,
+		Amount:     r.Amount,
+		Currency:   r.Currency,
+		Reference:  r.Reference,
+		MerchantID: r.Metadata[metadataMerchantID],
 	}
 	if status == payment.Declined {
 		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")
@@ -91,6 +138,7 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 // maxID is how long an id may be to be kept in a history.
 const maxID = 255
 
+// sane holds for an id that may be kept in a history.
 func sane(id string) bool { return id != "" && len(id) <= maxID }
 
 // errorBody is the protocol's error.

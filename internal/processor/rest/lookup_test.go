@@ -49,6 +49,8 @@ func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
 		"unknown status":    `{"data":[` + paid("settled", "") + `]}`,
 		"without reference": `{"data":[` + strings.Replace(whole, key, "", 1) + `]}`,
 		"two records":       `{"data":[` + whole + `,` + whole + `]}`,
+		"a next page":       `{"data":[` + whole + `],"next_cursor":"c"}`,
+		"only a next page":  `{"data":[],"next_cursor":"c"}`,
 		"a stranger's":      `{"data":[` + strings.Replace(whole, key, "stranger", 1) + `]}`,
 		"over the limit":    `{"data":[` + strings.Repeat(" ", 1<<20) + `]}`,
 	} {
@@ -68,5 +70,16 @@ func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
 		var e *processor.Error
 		require.ErrorAs(t, err, &e)
 		require.Equal(t, class, e.Class, status)
+	}
+}
+
+func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
+	for _, status := range []int{402, 422} {
+		b := start(t, status, `{"error":{"code":"card_declined","decline_code":"lost_card"}}`)
+		_, found, err := b.Lookup(t.Context(), chargeLookup)
+		require.False(t, found)
+		requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+		_, err = b.List(t.Context(), processor.ListCall{})
+		requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 	}
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -36,6 +37,43 @@ func TestARefundIsSentAsTheContractSays(t *testing.T) {
 		"metadata":{"order":"1","florin_refund_id":"ref_1","florin_merchant_id":"acme"}}`, sent.body)
 }
 
+func TestACaptureAndAVoidAreSentAsTheContractSays(t *testing.T) {
+	b := start(t, 200, `{}`)
+	_, err := b.Capture(t.Context(), processor.CaptureCall{Key: key, ProcessorPaymentID: "ch_1", Amount: 1000, Currency: "USD"})
+	require.Error(t, err)
+	require.Equal(t, request{"POST", "/payments/ch_1/capture", key, `{"amount":1000}`}, <-b.seen)
+	// Nothing, unlike no amount, is never all.
+	_, err = b.Capture(t.Context(), processor.CaptureCall{Key: key, ProcessorPaymentID: "ch_1"})
+	require.Error(t, err)
+	require.Equal(t, request{"POST", "/payments/ch_1/capture", key, `{"amount":0}`}, <-b.seen)
+	_, err = b.Void(t.Context(), processor.VoidCall{Key: key, ProcessorPaymentID: "ch_1"})
+	require.Error(t, err)
+	require.Equal(t, request{"POST", "/payments/ch_1/void", key, `{}`}, <-b.seen)
+}
+
+func TestAnIDNamesOnePaymentAndNoOtherPath(t *testing.T) {
+	for id, path := range map[string]string{
+		"ch_1": "ch_1", "a/b": "a%2Fb", "../charges": "..%2Fcharges", "a?b=c": "a%3Fb=c", "a#b": "a%23b", "%2e%2e": "%252e%252e", "...": "...",
+	} {
+		b := start(t, 200, `{}`)
+		_, err := b.Void(t.Context(), processor.VoidCall{Key: key, ProcessorPaymentID: id})
+		requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse) // it was sent
+		require.Equal(t, "/payments/"+path+"/void", (<-b.seen).uri)
+	}
+	for _, id := range []string{"", ".", "..", strings.Repeat("i", 256)} {
+		b := start(t, 200, `{}`)
+		_, capture := b.Capture(t.Context(), processor.CaptureCall{Key: key, ProcessorPaymentID: id, Amount: 1})
+		_, void := b.Void(t.Context(), processor.VoidCall{Key: key, ProcessorPaymentID: id})
+		_, refund := b.Refund(t.Context(), processor.RefundCall{Key: key, ProcessorPaymentID: id, Amount: 1})
+		for _, err := range []error{capture, void, refund} {
+			var e *processor.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, []any{processor.NotExecuted, payment.ClassInvalidRequest, false}, []any{e.Certainty, e.Class, e.Retry})
+		}
+		require.Empty(t, b.seen)
+	}
+}
+
 func TestTheSameCallIsSentWithTheSameBytes(t *testing.T) {
 	b := start(t, 500, ``)
 	bodies := map[request]bool{}
@@ -61,7 +99,11 @@ func TestACallWithoutAKeyIsNotSent(t *testing.T) {
 	b := start(t, 200, `{}`)
 	_, err := b.Charge(t.Context(), processor.ChargeCall{})
 	require.ErrorContains(t, err, "needs an idempotency key")
-	_, err = b.Refund(t.Context(), processor.RefundCall{})
+	_, err = b.Capture(t.Context(), processor.CaptureCall{ProcessorPaymentID: "ch_1"})
+	require.ErrorContains(t, err, "needs an idempotency key")
+	_, err = b.Void(t.Context(), processor.VoidCall{ProcessorPaymentID: "ch_1"})
+	require.ErrorContains(t, err, "needs an idempotency key")
+	_, err = b.Refund(t.Context(), processor.RefundCall{ProcessorPaymentID: "ch_1"})
 	require.ErrorContains(t, err, "needs an idempotency key")
 	require.Empty(t, b.seen)
 }

@@ -1,0 +1,81 @@
+package processortest
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// Scenarios are the names of all scenarios.
+func Scenarios() []string {
+	var names []string
+	for _, s := range scenarios {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Failure runs one scenario up to the first part of it that fails, and says how; skipped says why it was not run.
+func Failure(t *testing.T, p Protocol, name string) (failure, skipped string) {
+	t.Helper()
+	for _, s := range scenarios {
+		if s.name == name {
+			r := &recorder{ctx: t.Context()}
+			r.Run(name, func(t tester) { s.in(t, p) })
+			return strings.Join(r.failures, "\n"), r.skipped
+		}
+	}
+	t.Fatalf("there is no scenario %q", name)
+	return "", ""
+}
+
+// recorder is a tester whose failures are no failures of the test that looks at them.
+type recorder struct {
+	ctx      context.Context
+	name     string
+	failures []string
+	skipped  string
+	cleanups []func()
+}
+
+func (r *recorder) Helper()                  {}
+func (r *recorder) Context() context.Context { return r.ctx }
+func (r *recorder) Cleanup(f func())         { r.cleanups = append(r.cleanups, f) }
+func (r *recorder) FailNow()                 { runtime.Goexit() }
+func (r *recorder) Skip(why ...any) {
+	r.skipped = fmt.Sprint(why...)
+	runtime.Goexit()
+}
+
+func (r *recorder) Errorf(format string, args ...any) {
+	r.failures = append(r.failures, r.name+": "+fmt.Sprintf(format, args...))
+}
+
+// Run runs f to its end, or to where it gives up, and cleans up after it.
+func (r *recorder) Run(name string, f func(tester)) bool {
+	ctx, cancel := context.WithCancel(r.ctx)
+	sub := &recorder{ctx: ctx, name: r.name + "/" + name}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		f(sub)
+	}()
+	<-ended
+	cancel()
+	for i := len(sub.cleanups) - 1; i >= 0; i-- {
+		sub.cleanups[i]()
+	}
+	r.failures = append(r.failures, sub.failures...)
+	if r.name == "" {
+		r.skipped = sub.skipped
+	}
+	if len(sub.failures) > 0 && r.name != "" {
+		r.FailNow()
+	}
+	return len(sub.failures) == 0
+}
+
+// Check is what Run asks first.
+func Check(p Protocol) error { return p.check() }

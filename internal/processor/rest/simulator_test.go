@@ -1,0 +1,205 @@
+package rest
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/payment"
+)
+
+// simulated is the adapter on a real processor: the simulator, which shares no code with it. statuses are those of all
+// answers.
+func simulated(t *testing.T) (p *Processor, statuses func() []int) {
+	t.Helper()
+	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond})
+	require.NoError(t, err)
+	s := httptest.NewServer(sim.Handler())
+	t.Cleanup(func() {
+		require.NoError(t, sim.Close())
+		s.Close()
+	})
+	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
+		return processor.Key{Value: "sk_secret"}, nil
+	})
+	require.NoError(t, err)
+	var seen []int
+	client, err := processor.NewClient(processor.ClientOptions{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
+		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
+		Observe: func(o processor.Observation) { seen = append(seen, o.Status) }})
+	require.NoError(t, err)
+	t.Cleanup(client.Close)
+	return New(client), func() []int { return seen }
+}
+
+// chargeAs is a charge under a key, with a token that says how it goes.
+func chargeAs(key, token string) processor.ChargeCall {
+	call := chargeCall
+	call.Key, call.PaymentMethod = key, token
+	return call
+}
+
+// done is what a call brought, without what differs from run to run.
+func done(t *testing.T, r processor.Result, err error) processor.Result {
+	t.Helper()
+	require.NoError(t, err)
+	require.Regexp(t, `^req_`, r.RequestID)
+	r.ID, r.RequestID = "", ""
+	return r
+}
+
+func TestMoneyIsHeldTakenInPartAndGivenBack(t *testing.T) {
+	p, _ := simulated(t)
+	call := chargeAs("charge", "tok_visa")
+	call.Capture = payment.CaptureManual
+	held, err := p.Charge(t.Context(), call)
+	require.Equal(t, processor.Result{Status: payment.Authorized, Amount: 1250, Currency: "USD", Reference: "charge", MerchantID: "acme"}, done(t, held, err))
+
+	capture := processor.CaptureCall{Key: "capture", ProcessorPaymentID: held.ID, Amount: 1000, Currency: "USD"}
+	for range 2 { // the second brings the stored answer
+		taken, err := p.Capture(t.Context(), capture)
+		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000, Reference: "charge",
+			MerchantID: "acme"}, done(t, taken, err))
+	}
+
+	back := refundCall
+	back.Key, back.ProcessorPaymentID = "refund", held.ID
+	refunded, err := p.Refund(t.Context(), back)
+	wantRefund := processor.Result{Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: "refund", MerchantID: "acme"}
+	require.Equal(t, wantRefund, done(t, refunded, err))
+
+	for _, call := range []processor.LookupCall{
+		{Operation: payment.OperationCharge, Reference: "charge"},
+		{Operation: payment.OperationCharge, Reference: "charge", ProcessorPaymentID: held.ID},
+	} {
+		found, ok, err := p.Lookup(t.Context(), call)
+		require.True(t, ok)
+		require.Equal(t, held.ID, found.ID)
+		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000, RefundedAmount: 250,
+			Reference: "charge", MerchantID: "acme"}, done(t, found, err))
+	}
+	found, ok, err := p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationRefund, Reference: "refund", ProcessorPaymentID: held.ID})
+	require.True(t, ok)
+	require.Equal(t, refunded.ID, found.ID)
+	require.Equal(t, wantRefund, done(t, found, err))
+}
+
+func TestHeldMoneyIsLetGoOf(t *testing.T) {
+	p, _ := simulated(t)
+	call := chargeAs("charge", "tok_visa")
+	call.Capture = payment.CaptureManual
+	held, err := p.Charge(t.Context(), call)
+	require.NoError(t, err)
+	voided, err := p.Void(t.Context(), processor.VoidCall{Key: "void", ProcessorPaymentID: held.ID})
+	require.Equal(t, processor.Result{Status: payment.Voided, Amount: 1250, Currency: "USD", Reference: "charge", MerchantID: "acme"}, done(t, voided, err))
+	require.NotEqual(t, held.RequestID, voided.RequestID)
+
+	_, err = p.Capture(t.Context(), processor.CaptureCall{Key: "capture", ProcessorPaymentID: held.ID, Amount: 1250, Currency: "USD"})
+	requireFailure(t, err, processor.Ambiguous, payment.ClassStateConflict, "state_conflict")
+}
+
+func TestPaymentsAreListedPageByPageAndOnlyWhatChangedIsSentAgain(t *testing.T) {
+	p, statuses := simulated(t)
+	began := time.Now().Add(-time.Minute)
+	for i := range 5 {
+		_, err := p.Charge(t.Context(), chargeAs(fmt.Sprint("charge-", i), "tok_visa"))
+		require.NoError(t, err)
+	}
+	read := func() (references []string) {
+		t.Helper()
+		call := processor.ListCall{CreatedAfter: began, Limit: 2}
+		for {
+			page, err := p.List(t.Context(), call)
+			require.NoError(t, err)
+			for _, r := range page.Payments {
+				references = append(references, r.Reference)
+			}
+			if call.Cursor = page.Next; call.Cursor == "" {
+				return references
+			}
+		}
+	}
+	all := []string{"charge-0", "charge-1", "charge-2", "charge-3", "charge-4"}
+	require.Equal(t, all, read())
+	require.Equal(t, all, read())
+	require.Equal(t, []int{200, 200, 200, 304, 304, 304}, statuses()[5:])
+	_, err := p.Charge(t.Context(), chargeAs("charge-5", "tok_visa"))
+	require.NoError(t, err)
+	require.Equal(t, append(all, "charge-5"), read())
+	require.Equal(t, []int{304, 304, http.StatusOK}, statuses()[12:])
+
+	page, err := p.List(t.Context(), processor.ListCall{CreatedAfter: time.Now().Add(time.Hour)})
+	require.NoError(t, err)
+	require.Equal(t, processor.Page{Payments: []processor.Result{}}, page)
+}
+
+func TestWhatTheProcessorDoesNotHaveIsNotFound(t *testing.T) {
+	p, _ := simulated(t)
+	for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
+		result, found, err := p.Lookup(t.Context(), processor.LookupCall{Operation: operation, Reference: "nobody"})
+		require.NoError(t, err)
+		require.False(t, found)
+		require.Zero(t, result)
+	}
+	// A call about a payment that is not there did nothing. Nor can its id lead anywhere else.
+	for _, id := range []string{"ch_nobody", "../charges", "a/b?c#d"} {
+		_, err := p.Capture(t.Context(), processor.CaptureCall{Key: "capture " + id, ProcessorPaymentID: id, Amount: 1})
+		requireFailure(t, err, processor.NotExecuted, payment.ClassConfig, "payment_not_found")
+		call := refundCall
+		call.Key, call.ProcessorPaymentID = "refund "+id, id
+		_, err = p.Refund(t.Context(), call)
+		requireFailure(t, err, processor.NotExecuted, payment.ClassConfig, "payment_not_found")
+	}
+}
+
+func TestTheSimulatorsOtherWordsAreUnderstood(t *testing.T) {
+	p, _ := simulated(t)
+	for token, want := range map[string]processor.Result{
+		"tok_success":                 {Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250, Reference: "tok_success", MerchantID: "acme"},
+		"tok_pending":                 {Status: payment.Pending, Amount: 1250, Currency: "USD", Reference: "tok_pending", MerchantID: "acme"},
+		"tok_requires_action":         {Status: payment.RequiresAction, Amount: 1250, Currency: "USD", Reference: "tok_requires_action", MerchantID: "acme"},
+		"tok_insufficient_funds":      {Status: payment.Declined, Reference: "tok_insufficient_funds"},
+		"tok_stolen_card":             {Status: payment.Declined, Reference: "tok_stolen_card"},
+		"tok_authentication_required": {Status: payment.Declined, Reference: "tok_authentication_required"},
+		"tok_declined_200":            {Status: payment.Declined, Amount: 1250, Currency: "USD", Reference: "tok_declined_200", MerchantID: "acme"},
+		"tok_declined_422":            {Status: payment.Declined, Reference: "tok_declined_422"},
+		"tok_wrong_amount":            {Status: payment.Succeeded, Amount: 1350, Currency: "USD", CapturedAmount: 1350, Reference: "tok_wrong_amount", MerchantID: "acme"},
+	} {
+		got, err := p.Charge(t.Context(), chargeAs(token, token))
+		got = done(t, got, err)
+		require.Equal(t, want.Status == payment.Declined, got.Decline != nil, token)
+		got.Decline = nil
+		require.Equal(t, want, got)
+
+		// A declined payment is in the books as well.
+		found, ok, err := p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: token})
+		require.NoError(t, err)
+		require.True(t, ok, token)
+		if want.Status == payment.Declined {
+			require.Equal(t, payment.Declined, found.Status)
+			require.NotNil(t, found.Decline)
+		}
+	}
+	_, err := p.Charge(t.Context(), func() processor.ChargeCall {
+		call := chargeAs("tok_success", "tok_success")
+		call.Amount++
+		return call
+	}())
+	requireFailure(t, err, processor.Ambiguous, payment.ClassIdempotencyMismatch, "idempotency_mismatch")
+}
+
+// requireFailure is requireError for requests whose ids are drawn.
+func requireFailure(t *testing.T, err error, certainty processor.Certainty, class payment.FailureClass, code string) {
+	t.Helper()
+	var e *processor.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, []any{certainty, class, code}, []any{e.Certainty, e.Class, e.Code}, "%v", err)
+	require.Regexp(t, `^req_`, e.RequestID)
+}
