@@ -1,6 +1,7 @@
 package processor
 
 import (
+	"iter"
 	"net/http"
 	"time"
 
@@ -19,26 +20,23 @@ const maxQuotaReset = time.Hour
 
 // ParseQuota reads the RateLimit header of draft-ietf-httpapi-ratelimit-headers, such as
 //
-//	RateLimit: "burst";r=50;t=30, "daily";r=1200;t=36000
+//	RateLimit: "burst";r=50;t=30, "daily";r=1200
+//	RateLimit-Policy: "burst";q=100;w=60, "daily";q=5000;w=86400
 //
-// and returns the quota that allows the fewest calls a second. A policy without r or t, and nonsense, are passed
-// over; ok is false where nothing is left.
+// and returns the quota that allows the fewest calls a second. One that does not say when it is full again (t) has to
+// last for the window (w) of the policy with its name. What has neither, and nonsense, is passed over; ok is false where
+// nothing is left.
 func ParseQuota(h http.Header) (tightest Quota, ok bool) {
-	lines := h["Ratelimit"] // the name as Values would have to make it
-	if len(lines) == 0 {
+	limits := h["Ratelimit"] // the name as Header.Values would have to make it
+	if len(limits) == 0 {
 		return Quota{}, false
 	}
-	policies, err := httpsfv.UnmarshalList(lines)
-	if err != nil {
-		return Quota{}, false
-	}
-	for _, policy := range policies {
-		item, isItem := policy.(httpsfv.Item)
-		if !isItem {
-			continue
-		}
+	for name, item := range items(limits) {
 		remaining, hasRemaining := whole(item, "r")
 		reset, hasReset := whole(item, "t")
+		if !hasReset {
+			reset, hasReset = window(h, name)
+		}
 		if !hasRemaining || !hasReset || remaining < 0 || reset <= 0 {
 			continue
 		}
@@ -51,6 +49,39 @@ func ParseQuota(h http.Header) (tightest Quota, ok bool) {
 		}
 	}
 	return tightest, ok
+}
+
+// window is that of the policy with the name, in seconds.
+func window(h http.Header, policy string) (seconds int64, ok bool) {
+	for name, item := range items(h["Ratelimit-Policy"]) {
+		if name == policy {
+			return whole(item, "w")
+		}
+	}
+	return 0, false
+}
+
+// items are those of a list of RFC 9651 that have a name: a string, or as in older drafts a token.
+func items(lines []string) iter.Seq2[string, httpsfv.Item] {
+	return func(yield func(string, httpsfv.Item) bool) {
+		list, err := httpsfv.UnmarshalList(lines)
+		if err != nil {
+			return
+		}
+		for _, member := range list {
+			item, ok := member.(httpsfv.Item)
+			if !ok {
+				continue
+			}
+			name, ok := item.Value.(string)
+			if token, isToken := item.Value.(httpsfv.Token); isToken {
+				name, ok = string(token), true
+			}
+			if ok && !yield(name, item) {
+				return
+			}
+		}
+	}
 }
 
 func whole(item httpsfv.Item, parameter string) (int64, bool) {

@@ -38,6 +38,27 @@ func TestTheTightestQuotaOfARateLimitHeaderCounts(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestAQuotaThatDoesNotSayWhenItIsFullAgainLastsForItsPolicysWindow(t *testing.T) {
+	for policy, want := range map[string]*Quota{
+		`"default";q=100;w=60`:                   {50, time.Minute},
+		`"other";q=1;w=1, "default";q=100;w=120`: {50, 2 * time.Minute},
+		`default;q=100;w=30`:                     {50, 30 * time.Second},
+		`"default";q=100`:                        nil,
+		`"default";q=100;w=0`:                    nil,
+		`"other";q=100;w=60`:                     nil,
+		`:ZGVmYXVsdA==:;q=100;w=60`:              nil,
+		`"default;q=100;w=60`:                    nil,
+	} {
+		got, ok := ParseQuota(http.Header{"Ratelimit": {`"default";r=50, :ZGVmYXVsdA==:;r=1`}, "Ratelimit-Policy": {policy}})
+		require.Equal(t, want != nil, ok, policy)
+		if want != nil {
+			require.Equal(t, *want, got, policy)
+		}
+	}
+	got, _ := ParseQuota(http.Header{"Ratelimit": {`"default";r=50;t=7`}, "Ratelimit-Policy": {`"default";q=100;w=60`}})
+	require.Equal(t, Quota{50, 7 * time.Second}, got, "what it says itself counts")
+}
+
 func TestAQuotaSlowsTheLimiterDownUntilItIsFresh(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := NewLimiter(0, 1, time.Minute)

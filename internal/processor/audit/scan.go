@@ -50,18 +50,29 @@ func (s *scanner) literal(word string) bool {
 func (s *scanner) text() (raw string, ok bool) {
 	start := s.pos
 	for s.pos++; s.pos < len(s.in); s.pos++ {
-		switch c := s.in[s.pos]; {
+		c := s.in[s.pos]
+		if !inText[c] {
+			continue
+		}
+		switch {
 		case c == '"':
 			s.pos++
 			return s.in[start:s.pos], true
-		case c < ' ':
-			return "", false
-		case c == '\\' && !s.escape():
+		case c != '\\' || !s.escape():
 			return "", false
 		}
 	}
 	return "", false
 }
+
+// inText are the bytes that are not just a part of a text: they end it, escape, or have no place there.
+var inText = func() (table [256]bool) {
+	for c := range byte(' ') {
+		table[c] = true
+	}
+	table['"'], table['\\'] = true, true
+	return table
+}()
 
 // escape reads what follows a backslash and stops at its last byte.
 func (s *scanner) escape() bool {
