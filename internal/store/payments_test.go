@@ -1,0 +1,481 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
+)
+
+func TestAPaymentIsStoredAsItBegan(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := aCharge("order 1 {é}~")
+		c.IdempotencyKey = "order 1 {}~"
+		require.Equal(t, c, begin(t, s, c))
+		byKey, err := s.Payment(t.Context(), "acme", c.IdempotencyKey)
+		require.NoError(t, err)
+		require.Equal(t, c, byKey)
+		byID, err := s.PaymentByID(t.Context(), "acme", c.PaymentID)
+		require.NoError(t, err)
+		require.Equal(t, c, byID)
+		events, err := s.Events(t.Context(), c.PaymentID)
+		require.NoError(t, err)
+		require.Equal(t, []Event{{At: morning, To: payment.Processing, Cause: Cause{By: "request", Evidence: map[string]string{}}}}, events)
+	})
+}
+
+func TestTheSameKeyAgainReturnsWhatIsStored(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		first := begin(t, s, aCharge("order-1"))
+		again := aCharge("order-1")
+		again.CreatedAt, again.UpdatedAt, again.Processor = later, later, "stripe"
+		stored, created, err := s.BeginPayment(t.Context(), again, fingerprint)
+		require.NoError(t, err)
+		require.False(t, created)
+		require.Equal(t, first, stored, "the stored times and processor win")
+
+		recorded, err := s.RecordPayment(t.Context(), succeeded(first), byProcessor)
+		require.NoError(t, err)
+		stored, created, err = s.BeginPayment(t.Context(), again, fingerprint)
+		require.NoError(t, err)
+		require.False(t, created)
+		require.Equal(t, recorded, stored)
+
+		_, _, err = s.BeginPayment(t.Context(), again, strings.Repeat("0", 64))
+		require.ErrorIs(t, err, ErrMismatch)
+		require.False(t, Temporary(err))
+	})
+}
+
+func TestOtherMerchantsHaveKeysOfTheirOwn(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		begin(t, s, aCharge("order-1"))
+		other := aCharge("order-1")
+		other.MerchantID, other.PaymentID = "emca", payment.PaymentID("emca", "order-1")
+		begin(t, s, other)
+		_, err := s.PaymentByID(t.Context(), "acme", other.PaymentID)
+		require.ErrorIs(t, err, ErrNotFound)
+		_, err = s.Payment(t.Context(), "acme", "order-2")
+		require.ErrorIs(t, err, ErrNotFound)
+		_, err = s.RecordPayment(t.Context(), succeeded(aCharge("order-2")), byProcessor)
+		require.ErrorIs(t, err, ErrNotFound)
+	})
+}
+
+func TestAPaymentBeginsAsTheRulesSay(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		for what, change := range map[string]func(*payment.Charge){
+			"status":         func(c *payment.Charge) { c.Status = payment.Succeeded },
+			"amount":         func(c *payment.Charge) { c.Amount = 0 },
+			"negative":       func(c *payment.Charge) { c.Amount = -1 },
+			"huge":           func(c *payment.Charge) { c.Amount = payment.MaxAmount + 1 },
+			"currency":       func(c *payment.Charge) { c.Currency = "eur" },
+			"long currency":  func(c *payment.Charge) { c.Currency = "EURO" },
+			"no currency":    func(c *payment.Charge) { c.Currency = "" },
+			"merchant":       func(c *payment.Charge) { c.MerchantID = "" },
+			"key":            func(c *payment.Charge) { c.IdempotencyKey = "" },
+			"processor":      func(c *payment.Charge) { c.Processor = "" },
+			"payment method": func(c *payment.Charge) { c.PaymentMethod = strings.Repeat("tok_vaulted", 30) },
+			"another's id":   func(c *payment.Charge) { c.PaymentID = payment.PaymentID("acme", "taken") },
+		} {
+			if what == "another's id" {
+				begin(t, s, aCharge("taken"))
+			}
+			c := aCharge("order-1")
+			change(&c)
+			_, created, err := s.BeginPayment(t.Context(), c, fingerprint)
+			require.ErrorIs(t, err, ErrInvalid, what)
+			require.False(t, created)
+			require.False(t, Temporary(err))
+			require.NotContains(t, err.Error(), "tok_")
+		}
+	})
+}
+
+func TestTimesThatAreLeftOutAreNow(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := aCharge("order-1")
+		c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{}
+		stored := begin(t, s, c)
+		require.WithinDuration(t, time.Now(), stored.CreatedAt, time.Minute)
+		require.Equal(t, stored.CreatedAt, stored.UpdatedAt)
+		require.Equal(t, time.UTC, stored.CreatedAt.Location())
+	})
+}
+
+// Both databases keep the same: UTC, to the microsecond.
+func TestTimesAreEqualOnBothDatabases(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := aCharge("order-1")
+		c.CreatedAt = time.Date(2026, 3, 29, 1, 59, 59, 987_654_321, time.FixedZone("", 2*60*60))
+		c.UpdatedAt = c.CreatedAt.Add(-time.Hour)
+		want := time.Date(2026, 3, 28, 23, 59, 59, 987_654_000, time.UTC)
+		stored := begin(t, s, c)
+		require.Equal(t, want, stored.CreatedAt)
+		require.Equal(t, want, stored.UpdatedAt, "never before it was created")
+		c.Status, c.UpdatedAt = payment.Pending, want.Add(-time.Hour)
+		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Equal(t, want, stored.UpdatedAt, "never back")
+	})
+}
+
+func TestAWholeLifeIsRecordedWithItsEvents(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, aCharge("order-1"))
+		at := morning
+		record := func(status payment.Status, cause Cause, change func(*payment.Charge)) payment.Charge {
+			at = at.Add(time.Millisecond)
+			c.Status, c.UpdatedAt, c.Failure, c.Decline = status, at, nil, nil
+			change(&c)
+			want := c
+			stored, err := s.RecordPayment(t.Context(), c, cause)
+			require.NoError(t, err)
+			require.Equal(t, want, stored)
+			again, err := s.RecordPayment(t.Context(), c, cause)
+			require.NoError(t, err)
+			require.Equal(t, want, again, "safe to repeat")
+			return stored
+		}
+		record(payment.Unknown, Cause{By: "processor"}, func(c *payment.Charge) {
+			c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "the answer was lost: \"é\"\n", HTTPStatus: 504, ProcessorCode: "x"}
+		})
+		record(payment.RequiresAction, Cause{By: "lookup"}, func(c *payment.Charge) { c.ProcessorPaymentID = "ch_1" })
+		record(payment.Pending, byProcessor, func(c *payment.Charge) { c.ProcessorRequestID = "req_2" })
+		c = record(payment.Succeeded, Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "said": "é"}}, func(c *payment.Charge) { c.CapturedAmount = c.Amount })
+
+		events, err := s.Events(t.Context(), c.PaymentID)
+		require.NoError(t, err)
+		none := map[string]string{}
+		require.Equal(t, []Event{
+			{At: morning, To: payment.Processing, Cause: Cause{"request", none}},
+			{At: morning.Add(1 * time.Millisecond), From: payment.Processing, To: payment.Unknown, Cause: Cause{"processor", none}},
+			{At: morning.Add(2 * time.Millisecond), From: payment.Unknown, To: payment.RequiresAction, ProcessorID: "ch_1", Cause: Cause{"lookup", none}},
+			{At: morning.Add(3 * time.Millisecond), From: payment.RequiresAction, To: payment.Pending, ProcessorID: "ch_1", Cause: byProcessor},
+			{
+				At: morning.Add(4 * time.Millisecond), From: payment.Pending, To: payment.Succeeded, Amount: 10_000, ProcessorID: "ch_1",
+				Cause: Cause{"operator:jane", map[string]string{"ticket": "42", "said": "é"}},
+			},
+		}, events)
+	})
+}
+
+func TestADeclineIsKeptWhole(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, aCharge("order-1"))
+		c.Status, c.UpdatedAt = payment.Declined, later
+		c.Decline = &payment.Decline{Code: "do_not_honor", Kind: payment.DeclineSoft, NetworkCode: "05", AdviceCode: "02", Message: "Ask your bank"}
+		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Equal(t, c, stored)
+	})
+}
+
+// Every pair of statuses, on both databases, moves exactly where the vocabulary says.
+func TestOnlyLegalTransitionsAreRecorded(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		for from := range payment.PaymentTransitions {
+			for to := range payment.PaymentTransitions {
+				c := begin(t, s, aCharge(fmt.Sprintf("%s-%s", from, to)))
+				for _, step := range pathTo(t, payment.PaymentTransitions, from) {
+					c.Status = step
+					_, err := s.RecordPayment(t.Context(), c, byProcessor)
+					require.NoError(t, err)
+				}
+				before, err := s.PaymentByID(t.Context(), c.MerchantID, c.PaymentID)
+				require.NoError(t, err)
+				c.Status = to
+				stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+				if judge(payment.PaymentTransitions, from, to, true) != illegal {
+					require.NoError(t, err, "%s to %s", from, to)
+					require.Equal(t, to, stored.Status)
+					continue
+				}
+				require.ErrorIs(t, err, ErrIllegalTransition)
+				require.ErrorContains(t, err, fmt.Sprintf("from %s to %s", from, to))
+				require.False(t, Temporary(err))
+				after, err := s.PaymentByID(t.Context(), c.MerchantID, c.PaymentID)
+				require.NoError(t, err)
+				require.Equal(t, before, after)
+			}
+		}
+		requireWhole(t, s)
+	})
+}
+
+// pathTo finds moves that lead from processing to a status.
+func pathTo(tb testing.TB, transitions map[payment.Status][]payment.Status, to payment.Status) []payment.Status {
+	tb.Helper()
+	paths := map[payment.Status][]payment.Status{payment.Processing: {}}
+	for queue := []payment.Status{payment.Processing}; len(queue) > 0; queue = queue[1:] {
+		for _, next := range transitions[queue[0]] {
+			if _, seen := paths[next]; !seen {
+				paths[next] = append(append([]payment.Status{}, paths[queue[0]]...), next)
+				queue = append(queue, next)
+			}
+		}
+	}
+	require.Contains(tb, paths, to)
+	return paths[to]
+}
+
+func TestDetailsChangeOnlyBeforeTheEnd(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, aCharge("order-1"))
+		c.Status, c.UpdatedAt = payment.Unknown, later
+		c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "first"}
+		_, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "second"}
+		c.ProcessorPaymentID = "ch_1"
+		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Equal(t, c, stored)
+
+		c.ProcessorRequestID = "req_9"
+		stored, err = s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Empty(t, stored.ProcessorRequestID, "a request id alone is no news")
+		events, err := s.Events(t.Context(), c.PaymentID)
+		require.NoError(t, err)
+		require.Len(t, events, 3)
+
+		c.ProcessorPaymentID = ""
+		c.Status, c.Failure, c.CapturedAmount = payment.Succeeded, nil, c.Amount
+		stored, err = s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Equal(t, "ch_1", stored.ProcessorPaymentID, "an id is not forgotten")
+
+		c.CapturedAmount--
+		_, err = s.RecordPayment(t.Context(), c, byProcessor)
+		require.ErrorIs(t, err, ErrIllegalTransition)
+		require.ErrorContains(t, err, "it is succeeded, which is final")
+	})
+}
+
+func TestRefundedAmountIsNotTheCallersToSet(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := succeeded(begin(t, s, aCharge("order-1")))
+		c.RefundedAmount = 700
+		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Zero(t, stored.RefundedAmount)
+	})
+}
+
+func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		other := paid(t, s, "order-0")
+		begin(t, s, aCharge("order-1"))
+		for what, tc := range map[string]struct {
+			change func(*payment.Charge)
+			cause  Cause
+			want   error
+		}{
+			"unknown status":   {func(c *payment.Charge) { c.Status = "paid" }, byProcessor, ErrInvalid},
+			"no status":        {func(c *payment.Charge) { c.Status = "" }, byProcessor, ErrInvalid},
+			"negative":         {func(c *payment.Charge) { c.CapturedAmount = -1 }, byProcessor, ErrInvalid},
+			"captured > asked": {func(c *payment.Charge) { c.CapturedAmount = c.Amount + 1 }, byProcessor, ErrInvalid},
+			"long id":          {func(c *payment.Charge) { c.ProcessorPaymentID = strings.Repeat("x", 256) }, byProcessor, ErrInvalid},
+			"no cause":         {func(*payment.Charge) {}, Cause{}, ErrInvalid},
+			"another's id":     {func(c *payment.Charge) { c.ProcessorPaymentID = other.ProcessorPaymentID }, byProcessor, ErrProcessorIDTaken},
+		} {
+			c := succeeded(aCharge("order-1"))
+			tc.change(&c)
+			_, err := s.RecordPayment(t.Context(), c, tc.cause)
+			require.ErrorIs(t, err, tc.want, what)
+			require.False(t, Temporary(err), what)
+			require.NotContains(t, err.Error(), "tok_", what)
+		}
+		requireWhole(t, s)
+	})
+}
+
+// What a processor says must not keep a payment from being recorded.
+func TestStrangeTextIsCleanedAndCut(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, aCharge("order-1"))
+		c.Status, c.ProcessorRequestID = payment.Declined, strings.Repeat("ü", 300)
+		c.Decline = &payment.Decline{Code: "a\x00b", Kind: payment.DeclineHard, Message: "\xff" + strings.Repeat("é", 3000)}
+		cause := Cause{By: strings.Repeat("b", 200), Evidence: map[string]string{"\x00": strings.Repeat("v", 900)}}
+		for i := range 40 {
+			cause.Evidence[fmt.Sprintf("key-%d", i)] = "v"
+		}
+		stored, err := s.RecordPayment(t.Context(), c, cause)
+		require.NoError(t, err)
+		require.Equal(t, "a\uFFFDb", stored.Decline.Code)
+		require.Equal(t, "\uFFFD"+strings.Repeat("é", 1999), stored.Decline.Message)
+		require.Equal(t, strings.Repeat("ü", 255), stored.ProcessorRequestID)
+		again, err := s.RecordPayment(t.Context(), c, cause)
+		require.NoError(t, err, "the same again is still the same")
+		require.Equal(t, stored, again)
+		events, err := s.Events(t.Context(), c.PaymentID)
+		require.NoError(t, err)
+		require.Len(t, events, 2)
+		require.Len(t, events[1].Cause.By, 100)
+		require.Len(t, events[1].Cause.Evidence, 20)
+		require.Equal(t, strings.Repeat("v", 500), events[1].Cause.Evidence["\uFFFD"])
+	})
+}
+
+func TestOneOfManyBeginsThePayment(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		var created atomic.Int64
+		stored := make([]payment.Charge, 200)
+		errs := make([]error, 200)
+		together(200, func(i int) {
+			c := aCharge("order-1")
+			c.CreatedAt = c.CreatedAt.Add(time.Duration(i) * time.Millisecond)
+			c.UpdatedAt = c.CreatedAt
+			var mine bool
+			if stored[i], mine, errs[i] = s.BeginPayment(t.Context(), c, fingerprint); mine {
+				created.Add(1)
+			}
+		})
+		require.NoError(t, errors.Join(errs...))
+		require.Equal(t, int64(1), created.Load())
+		for _, c := range stored {
+			require.Equal(t, stored[0], c)
+		}
+		requireWhole(t, s)
+	})
+}
+
+func TestOneOfManyRecordsThePayment(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		begin(t, s, aCharge("order-1"))
+		errs := make([]error, 100)
+		together(100, func(i int) {
+			c := succeeded(aCharge("order-1"))
+			if i%2 == 1 { // the same end, or another one
+				c.Status, c.CapturedAmount = payment.Declined, 0
+			}
+			_, errs[i] = s.RecordPayment(t.Context(), c, byProcessor)
+		})
+		final, err := s.Payment(t.Context(), "acme", "order-1")
+		require.NoError(t, err)
+		for i, err := range errs {
+			if (final.Status == payment.Succeeded) == (i%2 == 0) {
+				require.NoError(t, err)
+			} else {
+				require.ErrorIs(t, err, ErrIllegalTransition)
+			}
+		}
+		events, err := s.Events(t.Context(), final.PaymentID)
+		require.NoError(t, err)
+		require.Len(t, events, 2)
+	})
+}
+
+func TestPagesAreWholeWhereTimesAreEqual(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		const n = 25
+		want := map[string]bool{}
+		for i := range n {
+			c := aCharge(fmt.Sprintf("order-%d", i))
+			c.CreatedAt = morning.Add(time.Duration(i/10) * time.Microsecond) // ten at a time
+			c.UpdatedAt = c.CreatedAt
+			want[begin(t, s, c).PaymentID] = true
+		}
+		for _, limit := range []int{1, 3, 5, 24, 25, 26} {
+			f := Filter{MerchantID: "acme", Limit: limit}
+			var all []payment.Charge
+			for {
+				page, err := s.Payments(t.Context(), f)
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(page.Payments), limit)
+				all = append(all, page.Payments...)
+				if f.Cursor = page.Next; f.Cursor == "" {
+					break
+				}
+				require.NotContains(t, f.Cursor, "pay_", "opaque")
+			}
+			require.Len(t, all, n)
+			seen := map[string]bool{}
+			for i, c := range all {
+				seen[c.PaymentID] = true
+				if i > 0 {
+					before := all[i-1]
+					require.True(t, c.CreatedAt.Before(before.CreatedAt) || c.CreatedAt.Equal(before.CreatedAt) && c.PaymentID < before.PaymentID)
+				}
+			}
+			require.Equal(t, want, seen)
+		}
+	})
+}
+
+func TestPaymentsAreFiltered(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		keys := func(f Filter) []string {
+			t.Helper()
+			page, err := s.Payments(t.Context(), f)
+			require.NoError(t, err)
+			found := []string{}
+			for _, c := range page.Payments {
+				found = append(found, c.IdempotencyKey)
+			}
+			return found
+		}
+		at := func(minute int) time.Time { return morning.Add(time.Duration(minute) * time.Minute) }
+		for i, status := range []payment.Status{payment.Succeeded, payment.Processing, payment.Unknown, payment.Conflicted} {
+			c := aCharge(fmt.Sprintf("%d", i))
+			c.CreatedAt, c.UpdatedAt = at(i), at(i)
+			if i == 3 {
+				c.MerchantID, c.Processor = "emca", "stripe"
+			}
+			c = begin(t, s, c)
+			if c.Status = status; status != payment.Processing {
+				_, err := s.RecordPayment(t.Context(), c, byProcessor)
+				require.NoError(t, err)
+			}
+		}
+		require.Equal(t, []string{"3", "2", "1", "0"}, keys(Filter{}))
+		require.Equal(t, []string{"2", "1", "0"}, keys(Filter{MerchantID: "acme"}))
+		require.Equal(t, []string{"3"}, keys(Filter{Processor: "stripe"}))
+		require.Equal(t, []string{"3", "2"}, keys(Filter{Statuses: []payment.Status{payment.Unknown, payment.Conflicted}}))
+		require.Equal(t, []string{"2", "0"}, keys(Filter{Statuses: []payment.Status{payment.Unknown, payment.Succeeded}}))
+		require.Equal(t, []string{"2", "1"}, keys(Filter{CreatedFrom: at(1), CreatedBefore: at(3)}))
+		require.Equal(t, []string{"3", "2"}, keys(Filter{Limit: 2}))
+		require.Equal(t, []string{}, keys(Filter{MerchantID: "nobody"}))
+
+		for _, f := range []Filter{{Statuses: []payment.Status{"paid"}}, {Cursor: "x"}, {Cursor: "eA"}, {Cursor: cursor(morning, "\x00")}} {
+			_, err := s.Payments(t.Context(), f)
+			require.ErrorIs(t, err, ErrInvalid)
+		}
+		_, err := s.Payments(t.Context(), Filter{Limit: 1 << 40})
+		require.NoError(t, err)
+	})
+}
+
+// The indexes are there for these.
+func TestPagesAreReadFromAnIndex(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		explain := "EXPLAIN QUERY PLAN "
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback()
+		if s.dialect.name == "postgres" { // which would rather read a small table whole
+			explain = "EXPLAIN "
+			_, err := tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+			require.NoError(t, err)
+		}
+		for index, f := range map[string]Filter{
+			"payments_of_merchant": {MerchantID: "acme", Cursor: cursor(morning, "pay_1"), Processor: "rest"},
+			"payments_by_time":     {CreatedFrom: morning},
+			"payments_open":        {Statuses: []payment.Status{payment.Unknown, payment.NeedsReconciliation}},
+		} {
+			query, args, err := f.query(10)
+			require.NoError(t, err)
+			plan := strings.Join(lines(t, tx, explain+query, args...), "\n")
+			require.Contains(t, plan, index)
+			require.NotContains(t, plan, "TEMP B-TREE", "sorted by the index")
+			require.NotContains(t, plan, "Sort", "sorted by the index")
+		}
+	})
+}

@@ -1,0 +1,480 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// databases are what the suite runs on; dsn names an empty database of the test's own.
+var databases = []struct {
+	name string
+	dsn  func(tb testing.TB) string
+}{
+	{"sqlite", sqliteDSN},
+	{"postgres", postgresDSN},
+}
+
+func sqliteDSN(tb testing.TB) string {
+	tb.Helper()
+	return "sqlite://" + filepath.Join(tb.TempDir(), "florin.db")
+}
+
+// onEach runs a test on both databases, empty.
+func onEach(t *testing.T, test func(t *testing.T, dsn string)) {
+	t.Helper()
+	for _, database := range databases {
+		t.Run(database.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, database.dsn(t))
+		})
+	}
+}
+
+// onEachStore runs a test on both databases, migrated.
+func onEachStore(t *testing.T, test func(t *testing.T, s *Store)) {
+	t.Helper()
+	onEach(t, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
+}
+
+// open migrates and opens a database.
+func open(tb testing.TB, dsn string) *Store {
+	tb.Helper()
+	_, _, err := Migrate(tb.Context(), dsn)
+	require.NoError(tb, err)
+	s, err := Open(tb.Context(), dsn)
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
+	return s
+}
+
+var (
+	morning = time.Date(2026, 1, 15, 9, 30, 0, 123_456_000, time.UTC)
+	later   = morning.Add(1500 * time.Microsecond)
+
+	byProcessor = Cause{By: "processor", Evidence: map[string]string{"request_id": "req_1"}}
+)
+
+const fingerprint = "5f2ab0e4d1c37698b3a4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f80912"
+
+// aCharge is what a workflow begins with.
+func aCharge(key string) payment.Charge {
+	return payment.Charge{
+		PaymentID: payment.PaymentID("acme", key), MerchantID: "acme", IdempotencyKey: key, Status: payment.Processing,
+		Amount: 10_000, Currency: "EUR", Processor: "rest", PaymentMethod: "tok_vaulted", CreatedAt: morning, UpdatedAt: morning,
+	}
+}
+
+func aRefund(key string, of payment.Charge, amount int64) payment.Refund {
+	return payment.Refund{
+		RefundID: payment.RefundID(of.MerchantID, key), PaymentID: of.PaymentID, MerchantID: of.MerchantID, IdempotencyKey: key,
+		Status: payment.Processing, Amount: amount, CreatedAt: later, UpdatedAt: later,
+	}
+}
+
+func begin(tb testing.TB, s *Store, c payment.Charge) payment.Charge {
+	tb.Helper()
+	stored, created, err := s.BeginPayment(tb.Context(), c, fingerprint)
+	require.NoError(tb, err)
+	require.True(tb, created)
+	return stored
+}
+
+// succeeded is c once its processor has taken all of the money.
+func succeeded(c payment.Charge) payment.Charge {
+	c.Status, c.CapturedAmount, c.UpdatedAt = payment.Succeeded, c.Amount, later
+	c.ProcessorPaymentID, c.ProcessorRequestID = "ch_"+c.IdempotencyKey, "req_1"
+	return c
+}
+
+// paid begins and records a payment that succeeded.
+func paid(tb testing.TB, s *Store, key string) payment.Charge {
+	tb.Helper()
+	c, err := s.RecordPayment(tb.Context(), succeeded(begin(tb, s, aCharge(key))), byProcessor)
+	require.NoError(tb, err)
+	return c
+}
+
+func reserve(tb testing.TB, s *Store, r payment.Refund) payment.Refund {
+	tb.Helper()
+	stored, _, created, err := s.ReserveRefund(tb.Context(), r, fingerprint)
+	require.NoError(tb, err)
+	require.True(tb, created)
+	return stored
+}
+
+func settle(tb testing.TB, s *Store, r payment.Refund, status payment.Status) payment.Refund {
+	tb.Helper()
+	r.Status = status
+	stored, err := s.SettleRefund(tb.Context(), r, byProcessor)
+	require.NoError(tb, err)
+	return stored
+}
+
+// reserved reads what no method returns.
+func reserved(tb testing.TB, s *Store, c payment.Charge) (refundedAmount, reservedAmount int64) {
+	tb.Helper()
+	row, err := s.read().payment(tb.Context(), selectPaymentByID, c.MerchantID, c.PaymentID)
+	require.NoError(tb, err)
+	return row.RefundedAmount, row.reserved
+}
+
+// together runs fn n times at once.
+func together(n int, fn func(i int)) {
+	var all sync.WaitGroup
+	start := make(chan struct{})
+	for i := range n {
+		all.Go(func() {
+			<-start
+			fn(i)
+		})
+	}
+	close(start)
+	all.Wait()
+}
+
+func TestOpenRefusesASchemaThatIsNotItsOwn(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		_, err := Open(t.Context(), dsn)
+		require.ErrorIs(t, err, ErrOutdated)
+		require.ErrorContains(t, err, "run: worker migrate")
+		require.False(t, Temporary(err))
+
+		s := open(t, dsn)
+		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
+		_, err = Open(t.Context(), dsn)
+		require.ErrorIs(t, err, ErrTooNew)
+		require.ErrorContains(t, err, "has version 99, this program knows 1")
+		_, _, err = Migrate(t.Context(), dsn)
+		require.ErrorIs(t, err, ErrTooNew)
+
+		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
+		_, err = Open(t.Context(), dsn)
+		require.ErrorIs(t, err, ErrOutdated)
+		require.ErrorContains(t, err, "has version 0, this program needs 1: run: worker migrate")
+	})
+}
+
+func TestOpeningMakesNoFile(t *testing.T) {
+	dsn := sqliteDSN(t)
+	_, err := Open(t.Context(), dsn)
+	require.ErrorIs(t, err, ErrOutdated)
+	require.NoFileExists(t, strings.TrimPrefix(dsn, "sqlite://"))
+}
+
+func TestMigrateIsSafeToRepeat(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		for _, want := range []int64{0, 1, 1} {
+			from, to, err := Migrate(t.Context(), dsn)
+			require.NoError(t, err)
+			require.Equal(t, want, from)
+			require.Equal(t, int64(1), to)
+		}
+	})
+}
+
+func TestSeveralMayMigrateAtOnce(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		errs := make([]error, 8)
+		together(len(errs), func(i int) { _, _, errs[i] = Migrate(t.Context(), dsn) })
+		for _, err := range errs {
+			require.NoError(t, err)
+		}
+		paid(t, open(t, dsn), "order-1")
+	})
+}
+
+func TestMigrateDoesNotTryWhatNeverWorks(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
+		began := time.Now()
+		_, _, err := Migrate(t.Context(), dsn)
+		require.ErrorContains(t, err, "already exists")
+		require.Less(t, time.Since(began), 3*time.Second)
+	})
+}
+
+func TestOddDSNsAreRefusedWithoutTheirPassword(t *testing.T) {
+	const secret = "hunter2"
+	for _, dsn := range []string{
+		"", "/var/lib/florin.db", "florin.db", "mysql://u:hunter2@h/db", "sqlite://florin.db", "sqlite://", "sqlite:///", "sqlite:///dir/",
+		"sqlite:///x.db?mode=memory", "sqlite://u:hunter2@/x.db",
+		"postgres://u:hunter2@h:port/db", "postgres://u:hunter2%@h/db", "postgres://u:hun ter2hunter2@h/db\x00", "postgres://u:hunter2@[::1/db",
+		"postgres://u:hunter2@h/db?sslmode=hunter2", "postgres://u@h/db?password=hunter2&connect_timeout=soon", "postgres://u:hunter2@h/db?pool_max_conns=0",
+		"postgres://u:hunter2@h/db?pool_max_conns=hunter2", "postgres://u:hunter2@h/db?sslmode=verify-full&sslrootcert=/no/hunter2",
+	} {
+		for what, open := range map[string]func() error{
+			"open":    func() error { _, err := Open(t.Context(), dsn); return err },
+			"migrate": func() error { _, _, err := Migrate(t.Context(), dsn); return err },
+		} {
+			err := open()
+			require.ErrorIs(t, err, ErrInvalid, "%s %s", what, dsn)
+			require.False(t, Temporary(err))
+			require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), secret)
+		}
+	}
+}
+
+func TestADatabaseThatIsDownIsTemporary(t *testing.T) {
+	dsn := "postgres://florin:hunter2@127.0.0.1:1/florin?connect_timeout=1&password=hunter2"
+	_, err := Open(t.Context(), dsn)
+	require.True(t, Temporary(err))
+	require.NotContains(t, fmt.Sprintf("%v %+v", err, err), "hunter2")
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	onEachStore(t, func(t *testing.T, s *Store) {
+		_, _, err := s.BeginPayment(ctx, aCharge("order-1"), fingerprint)
+		require.ErrorIs(t, err, context.Canceled)
+		require.True(t, Temporary(err))
+	})
+}
+
+func TestWhatIsAskedOfAClosedStoreMayBeAskedAgain(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		_, _, err := Migrate(t.Context(), dsn)
+		require.NoError(t, err)
+		s, err := Open(t.Context(), dsn)
+		require.NoError(t, err)
+		require.NoError(t, s.Close())
+		_, _, err = s.BeginPayment(t.Context(), aCharge("order-1"), fingerprint)
+		require.True(t, Temporary(err), err)
+		require.ErrorContains(t, err, "the store is closed")
+	})
+}
+
+func TestNoErrorIsTemporaryThatTheStoreMeant(t *testing.T) {
+	require.False(t, Temporary(nil))
+	for _, err := range []error{ErrNotFound, ErrMismatch, ErrIllegalTransition, ErrProcessorIDTaken, ErrPaymentNotFound, ErrNotRefundable,
+		ErrExceedsCaptured, ErrCurrency, ErrInvalid, ErrOutdated, ErrTooNew} {
+		require.False(t, Temporary(err))
+		require.False(t, Temporary(fmt.Errorf("wrapped: %w", err)))
+	}
+}
+
+// A lock that is held for longer than a caller waits.
+func TestALockedPaymentIsTemporary(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback()
+		_, err = tx.Exec("UPDATE payments SET refunded_amount = refunded_amount WHERE payment_id = $1", c.PaymentID)
+		require.NoError(t, err)
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer cancel()
+		began := time.Now()
+		_, _, _, err = s.ReserveRefund(ctx, aRefund("r-1", c, 100), fingerprint)
+		require.True(t, Temporary(err), err)
+		require.Less(t, time.Since(began), 3*time.Second, "the context's time counts")
+		require.NoError(t, tx.Rollback())
+		reserve(t, s, aRefund("r-1", c, 100))
+	})
+}
+
+// A connection that is killed while its statement waits takes nothing with it.
+func TestAKilledConnectionIsTemporary(t *testing.T) {
+	s := open(t, postgresDSN(t))
+	c := paid(t, s, "order-1")
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	_, err = tx.Exec("SELECT 1 FROM payments WHERE payment_id = $1 FOR UPDATE", c.PaymentID)
+	require.NoError(t, err)
+	failed := make(chan error)
+	go func() {
+		_, _, _, err := s.ReserveRefund(t.Context(), aRefund("r-1", c, 100), fingerprint)
+		failed <- err
+	}()
+	require.Eventually(t, func() bool {
+		var killed int
+		err := s.db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`, backend(t, tx)).Scan(&killed)
+		return err == nil && killed > 0
+	}, 10*time.Second, 10*time.Millisecond)
+	err = <-failed
+	require.True(t, Temporary(err), err)
+	require.NoError(t, tx.Rollback())
+	reserve(t, s, aRefund("r-1", c, 100))
+	requireWhole(t, s)
+}
+
+func backend(t *testing.T, tx *sql.Tx) (pid int) {
+	t.Helper()
+	require.NoError(t, tx.QueryRow("SELECT pg_backend_pid()").Scan(&pid))
+	return pid
+}
+
+func TestSQLStatesThatGoAway(t *testing.T) {
+	for code, temporary := range map[string]bool{
+		"08006": true, "40001": true, "40P01": true, "53300": true, "53100": true, "55P03": true, "57014": true, "57P01": true, "57P02": true,
+		"57P03": true, "58030": true, "25006": true, "25P03": true,
+		"23505": false, "23514": false, "22021": false, "42P01": false, "42501": false, "28P01": false, "3D000": false, "FL001": false, "0A000": false,
+	} {
+		err := postgres.translate("x", &pgconn.PgError{Code: code, Message: "m", Detail: "Failing row contains (tok_vaulted)"})
+		require.Equal(t, temporary, Temporary(err), code)
+		require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "tok_")
+	}
+	for _, err := range []error{io.ErrUnexpectedEOF, driver.ErrBadConn, &net.OpError{Op: "read", Err: syscall.ECONNRESET}} {
+		require.True(t, Temporary(postgres.translate("x", err)))
+	}
+}
+
+// A driver may quote what it was given.
+func TestUnknownErrorsAreNamedAndNotQuoted(t *testing.T) {
+	err := postgres.translate("begin payment", fmt.Errorf("encode: %w", errors.New("unable to encode tok_vaulted")))
+	require.EqualError(t, err, "begin payment: the database driver failed (*errors.errorString)")
+}
+
+// Two stores on one file are to SQLite what two processes are.
+func TestSeveralProcessesMayShareAFile(t *testing.T) {
+	dsn := sqliteDSN(t)
+	stores := []*Store{open(t, dsn), open(t, dsn), open(t, dsn)}
+	errs := make([]error, 60)
+	together(len(errs), func(i int) {
+		s := stores[i%len(stores)]
+		c, _, err := s.BeginPayment(t.Context(), aCharge(fmt.Sprintf("order-%d", i/2)), fingerprint)
+		if err == nil {
+			c, err = s.RecordPayment(t.Context(), succeeded(c), byProcessor)
+		}
+		if err == nil {
+			_, _, _, err = s.ReserveRefund(t.Context(), aRefund(c.IdempotencyKey, c, 100), fingerprint)
+		}
+		errs[i] = err
+	})
+	require.NoError(t, errors.Join(errs...))
+	requireWhole(t, stores[0])
+}
+
+func TestOnlyItsUserReadsTheFile(t *testing.T) {
+	dsn := sqliteDSN(t)
+	paid(t, open(t, dsn), "order-1")
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		info, err := os.Stat(strings.TrimPrefix(dsn, "sqlite://") + suffix)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode().Perm(), suffix)
+	}
+}
+
+func TestAcknowledgedMeansWrittenToTheDisk(t *testing.T) {
+	s := open(t, sqliteDSN(t))
+	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1"} {
+		var got string
+		require.NoError(t, s.db.QueryRow("PRAGMA "+pragma).Scan(&got))
+		require.Equal(t, want, got, pragma)
+	}
+}
+
+func TestClosingInTheMiddleLeavesNoHalf(t *testing.T) {
+	onEach(t, func(t *testing.T, dsn string) {
+		s := open(t, dsn)
+		for round := range 5 {
+			doomed, err := Open(t.Context(), dsn)
+			require.NoError(t, err)
+			var all sync.WaitGroup
+			acknowledged := make([][]string, 4)
+			for worker := range acknowledged {
+				all.Go(func() {
+					for i := 0; ; i++ {
+						key := fmt.Sprintf("order-%d-%d-%d", round, worker, i)
+						c, _, err := doomed.BeginPayment(context.Background(), aCharge(key), fingerprint)
+						if err == nil {
+							c, err = doomed.RecordPayment(context.Background(), succeeded(c), byProcessor)
+						}
+						if err == nil {
+							_, _, _, err = doomed.ReserveRefund(context.Background(), aRefund(key, c, 100), fingerprint)
+						}
+						if err != nil {
+							return
+						}
+						acknowledged[worker] = append(acknowledged[worker], key)
+					}
+				})
+			}
+			<-time.After(30 * time.Millisecond)
+			require.NoError(t, doomed.Close())
+			all.Wait()
+			for _, keys := range acknowledged {
+				for _, key := range keys {
+					_, err := s.Refund(t.Context(), "acme", key)
+					require.NoError(t, err, "acknowledged, but gone")
+				}
+			}
+		}
+		requireWhole(t, s)
+	})
+}
+
+// requireWhole checks that every row has the events that led to it, and every sum its refunds.
+func requireWhole(t *testing.T, s *Store) {
+	t.Helper()
+	for what, query := range map[string]string{
+		"payments without their last event": `SELECT count(*) FROM payments WHERE NOT EXISTS (
+			SELECT 1 FROM payment_events WHERE subject_id = payment_id AND payment_events.revision = payments.revision AND to_status = status)`,
+		"refunds without their last event": `SELECT count(*) FROM refunds WHERE NOT EXISTS (
+			SELECT 1 FROM payment_events WHERE subject_id = refund_id AND payment_events.revision = refunds.revision AND to_status = status)`,
+		"gaps": `SELECT count(*) FROM payment_events e WHERE revision > 1 AND NOT EXISTS (
+			SELECT 1 FROM payment_events p WHERE p.subject_id = e.subject_id AND p.revision = e.revision - 1 AND p.to_status = e.from_status)`,
+		"wrong sums": `SELECT count(*) FROM payments WHERE
+			refunded_amount <> (SELECT coalesce(sum(amount), 0) FROM refunds WHERE refunds.payment_id = payments.payment_id AND status = 'succeeded')
+			OR reserved_amount <> (SELECT coalesce(sum(amount), 0) FROM refunds WHERE refunds.payment_id = payments.payment_id
+				AND status IN ('processing', 'pending', 'unknown', 'needs_reconciliation'))`,
+	} {
+		var n int
+		require.NoError(t, s.db.QueryRow(query).Scan(&n))
+		require.Zero(t, n, what)
+	}
+}
+
+// lines reads the rows of a query, as text.
+func lines(tb testing.TB, db interface {
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+}, query string, args ...any) []string {
+	tb.Helper()
+	rows, err := db.QueryContext(tb.Context(), query, args...)
+	require.NoError(tb, err)
+	defer rows.Close()
+	columns, err := rows.Columns()
+	require.NoError(tb, err)
+	var all []string
+	for rows.Next() {
+		row := make([]sql.NullString, len(columns))
+		fields := make([]any, len(columns))
+		for i := range row {
+			fields[i] = &row[i]
+		}
+		require.NoError(tb, rows.Scan(fields...))
+		var line []string
+		for _, field := range row {
+			line = append(line, field.String)
+		}
+		all = append(all, strings.Join(line, " "))
+	}
+	require.NoError(tb, rows.Err())
+	return all
+}
+
+// execSQL runs raw SQL that works.
+func execSQL(tb testing.TB, s *Store, query string, args ...any) sql.Result {
+	tb.Helper()
+	result, err := s.db.Exec(query, args...)
+	require.NoError(tb, err)
+	return result
+}
