@@ -131,7 +131,8 @@ func (c *Client) validateCharge(req payment.ChargeRequest) error {
 	return nil
 }
 
-// launch is how a workflow is started.
+// launch is how a workflow is started. One that ended with an outcome never runs again; one that failed or was stopped
+// may: the store knows what there is of the payment, and the processor knows its key.
 type launch struct {
 	options  client.StartWorkflowOptions
 	workflow string
@@ -141,7 +142,7 @@ func (c *Client) chargeStart(req payment.ChargeRequest) launch {
 	return launch{workflow: payment.WorkflowCharge, options: client.StartWorkflowOptions{
 		ID:                    payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey),
 		TaskQueue:             payment.TaskQueue,
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.ChargeAttributes(req), workflows.StatusAttribute(payment.Processing))...),
 		StaticSummary:         fmt.Sprintf("%s · %s · %s", req.Money(), req.MerchantID, req.IdempotencyKey),
 	}}
@@ -155,7 +156,7 @@ func refundStart(req payment.RefundRequest) launch {
 	return launch{workflow: payment.WorkflowRefund, options: client.StartWorkflowOptions{
 		ID:                    payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey),
 		TaskQueue:             payment.TaskQueue,
-		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.RefundAttributes(req), workflows.StatusAttribute(payment.Processing))...),
 		StaticSummary:         fmt.Sprintf("refund %s · %s · %s", asked, req.MerchantID, req.IdempotencyKey),
 	}}

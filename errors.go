@@ -20,7 +20,7 @@ var (
 	// ErrIdempotencyMismatch: the key belongs to a different request. Nothing was done; use a new key for a
 	// new purchase.
 	ErrIdempotencyMismatch = errors.New("this idempotency key belongs to a different request")
-	// ErrNotFound: Temporal knows no payment or refund with this key.
+	// ErrNotFound: Temporal knows no payment or refund with this key, or has forgotten it.
 	ErrNotFound = errors.New("not found")
 	// ErrInvalidRequest: the worker refused the request; nothing was sent to a processor.
 	ErrInvalidRequest = errors.New("invalid request")
@@ -30,8 +30,9 @@ var (
 	ErrPaymentNotRefundable = errors.New("payment not refundable")
 	// ErrRefundExceedsCaptured: more was asked back than is left of the payment.
 	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
-	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Ask the processor.
-	ErrStopped = errors.New("stopped from outside before its outcome was known: ask the processor")
+	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Calling Charge or Refund
+	// again with the same request goes on with it.
+	ErrStopped = errors.New("stopped from outside before its outcome was known: the same request again goes on with it")
 	// ErrOutcomePending: the caller's time was up first. The payment goes on; ask again with the same key.
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
 )

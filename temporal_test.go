@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"time"
 
 	"go.temporal.io/sdk/client"
@@ -16,6 +18,7 @@ import (
 	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/workflows"
 )
 
@@ -25,13 +28,15 @@ import (
 type temporal struct {
 	client.Client
 	processorURL string
+	store        *store.Store
 }
 
 const processorKey = "sim_example_key"
 
-// The simulator lives as long as the examples do.
+// The simulator and the store live as long as the examples do.
 var newTemporal = func() func() client.Client {
 	var url string
+	var books *store.Store
 	return func() client.Client {
 		if url == "" {
 			sim, err := simulator.Open(context.Background(), simulator.Options{APIKey: processorKey})
@@ -39,10 +44,27 @@ var newTemporal = func() func() client.Client {
 				panic(err)
 			}
 			url = httptest.NewServer(sim.Handler()).URL
+			books = newStore()
 		}
-		return &temporal{processorURL: url}
+		return &temporal{processorURL: url, store: books}
 	}
 }()
+
+func newStore() *store.Store {
+	dir, err := os.MkdirTemp("", "florin-example-")
+	if err != nil {
+		panic(err)
+	}
+	dsn := "sqlite://" + filepath.Join(dir, "florin.db")
+	if _, _, err := store.Migrate(context.Background(), dsn); err != nil {
+		panic(err)
+	}
+	books, err := store.Open(context.Background(), dsn)
+	if err != nil {
+		panic(err)
+	}
+	return books
+}
 
 type startOperation struct {
 	client.WithStartWorkflowOperation
@@ -96,7 +118,7 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 	workflows.Register(env)
 	activities.NewProcessor(rest.New(http), processor.DefaultBackoff, time.Minute).Register(env)
 	poll := activities.Poll{Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour)}
-	(&activities.Begin{Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
+	(&activities.Payments{Store: t.store, Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",
 		StartToClose:    activities.Duration(2 * time.Second),
 		ScheduleToClose: activities.Duration(time.Minute),

@@ -7,7 +7,9 @@ const (
 	WorkflowRefund = "Refund"
 
 	ActivityBeginPayment    = "BeginPayment"
+	ActivityRecordPayment   = "RecordPayment"
 	ActivityReserveRefund   = "ReserveRefund"
+	ActivitySettleRefund    = "SettleRefund"
 	ActivityProcessorCharge = "ProcessorCharge"
 	ActivityProcessorRefund = "ProcessorRefund"
 	ActivityProcessorLookup = "ProcessorLookup"

@@ -48,16 +48,28 @@ func (c *charge) run(ctx workflow.Context) error {
 		return invalidRequest(err)
 	}
 	c.valid = true
-	var terms activities.Terms
-	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityBeginPayment, c.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &terms); err != nil {
+	var begun activities.Begun
+	if err := inStore(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
 		return err
 	}
-	c.value.Processor = terms.Processor
+	c.value, c.told = begun.Charge, true
+	switch {
+	case c.value.Status.Final():
+		c.show(ctx)
+		return nil
+	case ctx.Err() != nil && !begun.Resumed:
+		c.move(ctx, payment.Failed, &cancelledInTime)
+		c.tell(ctx, activities.Cause{By: "cancellation"})
+		return nil
+	}
+	terms := begun.Terms
 	key := payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
-	op := &operation{terms: terms, kind: payment.OperationCharge, reference: key, subject: c}
+	op := &operation{
+		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, firstUsed: c.value.CreatedAt, open: begun.Resumed,
+	}
 	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
 		Key:           key,
-		KeyFirstUsed:  workflow.Now(ctx),
+		KeyFirstUsed:  op.firstUsed,
 		PaymentID:     c.value.PaymentID,
 		MerchantID:    c.req.MerchantID,
 		Amount:        c.req.Amount,
@@ -74,6 +86,22 @@ func (c *charge) run(ctx workflow.Context) error {
 func (c *charge) status() payment.Status { return c.value.Status }
 
 func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
+
+// tell records the payment as it stands. A processor's id that another payment has makes it a conflict: the processor
+// answered for the wrong one.
+func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
+	if c.store(ctx, payment.ActivityRecordPayment, cause) == nil {
+		return
+	}
+	cause.Evidence = map[string]string{"processor_payment_id": c.value.ProcessorPaymentID}
+	c.value.ProcessorPaymentID, c.value.CapturedAmount, c.value.Status = "", 0, payment.Unknown
+	c.move(ctx, payment.Conflicted, &payment.Failure{
+		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another payment: settle it with the processor",
+	})
+	if err := c.store(ctx, payment.ActivityRecordPayment, cause); err != nil {
+		panic(err)
+	}
+}
 
 // adopt takes over the processor's view, unless it is of another payment than the one asked for.
 func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
@@ -94,7 +122,6 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		return
 	}
 	c.value.CapturedAmount = r.CapturedAmount
-	c.value.RefundedAmount = r.RefundedAmount
 	c.value.Decline = r.Decline
 	c.move(ctx, r.Status, nil)
 }
@@ -117,23 +144,28 @@ func (c *charge) miscaptured(r processor.Result) *payment.Failure {
 	return nil
 }
 
-// move also tells Temporal's visibility whatever a person would search for.
 func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
 	if c.value.Status == to {
 		return
 	}
 	mustBeLegal(payment.PaymentTransitions, c.value.Status, to)
-	c.value.Status = to
+	c.value.Status, c.told = to, false
 	c.value.Failure = failure
 	c.value.UpdatedAt = workflow.Now(ctx).UTC()
-	if to.HasOutcome() {
-		attributes := outcomeAttributes(c.value.Processor, to, failure)
-		if c.valid {
-			attributes = append(attributes, ChargeAttributes(c.req)...)
-		}
-		upsert(ctx, attributes)
-	}
+	c.show(ctx)
 	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
+}
+
+// show tells Temporal's visibility whatever a person would search for, once there is an outcome.
+func (c *charge) show(ctx workflow.Context) {
+	if !c.value.Status.HasOutcome() {
+		return
+	}
+	attributes := outcomeAttributes(c.value.Processor, c.value.Status, c.value.Failure)
+	if c.valid {
+		attributes = append(attributes, ChargeAttributes(c.req)...)
+	}
+	upsert(ctx, attributes)
 }
 
 // conflict compares what the processor did with what it was asked to do. A decline without a record of its

@@ -3,6 +3,7 @@ package workflows
 import (
 	"context"
 	"log/slog"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -101,17 +103,72 @@ func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflow
 // newEnvironmentOn is newEnvironment on terms of the test's own.
 func newEnvironmentOn(t *testing.T, p processor.Processor, terms activities.Terms) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
+	return newEnvironmentOver(t, p, terms, newStore(t))
+}
+
+// newEnvironmentOver is newEnvironmentOn with a store that has something in it.
+func newEnvironmentOver(t *testing.T, p processor.Processor, terms activities.Terms, books *store.Store) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	Register(env)
-	begin := &activities.Begin{Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
+	keeping := &activities.Payments{Store: books, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
 	calls := activities.NewProcessor(p, processor.DefaultBackoff, 5*time.Minute)
-	begin.Register(env)
+	keeping.Register(env)
 	calls.Register(env)
 	return env
 }
+
+// newStore is a store of its own for each test.
+func newStore(t *testing.T) *store.Store {
+	t.Helper()
+	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
+	_, _, err := store.Migrate(t.Context(), dsn)
+	require.NoError(t, err)
+	s, err := store.Open(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+// stored is a store that has the payment of chargeRequest with this status, of which so much went back before.
+func stored(t *testing.T, status payment.Status, refunded int64) *store.Store {
+	t.Helper()
+	books := newStore(t)
+	req := chargeRequest()
+	c, created, err := books.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: req.Amount, Currency: req.Currency,
+		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: long, UpdatedAt: long,
+	}, req.Fingerprint())
+	require.NoError(t, err)
+	require.True(t, created)
+	if status == payment.Processing {
+		return books
+	}
+	c.Status, c.ProcessorPaymentID, c.UpdatedAt = status, "ch_1", long
+	if status == payment.Succeeded {
+		c.CapturedAmount = req.Amount
+	}
+	_, err = books.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+	require.NoError(t, err)
+	if refunded == 0 {
+		return books
+	}
+	before := payment.Refund{
+		RefundID: payment.RefundID("acme", "before"), PaymentID: c.PaymentID, MerchantID: "acme", IdempotencyKey: "before", Amount: refunded, Status: payment.Processing,
+	}
+	before, _, _, err = books.ReserveRefund(t.Context(), before, "fingerprint")
+	require.NoError(t, err)
+	before.Status, before.ProcessorRefundID = payment.Succeeded, "re_before"
+	_, err = books.SettleRefund(t.Context(), before, activities.Cause{By: "test"})
+	require.NoError(t, err)
+	return books
+}
+
+// long is a moment in the past, by the clock of the SDK's test environment and by ours.
+var long = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
 func chargeRequest() payment.ChargeRequest {
 	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}

@@ -21,6 +21,8 @@ type subject interface {
 	move(ctx workflow.Context, to payment.Status, failure *payment.Failure)
 	// adopt takes over what the processor says.
 	adopt(ctx workflow.Context, result processor.Result)
+	// tell records in the store where the subject stands now, and why.
+	tell(ctx workflow.Context, cause activities.Cause)
 }
 
 // operation is one thing asked of a processor, from the first send until it is known how it ended.
@@ -30,6 +32,8 @@ type operation struct {
 	reference string
 	subject   subject
 
+	// firstUsed is no later than the first send under the key.
+	firstUsed time.Time
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
 	open     bool
 	lastSend time.Time
@@ -41,7 +45,12 @@ type operation struct {
 // stops it only where provably nothing was sent; otherwise the truth is found out first.
 func (o *operation) run(cancellable workflow.Context, activity, summary string, call any) {
 	ctx, _ := workflow.NewDisconnectedContext(cancellable)
-	o.send(ctx, cancellable, activity, summary, call)
+	switch o.subject.status() {
+	case payment.Processing, payment.Unknown:
+		o.send(ctx, cancellable, activity, summary, call)
+	default:
+		// The processor has acknowledged it to an earlier workflow.
+	}
 	if !o.subject.status().Final() {
 		o.settle(ctx)
 	}
@@ -49,7 +58,15 @@ func (o *operation) run(cancellable workflow.Context, activity, summary string, 
 
 // send makes the call, again after every wait that is too long for the retry policy, while the key is valid.
 func (o *operation) send(ctx, cancellable workflow.Context, activity, summary string, call any) {
-	sendUntil := workflow.Now(ctx).Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	sendUntil := o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	if !workflow.Now(ctx).Before(sendUntil) {
+		// It was begun by an earlier workflow, so long ago that the processor may have forgotten its key.
+		o.open, o.lastSend = true, workflow.Now(ctx)
+		o.failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "begun too long ago to send it again"}
+		o.subject.move(ctx, payment.Unknown, &o.failure)
+		o.subject.tell(ctx, activities.Cause{By: "workflow"})
+		return
+	}
 	for {
 		var result processor.Result
 		err := workflow.ExecuteActivity(o.sendOptions(ctx, summary), activity, call).Get(ctx, &result)
@@ -57,6 +74,7 @@ func (o *operation) send(ctx, cancellable workflow.Context, activity, summary st
 		if err == nil {
 			o.open = false
 			o.subject.adopt(ctx, result)
+			o.subject.tell(ctx, byProcessor(result))
 			return
 		}
 		failure := activities.FailureOf(err)
@@ -76,8 +94,20 @@ func (o *operation) send(ctx, cancellable workflow.Context, activity, summary st
 		} else {
 			o.subject.move(ctx, payment.Failed, &o.failure)
 		}
+		o.subject.tell(ctx, activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
 		return
 	}
+}
+
+func byProcessor(result processor.Result) activities.Cause {
+	return activities.Cause{By: "processor", Evidence: evidence("request_id", result.RequestID)}
+}
+
+func evidence(name, value string) map[string]string {
+	if value == "" {
+		return nil
+	}
+	return map[string]string{name: value}
 }
 
 func (o *operation) sendOptions(ctx workflow.Context, summary string) workflow.Context {
@@ -124,10 +154,12 @@ func (o *operation) settle(ctx workflow.Context) {
 		case found.Found:
 			o.open = false
 			o.subject.adopt(ctx, found.Result)
+			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)})
 		case o.absenceIsProof(asked):
 			failure := o.failure
 			failure.Message += "; the processor has no record of it: no money moved"
 			o.subject.move(ctx, payment.Failed, &failure)
+			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")})
 		}
 		if o.subject.status().Final() {
 			return
@@ -141,6 +173,7 @@ func (o *operation) settle(ctx workflow.Context) {
 					Message: fmt.Sprintf("the processor could not say in %s how this ended: ask it about reference %s",
 						poll.For, o.reference),
 				})
+				o.subject.tell(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", poll.For.String())})
 			}
 		}
 		pause = min(pause*2, limit)

@@ -2,9 +2,7 @@ package workflows
 
 import (
 	"fmt"
-	"time"
 
-	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
@@ -54,28 +52,31 @@ func (r *refund) run(ctx workflow.Context) error {
 		return invalidRequest(err)
 	}
 	r.valid = true
-	var candidates []activities.Terms
-	if err := workflow.ExecuteLocalActivity(beginOptions(ctx), payment.ActivityReserveRefund, r.req, workflow.GetInfo(ctx).OriginalRunID).Get(ctx, &candidates); err != nil {
+	var reserved activities.Reserved
+	if err := inStore(ctx, payment.ActivityReserveRefund, r.req, &reserved); err != nil {
 		return err
 	}
-	paid, terms, err := r.findPayment(ctx, candidates)
-	if err != nil {
-		return err
+	r.value, r.told = reserved.Refund, true
+	switch {
+	case r.value.Status.Final():
+		r.show(ctx)
+		return nil
+	case ctx.Err() != nil && !reserved.Resumed:
+		r.move(ctx, payment.Failed, &cancelledInTime)
+		r.tell(ctx, activities.Cause{By: "cancellation"})
+		return nil
 	}
-	if err := r.check(paid); err != nil {
-		return err
+	r.paidAs = reserved.Of.ProcessorPaymentID
+	terms := reserved.Terms
+	op := &operation{
+		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, firstUsed: r.value.CreatedAt, open: reserved.Resumed,
 	}
-	r.paidAs = paid.ID
-	r.value.Processor = terms.Processor
-	r.value.Currency = paid.Currency
-	r.value.Amount = r.asked(paid)
-	op := &operation{terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
-		KeyFirstUsed:       workflow.Now(ctx),
+		KeyFirstUsed:       op.firstUsed,
 		RefundID:           r.value.RefundID,
 		MerchantID:         r.req.MerchantID,
-		ProcessorPaymentID: paid.ID,
+		ProcessorPaymentID: r.paidAs,
 		Amount:             r.value.Amount,
 		Currency:           r.value.Currency,
 		Metadata:           r.req.Metadata,
@@ -83,77 +84,25 @@ func (r *refund) run(ctx workflow.Context) error {
 	return nil
 }
 
+// tell records the refund as it stands. A processor's id that another refund has is for a human: the processor answered
+// for the wrong one.
+func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
+	if r.store(ctx, payment.ActivitySettleRefund, cause) == nil {
+		return
+	}
+	cause.Evidence = map[string]string{"processor_refund_id": r.value.ProcessorRefundID}
+	r.value.ProcessorRefundID = ""
+	r.value.Status = payment.Unknown
+	r.move(ctx, payment.NeedsReconciliation, &payment.Failure{
+		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another refund: settle it with the processor",
+	})
+	if err := r.store(ctx, payment.ActivitySettleRefund, cause); err != nil {
+		panic(err)
+	}
+}
+
 func (r *refund) key() string {
 	return payment.ProcessorKey(r.value.RefundID, payment.OperationRefund, 0)
-}
-
-// findPayment asks the processors for the payment. It does not give up while one of them gives no answer:
-// PaymentNotFound is a fact, not a guess. A payment that was made a moment ago may take a processor as long
-// to find as its profile says, a minute where that says nothing.
-func (r *refund) findPayment(ctx workflow.Context, candidates []activities.Terms) (processor.Result, activities.Terms, error) {
-	call := processor.LookupCall{
-		Operation: payment.OperationCharge,
-		Reference: payment.ProcessorKey(r.req.PaymentID, payment.OperationCharge, 0),
-	}
-	began := workflow.Now(ctx)
-	for pause := time.Second; ; pause = min(2*pause, time.Hour) {
-		certain := true
-		for _, terms := range candidates {
-			grace := time.Duration(terms.AbsenceProofAfter)
-			if grace == 0 {
-				grace = time.Minute
-			}
-			early := workflow.Now(ctx).Sub(began) < grace
-			found, err := lookup(ctx, terms, call)
-			if ctx.Err() != nil {
-				return processor.Result{}, activities.Terms{}, ctx.Err()
-			}
-			switch {
-			case err != nil || !found.Found && early:
-				certain = false
-			case found.Found:
-				return found.Result, terms, nil
-			}
-		}
-		if certain {
-			return processor.Result{}, activities.Terms{}, r.fail(payment.ErrorPaymentNotFound, "no processor knows payment %s", r.req.PaymentID)
-		}
-		if err := workflow.Sleep(ctx, pause); err != nil {
-			return processor.Result{}, activities.Terms{}, err
-		}
-	}
-}
-
-// check refuses what can be known to be impossible. The processor has the last word.
-func (r *refund) check(paid processor.Result) error {
-	left := payment.Money{Amount: paid.CapturedAmount - paid.RefundedAmount, Currency: paid.Currency}
-	switch {
-	case paid.MerchantID != "" && paid.MerchantID != r.req.MerchantID:
-		// No word about whose it is.
-		return r.fail(payment.ErrorPaymentNotFound, "merchant %s has no payment %s", r.req.MerchantID, r.req.PaymentID)
-	case paid.Status != payment.Succeeded:
-		return r.fail(payment.ErrorPaymentNotRefundable, "payment %s is %s: only a succeeded payment can be refunded", r.req.PaymentID, paid.Status)
-	case r.req.Currency != "" && r.req.Currency != paid.Currency:
-		return r.fail(payment.ErrorInvalidRequest, "currency: %s, but payment %s is in %s", r.req.Currency, r.req.PaymentID, paid.Currency)
-	case left.Amount <= 0:
-		return r.fail(payment.ErrorRefundExceedsCaptured, "nothing is left to refund of payment %s", r.req.PaymentID)
-	case r.asked(paid) > left.Amount:
-		asked := payment.Money{Amount: r.asked(paid), Currency: paid.Currency}
-		return r.fail(payment.ErrorRefundExceedsCaptured, "%s asked, but of payment %s only %s is left to refund", asked, r.req.PaymentID, left)
-	}
-	return nil
-}
-
-// asked is the amount of the request, all that is left where it names none.
-func (r *refund) asked(paid processor.Result) int64 {
-	if r.req.Amount != nil {
-		return *r.req.Amount
-	}
-	return paid.CapturedAmount - paid.RefundedAmount
-}
-
-func (r *refund) fail(errorType, format string, args ...any) error {
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), errorType, nil)
 }
 
 func (r *refund) status() payment.Status { return r.value.Status }
@@ -176,16 +125,22 @@ func (r *refund) move(ctx workflow.Context, to payment.Status, failure *payment.
 		return
 	}
 	mustBeLegal(payment.RefundTransitions, r.value.Status, to)
-	r.value.Status = to
+	r.value.Status, r.told = to, false
 	r.value.Failure = failure
 	r.value.UpdatedAt = workflow.Now(ctx).UTC()
-	if to.HasOutcome() {
-		attributes := outcomeAttributes(r.value.Processor, to, failure)
-		if r.valid {
-			attributes = append(attributes, RefundAttributes(r.req)...)
-			attributes = append(attributes, attributeAmount.ValueSet(r.value.Amount), attributeCurrency.ValueSet(r.value.Currency))
-		}
-		upsert(ctx, attributes)
-	}
+	r.show(ctx)
 	workflow.GetLogger(ctx).Info("refund moved", "refund_id", r.value.RefundID, "status", to, "failure", failure.String())
+}
+
+// show tells Temporal's visibility whatever a person would search for, once there is an outcome.
+func (r *refund) show(ctx workflow.Context) {
+	if !r.value.Status.HasOutcome() {
+		return
+	}
+	attributes := outcomeAttributes(r.value.Processor, r.value.Status, r.value.Failure)
+	if r.valid {
+		attributes = append(attributes, RefundAttributes(r.req)...)
+		attributes = append(attributes, attributeAmount.ValueSet(r.value.Amount), attributeCurrency.ValueSet(r.value.Currency))
+	}
+	upsert(ctx, attributes)
 }

@@ -6,8 +6,10 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -28,11 +30,10 @@ func refunded(status payment.Status, amount int64) answer {
 	}}
 }
 
-// partlyRefunded is a payment of 12.50 USD of which 2.50 USD went back before.
-func partlyRefunded() answer {
-	a := charged(payment.Succeeded)
-	a.result.RefundedAmount = 250
-	return a
+// refunding is where a payment of 12.50 USD succeeded, of which 2.50 USD went back before.
+func refunding(t *testing.T, p *scripted) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	return newEnvironmentOver(t, p, testTerms, stored(t, payment.Succeeded, 250))
 }
 
 func TestARefundEndsAsTheProcessorsAnswersSay(t *testing.T) {
@@ -56,10 +57,8 @@ func TestARefundEndsAsTheProcessorsAnswersSay(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &scripted{refunds: tt.refunds, lookups: map[payment.Operation][]answer{
-				payment.OperationCharge: {partlyRefunded()}, payment.OperationRefund: tt.lookups,
-			}}
-			env := newEnvironment(t, p)
+			p := &scripted{refunds: tt.refunds, lookups: map[payment.Operation][]answer{payment.OperationRefund: tt.lookups}}
+			env := refunding(t, p)
 			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(tt.amount))
 			require.NoError(t, env.GetWorkflowError())
 			var r payment.Refund
@@ -78,10 +77,8 @@ func TestARefundEndsAsTheProcessorsAnswersSay(t *testing.T) {
 }
 
 func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
-	othersPayment := charged(payment.Succeeded)
-	othersPayment.result.MerchantID = "globex"
-	wholeRefunded := charged(payment.Succeeded)
-	wholeRefunded.result.RefundedAmount = 1250
+	others := refundRequest(500)
+	others.MerchantID = "globex"
 	inEuro := refundRequest(500)
 	inEuro.Currency = "EUR"
 	badID := refundRequest(500)
@@ -89,22 +86,23 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 	tests := []struct {
 		name string
 		req  payment.RefundRequest
-		paid answer
+		paid func(*testing.T) *store.Store
 		want string
 	}{
-		{"unknown payment", refundRequest(500), absent, payment.ErrorPaymentNotFound},
-		{"another merchant's payment", refundRequest(500), othersPayment, payment.ErrorPaymentNotFound},
-		{"declined payment", refundRequest(500), charged(payment.Declined), payment.ErrorPaymentNotRefundable},
-		{"authorized payment", refundRequest(500), charged(payment.Authorized), payment.ErrorPaymentNotRefundable},
-		{"more than is left", refundRequest(1001), partlyRefunded(), payment.ErrorRefundExceedsCaptured},
-		{"nothing left", refundRequest(0), wholeRefunded, payment.ErrorRefundExceedsCaptured},
-		{"another currency", inEuro, charged(payment.Succeeded), payment.ErrorInvalidRequest},
-		{"not a payment id", badID, charged(payment.Succeeded), payment.ErrorInvalidRequest},
+		{"unknown payment", refundRequest(500), newStore, payment.ErrorPaymentNotFound},
+		{"another merchant's payment", others, has(payment.Succeeded, 0), payment.ErrorPaymentNotFound},
+		{"declined payment", refundRequest(500), has(payment.Declined, 0), payment.ErrorPaymentNotRefundable},
+		{"authorized payment", refundRequest(500), has(payment.Authorized, 0), payment.ErrorPaymentNotRefundable},
+		{"payment of which nobody knows", refundRequest(500), has(payment.Unknown, 0), payment.ErrorPaymentNotRefundable},
+		{"more than is left", refundRequest(1001), has(payment.Succeeded, 250), payment.ErrorRefundExceedsCaptured},
+		{"nothing left", refundRequest(0), has(payment.Succeeded, 1250), payment.ErrorRefundExceedsCaptured},
+		{"another currency", inEuro, has(payment.Succeeded, 0), payment.ErrorInvalidRequest},
+		{"not a payment id", badID, has(payment.Succeeded, 0), payment.ErrorInvalidRequest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {tt.paid}}}
-			env := newEnvironment(t, p)
+			p := &scripted{}
+			env := newEnvironmentOver(t, p, testTerms, tt.paid(t))
 			env.ExecuteWorkflow(payment.WorkflowRefund, tt.req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
@@ -115,26 +113,22 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestAProcessorThatGivesNoAnswerIsNoReasonToSayPaymentNotFound(t *testing.T) {
-	p := &scripted{
-		refunds: []answer{refunded(payment.Succeeded, 500)},
-		lookups: map[payment.Operation][]answer{payment.OperationCharge: {ambiguous500, notSent, forbidden, absent, partlyRefunded()}},
+// has is stored, for a table.
+func has(status payment.Status, refunded int64) func(*testing.T) *store.Store {
+	return func(t *testing.T) *store.Store {
+		t.Helper()
+		return stored(t, status, refunded)
 	}
-	env := newEnvironment(t, p)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
-	require.NoError(t, env.GetWorkflowError())
-	require.Len(t, p.refundCalls, 1)
 }
 
 func TestARefundOfAnotherAmountNeedsReconciliation(t *testing.T) {
 	p := &scripted{
 		refunds: []answer{refunded(payment.Succeeded, 499)},
 		lookups: map[payment.Operation][]answer{
-			payment.OperationCharge: {partlyRefunded()},
 			payment.OperationRefund: {refunded(payment.Succeeded, 499), refunded(payment.Succeeded, 499), refunded(payment.Succeeded, 500)},
 		},
 	}
-	env := newEnvironment(t, p)
+	env := refunding(t, p)
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { require.GreaterOrEqual(t, d, 2*time.Second) })
 	var first updateCallbacks
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateOutcome, "", &first) }, 0)

@@ -39,29 +39,12 @@ func TestARefundThatTheProcessorOnceAcknowledgedDoesNotVanish(t *testing.T) {
 			payment.OperationRefund: {refunded(payment.Succeeded, 499), absent, absent, absent, absent, absent, absent, absent, refunded(payment.Succeeded, 500)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p.lookups[payment.OperationCharge] = []answer{partlyRefunded()}
-			env := newEnvironment(t, p)
+			env := refunding(t, p)
 			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 			require.NoError(t, env.GetWorkflowError())
 			var r payment.Refund
 			require.NoError(t, env.GetWorkflowResult(&r))
 			require.Equal(t, payment.Succeeded, r.Status)
-		})
-	}
-}
-
-func TestARefundRightAfterItsChargeWaitsForAProcessorThatLags(t *testing.T) {
-	for name, lookups := range map[string][]answer{
-		"found after a moment":  {absent, absent, partlyRefunded()},
-		"no answer, then found": {lostAnswer, absent, lostAnswer, partlyRefunded()},
-	} {
-		t.Run(name, func(t *testing.T) {
-			terms := testTerms
-			terms.AbsenceProofAfter = 0 // the default: the processor does not say
-			p := &scripted{refunds: []answer{refunded(payment.Succeeded, 500)}, lookups: map[payment.Operation][]answer{payment.OperationCharge: lookups}}
-			env := newEnvironmentOn(t, p, terms)
-			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
-			require.NoError(t, env.GetWorkflowError())
 		})
 	}
 }
@@ -114,7 +97,7 @@ func TestWhatWasRefusedDoesNotLookAsIfItWereStillAtWork(t *testing.T) {
 	require.Equal(t, payment.ClassInvalidRequest, c.Failure.Class)
 	require.Equal(t, `invalid request: processor: "nowhere" is not configured: want sim`, c.Failure.Message)
 
-	env = newEnvironment(t, &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {charged(payment.Declined)}}})
+	env = newEnvironmentOver(t, &scripted{}, testTerms, stored(t, payment.Declined, 0))
 	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 	require.Error(t, env.GetWorkflowError())
 	value, err = env.QueryWorkflow(payment.QueryStatus)
@@ -144,22 +127,32 @@ func TestNothingOfAnUncheckedRequestGoesToWherePeopleSearch(t *testing.T) {
 }
 
 func TestCancellingBeforeAnythingWasSentIsAResult(t *testing.T) {
-	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {lostAnswer}}}
-	env := newEnvironment(t, p)
-	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
-	require.NoError(t, env.GetWorkflowError())
-	var r payment.Refund
-	require.NoError(t, env.GetWorkflowResult(&r))
-	require.Equal(t, payment.Failed, r.Status)
-	require.Equal(t, payment.ClassNotSent, r.Failure.Class)
-	require.Empty(t, p.refundCalls)
-}
-
-func TestALongSearchForThePaymentOfARefundFitsInAHistory(t *testing.T) {
-	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {lostAnswer}}}
-	env := newEnvironment(t, p)
-	env.RegisterDelayedCallback(env.CancelWorkflow, 30*24*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
-	require.Less(t, len(p.lookupCalls), 1000)
+	books := stored(t, payment.Succeeded, 0)
+	charge := chargeRequest()
+	charge.IdempotencyKey = "order-2"
+	for name, req := range map[string]any{payment.WorkflowCharge: charge, payment.WorkflowRefund: refundRequest(500)} {
+		p := &scripted{}
+		env := newEnvironmentOver(t, p, testTerms, books)
+		env.RegisterDelayedCallback(env.CancelWorkflow, 0)
+		env.ExecuteWorkflow(name, req)
+		require.NoError(t, env.GetWorkflowError())
+		var r struct {
+			Status  payment.Status
+			Failure payment.Failure
+		}
+		require.NoError(t, env.GetWorkflowResult(&r))
+		require.Equal(t, payment.Failed, r.Status)
+		require.Equal(t, payment.ClassNotSent, r.Failure.Class)
+		require.Empty(t, p.refundCalls)
+		require.Empty(t, p.chargeCalls)
+	}
+	c, err := books.Payment(t.Context(), "acme", "order-2")
+	require.NoError(t, err)
+	require.Equal(t, payment.Failed, c.Status)
+	// What was set aside is free again.
+	_, _, created, err := books.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID("acme", "all"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "all", Amount: 1250,
+	}, "fingerprint")
+	require.NoError(t, err)
+	require.True(t, created)
 }

@@ -4,12 +4,14 @@ package workflows
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -33,6 +35,8 @@ type record[T any] struct {
 	fingerprint string
 	// valid: the request was checked. Nothing of one that was not goes to where people search.
 	valid bool
+	// told: the store has the value as it is. Nobody hears of an outcome before.
+	told bool
 	// failed is set where the workflow fails: no outcome will ever exist.
 	failed error
 }
@@ -46,7 +50,7 @@ func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
 		func(ctx workflow.Context, _ OutcomeRequest) (T, error) {
 			// Cancelling the workflow must not take the answer from a caller who waits for it.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			err := workflow.Await(ctx, func() bool { return r.failed != nil || hasOutcome() })
+			err := workflow.Await(ctx, func() bool { return r.failed != nil || r.told && hasOutcome() })
 			if err != nil {
 				return r.value, err
 			}
@@ -65,8 +69,11 @@ func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
 		})
 }
 
+// cancelledInTime is why a payment failed that was cancelled before it was sent. The workflow did not: no money moved.
+var cancelledInTime = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled before anything was sent"}
+
 // finish lets everybody who waits have the answer before the workflow closes. A workflow that fails before
-// anything was sent leaves a record that says so; one that was cancelled then did not fail: no money moved.
+// anything was sent leaves a record that says so.
 func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err != nil && s.status() == payment.Processing {
@@ -75,10 +82,8 @@ func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error
 		if errors.As(err, &refused) {
 			failure.Message = refused.Message() // without the activity and the workflow around it
 		}
-		if temporal.IsCanceledError(err) {
-			failure, err = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled before anything was sent"}, nil
-		}
 		s.move(ctx, payment.Failed, &failure)
+		r.told = true // there is nothing in the store
 	}
 	r.failed = err
 	if waitErr := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); waitErr != nil {
@@ -96,12 +101,40 @@ func invalidRequest(err error) error {
 	return temporal.NewNonRetryableApplicationError(invalid.Error(), payment.ErrorInvalidRequest, nil, invalid)
 }
 
-// beginOptions are those of the local activities that begin a payment: quick, and repeated until they work.
-func beginOptions(ctx workflow.Context) workflow.Context {
+// storeOptions are those of the local activities that keep the store: quick, and repeated until they work. While the
+// store is down, a payment waits with what it knows.
+func storeOptions(ctx workflow.Context) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 100 * time.Millisecond, MaximumInterval: 30 * time.Second, BackoffCoefficient: 2,
 		},
 	})
+}
+
+// inStore asks the store, in a context that nothing cancels: what it has done, somebody has to know.
+func inStore(ctx workflow.Context, activity string, request, answer any) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	return workflow.ExecuteLocalActivity(storeOptions(ctx), activity, request).Get(ctx, answer)
+}
+
+// store records what has moved. What the store refuses for good is a bug, or another program's doing: the workflow task
+// fails and is tried again, so that the payment waits, unharmed, until somebody looks.
+func (r *record[T]) store(ctx workflow.Context, activity string, cause activities.Cause) error {
+	if r.told {
+		return nil
+	}
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var stored T
+	err := workflow.ExecuteLocalActivity(storeOptions(ctx), activity, r.value, cause).Get(ctx, &stored)
+	var refused *temporal.ApplicationError
+	switch {
+	case err == nil:
+		r.value, r.told = stored, true
+		return nil
+	case errors.As(err, &refused) && refused.Type() == activities.ErrorProcessorIDTaken:
+		return err
+	default:
+		panic(fmt.Sprintf("%s: %v", activity, err))
+	}
 }

@@ -38,10 +38,32 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), config) },
 	}
-	root.Flags().StringVar(&config, "config", "examples/worker.yaml", "configuration file")
+	root.PersistentFlags().StringVar(&config, "config", "examples/worker.yaml", "configuration file")
 
-	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"))
+	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), &cobra.Command{
+		Use:   "migrate",
+		Short: "Bring the database of the configuration up to this program, and exit; safe to repeat",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return migrate(cmd, config) },
+	})
 	return root
+}
+
+func migrate(cmd *cobra.Command, path string) error {
+	config, err := app.LoadConfig(path)
+	if err != nil {
+		return fmt.Errorf("configuration: %w", err)
+	}
+	from, to, err := config.Store.Migrate(cmd.Context())
+	if err != nil {
+		return err
+	}
+	if from == to {
+		fmt.Fprintf(cmd.OutOrStdout(), "the database has version %d already\n", to)
+		return nil
+	}
+	fmt.Fprintf(cmd.OutOrStdout(), "migrated the database from version %d to %d\n", from, to)
+	return nil
 }
 
 func run(ctx context.Context, path string) error {

@@ -81,3 +81,15 @@ func TestABadStartSaysWhyAndExitsWith1(t *testing.T) {
 		})
 	}
 }
+
+func TestMigrateMakesTheTablesAndMayBeRepeated(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "worker.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("store: {sqlite: \""+filepath.Join(dir, "florin.db")+"\"}\n"+
+		"processors:\n  acme: {adapter: rest, base_url: \"https://api.acme.example\", api_key: {env: ACME_KEY}}\n"), 0o600))
+	for _, want := range []string{"migrated the database from version 0 to ", "has version "} {
+		out, err := exec.CommandContext(t.Context(), binary, "migrate", "--config", path).CombinedOutput()
+		require.NoError(t, err, string(out))
+		require.Contains(t, string(out), want)
+	}
+}

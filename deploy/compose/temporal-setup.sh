@@ -1,5 +1,6 @@
 #!/bin/sh
-# Brings Temporal's two databases to the schema of this admin-tools image. The connection is in SQL_*.
+# Brings Temporal's two databases to the schema of this admin-tools image, and creates Florin's, which the service
+# migrate fills. The connection is in SQL_*.
 set -eu
 
 schema=/etc/temporal/schema/postgresql/v12
@@ -12,3 +13,4 @@ upgrade() { # database, schema directory
 
 upgrade temporal temporal
 upgrade temporal_visibility visibility
+temporal-sql-tool --db florin create

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"net"
+	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -21,10 +23,31 @@ type Config struct {
 	// DefaultProcessor serves the requests that name none. It may be left out where there is just one.
 	DefaultProcessor string               `yaml:"default_processor"`
 	Processors       map[string]Processor `yaml:"processors"`
+	Store            Store                `yaml:"store"`
 	Health           Health               `yaml:"health"`
 	Log              Log                  `yaml:"log"`
 	Worker           Worker               `yaml:"worker"`
 	Audit            Audit                `yaml:"audit"`
+}
+
+// Store is the database of payments and refunds: one of its fields.
+type Store struct {
+	// SQLite is the path of a file, which several workers on one machine may share: florin.db, the default.
+	SQLite string `yaml:"sqlite"`
+	// Postgres says where the URL of a PostgreSQL database is, such as postgres://user:password@host/florin.
+	Postgres Secret `yaml:"postgres"`
+}
+
+// DSN names the database, as package store wants it. It may hold a password.
+func (s Store) DSN() (string, error) {
+	if s.Postgres != (Secret{}) {
+		return s.Postgres.Load()
+	}
+	path, err := filepath.Abs(s.SQLite)
+	if err != nil {
+		return "", err
+	}
+	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(path)}).String(), nil
 }
 
 // Audit is the compliance log of every request to a processor and its answer, redacted.
@@ -198,6 +221,9 @@ func (c *Config) setDefaults() {
 	setDefault(&c.Audit.MaxSizeMB, 100)
 	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
 	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
+	if c.Store == (Store{}) {
+		c.Store.SQLite = "florin.db"
+	}
 	for name, p := range c.Processors {
 		p.setDefaults()
 		c.Processors[name] = p
@@ -272,6 +298,12 @@ func (c Config) validate() error {
 	}
 	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
 		problem("audit: max_size_mb %d must be above 0, max_backups %d and max_age_days %d not below", c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+	}
+	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
+		problem("store: want sqlite or postgres, not both")
+	}
+	if p := c.Store.Postgres; p.Env != "" && p.File != "" {
+		problem("store.postgres: want either env or file")
 	}
 	for _, name := range names {
 		for _, err := range c.Processors[name].problems(c.Worker.StopTimeout) {

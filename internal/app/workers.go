@@ -14,6 +14,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/workflows"
 )
@@ -23,6 +24,7 @@ import (
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
+	store      *store.Store
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
 	fatal      chan error
@@ -47,10 +49,13 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 		},
 	}
 
-	begin := &activities.Begin{Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
+	if w.store, err = c.Store.Open(ctx, logger); err != nil {
+		return nil, err
+	}
+	keeping := &activities.Payments{Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
-		begin.Processors[name] = p.terms(name)
+		keeping.Processors[name] = p.terms(name)
 		opened, err := openProcessor(ctx, name, p, w.audit, nil)
 		if err != nil {
 			return nil, fmt.Errorf("processors.%s: %w", name, err)
@@ -69,7 +74,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	options.MaxConcurrentWorkflowTaskPollers = 5
 	payments := worker.New(temporal, payment.TaskQueue, options)
 	workflows.Register(payments)
-	begin.Register(payments)
+	keeping.Register(payments)
 	w.workers = append(w.workers, payments)
 	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor))
 	return w, nil
@@ -131,6 +136,9 @@ func (w *Workers) Stop() {
 	}
 	for _, p := range w.processors {
 		p.Close()
+	}
+	if err := w.store.Close(); err != nil {
+		w.logger.Error("closing the store", zap.Error(err))
 	}
 	if w.audit == nil {
 		return

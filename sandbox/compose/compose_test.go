@@ -96,9 +96,27 @@ func TestTheWorkerIsToldWhatItReads(t *testing.T) {
 		require.NotEmpty(t, worker[p.APIKey.Env], "the worker has no %s", p.APIKey.Env)
 		read = append(read, p.APIKey.Env)
 	}
+	database := workerConfig(t, project).Store.Postgres.Env
+	require.NotEmpty(t, worker[database])
+	require.Equal(t, worker[database], environment(service(t, project, "migrate"))[database], "it works where the tables were made")
+	read = append(read, database)
 	for name := range worker {
 		require.Contains(t, read, name, "nothing reads it")
 	}
+}
+
+func TestTheDatabaseOfTheWorkerIsMadeWhereTheServerIs(t *testing.T) {
+	project := load(t)
+	at, err := url.Parse(environment(service(t, project, "worker"))[workerConfig(t, project).Store.Postgres.Env])
+	require.NoError(t, err)
+	require.Equal(t, "postgresql:5432", at.Host)
+	setup := environment(service(t, project, "temporal-setup"))
+	require.Equal(t, setup["SQL_USER"], at.User.Username())
+	password, _ := at.User.Password()
+	require.Equal(t, setup["SQL_PASSWORD"], password)
+	script, err := os.ReadFile(mounted(t, service(t, project, "temporal-setup"), "/temporal-setup.sh"))
+	require.NoError(t, err)
+	require.Contains(t, string(script), "--db "+strings.TrimPrefix(at.Path, "/")+" create")
 }
 
 func TestBothEndsHaveTheSameKey(t *testing.T) {
@@ -178,7 +196,11 @@ func TestEverythingWaitsForWhatItNeeds(t *testing.T) {
 		"temporal":           {"temporal-setup": types.ServiceConditionCompletedSuccessfully},
 		"temporal-namespace": {"temporal": types.ServiceConditionHealthy},
 		"temporal-ui":        {"temporal": types.ServiceConditionHealthy},
-		"worker":             {"temporal-namespace": types.ServiceConditionCompletedSuccessfully, "simulator": types.ServiceConditionHealthy},
+		"migrate":            {"temporal-setup": types.ServiceConditionCompletedSuccessfully},
+		"worker": {
+			"temporal-namespace": types.ServiceConditionCompletedSuccessfully, "migrate": types.ServiceConditionCompletedSuccessfully,
+			"simulator": types.ServiceConditionHealthy,
+		},
 	} {
 		got := map[string]string{}
 		for other, dependency := range service(t, project, name).DependsOn {
@@ -216,7 +238,7 @@ func TestAStoppingWorkerIsNotKilledDuringACall(t *testing.T) {
 
 func TestOurContainersHaveNoPrivileges(t *testing.T) {
 	project := load(t)
-	for _, name := range []string{"worker", "simulator"} {
+	for _, name := range []string{"worker", "migrate", "simulator"} {
 		s := service(t, project, name)
 		require.True(t, s.ReadOnly)
 		require.Equal(t, []string{"ALL"}, s.CapDrop)

@@ -172,7 +172,7 @@ func TestAServiceInAnotherLanguageCanStartACharge(t *testing.T) {
 	run := func(key, token string) (payment.Charge, error) {
 		handle, err := env.Temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 			ID: "charge/acme/" + key, TaskQueue: "payments",
-			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE,
+			WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		}, "Charge", map[string]any{
 			"merchant_id": "acme", "idempotency_key": key, "amount": 1250, "currency": "USD", "payment_method": token,
 		})

@@ -2,9 +2,11 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -12,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/florinpay/florin"
@@ -146,9 +149,9 @@ func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
 		WorkflowTaskFinishEventId: firstWorkflowTask(t, env, workflowID), RequestId: "reset", Reason: "a test",
 	})
 	require.NoError(t, err)
-	_, err = env.Florin.Wait(t.Context(), "acme", "reset")
-	require.ErrorIs(t, err, florin.ErrInvalidRequest)
-	require.ErrorContains(t, err, "reset")
+	again, err := env.Florin.Wait(t.Context(), "acme", "reset")
+	require.NoError(t, err)
+	require.Equal(t, c, again, "the store knows how it ended")
 	require.EqualValues(t, 1, first.posts.Load()+second.posts.Load())
 }
 
@@ -166,10 +169,20 @@ func firstWorkflowTask(t *testing.T, env *environment.Environment, workflowID st
 	return 0
 }
 
-func TestATerminatedPaymentIsNotTakenForOneAtWork(t *testing.T) {
+func TestATerminatedPaymentGoesOnWhenItIsAskedForAgain(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	p := &scripted{post: func(_ int32, w http.ResponseWriter, _ string) { <-release; refuse(w, http.StatusInternalServerError) }}
+	booked := map[string]bool{}
+	var mu sync.Mutex
+	p := &scripted{post: func(n int32, w http.ResponseWriter, key string) {
+		mu.Lock()
+		booked[key] = true
+		mu.Unlock()
+		if n == 1 {
+			<-release // the money has moved, and nobody hears of it
+		}
+		_, _ = w.Write(paid(key))
+	}}
 	env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
 	t.Cleanup(func() { close(release) })
 	req := charge("terminated", "tok_any")
@@ -178,11 +191,57 @@ func TestATerminatedPaymentIsNotTakenForOneAtWork(t *testing.T) {
 	require.Eventually(t, func() bool { return p.posts.Load() > 0 }, 10*time.Second, 5*time.Millisecond)
 	workflowID := payment.ChargeWorkflowID("acme", "terminated")
 	require.NoError(t, env.Temporal.TerminateWorkflow(t.Context(), workflowID, "", "a test"))
-
 	_, err = env.Florin.Get(t.Context(), "acme", "terminated")
 	require.ErrorIs(t, err, florin.ErrStopped)
-	_, err = env.Florin.Charge(t.Context(), req)
-	require.Error(t, err)
-	require.NotErrorIs(t, err, florin.ErrNotFound)
-	require.NotErrorIs(t, err, florin.ErrInvalidRequest)
+
+	other := req
+	other.Amount++
+	_, err = env.Florin.Charge(t.Context(), other)
+	require.ErrorIs(t, err, florin.ErrIdempotencyMismatch)
+	c, err := env.Florin.Charge(t.Context(), req)
+	require.NoError(t, err, "a refused stranger does not keep the owner out")
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Len(t, booked, 1, "under one key")
+}
+
+func TestAKeyIsKnownLongAfterTemporalHasForgottenTheWorkflow(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	req := charge("forgotten", "tok_visa")
+	first := succeed(t, env, req)
+	half := int64(500)
+	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "forgotten", PaymentID: first.PaymentID, Amount: &half}
+	given, err := env.Florin.Refund(t.Context(), refund)
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, given.Status)
+	forget(t, env, payment.ChargeWorkflowID("acme", "forgotten"))
+	forget(t, env, payment.RefundWorkflowID("acme", "forgotten"))
+
+	other := req
+	other.Amount++
+	_, err = env.Florin.Charge(t.Context(), other)
+	require.ErrorIs(t, err, florin.ErrIdempotencyMismatch)
+	again, err := env.Florin.Charge(t.Context(), req)
+	require.NoError(t, err)
+	require.EqualValues(t, 500, again.RefundedAmount, "and it knows what went back since")
+	again.RefundedAmount = 0
+	require.Equal(t, first, again)
+	givenAgain, err := env.Florin.Refund(t.Context(), refund)
+	require.NoError(t, err)
+	require.Equal(t, given, givenAgain)
+	requireEqualBooks(t, env, []payment.Charge{first}, []payment.Refund{given})
+}
+
+// forget is what Temporal does at the end of its retention.
+func forget(t *testing.T, env *environment.Environment, workflowID string) {
+	t.Helper()
+	_, err := env.Temporal.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
+		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
+	})
+	require.NoError(t, err)
+	require.Eventually(t, func() bool {
+		_, err := env.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
+		var gone *serviceerror.NotFound
+		return errors.As(err, &gone)
+	}, time.Minute, 20*time.Millisecond)
 }

@@ -98,7 +98,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if err := e.dial(ctx, server.address); err != nil {
 		return nil, err
 	}
-	e.Config, err = workerConfig(filepath.Join(dir, "audit.jsonl"), fmt.Sprintf("http://%s:%d", loopback, e.Ports.Simulator), filepath.Join(dir, "simulator.key"))
+	e.Config, err = workerConfig(dir, fmt.Sprintf("http://%s:%d", loopback, e.Ports.Simulator))
 	if err != nil {
 		return nil, err
 	}
@@ -250,12 +250,12 @@ func (e *Environment) Stop() error {
 }
 
 // workerConfig is short of patience, so that every ending of a payment can be watched within seconds.
-func workerConfig(auditFile, simulatorURL, keyFile string) (app.Config, error) {
+func workerConfig(dir, simulatorURL string) (app.Config, error) {
 	duration := func(d time.Duration) activities.Duration { return activities.Duration(d) }
 	p := app.Processor{
 		Adapter:           "rest",
 		BaseURL:           simulatorURL,
-		APIKey:            app.Secret{File: keyFile},
+		APIKey:            app.Secret{File: filepath.Join(dir, "simulator.key")},
 		HTTPTimeout:       duration(1200 * time.Millisecond),
 		StartToClose:      duration(2 * time.Second),
 		ScheduleToClose:   duration(4 * time.Second),
@@ -272,7 +272,8 @@ func workerConfig(auditFile, simulatorURL, keyFile string) (app.Config, error) {
 	}
 	c := app.Config{
 		DefaultProcessor: ProcessorName,
-		Audit:            app.Audit{Path: auditFile},
+		Store:            app.Store{SQLite: filepath.Join(dir, "florin.db")},
+		Audit:            app.Audit{Path: filepath.Join(dir, "audit.jsonl")},
 		Processors:       map[string]app.Processor{ProcessorName: p, BackupName: p},
 		Worker:           app.Worker{StopTimeout: duration(5 * time.Second)},
 	}

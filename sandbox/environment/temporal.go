@@ -44,7 +44,9 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 	// Timers may fire this late: it makes up for clocks that differ between hosts, of which there is one.
-	dynamicconfig.TimerProcessorMaxTimeShift.Key():              10 * time.Millisecond,
+	dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
+	// Until then a workflow that has closed cannot be deleted.
+	dynamicconfig.TransferProcessorUpdateAckInterval.Key():      time.Second,
 	dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
 }
 

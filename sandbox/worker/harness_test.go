@@ -91,6 +91,7 @@ func configure(t *testing.T, env *environment.Environment) string {
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
 health: {listen: "127.0.0.1:0"}
 worker: {stop_timeout: 20s}
+store: {sqlite: %q}
 processors:
   simulator:
     adapter: rest
@@ -103,7 +104,7 @@ processors:
     retry: {initial: 200ms, max: 2s, longest_wait: 3s}
     resolve: {initial: 250ms, max: 2s, for: 5s}
     pending: {initial: 500ms, max: 2s, for: 1h}
-`, env.Ports.Simulator), 0o600))
+`, env.Config.Store.SQLite, env.Ports.Simulator), 0o600))
 	return path
 }
 

@@ -1,0 +1,157 @@
+package activities
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+
+	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
+)
+
+// Payments holds the activities that keep the store. They need no processor and run on the queue payments, as local
+// activities. Each may be repeated: what is stored already is returned.
+type Payments struct {
+	Store *store.Store
+	// Default is the processor of a request that names none.
+	Default string
+	// Processors are the terms of every configured processor, by its name.
+	Processors map[string]Terms
+}
+
+// Register makes the activities known under the names of the contract.
+func (p *Payments) Register(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(p.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
+	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})
+	r.RegisterActivityWithOptions(p.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
+	r.RegisterActivityWithOptions(p.SettleRefund, activity.RegisterOptions{Name: payment.ActivitySettleRefund})
+}
+
+// Cause says who or what made a change, and what that is known by.
+type Cause = store.Cause
+
+// Begun is a payment that may be worked on.
+type Begun struct {
+	Terms Terms `json:"terms"`
+	// Charge is what is stored, with whatever became of it.
+	Charge payment.Charge `json:"charge"`
+	// Resumed: it was begun before, so its processor may have been called.
+	Resumed bool `json:"resumed,omitempty"`
+}
+
+// BeginPayment chooses the processor of a charge, makes the payment known and freezes its terms. A processor that is
+// not configured is an InvalidRequest, a key that was used for something else an IdempotencyMismatch.
+func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (Begun, error) {
+	name := req.Processor
+	if name == "" {
+		name = p.Default
+	}
+	if _, ok := p.Processors[name]; !ok {
+		err := &payment.InvalidRequestError{Fields: []payment.FieldError{{
+			Field:   "processor",
+			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
+		}}}
+		return Begun{}, temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil)
+	}
+	stored, created, err := p.Store.BeginPayment(ctx, payment.Charge{
+		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
+		MerchantID:     req.MerchantID,
+		IdempotencyKey: req.IdempotencyKey,
+		Status:         payment.Processing,
+		Amount:         req.Amount,
+		Currency:       req.Currency,
+		Processor:      name,
+		PaymentMethod:  req.PaymentMethod,
+	}, req.Fingerprint())
+	if err != nil {
+		return Begun{}, storeError(err)
+	}
+	terms, err := p.terms(stored.Processor, stored.Status)
+	return Begun{Terms: terms, Charge: stored, Resumed: !created}, err
+}
+
+// terms of the processor that a payment was begun with. Without them nothing can be found out about it.
+func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
+	terms, ok := p.Processors[name]
+	if !ok && !status.Final() {
+		return Terms{}, fmt.Errorf("processor %q, which has this payment, is no longer configured: configure it again", name)
+	}
+	return terms, nil
+}
+
+// RecordPayment stores what became of a payment, and returns what is stored then: with what was refunded.
+func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
+	stored, err := p.Store.RecordPayment(ctx, c, cause)
+	return stored, storeError(err)
+}
+
+// Reserved is a refund that may be worked on.
+type Reserved struct {
+	Terms  Terms          `json:"terms"`
+	Refund payment.Refund `json:"refund"`
+	// Of is the payment.
+	Of      payment.Charge `json:"of"`
+	Resumed bool           `json:"resumed,omitempty"`
+}
+
+// ReserveRefund sets the amount of a refund aside. Where there is nothing to refund, the error says why, by its type.
+func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (Reserved, error) {
+	r := payment.Refund{
+		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
+		PaymentID:      req.PaymentID,
+		MerchantID:     req.MerchantID,
+		IdempotencyKey: req.IdempotencyKey,
+		Status:         payment.Processing,
+		Currency:       req.Currency,
+	}
+	if req.Amount != nil {
+		r.Amount = *req.Amount
+	}
+	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
+	if err != nil {
+		return Reserved{}, storeError(err)
+	}
+	terms, err := p.terms(of.Processor, stored.Status)
+	return Reserved{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
+}
+
+// SettleRefund stores what became of a refund, and what its payment has left.
+func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
+	stored, err := p.Store.SettleRefund(ctx, r, cause)
+	return stored, storeError(err)
+}
+
+// failures are the types of errors that the store's become where trying again is in vain.
+var failures = []struct {
+	is   error
+	kind string
+}{
+	{store.ErrMismatch, payment.ErrorIdempotencyMismatch},
+	{store.ErrPaymentNotFound, payment.ErrorPaymentNotFound},
+	{store.ErrNotRefundable, payment.ErrorPaymentNotRefundable},
+	{store.ErrExceedsCaptured, payment.ErrorRefundExceedsCaptured},
+	{store.ErrCurrency, payment.ErrorInvalidRequest},
+	{store.ErrProcessorIDTaken, ErrorProcessorIDTaken},
+}
+
+// ErrorProcessorIDTaken is the type of the error for a processor's id that another payment or refund has: the
+// processor answered for the wrong one.
+const ErrorProcessorIDTaken = "ProcessorIDTaken"
+
+// storeError makes an error of the store one of Temporal. Whatever is not known to be final is tried again: the store
+// may be down, and a payment waits for it rather than be lost.
+func storeError(err error) error {
+	for _, f := range failures {
+		if errors.Is(err, f.is) {
+			return temporal.NewNonRetryableApplicationError(err.Error(), f.kind, nil)
+		}
+	}
+	return err
+}
