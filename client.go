@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/google/uuid"
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
@@ -98,14 +100,21 @@ func (c *Client) StartRefund(ctx context.Context, req payment.RefundRequest) (Ru
 	return start(ctx, c, refundStart(req), payment.RefundID(req.MerchantID, req.IdempotencyKey), req, req.Fingerprint())
 }
 
-// Get returns the payment as it stands. ErrNotFound: no payment has this key, or Temporal has forgotten it.
+// Get returns the payment as it stands, from its workflow while that is at work on it and from the store otherwise, with
+// what was refunded. ErrNotFound: no payment has this key. ErrStopped comes with the payment as far as it is known.
 func (c *Client) Get(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
-	return current[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
+	return get[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), payment.ActivityGetPayment, merchantID, idempotencyKey)
 }
 
-// GetRefund returns the refund as it stands.
+// GetRefund returns the refund as it stands, as Get does.
 func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
-	return current[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
+	return get[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
+}
+
+// List returns a page of payments, newest first. ErrInvalidRequest: a cursor or a status that is none.
+func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	page, err := read[payment.Page](ctx, c, payment.ActivityListPayments, f)
+	return page, translate(ctx, err, payment.ActivityListPayments)
 }
 
 // Wait returns the payment once its status is final, however long that takes.
@@ -236,6 +245,46 @@ func sameRequest[R request](ctx context.Context, c *Client, workflowID, fingerpr
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrIdempotencyMismatch)
 	}
 	return nil
+}
+
+// get is what the workflow says now, if it is at work, and what the store has otherwise.
+func get[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
+	value, err := current[T](ctx, c, workflowID)
+	if err == nil && !statusOf(value).Final() {
+		return value, nil
+	}
+	if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
+		return value, err
+	}
+	stored, readErr := read[T](ctx, c, activity, args...)
+	var refused *temporal.ApplicationError
+	switch {
+	case readErr == nil && statusOf(stored).Final():
+		return stored, nil
+	case readErr == nil && errors.Is(err, ErrNotFound):
+		// It had begun, and there is no workflow any more.
+		return stored, fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
+	case readErr == nil:
+		return stored, err
+	case errors.As(readErr, &refused) && refused.Type() == payment.ErrorNotFound:
+		return value, err // refused before it began
+	default:
+		return value, translate(ctx, readErr, workflowID)
+	}
+}
+
+// readTimeout bounds how long a worker is waited for that reads the store.
+const readTimeout = 30 * time.Second
+
+// read has a worker read the store: no service needs the database.
+func read[T any](ctx context.Context, c *Client, activity string, args ...any) (value T, err error) {
+	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
+		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue, ScheduleToCloseTimeout: readTimeout,
+	}, activity, args...)
+	if err == nil {
+		err = handle.Get(ctx, &value)
+	}
+	return value, err
 }
 
 // current is what the workflow says now. Where that is not the last word, somebody has to be at work on it.

@@ -20,7 +20,7 @@ var (
 	// ErrIdempotencyMismatch: the key belongs to a different request. Nothing was done; use a new key for a
 	// new purchase.
 	ErrIdempotencyMismatch = errors.New("this idempotency key belongs to a different request")
-	// ErrNotFound: Temporal knows no payment or refund with this key, or has forgotten it.
+	// ErrNotFound: no payment or refund has this key.
 	ErrNotFound = errors.New("not found")
 	// ErrInvalidRequest: the worker refused the request; nothing was sent to a processor.
 	ErrInvalidRequest = errors.New("invalid request")

@@ -16,8 +16,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Payments holds the activities that keep the store. They need no processor and run on the queue payments, as local
-// activities. Each may be repeated: what is stored already is returned.
+// Payments holds the activities that keep and read the store. They need no processor and run on the queue payments:
+// those that keep it as local activities of the workflows, those that read it by themselves, for services. Each may be
+// repeated: what is stored already is returned.
 type Payments struct {
 	Store *store.Store
 	// Default is the processor of a request that names none.
@@ -32,6 +33,9 @@ func (p *Payments) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})
 	r.RegisterActivityWithOptions(p.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
 	r.RegisterActivityWithOptions(p.SettleRefund, activity.RegisterOptions{Name: payment.ActivitySettleRefund})
+	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
+	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
+	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 }
 
 // Cause says who or what made a change, and what that is known by.
@@ -71,7 +75,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		PaymentMethod:  req.PaymentMethod,
 	}, req.Fingerprint())
 	if err != nil {
-		return Begun{}, storeError(err)
+		return Begun{}, requestError(err)
 	}
 	terms, err := p.terms(stored.Processor, stored.Status)
 	return Begun{Terms: terms, Charge: stored, Resumed: !created}, err
@@ -116,7 +120,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
-		return Reserved{}, storeError(err)
+		return Reserved{}, requestError(err)
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
 	return Reserved{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
@@ -126,6 +130,24 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
 	stored, err := p.Store.SettleRefund(ctx, r, cause)
 	return stored, storeError(err)
+}
+
+// GetPayment reads a payment by its merchant's key. One that is not there is a NotFound.
+func (p *Payments) GetPayment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	stored, err := p.Store.Payment(ctx, merchantID, idempotencyKey)
+	return stored, storeError(err)
+}
+
+// GetRefund reads a refund by its merchant's key. One that is not there is a NotFound.
+func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
+	stored, err := p.Store.Refund(ctx, merchantID, idempotencyKey)
+	return stored, storeError(err)
+}
+
+// ListPayments reads a page of payments, newest first. A filter that cannot be is an InvalidRequest.
+func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	page, err := p.Store.Payments(ctx, f)
+	return page, requestError(err)
 }
 
 // failures are the types of errors that the store's become where trying again is in vain.
@@ -138,6 +160,7 @@ var failures = []struct {
 	{store.ErrNotRefundable, payment.ErrorPaymentNotRefundable},
 	{store.ErrExceedsCaptured, payment.ErrorRefundExceedsCaptured},
 	{store.ErrCurrency, payment.ErrorInvalidRequest},
+	{store.ErrNotFound, payment.ErrorNotFound},
 	{store.ErrProcessorIDTaken, ErrorProcessorIDTaken},
 }
 
@@ -154,4 +177,13 @@ func storeError(err error) error {
 		}
 	}
 	return err
+}
+
+// requestError is storeError for what a caller asks: what the store would never take is the caller's mistake. In what is
+// recorded it would be ours, and is waited for.
+func requestError(err error) error {
+	if errors.Is(err, store.ErrInvalid) {
+		return temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil)
+	}
+	return storeError(err)
 }

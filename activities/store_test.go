@@ -126,3 +126,20 @@ func TestAStoreThatIsDownIsWaitedFor(t *testing.T) {
 	require.ErrorAs(t, err, &application)
 	require.False(t, application.NonRetryable())
 }
+
+func TestTheStoreIsReadForServices(t *testing.T) {
+	env, _ := keeping(t)
+	_, err := env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
+	requireFinal(t, err, payment.ErrorNotFound)
+	_, err = env.ExecuteActivity(payment.ActivityGetRefund, "acme", "refund-1")
+	requireFinal(t, err, payment.ErrorNotFound)
+
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	begun := got[Begun](t, value, err).Charge
+	value, err = env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
+	require.Equal(t, begun, got[payment.Charge](t, value, err))
+	value, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{MerchantID: "acme"})
+	require.Equal(t, []payment.Charge{begun}, got[payment.Page](t, value, err).Payments)
+	_, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{Cursor: "nonsense"})
+	requireFinal(t, err, payment.ErrorInvalidRequest)
+}

@@ -10,6 +10,9 @@ const (
 	ActivityRecordPayment   = "RecordPayment"
 	ActivityReserveRefund   = "ReserveRefund"
 	ActivitySettleRefund    = "SettleRefund"
+	ActivityGetPayment      = "GetPayment"
+	ActivityGetRefund       = "GetRefund"
+	ActivityListPayments    = "ListPayments"
 	ActivityProcessorCharge = "ProcessorCharge"
 	ActivityProcessorRefund = "ProcessorRefund"
 	ActivityProcessorLookup = "ProcessorLookup"
@@ -39,6 +42,8 @@ const (
 	ErrorPaymentNotFound       = "PaymentNotFound"
 	ErrorRefundExceedsCaptured = "RefundExceedsCaptured"
 	ErrorPaymentNotRefundable  = "PaymentNotRefundable"
+	// ErrorNotFound is an activity's: the store has no such payment or refund.
+	ErrorNotFound = "NotFound"
 )
 
 // ProcessorTaskQueue is the queue of the calls to one processor, and of nothing else: a rate limit of the

@@ -56,7 +56,7 @@ Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was start
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
-	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), processorCommand())
+	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), listCommand(), processorCommand())
 	return root
 }
 

@@ -10,26 +10,11 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Filter chooses payments. A field that is left out leaves nothing out.
-type Filter struct {
-	// MerchantID is whose payments; empty is everybody's, which is for operators only.
-	MerchantID string
-	Statuses   []payment.Status
-	Processor  string
-	// CreatedFrom is the first moment that is wanted, CreatedBefore the first that no longer is.
-	CreatedFrom, CreatedBefore time.Time
-	// Limit is how many payments a page has: 50 unless said otherwise, and never more than 500.
-	Limit int
-	// Cursor is the Next of the page before, for the same filter.
-	Cursor string
-}
-
-// Page is a page of payments, newest first.
-type Page struct {
-	Payments []payment.Charge
-	// Next is the cursor of the next page; empty on the last.
-	Next string
-}
+// Filter and Page are those of package payment.
+type (
+	Filter = payment.Filter
+	Page   = payment.Page
+)
 
 const (
 	defaultPage = 50
@@ -60,11 +45,11 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	case limit > maxPage:
 		limit = maxPage
 	}
-	query, args, err := f.query(limit + 1)
+	statement, args, err := query(f, limit+1)
 	if err != nil {
 		return page, err
 	}
-	err = s.read().each(ctx, query, args, func(row scanner) error {
+	err = s.read().each(ctx, statement, args, func(row scanner) error {
 		var p paymentRow
 		err := row.Scan(p.fields()...)
 		page.Payments = append(page.Payments, p.Charge)
@@ -81,7 +66,7 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
-func (f Filter) query(limit int) (string, []any, error) {
+func query(f Filter, limit int) (string, []any, error) {
 	var conditions []string
 	var args []any
 	arg := func(value any) string {
@@ -120,11 +105,11 @@ func (f Filter) query(limit int) (string, []any, error) {
 		}
 		conditions = append(conditions, "(created_at, payment_id) < ("+arg(at)+", "+arg(id)+")")
 	}
-	query := selectPayment
+	statement := selectPayment
 	if len(conditions) > 0 {
-		query += "WHERE " + strings.Join(conditions, " AND ")
+		statement += "WHERE " + strings.Join(conditions, " AND ")
 	}
-	return query + " ORDER BY created_at DESC, payment_id DESC LIMIT " + arg(limit), args, nil
+	return statement + " ORDER BY created_at DESC, payment_id DESC LIMIT " + arg(limit), args, nil
 }
 
 // cursor names the last payment of a page.

@@ -470,7 +470,7 @@ func TestPagesAreReadFromAnIndex(t *testing.T) {
 			"payments_by_time":     {CreatedFrom: morning},
 			"payments_open":        {Statuses: []payment.Status{payment.Unknown, payment.NeedsReconciliation}},
 		} {
-			query, args, err := f.query(10)
+			query, args, err := query(f, 10)
 			require.NoError(t, err)
 			plan := strings.Join(lines(t, tx, explain+query, args...), "\n")
 			require.Contains(t, plan, index)

@@ -214,8 +214,20 @@ func TestAKeyIsKnownLongAfterTemporalHasForgottenTheWorkflow(t *testing.T) {
 	given, err := env.Florin.Refund(t.Context(), refund)
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, given.Status)
+	now, err := env.Florin.Get(t.Context(), "acme", "forgotten")
+	require.NoError(t, err)
+	require.EqualValues(t, 500, now.RefundedAmount, "at once")
 	forget(t, env, payment.ChargeWorkflowID("acme", "forgotten"))
 	forget(t, env, payment.RefundWorkflowID("acme", "forgotten"))
+
+	later, err := env.Florin.Get(t.Context(), "acme", "forgotten")
+	require.NoError(t, err)
+	require.Equal(t, now, later)
+	givenLater, err := env.Florin.GetRefund(t.Context(), "acme", "forgotten")
+	require.NoError(t, err)
+	require.Equal(t, given, givenLater)
+	_, err = env.Florin.Get(t.Context(), "acme", "never")
+	require.ErrorIs(t, err, florin.ErrNotFound)
 
 	other := req
 	other.Amount++
@@ -230,6 +242,38 @@ func TestAKeyIsKnownLongAfterTemporalHasForgottenTheWorkflow(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, given, givenAgain)
 	requireEqualBooks(t, env, []payment.Charge{first}, []payment.Refund{given})
+}
+
+func TestPaymentsAreListedPageByPage(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	for i := range 5 {
+		token := "tok_visa"
+		if i == 2 {
+			token = "tok_insufficient_funds"
+		}
+		_, err := final(t.Context(), env, charge(fmt.Sprint("list-", i), token))
+		require.NoError(t, err)
+	}
+	var keys []string
+	f := payment.Filter{MerchantID: "acme", Limit: 2}
+	for {
+		page, err := env.Florin.List(t.Context(), f)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(page.Payments), 2)
+		for _, c := range page.Payments {
+			keys = append(keys, c.IdempotencyKey)
+		}
+		if f.Cursor = page.Next; f.Cursor == "" {
+			break
+		}
+	}
+	require.Equal(t, []string{"list-4", "list-3", "list-2", "list-1", "list-0"}, keys)
+	declined, err := env.Florin.List(t.Context(), payment.Filter{Statuses: []payment.Status{payment.Declined}})
+	require.NoError(t, err)
+	require.Len(t, declined.Payments, 1)
+	_, err = env.Florin.List(t.Context(), payment.Filter{Cursor: "nonsense"})
+	require.ErrorIs(t, err, florin.ErrInvalidRequest)
 }
 
 // forget is what Temporal does at the end of its retention.

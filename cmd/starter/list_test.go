@@ -1,0 +1,38 @@
+package main
+
+import (
+	"bytes"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
+)
+
+func TestListRefusesWhatItCannotAskFor(t *testing.T) {
+	for want, args := range map[string][]string{
+		`--status "lost": want one of`: {"--status", "declined,lost"},
+		`--from "yesterday"`:           {"--from", "yesterday"},
+		`--before "2026-11-22"`:        {"--before", "2026-11-22"},
+		"neither a command nor a flag": {"acme"},
+	} {
+		_, _, err := execute(t, "", append([]string{"list"}, args...)...)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitUsage, exitCode(err))
+	}
+}
+
+func TestAPageIsATableAndSaysWhetherThereIsMore(t *testing.T) {
+	page := payment.Page{Next: "abc", Payments: []payment.Charge{{
+		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", Status: payment.Declined, Processor: "stripe",
+		CreatedAt: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+	}}}
+	var out, errOut bytes.Buffer
+	cmd := listCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&errOut)
+	require.NoError(t, printPage(cmd, page))
+	require.Equal(t, "2026-11-22T08:00:00Z  acme  order-1  12.50 USD  declined  stripe\n", out.String())
+	require.Equal(t, "more: --cursor abc\n", errOut.String())
+}
