@@ -127,6 +127,34 @@ func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey stri
 	return result[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
 }
 
+// Resolve settles a payment that is unknown or needs reconciliation by an operator's word, which is recorded. The same
+// resolution twice is one. ErrNotResolvable: there is nothing to resolve, or the processor has answered meanwhile.
+func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
+	if err := r.Validate(payment.ResolvedPayment); err != nil {
+		return payment.Charge{}, err
+	}
+	return update[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
+}
+
+// ResolveRefund is Resolve for refunds.
+func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Refund, error) {
+	if err := r.Validate(payment.ResolvedRefund); err != nil {
+		return payment.Refund{}, err
+	}
+	return update[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
+}
+
+func update[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (value T, err error) {
+	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
+		UpdateID: r.Fingerprint(), WorkflowID: workflowID, UpdateName: payment.UpdateResolve,
+		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{r},
+	})
+	if err == nil {
+		err = handle.Get(ctx, &value)
+	}
+	return value, translate(ctx, err, workflowID)
+}
+
 func (c *Client) validateCharge(req payment.ChargeRequest) error {
 	if err := req.Validate(); err != nil {
 		return err

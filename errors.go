@@ -30,6 +30,8 @@ var (
 	ErrPaymentNotRefundable = errors.New("payment not refundable")
 	// ErrRefundExceedsCaptured: more was asked back than is left of the payment.
 	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
+	// ErrNotResolvable: there is nothing that an operator has to resolve, or no longer.
+	ErrNotResolvable = errors.New("not resolvable")
 	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Calling Charge or Refund
 	// again with the same request goes on with it.
 	ErrStopped = errors.New("stopped from outside before its outcome was known: the same request again goes on with it")
@@ -43,6 +45,7 @@ var byType = map[string]error{
 	payment.ErrorPaymentNotFound:       ErrPaymentNotFound,
 	payment.ErrorPaymentNotRefundable:  ErrPaymentNotRefundable,
 	payment.ErrorRefundExceedsCaptured: ErrRefundExceedsCaptured,
+	payment.ErrorNotResolvable:         ErrNotResolvable,
 }
 
 // translate is the boundary to the errors of Temporal.

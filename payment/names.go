@@ -22,6 +22,10 @@ const (
 
 	// UpdateOutcome waits for the first outcome and returns the Charge or Refund.
 	UpdateOutcome = "outcome"
+	// UpdateResolve settles by an operator's word what the processor cannot clear up.
+	UpdateResolve = "resolve"
+	// SignalProcessorEvent says that the processor has news.
+	SignalProcessorEvent = "processor-event"
 	// QueryStatus returns the Charge or Refund as it stands.
 	QueryStatus = "status"
 
@@ -42,6 +46,8 @@ const (
 	ErrorPaymentNotFound       = "PaymentNotFound"
 	ErrorRefundExceedsCaptured = "RefundExceedsCaptured"
 	ErrorPaymentNotRefundable  = "PaymentNotRefundable"
+	// ErrorNotResolvable is an update's: there is nothing that an operator has to resolve.
+	ErrorNotResolvable = "NotResolvable"
 	// ErrorNotFound is an activity's: the store has no such payment or refund.
 	ErrorNotFound = "NotFound"
 )

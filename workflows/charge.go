@@ -18,6 +18,9 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
 		return c.value, err
 	}
+	if err := c.hear(ctx, c, payment.ResolvedPayment); err != nil {
+		return c.value, err
+	}
 	return c.finish(ctx, c.run(ctx), c)
 }
 
@@ -65,7 +68,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	terms := begun.Terms
 	key := payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
 	op := &operation{
-		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, firstUsed: c.value.CreatedAt, open: begun.Resumed,
+		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, word: &c.word, firstUsed: c.value.CreatedAt, open: begun.Resumed,
 	}
 	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
 		Key:           key,
@@ -101,6 +104,19 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 	if err := c.store(ctx, payment.ActivityRecordPayment, cause); err != nil {
 		panic(err)
 	}
+}
+
+func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
+	var failure *payment.Failure
+	switch r.Status {
+	case payment.Succeeded:
+		c.value.CapturedAmount = c.value.Amount
+	case payment.Declined:
+		c.value.Decline = resolvedDecline(r)
+	default:
+		failure = resolvedFailure(r)
+	}
+	c.move(ctx, r.Status, failure)
 }
 
 // adopt takes over the processor's view, unless it is of another payment than the one asked for.

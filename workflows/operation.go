@@ -21,6 +21,8 @@ type subject interface {
 	move(ctx workflow.Context, to payment.Status, failure *payment.Failure)
 	// adopt takes over what the processor says.
 	adopt(ctx workflow.Context, result processor.Result)
+	// resolve takes over what an operator says.
+	resolve(ctx workflow.Context, r payment.Resolution)
 	// tell records in the store where the subject stands now, and why.
 	tell(ctx workflow.Context, cause activities.Cause)
 }
@@ -31,6 +33,8 @@ type operation struct {
 	kind      payment.Operation
 	reference string
 	subject   subject
+	// word is where an operator's resolution arrives.
+	word *word
 
 	// firstUsed is no later than the first send under the key.
 	firstUsed time.Time
@@ -145,7 +149,10 @@ func (o *operation) settle(ctx workflow.Context) {
 			}
 			pause = time.Duration(poll.Initial)
 		}
-		o.sleep(ctx, pause, fmt.Sprintf("look up, try %d: %s", try, o.subject.status()))
+		o.wait(ctx, pause, fmt.Sprintf("look up, try %d: %s", try, o.subject.status()))
+		if o.heed(ctx); o.subject.status().Final() {
+			return
+		}
 		asked := workflow.Now(ctx)
 		found, err := o.lookup(ctx)
 		switch {
@@ -161,7 +168,7 @@ func (o *operation) settle(ctx workflow.Context) {
 			o.subject.move(ctx, payment.Failed, &failure)
 			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")})
 		}
-		if o.subject.status().Final() {
+		if o.heed(ctx); o.subject.status().Final() {
 			return
 		}
 		limit := time.Duration(poll.Max)
@@ -207,11 +214,6 @@ func lookup(ctx workflow.Context, terms activities.Terms, call processor.LookupC
 	})
 	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
-}
-
-// sleep ignores the error: the context is disconnected, nothing cancels it.
-func (o *operation) sleep(ctx workflow.Context, d time.Duration, summary string) {
-	_ = workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
 }
 
 // mustBeLegal stops a payment at a move that the vocabulary forbids. It panics: the workflow task fails and

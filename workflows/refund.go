@@ -18,6 +18,9 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 	if err := r.serve(ctx, func() bool { return r.value.Status.HasOutcome() }); err != nil {
 		return r.value, err
 	}
+	if err := r.hear(ctx, r, payment.ResolvedRefund); err != nil {
+		return r.value, err
+	}
 	return r.finish(ctx, r.run(ctx), r)
 }
 
@@ -69,7 +72,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	r.paidAs = reserved.Of.ProcessorPaymentID
 	terms := reserved.Terms
 	op := &operation{
-		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, firstUsed: r.value.CreatedAt, open: reserved.Resumed,
+		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, word: &r.word, firstUsed: r.value.CreatedAt, open: reserved.Resumed,
 	}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
@@ -108,6 +111,18 @@ func (r *refund) key() string {
 func (r *refund) status() payment.Status { return r.value.Status }
 
 func (r *refund) processorPayment() string { return r.paidAs }
+
+func (r *refund) resolve(ctx workflow.Context, said payment.Resolution) {
+	var failure *payment.Failure
+	switch said.Status {
+	case payment.Declined:
+		r.value.Decline = resolvedDecline(said)
+	case payment.Failed:
+		failure = resolvedFailure(said)
+	default:
+	}
+	r.move(ctx, said.Status, failure)
+}
 
 func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	r.value.ProcessorRefundID = result.ID

@@ -37,6 +37,7 @@ type record[T any] struct {
 	valid bool
 	// told: the store has the value as it is. Nobody hears of an outcome before.
 	told bool
+	word word
 	// failed is set where the workflow fails: no outcome will ever exist.
 	failed error
 }

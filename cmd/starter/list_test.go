@@ -36,3 +36,20 @@ func TestAPageIsATableAndSaysWhetherThereIsMore(t *testing.T) {
 	require.Equal(t, "2026-11-22T08:00:00Z  acme  order-1  12.50 USD  declined  stripe\n", out.String())
 	require.Equal(t, "more: --cursor abc\n", errOut.String())
 }
+
+func TestResolveRefusesAWordWithoutAName(t *testing.T) {
+	whole := []string{"resolve", "--merchant", "acme", "--key", "order-1", "--status", "failed", "--by", "jane", "--evidence", "ticket 4711"}
+	for want, args := range map[string][]string{
+		"want --merchant and --key":          {"resolve", "--status", "failed", "--by", "jane", "--evidence", "x"},
+		`status: "pending": want one of`:     append(whole, "--status", "pending"),
+		`status: "voided": want one of`:      append(whole, "--refund", "--status", "voided"),
+		"by: want 1 to 80 characters":        append(whole, "--by", ""),
+		"evidence: want 1 to 500 characters": append(whole, "--evidence", ""),
+	} {
+		_, _, err := execute(t, "", args...)
+		require.ErrorContains(t, err, want)
+		require.Equal(t, exitUsage, exitCode(err))
+	}
+	_, _, err := execute(t, "", whole...)
+	require.Equal(t, exitError, exitCode(err), "no Temporal is there")
+}

@@ -56,7 +56,7 @@ Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was start
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
-	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), listCommand(), processorCommand())
+	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), listCommand(), resolveCommand(), processorCommand())
 	return root
 }
 
@@ -97,7 +97,7 @@ func exitCode(err error) int {
 	case errors.Is(err, florin.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, florin.ErrInvalidRequest), errors.Is(err, florin.ErrIdempotencyMismatch),
-		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
+		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
 		return exitFailed
 	default:
 		return exitError

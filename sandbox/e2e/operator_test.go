@@ -276,6 +276,25 @@ func TestPaymentsAreListedPageByPage(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrInvalidRequest)
 }
 
+func TestAnOperatorResolvesWhatTheProcessorCannotTell(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	said := payment.Resolution{Status: payment.Failed, Evidence: "not in the dashboard", By: "jane"}
+	_, err := env.Florin.Resolve(t.Context(), "acme", "resolve", said)
+	require.ErrorIs(t, err, florin.ErrNotFound)
+	c, err := final(t.Context(), env, charge("resolve", "tok_lost"))
+	require.NoError(t, err)
+	require.Equal(t, payment.NeedsReconciliation, c.Status)
+	for range 2 {
+		c, err = env.Florin.Resolve(t.Context(), "acme", "resolve", said)
+		require.NoError(t, err, "the same twice is one")
+		require.Equal(t, payment.Failed, c.Status)
+	}
+	c, err = env.Florin.Wait(t.Context(), "acme", "resolve")
+	require.NoError(t, err)
+	require.Equal(t, "resolved by jane: not in the dashboard", c.Failure.Message)
+}
+
 // forget is what Temporal does at the end of its retention.
 func forget(t *testing.T, env *environment.Environment, workflowID string) {
 	t.Helper()

@@ -1,0 +1,52 @@
+package payment
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Resolution is an operator's word on how a payment or refund ended of which the processor tells nothing. It is recorded
+// for ever, with who gave it.
+type Resolution struct {
+	// Status is how it ended: succeeded, declined or failed; a payment may also be voided or expired.
+	Status Status `json:"status"`
+	// Evidence is what the operator saw, such as the id in the processor's dashboard: 1 to 500 characters.
+	Evidence string `json:"evidence"`
+	// By is who says so: 1 to 80 characters.
+	By string `json:"by"`
+}
+
+// ResolvedPayment and ResolvedRefund are the statuses that an operator may give.
+var (
+	ResolvedPayment = []Status{Succeeded, Declined, Failed, Voided, Expired}
+	ResolvedRefund  = []Status{Succeeded, Declined, Failed}
+)
+
+// Validate checks the resolution of something that may end as one of the statuses. Its error is an
+// *InvalidRequestError that names every field that is wrong.
+func (r Resolution) Validate(statuses []Status) error {
+	var fields []FieldError
+	if !slices.Contains(statuses, r.Status) {
+		fields = append(fields, FieldError{"status", fmt.Sprintf("%s: want one of %v", quote(string(r.Status)), statuses)})
+	}
+	for _, f := range []struct {
+		name, value string
+		limit       int
+	}{{"evidence", r.Evidence, 500}, {"by", r.By, 80}} {
+		switch {
+		case f.value == "" || len(f.value) > f.limit:
+			fields = append(fields, FieldError{f.name, fmt.Sprintf("want 1 to %d characters", f.limit)})
+		case ContainsCardNumber(f.value):
+			fields = append(fields, FieldError{f.name, "looks like a card number"})
+		}
+	}
+	if len(fields) > 0 {
+		return &InvalidRequestError{Fields: fields}
+	}
+	return nil
+}
+
+// Fingerprint names the resolution: the same one twice is one.
+func (r Resolution) Fingerprint() string {
+	return fingerprint("resolution/v1", nil, string(r.Status), r.Evidence, r.By)
+}
