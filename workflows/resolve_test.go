@@ -75,10 +75,7 @@ func TestARefundThatIsResolvedAsFailedFreesItsAmount(t *testing.T) {
 }
 
 func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
-	p := &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{
-		payment.OperationCharge: {charged(payment.Pending), charged(payment.Pending), charged(payment.Pending), charged(payment.Pending), charged(payment.Succeeded)}}}
-	env := newEnvironment(t, p)
-	for id, tt := range map[string]struct {
+	for name, tt := range map[string]struct {
 		resolution payment.Resolution
 		kind       string
 	}{
@@ -88,16 +85,18 @@ func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
 		"no end":      {payment.Resolution{Status: payment.Pending, Evidence: "x", By: "jane"}, payment.ErrorInvalidRequest},
 		"a card":      {payment.Resolution{Status: payment.Failed, Evidence: "4111111111111111", By: "jane"}, payment.ErrorInvalidRequest},
 	} {
-		told := resolveAfter(env, 10*time.Second, id, tt.resolution)
-		defer func() {
+		t.Run(name, func(t *testing.T) {
+			env := newEnvironment(t, &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{
+				payment.OperationCharge: {charged(payment.Pending), charged(payment.Pending), charged(payment.Succeeded)}}})
+			told := resolveAfter(env, 10*time.Second, "1", tt.resolution)
+			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			require.NoError(t, env.GetWorkflowError())
 			var application *temporal.ApplicationError
-			require.ErrorAs(t, told.err, &application, id)
-			require.Equal(t, tt.kind, application.Type(), id)
-			require.False(t, told.accepted, id)
-		}()
+			require.ErrorAs(t, told.err, &application)
+			require.Equal(t, tt.kind, application.Type())
+			require.False(t, told.accepted)
+		})
 	}
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
-	require.NoError(t, env.GetWorkflowError())
 }
 
 func TestTheProcessorThatSpeaksFirstIsBelieved(t *testing.T) {

@@ -10,11 +10,11 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Filter and Page are those of package payment.
-type (
-	Filter = payment.Filter
-	Page   = payment.Page
-)
+// Filter is that of package payment.
+type Filter = payment.Filter
+
+// Page is that of package payment.
+type Page = payment.Page
 
 const (
 	defaultPage = 50
