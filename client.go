@@ -55,8 +55,8 @@ type Run struct {
 }
 
 // Charge takes the money and waits for the outcome, in one round trip. The outcome may be a decline or a
-// failure: look at the Status. Calling again with the same request returns the same payment, as it stands
-// now; another request under the same key gives ErrIdempotencyMismatch.
+// failure: look at the Status. Calling again with the same request returns the same payment and never charges again;
+// what was refunded of it since, Get tells. Another request under the same key gives ErrIdempotencyMismatch.
 //
 // When ctx ends first, the payment goes on: call again, or Get it. A nil error is the only proof of an
 // outcome, and an error is never proof that no money moved, but for *payment.InvalidRequestError.
@@ -208,13 +208,45 @@ type request interface {
 // outcome starts the workflow, or joins it where it runs, and waits for its first outcome. The fingerprint
 // names the update: Temporal answers a known update without asking the workflow, so that a fixed name would
 // answer a different request under the same key with the outcome of the first.
-func outcome[T any, R request](ctx context.Context, c *Client, l launch, req R, fingerprint string) (T, error) {
+func outcome[T record, R request](ctx context.Context, c *Client, l launch, req R, fingerprint string) (T, error) {
+	began := time.Now()
+	value, err := ask[T](ctx, c, l, req, fingerprint, fingerprint)
+	if err == nil && statusOf(value).Final() {
+		return value, nil
+	}
+	if stopped := stoppedBefore(ctx, c, l.options.ID, began); stopped != "" {
+		// Temporal remembers what that run answered, and would tell it for ever. Under another name a new run is asked.
+		return ask[T](ctx, c, l, req, fingerprint, fingerprint+"/after/"+stopped)
+	}
+	return value, err
+}
+
+// stoppedBefore is the id of the workflow's run, if that had begun before the call and has ended without an outcome.
+func stoppedBefore(ctx context.Context, c *Client, workflowID string, began time.Time) (runID string) {
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return ""
+	}
+	switch info := described.GetWorkflowExecutionInfo(); info.GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
+		enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
+		// A second for clocks that differ: at worst it is asked twice.
+		if info.GetStartTime().AsTime().Before(began.Add(-time.Second)) {
+			return info.GetExecution().GetRunId()
+		}
+	default:
+	}
+	return ""
+}
+
+// ask makes one try at outcome, under the given name of the update.
+func ask[T record, R request](ctx context.Context, c *Client, l launch, req R, fingerprint, updateID string) (T, error) {
 	var value T
 	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
 	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(l.options, l.workflow, req),
 		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID:     fingerprint,
+			UpdateID:     updateID,
 			WorkflowID:   l.options.ID,
 			UpdateName:   payment.UpdateOutcome,
 			WaitForStage: client.WorkflowUpdateStageCompleted,
@@ -289,15 +321,25 @@ func get[T record](ctx context.Context, c *Client, workflowID, activity string, 
 	switch {
 	case readErr == nil && statusOf(stored).Final():
 		return stored, nil
-	case readErr == nil && errors.Is(err, ErrNotFound):
-		// It had begun, and there is no workflow any more.
-		return stored, fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
 	case readErr == nil:
-		return stored, err
+		// It has begun: somebody has to be at work on it.
+		return stored, atWork(ctx, c, workflowID)
 	case errors.As(readErr, &refused) && refused.Type() == payment.ErrorNotFound:
 		return value, err // refused before it began
 	default:
 		return value, translate(ctx, readErr, workflowID)
+	}
+}
+
+// atWork is ErrStopped where no workflow is at work.
+func atWork(ctx context.Context, c *Client, workflowID string) error {
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	var gone *serviceerror.NotFound
+	switch {
+	case errors.As(err, &gone), err == nil && described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+		return fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
+	default:
+		return translate(ctx, err, workflowID)
 	}
 }
 

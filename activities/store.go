@@ -57,7 +57,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 	if name == "" {
 		name = p.Default
 	}
-	if _, ok := p.Processors[name]; !ok {
+	if _, ok := p.Processors[name]; !ok && !p.begun(ctx, req) {
 		err := &payment.InvalidRequestError{Fields: []payment.FieldError{{
 			Field:   "processor",
 			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
@@ -81,6 +81,13 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 	return Begun{Terms: terms, Charge: stored, Resumed: !created}, err
 }
 
+// begun reports whether the payment is known: then its processor was configured once, and counts as asked for. While the
+// store cannot say, it is taken for known, and the store is asked again.
+func (p *Payments) begun(ctx context.Context, req payment.ChargeRequest) bool {
+	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
+	return !errors.Is(err, store.ErrNotFound)
+}
+
 // terms of the processor that a payment was begun with. Without them nothing can be found out about it.
 func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 	terms, ok := p.Processors[name]
@@ -90,9 +97,13 @@ func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 	return terms, nil
 }
 
-// RecordPayment stores what became of a payment, and returns what is stored then: with what was refunded.
+// RecordPayment stores what became of a payment, and returns what is stored then: with what was refunded. What is no
+// outcome gives way to what another run, stopped meanwhile, has stored before.
 func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
+	if errors.Is(err, store.ErrIllegalTransition) && !c.Status.Final() {
+		stored, err = p.Store.PaymentByID(ctx, c.MerchantID, c.PaymentID)
+	}
 	return stored, storeError(err)
 }
 
@@ -126,9 +137,12 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	return Reserved{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
 }
 
-// SettleRefund stores what became of a refund, and what its payment has left.
+// SettleRefund stores what became of a refund, and what its payment has left, as RecordPayment does.
 func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
 	stored, err := p.Store.SettleRefund(ctx, r, cause)
+	if errors.Is(err, store.ErrIllegalTransition) && !r.Status.Final() {
+		stored, err = p.Store.Refund(ctx, r.MerchantID, r.IdempotencyKey)
+	}
 	return stored, storeError(err)
 }
 

@@ -143,3 +143,17 @@ func TestTheStoreIsReadForServices(t *testing.T) {
 	_, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{Cursor: "nonsense"})
 	requireFinal(t, err, payment.ErrorInvalidRequest)
 }
+
+func TestAPaymentOfAProcessorThatIsGoneIsStillKnown(t *testing.T) {
+	env, p := keeping(t)
+	req := purchase
+	req.Processor = "two"
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	charge := got[Begun](t, value, err).Charge
+	charge.Status, charge.CapturedAmount = payment.Succeeded, 1250
+	_, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
+	require.NoError(t, err)
+	delete(p.Processors, "two")
+	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	require.Equal(t, payment.Succeeded, got[Begun](t, value, err).Charge.Status)
+}

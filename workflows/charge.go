@@ -68,7 +68,8 @@ func (c *charge) run(ctx workflow.Context) error {
 	terms := begun.Terms
 	key := payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
 	op := &operation{
-		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, word: &c.word, firstUsed: c.value.CreatedAt, open: begun.Resumed,
+		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
+		open: begun.Resumed || wasReset(ctx), failure: known(c.value.Failure),
 	}
 	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
 		Key:           key,
@@ -93,7 +94,11 @@ func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
 // tell records the payment as it stands. A processor's id that another payment has makes it a conflict: the processor
 // answered for the wrong one.
 func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
+	before := c.value.Status
 	if c.store(ctx, payment.ActivityRecordPayment, cause) == nil {
+		if c.value.Status != before {
+			c.show(ctx)
+		}
 		return
 	}
 	cause.Evidence = map[string]string{"processor_payment_id": c.value.ProcessorPaymentID}

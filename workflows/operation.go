@@ -41,7 +41,7 @@ type operation struct {
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
 	open     bool
 	lastSend time.Time
-	// failure is what the last send said.
+	// failure is what the last send said, of an earlier workflow at first.
 	failure payment.Failure
 }
 
@@ -53,7 +53,9 @@ func (o *operation) run(cancellable workflow.Context, activity, summary string, 
 	case payment.Processing, payment.Unknown:
 		o.send(ctx, cancellable, activity, summary, call)
 	default:
-		// The processor has acknowledged it to an earlier workflow.
+		// The processor has acknowledged it to an earlier workflow, unless that knew nothing but that it does not know.
+		o.open = o.open && o.failure.Class == payment.ClassOutcomeUnknown
+		o.lastSend = workflow.Now(ctx)
 	}
 	if !o.subject.status().Final() {
 		o.settle(ctx)
@@ -101,6 +103,14 @@ func (o *operation) send(ctx, cancellable workflow.Context, activity, summary st
 		o.subject.tell(ctx, activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
 		return
 	}
+}
+
+// known is the failure that is stored, if there is one.
+func known(failure *payment.Failure) payment.Failure {
+	if failure == nil {
+		return payment.Failure{}
+	}
+	return *failure
 }
 
 func byProcessor(result processor.Result) activities.Cause {

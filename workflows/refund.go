@@ -72,7 +72,8 @@ func (r *refund) run(ctx workflow.Context) error {
 	r.paidAs = reserved.Of.ProcessorPaymentID
 	terms := reserved.Terms
 	op := &operation{
-		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, word: &r.word, firstUsed: r.value.CreatedAt, open: reserved.Resumed,
+		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, word: &r.word, firstUsed: r.value.CreatedAt,
+		open: reserved.Resumed || wasReset(ctx), failure: known(r.value.Failure),
 	}
 	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
 		Key:                r.key(),
@@ -90,7 +91,11 @@ func (r *refund) run(ctx workflow.Context) error {
 // tell records the refund as it stands. A processor's id that another refund has is for a human: the processor answered
 // for the wrong one.
 func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
+	before := r.value.Status
 	if r.store(ctx, payment.ActivitySettleRefund, cause) == nil {
+		if r.value.Status != before {
+			r.show(ctx)
+		}
 		return
 	}
 	cause.Evidence = map[string]string{"processor_refund_id": r.value.ProcessorRefundID}

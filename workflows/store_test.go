@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
@@ -159,4 +160,66 @@ func TestARefundThatIsUnknownKeepsItsReservation(t *testing.T) {
 	c, err := books.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	require.EqualValues(t, 750, c.RefundedAmount)
+}
+
+// An earlier workflow saw the processor make it, in another way than asked: it cannot become one that never was.
+func TestAResumedRefundThatTheProcessorOnceAcknowledgedDoesNotVanish(t *testing.T) {
+	books := stored(t, payment.Succeeded, 0)
+	keeping := &activities.Payments{Store: books, Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
+	reserved, err := keeping.ReserveRefund(t.Context(), refundRequest(500))
+	require.NoError(t, err)
+	r := reserved.Refund
+	r.Status, r.ProcessorRefundID = payment.NeedsReconciliation, "re_1"
+	r.Failure = &payment.Failure{Class: payment.ClassInvalidResponse, Message: "another reference"}
+	_, err = books.SettleRefund(t.Context(), r, activities.Cause{By: "processor"})
+	require.NoError(t, err)
+
+	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationRefund: {absent}}}
+	env := newEnvironmentOver(t, p, testTerms, books)
+	env.RegisterDelayedCallback(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.lookups[payment.OperationRefund] = []answer{refunded(payment.Succeeded, 500)}
+	}, 72*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	require.NoError(t, env.GetWorkflowError())
+	var got payment.Refund
+	require.NoError(t, env.GetWorkflowResult(&got))
+	require.Equal(t, payment.Succeeded, got.Status)
+}
+
+// The record of a run that was stopped arrives late: it knows more than the run after it.
+func TestAStoreThatIsAheadOfTheWorkflowIsBelieved(t *testing.T) {
+	for name, tt := range map[string]struct {
+		ahead payment.Status
+		found answer
+		want  payment.Status
+	}{
+		"pending":   {payment.Pending, charged(payment.Succeeded), payment.Succeeded},
+		"succeeded": {payment.Succeeded, lostAnswer, payment.Succeeded},
+	} {
+		t.Run(name, func(t *testing.T) {
+			books := stored(t, payment.Processing, 0)
+			p := &scripted{charges: []answer{stateConflict}, lookups: map[payment.Operation][]answer{payment.OperationCharge: {tt.found}}}
+			env := newEnvironmentOver(t, p, testTerms, books)
+			env.SetStartTime(long)
+			env.OnActivity(payment.ActivityProcessorCharge, mock.Anything, mock.Anything).Return(
+				func(context.Context, processor.ChargeCall) (processor.Result, error) {
+					c, err := books.Payment(t.Context(), "acme", "order-1")
+					require.NoError(t, err)
+					c.Status, c.ProcessorPaymentID = tt.ahead, "ch_1"
+					if tt.ahead == payment.Succeeded {
+						c.CapturedAmount = c.Amount
+					}
+					_, err = books.RecordPayment(t.Context(), c, activities.Cause{By: "late"})
+					require.NoError(t, err)
+					return processor.Result{}, errors.New("the answer is lost")
+				})
+			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			require.NoError(t, env.GetWorkflowError())
+			var c payment.Charge
+			require.NoError(t, env.GetWorkflowResult(&c))
+			require.Equal(t, tt.want, c.Status)
+		})
+	}
 }

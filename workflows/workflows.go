@@ -102,8 +102,7 @@ func invalidRequest(err error) error {
 	return temporal.NewNonRetryableApplicationError(invalid.Error(), payment.ErrorInvalidRequest, nil, invalid)
 }
 
-// storeOptions are those of the local activities that keep the store: quick, and repeated until they work. While the
-// store is down, a payment waits with what it knows.
+// storeOptions are those of the local activities that keep the store: quick, and repeated for as long as one may take.
 func storeOptions(ctx workflow.Context) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		StartToCloseTimeout: 5 * time.Second,
@@ -113,10 +112,23 @@ func storeOptions(ctx workflow.Context) workflow.Context {
 	})
 }
 
-// inStore asks the store, in a context that nothing cancels: what it has done, somebody has to know.
+// inStore asks the store, in a context that nothing cancels: what it has done, somebody has to know. Only a refusal is an
+// error. While the store is down the workflow task fails, says so, and is tried again: the payment waits, unharmed.
 func inStore(ctx workflow.Context, activity string, request, answer any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	return workflow.ExecuteLocalActivity(storeOptions(ctx), activity, request).Get(ctx, answer)
+	err := workflow.ExecuteLocalActivity(storeOptions(ctx), activity, request).Get(ctx, answer)
+	var refused *temporal.ApplicationError
+	if err != nil && !(errors.As(err, &refused) && refused.NonRetryable()) {
+		panic(fmt.Sprintf("%s: %v", activity, err))
+	}
+	return err
+}
+
+// wasReset holds in a run that began with a part of another one's history: what that one sent after it is not known here.
+func wasReset(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	// The SDK's test environment names no original run.
+	return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
 }
 
 // store records what has moved. What the store refuses for good is a bug, or another program's doing: the workflow task

@@ -146,7 +146,7 @@ func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
 	workflowID := payment.ChargeWorkflowID("acme", "reset")
 	_, err := env.Temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
-		WorkflowTaskFinishEventId: firstWorkflowTask(t, env, workflowID), RequestId: "reset", Reason: "a test",
+		WorkflowTaskFinishEventId: workflowTask(t, env, workflowID, 1), RequestId: "reset", Reason: "a test",
 	})
 	require.NoError(t, err)
 	again, err := env.Florin.Wait(t.Context(), "acme", "reset")
@@ -155,17 +155,20 @@ func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
 	require.EqualValues(t, 1, first.posts.Load()+second.posts.Load())
 }
 
-func firstWorkflowTask(t *testing.T, env *environment.Environment, workflowID string) int64 {
+// workflowTask is the event that ended the nth workflow task.
+func workflowTask(t *testing.T, env *environment.Environment, workflowID string, n int) int64 {
 	t.Helper()
 	events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
 		require.NoError(t, err)
 		if event.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
-			return event.GetEventId()
+			if n--; n == 0 {
+				return event.GetEventId()
+			}
 		}
 	}
-	require.Fail(t, "no workflow task was completed")
+	require.Fail(t, "fewer workflow tasks were completed")
 	return 0
 }
 
