@@ -35,7 +35,8 @@ var (
 	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Calling Charge or Refund
 	// again with the same request goes on with it.
 	ErrStopped = errors.New("stopped from outside before its outcome was known: the same request again goes on with it")
-	// ErrOutcomePending: the caller's time was up first. The payment goes on; ask again with the same key.
+	// ErrOutcomePending: the caller's time, or that of one request to Temporal, was up first. The payment goes on; ask
+	// again with the same key.
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
 )
 
