@@ -152,6 +152,12 @@ func update[T record](ctx context.Context, c *Client, workflowID string, r payme
 	if err == nil {
 		err = handle.Get(ctx, &value)
 	}
+	var closed *serviceerror.NotFound
+	if errors.As(err, &closed) {
+		if _, unknown := c.temporal.DescribeWorkflowExecution(ctx, workflowID, ""); unknown == nil {
+			return value, fmt.Errorf("workflow %s: %w: it is not at work any more", workflowID, ErrNotResolvable)
+		}
+	}
 	return value, translate(ctx, err, workflowID)
 }
 

@@ -33,6 +33,7 @@ func printCharge(cmd *cobra.Command, c payment.Charge) error {
 		{"status", string(c.Status)},
 		{"amount", c.Money().String()},
 		{"captured", payment.Money{Amount: c.CapturedAmount, Currency: c.Currency}.String()},
+		{"refunded", refundedText(c)},
 		{"processor", c.Processor},
 		{"processor payment", c.ProcessorPaymentID},
 		{"decline", declineText(c.Decline)},
@@ -42,6 +43,14 @@ func printCharge(cmd *cobra.Command, c payment.Charge) error {
 		return err
 	}
 	return statusOf("the payment", c.Status)
+}
+
+// refundedText is empty where nothing went back.
+func refundedText(c payment.Charge) string {
+	if c.RefundedAmount == 0 {
+		return ""
+	}
+	return payment.Money{Amount: c.RefundedAmount, Currency: c.Currency}.String()
 }
 
 func printRefund(cmd *cobra.Command, r payment.Refund) error {

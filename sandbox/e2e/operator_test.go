@@ -296,6 +296,9 @@ func TestAnOperatorResolvesWhatTheProcessorCannotTell(t *testing.T) {
 	c, err = env.Florin.Wait(t.Context(), "acme", "resolve")
 	require.NoError(t, err)
 	require.Equal(t, "resolved by jane: not in the dashboard", c.Failure.Message)
+	said.By = "joe"
+	_, err = env.Florin.Resolve(t.Context(), "acme", "resolve", said)
+	require.ErrorIs(t, err, florin.ErrNotResolvable)
 }
 
 // forget is what Temporal does at the end of its retention.
