@@ -117,7 +117,8 @@ func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, erro
 	return page, translate(ctx, err, payment.ActivityListPayments)
 }
 
-// Wait returns the payment once its status is final, however long that takes.
+// Wait returns the payment once its status is final, however long that takes, as it was then: what was refunded of it since,
+// Get tells.
 func (c *Client) Wait(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	return result[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
 }

@@ -62,7 +62,7 @@ func answer(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Length", strconv.Itoa(len(payment)))
 	w.Header().Set("X-Request-Id", answeredRequestID)
 	w.Header().Set("Request-Id", answeredRequestID)
-	_, _ = io.WriteString(w, payment)
+	_, _ = io.WriteString(w, payment) // a peer that did not get it fails by itself
 }
 
 // child is the server in a process of its own.
@@ -91,7 +91,7 @@ func startServer(ctx context.Context) (child, error) {
 	}
 	stop := func() {
 		in.Close()
-		_ = command.Wait()
+		_ = command.Wait() // what was measured is measured
 	}
 	url, err := bufio.NewReader(out).ReadString('\n')
 	if err != nil {

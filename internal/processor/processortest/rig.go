@@ -215,6 +215,7 @@ func hangUp(w http.ResponseWriter, words string, linger int) {
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
+	// Errors here are the other side's, which has gone: that is what the scenario is about.
 	_, _ = io.WriteString(conn, words)
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(linger)
