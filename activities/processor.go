@@ -31,6 +31,8 @@ func NewProcessor(p processor.Processor, backoff processor.Backoff, longestRetry
 // Register makes the activities known under the names of the contract.
 func (p *Processor) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.ProcessorCharge, activity.RegisterOptions{Name: payment.ActivityProcessorCharge})
+	r.RegisterActivityWithOptions(p.ProcessorCapture, activity.RegisterOptions{Name: payment.ActivityProcessorCapture})
+	r.RegisterActivityWithOptions(p.ProcessorVoid, activity.RegisterOptions{Name: payment.ActivityProcessorVoid})
 	r.RegisterActivityWithOptions(p.ProcessorRefund, activity.RegisterOptions{Name: payment.ActivityProcessorRefund})
 	r.RegisterActivityWithOptions(p.ProcessorLookup, activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
 }
@@ -38,26 +40,32 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 // ProcessorCharge charges once. A decline is a result; every error carries a CallFailure. Safe to repeat
 // with the same call: the key is part of it.
 func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	earlier := openEarlier(ctx)
-	result, err := p.processor.Charge(withAttempt(ctx), call)
-	if err != nil {
-		return processor.Result{}, p.applicationError(ctx, err, earlier)
-	}
-	return result, nil
+	return once(ctx, p, p.processor.Charge, call)
+}
+
+// ProcessorCapture takes once what a payment holds, as ProcessorCharge charges.
+func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	return once(ctx, p, p.processor.Capture, call)
+}
+
+// ProcessorVoid lets go once of what a payment holds, as ProcessorCharge charges.
+func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+	return once(ctx, p, p.processor.Void, call)
 }
 
 // ProcessorRefund refunds once, as ProcessorCharge charges.
 func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	return once(ctx, p, p.processor.Refund, call)
+}
+
+// once makes a call that moves money, as the attempt that it is.
+func once[C any](ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C) (processor.Result, error) {
 	earlier := openEarlier(ctx)
-	result, err := p.processor.Refund(withAttempt(ctx), call)
+	result, err := send(processor.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
 		return processor.Result{}, p.applicationError(ctx, err, earlier)
 	}
 	return result, nil
-}
-
-func withAttempt(ctx context.Context) context.Context {
-	return processor.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt))
 }
 
 // Found is the answer of a lookup.

@@ -24,9 +24,12 @@ type Terms struct {
 	RetryMultiplier float64  `json:"retry_multiplier"`
 	// AbsenceProofAfter is how long after the last send "not found" proves that nothing happened; 0: never.
 	AbsenceProofAfter Duration `json:"absence_proof_after"`
-	// Resolve is how often and how long a lost answer is asked for, Pending a payment that is not decided.
+	// Resolve is how often and how long a lost answer is asked for. Pending is the same for a payment that is not decided;
+	// after that it is voided, if the processor can.
 	Resolve Poll `json:"resolve"`
 	Pending Poll `json:"pending"`
+	// AuthorizationFor is how long money is held for a capture; then it is let go. 0: for ever.
+	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
 // Poll is a series of lookups: the first after Initial, the next after twice as long up to Max, until For has

@@ -41,6 +41,25 @@ type ChargeRequest struct {
 // Money is what the request asks for.
 func (r ChargeRequest) Money() Money { return Money{r.Amount, r.Currency} }
 
+// CaptureRequest asks to take money that an authorized payment holds. It is the argument of the update capture.
+type CaptureRequest struct {
+	// Amount is in minor units of the payment's currency. Nil is all that is held; what is not taken is let go.
+	Amount *int64 `json:"amount,omitempty"`
+}
+
+// Of is the amount that is to be taken of a payment.
+func (r CaptureRequest) Of(c Charge) int64 {
+	if r.Amount == nil {
+		return c.Amount
+	}
+	return *r.Amount
+}
+
+// Captured reports whether the request was carried out.
+func (c Charge) Captured(r CaptureRequest) bool {
+	return c.Status == Succeeded && c.CapturedAmount == r.Of(c)
+}
+
 // Charge is a payment as Florin knows it: the result of the workflow Charge, and the answer to its queries
 // and updates.
 type Charge struct {

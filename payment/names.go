@@ -6,22 +6,28 @@ const (
 	WorkflowCharge = "Charge"
 	WorkflowRefund = "Refund"
 
-	ActivityBeginPayment    = "BeginPayment"
-	ActivityRecordPayment   = "RecordPayment"
-	ActivityReserveRefund   = "ReserveRefund"
-	ActivitySettleRefund    = "SettleRefund"
-	ActivityGetPayment      = "GetPayment"
-	ActivityGetRefund       = "GetRefund"
-	ActivityListPayments    = "ListPayments"
-	ActivityProcessorCharge = "ProcessorCharge"
-	ActivityProcessorRefund = "ProcessorRefund"
-	ActivityProcessorLookup = "ProcessorLookup"
+	ActivityBeginPayment     = "BeginPayment"
+	ActivityRecordPayment    = "RecordPayment"
+	ActivityReserveRefund    = "ReserveRefund"
+	ActivitySettleRefund     = "SettleRefund"
+	ActivityGetPayment       = "GetPayment"
+	ActivityGetRefund        = "GetRefund"
+	ActivityListPayments     = "ListPayments"
+	ActivityProcessorCharge  = "ProcessorCharge"
+	ActivityProcessorCapture = "ProcessorCapture"
+	ActivityProcessorVoid    = "ProcessorVoid"
+	ActivityProcessorRefund  = "ProcessorRefund"
+	ActivityProcessorLookup  = "ProcessorLookup"
 
 	// TaskQueue runs the workflows and everything that is not a call to a processor.
 	TaskQueue = "payments"
 
 	// UpdateOutcome waits for the first outcome and returns the Charge or Refund.
 	UpdateOutcome = "outcome"
+	// UpdateCapture takes what a payment holds, or a part of it. Its argument, a CaptureRequest, may be left out.
+	UpdateCapture = "capture"
+	// UpdateVoid lets go of what a payment holds.
+	UpdateVoid = "void"
 	// UpdateResolve settles by an operator's word what the processor cannot clear up.
 	UpdateResolve = "resolve"
 	// SignalProcessorEvent says that the processor has news.
@@ -48,6 +54,11 @@ const (
 	ErrorPaymentNotRefundable  = "PaymentNotRefundable"
 	// ErrorNotResolvable is an update's: there is nothing that an operator has to resolve.
 	ErrorNotResolvable = "NotResolvable"
+	// ErrorNotCapturable and ErrorNotVoidable are updates': the payment holds nothing, or not any more.
+	ErrorNotCapturable = "NotCapturable"
+	ErrorNotVoidable   = "NotVoidable"
+	// ErrorCaptureExceedsAuthorized is an update's: less is held than was asked for.
+	ErrorCaptureExceedsAuthorized = "CaptureExceedsAuthorized"
 	// ErrorNotFound is an activity's: the store has no such payment or refund.
 	ErrorNotFound = "NotFound"
 )

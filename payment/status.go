@@ -11,7 +11,7 @@ const (
 	RequiresAction Status = "requires_action"
 	// Pending: the processor has it and will say later how it ends.
 	Pending Status = "pending"
-	// Authorized: the money is held, not taken.
+	// Authorized: the money is held, not taken, until it is captured or voided, or the authorization expires.
 	Authorized Status = "authorized"
 	// Succeeded: the money moved.
 	Succeeded Status = "succeeded"
@@ -21,7 +21,7 @@ const (
 	Failed Status = "failed"
 	// Voided: the held money was released.
 	Voided Status = "voided"
-	// Expired: nobody acted in time. No money moved.
+	// Expired: nobody acted in time, and the processor has let go of it. No money moved.
 	Expired Status = "expired"
 	// Unknown: the answer was lost; Florin is finding out.
 	Unknown Status = "unknown"
@@ -35,10 +35,10 @@ const (
 var PaymentTransitions = map[Status][]Status{
 	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
 	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
-	RequiresAction:      {Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
-	Pending:             {RequiresAction, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
+	RequiresAction:      {Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Unknown, Conflicted},
+	Pending:             {RequiresAction, Authorized, Succeeded, Declined, Failed, Voided, Expired, Unknown, Conflicted},
 	NeedsReconciliation: {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted},
-	Authorized:          {Succeeded, Voided, Expired, Unknown, NeedsReconciliation, Conflicted},
+	Authorized:          {RequiresAction, Pending, Succeeded, Declined, Voided, Expired, Unknown, NeedsReconciliation, Conflicted},
 	Succeeded:           {},
 	Declined:            {},
 	Failed:              {},
@@ -62,11 +62,11 @@ var RefundTransitions = map[Status][]Status{
 // on it". It may not be the last word; see Final.
 func (s Status) HasOutcome() bool { return s != "" && s != Processing && s != Unknown }
 
-// Final reports whether the status never changes again by what Florin or the processor does by itself. An
-// authorized payment is final until it is captured or voided.
+// Final reports whether the status never changes again. An authorized payment still waits: to be captured or voided, or
+// to expire.
 func (s Status) Final() bool {
 	switch s {
-	case Authorized, Succeeded, Declined, Failed, Voided, Expired, Conflicted:
+	case Succeeded, Declined, Failed, Voided, Expired, Conflicted:
 		return true
 	default:
 		return false

@@ -38,14 +38,8 @@ func TestTransitionsLeadSomewhereKnownAndNeverBackToTheStart(t *testing.T) {
 func TestFinalStatusesHaveNoMoves(t *testing.T) {
 	for name, transitions := range map[string]map[Status][]Status{"payment": PaymentTransitions, "refund": RefundTransitions} {
 		for from, moves := range transitions {
-			// A capture or a void, asked for by somebody, moves an authorized payment on.
-			if from != Authorized {
-				require.Equal(t, from.Final(), len(moves) == 0, "%s: %s", name, from)
-			}
+			require.Equal(t, from.Final(), len(moves) == 0, "%s: %s", name, from)
 		}
-	}
-	for _, taken := range PaymentTransitions[Authorized] {
-		require.NotContains(t, []Status{Declined, Failed, Pending, RequiresAction}, taken)
 	}
 }
 
@@ -89,7 +83,7 @@ func TestOutcomesAndFinals(t *testing.T) {
 		{RequiresAction, true, false},
 		{Pending, true, false},
 		{NeedsReconciliation, true, false},
-		{Authorized, true, true},
+		{Authorized, true, false},
 		{Succeeded, true, true},
 		{Declined, true, true},
 		{Failed, true, true},

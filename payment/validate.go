@@ -80,13 +80,7 @@ func (r RefundRequest) Validate() error {
 	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !printable(id) {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
-	switch {
-	case r.Amount == nil:
-	case *r.Amount <= 0:
-		v.add("amount", "%s: must be above 0, or left out to refund all that is left", number(*r.Amount))
-	case *r.Amount > MaxAmount:
-		v.add("amount", "%s: must be at most %d minor units", number(*r.Amount), MaxAmount)
-	}
+	v.part(r.Amount, "refund all that is left")
 	if r.Currency != "" {
 		if _, err := Exponent(r.Currency); err != nil {
 			v.add("currency", "%v", err)
@@ -94,6 +88,13 @@ func (r RefundRequest) Validate() error {
 	}
 	v.text("reason", r.Reason, maxReason)
 	v.metadata(r.Metadata)
+	return v.err()
+}
+
+// Validate returns nil or an *InvalidRequestError. Whether so much is held, only the payment can tell.
+func (r CaptureRequest) Validate() error {
+	var v validator
+	v.part(r.Amount, "capture all that is held")
 	return v.err()
 }
 
@@ -121,6 +122,17 @@ func (v *validator) identity(merchantID, idempotencyKey string) {
 		v.add("idempotency_key", "looks like a card number: use your own name for the purchase")
 	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey || !printable(idempotencyKey) || strings.Contains(idempotencyKey, "/"):
 		v.add("idempotency_key", "%s: want 1 to %d printable ASCII characters without /", quote(idempotencyKey), maxIdempotencyKey)
+	}
+}
+
+// part is an amount that may be left out: then it is all of something.
+func (v *validator) part(amount *int64, all string) {
+	switch {
+	case amount == nil:
+	case *amount <= 0:
+		v.add("amount", "%s: must be above 0, or left out to %s", number(*amount), all)
+	case *amount > MaxAmount:
+		v.add("amount", "%s: must be at most %d minor units", number(*amount), MaxAmount)
 	}
 }
 

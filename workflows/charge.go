@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
@@ -12,7 +13,8 @@ import (
 )
 
 // Charge takes money from a customer exactly once and returns the truth about it. Declined, failed and
-// conflicted payments are results; it fails only for a request that cannot be worked on.
+// conflicted payments are results; it fails only for a request that cannot be worked on. Money that is only held keeps it
+// open until that is captured, voided or expired; orders.go says how.
 func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	c := newCharge(ctx, req)
 	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
@@ -21,16 +23,32 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.hear(ctx, c, payment.ResolvedPayment); err != nil {
 		return c.value, err
 	}
+	if err := c.takeOrders(ctx); err != nil {
+		return c.value, err
+	}
 	return c.finish(ctx, c.run(ctx), c)
 }
 
 type charge struct {
 	record[payment.Charge]
-	req payment.ChargeRequest
+	req   payment.ChargeRequest
+	terms activities.Terms
+	// order is the capture or void that is under way, nil where there is none.
+	order *order
+	// held: the processor has, or may have, held the money, so that it may be captured.
+	held bool
+	// captured is what was asked to be captured, unless that provably did not happen; 0 where nothing was.
+	captured int64
+	// orders counts those that were carried out, so that the next one has another key.
+	orders map[payment.Operation]int
+	// deadlines are when the money is let go, by the status that the payment waits in.
+	deadlines map[payment.Status]time.Time
+	// released: the workflow was cancelled, and the payment therefore voided as far as it could be.
+	released bool
 }
 
 func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
-	c := &charge{req: req}
+	c := &charge{req: req, orders: map[payment.Operation]int{}, deadlines: map[payment.Status]time.Time{}}
 	c.fingerprint = req.Fingerprint()
 	c.value = payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
@@ -65,31 +83,51 @@ func (c *charge) run(ctx workflow.Context) error {
 		c.tell(ctx, activities.Cause{By: "cancellation"})
 		return nil
 	}
-	terms := begun.Terms
-	key := payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
+	c.terms = begun.Terms
+	c.held = begun.Resumed || wasReset(ctx)
+	c.waitsSince(c.value.UpdatedAt)
+	key := c.key(payment.OperationCharge)
 	op := &operation{
-		terms: terms, kind: payment.OperationCharge, reference: key, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
-		open: begun.Resumed || wasReset(ctx), failure: known(c.value.Failure),
+		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
+		open: c.held, alert: c.held, failure: known(c.value.Failure),
+		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor), reference: key,
+		call: processor.ChargeCall{
+			Key:           key,
+			KeyFirstUsed:  c.value.CreatedAt,
+			PaymentID:     c.value.PaymentID,
+			MerchantID:    c.req.MerchantID,
+			Amount:        c.req.Amount,
+			Currency:      c.req.Currency,
+			PaymentMethod: c.req.PaymentMethod,
+			Capture:       c.req.Capture,
+			CustomerID:    c.req.CustomerID,
+			Description:   c.req.Description,
+			Metadata:      c.req.Metadata,
+		},
 	}
-	op.run(ctx, payment.ActivityProcessorCharge, fmt.Sprintf("charge %s via %s", c.value.Money(), terms.Processor), processor.ChargeCall{
-		Key:           key,
-		KeyFirstUsed:  op.firstUsed,
-		PaymentID:     c.value.PaymentID,
-		MerchantID:    c.req.MerchantID,
-		Amount:        c.req.Amount,
-		Currency:      c.req.Currency,
-		PaymentMethod: c.req.PaymentMethod,
-		Capture:       c.req.Capture,
-		CustomerID:    c.req.CustomerID,
-		Description:   c.req.Description,
-		Metadata:      c.req.Metadata,
-	})
+	cancellable := ctx
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	op.begin(ctx, cancellable)
+	for !c.value.Status.Final() {
+		op.settle(ctx, func() bool { return c.value.Status.Final() || c.nextOrder(ctx, cancellable) != nil })
+		if c.order = c.nextOrder(ctx, cancellable); c.order != nil {
+			c.carryOut(ctx)
+			op.alert = true
+		}
+	}
 	return nil
 }
 
 func (c *charge) status() payment.Status { return c.value.Status }
 
+func (c *charge) acknowledged() bool { return c.value.ProcessorPaymentID != "" }
+
 func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
+
+// key is the one of the next call of this kind.
+func (c *charge) key(operation payment.Operation) string {
+	return payment.ProcessorKey(c.value.PaymentID, operation, c.orders[operation])
+}
 
 // tell records the payment as it stands. A processor's id that another payment has makes it a conflict: the processor
 // answered for the wrong one.
@@ -116,6 +154,9 @@ func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
 	switch r.Status {
 	case payment.Succeeded:
 		c.value.CapturedAmount = c.value.Amount
+		if c.captured > 0 {
+			c.value.CapturedAmount = c.captured
+		}
 	case payment.Declined:
 		c.value.Decline = resolvedDecline(r)
 	default:
@@ -126,8 +167,16 @@ func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
 
 // adopt takes over the processor's view, unless it is of another payment than the one asked for.
 func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
-	if r.ID != "" {
-		c.value.ProcessorPaymentID = r.ID
+	if c.order != nil && r.Status == payment.Declined && r.ID == "" {
+		// The order was declined. The payment is what it was.
+		c.value.Decline = r.Decline
+		c.move(ctx, c.undone(), &payment.Failure{
+			Class: payment.ClassStateConflict, Message: fmt.Sprintf("the processor declined the %s", c.order.kind), ProcessorCode: r.Decline.Code,
+		})
+		return
+	}
+	if r.ID != "" && r.ID != c.value.ProcessorPaymentID {
+		c.value.ProcessorPaymentID, c.told = r.ID, false
 	}
 	c.value.ProcessorRequestID = r.RequestID
 	want := processor.Result{
@@ -138,41 +187,52 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	if failure == nil {
 		failure = c.miscaptured(r)
 	}
-	if failure != nil {
+	switch {
+	case failure != nil:
 		c.move(ctx, payment.Conflicted, failure)
-		return
+	case r.Status != c.value.Status:
+		c.value.CapturedAmount = r.CapturedAmount
+		c.value.Decline = r.Decline
+		c.move(ctx, c.outcome(r.Status), nil)
 	}
-	c.value.CapturedAmount = r.CapturedAmount
-	c.value.Decline = r.Decline
-	c.move(ctx, r.Status, nil)
 }
 
-// miscaptured finds money that was taken in another way than asked: only a part of it, or at once where it was to
-// be held.
+// miscaptured finds money that was taken in another way than asked: another amount, or at once where it was to be held.
 func (c *charge) miscaptured(r processor.Result) *payment.Failure {
 	if r.Status != payment.Succeeded {
 		return nil
 	}
-	captured := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
+	took := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
+	want := c.captured
+	if want == 0 && c.req.Capture != payment.CaptureManual {
+		want = c.req.Amount
+	}
 	switch {
-	case c.req.Capture == payment.CaptureManual:
+	case want == 0 && !c.held:
 		return &payment.Failure{Class: payment.ClassInvalidResponse,
-			Message: fmt.Sprintf("the processor took %s that were only to be held: settle it with the processor", captured)}
-	case r.CapturedAmount != c.req.Amount:
+			Message: fmt.Sprintf("the processor took %s that were only to be held: settle it with the processor", took)}
+	case want != 0 && r.CapturedAmount != want:
 		return &payment.Failure{Class: payment.ClassInvalidResponse,
-			Message: fmt.Sprintf("the processor took only %s of %s: settle it with the processor", captured, c.req.Money())}
+			Message: fmt.Sprintf("the processor took %s of %s: settle it with the processor", took, payment.Money{Amount: want, Currency: c.req.Currency})}
 	}
 	return nil
 }
 
 func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
+	if to == payment.Authorized {
+		c.held, c.captured = true, 0
+	}
 	if c.value.Status == to {
+		if failure != nil { // of an order that did nothing
+			c.value.Failure, c.told = failure, false
+		}
 		return
 	}
 	mustBeLegal(payment.PaymentTransitions, c.value.Status, to)
 	c.value.Status, c.told = to, false
 	c.value.Failure = failure
 	c.value.UpdatedAt = workflow.Now(ctx).UTC()
+	c.waitsSince(c.value.UpdatedAt)
 	c.show(ctx)
 	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
 }

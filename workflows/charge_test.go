@@ -41,7 +41,6 @@ func TestAChargeEndsAsTheProcessorsAnswersSay(t *testing.T) {
 		looks   int
 	}{
 		{"success is final", []answer{charged(payment.Succeeded)}, nil, payment.Succeeded, "", 1, 0},
-		{"held money is authorized", []answer{charged(payment.Authorized)}, nil, payment.Authorized, "", 1, 0},
 		{"a decline is a result", []answer{charged(payment.Declined)}, nil, payment.Declined, "", 1, 0},
 		{"403 is never retried", []answer{forbidden}, nil, payment.Failed, payment.ClassPermission, 1, 0},
 		{"400 is never retried", []answer{badRequest}, nil, payment.Failed, payment.ClassInvalidRequest, 1, 0},

@@ -34,11 +34,16 @@ type scripted struct {
 	mu      sync.Mutex
 	charges []answer
 	refunds []answer
-	lookups map[payment.Operation][]answer
+	// captures and voids are the orders of a payment.
+	captures []answer
+	voids    []answer
+	lookups  map[payment.Operation][]answer
 
-	chargeCalls []processor.ChargeCall
-	refundCalls []processor.RefundCall
-	lookupCalls []processor.LookupCall
+	chargeCalls  []processor.ChargeCall
+	refundCalls  []processor.RefundCall
+	captureCalls []processor.CaptureCall
+	voidCalls    []processor.VoidCall
+	lookupCalls  []processor.LookupCall
 }
 
 func next(answers *[]answer) answer {
@@ -60,6 +65,22 @@ func (s *scripted) Charge(_ context.Context, call processor.ChargeCall) (process
 	defer s.mu.Unlock()
 	s.chargeCalls = append(s.chargeCalls, call)
 	a := next(&s.charges)
+	return a.result, a.err
+}
+
+func (s *scripted) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.captureCalls = append(s.captureCalls, call)
+	a := next(&s.captures)
+	return a.result, a.err
+}
+
+func (s *scripted) Void(_ context.Context, call processor.VoidCall) (processor.Result, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.voidCalls = append(s.voidCalls, call)
+	a := next(&s.voids)
 	return a.result, a.err
 }
 
@@ -91,6 +112,7 @@ var testTerms = activities.Terms{
 	RetryMultiplier:   2,
 	AbsenceProofAfter: activities.Duration(2 * time.Minute),
 	Resolve:           activities.Poll{Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute), For: activities.Duration(24 * time.Hour)},
+	AuthorizationFor:  activities.Duration(7 * 24 * time.Hour),
 	Pending:           activities.Poll{Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute), For: activities.Duration(7 * 24 * time.Hour)},
 }
 
@@ -195,6 +217,13 @@ func refused(class payment.FailureClass, certainty processor.Certainty, retry bo
 }
 
 var absent = answer{absent: true}
+
+// captured is what the processor has once so much was captured of what it holds.
+func captured(amount int64) answer {
+	a := charged(payment.Succeeded)
+	a.result.CapturedAmount = amount
+	return a
+}
 
 func runCharge(t *testing.T, p *scripted, req payment.ChargeRequest) payment.Charge {
 	t.Helper()

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"time"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -72,19 +73,24 @@ func (r *refund) run(ctx workflow.Context) error {
 	r.paidAs = reserved.Of.ProcessorPaymentID
 	terms := reserved.Terms
 	op := &operation{
-		terms: terms, kind: payment.OperationRefund, reference: r.key(), subject: r, word: &r.word, firstUsed: r.value.CreatedAt,
+		terms: terms, kind: payment.OperationRefund, subject: r, word: &r.word, firstUsed: r.value.CreatedAt,
 		open: reserved.Resumed || wasReset(ctx), failure: known(r.value.Failure),
+		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), reference: r.key(),
+		call: processor.RefundCall{
+			Key:                r.key(),
+			KeyFirstUsed:       r.value.CreatedAt,
+			RefundID:           r.value.RefundID,
+			MerchantID:         r.req.MerchantID,
+			ProcessorPaymentID: r.paidAs,
+			Amount:             r.value.Amount,
+			Currency:           r.value.Currency,
+			Metadata:           r.req.Metadata,
+		},
 	}
-	op.run(ctx, payment.ActivityProcessorRefund, fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), processor.RefundCall{
-		Key:                r.key(),
-		KeyFirstUsed:       op.firstUsed,
-		RefundID:           r.value.RefundID,
-		MerchantID:         r.req.MerchantID,
-		ProcessorPaymentID: r.paidAs,
-		Amount:             r.value.Amount,
-		Currency:           r.value.Currency,
-		Metadata:           r.req.Metadata,
-	})
+	cancellable := ctx
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	op.begin(ctx, cancellable)
+	op.settle(ctx, func() bool { return r.value.Status.Final() })
 	return nil
 }
 
@@ -114,6 +120,14 @@ func (r *refund) key() string {
 }
 
 func (r *refund) status() payment.Status { return r.value.Status }
+
+func (r *refund) undone() payment.Status { return payment.Failed }
+
+func (r *refund) deadline() time.Time { return time.Time{} }
+
+func (r *refund) unchanged(processor.Result) bool { return false }
+
+func (r *refund) acknowledged() bool { return r.value.ProcessorRefundID != "" }
 
 func (r *refund) processorPayment() string { return r.paidAs }
 

@@ -47,15 +47,25 @@ func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Sta
 }
 
 func notResolvable(format string, args ...any) error {
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), payment.ErrorNotResolvable, nil)
+	return refusal(payment.ErrorNotResolvable, format, args...)
 }
 
-// wait lasts for d, or until the processor has news or an operator gives his word.
-func (o *operation) wait(ctx workflow.Context, d time.Duration, summary string) {
+// refusal is why an update is not accepted.
+func refusal(kind, format string, args ...any) error {
+	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)
+}
+
+// wait lasts for d, or until the processor has news, an operator gives his word, or there is nothing to wait for.
+func (o *operation) wait(ctx workflow.Context, d time.Duration, over func() bool, summary string) {
+	if deadline := o.subject.deadline(); !deadline.IsZero() {
+		if left := max(deadline.Sub(workflow.Now(ctx)), 0); left <= d {
+			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), deadline.Format(time.RFC3339))
+		}
+	}
 	news := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
 	// The context is disconnected: nothing cancels the wait.
 	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}},
-		func() bool { return o.word.given != nil || news.Len() > 0 })
+		func() bool { return o.word.given != nil || news.Len() > 0 || over() })
 	// What they say is not believed: they are a reason to ask.
 	for news.ReceiveAsync(nil) {
 	}

@@ -105,6 +105,9 @@ type Processor struct {
 	Retry   Retry           `yaml:"retry"`
 	Resolve activities.Poll `yaml:"resolve"`
 	Pending activities.Poll `yaml:"pending"`
+	// AuthorizationFor is how long money is held for a capture. The processor's own limit must not be shorter by much: what
+	// it lets go by itself is only found at the end.
+	AuthorizationFor activities.Duration `yaml:"authorization_for"`
 	// RateLimit bounds the calls of this worker.
 	RateLimit RateLimit `yaml:"rate_limit"`
 	// Breaker stops calls to a processor that is down.
@@ -251,6 +254,7 @@ func (p *Processor) setDefaults() {
 	setDefault(&p.Pending.Initial, duration(5*time.Second))
 	setDefault(&p.Pending.Max, duration(15*time.Minute))
 	setDefault(&p.Pending.For, duration(7*24*time.Hour))
+	setDefault(&p.AuthorizationFor, duration(7*24*time.Hour))
 	setDefault(&p.RateLimit.Burst, 10)
 	setDefault(&p.RateLimit.Patience, duration(2*time.Second))
 	breaker := processor.DefaultBreaker
@@ -317,6 +321,9 @@ func (c Config) validate() error {
 // more than 50 Ki events.
 const maxLookups = 2000
 
+// maxHold bounds for how long money is held: no card network holds it for longer, and it is looked after every day.
+const maxHold = activities.Duration(365 * 24 * time.Hour)
+
 // problems checks that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a
 // stopping worker gives up on it, and all attempts before the processor forgets the key.
 func (p Processor) problems(stopTimeout activities.Duration) (problems []error) {
@@ -366,6 +373,7 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 		want  string
 	}{
 		{"http_timeout", p.HTTPTimeout, p.HTTPTimeout > 0, "above 0"},
+		{"authorization_for", p.AuthorizationFor, p.AuthorizationFor > 0 && p.AuthorizationFor <= maxHold, fmt.Sprintf("above 0 and at most %s", maxHold)},
 		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
 		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
 		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
@@ -402,5 +410,6 @@ func (p Processor) terms(name string) activities.Terms {
 		AbsenceProofAfter: p.AbsenceProofAfter,
 		Resolve:           p.Resolve,
 		Pending:           p.Pending,
+		AuthorizationFor:  p.AuthorizationFor,
 	}
 }

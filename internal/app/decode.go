@@ -54,7 +54,7 @@ func located(err error) error {
 // durationKeys are the keys whose value is a duration, wherever they are. They are checked before the rest is
 // decoded: the YAML package loses the line of a text that does not unmarshal.
 var durationKeys = []string{
-	"idle_timeout", "stop_timeout", "http_timeout", "start_to_close", "schedule_to_close", "key_lifetime", "absence_proof_after",
+	"idle_timeout", "stop_timeout", "http_timeout", "start_to_close", "schedule_to_close", "key_lifetime", "absence_proof_after", "authorization_for",
 	"initial", "max", "for", "longest_wait", "patience", "window", "open_for", "slow_call",
 }
 
