@@ -118,7 +118,7 @@ func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, erro
 }
 
 // Wait returns the payment once its status is final, however long that takes, as it was then: what was refunded of it since,
-// Get tells.
+// Get tells. Money that is only held is waited for until it is captured or voided, or expires.
 func (c *Client) Wait(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	return result[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
 }
@@ -128,13 +128,49 @@ func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey stri
 	return result[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
 }
 
+// Capture takes what an authorized payment holds, or a part of it; the rest is let go. It waits until that is known, and
+// returns the payment: look at the Status, which is Authorized, with a Failure, where nothing was taken. The same
+// capture again is one, also when it was done long ago.
+//
+// ErrNotCapturable: the payment holds nothing, or not any more, or something else is under way.
+// ErrCaptureExceedsAuthorized: less is held. When ctx ends first, the capture goes on: call again, or Get.
+func (c *Client) Capture(ctx context.Context, merchantID, idempotencyKey string, req payment.CaptureRequest) (payment.Charge, error) {
+	if err := req.Validate(); err != nil {
+		return payment.Charge{}, err
+	}
+	return c.order(ctx, merchantID, idempotencyKey, payment.UpdateCapture, ErrNotCapturable,
+		func(done payment.Charge) bool { return done.Captured(req) }, req)
+}
+
+// Void lets go of what a payment holds, or calls off one that is pending or requires an action, where the processor can.
+// Otherwise as Capture: what cannot be voided, such as money that was taken, is ErrNotVoidable.
+func (c *Client) Void(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	return c.order(ctx, merchantID, idempotencyKey, payment.UpdateVoid, ErrNotVoidable,
+		func(done payment.Charge) bool { return done.Status == payment.Voided })
+}
+
+// order gives an order to a payment that waits. To one that has ended it is given only if it was carried out.
+func (c *Client) order(ctx context.Context, merchantID, idempotencyKey, name string, refusal error, carriedOut func(payment.Charge) bool, args ...any) (payment.Charge, error) {
+	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
+	charge, err := update[payment.Charge](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateName: name, Args: args})
+	if !errors.Is(err, errClosed) {
+		return charge, err
+	}
+	switch charge, err = c.Get(ctx, merchantID, idempotencyKey); {
+	case err != nil, carriedOut(charge):
+		return charge, err
+	default:
+		return charge, fmt.Errorf("workflow %s: %w: it is %s", workflowID, refusal, charge.Status)
+	}
+}
+
 // Resolve settles a payment that is unknown or needs reconciliation by an operator's word, which is recorded. The same
 // resolution twice is one. ErrNotResolvable: there is nothing to resolve, or the processor has answered meanwhile.
 func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
 	if err := r.Validate(payment.ResolvedPayment); err != nil {
 		return payment.Charge{}, err
 	}
-	return update[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
+	return resolve[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
 }
 
 // ResolveRefund is Resolve for refunds.
@@ -142,22 +178,35 @@ func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey s
 	if err := r.Validate(payment.ResolvedRefund); err != nil {
 		return payment.Refund{}, err
 	}
-	return update[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
+	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
 }
 
-func update[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (value T, err error) {
-	handle, err := c.temporal.UpdateWorkflow(ctx, client.UpdateWorkflowOptions{
-		UpdateID: r.Fingerprint(), WorkflowID: workflowID, UpdateName: payment.UpdateResolve,
-		WaitForStage: client.WorkflowUpdateStageCompleted, Args: []any{r},
+func resolve[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (T, error) {
+	value, err := update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{
+		UpdateID: r.Fingerprint(), UpdateName: payment.UpdateResolve, Args: []any{r},
 	})
+	if !errors.Is(err, errClosed) {
+		return value, err
+	}
+	if _, unknown := c.temporal.DescribeWorkflowExecution(ctx, workflowID, ""); unknown != nil {
+		return value, translate(ctx, unknown, workflowID)
+	}
+	return value, fmt.Errorf("workflow %s: %w: it is not at work any more", workflowID, ErrNotResolvable)
+}
+
+// errClosed: no workflow is at work that could take an update.
+var errClosed = errors.New("no workflow is at work")
+
+// update gives the workflow an update and waits for its answer.
+func update[T record](ctx context.Context, c *Client, workflowID string, o client.UpdateWorkflowOptions) (value T, err error) {
+	o.WorkflowID, o.WaitForStage = workflowID, client.WorkflowUpdateStageCompleted
+	handle, err := c.temporal.UpdateWorkflow(ctx, o)
 	if err == nil {
 		err = handle.Get(ctx, &value)
 	}
 	var closed *serviceerror.NotFound
 	if errors.As(err, &closed) {
-		if _, unknown := c.temporal.DescribeWorkflowExecution(ctx, workflowID, ""); unknown == nil {
-			return value, fmt.Errorf("workflow %s: %w: it is not at work any more", workflowID, ErrNotResolvable)
-		}
+		return value, errClosed
 	}
 	return value, translate(ctx, err, workflowID)
 }

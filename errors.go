@@ -32,6 +32,12 @@ var (
 	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
 	// ErrNotResolvable: there is nothing that an operator has to resolve, or no longer.
 	ErrNotResolvable = errors.New("not resolvable")
+	// ErrNotCapturable and ErrNotVoidable: the payment holds nothing, or not any more, or another order is under way.
+	// The message says which. Nothing was done.
+	ErrNotCapturable = errors.New("not capturable")
+	ErrNotVoidable   = errors.New("not voidable")
+	// ErrCaptureExceedsAuthorized: more was to be captured than is held. Nothing was done.
+	ErrCaptureExceedsAuthorized = errors.New("capture exceeds what is authorized")
 	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Calling Charge or Refund
 	// again with the same request goes on with it.
 	ErrStopped = errors.New("stopped from outside before its outcome was known: the same request again goes on with it")
@@ -41,12 +47,15 @@ var (
 )
 
 var byType = map[string]error{
-	payment.ErrorInvalidRequest:        ErrInvalidRequest,
-	payment.ErrorIdempotencyMismatch:   ErrIdempotencyMismatch,
-	payment.ErrorPaymentNotFound:       ErrPaymentNotFound,
-	payment.ErrorPaymentNotRefundable:  ErrPaymentNotRefundable,
-	payment.ErrorRefundExceedsCaptured: ErrRefundExceedsCaptured,
-	payment.ErrorNotResolvable:         ErrNotResolvable,
+	payment.ErrorInvalidRequest:           ErrInvalidRequest,
+	payment.ErrorIdempotencyMismatch:      ErrIdempotencyMismatch,
+	payment.ErrorPaymentNotFound:          ErrPaymentNotFound,
+	payment.ErrorPaymentNotRefundable:     ErrPaymentNotRefundable,
+	payment.ErrorRefundExceedsCaptured:    ErrRefundExceedsCaptured,
+	payment.ErrorNotResolvable:            ErrNotResolvable,
+	payment.ErrorNotCapturable:            ErrNotCapturable,
+	payment.ErrorNotVoidable:              ErrNotVoidable,
+	payment.ErrorCaptureExceedsAuthorized: ErrCaptureExceedsAuthorized,
 }
 
 // translate is the boundary to the errors of Temporal.

@@ -48,7 +48,7 @@ func command() *cobra.Command {
 The connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, or a profile.
 
 Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was started; 3 declined;
-4 failed, no money moved; 5 not known yet; 6 no such payment; 1 anything else.`,
+4 failed (no money moved), or refused; 5 not known yet; 6 no such payment; 1 anything else.`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments, // an unknown command arrives here
@@ -56,7 +56,7 @@ Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was start
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
-	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), listCommand(), resolveCommand(), processorCommand())
+	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(), listCommand(), resolveCommand(), processorCommand())
 	return root
 }
 
@@ -85,6 +85,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var invalid *payment.InvalidRequestError
 	var status statusError
+	var undone undoneError
 	switch {
 	case err == nil:
 		return exitOK
@@ -92,12 +93,15 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &status):
 		return statusCode(status.status)
+	case errors.As(err, &undone):
+		return exitFailed
 	case errors.Is(err, florin.ErrOutcomePending):
 		return exitUnknown
 	case errors.Is(err, florin.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, florin.ErrInvalidRequest), errors.Is(err, florin.ErrIdempotencyMismatch),
-		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
+		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable), errors.Is(err, florin.ErrNotCapturable),
+		errors.Is(err, florin.ErrNotVoidable), errors.Is(err, florin.ErrCaptureExceedsAuthorized), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
 		return exitFailed
 	default:
 		return exitError

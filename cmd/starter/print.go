@@ -23,12 +23,19 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
+// printCharge shows a payment. Its error is how the payment stands, where that is not well.
 func printCharge(cmd *cobra.Command, c payment.Charge) error {
+	if err := showCharge(cmd, c); err != nil {
+		return err
+	}
+	return statusOf("the payment", c.Status)
+}
+
+func showCharge(cmd *cobra.Command, c payment.Charge) error {
 	if wantsJSON(cmd) {
-		if err := printJSON(cmd.OutOrStdout(), c); err != nil {
-			return err
-		}
-	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
+		return printJSON(cmd.OutOrStdout(), c)
+	}
+	return printFields(cmd.OutOrStdout(), [][2]string{
 		{"payment", c.PaymentID},
 		{"status", string(c.Status)},
 		{"amount", c.Money().String()},
@@ -39,10 +46,7 @@ func printCharge(cmd *cobra.Command, c payment.Charge) error {
 		{"decline", declineText(c.Decline)},
 		{"failure", c.Failure.String()},
 		{"workflow", payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey)},
-	}); err != nil {
-		return err
-	}
-	return statusOf("the payment", c.Status)
+	})
 }
 
 // refundedText is empty where nothing went back.
