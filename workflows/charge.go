@@ -33,8 +33,8 @@ type charge struct {
 	record[payment.Charge]
 	req   payment.ChargeRequest
 	terms activities.Terms
-	// order is the capture or void that is under way, nil where there is none.
-	order *order
+	// given is the capture or void that somebody has asked for, order the one that is under way.
+	given, order *order
 	// held: the processor has, or may have, held the money, so that it may be captured.
 	held bool
 	// captured is what was asked to be captured, unless that provably did not happen; 0 where nothing was.
@@ -110,8 +110,8 @@ func (c *charge) run(ctx workflow.Context) error {
 	op.begin(ctx, cancellable)
 	for !c.value.Status.Final() {
 		op.settle(ctx, func() bool { return c.value.Status.Final() || c.nextOrder(ctx, cancellable) != nil })
-		if c.order = c.nextOrder(ctx, cancellable); c.order != nil {
-			c.carryOut(ctx)
+		if next := c.nextOrder(ctx, cancellable); next != nil {
+			c.carryOut(ctx, next)
 			op.alert = true
 		}
 	}

@@ -49,16 +49,23 @@ func (c *charge) takeOrders(ctx workflow.Context) error {
 // not take the answer from who waits.
 func (c *charge) await(ctx workflow.Context, o *order) (payment.Charge, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	switch {
-	case c.value.Status.Final():
-		o.done = true // the validator has let it in: it was carried out
-	case c.order == nil:
-		c.order = o
-	default:
-		o = c.order
+	if same := c.asked(); same != nil {
+		o = same
+	} else {
+		c.given = o
 	}
-	err := workflow.Await(ctx, func() bool { return c.told && (o.done || c.value.Status == payment.NeedsReconciliation) })
+	err := workflow.Await(ctx, func() bool {
+		return c.told && (o.done || c.value.Status == payment.NeedsReconciliation || c.value.Status.Final())
+	})
 	return c.value, err
+}
+
+// asked is the order that is under way or will be next, nil where there is none.
+func (c *charge) asked() *order {
+	if c.order != nil {
+		return c.order
+	}
+	return c.given
 }
 
 // capturable refuses a capture that cannot be, with the reason.
@@ -67,12 +74,12 @@ func (c *charge) capturable(req payment.CaptureRequest) error {
 		return invalidRequest(err)
 	}
 	amount := req.Of(c.value)
-	asked := payment.Money{Amount: amount, Currency: c.value.Currency}
-	switch o := c.order; {
+	switch o := c.asked(); {
 	case c.value.Captured(req):
 		return nil
 	case amount > c.value.Amount:
-		return refusal(payment.ErrorCaptureExceedsAuthorized, "%s are held, asked were %s", c.value.Money(), asked)
+		return refusal(payment.ErrorCaptureExceedsAuthorized, "%s are held, asked were %s",
+			c.value.Money(), payment.Money{Amount: amount, Currency: c.value.Currency})
 	case o != nil && o.kind == payment.OperationCapture && o.amount == amount:
 		return nil
 	case o != nil:
@@ -85,7 +92,7 @@ func (c *charge) capturable(req payment.CaptureRequest) error {
 
 // voidable refuses a void that cannot be, with the reason.
 func (c *charge) voidable() error {
-	switch o := c.order; {
+	switch o := c.asked(); {
 	case c.value.Status == payment.Voided, o != nil && o.kind == payment.OperationVoid:
 		return nil
 	case o != nil:
@@ -134,8 +141,8 @@ func (c *charge) deadline() time.Time { return c.deadlines[c.value.Status] }
 func (c *charge) nextOrder(ctx, cancellable workflow.Context) *order {
 	deadline := c.deadline()
 	switch {
-	case c.order != nil:
-		return c.order
+	case c.given != nil:
+		return c.given
 	case !c.waits():
 		return nil
 	case cancellable.Err() != nil && !c.released:
@@ -148,9 +155,8 @@ func (c *charge) nextOrder(ctx, cancellable workflow.Context) *order {
 }
 
 // carryOut does not return before it is known what became of the order.
-func (c *charge) carryOut(ctx workflow.Context) {
-	o := c.order
-	o.stood = c.value.Status
+func (c *charge) carryOut(ctx workflow.Context, o *order) {
+	c.given, c.order, o.stood = nil, o, c.value.Status
 	key := c.key(o.kind)
 	op := &operation{
 		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: workflow.Now(ctx),

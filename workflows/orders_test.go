@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -516,4 +517,26 @@ func TestAPartlyCapturedPaymentGivesBackWhatWasTakenAndNoMore(t *testing.T) {
 	c, err := books.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	require.EqualValues(t, 1000, c.RefundedAmount)
+}
+
+// The order is given while the processor is asked for news: what it answers then is of before the order.
+func TestAnOrderThatIsGivenDuringALookupWaitsForItsAnswer(t *testing.T) {
+	for _, tt := range []struct{ news, want answer }{
+		{charged(payment.Authorized), captured(1000)},
+		{charged(payment.Voided), charged(payment.Voided)},
+		{captured(7), captured(7)},
+	} {
+		t.Run(fmt.Sprint(tt.news.result.Status, " ", tt.news.result.CapturedAmount), func(t *testing.T) {
+			p, books := holding(), newStore(t)
+			p.captures = []answer{captured(1000)}
+			env := newEnvironmentOver(t, p, testTerms, books)
+			env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
+				Return(activities.Found{Found: true, Result: tt.news.result}, nil).After(time.Minute)
+			env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, nil) }, time.Hour)
+			told := captureAfter(env, time.Hour+time.Second, part(1000))
+			c := ended(t, env, books, manual())
+			require.Equal(t, c, told.charge(t))
+			require.Equal(t, []any{tt.want.result.Status, tt.want.result.CapturedAmount}, []any{c.Status, c.CapturedAmount})
+		})
+	}
 }
