@@ -141,10 +141,10 @@ func (c *charge) deadline() time.Time { return c.deadlines[c.value.Status] }
 func (c *charge) nextOrder(ctx, cancellable workflow.Context) *order {
 	deadline := c.deadline()
 	switch {
-	case c.given != nil:
-		return c.given
 	case !c.waits():
 		return nil
+	case c.given != nil:
+		return c.given
 	case cancellable.Err() != nil && !c.released:
 		return &order{kind: payment.OperationVoid, cancels: true}
 	case !deadline.IsZero() && !workflow.Now(ctx).Before(deadline):
