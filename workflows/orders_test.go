@@ -244,7 +244,7 @@ func TestTheSameOrderTwiceIsOne(t *testing.T) {
 			p, books := holding(), newStore(t)
 			p.captures, p.voids = []answer{lostAnswer, captured(1000)}, []answer{lostAnswer, charged(payment.Voided)}
 			env := newEnvironmentOver(t, p, testTerms, books)
-			first, second, third := order(env, time.Hour), order(env, time.Hour), order(env, time.Hour+time.Second)
+			first, second, third := order(env, time.Hour), order(env, time.Hour), order(env, time.Hour+500*time.Millisecond)
 			want := ended(t, env, books, manual())
 			for _, told := range []*updateCallbacks{first, second, third} {
 				require.Equal(t, want, told.charge(t))
