@@ -237,21 +237,19 @@ func (c *Client) chargeStart(req payment.ChargeRequest) launch {
 		TaskQueue:             payment.TaskQueue,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.ChargeAttributes(req), workflows.StatusAttribute(payment.Processing))...),
-		StaticSummary:         fmt.Sprintf("%s · %s · %s", req.Money(), req.MerchantID, req.IdempotencyKey),
+		StaticSummary:         workflows.ChargeSummary(req),
+		StaticDetails:         workflows.ChargeDetails(req),
 	}}
 }
 
 func refundStart(req payment.RefundRequest) launch {
-	asked := "all that is left"
-	if req.Amount != nil {
-		asked = strings.TrimSpace(payment.Money{Amount: *req.Amount, Currency: req.Currency}.String())
-	}
 	return launch{workflow: payment.WorkflowRefund, options: client.StartWorkflowOptions{
 		ID:                    payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey),
 		TaskQueue:             payment.TaskQueue,
 		WorkflowIDReusePolicy: enumspb.WORKFLOW_ID_REUSE_POLICY_ALLOW_DUPLICATE_FAILED_ONLY,
 		TypedSearchAttributes: temporal.NewSearchAttributes(append(workflows.RefundAttributes(req), workflows.StatusAttribute(payment.Processing))...),
-		StaticSummary:         fmt.Sprintf("refund %s · %s · %s", asked, req.MerchantID, req.IdempotencyKey),
+		StaticSummary:         workflows.RefundSummary(req),
+		StaticDetails:         workflows.RefundDetails(req),
 	}}
 }
 

@@ -74,6 +74,10 @@ func (c *charge) run(ctx workflow.Context) error {
 		return err
 	}
 	c.value, c.told = begun.Charge, true
+	c.terms = begun.Terms
+	c.held = begun.Resumed || wasReset(ctx)
+	c.waitsSince(c.value.UpdatedAt)
+	c.tellPeople(ctx)
 	switch {
 	case c.value.Status.Final():
 		c.show(ctx)
@@ -83,9 +87,6 @@ func (c *charge) run(ctx workflow.Context) error {
 		c.tell(ctx, activities.Cause{By: "cancellation"})
 		return nil
 	}
-	c.terms = begun.Terms
-	c.held = begun.Resumed || wasReset(ctx)
-	c.waitsSince(c.value.UpdatedAt)
 	key := c.key(payment.OperationCharge)
 	op := &operation{
 		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
@@ -136,6 +137,7 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 	if c.store(ctx, payment.ActivityRecordPayment, cause) == nil {
 		if c.value.Status != before {
 			c.show(ctx)
+			c.tellPeople(ctx)
 		}
 		return
 	}
@@ -225,6 +227,7 @@ func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.
 	if c.value.Status == to {
 		if failure != nil { // of an order that did nothing
 			c.value.Failure, c.told = failure, false
+			c.tellPeople(ctx)
 		}
 		return
 	}
@@ -234,6 +237,7 @@ func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.
 	c.value.UpdatedAt = workflow.Now(ctx).UTC()
 	c.waitsSince(c.value.UpdatedAt)
 	c.show(ctx)
+	c.tellPeople(ctx)
 	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
 }
 

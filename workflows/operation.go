@@ -201,12 +201,13 @@ func (o *operation) settle(ctx workflow.Context, settled func() bool) {
 				pause = time.Duration(o.terms.Resolve.Initial)
 			}
 		}
-		o.wait(ctx, pause, settled, fmt.Sprintf("look up, try %d: %s", try, o.subject.status()))
+		why := fmt.Sprintf("%s, try %d", lookupReason(o.subject.status()), try)
+		o.wait(ctx, pause, settled, fmt.Sprintf("wait %s, then %s", pause.Round(time.Second), why))
 		if o.heed(ctx); settled() {
 			return
 		}
 		asked := workflow.Now(ctx)
-		found, err := o.lookup(ctx)
+		found, err := o.lookup(ctx, why)
 		switch {
 		case err != nil:
 			// No answer is no news.
@@ -278,19 +279,30 @@ func (o *operation) absenceIsProof(asked time.Time) bool {
 	}
 }
 
-func (o *operation) lookup(ctx workflow.Context) (activities.Found, error) {
-	return lookup(ctx, o.terms, processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPayment()})
+// lookupReason is why a payment or refund that stands so is looked up.
+func lookupReason(status payment.Status) string {
+	switch status {
+	case payment.Authorized:
+		return "look after what is held"
+	case payment.RequiresAction:
+		return "ask whether the customer has acted"
+	case payment.Pending:
+		return "ask whether it is decided"
+	default:
+		return "look up after a lost answer"
+	}
 }
 
 // lookup asks once: its caller decides on the next time.
-func lookup(ctx workflow.Context, terms activities.Terms, call processor.LookupCall) (found activities.Found, err error) {
+func (o *operation) lookup(ctx workflow.Context, why string) (found activities.Found, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:              payment.ProcessorTaskQueue(terms.Processor),
-		StartToCloseTimeout:    time.Duration(terms.StartToClose),
-		ScheduleToCloseTimeout: 2 * time.Duration(terms.StartToClose),
-		Summary:                fmt.Sprintf("look up a %s at %s", call.Operation, terms.Processor),
+		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
+		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
+		ScheduleToCloseTimeout: 2 * time.Duration(o.terms.StartToClose),
+		Summary:                why,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
+	call := processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPayment()}
 	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
 }

@@ -61,6 +61,7 @@ func (r *refund) run(ctx workflow.Context) error {
 		return err
 	}
 	r.value, r.told = reserved.Refund, true
+	r.tellPeople(ctx)
 	switch {
 	case r.value.Status.Final():
 		r.show(ctx)
@@ -101,6 +102,7 @@ func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
 	if r.store(ctx, payment.ActivitySettleRefund, cause) == nil {
 		if r.value.Status != before {
 			r.show(ctx)
+			r.tellPeople(ctx)
 		}
 		return
 	}
@@ -163,6 +165,7 @@ func (r *refund) move(ctx workflow.Context, to payment.Status, failure *payment.
 	r.value.Failure = failure
 	r.value.UpdatedAt = workflow.Now(ctx).UTC()
 	r.show(ctx)
+	r.tellPeople(ctx)
 	workflow.GetLogger(ctx).Info("refund moved", "refund_id", r.value.RefundID, "status", to, "failure", failure.String())
 }
 
