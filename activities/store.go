@@ -62,7 +62,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 			Field:   "processor",
 			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
 		}}}
-		return Begun{}, temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil)
+		return Begun{}, temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil, err)
 	}
 	stored, created, err := p.Store.BeginPayment(ctx, payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
@@ -75,7 +75,10 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		PaymentMethod:  req.PaymentMethod,
 	}, req.Fingerprint())
 	if err != nil {
-		return Begun{}, requestError(err)
+		return Begun{}, requestError(err, payment.Refusal{
+			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, Amount: req.Amount, Currency: req.Currency,
+			PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey),
+		})
 	}
 	terms, err := p.terms(stored.Processor, stored.Status)
 	return Begun{Terms: terms, Charge: stored, Resumed: !created}, err
@@ -131,7 +134,9 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
-		return Reserved{}, requestError(err)
+		return Reserved{}, requestError(err, payment.Refusal{
+			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, PaymentID: req.PaymentID, Amount: r.Amount, Currency: req.Currency,
+		})
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
 	return Reserved{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
@@ -161,7 +166,7 @@ func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey str
 // ListPayments reads a page of payments, newest first. A filter that cannot be is an InvalidRequest.
 func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.Page, error) {
 	page, err := p.Store.Payments(ctx, f)
-	return page, requestError(err)
+	return page, requestError(err, f)
 }
 
 // failures are the types of errors that the store's become where trying again is in vain.
@@ -184,20 +189,20 @@ const ErrorProcessorIDTaken = "ProcessorIDTaken"
 
 // storeError makes an error of the store one of Temporal. Whatever is not known to be final is tried again: the store
 // may be down, and a payment waits for it rather than be lost.
-func storeError(err error) error {
+func storeError(err error, details ...any) error {
 	for _, f := range failures {
 		if errors.Is(err, f.is) {
-			return temporal.NewNonRetryableApplicationError(err.Error(), f.kind, nil)
+			return temporal.NewNonRetryableApplicationError(err.Error(), f.kind, nil, details...)
 		}
 	}
 	return err
 }
 
 // requestError is storeError for what a caller asks: what the store would never take is the caller's mistake. In what is
-// recorded it would be ours, and is waited for.
-func requestError(err error) error {
+// recorded it would be ours, and is waited for. asked is the detail for who looks into it.
+func requestError(err error, asked any) error {
 	if errors.Is(err, store.ErrInvalid) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil)
+		return temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil, asked)
 	}
-	return storeError(err)
+	return storeError(err, asked)
 }

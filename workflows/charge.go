@@ -231,14 +231,15 @@ func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.
 		}
 		return
 	}
-	mustBeLegal(payment.PaymentTransitions, c.value.Status, to)
+	from := c.value.Status
+	mustBeLegal(payment.PaymentTransitions, from, to)
 	c.value.Status, c.told = to, false
 	c.value.Failure = failure
 	c.value.UpdatedAt = workflow.Now(ctx).UTC()
 	c.waitsSince(c.value.UpdatedAt)
 	c.show(ctx)
 	c.tellPeople(ctx)
-	workflow.GetLogger(ctx).Info("payment moved", "payment_id", c.value.PaymentID, "status", to, "failure", failure.String())
+	moved(ctx, "payment", c.value.PaymentID, from, to, failure)
 }
 
 // show tells Temporal's visibility whatever a person would search for, once there is an outcome.

@@ -160,13 +160,14 @@ func (r *refund) move(ctx workflow.Context, to payment.Status, failure *payment.
 	if r.value.Status == to {
 		return
 	}
-	mustBeLegal(payment.RefundTransitions, r.value.Status, to)
+	from := r.value.Status
+	mustBeLegal(payment.RefundTransitions, from, to)
 	r.value.Status, r.told = to, false
 	r.value.Failure = failure
 	r.value.UpdatedAt = workflow.Now(ctx).UTC()
 	r.show(ctx)
 	r.tellPeople(ctx)
-	workflow.GetLogger(ctx).Info("refund moved", "refund_id", r.value.RefundID, "status", to, "failure", failure.String())
+	moved(ctx, "refund", r.value.RefundID, from, to, failure)
 }
 
 // show tells Temporal's visibility whatever a person would search for, once there is an outcome.

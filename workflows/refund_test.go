@@ -109,6 +109,15 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 			require.Equal(t, tt.want, application.Type())
 			require.True(t, application.NonRetryable())
 			require.Empty(t, p.refundCalls)
+			var workflowError *temporal.WorkflowExecutionError
+			require.ErrorAs(t, env.GetWorkflowError(), &workflowError)
+			_, plain := workflowError.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // what Temporal Web shows is the outermost
+			require.True(t, plain, "no activity's error around it")
+			if tt.want != payment.ErrorInvalidRequest {
+				var asked payment.Refusal
+				require.NoError(t, application.Details(&asked))
+				require.Equal(t, tt.req.PaymentID, asked.PaymentID)
+			}
 		})
 	}
 }

@@ -118,10 +118,30 @@ func inStore(ctx workflow.Context, activity string, request, answer any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	err := workflow.ExecuteLocalActivity(storeOptions(ctx), activity, request).Get(ctx, answer)
 	var refused *temporal.ApplicationError
-	if err != nil && !(errors.As(err, &refused) && refused.NonRetryable()) {
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused) && refused.NonRetryable():
+		return refused // without the activity around it: people read what the workflow failed with
+	default:
 		panic(fmt.Sprintf("%s: %v", activity, err))
 	}
-	return err
+}
+
+// moved is the one line that a change of status leaves in the log, but for replays.
+func moved(ctx workflow.Context, what, id string, from, to payment.Status, failure *payment.Failure) {
+	logger, fields := workflow.GetLogger(ctx), []any{what + "_id", id, "from", from, "status", to}
+	if failure != nil {
+		fields = append(fields, "failure_class", failure.Class, "failure", failure.Message)
+	}
+	switch to {
+	case payment.NeedsReconciliation, payment.Conflicted:
+		logger.Error(what+" needs a human", fields...)
+	case payment.Unknown:
+		logger.Warn(what+" moved", fields...)
+	default:
+		logger.Info(what+" moved", fields...)
+	}
 }
 
 // wasReset holds in a run that began with a part of another one's history: what that one sent after it is not known here.
