@@ -45,6 +45,17 @@ func command() *cobra.Command {
 		Short: "Bring the database of the configuration up to this program, and exit; safe to repeat",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return migrate(cmd, config) },
+	}, &cobra.Command{
+		Use:   "build-id",
+		Short: "Print the name of this build, as Temporal's worker versioning knows it",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			id, err := app.BuildID()
+			if err == nil {
+				fmt.Fprintln(cmd.OutOrStdout(), id)
+			}
+			return err
+		},
 	})
 	return root
 }

@@ -81,6 +81,11 @@ type Worker struct {
 	StopTimeout activities.Duration `yaml:"stop_timeout"`
 	// MaxConcurrentWorkflowTasks bounds the workflow tasks at work at once.
 	MaxConcurrentWorkflowTasks int `yaml:"max_concurrent_workflow_tasks"`
+	// Deployment turns on Temporal's worker versioning, and is the name of the worker deployment: a payment is finished by
+	// the build that began it. docs/rollout.md says how to bring out a new build. Empty: off.
+	Deployment string `yaml:"deployment"`
+	// BuildID names the build; without it, the binary knows its own.
+	BuildID string `yaml:"build_id"`
 }
 
 // Processor is one payment processor.
@@ -302,6 +307,12 @@ func (c Config) validate() error {
 	}
 	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
 		problem("audit: max_size_mb %d must be above 0, max_backups %d and max_age_days %d not below", c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+	}
+	if strings.ContainsAny(c.Worker.Deployment, ".:") || strings.ContainsAny(c.Worker.BuildID, ":") {
+		problem("worker.deployment %q must have no . or :, worker.build_id %q no : in it, as Temporal wants it", c.Worker.Deployment, c.Worker.BuildID)
+	}
+	if c.Worker.BuildID != "" && c.Worker.Deployment == "" {
+		problem("worker.build_id %q: means nothing without worker.deployment", c.Worker.BuildID)
 	}
 	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
 		problem("store: want sqlite or postgres, not both")

@@ -37,7 +37,12 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	if w.audit, err = openAudit(c.Audit, logger); err != nil {
 		return nil, err
 	}
+	deployment, err := c.Worker.deployment()
+	if err != nil {
+		return nil, err
+	}
 	options := worker.Options{
+		DeploymentOptions: deployment,
 		WorkerStopTimeout: time.Duration(c.Worker.StopTimeout),
 		// A bug must stop a payment, not fail it: it goes on when the code is right again.
 		WorkflowPanicPolicy: worker.BlockWorkflow,
@@ -76,7 +81,8 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	workflows.Register(payments)
 	keeping.Register(payments)
 	w.workers = append(w.workers, payments)
-	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor))
+	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor),
+		zap.String("deployment", deployment.Version.DeploymentName), zap.String("build_id", deployment.Version.BuildID))
 	return w, nil
 }
 

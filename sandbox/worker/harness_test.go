@@ -32,9 +32,9 @@ var (
 	shared   *environment.Environment
 )
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { os.Exit(runAll(m)) }
 
-func run(m *testing.M) int {
+func runAll(m *testing.M) int {
 	ctx := context.Background()
 	var err error
 	if binaries, err = os.MkdirTemp("", "florin-binaries-"); err != nil {
@@ -111,7 +111,13 @@ processors:
 // startWorker starts the worker and returns once it polls.
 func startWorker(t *testing.T, env *environment.Environment) *process {
 	t.Helper()
-	p := &process{cmd: command(t, env, "worker", "--config", configure(t, env)), ended: make(chan struct{})}
+	return run(t, command(t, env, "worker", "--config", configure(t, env)))
+}
+
+// run starts a worker's process and returns once it polls.
+func run(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
