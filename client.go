@@ -284,7 +284,7 @@ func stoppedBefore(ctx context.Context, c *Client, workflowID string, began time
 	switch info := described.GetWorkflowExecutionInfo(); info.GetStatus() {
 	case enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED,
 		enumspb.WORKFLOW_EXECUTION_STATUS_CANCELED, enumspb.WORKFLOW_EXECUTION_STATUS_TIMED_OUT:
-		// A second for clocks that differ: at worst it is asked twice.
+		// A second for clocks that differ: at worst one that was stopped right after its start is told as stopped once.
 		if info.GetStartTime().AsTime().Before(began.Add(-time.Second)) {
 			return info.GetExecution().GetRunId()
 		}

@@ -45,6 +45,8 @@ func (r ChargeRequest) Money() Money { return Money{r.Amount, r.Currency} }
 type CaptureRequest struct {
 	// Amount is in minor units of the payment's currency. Nil is all that is held; what is not taken is let go.
 	Amount *int64 `json:"amount,omitempty"`
+	// Currency may be empty; otherwise it must be the payment's.
+	Currency string `json:"currency,omitempty"`
 }
 
 // Of is the amount that is to be taken of a payment.
@@ -57,7 +59,7 @@ func (r CaptureRequest) Of(c Charge) int64 {
 
 // Captured reports whether the request was carried out.
 func (c Charge) Captured(r CaptureRequest) bool {
-	return c.Status == Succeeded && c.CapturedAmount == r.Of(c)
+	return c.Status == Succeeded && c.CapturedAmount == r.Of(c) && (r.Currency == "" || r.Currency == c.Currency)
 }
 
 // Charge is a payment as Florin knows it: the result of the workflow Charge, and the answer to its queries

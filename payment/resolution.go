@@ -8,7 +8,8 @@ import (
 // Resolution is an operator's word on how a payment or refund ended of which the processor tells nothing. It is recorded
 // for ever, with who gave it.
 type Resolution struct {
-	// Status is how it ended: succeeded, declined or failed; a payment may also be voided or expired.
+	// Status is how it ended: succeeded, declined or failed; a payment may also be voided or expired, or, where a capture or
+	// void was lost, authorized as before.
 	Status Status `json:"status"`
 	// Evidence is what the operator saw, such as the id in the processor's dashboard: 1 to 500 characters.
 	Evidence string `json:"evidence"`
@@ -18,7 +19,7 @@ type Resolution struct {
 
 // ResolvedPayment and ResolvedRefund are the statuses that an operator may give.
 var (
-	ResolvedPayment = []Status{Succeeded, Declined, Failed, Voided, Expired}
+	ResolvedPayment = []Status{Succeeded, Declined, Failed, Voided, Expired, Authorized}
 	ResolvedRefund  = []Status{Succeeded, Declined, Failed}
 )
 

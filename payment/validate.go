@@ -81,11 +81,7 @@ func (r RefundRequest) Validate() error {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
 	v.part(r.Amount, "refund all that is left")
-	if r.Currency != "" {
-		if _, err := Exponent(r.Currency); err != nil {
-			v.add("currency", "%v", err)
-		}
-	}
+	v.optionalCurrency(r.Currency)
 	v.text("reason", r.Reason, maxReason)
 	v.metadata(r.Metadata)
 	return v.err()
@@ -95,6 +91,7 @@ func (r RefundRequest) Validate() error {
 func (r CaptureRequest) Validate() error {
 	var v validator
 	v.part(r.Amount, "capture all that is held")
+	v.optionalCurrency(r.Currency)
 	return v.err()
 }
 
@@ -133,6 +130,15 @@ func (v *validator) part(amount *int64, all string) {
 		v.add("amount", "%s: must be above 0, or left out to %s", number(*amount), all)
 	case *amount > MaxAmount:
 		v.add("amount", "%s: must be at most %d minor units", number(*amount), MaxAmount)
+	}
+}
+
+func (v *validator) optionalCurrency(currency string) {
+	if currency == "" {
+		return
+	}
+	if _, err := Exponent(currency); err != nil {
+		v.add("currency", "%v", err)
 	}
 }
 

@@ -201,6 +201,7 @@ func TestAnOrderThatCannotBeIsRefused(t *testing.T) {
 		reason string
 	}{
 		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrorCaptureExceedsAuthorized, reason: "12.50 USD are held, asked were 12.51 USD"},
+		"another currency":           {after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}}, kind: payment.ErrorInvalidRequest, reason: `currency: "EUR": the payment is in USD`},
 		"nothing":                    {after: time.Hour, update: payment.UpdateCapture, args: []any{part(0)}, kind: payment.ErrorInvalidRequest, reason: "amount"},
 		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrorNotCapturable, reason: "it is processing"},
 		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrorNotVoidable, reason: "it is processing"},
@@ -327,6 +328,32 @@ func TestACaptureThatNobodyCanTellOfIsResolvedByHand(t *testing.T) {
 	require.Equal(t, payment.NeedsReconciliation, told.charge(t).Status)
 	require.Equal(t, c, word.charge(t))
 	require.Equal(t, []any{payment.Succeeded, int64(1000)}, []any{c.Status, c.CapturedAmount})
+}
+
+func TestACaptureThatIsResolvedAsNotDoneMayBeAskedForAgain(t *testing.T) {
+	p, books := holding(lostAnswer), newStore(t)
+	p.captures = []answer{stateConflict, captured(1250)}
+	env := newEnvironmentOver(t, p, testTerms, books)
+	captureAfter(env, time.Hour, part(1000))
+	said := byJane
+	said.Status = payment.Authorized
+	word := resolveAfter(env, 72*time.Hour, "1", said)
+	again := captureAfter(env, 73*time.Hour)
+	c := ended(t, env, books, manual())
+	require.Equal(t, payment.Authorized, word.charge(t).Status)
+	require.Equal(t, c, again.charge(t))
+	require.Equal(t, int64(1250), c.CapturedAmount)
+}
+
+func TestAnOperatorCannotSayThatMoneyIsHeldWhichNobodyCanTake(t *testing.T) {
+	env := newEnvironmentOver(t, lost(), testTerms, newStore(t))
+	said := byJane
+	said.Status = payment.Authorized
+	held, failed := resolveAfter(env, 72*time.Hour, "1", said), resolveAfter(env, 73*time.Hour, "2", byJane)
+	env.ExecuteWorkflow(payment.WorkflowCharge, manual())
+	require.NoError(t, env.GetWorkflowError())
+	held.refused(t, payment.ErrorNotResolvable, "nobody knows the processor's id of it")
+	require.NoError(t, failed.err)
 }
 
 func TestMoneyThatNobodyTakesIsLetGoInTheEnd(t *testing.T) {

@@ -38,6 +38,8 @@ func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Sta
 				switch status := s.status(); {
 				case status != payment.Unknown && status != payment.NeedsReconciliation:
 					return notResolvable("it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
+				case resolution.Status == payment.Authorized && !s.acknowledged():
+					return notResolvable("nobody knows the processor's id of it: only the processor can say that it is %s", payment.Authorized)
 				case r.word.given != nil:
 					return notResolvable("another resolution is being recorded")
 				}

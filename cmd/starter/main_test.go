@@ -69,6 +69,10 @@ func TestTheExitCodeSaysWhatWentWrong(t *testing.T) {
 		"no such payment":         {florin.ErrPaymentNotFound, exitFailed},
 		"not refundable":          {florin.ErrPaymentNotRefundable, exitFailed},
 		"more than is left":       {florin.ErrRefundExceedsCaptured, exitFailed},
+		"nothing to capture":      {florin.ErrNotCapturable, exitFailed},
+		"nothing to void":         {florin.ErrNotVoidable, exitFailed},
+		"more than is held":       {florin.ErrCaptureExceedsAuthorized, exitFailed},
+		"an order not done":       {undoneError{"capture", payment.Authorized}, exitFailed},
 		"no outcome in time":      {florin.ErrOutcomePending, exitUnknown},
 		"interrupted":             {fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled), exitUnknown},
 		"not found":               {florin.ErrNotFound, exitNotFound},
@@ -96,6 +100,9 @@ func TestMistakesOfTheCallerExitWith2(t *testing.T) {
 		"no concurrency":         {[]string{"charge", "--file", "-", "--concurrency", "0"}, "--concurrency 0: must be above 0"},
 		"get without a key":      {[]string{"get", "--merchant", "acme"}, "want --merchant and --key"},
 		"wait without merchant":  {[]string{"wait", "--key", "order-1"}, "want --merchant and --key"},
+		"capture without a key":  {[]string{"capture", "--merchant", "acme"}, "want --merchant and --key"},
+		"void without merchant":  {[]string{"void", "--key", "order-1"}, "want --merchant and --key"},
+		"a void of an amount":    {[]string{"void", "--merchant", "acme", "--key", "order-1", "--amount", "1.00"}, "unknown flag: --amount"},
 		"both names of a charge": {[]string{"refund", "--payment", "pay_1", "--charge-key", "order-1"}, "want either --payment or --charge-key"},
 		"a file that is not":     {[]string{"charge", "--file", "/nowhere.jsonl"}, "/nowhere.jsonl"},
 		"an empty file":          {[]string{"charge", "--file", "-"}, "no charge requests: want one JSON object a line"},
@@ -113,6 +120,9 @@ func TestWithoutTemporalTheExitCodeIs1(t *testing.T) {
 		{"get", "--merchant", "acme", "--key", "order-1"},
 		{"charge", "--merchant", "acme", "--key", "order-1", "--amount", "12.50", "--currency", "USD", "--payment-method", "tok_visa"},
 		{"refund", "--merchant", "acme", "--key", "refund-1", "--charge-key", "order-1"},
+		{"capture", "--merchant", "acme", "--key", "order-1"},
+		{"capture", "--merchant", "acme", "--key", "order-1", "--amount", "12.50", "--currency", "USD"},
+		{"void", "--merchant", "acme", "--key", "order-1"},
 	} {
 		t.Run(args[0], func(t *testing.T) {
 			stdout, _, err := execute(t, "", args...)
@@ -124,7 +134,7 @@ func TestWithoutTemporalTheExitCodeIs1(t *testing.T) {
 }
 
 func TestHelpIsNoError(t *testing.T) {
-	for _, args := range [][]string{nil, {"--help"}, {"charge", "--help"}, {"help", "refund"}} {
+	for _, args := range [][]string{nil, {"--help"}, {"charge", "--help"}, {"help", "refund"}, {"capture", "--help"}, {"help", "void"}} {
 		stdout, _, err := execute(t, "", args...)
 		require.NoError(t, err)
 		require.Contains(t, stdout, "Usage:")

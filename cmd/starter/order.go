@@ -15,6 +15,7 @@ func captureCommand() *cobra.Command {
 	var req payment.CaptureRequest
 	cmd := orderCommand("capture", "Take what an authorized payment holds, or a part of it", payment.Succeeded,
 		func() error {
+			req.Currency = currency
 			if amount != "" {
 				req.Amount = new(int64)
 				if err := readAmount(amount, currency, req.Amount); err != nil {
@@ -28,7 +29,7 @@ func captureCommand() *cobra.Command {
 		})
 	cmd.Example += "\n  starter capture --merchant acme --key order-1 --amount 10.00 --currency USD"
 	cmd.Flags().StringVar(&amount, "amount", "", "amount in major units; without it, all that is held")
-	cmd.Flags().StringVar(&currency, "currency", "", "currency of --amount")
+	cmd.Flags().StringVar(&currency, "currency", "", "currency of --amount, which must be the payment's")
 	return cmd
 }
 
