@@ -68,6 +68,25 @@ func ExampleClient_Charge_invalid() {
 	// payment_method: looks like a card number: send a token of the processor's vault instead
 }
 
+// Hold the money first, and take it, or a part of it, once the goods leave. Void lets go of it.
+func ExampleClient_Capture() {
+	florinClient := florin.NewClient(newTemporal(), florin.Options{})
+	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1006", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+		Capture: payment.CaptureManual,
+	})
+	fmt.Println(err, charge.Status, charge.Money())
+
+	charge, err = florinClient.Capture(context.Background(), "acme", "order-1006", payment.CaptureRequest{
+		Amount: new(int64(1000)), // without it: all that is held
+	})
+	// Look at the status: it is still authorized, with a Failure, where the processor took nothing.
+	fmt.Println(err, charge.Status, payment.Money{Amount: charge.CapturedAmount, Currency: charge.Currency})
+	// Output:
+	// <nil> authorized 12.50 USD
+	// <nil> succeeded 10.00 USD
+}
+
 func ExampleClient_Refund() {
 	florinClient := florin.NewClient(newTemporal(), florin.Options{})
 	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{

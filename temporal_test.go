@@ -9,6 +9,9 @@ import (
 	"path/filepath"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
@@ -19,6 +22,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/workflows"
 )
 
@@ -29,6 +33,9 @@ type temporal struct {
 	client.Client
 	processorURL string
 	store        *store.Store
+	// held is the answer of the workflow that holds money, orders what it is then told to do.
+	held   *updateHandle
+	orders chan func(*testsuite.TestWorkflowEnvironment)
 }
 
 const processorKey = "sim_example_key"
@@ -46,7 +53,7 @@ var newTemporal = func() func() client.Client {
 			url = httptest.NewServer(sim.Handler()).URL
 			books = newStore()
 		}
-		return &temporal{processorURL: url, store: books}
+		return &temporal{processorURL: url, store: books, orders: make(chan func(*testsuite.TestWorkflowEnvironment))}
 	}
 }()
 
@@ -92,12 +99,39 @@ func (t *temporal) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWit
 	if err := t.register(env); err != nil {
 		return nil, err
 	}
-	handle := &updateHandle{}
+	handle := newUpdateHandle()
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(o.UpdateOptions.UpdateName, o.UpdateOptions.UpdateID, handle, o.UpdateOptions.Args...)
 	}, 0)
+	if req, ok := start.args[0].(payment.ChargeRequest); ok && req.Capture == payment.CaptureManual {
+		// Time is not skipped beyond the moment when the caller decides.
+		env.RegisterDelayedCallback(func() { (<-t.orders)(env) }, time.Minute)
+		go env.ExecuteWorkflow(start.workflow, start.args...)
+		t.held = handle
+		return handle, nil
+	}
 	env.ExecuteWorkflow(start.workflow, start.args...)
 	return handle, env.GetWorkflowError()
+}
+
+// UpdateWorkflow, QueryWorkflow and DescribeWorkflowExecution are for the workflow that holds money.
+func (t *temporal) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+	handle := newUpdateHandle()
+	t.orders <- func(env *testsuite.TestWorkflowEnvironment) {
+		env.UpdateWorkflow(o.UpdateName, o.UpdateID, handle, o.Args...)
+	}
+	return handle, nil
+}
+
+func (t *temporal) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(t.held.value)
+	return client.NewValue(payloads), err
+}
+
+func (t *temporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	return &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING},
+	}, nil
 }
 
 // register does what a worker does when it starts.
@@ -135,15 +169,22 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 // updateHandle hears the update's answer and hands it to the client.
 type updateHandle struct {
 	client.WorkflowUpdateHandle
-	value any
-	err   error
+	value    any
+	err      error
+	answered chan struct{}
 }
 
-func (h *updateHandle) Accept()                       {}
-func (h *updateHandle) Reject(err error)              { h.err = err }
-func (h *updateHandle) Complete(value any, err error) { h.value, h.err = value, err }
+func newUpdateHandle() *updateHandle { return &updateHandle{answered: make(chan struct{})} }
+
+func (h *updateHandle) Accept()          {}
+func (h *updateHandle) Reject(err error) { h.Complete(nil, err) }
+func (h *updateHandle) Complete(value any, err error) {
+	h.value, h.err = value, err
+	close(h.answered)
+}
 
 func (h *updateHandle) Get(_ context.Context, value any) error {
+	<-h.answered
 	if h.err != nil {
 		return h.err
 	}

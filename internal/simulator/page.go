@@ -23,7 +23,8 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; bo
 td:last-child { white-space: nowrap }
 </style>
 <h1>Payment simulator</h1>
-<p>A processor that moves no money. A charge does what its token says; so does a refund, by the token that paid.</p>
+<p>A processor that moves no money. A charge does what its token says; so does what follows
+it, a capture, a void or a refund, by the token that paid.</p>
 
 <h2>Ledger</h2>
 {{if .Counts}}<table>

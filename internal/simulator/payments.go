@@ -133,15 +133,20 @@ func chargeAnswer(p payment, b booking) answer {
 	case p.Status == statusPending:
 		return jsonAnswer(http.StatusAccepted, p.shown())
 	case p.Status == statusDeclined && b.declineStatus != http.StatusOK:
-		refusal := refuse(b.declineStatus, "card_declined", "the card was declined: "+b.declineCode)
-		refusal.DeclineCode, refusal.DeclineKind = b.declineCode, b.declineKind
-		return refusal.answer()
+		return declineAnswer("the card was declined", b)
 	default:
 		return jsonAnswer(http.StatusOK, p.shown())
 	}
 }
 
-// capture is POST /payments/{id}/capture. No amount captures all; what is not captured is released.
+func declineAnswer(message string, b booking) answer {
+	refusal := refuse(b.declineStatus, "card_declined", message+": "+b.declineCode)
+	refusal.DeclineCode, refusal.DeclineKind = b.declineCode, b.declineKind
+	return refusal.answer()
+}
+
+// capture is POST /payments/{id}/capture. No amount captures all; what is not captured is released. As void, it behaves as
+// the token says that paid the payment.
 func (s *Simulator) capture(ctx context.Context, tx *sql.Tx, c call) (plan, error) {
 	var in struct {
 		Amount *int64 `json:"amount"`
@@ -149,49 +154,55 @@ func (s *Simulator) capture(ctx context.Context, tx *sql.Tx, c call) (plan, erro
 	if err := decodeOptional(c.body, &in); err != nil {
 		return plan{}, err
 	}
-	return plan{execute: func() (answer, error) {
-		p, err := authorizedPayment(ctx, tx, c.paymentID, "captured")
-		if err != nil {
-			return answer{}, err
+	p, err := paymentByID(ctx, tx, c.paymentID)
+	if err != nil {
+		return plan{}, err
+	}
+	r, _ := rowFor(p.token, scopeCapture)
+	return plan{r.script, func() (answer, error) {
+		if p.Status != statusAuthorized {
+			return answer{}, refuse(http.StatusConflict, "state_conflict",
+				fmt.Sprintf("payment %s is %s; only an authorized one can be captured", p.ID, p.Status))
 		}
-		p.Status, p.CapturedAmount = statusSucceeded, p.Amount
+		captured := p.Amount
 		if in.Amount != nil {
-			p.CapturedAmount = *in.Amount
+			captured = *in.Amount
 		}
-		if p.CapturedAmount <= 0 || p.CapturedAmount > p.Amount {
+		if captured <= 0 || captured > p.Amount {
 			return answer{}, refuse(http.StatusUnprocessableEntity, "capture_exceeds_authorized",
-				fmt.Sprintf("amount %d: must be above 0 and at most the %d authorized", p.CapturedAmount, p.Amount))
+				fmt.Sprintf("amount %d: must be above 0 and at most the %d authorized", captured, p.Amount))
 		}
+		if r.books.status == statusDeclined {
+			return declineAnswer("the capture was declined", r.books), nil
+		}
+		p.Status, p.CapturedAmount = statusSucceeded, captured
 		return updatePayment(ctx, tx, p)
 	}}, nil
 }
 
-// void is POST /payments/{id}/void.
+// void is POST /payments/{id}/void. It also calls off what waits for the customer.
 func (s *Simulator) void(ctx context.Context, tx *sql.Tx, c call) (plan, error) {
 	if err := decodeOptional(c.body, &struct{}{}); err != nil {
 		return plan{}, err
 	}
-	return plan{execute: func() (answer, error) {
-		p, err := authorizedPayment(ctx, tx, c.paymentID, "voided")
-		if err != nil {
-			return answer{}, err
+	p, err := paymentByID(ctx, tx, c.paymentID)
+	if err != nil {
+		return plan{}, err
+	}
+	r, _ := rowFor(p.token, scopeCapture)
+	return plan{r.script, func() (answer, error) {
+		if p.Status != statusAuthorized && p.Status != statusRequiresAction {
+			return answer{}, refuse(http.StatusConflict, "state_conflict",
+				fmt.Sprintf("payment %s is %s; only one that is authorized or requires an action can be voided", p.ID, p.Status))
 		}
 		p.Status = statusVoided
 		return updatePayment(ctx, tx, p)
 	}}, nil
 }
 
-func authorizedPayment(ctx context.Context, tx *sql.Tx, id, verb string) (payment, error) {
-	p, err := paymentByID(ctx, tx, id)
-	if err == nil && p.Status != statusAuthorized {
-		err = refuse(http.StatusConflict, "state_conflict",
-			fmt.Sprintf("payment %s is %s; only an authorized one can be %s", id, p.Status, verb))
-	}
-	return p, err
-}
-
+// updatePayment writes a final status: nothing settles it any more.
 func updatePayment(ctx context.Context, tx *sql.Tx, p payment) (answer, error) {
-	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = ?, captured_amount = ? WHERE id = ?`,
+	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = ?, captured_amount = ?, settles_at = NULL WHERE id = ?`,
 		p.Status, p.CapturedAmount, p.ID); err != nil {
 		return answer{}, fmt.Errorf("update payment: %w", err)
 	}

@@ -43,6 +43,38 @@ func TestCaptureAndVoidFollowTheState(t *testing.T) {
 	require.Equal(t, map[string]int64{partly: 600, wholly: 1000, voided: 0}, captured)
 }
 
+// As a processor cancels a payment that waits for its customer.
+func TestAVoidCallsOffWhatWaitsForTheCustomerAndNothingElse(t *testing.T) {
+	for token, want := range map[string]struct {
+		meets, settled string
+		replay         string
+	}{
+		"tok_requires_action":    {"200 voided", statusVoided, "200 voided, replayed"},
+		"tok_pending":            {"409 state_conflict", statusAuthorized, "409 state_conflict"},
+		"tok_pending_declined":   {"409 state_conflict", statusDeclined, "409 state_conflict"},
+		"tok_insufficient_funds": {"409 state_conflict", statusDeclined, "409 state_conflict"},
+	} {
+		t.Run(token, func(t *testing.T) {
+			b := start(t, Options{})
+			b.pay(token, "charge", false)
+			path := "/payments/" + b.ledger().Payments[0].ID + "/void"
+			require.Equal(t, want.meets, b.post(path, "void", "").String())
+			require.Equal(t, want.replay, b.post(path, "void", "").String())
+			b.clock.advance(DefaultPendingFor)
+			require.Equal(t, want.settled, b.ledger().Payments[0].Status)
+		})
+	}
+}
+
+func TestADeclinedCaptureLeavesWhatCanBeVoided(t *testing.T) {
+	b := start(t, Options{})
+	path := "/payments/" + b.pay("tok_capture_declined", "charge", false)
+	require.Equal(t, "422 capture_exceeds_authorized", b.post(path+"/capture", "too-much", `{"amount":1001}`).String())
+	require.Equal(t, "402 card_declined hard expired_authorization", b.post(path+"/capture", "capture", "").String())
+	require.Equal(t, "200 voided", b.post(path+"/void", "void", "").String())
+	require.Equal(t, "409 state_conflict", b.post(path+"/capture", "again", "").String())
+}
+
 func TestRefundsTakeWhatIsLeftAndNoMore(t *testing.T) {
 	b := start(t, Options{})
 	paid, authorized, declined := b.pay("tok_visa", "1", true), b.pay("tok_visa", "2", false), b.pay("tok_declined_200", "3", true)

@@ -107,6 +107,21 @@ var rows = []row{
 	{Token: charge("tok_wrong_reference", "books the charge under another reference", "conflicted"),
 		books: booking{alters: func(p *payment) { p.Reference += "-other" }}},
 
+	// The charge succeeds, its captures and voids do this.
+	{Token: capture("tok_capture_500_twice", "500 twice, then captures", "succeeded"),
+		script: first(before(failing(500)), before(failing(500)))},
+	{Token: capture("tok_capture_500_always", "always 500, never captures", "needs_reconciliation"),
+		script: always(before(failing(500)))},
+	{Token: capture("tok_capture_500_after", "captures, answers 500 always", "succeeded"),
+		script: always(after(failing(500)))},
+	{Token: capture("tok_capture_timeout_after", "captures, does not answer once", "succeeded"),
+		script: first(after(hanging))},
+	{Token: capture("tok_capture_reset_after", "captures, resets the connection once", "succeeded"),
+		script: first(after(resetting))},
+	{Token: capture("tok_capture_403", "always 403", "authorized"), script: always(before(failing(403)))},
+	{Token: capture("tok_capture_declined", "402, still holds the money; a void works", "authorized"),
+		books: booking{status: statusDeclined, declineCode: "expired_authorization", declineKind: "hard", declineStatus: http.StatusPaymentRequired}},
+
 	// The charge succeeds, its refunds do this.
 	{Token: refund("tok_refund_500_twice", "500 twice, then refunds", "succeeded"),
 		script: first(before(failing(500)), before(failing(500)))},
@@ -124,8 +139,9 @@ var rows = []row{
 		script: always(after(failing(500))), lost: true},
 }
 
-func charge(name, does, ends string) Token { return Token{name, scopeCharge, does, ends} }
-func refund(name, does, ends string) Token { return Token{name, scopeRefund, does, ends} }
+func charge(name, does, ends string) Token  { return Token{name, scopeCharge, does, ends} }
+func capture(name, does, ends string) Token { return Token{name, scopeCapture, does, ends} }
+func refund(name, does, ends string) Token  { return Token{name, scopeRefund, does, ends} }
 
 func declined(status int, code, kind string) booking {
 	return booking{status: statusDeclined, declineCode: code, declineKind: kind, declineStatus: status}

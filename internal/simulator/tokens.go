@@ -1,19 +1,20 @@
 package simulator
 
-// The tokens: how a fault is asked for. A charge does what its card_token says; a refund does what the token says
-// that paid the payment.
+// The tokens: how a fault is asked for. A charge does what its card_token says; a capture, a void or a refund does what
+// the token says that paid the payment.
 
 // Token is one row of the table, for those who show or walk it.
 type Token struct {
 	Name  string
-	Scope string // "charge" or "refund": which call is faulty; the other one just succeeds
+	Scope string // "charge", "capture" (and void) or "refund": which call is faulty; the other ones just succeed
 	Does  string
-	Ends  string // the status, in Florin's words, at which a correct client ends the payment (scope refund: the refund)
+	Ends  string // the status, in Florin's words, at which a correct client ends the payment (scope capture: once it was asked to capture; scope refund: the refund)
 }
 
 const (
-	scopeCharge = "charge"
-	scopeRefund = "refund"
+	scopeCharge  = "charge"
+	scopeCapture = "capture" // and void
+	scopeRefund  = "refund"
 )
 
 // row is a token and what makes it so: script is what callers meet on POST, books what the ledger gets.
@@ -53,7 +54,7 @@ var rowsByName = func() map[string]row {
 	return byName
 }()
 
-// rowFor returns how token behaves in a call of that scope. A token of the other scope behaves well. Only an unknown
+// rowFor returns how token behaves in a call of that scope. A token of another scope behaves well. Only an unknown
 // one is not ok.
 func rowFor(token, scope string) (r row, ok bool) {
 	r, ok = rowsByName[token]

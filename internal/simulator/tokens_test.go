@@ -3,6 +3,8 @@ package simulator
 import (
 	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +78,14 @@ var walks = []struct {
 	{"tok_wrong_currency", twice("200 succeeded", ", replayed"), "succeeded", "succeeded"},
 	{"tok_wrong_reference", twice("200 succeeded", ", replayed"), "succeeded", "succeeded"},
 
+	{"tok_capture_500_twice", []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
+	{"tok_capture_500_always", twice("500 internal_error", ""), "authorized", "authorized"},
+	{"tok_capture_500_after", twice("500 internal_error", ""), "succeeded", "succeeded"},
+	{"tok_capture_timeout_after", charges("no answer"), "succeeded", "succeeded"},
+	{"tok_capture_reset_after", charges("reset"), "succeeded", "succeeded"},
+	{"tok_capture_403", twice("403 forbidden", ""), "authorized", "authorized"},
+	{"tok_capture_declined", twice("402 card_declined hard expired_authorization", ", replayed"), "authorized", "authorized"},
+
 	{"tok_refund_500_twice", []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
 	{"tok_refund_500_always", twice("500 internal_error", ""), "", ""},
 	{"tok_refund_timeout_after", charges("no answer"), "succeeded", "succeeded"},
@@ -105,26 +115,8 @@ func TestEveryTokenDoesWhatItSays(t *testing.T) {
 			t.Parallel()
 			require.Contains(t, scopes, walk.token)
 			b := start(t, Options{})
-			path, body := "/charges", chargeBody(walk.token, "key-1")
-			if scopes[walk.token] == scopeRefund {
-				var p payment
-				b.post("/charges", "charge", body).into(t, &p)
-				require.Equal(t, statusSucceeded, p.Status)
-				path, body = "/refunds", fmt.Sprintf(`{"payment_id":%q,"amount":400,"reference":"key-1"}`, p.ID)
-			}
-			executed := false
-			for n, want := range walk.meets {
-				post := b.post
-				if want == "no answer" {
-					post = b.postBriefly
-				}
-				require.Equal(t, want, post(path, "key-1", body).String(), "request %d", n+1)
-				// What fails before the charge leaves nothing; what was executed once stays as it is.
-				_, requests := b.entry(path)
-				require.Contains(t, []int{0, n + 1}, requests)
-				require.False(t, executed && requests == 0)
-				executed = requests > 0
-			}
+			path, body := b.call(scopes[walk.token], walk.token)
+			b.walk(path, body, walk.meets)
 			status, _ := b.entry(path)
 			require.Equal(t, walk.ledger, status)
 			b.clock.advance(DefaultPendingFor)
@@ -134,7 +126,64 @@ func TestEveryTokenDoesWhatItSays(t *testing.T) {
 	}
 }
 
-// entry is the one ledger entry that the walk made: its status, and how many requests it took.
+func TestAVoidMeetsTheFaultsOfItsToken(t *testing.T) {
+	for _, walk := range walks {
+		if r, _ := rowFor(walk.token, scopeCapture); r.Scope != scopeCapture || r.books.status != "" {
+			continue // what declines a capture lets it be voided
+		}
+		t.Run(walk.token, func(t *testing.T) {
+			t.Parallel()
+			b := start(t, Options{})
+			path, _ := b.call(scopeCapture, walk.token)
+			path = strings.Replace(path, "capture", "void", 1)
+			meets := slices.Clone(walk.meets)
+			for i := range meets {
+				meets[i] = strings.Replace(meets[i], statusSucceeded, statusVoided, 1)
+			}
+			b.walk(path, "", meets)
+			status, _ := b.entry(path)
+			require.Equal(t, strings.Replace(walk.ledger, statusSucceeded, statusVoided, 1), status)
+		})
+	}
+}
+
+// call is the request whose token is to be tried, after whatever has to come before it.
+func (b *bench) call(scope, token string) (path, body string) {
+	b.t.Helper()
+	switch scope {
+	case scopeCapture:
+		id := b.pay(token, "charge", false)
+		require.Equal(b.t, statusAuthorized, b.ledger().Payments[0].Status)
+		return "/payments/" + id + "/capture", ""
+	case scopeRefund:
+		id := b.pay(token, "charge", true)
+		require.Equal(b.t, statusSucceeded, b.ledger().Payments[0].Status)
+		return "/refunds", fmt.Sprintf(`{"payment_id":%q,"amount":400,"reference":"key-1"}`, id)
+	default:
+		return "/charges", chargeBody(token, "key-1")
+	}
+}
+
+// walk sends the same request again and again, and compares what it meets.
+func (b *bench) walk(path, body string, meets []string) {
+	b.t.Helper()
+	executed := false
+	for n, want := range meets {
+		post := b.post
+		if want == "no answer" {
+			post = b.postBriefly
+		}
+		require.Equal(b.t, want, post(path, "key-1", body).String(), "request %d", n+1)
+		// What fails before the execution leaves nothing; what was executed once stays as it is.
+		_, requests := b.entry(path)
+		require.Contains(b.t, []int{0, n + 1}, requests)
+		require.False(b.t, executed && requests == 0)
+		executed = requests > 0
+	}
+}
+
+// entry is the one ledger entry that the walk made: its status, and how many requests it took. A payment that is still to be
+// captured or voided took none.
 func (b *bench) entry(path string) (status string, requests int) {
 	b.t.Helper()
 	ledger := b.ledger()
@@ -146,10 +195,18 @@ func (b *bench) entry(path string) (status string, requests int) {
 		}
 		return "", 0
 	}
-	for _, p := range ledger.Payments {
+	if len(ledger.Payments) == 0 {
+		return "", 0
+	}
+	p := ledger.Payments[0]
+	if path == "/charges" {
 		return p.Status, p.Requests
 	}
-	return "", 0
+	if p.Status != statusAuthorized {
+		require.NoError(b.t, b.sim.db.QueryRowContext(b.t.Context(),
+			"SELECT received FROM requests WHERE idempotency_key = 'key-1'").Scan(&requests))
+	}
+	return p.Status, requests
 }
 
 func TestAFailureBeforeTheChargeExecutesNothingUntilItIsRepeated(t *testing.T) {
@@ -174,8 +231,9 @@ func TestAFailureAfterTheChargeHasExecutedIt(t *testing.T) {
 
 func TestEveryEndIsAStatusOfTheContract(t *testing.T) {
 	ends := map[string][]string{
-		scopeCharge: {"succeeded", "declined", "failed", "needs_reconciliation", "conflicted"},
-		scopeRefund: {"succeeded", "declined", "failed", "needs_reconciliation"},
+		scopeCharge:  {"succeeded", "declined", "failed", "needs_reconciliation", "conflicted"},
+		scopeCapture: {"succeeded", "authorized", "needs_reconciliation"},
+		scopeRefund:  {"succeeded", "declined", "failed", "needs_reconciliation"},
 	}
 	names := map[string]bool{}
 	for _, token := range Tokens() {

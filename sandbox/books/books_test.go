@@ -58,6 +58,17 @@ func TestBooksAreComparedEntryByEntry(t *testing.T) {
 		{"a conflict about nothing", payment.Conflicted, nil, "the ledger has nothing", 0},
 		{"nobody knows, and it was charged", payment.NeedsReconciliation, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "", 0},
 		{"nobody knows, and it was not", payment.Unknown, nil, "", 0},
+		{"voided and reported", payment.Voided, []simulator.LedgerPayment{entry("", "voided")}, "", 0},
+		{"held, but reported voided", payment.Voided, []simulator.LedgerPayment{entry("", "authorized")}, "authorized", 0},
+		{"taken, but reported voided", payment.Voided, []simulator.LedgerPayment{entry("", "succeeded")}, "succeeded", 0},
+		{"expired and let go", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "voided")}, "", 0},
+		{"expired after a decline", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "declined")}, "", 0},
+		{"expired, and there was nothing", payment.Expired, nil, "", 0},
+		{"expired, but held", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "authorized")}, "reported expired", 0},
+		{"expired, but taken", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "reported expired", 0},
+		{"expired, but it may still be paid", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "requires_action")}, "reported expired", 0},
+		{"voided, but reported failed", payment.Failed, []simulator.LedgerPayment{entry("ch_1", "voided")}, "reported failed", 0},
+		{"held twice", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "voided"), entry("ch_2", "voided")}, "2 times", 1},
 		{"no outcome", payment.Processing, nil, "no outcome", 0},
 	}
 	for _, tt := range tests {

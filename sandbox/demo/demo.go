@@ -116,6 +116,10 @@ func (r *row) run(ctx context.Context, env *environment.Environment) (err error)
 	r.mu.Unlock()
 	if r.step.Charge != nil {
 		charge, err := env.Florin.Charge(ctx, *r.step.Charge)
+		if err == nil && charge.Status == payment.Authorized {
+			r.show(charge.Status, charge.Money())
+			charge, err = r.order(ctx, env)
+		}
 		for err == nil && !settled(charge.Status) {
 			r.show(charge.Status, charge.Money())
 			charge, err = pollCharge(ctx, env, *r.step.Charge)
@@ -137,6 +141,14 @@ func (r *row) run(ctx context.Context, env *environment.Environment) (err error)
 	r.refund = refund
 	r.finish(ctx, env, refund.Status, refund.Money())
 	return nil
+}
+
+// order takes what is held, or lets it go.
+func (r *row) order(ctx context.Context, env *environment.Environment) (payment.Charge, error) {
+	if r.step.Void {
+		return env.Florin.Void(ctx, r.step.merchant(), r.step.key())
+	}
+	return env.Florin.Capture(ctx, r.step.merchant(), r.step.key(), *r.step.Capture)
 }
 
 // pollCharge reads the charge again after a moment.

@@ -19,6 +19,9 @@ type Step struct {
 	Shows  string                 `json:"shows"`
 	Charge *payment.ChargeRequest `json:"charge,omitempty"`
 	Refund *payment.RefundRequest `json:"refund,omitempty"`
+	// Capture or Void is what becomes of a charge that only holds the money.
+	Capture *payment.CaptureRequest `json:"capture,omitempty"`
+	Void    bool                    `json:"void,omitempty"`
 	// Of is the idempotency key of the charge to refund.
 	Of string `json:"of,omitempty"`
 	// After is the idempotency key of a charge that has to end before this one starts.
@@ -63,12 +66,29 @@ func readStep(text []byte, charged map[string]bool) (Step, error) {
 		return s, fmt.Errorf("after: %q is no charge of an earlier line", s.After)
 	case s.Charge != nil:
 		charged[s.Charge.IdempotencyKey] = true
-		return s, s.Charge.Validate()
+		return s, errors.Join(s.Charge.Validate(), s.validateOrder())
+	case s.Capture != nil || s.Void:
+		return s, errors.New("a refund is neither captured nor voided")
 	case !charged[s.Of]:
 		return s, fmt.Errorf("of: %q is no charge of an earlier line", s.Of)
 	default:
 		s.Refund.PaymentID = payment.PaymentID(s.Refund.MerchantID, s.Of)
 		return s, s.Refund.Validate()
+	}
+}
+
+// validateOrder: held money that nobody takes or lets go of would keep the demo waiting.
+func (s Step) validateOrder() error {
+	ordered := s.Capture != nil || s.Void
+	switch {
+	case s.Capture != nil && s.Void:
+		return errors.New("want either capture or void")
+	case (s.Charge.Capture == payment.CaptureManual) != ordered:
+		return errors.New("want capture or void with a charge whose capture is manual, and only there")
+	case s.Capture != nil:
+		return s.Capture.Validate()
+	default:
+		return nil
 	}
 }
 

@@ -3,6 +3,7 @@ package demo
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ func TestTheDemosScriptIsGood(t *testing.T) {
 
 func TestEveryBadLineOfAScriptIsNamed(t *testing.T) {
 	const good = `{"charge":{"merchant_id":"acme","idempotency_key":"k","amount":1,"currency":"USD","payment_method":"tok_visa"}}`
+	manual := strings.Replace(strings.TrimSuffix(good, "}"), `"k"`, `"k","capture":"manual"`, 1)
 	path := filepath.Join(t.TempDir(), "script.jsonl")
 	require.NoError(t, os.WriteFile(path, []byte(good+`
 
@@ -27,10 +29,18 @@ func TestEveryBadLineOfAScriptIsNamed(t *testing.T) {
 {"refund":{"merchant_id":"acme","idempotency_key":"r"},"of":"unknown"}
 {"surprise":1}
 {"refund":{"merchant_id":"acme","idempotency_key":"r"},"of":"k"}
+`+manual+`}
+`+manual+`,"capture":{},"void":true}
+`+manual+`,"capture":{"amount":0}}
+`+strings.TrimSuffix(good, "}")+`,"void":true}
+{"refund":{"merchant_id":"acme","idempotency_key":"r"},"of":"k","void":true}
+`+manual+`,"capture":{"amount":1}}
 `), 0o600))
 	_, err := ReadScript(path)
-	for _, want := range []string{":3: invalid request: amount", ":4: want either", `:5: of: "unknown"`, ":6:"} {
+	for _, want := range []string{":3: invalid request: amount", ":4: want either", `:5: of: "unknown"`, ":6:", ":8: want capture or void",
+		":9: want either", ":10: invalid request: amount", ":11: want capture or void", ":12: a refund is neither"} {
 		require.ErrorContains(t, err, want)
 	}
 	require.NotContains(t, err.Error(), ":7:")
+	require.NotContains(t, err.Error(), ":13:")
 }

@@ -113,8 +113,7 @@ func attempts(ctx context.Context, env *environment.Environment, workflowID stri
 			return sum
 		}
 		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
-			name := scheduled.GetActivityType().GetName()
-			sends[event.GetEventId()] = name == payment.ActivityProcessorCharge || name == payment.ActivityProcessorRefund
+			sends[event.GetEventId()] = movesMoney(scheduled.GetActivityType().GetName())
 		}
 		if started := event.GetActivityTaskStartedEventAttributes(); started != nil && sends[started.GetScheduledEventId()] {
 			sum += int(started.GetAttempt())
@@ -125,9 +124,18 @@ func attempts(ctx context.Context, env *environment.Environment, workflowID stri
 		return sum
 	}
 	for _, pending := range described.GetPendingActivities() {
-		if name := pending.GetActivityType().GetName(); name == payment.ActivityProcessorCharge || name == payment.ActivityProcessorRefund {
+		if movesMoney(pending.GetActivityType().GetName()) {
 			sum += int(pending.GetAttempt())
 		}
 	}
 	return sum
+}
+
+func movesMoney(activity string) bool {
+	switch activity {
+	case payment.ActivityProcessorCharge, payment.ActivityProcessorCapture, payment.ActivityProcessorVoid, payment.ActivityProcessorRefund:
+		return true
+	default:
+		return false
+	}
 }

@@ -93,6 +93,42 @@ func TestGetAndWaitReadAPayment(t *testing.T) {
 	require.Contains(t, a.stdout, `"status": "succeeded"`)
 }
 
+func TestWhatIsHeldIsCapturedOrVoided(t *testing.T) {
+	startWorker(t, shared)
+	for _, key := range []string{"capture", "void"} {
+		a := starter(t, shared, chargeFlags(key, "tok_visa", "--capture", "manual")...)
+		require.Zero(t, a.code, "%+v", a)
+		require.Contains(t, a.stdout, `"status": "authorized"`)
+	}
+	order := func(use, key string, more ...string) answer {
+		return starter(t, shared, append([]string{use, "--merchant", "acme", "--key", key}, more...)...)
+	}
+	a := order("capture", "capture", "--amount", "12.51", "--currency", "USD")
+	require.Equal(t, 4, a.code, "%+v", a)
+	require.Contains(t, a.stderr, "12.50 USD are held, asked were 12.51 USD")
+
+	a = order("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD")
+	require.Zero(t, a.code, "%+v", a)
+	var c payment.Charge
+	a.into(t, &c)
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Equal(t, int64(1000), c.CapturedAmount)
+	require.Equal(t, a, order("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD"), "the same again")
+	require.Equal(t, 4, order("capture", "capture").code, "all of it is another capture")
+	require.Equal(t, 4, order("void", "capture").code)
+
+	a = order("void", "void")
+	require.Zero(t, a.code, "it was carried out: %+v", a)
+	require.Contains(t, a.stdout, "status             voided\n")
+	require.Equal(t, 4, order("get", "void").code, "no money moved")
+	a = order("capture", "void")
+	require.Equal(t, 4, a.code)
+	require.Contains(t, a.stderr, "not capturable: it is voided")
+	for _, use := range []string{"capture", "void"} {
+		require.Equal(t, 6, order(use, "never-held").code)
+	}
+}
+
 func TestARefundGivesBackAPartAndThenTheRest(t *testing.T) {
 	startWorker(t, shared)
 	require.Zero(t, starter(t, shared, chargeFlags("refunded", "tok_visa")...).code)
@@ -176,4 +212,15 @@ func TestAFileChargesItsGoodLinesAndNamesTheBadOnes(t *testing.T) {
 	require.Equal(t, 2, text.code)
 	require.Contains(t, text.stdout, "declined=1 error=4 succeeded=2\n")
 	require.Contains(t, text.stdout, "line 5  file-5  declined  insufficient_funds (soft)")
+}
+
+func TestACaptureInAnotherCurrencyThanThePaymentsTakesNothing(t *testing.T) {
+	startWorker(t, shared)
+	require.Zero(t, starter(t, shared, chargeFlags("currency", "tok_visa", "--capture", "manual")...).code)
+	a := starter(t, shared, "capture", "--json", "--merchant", "acme", "--key", "currency", "--amount", "1000", "--currency", "JPY")
+	require.Equal(t, 4, a.code, "%+v", a)
+	require.Contains(t, a.stderr, `"JPY": the payment is in USD`)
+	c, err := shared.Florin.Get(t.Context(), "acme", "currency")
+	require.NoError(t, err)
+	require.Equal(t, payment.Authorized, c.Status)
 }
