@@ -69,6 +69,10 @@ func (o *operation) wait(ctx workflow.Context, d time.Duration, over func() bool
 	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}},
 		func() bool { return o.word.given != nil || news.Len() > 0 || over() })
 	// What they say is not believed: they are a reason to ask.
+	drain(news)
+}
+
+func drain(news workflow.ReceiveChannel) {
 	for news.ReceiveAsync(nil) {
 	}
 }

@@ -87,6 +87,8 @@ func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error
 		r.told = true // there is nothing in the store
 	}
 	r.failed = err
+	// Of no use any more, and not unhandled: the SDK would warn of it.
+	drain(workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent))
 	if waitErr := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); waitErr != nil {
 		return r.value, waitErr
 	}

@@ -1,5 +1,5 @@
-// Package webhook tells whether a processor really sent what arrived in its name: it verifies, and for tests and
-// the simulator makes, HMAC-SHA256 signatures in Stripe's scheme, see
+// Package webhook hears what processors tell by themselves (endpoint.go), and tells whether it was really they: it
+// verifies, and for tests makes, HMAC-SHA256 signatures in Stripe's scheme, see
 // https://docs.stripe.com/webhooks#verify-manually. HMAC is RFC 2104.
 package webhook
 

@@ -77,8 +77,8 @@ func command(t *testing.T, env *environment.Environment, name string, args ...st
 // process is a running worker.
 type process struct {
 	cmd *exec.Cmd
-	// health is the address of /healthz.
-	health string
+	// health is the address of /healthz, webhooks that of the processors' events, if they are taken.
+	health, webhooks string
 	// log is what it wrote; complete once ended is closed.
 	log   bytes.Buffer
 	ended chan struct{}
@@ -121,15 +121,16 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
-	health := make(chan string, 1)
+	type line struct{ Msg, Health, Webhooks string }
+	runs := make(chan line, 1)
 	go func() {
 		defer close(p.ended)
 		lines := bufio.NewScanner(stderr)
 		for lines.Scan() {
 			p.log.Write(append(lines.Bytes(), '\n'))
-			var line struct{ Msg, Health string }
-			if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "worker runs" {
-				health <- line.Health
+			var l line
+			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "worker runs" {
+				runs <- l
 			}
 		}
 		_ = p.cmd.Wait() // the exit code says it
@@ -142,7 +143,8 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 		}
 	})
 	select {
-	case p.health = <-health:
+	case l := <-runs:
+		p.health, p.webhooks = l.Health, l.Webhooks
 	case <-p.ended:
 		require.Fail(t, "the worker ended", p.log.String())
 	case <-time.After(soon):

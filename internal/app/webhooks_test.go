@@ -1,0 +1,183 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/webhook"
+	"github.com/florinpay/florin/payment"
+)
+
+// withWebhooks is good with an address and secrets.
+func withWebhooks(listen string, secrets ...Secret) Config {
+	c := good()
+	c.Webhooks.Listen = listen
+	p := c.Processors["acme"]
+	p.WebhookSecrets = secrets
+	c.Processors["acme"] = p
+	return c
+}
+
+func TestWebhooksAreOffWithoutASecret(t *testing.T) {
+	c, err := good().Complete()
+	require.NoError(t, err)
+	require.Empty(t, c.Webhooks.Listen)
+	off, err := openWebhooks(t.Context(), c, nil, nil, zap.NewNop())
+	require.NoError(t, err)
+	require.Nil(t, off)
+	require.Empty(t, off.address())
+	off.serve(nil)
+	off.close()
+
+	c, err = withWebhooks("", Secret{Env: "A"}).Complete()
+	require.NoError(t, err)
+	require.Equal(t, "127.0.0.1:8714", c.Webhooks.Listen, "loopback only")
+}
+
+func TestWhatIsWrongWithWebhooksIsNamed(t *testing.T) {
+	one := Secret{Env: "A"}
+	for name, c := range map[string]struct {
+		config Config
+		want   string
+	}{
+		"nobody sends":         {withWebhooks("127.0.0.1:8714"), `webhooks.listen "127.0.0.1:8714": means nothing without webhook_secrets of a processor`},
+		"no port":              {withWebhooks("localhost", one), `webhooks.listen "localhost": want host:port`},
+		"three secrets":        {withWebhooks("", one, one, one), "processors.acme.webhook_secrets: 3 of them, want one, or two while one replaces the other"},
+		"a secret of nowhere":  {withWebhooks("", one, Secret{}), "processors.acme.webhook_secrets[1]: want either env or file"},
+		"a secret of two ways": {withWebhooks("", Secret{Env: "A", File: "b"}), "processors.acme.webhook_secrets[0]: want either env or file"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := c.config.Complete()
+			require.EqualError(t, err, c.want)
+		})
+	}
+}
+
+func TestWebhooksAreReadStrictly(t *testing.T) {
+	c, err := ParseConfig([]byte("webhooks: {listen: \"127.0.0.1:1\"}\nprocessors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"))
+	require.NoError(t, err)
+	require.Equal(t, []Secret{{Env: "NEW"}, {File: "old"}}, c.Processors["a"].WebhookSecrets)
+	for yaml, want := range map[string]string{
+		"webhooks: {lisen: x}\n":                                         `line 1: unknown field "lisen"`,
+		"processors:\n  a: {webhook_secrets: [whsec_inline]}\n":          "line 2: ",
+		"processors:\n  a: {webhook_secrets: whsec_inline}\n":            "line 2: ",
+		"processors:\n  a: {webhook_secrets: [{value: whsec_inline}]}\n": `line 2: unknown field "value"`,
+	} {
+		_, err := ParseConfig([]byte(yaml))
+		require.ErrorContains(t, err, want)
+		require.NotContains(t, err.Error(), "whsec_inline")
+	}
+}
+
+func TestWebhooksThatCannotBeServedSayWhy(t *testing.T) {
+	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
+	taken, err := Listen(t.Context(), "127.0.0.1:0", "")
+	require.NoError(t, err)
+	defer func() { _ = taken.Close() }()
+	for want, c := range map[string]Config{
+		"processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set":                                               withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_UNSET"}),
+		"cannot listen on " + taken.Addr().String() + ": choose another address with webhooks.listen: listen tcp " + taken.Addr().String(): withWebhooks(taken.Addr().String(), Secret{Env: "FLORIN_TEST_WHSEC"}),
+	} {
+		_, err := openWebhooks(t.Context(), c, nil, nil, zap.NewNop())
+		require.ErrorContains(t, err, want)
+	}
+}
+
+func TestEveryAdapterReadsEvents(t *testing.T) {
+	for name, known := range adapters {
+		require.NotNil(t, known.event, name)
+		require.NotEmpty(t, known.signatureHeader, name)
+	}
+}
+
+// signals takes one signal and keeps it until it is let go.
+type signals struct{ entered, leave chan struct{} }
+
+func (s signals) SignalWorkflow(context.Context, string, string, string, any) error {
+	close(s.entered)
+	<-s.leave
+	return nil
+}
+
+// books has every payment, pending.
+type books struct{}
+
+func (books) PaymentByID(_ context.Context, merchantID, paymentID string) (payment.Charge, error) {
+	return payment.Charge{PaymentID: paymentID, MerchantID: merchantID, IdempotencyKey: "k", Status: payment.Pending, Processor: "acme"}, nil
+}
+
+func (books) RefundByID(context.Context, string, string) (payment.Refund, error) {
+	return payment.Refund{}, store.ErrNotFound
+}
+
+func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {
+	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
+	temporal := signals{make(chan struct{}), make(chan struct{})}
+	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_WHSEC"}), books{}, temporal, zap.NewNop())
+	require.NoError(t, err)
+	s.serve(func(err error) { t.Error(err) })
+
+	body := fmt.Sprintf(`{"id":"evt_1","type":"t","data":{"metadata":{"florin_merchant_id":"shop","florin_payment_id":%q}}}`, payment.PaymentID("shop", "k"))
+	answered := make(chan int, 1)
+	go func() {
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", strings.NewReader(body))
+		r.Header.Set(rest.SignatureHeader, webhook.Sign("whsec_1", []byte(body), time.Now()))
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			answered <- 0
+			return
+		}
+		_ = answer.Body.Close()
+		answered <- answer.StatusCode
+	}()
+	<-temporal.entered
+	closed := make(chan struct{})
+	go func() {
+		s.close()
+		close(closed)
+	}()
+	require.Eventually(t, func() bool {
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.address())
+		if err == nil {
+			_ = connection.Close()
+		}
+		return err != nil
+	}, 10*time.Second, 10*time.Millisecond)
+	select {
+	case <-closed:
+		require.Fail(t, "it did not wait")
+	default:
+	}
+	close(temporal.leave)
+	require.Equal(t, http.StatusOK, <-answered)
+	<-closed
+}
+
+func TestSlowAndWastefulSendersAreBounded(t *testing.T) {
+	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
+	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_WHSEC"}), books{}, signals{}, zap.NewNop())
+	require.NoError(t, err)
+	defer s.close()
+	for _, bound := range []time.Duration{s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout} {
+		require.Positive(t, bound)
+	}
+	require.Greater(t, s.server.WriteTimeout, s.server.ReadTimeout, "there is time to answer")
+	s.serve(func(err error) { t.Error(err) })
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", nil)
+	require.NoError(t, err)
+	r.Header.Set("X-Long", strings.Repeat("x", 32<<10))
+	answer, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	defer func() { _ = answer.Body.Close() }()
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
+}

@@ -1,0 +1,32 @@
+package rest
+
+import (
+	"encoding/json"
+
+	"github.com/florinpay/florin/internal/processor"
+)
+
+// SignatureHeader is where the signature of an event is, in the scheme of package webhook.
+const SignatureHeader = "Florin-Signature"
+
+// Event reads an event: {"id", "type", "data": a payment or a refund with its metadata}. Any other data is about nothing of
+// ours.
+func Event(body []byte) (processor.Event, error) {
+	var event struct {
+		ID   string          `json:"id"`
+		Type string          `json:"type"`
+		Data json.RawMessage `json:"data"`
+	}
+	if json.Unmarshal(body, &event) != nil {
+		return processor.Event{}, processor.ErrNoEvent
+	}
+	read := processor.Event{ID: event.ID, Type: event.Type}
+	var about struct {
+		Metadata map[string]string `json:"metadata"`
+	}
+	if json.Unmarshal(event.Data, &about) == nil {
+		read.MerchantID = about.Metadata[metadataMerchantID]
+		read.PaymentID, read.RefundID = about.Metadata[metadataPaymentID], about.Metadata[metadataRefundID]
+	}
+	return read.Checked()
+}

@@ -1,0 +1,39 @@
+package stripe
+
+import (
+	"encoding/json"
+
+	"github.com/florinpay/florin/internal/processor"
+)
+
+// SignatureHeader is where Stripe puts the signature of an event.
+const SignatureHeader = "Stripe-Signature"
+
+// Event reads an event: https://docs.stripe.com/api/events/object. A charge has the metadata that its payment had when it
+// was made. Everything else that Stripe tells of, customers, disputes, payouts, is about nothing of ours.
+func Event(body []byte) (processor.Event, error) {
+	var event struct {
+		ID   string `json:"id"`
+		Type string `json:"type"`
+		Data struct {
+			Object json.RawMessage `json:"object"`
+		} `json:"data"`
+	}
+	if json.Unmarshal(body, &event) != nil {
+		return processor.Event{}, processor.ErrNoEvent
+	}
+	var about struct {
+		Object   string            `json:"object"`
+		Metadata map[string]string `json:"metadata"`
+	}
+	read := processor.Event{ID: event.ID, Type: event.Type}
+	if json.Unmarshal(event.Data.Object, &about) == nil {
+		switch about.Object {
+		case "payment_intent", "charge":
+			read.MerchantID, read.PaymentID = about.Metadata[metadataMerchantID], about.Metadata[metadataPaymentID]
+		case "refund":
+			read.MerchantID, read.RefundID = about.Metadata[metadataMerchantID], about.Metadata[metadataRefundID]
+		}
+	}
+	return read.Checked()
+}

@@ -1,0 +1,104 @@
+package stripe
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/payment"
+)
+
+func event(tb testing.TB, name string) []byte {
+	tb.Helper()
+	body, err := os.ReadFile(filepath.Join("testdata", "event_"+name+".json"))
+	require.NoError(tb, err)
+	return body
+}
+
+// events are those of testdata, as Stripe's documentation has them.
+var events = map[string]processor.Event{
+	"payment_intent_succeeded": {ID: "evt_3MtwBwLkdIwHu7ix28aaaaaa", Type: "payment_intent.succeeded", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
+	"payment_intent_canceled":  {ID: "evt_3MtwBwLkdIwHu7ix28bbbbbb", Type: "payment_intent.canceled", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
+	"charge_refunded":          {ID: "evt_3MtwBwLkdIwHu7ix28cccccc", Type: "charge.refunded", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
+	"refund_updated":           {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme", RefundID: payment.RefundID("acme", "refund-1")},
+	// It has a payment's metadata, and is none.
+	"customer_created": {ID: "evt_1NG8Du2eZvKYlo2Ceeeeeeee", Type: "customer.created"},
+}
+
+func TestAnEventNamesWhatItIsAbout(t *testing.T) {
+	for name, want := range events {
+		t.Run(name, func(t *testing.T) {
+			got, err := Event(event(t, name))
+			require.NoError(t, err)
+			require.Equal(t, want, got)
+		})
+	}
+}
+
+func TestAnEventOfSomebodyElseIsAboutNothingOfOurs(t *testing.T) {
+	for name, c := range map[string]struct{ file, old, replacement string }{
+		"a payment made elsewhere":       {"payment_intent_succeeded", "florin_", "shop_"},
+		"a refund made in the dashboard": {"refund_updated", "florin_refund_id", "refund"},
+		"a refund that names a payment":  {"refund_updated", "florin_refund_id", "florin_payment_id"},
+		"a charge that names a refund":   {"charge_refunded", "florin_payment_id", "florin_refund_id"},
+		"an id of nobody's":              {"payment_intent_succeeded", "pay_d85a7c25", "pay_xxxxxxxx"},
+		"another kind of object":         {"payment_intent_succeeded", `"object": "payment_intent"`, `"object": "checkout.session"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := event(t, c.file)
+			require.Contains(t, string(body), c.old)
+			got, err := Event(bytes.ReplaceAll(body, []byte(c.old), []byte(c.replacement)))
+			require.NoError(t, err)
+			require.Equal(t, processor.Event{ID: events[c.file].ID, Type: events[c.file].Type}, got)
+		})
+	}
+}
+
+func TestWhatHasNoObjectIsStillAnEvent(t *testing.T) {
+	for _, body := range []string{
+		`{"id":"evt_1","type":"t"}`,
+		`{"id":"evt_1","type":"t","data":null}`,
+		`{"id":"evt_1","type":"t","data":{"object":"payment_intent"}}`,
+		`{"id":"evt_1","type":"t","data":{"object":{"object":"payment_intent","metadata":null}}}`,
+		`{"id":"evt_1","type":"t","data":{"object":{"object":"payment_intent","metadata":[1]}}}`,
+		`{"id":"evt_1","object":"v2.core.event","type":"t","related_object":{"id":"acct_1","type":"account"}}`, // a thin one
+	} {
+		got, err := Event([]byte(body))
+		require.NoError(t, err, body)
+		require.Equal(t, processor.Event{ID: "evt_1", Type: "t"}, got, body)
+	}
+}
+
+func TestWhatIsNoEventIsRefusedWithoutItsWords(t *testing.T) {
+	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`, `{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`, `{"id":"evt_1","type":"t","data":7}`} {
+		_, err := Event([]byte(body))
+		require.ErrorIs(t, err, processor.ErrNoEvent, body)
+		require.NotContains(t, err.Error(), "evt")
+	}
+}
+
+// FuzzEvent: whatever is signed, what is read of it can be logged and asked for.
+func FuzzEvent(f *testing.F) {
+	for name := range events {
+		f.Add(event(f, name))
+	}
+	f.Add([]byte(`{"id":"evt_1","type":"t","data":{"object":{"object":"refund","metadata":{"florin_refund_id":null}}}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := Event(body)
+		if err != nil {
+			require.Equal(t, processor.Event{}, got)
+			return
+		}
+		require.Regexp(t, `\A[!-~]{1,255}\z`, got.ID)
+		require.Regexp(t, `\A[!-~]{1,255}\z`, got.Type)
+		require.Regexp(t, `\A(|[A-Za-z0-9._-]{1,64})\z`, got.MerchantID)
+		require.Regexp(t, `\A(|pay_[0-9a-f-]{36})\z`, got.PaymentID)
+		require.Regexp(t, `\A(|ref_[0-9a-f-]{36})\z`, got.RefundID)
+		require.Equal(t, got.MerchantID != "", got.PaymentID+got.RefundID != "")
+		require.False(t, got.PaymentID != "" && got.RefundID != "")
+	})
+}
