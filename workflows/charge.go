@@ -43,6 +43,8 @@ type charge struct {
 	orders map[payment.Operation]int
 	// deadlines are when the money is let go, by the status that the payment waits in.
 	deadlines map[payment.Status]time.Time
+	// wasLost: the answer to a call was lost, at least once.
+	wasLost bool
 	// released: the workflow was cancelled, and the payment therefore voided as far as it could be.
 	released bool
 }
@@ -134,7 +136,7 @@ func (c *charge) key(operation payment.Operation) string {
 // answered for the wrong one.
 func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 	before := c.value.Status
-	if c.store(ctx, payment.ActivityRecordPayment, cause) == nil {
+	if c.store(ctx, payment.ActivityRecordPayment, c.value.Status, cause) == nil {
 		if c.value.Status != before {
 			c.show(ctx)
 			c.tellPeople(ctx)
@@ -146,7 +148,7 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 	c.move(ctx, payment.Conflicted, &payment.Failure{
 		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another payment: settle it with the processor",
 	})
-	if err := c.store(ctx, payment.ActivityRecordPayment, cause); err != nil {
+	if err := c.store(ctx, payment.ActivityRecordPayment, c.value.Status, cause); err != nil {
 		panic(err)
 	}
 }
@@ -224,6 +226,7 @@ func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.
 	if to == payment.Authorized {
 		c.held, c.captured = true, 0
 	}
+	c.wasLost = c.wasLost || to == payment.Unknown
 	if c.value.Status == to {
 		if failure != nil { // of an order that did nothing
 			c.value.Failure, c.told = failure, false

@@ -2,8 +2,10 @@ package workflows
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
+	"unicode"
 
 	"go.temporal.io/sdk/workflow"
 
@@ -18,7 +20,7 @@ const Runbook = "https://github.com/florinpay/florin/blob/main/docs/runbook.md"
 // ChargeSummary and ChargeDetails tell what a charge was started for, RefundSummary and RefundDetails the same of a refund:
 // Temporal Web shows the summaries in lists, and the details, which are Markdown, on the page of a workflow.
 func ChargeSummary(req payment.ChargeRequest) string {
-	return fmt.Sprintf("%s · %s · %s", req.Money(), req.MerchantID, req.IdempotencyKey)
+	return fmt.Sprintf("%s · %s · %s", req.Money(), shown(req.MerchantID), shown(req.IdempotencyKey))
 }
 
 // ChargeDetails see ChargeSummary.
@@ -27,18 +29,18 @@ func ChargeDetails(req payment.ChargeRequest) string {
 	if req.Capture == payment.CaptureManual {
 		asked = "Hold, for a later capture,"
 	}
-	by := req.Processor
-	if by == "" {
-		by = "the default processor"
+	by := "the default processor"
+	if req.Processor != "" {
+		by = code(req.Processor)
 	}
 	return fmt.Sprintf("%s **%s** for merchant %s through %s.\n\nAsked for under the idempotency key %s, as payment %s. The same key never charges twice.\n\n[Runbook](%s)",
-		asked, req.Money(), code(req.MerchantID), code(by), code(req.IdempotencyKey),
+		asked, req.Money(), code(req.MerchantID), by, code(req.IdempotencyKey),
 		code(payment.PaymentID(req.MerchantID, req.IdempotencyKey)), Runbook)
 }
 
 // RefundSummary see ChargeSummary.
 func RefundSummary(req payment.RefundRequest) string {
-	return fmt.Sprintf("refund %s · %s · %s", asked(req), req.MerchantID, req.IdempotencyKey)
+	return fmt.Sprintf("refund %s · %s · %s", asked(req), shown(req.MerchantID), shown(req.IdempotencyKey))
 }
 
 // RefundDetails see ChargeSummary.
@@ -59,10 +61,53 @@ func asked(req payment.RefundRequest) string {
 	}
 }
 
-// code makes a code span, in which Markdown and HTML are only text. Nothing that is shown in one has a backtick
-// or an end of line that matters.
+// code makes a code span, in which Markdown and HTML are only text.
 func code(text string) string {
-	return "`" + strings.NewReplacer("`", "'", "\n", " ", "\r", " ").Replace(text) + "`"
+	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(text)
+	if !strings.Contains(text, "`") {
+		return "`" + text + "`"
+	}
+	fence := "``"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + " " + text + " " + fence
+}
+
+// shown is a name, as code where Markdown would change it.
+func shown(text string) string {
+	if plainName.MatchString(text) {
+		return text
+	}
+	return code(text)
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9]+([.:-]?[A-Za-z0-9]+)*$`)
+
+// prose escapes what has a meaning in Markdown or HTML: somebody else may have written the text.
+func prose(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && unicode.IsPrint(r) && r != ' ' {
+			b.WriteByte('\\')
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}
+
+// moment is a time as people write it.
+func moment(t time.Time) string { return t.UTC().Format("2 Jan 2006 15:04:05 UTC") }
+
+// lasting is a duration without digits that nobody wants to read.
+func lasting(d time.Duration) time.Duration {
+	if d < time.Second {
+		return d.Round(time.Millisecond)
+	}
+	return d.Round(time.Second)
 }
 
 // quoted is an idempotency key as a shell takes it.
@@ -81,14 +126,14 @@ func (c *charge) details() string {
 		d.next = "Calls that fail are repeated under the same idempotency key."
 	case payment.Authorized:
 		d.now = fmt.Sprintf("%s are held, and not taken.", v.Money())
-		d.next = "It is looked after once a day" + c.until(", and voided") + "."
-		d.can = []string{"take the money: " + code("starter capture "+flags), "let it go: " + code("starter void "+flags)}
+		d.next = "It waits for a capture or a void" + c.until("then Florin voids it") + ". Once a day the processor is asked."
+		d.can = []string{"take the money, or a part with `--amount`: " + code("starter capture "+flags), "let it go: " + code("starter void "+flags)}
 	case payment.RequiresAction, payment.Pending:
 		d.now = "The processor has it, and has not decided yet. No money has moved."
 		if v.Status == payment.RequiresAction {
 			d.now = "The customer has to do something first, such as 3-D Secure. No money has moved."
 		}
-		d.next = "The processor is asked again and again" + c.until("; after that it is voided, if the processor can") + "."
+		d.next = "The processor is asked again and again" + c.until("then it is voided, if the processor can") + "."
 		d.can = []string{"call it off: " + code("starter void "+flags)}
 	case payment.Succeeded:
 		d.now = fmt.Sprintf("%s were taken.", payment.Money{Amount: v.CapturedAmount, Currency: v.Currency})
@@ -104,6 +149,9 @@ func (c *charge) details() string {
 	if v.Status == payment.Declined && v.Decline != nil {
 		d.now = fmt.Sprintf("The processor declined it (%s, %s): no money has moved.", code(v.Decline.Code), v.Decline.Kind)
 	}
+	if c.wasLost && v.Status.Final() {
+		d.now += " An answer was lost on the way; what became of it was found out afterwards."
+	}
 	return d.markdown()
 }
 
@@ -113,7 +161,7 @@ func (c *charge) until(then string) string {
 	if deadline.IsZero() {
 		return ""
 	}
-	return fmt.Sprintf(" until %s%s", deadline.UTC().Format(time.RFC3339), then)
+	return fmt.Sprintf(" until %s; %s", moment(deadline), then)
 }
 
 // tellPeople is charge.tellPeople for refunds.
@@ -163,8 +211,9 @@ func (d *details) lost(flags string) {
 		return
 	}
 	d.can = []string{
-		"ask for news at once: send the signal " + code(payment.SignalProcessorEvent),
-		"say how it ended, with evidence: " + code("starter resolve "+flags+" --status … --by … --evidence …"),
+		"ask for news at once: *More Actions*, *Send a Signal*, " + code(payment.SignalProcessorEvent),
+		"say how it ended, once the processor has told you: " + code("starter resolve "+flags+" --status succeeded|failed --by … --evidence …"),
+		"read more: [runbook](" + Runbook + ")",
 	}
 }
 
@@ -172,13 +221,13 @@ func (d *details) markdown() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "**%s.** %s", d.status, d.now)
 	if d.failure != nil {
-		fmt.Fprintf(&b, "\n\nWhy: %s", code(d.failure.String()))
+		fmt.Fprintf(&b, "\n\nWhy: %s: %s", code(string(d.failure.Class)), prose(d.failure.Message))
 	}
 	if d.next != "" {
 		fmt.Fprintf(&b, "\n\nNext: %s", d.next)
 	}
 	if len(d.can) > 0 {
-		fmt.Fprintf(&b, "\n\nWhat you can do:")
+		fmt.Fprintf(&b, "\n\nWhat you can do:\n")
 		for _, can := range d.can {
 			fmt.Fprintf(&b, "\n- %s", can)
 		}

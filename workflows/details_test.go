@@ -15,22 +15,22 @@ func TestTheDetailsSayWhatIsSoWhatIsNextAndWhatOneCanDo(t *testing.T) {
 	why := &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "no <b>answer</b>, `see` below"}
 	for status, want := range map[payment.Status]string{
 		payment.Processing: "**processing.** 12.50 USD are being charged.\n\nNext: Calls that fail are repeated under the same idempotency key.",
-		payment.Authorized: "**authorized.** 12.50 USD are held, and not taken.\n\nNext: It is looked after once a day until 2026-01-22T12:00:00Z, and voided." +
-			"\n\nWhat you can do:\n- take the money: `starter capture --merchant acme --key 'order-1'`\n- let it go: `starter void --merchant acme --key 'order-1'`",
-		payment.Pending: "**pending.** The processor has it, and has not decided yet. No money has moved.\n\nNext: The processor is asked again and again until 2026-01-16T12:00:00Z; after that it is voided, if the processor can." +
-			"\n\nWhat you can do:\n- call it off: `starter void --merchant acme --key 'order-1'`",
-		payment.RequiresAction: "**requires_action.** The customer has to do something first, such as 3-D Secure. No money has moved.\n\nNext: The processor is asked again and again until 2026-01-16T12:00:00Z; after that it is voided, if the processor can." +
-			"\n\nWhat you can do:\n- call it off: `starter void --merchant acme --key 'order-1'`",
-		payment.Unknown: "**unknown.** The answer was lost: money may have moved or not.\n\nWhy: `outcome_unknown: no <b>answer</b>, 'see' below`\n\nNext: sim is asked what became of it, with growing pauses; in the end a human is." + lostCan,
-		payment.NeedsReconciliation: "**needs_reconciliation.** Nobody knows whether money has moved: the processor could not tell in time.\n\nWhy: `outcome_unknown: no <b>answer</b>, 'see' below`" +
+		payment.Authorized: "**authorized.** 12.50 USD are held, and not taken.\n\nNext: It waits for a capture or a void until 22 Jan 2026 12:00:00 UTC; then Florin voids it. Once a day the processor is asked." +
+			"\n\nWhat you can do:\n\n- take the money, or a part with `--amount`: `starter capture --merchant acme --key 'order-1'`\n- let it go: `starter void --merchant acme --key 'order-1'`",
+		payment.Pending: "**pending.** The processor has it, and has not decided yet. No money has moved.\n\nNext: The processor is asked again and again until 16 Jan 2026 12:00:00 UTC; then it is voided, if the processor can." +
+			"\n\nWhat you can do:\n\n- call it off: `starter void --merchant acme --key 'order-1'`",
+		payment.RequiresAction: "**requires_action.** The customer has to do something first, such as 3-D Secure. No money has moved.\n\nNext: The processor is asked again and again until 16 Jan 2026 12:00:00 UTC; then it is voided, if the processor can." +
+			"\n\nWhat you can do:\n\n- call it off: `starter void --merchant acme --key 'order-1'`",
+		payment.Unknown: "**unknown.** The answer was lost: money may have moved or not.\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below\n\nNext: sim is asked what became of it, with growing pauses; in the end a human is." + lostCan,
+		payment.NeedsReconciliation: "**needs_reconciliation.** Nobody knows whether money has moved: the processor could not tell in time.\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below" +
 			"\n\nNext: sim is still asked now and then, and believed once it answers." + lostCan,
-		payment.Succeeded: "**succeeded.** 10.00 USD were taken.\n\nWhat you can do:\n- give it back: `starter refund --merchant acme --charge-key 'order-1' --key …`",
+		payment.Succeeded: "**succeeded.** 10.00 USD were taken.\n\nWhat you can do:\n\n- give it back: `starter refund --merchant acme --charge-key 'order-1' --key …`",
 		payment.Declined:  "**declined.** The processor declined it (`expired_card`, hard): no money has moved.",
-		payment.Failed:    "**failed.** No money has moved.\n\nWhy: `outcome_unknown: no <b>answer</b>, 'see' below`",
+		payment.Failed:    "**failed.** No money has moved.\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below",
 		payment.Voided:    "**voided.** The money was let go. None was taken.",
 		payment.Expired:   "**expired.** The money was let go. None was taken.",
-		payment.Conflicted: "**conflicted.** The processor did something else than it was asked to.\n\nWhy: `outcome_unknown: no <b>answer</b>, 'see' below`" +
-			"\n\nWhat you can do:\n- settle it with the processor, which has it as `ch_1`",
+		payment.Conflicted: "**conflicted.** The processor did something else than it was asked to.\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below" +
+			"\n\nWhat you can do:\n\n- settle it with the processor, which has it as `ch_1`",
 	} {
 		c := &charge{deadlines: map[payment.Status]time.Time{}}
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
@@ -50,8 +50,9 @@ func TestTheDetailsSayWhatIsSoWhatIsNextAndWhatOneCanDo(t *testing.T) {
 	}
 }
 
-const lostCan = "\n\nWhat you can do:\n- ask for news at once: send the signal `processor-event`" +
-	"\n- say how it ended, with evidence: `starter resolve --merchant acme --key 'order-1' --status … --by … --evidence …`"
+const lostCan = "\n\nWhat you can do:\n\n- ask for news at once: *More Actions*, *Send a Signal*, `processor-event`" +
+	"\n- say how it ended, once the processor has told you: `starter resolve --merchant acme --key 'order-1' --status succeeded|failed --by … --evidence …`" +
+	"\n- read more: [runbook](" + Runbook + ")"
 
 func TestTheDetailsOfARefundSayTheSame(t *testing.T) {
 	for status, want := range map[payment.Status]string{
@@ -77,7 +78,7 @@ func TestWhatAWorkflowWasStartedForIsToldWithoutThePaymentMethod(t *testing.T) {
 	charge := manual()
 	charge.Metadata = map[string]string{"cart": "secret"}
 	require.Equal(t, "12.50 USD · acme · order-1", ChargeSummary(charge))
-	require.Equal(t, "Hold, for a later capture, **12.50 USD** for merchant `acme` through `the default processor`.\n\n"+
+	require.Equal(t, "Hold, for a later capture, **12.50 USD** for merchant `acme` through the default processor.\n\n"+
 		"Asked for under the idempotency key `order-1`, as payment `"+payment.PaymentID("acme", "order-1")+"`. The same key never charges twice.\n\n[Runbook]("+Runbook+")", ChargeDetails(charge))
 	refund := refundRequest(500)
 	require.Equal(t, "refund 500 minor units · acme · refund-1", RefundSummary(refund))
@@ -85,4 +86,22 @@ func TestWhatAWorkflowWasStartedForIsToldWithoutThePaymentMethod(t *testing.T) {
 	require.Equal(t, "refund 5.00 USD · acme · refund-1", RefundSummary(refund))
 	refund.Amount = nil
 	require.Contains(t, RefundDetails(refund), "Give back **all that is left** of payment `"+refund.PaymentID+"`")
+}
+
+func TestMarkdownChangesNoNameAndNoMessage(t *testing.T) {
+	for in, want := range map[string]string{
+		"order-1": "order-1", "2026.11:7": "2026.11:7", "a--b": "`a--b`", "a_b": "`a_b`", "*b*": "`*b*`", "a`b": "`` a`b ``", "``": "``` `` ```", "-x": "`-x`",
+	} {
+		require.Equal(t, want, shown(in))
+	}
+	require.Equal(t, `it\'s 100\% \<b\> \{runId\} ok`, prose("it's 100% <b> {runId} ok"))
+	require.Equal(t, "a b", prose("a\nb"))
+	require.Equal(t, "250ms", lasting(250*time.Millisecond).String())
+	require.Equal(t, "2m0s", lasting(2*time.Minute+3*time.Millisecond).String())
+}
+
+func TestAnAnswerThatWasLostIsToldInTheEnd(t *testing.T) {
+	c := &charge{wasLost: true}
+	c.value = payment.Charge{Status: payment.Succeeded, CapturedAmount: 1250, Currency: "USD"}
+	require.Contains(t, c.details(), "12.50 USD were taken. An answer was lost on the way; what became of it was found out afterwards.")
 }

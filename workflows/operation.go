@@ -110,7 +110,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) {
 		wait := time.Duration(failure.Wait)
 		if wait > 0 && workflow.Now(ctx).Add(wait).Before(o.sendUntil()) {
 			if workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
-				Summary: fmt.Sprintf("wait %s: the processor asked for it (Retry-After)", wait.Round(time.Second)),
+				Summary: fmt.Sprintf("wait %s: the processor asked for it (Retry-After)", lasting(wait)),
 			}).Get(cancellable, nil) == nil {
 				continue
 			}
@@ -202,7 +202,7 @@ func (o *operation) settle(ctx workflow.Context, settled func() bool) {
 			}
 		}
 		why := fmt.Sprintf("%s, try %d", lookupReason(o.subject.status()), try)
-		o.wait(ctx, pause, settled, fmt.Sprintf("wait %s, then %s", pause.Round(time.Second), why))
+		o.wait(ctx, pause, settled, fmt.Sprintf("wait %s, then %s", lasting(pause), why))
 		if o.heed(ctx); settled() {
 			return
 		}

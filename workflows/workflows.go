@@ -105,8 +105,9 @@ func invalidRequest(err error) error {
 }
 
 // storeOptions are those of the local activities that keep the store: quick, and repeated for as long as one may take.
-func storeOptions(ctx workflow.Context) workflow.Context {
+func storeOptions(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
+		Summary:             summary,
 		StartToCloseTimeout: 5 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 100 * time.Millisecond, MaximumInterval: 30 * time.Second, BackoffCoefficient: 2,
@@ -118,7 +119,7 @@ func storeOptions(ctx workflow.Context) workflow.Context {
 // error. While the store is down the workflow task fails, says so, and is tried again: the payment waits, unharmed.
 func inStore(ctx workflow.Context, activity string, request, answer any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := workflow.ExecuteLocalActivity(storeOptions(ctx), activity, request).Get(ctx, answer)
+	err := workflow.ExecuteLocalActivity(storeOptions(ctx, "begin"), activity, request).Get(ctx, answer)
 	var refused *temporal.ApplicationError
 	switch {
 	case err == nil:
@@ -155,13 +156,13 @@ func wasReset(ctx workflow.Context) bool {
 
 // store records what has moved. What the store refuses for good is a bug, or another program's doing: the workflow task
 // fails and is tried again, so that the payment waits, unharmed, until somebody looks.
-func (r *record[T]) store(ctx workflow.Context, activity string, cause activities.Cause) error {
+func (r *record[T]) store(ctx workflow.Context, activity string, status payment.Status, cause activities.Cause) error {
 	if r.told {
 		return nil
 	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var stored T
-	err := workflow.ExecuteLocalActivity(storeOptions(ctx), activity, r.value, cause).Get(ctx, &stored)
+	err := workflow.ExecuteLocalActivity(storeOptions(ctx, "record: "+string(status)), activity, r.value, cause).Get(ctx, &stored)
 	var refused *temporal.ApplicationError
 	switch {
 	case err == nil:
