@@ -99,7 +99,7 @@ func (r *refund) run(ctx workflow.Context) error {
 // for the wrong one.
 func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
 	before := r.value.Status
-	if r.store(ctx, payment.ActivitySettleRefund, cause) == nil {
+	if r.store(ctx, payment.ActivitySettleRefund, r.value.Status, cause) == nil {
 		if r.value.Status != before {
 			r.show(ctx)
 			r.tellPeople(ctx)
@@ -112,7 +112,7 @@ func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
 	r.move(ctx, payment.NeedsReconciliation, &payment.Failure{
 		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another refund: settle it with the processor",
 	})
-	if err := r.store(ctx, payment.ActivitySettleRefund, cause); err != nil {
+	if err := r.store(ctx, payment.ActivitySettleRefund, r.value.Status, cause); err != nil {
 		panic(err)
 	}
 }

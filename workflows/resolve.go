@@ -61,7 +61,7 @@ func refusal(kind, format string, args ...any) error {
 func (o *operation) wait(ctx workflow.Context, d time.Duration, over func() bool, summary string) {
 	if deadline := o.subject.deadline(); !deadline.IsZero() {
 		if left := max(deadline.Sub(workflow.Now(ctx)), 0); left <= d {
-			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), deadline.UTC().Format(time.RFC3339))
+			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), moment(deadline))
 		}
 	}
 	news := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
