@@ -85,6 +85,8 @@ type Charge struct {
 
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
+	// Revision counts what happened to the payment itself, refunds left aside: of two answers the higher one is the newer.
+	Revision int64 `json:"revision,omitempty"`
 }
 
 // Money is the amount that was asked for.

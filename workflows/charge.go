@@ -20,7 +20,7 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
 		return c.value, err
 	}
-	if err := c.hear(ctx, c, payment.ResolvedPayment); err != nil {
+	if err := c.hear(ctx, c, payment.ResolvedPayment, c.doubt); err != nil {
 		return c.value, err
 	}
 	if err := c.takeOrders(ctx); err != nil {
@@ -89,7 +89,7 @@ func (c *charge) run(ctx workflow.Context) error {
 		c.tell(ctx, activities.Cause{By: "cancellation"})
 		return nil
 	}
-	key := c.key(payment.OperationCharge)
+	key := c.chargeKey()
 	op := &operation{
 		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
 		open: c.held, alert: c.held, failure: known(c.value.Failure),
@@ -127,9 +127,15 @@ func (c *charge) acknowledged() bool { return c.value.ProcessorPaymentID != "" }
 
 func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
 
-// key is the one of the next call of this kind.
-func (c *charge) key(operation payment.Operation) string {
-	return payment.ProcessorKey(c.value.PaymentID, operation, c.orders[operation])
+// orderKey is the one of the next order of this kind. It differs from those of orders that have ended, also of an earlier
+// workflow's, and is the one of an order that an earlier workflow was stopped in.
+func (c *charge) orderKey(kind payment.Operation) string {
+	return payment.ProcessorKey(c.value.PaymentID, kind, int(c.value.Revision)+c.orders[kind])
+}
+
+// chargeKey is the one of the charge, and the reference of all that becomes of it.
+func (c *charge) chargeKey() string {
+	return payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
 }
 
 // tell records the payment as it stands. A processor's id that another payment has makes it a conflict: the processor
@@ -153,13 +159,35 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 	}
 }
 
+// doubt refuses a resolution that does not fit the payment.
+func (c *charge) doubt(r payment.Resolution) error {
+	id := c.value.ProcessorPaymentID
+	field, problem := "", ""
+	switch {
+	case r.ProcessorID != "" && id != "" && r.ProcessorID != id:
+		field, problem = "processor_id", fmt.Sprintf("%q: the processor has named it %q", r.ProcessorID, id)
+	case r.Status == payment.Authorized && id == "" && r.ProcessorID == "":
+		field, problem = "processor_id", "is missing: without it, nobody can capture or void what is held"
+	case r.Status == payment.Succeeded && r.CapturedAmount == 0 && c.req.Capture == payment.CaptureManual:
+		field, problem = "captured_amount", "is missing: the money was to be held, so how much was taken?"
+	case r.CapturedAmount > c.value.Amount:
+		field, problem = "captured_amount", fmt.Sprintf("%d: the payment is of %d", r.CapturedAmount, c.value.Amount)
+	default:
+		return nil
+	}
+	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: problem}}})
+}
+
 func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
+	if r.ProcessorID != "" {
+		c.value.ProcessorPaymentID = r.ProcessorID
+	}
 	var failure *payment.Failure
 	switch r.Status {
 	case payment.Succeeded:
 		c.value.CapturedAmount = c.value.Amount
-		if c.captured > 0 {
-			c.value.CapturedAmount = c.captured
+		if r.CapturedAmount > 0 {
+			c.value.CapturedAmount = r.CapturedAmount
 		}
 	case payment.Declined:
 		c.value.Decline = resolvedDecline(r)
@@ -185,7 +213,7 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	c.value.ProcessorRequestID = r.RequestID
 	want := processor.Result{
 		Amount: c.req.Amount, Currency: c.req.Currency,
-		Reference: payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0),
+		Reference: c.chargeKey(),
 	}
 	failure := conflict(r, want)
 	if failure == nil {

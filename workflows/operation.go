@@ -87,7 +87,10 @@ func (o *operation) send(ctx, cancellable workflow.Context) {
 	}
 	for {
 		var result processor.Result
+		o.word.sending = true
 		err := workflow.ExecuteActivity(o.sendOptions(ctx), o.activity, o.call).Get(ctx, &result)
+		// What an operator has said before is not about this call.
+		*o.word = word{}
 		o.lastSend = workflow.Now(ctx)
 		if err == nil && o.subject.unchanged(result) {
 			// It took the call and has not done it, or not yet.

@@ -161,10 +161,10 @@ func (c *charge) nextOrder(ctx, cancellable workflow.Context) *order {
 // carryOut does not return before it is known what became of the order.
 func (c *charge) carryOut(ctx workflow.Context, o *order) {
 	c.given, c.order, o.stood = nil, o, c.value.Status
-	key := c.key(o.kind)
+	key := c.orderKey(o.kind)
 	op := &operation{
 		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: workflow.Now(ctx),
-		reference: payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0),
+		reference: c.chargeKey(),
 	}
 	if o.kind == payment.OperationCapture {
 		c.captured = o.amount

@@ -125,7 +125,7 @@ func TestACaptureEndsAsTheProcessorsAnswersSay(t *testing.T) {
 			require.Equal(t, []any{tt.status, tt.captured, tt.class}, []any{c.Status, c.CapturedAmount, classOf(c)})
 			require.Len(t, p.captureCalls, tt.sends)
 			for _, call := range p.captureCalls {
-				require.Equal(t, payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 0), call.Key, "every send has the same idempotency key")
+				require.Equal(t, payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2), call.Key, "every send has the same idempotency key")
 				require.Equal(t, "ch_1", call.ProcessorPaymentID)
 			}
 		})
@@ -180,7 +180,7 @@ func TestAVoidEndsAsTheProcessorsAnswersSay(t *testing.T) {
 			require.Equal(t, []any{tt.status, tt.class}, []any{c.Status, classOf(c)})
 			var sends int
 			for _, call := range p.voidCalls {
-				if call.Key == payment.ProcessorKey(c.PaymentID, payment.OperationVoid, 0) {
+				if call.Key == payment.ProcessorKey(c.PaymentID, payment.OperationVoid, 2) {
 					sends++
 				}
 			}
@@ -279,7 +279,7 @@ func TestAnOrderThatDidNothingMayBeFollowedByAnother(t *testing.T) {
 	require.Equal(t, c, second.charge(t))
 	require.Equal(t, []any{payment.Succeeded, int64(1000), payment.FailureClass("")}, []any{c.Status, c.CapturedAmount, classOf(c)})
 	require.Equal(t, []string{
-		payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 0), payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 1),
+		payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2), payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 4),
 	}, keysOf(p.captureCalls), "another amount under the first key would be another request")
 }
 
@@ -323,7 +323,9 @@ func TestACaptureThatNobodyCanTellOfIsResolvedByHand(t *testing.T) {
 	p.captures = []answer{stateConflict}
 	env := newEnvironmentOver(t, p, testTerms, books)
 	told := captureAfter(env, time.Hour, part(1000))
-	word := resolveAfter(env, 72*time.Hour, "1", byJane)
+	said := byJane
+	said.CapturedAmount = 1000
+	word := resolveAfter(env, 72*time.Hour, "1", said)
 	c := ended(t, env, books, manual())
 	require.Equal(t, payment.NeedsReconciliation, told.charge(t).Status)
 	require.Equal(t, c, word.charge(t))
@@ -346,14 +348,20 @@ func TestACaptureThatIsResolvedAsNotDoneMayBeAskedForAgain(t *testing.T) {
 }
 
 func TestAnOperatorCannotSayThatMoneyIsHeldWhichNobodyCanTake(t *testing.T) {
-	env := newEnvironmentOver(t, lost(), testTerms, newStore(t))
+	p := lost()
+	p.voids = []answer{charged(payment.Voided)}
+	env := newEnvironmentOver(t, p, testTerms, newStore(t))
 	said := byJane
 	said.Status = payment.Authorized
-	held, failed := resolveAfter(env, 72*time.Hour, "1", said), resolveAfter(env, 73*time.Hour, "2", byJane)
+	nobody := resolveAfter(env, 72*time.Hour, "1", said)
+	said.ProcessorID = "ch_1"
+	somebody := resolveAfter(env, 73*time.Hour, "2", said)
+	told := voidAfter(env, 74*time.Hour)
 	env.ExecuteWorkflow(payment.WorkflowCharge, manual())
 	require.NoError(t, env.GetWorkflowError())
-	held.refused(t, payment.ErrorNotResolvable, "nobody knows the processor's id of it")
-	require.NoError(t, failed.err)
+	nobody.refused(t, payment.ErrorInvalidRequest, "processor_id: is missing")
+	require.Equal(t, payment.Authorized, somebody.charge(t).Status)
+	require.Equal(t, payment.Voided, told.charge(t).Status)
 }
 
 func TestMoneyThatNobodyTakesIsLetGoInTheEnd(t *testing.T) {
@@ -478,7 +486,7 @@ func TestHeldMoneyOfAStoppedWorkflowIsLookedAfterAgain(t *testing.T) {
 			require.Empty(t, tt.p.chargeCalls)
 			if told != nil {
 				require.Equal(t, c, told.charge(t))
-				require.Equal(t, []string{payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 0)}, keysOf(tt.p.captureCalls))
+				require.Equal(t, []string{payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2)}, keysOf(tt.p.captureCalls))
 			}
 		})
 	}

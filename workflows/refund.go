@@ -19,7 +19,7 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 	if err := r.serve(ctx, func() bool { return r.value.Status.HasOutcome() }); err != nil {
 		return r.value, err
 	}
-	if err := r.hear(ctx, r, payment.ResolvedRefund); err != nil {
+	if err := r.hear(ctx, r, payment.ResolvedRefund, r.doubt); err != nil {
 		return r.value, err
 	}
 	return r.finish(ctx, r.run(ctx), r)
@@ -133,7 +133,24 @@ func (r *refund) acknowledged() bool { return r.value.ProcessorRefundID != "" }
 
 func (r *refund) processorPayment() string { return r.paidAs }
 
+// doubt refuses a resolution that does not fit the refund.
+func (r *refund) doubt(said payment.Resolution) error {
+	field, problem := "", ""
+	switch id := r.value.ProcessorRefundID; {
+	case said.CapturedAmount != 0:
+		field, problem = "captured_amount", "a refund captures nothing"
+	case said.ProcessorID != "" && id != "" && said.ProcessorID != id:
+		field, problem = "processor_id", fmt.Sprintf("%q: the processor has named it %q", said.ProcessorID, id)
+	default:
+		return nil
+	}
+	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: problem}}})
+}
+
 func (r *refund) resolve(ctx workflow.Context, said payment.Resolution) {
+	if said.ProcessorID != "" {
+		r.value.ProcessorRefundID = said.ProcessorID
+	}
 	var failure *payment.Failure
 	switch said.Status {
 	case payment.Declined:

@@ -11,11 +11,16 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// word is an operator's resolution on its way to the operation that waits for an outcome.
-type word struct{ given *payment.Resolution }
+// word is an operator's resolution on its way to the operation that waits for an outcome. It is of what was sent before
+// it was given: while a call is under way, nobody can know.
+type word struct {
+	given   *payment.Resolution
+	sending bool
+}
 
-// hear answers the update resolve. The operation takes the operator's word, unless the processor speaks first.
-func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Status) error {
+// hear answers the update resolve. The operation takes the operator's word, unless the processor speaks first. doubt says
+// why this payment or refund cannot have ended so.
+func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Status, doubt func(payment.Resolution) error) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -25,7 +30,7 @@ func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Sta
 			}
 			r.word.given = nil
 			if s.status() != resolution.Status {
-				return r.value, notResolvable("the processor has answered meanwhile: it is %s", s.status())
+				return r.value, notResolvable("the processor has answered meanwhile, or was asked again: it is %s", s.status())
 			}
 			return r.value, nil
 		},
@@ -38,12 +43,12 @@ func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Sta
 				switch status := s.status(); {
 				case status != payment.Unknown && status != payment.NeedsReconciliation:
 					return notResolvable("it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
-				case resolution.Status == payment.Authorized && !s.acknowledged():
-					return notResolvable("nobody knows the processor's id of it: only the processor can say that it is %s", payment.Authorized)
+				case r.word.sending:
+					return notResolvable("a call is under way: wait for its end, and look again at what the processor has")
 				case r.word.given != nil:
 					return notResolvable("another resolution is being recorded")
 				}
-				return nil
+				return doubt(resolution)
 			},
 		})
 }

@@ -109,7 +109,7 @@ func TestTheProcessorThatSpeaksFirstIsBelieved(t *testing.T) {
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Declined, c.Status)
-	require.ErrorContains(t, told.err, "the processor has answered meanwhile: it is declined")
+	require.ErrorContains(t, told.err, "the processor has answered meanwhile, or was asked again: it is declined")
 }
 
 func TestTheProcessorsNewsAreAReasonToAskAtOnce(t *testing.T) {
@@ -128,4 +128,45 @@ func TestTheProcessorsNewsAreAReasonToAskAtOnce(t *testing.T) {
 	require.Equal(t, payment.Succeeded, c.Status, "what the event says is not believed")
 	require.Len(t, p.lookupCalls, 1)
 	require.Equal(t, time.Second, env.Now().Sub(began), "5 s without the event")
+}
+
+func TestAResolutionFitsWhatItIsOf(t *testing.T) {
+	more, refunds := byJane, byJane
+	more.CapturedAmount, refunds.CapturedAmount = 1251, 1
+	for name, tt := range map[string]struct {
+		start   any
+		said    payment.Resolution
+		problem string
+	}{
+		"more than was asked for":           {chargeRequest(), more, "captured_amount: 1251: the payment is of 1250"},
+		"a payment that was to be held":     {manual(), byJane, "captured_amount: is missing"},
+		"a refund that is said to be taken": {refundRequest(500), refunds, "captured_amount: a refund captures nothing"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := lost()
+			p.refunds, p.lookups[payment.OperationRefund] = []answer{stateConflict}, []answer{lostAnswer}
+			workflow, books := payment.WorkflowCharge, newStore(t)
+			if _, ok := tt.start.(payment.RefundRequest); ok {
+				workflow, books = payment.WorkflowRefund, stored(t, payment.Succeeded, 0)
+			}
+			env := newEnvironmentOver(t, p, testTerms, books)
+			told := resolveAfter(env, time.Hour, "1", tt.said)
+			env.SetWorkflowRunTimeout(2 * time.Hour)
+			env.ExecuteWorkflow(workflow, tt.start)
+			told.refused(t, payment.ErrorInvalidRequest, tt.problem)
+		})
+	}
+}
+
+func TestAnOperatorMayNameWhatTheProcessorHas(t *testing.T) {
+	books := newStore(t)
+	env := newEnvironmentOver(t, lost(), testTerms, books)
+	said := byJane
+	said.ProcessorID = "ch_7"
+	resolveAfter(env, time.Hour, "1", said)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	c, err := books.Payment(t.Context(), "acme", "order-1")
+	require.NoError(t, err)
+	require.Equal(t, "ch_7", c.ProcessorPaymentID)
 }

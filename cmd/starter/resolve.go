@@ -53,6 +53,8 @@ func resolveCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&isRefund, "refund", false, "the key is a refund's")
 	cmd.Flags().StringVar(&status, "status", "", "how it ended, such as succeeded or failed")
 	cmd.Flags().StringVar(&resolution.By, "by", "", "who says so")
+	cmd.Flags().Int64Var(&resolution.CapturedAmount, "captured", 0, "what the processor has taken, in minor units, of a payment that was to be held first")
+	cmd.Flags().StringVar(&resolution.ProcessorID, "processor-id", "", "the processor's id of the payment or refund")
 	cmd.Flags().StringVar(&resolution.Evidence, "evidence", "", "what was seen, and where")
 	return cmd
 }

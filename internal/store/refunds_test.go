@@ -29,6 +29,11 @@ func TestARefundTakesWhatItNeedsFromItsPayment(t *testing.T) {
 		byKey, err := s.Refund(t.Context(), "acme", "r-1")
 		require.NoError(t, err)
 		require.Equal(t, want, byKey)
+		byID, err := s.RefundByID(t.Context(), "acme", want.RefundID)
+		require.NoError(t, err)
+		require.Equal(t, want, byID)
+		_, err = s.RefundByID(t.Context(), "bolt", want.RefundID)
+		require.ErrorIs(t, err, ErrNotFound, "another merchant's")
 
 		want.Status, want.ProcessorRefundID, want.UpdatedAt = payment.Succeeded, "re_1", later.Add(time.Second)
 		settled, err := s.SettleRefund(t.Context(), want, byProcessor)
@@ -335,6 +340,7 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 				if next.Status = to; to == payment.Succeeded {
 					next.CapturedAmount = next.Amount
 				}
+				next.ProcessorPaymentID = "ch_" + key
 				_, err := s.RecordPayment(t.Context(), next, byProcessor)
 				switch {
 				case !begun:
@@ -406,4 +412,19 @@ func sortedStatuses(transitions map[payment.Status][]payment.Status) []payment.S
 	}
 	slices.Sort(statuses)
 	return statuses
+}
+
+// An operator has said that it succeeded, and not by what id the processor has it: a refund would be of nothing.
+func TestWhatTheProcessorCannotBeAskedForIsNotRefundable(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := aCharge("order-1")
+		_, _, err := s.BeginPayment(t.Context(), c, fingerprint)
+		require.NoError(t, err)
+		c.Status, c.CapturedAmount = payment.Succeeded, c.Amount
+		_, err = s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		_, _, _, err = s.ReserveRefund(t.Context(), aRefund("r-1", c, 100), "fingerprint")
+		require.ErrorIs(t, err, ErrNotRefundable)
+		require.ErrorContains(t, err, "nobody knows the processor's id of it")
+	})
 }
