@@ -12,7 +12,7 @@ import (
 )
 
 const paymentColumns = `payment_id, merchant_id, idempotency_key, status, amount, currency, captured_amount, refunded_amount,
-	processor, processor_payment_id, processor_request_id, payment_method, decline, failure, created_at, updated_at`
+	processor, processor_payment_id, processor_request_id, payment_method, decline, failure, created_at, updated_at, revision`
 
 // paymentRow is a payment with what only the store knows of it.
 type paymentRow struct {
@@ -27,7 +27,7 @@ func (p *paymentRow) fields() []any {
 		&p.PaymentID, &p.MerchantID, &p.IdempotencyKey, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount,
 		&p.Processor, optional{&p.ProcessorPaymentID}, optional{&p.ProcessorRequestID}, &p.PaymentMethod,
 		storedDetail[payment.Decline]{&p.Decline}, storedDetail[payment.Failure]{&p.Failure},
-		storedTime{&p.CreatedAt}, storedTime{&p.UpdatedAt}, &p.fingerprint, &p.reserved,
+		storedTime{&p.CreatedAt}, storedTime{&p.UpdatedAt}, &p.Revision, &p.fingerprint, &p.reserved,
 	}
 }
 
@@ -88,6 +88,9 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 		return q.one(ctx, insertPayment, []any{c.PaymentID, c.MerchantID, c.IdempotencyKey, fingerprint, c.Amount, c.Currency,
 			c.Processor, c.PaymentMethod, createdAt, updatedAt, by, evidence}, p.fields()...)
 	})
+	if err == nil {
+		s.tell(Change{Processor: p.Processor, Currency: p.Currency, To: p.Status})
+	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return p, err == nil, err
 	}
@@ -123,7 +126,7 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
 			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
 				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8))
-	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount`
+	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + earlierOfPayment
 
 // RecordPayment sets what became of a payment: status, captured amount, the processor's ids (an empty one leaves what is
 // stored), decline, failure and UpdatedAt (zero is now), and returns what is stored then. RefundedAmount is not taken
@@ -158,7 +161,13 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 	args := []any{c.MerchantID, c.PaymentID, string(c.Status), c.CapturedAmount, nullable(c.ProcessorPaymentID),
 		nullable(c.ProcessorRequestID), decline, failure, moment(orNow(c.UpdatedAt)), by, evidence}
 	for range maxRaces {
-		err = s.write(ctx, func(q querier) error { return q.one(ctx, updatePayment, args, p.fields()...) })
+		var before earlier
+		err = s.write(ctx, func(q querier) error {
+			return q.one(ctx, updatePayment, args, append(p.fields(), before.fields()...)...)
+		})
+		if err == nil {
+			s.tell(before.change(Change{Processor: p.Processor, Currency: p.Currency, To: p.Status, After: p.UpdatedAt.Sub(p.CreatedAt)}))
+		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return p, err
 		}

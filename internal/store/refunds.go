@@ -49,6 +49,12 @@ func (s *Store) Refund(ctx context.Context, merchantID, idempotencyKey string) (
 	return r.Refund, s.fail(err, "refund of merchant %q by its idempotency key", merchantID)
 }
 
+// RefundByID returns a merchant's refund; ErrNotFound, also where the refund is another merchant's.
+func (s *Store) RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error) {
+	r, err := s.read().refund(ctx, selectRefundByID, merchantID, refundID)
+	return r.Refund, s.fail(err, "refund %q of merchant %q", refundID, merchantID)
+}
+
 // Refunds returns the refunds of a merchant's payment, oldest first; none for a payment that is not known.
 func (s *Store) Refunds(ctx context.Context, merchantID, paymentID string) ([]payment.Refund, error) {
 	var refunds []payment.Refund
@@ -88,6 +94,9 @@ func (s *Store) ReserveRefund(ctx context.Context, r payment.Refund, fingerprint
 	}
 	if err != nil {
 		return payment.Refund{}, payment.Charge{}, false, s.fail(err, "reserve refund %q of payment %q", r.RefundID, r.PaymentID)
+	}
+	if created {
+		s.tell(Change{Refund: true, Processor: row.Processor, Currency: row.Currency, To: row.Status})
 	}
 	return row.Refund, paid.Charge, created, nil
 }
@@ -142,6 +151,8 @@ func (p paymentRow) refundable(r payment.Refund) (payment.Refund, error) {
 	switch {
 	case p.Status != payment.Succeeded:
 		return r, fmt.Errorf("%w: it is %s: only a succeeded payment can be refunded", ErrNotRefundable, p.Status)
+	case p.ProcessorPaymentID == "":
+		return r, fmt.Errorf("%w: nobody knows the processor's id of it: it was resolved without one", ErrNotRefundable)
 	case r.Currency != "" && r.Currency != p.Currency:
 		return r, fmt.Errorf("%w: %q, but the payment is in %s", ErrCurrency, r.Currency, p.Currency)
 	case left.Amount == 0:
@@ -165,7 +176,7 @@ const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coal
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status)
 			AND (coalesce($4, processor_refund_id) IS DISTINCT FROM processor_refund_id
 				OR decline IS DISTINCT FROM $5 OR failure IS DISTINCT FROM $6))
-	RETURNING ` + refundColumns + `, fingerprint`
+	RETURNING ` + refundColumns + `, fingerprint, ` + earlierOfRefund
 
 // SettleRefund sets what became of a refund: status, the processor's id (empty leaves what is stored), decline, failure
 // and UpdatedAt (zero is now), and returns what is stored then. In the same transaction the payment's refunded amount
@@ -198,7 +209,13 @@ func (s *Store) settleRefund(ctx context.Context, r payment.Refund, cause Cause)
 	args := []any{r.MerchantID, r.RefundID, string(r.Status), nullable(r.ProcessorRefundID), decline, failure,
 		moment(orNow(r.UpdatedAt)), by, evidence}
 	for range maxRaces {
-		err = s.write(ctx, func(q querier) error { return q.one(ctx, updateRefund, args, row.fields()...) })
+		var before earlier
+		err = s.write(ctx, func(q querier) error {
+			return q.one(ctx, updateRefund, args, append(row.fields(), before.fields()...)...)
+		})
+		if err == nil {
+			s.tell(before.change(Change{Refund: true, Processor: row.Processor, Currency: row.Currency, To: row.Status, After: row.UpdatedAt.Sub(row.CreatedAt)}))
+		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return row, err
 		}

@@ -54,6 +54,8 @@ type Store struct {
 	// writer is taken by who writes, where there can be only one; nil where there can be many.
 	writer chan struct{}
 	closed atomic.Bool
+	// changed hears of every change; nil where nobody listens.
+	changed func(Change)
 }
 
 // Open connects to the database that dsn names: "postgres://user@host:5432/database" or "sqlite:///path/to/file.db".
