@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/healthcheck"
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 func main() {
@@ -91,7 +93,12 @@ func run(ctx context.Context, path string) error {
 		return err
 	}
 	defer func() { _ = listener.Close() }() // closed twice where the server got it
-	temporal, options, err := app.Dial(ctx, app.TemporalLogger(logger))
+	told, stopTracing, err := openTelemetry(ctx, logger)
+	if err != nil {
+		return err
+	}
+	defer stopTracing()
+	temporal, options, err := app.Dial(ctx, app.TemporalLogger(logger), told)
 	if err != nil {
 		return err
 	}
@@ -99,13 +106,13 @@ func run(ctx context.Context, path string) error {
 	if err := app.CheckNamespace(ctx, temporal, options.Namespace); err != nil {
 		return err
 	}
-	workers, err := app.NewWorkers(ctx, temporal, config, logger)
+	workers, err := app.NewWorkers(ctx, temporal, config, logger, told)
 	if err != nil {
 		return err
 	}
 
 	// /healthz answers until the last call in flight is done.
-	health := app.HealthServer(temporal)
+	health := app.HealthServer(temporal, told)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := health.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -114,10 +121,28 @@ func run(ctx context.Context, path string) error {
 		return nil
 	})
 	group.Go(func() error {
-		logger.Info("worker runs", zap.String("temporal", options.HostPort), zap.String("namespace", options.Namespace), zap.String("health", listener.Addr().String()))
+		logger.Info("worker runs", zap.String("temporal", options.HostPort), zap.String("namespace", options.Namespace), zap.String("health", listener.Addr().String()), zap.String("webhooks", workers.WebhooksAddress()))
 		err := workers.Run(ctx)
 		logger.Info("worker stopped")
 		return errors.Join(err, health.Close())
 	})
 	return group.Wait()
+}
+
+// openTelemetry traces where the OTEL_* variables say. stop sends the spans that are left.
+func openTelemetry(ctx context.Context, logger *zap.Logger) (told *telemetry.Telemetry, stop func(), err error) {
+	spans, err := telemetry.StartTracing(ctx, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	if spans == nil {
+		return telemetry.New(nil), func() {}, nil
+	}
+	return telemetry.New(spans), func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if err := spans.Shutdown(ctx); err != nil {
+			logger.Warn("the last spans were not sent", zap.Error(err))
+		}
+	}, nil
 }

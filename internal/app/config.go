@@ -25,6 +25,7 @@ type Config struct {
 	Processors       map[string]Processor `yaml:"processors"`
 	Store            Store                `yaml:"store"`
 	Health           Health               `yaml:"health"`
+	Webhooks         Webhooks             `yaml:"webhooks"`
 	Log              Log                  `yaml:"log"`
 	Worker           Worker               `yaml:"worker"`
 	Audit            Audit                `yaml:"audit"`
@@ -96,6 +97,9 @@ type Processor struct {
 	// APIKey or OAuth is how we prove who we are.
 	APIKey Secret `yaml:"api_key"`
 	OAuth  OAuth  `yaml:"oauth"`
+	// WebhookSecrets prove that an event is the processor's: one secret, or two while one replaces the other. With none, the
+	// processor's events are not taken.
+	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
 	// HTTPTimeout bounds one HTTP call; StartToClose the attempt around it; ScheduleToClose all attempts.
 	HTTPTimeout     activities.Duration `yaml:"http_timeout"`
@@ -119,6 +123,8 @@ type Processor struct {
 	Breaker Breaker `yaml:"breaker"`
 	// MaxConcurrentCalls bounds the calls in flight and the connections of this worker.
 	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
+	// PropagateTrace sends the processor a traceparent header, where payments are traced.
+	PropagateTrace bool `yaml:"propagate_trace"`
 	// IdleTimeout closes a connection that is not used. It should be shorter than the processor's.
 	IdleTimeout activities.Duration `yaml:"idle_timeout"`
 }
@@ -167,6 +173,9 @@ type Secret struct {
 	// File is the path of a file.
 	File string `yaml:"file"`
 }
+
+// single holds where there is one place to look.
+func (s Secret) single() bool { return (s.Env == "") != (s.File == "") }
 
 // Load reads the secret, without white space around it: a header could not hold an end of line.
 func (s Secret) Load() (string, error) {
@@ -223,6 +232,9 @@ func (c *Config) setDefaults() {
 		}
 	}
 	setDefault(&c.Health.Listen, "127.0.0.1:8711")
+	if c.hasWebhooks() {
+		setDefault(&c.Webhooks.Listen, "127.0.0.1:8714")
+	}
 	setDefault(&c.Log.Level, "info")
 	setDefault(&c.Log.Format, "json")
 	setDefault(&c.Audit.Path, "stdout")
@@ -296,6 +308,7 @@ func (c Config) validate() error {
 	if _, _, err := net.SplitHostPort(c.Health.Listen); err != nil {
 		problem("health.listen %q: want host:port", c.Health.Listen)
 	}
+	problems = append(problems, c.webhookProblems()...)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		problem("log.level %q: want debug, info, warn or error", c.Log.Level)
 	}
@@ -346,6 +359,7 @@ func (p Processor) problems(stopTimeout activities.Duration) (problems []error) 
 		problems = append(problems, err)
 	}
 	problems = append(problems, p.keyProblems()...)
+	problems = append(problems, p.webhookProblems()...)
 	if err := p.backoff().Validate(); err != nil {
 		problem("retry.%w", err)
 	}

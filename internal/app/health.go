@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.temporal.io/sdk/client"
+
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 // Listen opens a TCP listener. Its error names the address and the setting to change.
@@ -19,9 +21,12 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 	return listener, nil
 }
 
-// HealthServer answers GET /healthz: 200 while Temporal can be reached, 503 otherwise.
-func HealthServer(temporal client.Client) *http.Server {
+// HealthServer answers GET /healthz, 200 while Temporal can be reached, 503 otherwise, and GET /metrics, unless told is nil.
+func HealthServer(temporal client.Client, told *telemetry.Telemetry) *http.Server {
 	mux := http.NewServeMux()
+	if told != nil {
+		mux.Handle("GET /metrics", told.Handler())
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 // pulse is a Temporal client that only knows whether it is well.
@@ -27,7 +29,7 @@ func (p pulse) CheckHealth(ctx context.Context, _ *client.CheckHealthRequest) (*
 func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
 	ask := func(temporal client.Client, method, path string) *httptest.ResponseRecorder {
 		answer := httptest.NewRecorder()
-		HealthServer(temporal).Handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		HealthServer(temporal, nil).Handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 		return answer
 	}
 	well, ill := pulse{}, pulse{err: errors.New("dial tcp 10.0.0.7:7233: refused")}
@@ -40,6 +42,7 @@ func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
 		"Temporal is away":      {ill, http.MethodGet, "/healthz", http.StatusServiceUnavailable},
 		"a prober without body": {well, http.MethodHead, "/healthz", http.StatusOK},
 		"another path":          {well, http.MethodGet, "/", http.StatusNotFound},
+		"nothing is measured":   {well, http.MethodGet, "/metrics", http.StatusNotFound},
 		"below the path":        {well, http.MethodGet, "/healthz/x", http.StatusNotFound},
 		"another method":        {well, http.MethodPost, "/healthz", http.StatusMethodNotAllowed},
 	} {
@@ -49,6 +52,14 @@ func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
 	}
 	require.Equal(t, "ok\n", ask(well, http.MethodGet, "/healthz").Body.String())
 	require.Equal(t, "temporal cannot be reached\n", ask(ill, http.MethodGet, "/healthz").Body.String(), "inner addresses stay inside")
+}
+
+func TestMetricsAreThereWhateverTemporalDoes(t *testing.T) {
+	answer := httptest.NewRecorder()
+	ill := pulse{err: errors.New("refused")}
+	HealthServer(ill, telemetry.New(nil)).Handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	require.Equal(t, http.StatusOK, answer.Code)
+	require.Contains(t, answer.Body.String(), "go_goroutines ")
 }
 
 func TestAPortInUseNamesTheAddressAndTheSetting(t *testing.T) {

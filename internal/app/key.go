@@ -48,11 +48,10 @@ func (p Processor) key(ctx context.Context) (processor.Key, error) {
 
 // keyProblems checks that there is one way to get a key, and that it is whole.
 func (p Processor) keyProblems() (problems []error) {
-	single := func(s Secret) bool { return (s.Env == "") != (s.File == "") }
 	switch o := p.OAuth; {
 	case o.TokenURL == "" && (o.ClientID != "" || o.ClientSecret != Secret{} || len(o.Scopes) > 0):
 		problems = append(problems, errors.New("oauth.token_url: is missing"))
-	case o.TokenURL == "" && !single(p.APIKey):
+	case o.TokenURL == "" && !p.APIKey.single():
 		problems = append(problems, errors.New("api_key: want either env or file"))
 	case o.TokenURL == "":
 	case p.APIKey != Secret{}:
@@ -64,7 +63,7 @@ func (p Processor) keyProblems() (problems []error) {
 		if o.ClientID == "" {
 			problems = append(problems, errors.New("oauth.client_id: is missing"))
 		}
-		if !single(o.ClientSecret) {
+		if !o.ClientSecret.single() {
 			problems = append(problems, errors.New("oauth.client_secret: want either env or file"))
 		}
 	}

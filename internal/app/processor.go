@@ -16,6 +16,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/processor/stripe"
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 // adapter is a protocol that processors speak.
@@ -24,14 +25,24 @@ type adapter struct {
 	new     func(*processor.Client) processor.Processor
 	// baseURL is where the one processor that speaks it is; empty where there are many.
 	baseURL string
+	// event reads what a processor sends by itself; its signature is in signatureHeader.
+	event           func(body []byte) (processor.Event, error)
+	signatureHeader string
 }
 
 var adapters = map[string]adapter{
-	"rest": {profile: rest.Profile, new: func(c *processor.Client) processor.Processor { return rest.New(c) }},
+	"rest": {
+		profile:         rest.Profile,
+		new:             func(c *processor.Client) processor.Processor { return rest.New(c) },
+		event:           rest.Event,
+		signatureHeader: rest.SignatureHeader,
+	},
 	"stripe": {
-		profile: stripe.Profile,
-		new:     func(c *processor.Client) processor.Processor { return stripe.New(c) },
-		baseURL: stripe.BaseURL,
+		profile:         stripe.Profile,
+		new:             func(c *processor.Client) processor.Processor { return stripe.New(c) },
+		baseURL:         stripe.BaseURL,
+		event:           stripe.Event,
+		signatureHeader: stripe.SignatureHeader,
 	},
 }
 
@@ -64,15 +75,15 @@ func (c Config) OpenAlone(ctx context.Context, name string, out io.Writer) (*Ope
 	retry := processor.DefaultRetry()
 	retry.Backoff = p.backoff()
 	log := audit.New(zapcore.AddSync(out), audit.Options{Allow: c.Audit.Allow})
-	opened, err := openProcessor(ctx, name, p, log, retry)
+	opened, err := openProcessor(ctx, name, p, log, retry, nil)
 	if err != nil {
 		return nil, fmt.Errorf("processors.%s: %w", name, err)
 	}
 	return opened, nil
 }
 
-// openProcessor opens no connection, but where the key comes from OAuth it fetches a token.
-func openProcessor(ctx context.Context, name string, p Processor, log *audit.Log, retry *processor.Retry) (*OpenProcessor, error) {
+// openProcessor opens no connection, but where the key comes from OAuth it fetches a token. told may be nil.
+func openProcessor(ctx context.Context, name string, p Processor, log *audit.Log, retry *processor.Retry, told *telemetry.Telemetry) (*OpenProcessor, error) {
 	credentials, err := processor.NewCredentials(ctx, p.key)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.keySetting(), err)
@@ -96,6 +107,8 @@ func openProcessor(ctx context.Context, name string, p Processor, log *audit.Log
 		IdleTimeout:    time.Duration(p.IdleTimeout),
 		Retry:          retry,
 		Audit:          log,
+		Observe:        told.Observer(),
+		Trace:          told.Tracer(name, p.PropagateTrace),
 	})
 	if err != nil {
 		return nil, err

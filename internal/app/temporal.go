@@ -17,6 +17,7 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
+	"github.com/florinpay/florin/internal/telemetry"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -32,8 +33,8 @@ var SearchAttributes = map[string]enumspb.IndexedValueType{
 }
 
 // Dial connects to the Temporal that the TEMPORAL_* environment and profiles name, 127.0.0.1:7233 and the
-// namespace default where they name none. Its errors say what to do.
-func Dial(ctx context.Context, logger log.Logger) (client.Client, client.Options, error) {
+// namespace default where they name none. Its errors say what to do. told hears of what is asked; it may be nil.
+func Dial(ctx context.Context, logger log.Logger, told *telemetry.Telemetry) (client.Client, client.Options, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, options, fmt.Errorf("the Temporal client's environment or profile: %w", err)
@@ -45,6 +46,7 @@ func Dial(ctx context.Context, logger log.Logger) (client.Client, client.Options
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = logger
+	told.Temporal(&options)
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	temporal, err := client.DialContext(ctx, options)

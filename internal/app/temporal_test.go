@@ -106,7 +106,7 @@ func dial(t *testing.T, address string) (client.Client, error) {
 	t.Helper()
 	t.Setenv("TEMPORAL_CONFIG_FILE", filepath.Join(t.TempDir(), "none.toml"))
 	t.Setenv("TEMPORAL_ADDRESS", address)
-	temporal, _, err := Dial(t.Context(), TemporalLogger(zap.NewNop()))
+	temporal, _, err := Dial(t.Context(), TemporalLogger(zap.NewNop()), nil)
 	return temporal, err
 }
 

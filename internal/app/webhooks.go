@@ -82,6 +82,8 @@ type webhookServer struct {
 	server   *http.Server
 	listener net.Listener
 	logger   *zap.Logger
+	// patience is how long requests at work may go on once it closes.
+	patience func() (context.Context, context.CancelFunc)
 }
 
 // openWebhooks listens, so that an address in use is known at once, but answers nobody before serve.
@@ -112,7 +114,10 @@ func openWebhooks(ctx context.Context, c Config, store webhook.Store, temporal w
 	if err != nil {
 		return nil, err
 	}
-	return &webhookServer{listener: listener, logger: logger, server: &http.Server{
+	patience := func() (context.Context, context.CancelFunc) {
+		return context.WithTimeout(context.WithoutCancel(ctx), drainWebhooks)
+	}
+	return &webhookServer{listener: listener, logger: logger, patience: patience, server: &http.Server{
 		Handler:           endpoint,
 		ErrorLog:          errorLog,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -148,7 +153,7 @@ func (s *webhookServer) close() {
 	if s == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainWebhooks)
+	ctx, cancel := s.patience()
 	defer cancel()
 	if err := s.server.Shutdown(ctx); err != nil {
 		s.logger.Warn("webhooks were cut off", zap.Error(err))

@@ -13,8 +13,10 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/telemetry"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/workflows"
 )
@@ -24,14 +26,15 @@ import (
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
+	webhooks   *webhookServer // nil: off
 	store      *store.Store
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
 	fatal      chan error
 }
 
-// NewWorkers builds the workers of a configuration. Nothing is polled before Start.
-func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *zap.Logger) (*Workers, error) {
+// NewWorkers builds the workers of a configuration. Nothing is polled before Start. told hears how payments go; it may be nil.
+func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *zap.Logger, told *telemetry.Telemetry) (*Workers, error) {
 	w := &Workers{fatal: make(chan error, 1), logger: logger}
 	var err error
 	if w.audit, err = openAudit(c.Audit, logger); err != nil {
@@ -46,22 +49,18 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 		WorkerStopTimeout: time.Duration(c.Worker.StopTimeout),
 		// A bug must stop a payment, not fail it: it goes on when the code is right again.
 		WorkflowPanicPolicy: worker.BlockWorkflow,
-		OnFatalError: func(err error) {
-			select {
-			case w.fatal <- err:
-			default: // one is enough to stop the process
-			}
-		},
+		OnFatalError:        w.fail,
 	}
 
 	if w.store, err = c.Store.Open(ctx, logger); err != nil {
 		return nil, err
 	}
+	w.store.Watch(told.Moved)
 	keeping := &activities.Payments{Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
 		keeping.Processors[name] = p.terms(name)
-		opened, err := openProcessor(ctx, name, p, w.audit, nil)
+		opened, err := openProcessor(ctx, name, p, w.audit, nil, told)
 		if err != nil {
 			return nil, fmt.Errorf("processors.%s: %w", name, err)
 		}
@@ -81,9 +80,25 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	workflows.Register(payments)
 	keeping.Register(payments)
 	w.workers = append(w.workers, payments)
+	if w.webhooks, err = openWebhooks(ctx, c, w.store, temporal, logger); err != nil {
+		return nil, err
+	}
+	told.Watch(w.sources())
 	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor),
 		zap.String("deployment", deployment.Version.DeploymentName), zap.String("build_id", deployment.Version.BuildID))
 	return w, nil
+}
+
+// sources are what the gauges are read from.
+func (w *Workers) sources() telemetry.Sources {
+	s := telemetry.Sources{Processors: map[string]*processor.Client{}, Waiting: w.store.Waiting}
+	for _, p := range w.processors {
+		s.Processors[p.Client.Name()] = p.Client
+	}
+	if w.audit != nil {
+		s.AuditLost = w.audit.Failures
+	}
+	return s
 }
 
 func openAudit(c Audit, logger *zap.Logger) (*audit.Log, error) {
@@ -100,6 +115,17 @@ func openAudit(c Audit, logger *zap.Logger) (*audit.Log, error) {
 	return log, nil
 }
 
+// WebhooksAddress is where processors send their events; empty where none does.
+func (w *Workers) WebhooksAddress() string { return w.webhooks.address() }
+
+// fail stops the process; one reason is enough.
+func (w *Workers) fail(err error) {
+	select {
+	case w.fatal <- err:
+	default:
+	}
+}
+
 // Start begins to poll. Where one worker cannot start, none is left running.
 func (w *Workers) Start() error {
 	for i, one := range w.workers {
@@ -107,18 +133,20 @@ func (w *Workers) Start() error {
 			for _, started := range w.workers[:i] {
 				started.Stop()
 			}
+			w.webhooks.close()
 			return fmt.Errorf("starting a worker: %w", err)
 		}
 	}
+	w.webhooks.serve(w.fail)
 	return nil
 }
 
 // Run polls until ctx ends or a worker cannot go on, then lets the calls in flight finish.
 func (w *Workers) Run(ctx context.Context) error {
-	if err := w.Start(); err != nil {
+	if err := w.Start(); err != nil { //nolint:contextcheck // where it fails, it stops what it has started, whatever ctx says
 		return err
 	}
-	defer w.Stop()
+	defer w.Stop() //nolint:contextcheck // it begins when ctx has ended
 	select {
 	case <-ctx.Done():
 		return nil
@@ -129,6 +157,7 @@ func (w *Workers) Run(ctx context.Context) error {
 
 // Stop takes no more work and lets the calls in flight finish. It returns when they have.
 func (w *Workers) Stop() {
+	w.webhooks.close() // before the store is
 	// The workers stop side by side: each may take its whole stop timeout.
 	done := make(chan struct{})
 	for _, one := range w.workers {

@@ -59,6 +59,8 @@ type ClientOptions struct {
 	Audit *audit.Log
 	// Observe hears of every attempt; it may be nil, must not block, and may be called concurrently.
 	Observe func(Observation)
+	// Trace may be nil.
+	Trace Trace
 }
 
 // Client calls a processor and says what really happened to each call. Safe for concurrent use.
@@ -77,6 +79,7 @@ type Client struct {
 	cache       cache
 	audit       *audit.Log
 	observe     func(Observation)
+	trace       Trace
 }
 
 // NewClient opens no connection. Its errors name the option that cannot work.
@@ -110,6 +113,7 @@ func NewClient(o ClientOptions) (*Client, error) {
 		retry:       o.Retry,
 		audit:       o.Audit,
 		observe:     o.Observe,
+		trace:       o.Trace,
 	}, nil
 }
 
@@ -168,6 +172,9 @@ func nearby(host string) bool {
 	return err == nil && ip.IsLoopback() || err != nil && !strings.Contains(host, ".")
 }
 
+// Name is the processor's.
+func (c *Client) Name() string { return c.name }
+
 // Close closes the idle connections.
 func (c *Client) Close() { c.transport.CloseIdleConnections() }
 
@@ -207,7 +214,7 @@ func asError(err error) *Error {
 // attempt is one try at a call, which ends at until, unless that is zero, and after the attempt's own time.
 func (c *Client) attempt(ctx context.Context, call Call, until time.Time) (Answer, *Error) {
 	if err := c.check(call); err != nil {
-		c.observed(call, Answer{}, err, 0)
+		c.observed(ctx, call, Answer{}, err, 0, nil)
 		return Answer{}, err
 	}
 	arrived := time.Now()
@@ -218,7 +225,7 @@ func (c *Client) attempt(ctx context.Context, call Call, until time.Time) (Answe
 	defer stop()
 
 	if err := c.bulkhead.enter(ctx); err != nil {
-		c.observed(call, Answer{}, err, time.Since(arrived))
+		c.observed(ctx, call, Answer{}, err, time.Since(arrived), nil)
 		return Answer{}, err
 	}
 	defer c.bulkhead.leave()
@@ -249,6 +256,7 @@ func (c *Client) attempt(ctx context.Context, call Call, until time.Time) (Answe
 // send puts one request on the wire when its turn has come. stop ends ctx.
 func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, bearer string, arrived time.Time) (answer Answer, failed *Error) {
 	waited := time.Duration(0)
+	var traced func(Observation)
 	defer func() {
 		if failed != nil {
 			failed.KeyHash = hashKey(call.Key)
@@ -256,7 +264,7 @@ func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, b
 				failed.Message = withheld
 			}
 		}
-		c.observed(call, answer, failed, waited)
+		c.observed(ctx, call, answer, failed, waited, traced)
 	}()
 	if err := c.limiter.Wait(ctx); err != nil {
 		waited = time.Since(arrived)
@@ -270,6 +278,9 @@ func (c *Client) send(ctx context.Context, stop context.CancelFunc, call Call, b
 	passed, err := c.breaker.Allow()
 	if err != nil {
 		return Answer{}, asError(err)
+	}
+	if c.trace != nil {
+		traced = c.trace(ctx, call.Operation, req.Header)
 	}
 	began := time.Now()
 	waited = began.Sub(arrived)

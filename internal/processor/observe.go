@@ -1,6 +1,8 @@
 package processor
 
 import (
+	"context"
+	"net/http"
 	"time"
 
 	"github.com/florinpay/florin/payment"
@@ -15,11 +17,17 @@ type Observation struct {
 	Class   payment.FailureClass
 	// Status is the HTTP status; 0 where no answer came.
 	Status int
+	// Attempt counts from 1.
+	Attempt int
 	// Waited is the time spent on the bulkhead and the limiter, Took the time on the wire.
 	Waited, Took time.Duration
 	// Sends is how often requests were written, by us and by net/http.
 	Sends int
 }
+
+// Trace hears of each request just before it is sent, under the context of the call, and may add to its header. What it
+// returns hears what came of it. Both must not block.
+type Trace func(ctx context.Context, operation string, header http.Header) (ended func(Observation))
 
 // Stats is how a client stands, for gauges.
 type Stats struct {
@@ -49,13 +57,22 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-func (c *Client) observed(call Call, a Answer, failed *Error, waited time.Duration) {
-	if c.observe == nil {
+// observed tells who observes, and traced, which is nil where nobody traces or nothing was to be sent.
+func (c *Client) observed(ctx context.Context, call Call, a Answer, failed *Error, waited time.Duration, traced func(Observation)) {
+	if c.observe == nil && traced == nil {
 		return
 	}
-	o := Observation{Processor: c.name, Operation: call.Operation, Outcome: Answered, Status: a.Status, Waited: waited, Took: a.Took, Sends: a.Sends}
+	o := Observation{
+		Processor: c.name, Operation: call.Operation, Outcome: Answered, Status: a.Status, Attempt: attemptOf(ctx),
+		Waited: waited, Took: a.Took, Sends: a.Sends,
+	}
 	if failed != nil {
 		o.Outcome, o.Class = failed.Certainty, failed.Class
 	}
-	c.observe(o)
+	if traced != nil {
+		traced(o)
+	}
+	if c.observe != nil {
+		c.observe(o)
+	}
 }

@@ -55,7 +55,7 @@ func TestEveryAttemptIsObserved(t *testing.T) {
 					tc.change(&call)
 				}
 				_, _ = c.Do(t.Context(), call)
-				tc.want.Processor, tc.want.Operation = "acme", "charge"
+				tc.want.Processor, tc.want.Operation, tc.want.Attempt = "acme", "charge", 1
 				require.Equal(t, []Observation{tc.want}, seen)
 			})
 		})
@@ -74,13 +74,15 @@ func TestRetriesAndReplaysAreObservedOneByOneWithTheirWaits(t *testing.T) {
 		connect(c)
 		_, err := c.Do(t.Context(), charge())
 		require.NoError(t, err)
-		var statuses []int
+		var statuses, attempts []int
 		var waits []time.Duration
 		for _, o := range seen {
 			statuses = append(statuses, o.Status)
+			attempts = append(attempts, o.Attempt)
 			waits = append(waits, o.Waited)
 		}
 		require.Equal(t, []int{401, 429, 200}, statuses)
+		require.Equal(t, []int{1, 1, 2}, attempts)
 		require.Equal(t, []time.Duration{0, time.Second, 0}, waits, "the replay waits for the rate; the retry waited outside")
 	})
 }
@@ -147,6 +149,36 @@ func TestStatsTellHowTheClientStands(t *testing.T) {
 		<-time.After(time.Minute)
 		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed"}, c.Stats(), "the quota is over, and so is the hold")
 	})
+}
+
+func TestARequestIsTracedFromItsSendToItsEnd(t *testing.T) {
+	s := &script{answers: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		w.WriteHeader(map[string]int{"00-abc": 200}[r.Header.Get("Traceparent")])
+	}}}
+	type caller struct{}
+	var ended []Observation
+	began := 0
+	c := newClient(t, serve(t, s.serve).URL, func(o *ClientOptions) {
+		o.Trace = func(ctx context.Context, operation string, header http.Header) func(Observation) {
+			began++
+			require.Equal(t, "a span", ctx.Value(caller{}))
+			require.Equal(t, "charge", operation)
+			header.Set("Traceparent", "00-abc")
+			return func(o Observation) { ended = append(ended, o) }
+		}
+	})
+	ctx := context.WithValue(t.Context(), caller{}, "a span")
+	call := charge()
+	call.Operation = "charge"
+	_, err := c.Do(ctx, call)
+	require.NoError(t, err)
+	require.Len(t, ended, 1)
+	require.Equal(t, []any{Answered, 200, 1}, []any{ended[0].Outcome, ended[0].Status, ended[0].Sends})
+
+	c.limiter.Hold(time.Minute)
+	_, err = c.Do(ctx, call)
+	require.Error(t, err)
+	require.Equal(t, 1, began, "nothing was to be sent")
 }
 
 func TestNobodyHasToObserve(t *testing.T) {

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 // The names under which the worker knows the simulated processor: as two, so that what holds one back leaves
@@ -43,6 +45,8 @@ type Options struct {
 	Simulator simulator.Options
 	// Tune changes the worker's configuration before it starts.
 	Tune func(*app.Config)
+	// Spans is where the traces of the worker go; nil: nowhere.
+	Spans trace.TracerProvider
 	// Logger hears from every part.
 	Logger *zap.Logger
 }
@@ -58,6 +62,7 @@ type Environment struct {
 
 	options  Options
 	logger   *zap.Logger
+	told     *telemetry.Telemetry
 	workers  *app.Workers
 	cleanups []func() error
 }
@@ -67,7 +72,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	e := &Environment{options: o, logger: o.Logger}
+	e := &Environment{options: o, logger: o.Logger, told: telemetry.New(o.Spans)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Stop())
@@ -189,7 +194,9 @@ func (e *Environment) serve(server *http.Server, listener net.Listener) {
 func (e *Environment) dial(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	temporal, err := client.DialContext(ctx, client.Options{HostPort: address, Namespace: namespace, Logger: app.TemporalLogger(e.logger)})
+	options := client.Options{HostPort: address, Namespace: namespace, Logger: app.TemporalLogger(e.logger)}
+	e.told.Temporal(&options)
+	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return fmt.Errorf("the embedded Temporal server does not answer: %w", err)
 	}
@@ -203,13 +210,13 @@ func (e *Environment) startHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.serve(app.HealthServer(e.Temporal), listener)
+	e.serve(app.HealthServer(e.Temporal, e.told), listener)
 	return nil
 }
 
 // StartWorker starts the worker; StopWorker stops it as SIGTERM would.
 func (e *Environment) StartWorker(ctx context.Context) error {
-	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, e.logger)
+	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, e.logger, e.told)
 	if err != nil {
 		return err
 	}

@@ -57,6 +57,16 @@ type temporalServer struct {
 	address string
 }
 
+// StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir; stop ends
+// it in order.
+func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger) (stop func() error, err error) {
+	server, err := startTemporal(ctx, port, dir, true, logger)
+	if err != nil {
+		return nil, err
+	}
+	return server.stop, nil
+}
+
 func startTemporal(ctx context.Context, port int, dir string, persistent bool, logger *zap.Logger) (*temporalServer, error) {
 	sql := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
 	if persistent {

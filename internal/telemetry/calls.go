@@ -1,0 +1,73 @@
+package telemetry
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/florinpay/florin/internal/processor"
+)
+
+// calls are those to processors, each attempt one.
+type calls struct {
+	total, retries, resends *prometheus.CounterVec
+	duration, wait          *prometheus.HistogramVec
+}
+
+var (
+	callSeconds = []float64{0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 30, 60}
+	waitSeconds = []float64{0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}
+)
+
+func newCalls() calls {
+	return calls{
+		total: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "florin_processor_calls_total",
+			Help: "Attempts at calls to a processor, by what they prove about money (certainty: answered, not_executed, ambiguous) and why they brought no answer (class).",
+		}, []string{"processor", "operation", "certainty", "class"}),
+		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "florin_processor_retries_total",
+			Help: "Attempts at calls to a processor after the first one.",
+		}, []string{"processor", "operation"}),
+		resends: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "florin_processor_resends_total",
+			Help: "Requests that net/http wrote again by itself, after the connection was closed on them.",
+		}, []string{"processor"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "florin_processor_call_duration_seconds",
+			Help:    "Time on the wire of attempts that were sent, to the last byte of the answer.",
+			Buckets: callSeconds,
+		}, []string{"processor", "operation", "certainty"}),
+		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name:    "florin_processor_limiter_wait_seconds",
+			Help:    "Time that attempts waited in this worker for their place and for the rate limit.",
+			Buckets: waitSeconds,
+		}, []string{"processor"}),
+	}
+}
+
+func (c calls) register(r *prometheus.Registry) {
+	r.MustRegister(c.total, c.retries, c.resends, c.duration, c.wait)
+}
+
+// Observer is for processor.ClientOptions.Observe; nil for nil.
+func (t *Telemetry) Observer() func(processor.Observation) {
+	if t == nil {
+		return nil
+	}
+	return t.Called
+}
+
+// Called hears of every attempt.
+func (t *Telemetry) Called(o processor.Observation) {
+	certainty := string(o.Outcome)
+	t.calls.total.WithLabelValues(o.Processor, o.Operation, certainty, string(o.Class)).Inc()
+	t.calls.wait.WithLabelValues(o.Processor).Observe(o.Waited.Seconds())
+	if o.Sends > 0 {
+		t.calls.duration.WithLabelValues(o.Processor, o.Operation, certainty).Observe(o.Took.Seconds())
+	}
+	if o.Attempt > 1 {
+		t.calls.retries.WithLabelValues(o.Processor, o.Operation).Inc()
+	}
+	if o.Sends > 1 {
+		t.calls.resends.WithLabelValues(o.Processor).Add(float64(o.Sends - 1))
+	}
+}
