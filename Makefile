@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint bench bench-client fuzz picture
+.PHONY: demo demo-check test lint crash histories mutation bench bench-client fuzz picture
 
 ## demo: start everything, run charges and refunds, show them, stay up until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -38,6 +38,22 @@ lint:
 	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	$(TOOL) workflowcheck ./workflows/...
 
+## crash: kill real processes with SIGKILL at named points while money moves, and compare all books; SEED= repeats a run,
+## CHARGES= and REFUNDS= say how much
+SEED ?= 0
+CHARGES ?= 300
+REFUNDS ?= 100
+crash:
+	@cd sandbox && RACE=$(RACE) go run ./crash --seed=$(SEED) --charges=$(CHARGES) --refunds=$(REFUNDS) $(ARGS)
+
+## histories: record the histories that workflows/replay_test.go replays and that are missing; ARGS="-only NAME" records one
+histories:
+	@cd sandbox && go run ./histories $(ARGS)
+
+## mutation: change the workflows in ten ways that matter, and show that replaying the histories finds each
+mutation:
+	@go run ./workflows/mutation $(ARGS)
+
 ## bench: one charge after the other through the warm sandbox
 bench:
 	cd sandbox && go test -run '^$$' -bench BenchmarkCharge -benchtime 500x ./e2e
@@ -55,6 +71,6 @@ fuzz:
 		done; \
 	done
 
-## picture: the screenshot of Temporal Web that the README shows; needs Chromium
-picture: sandbox/bin/sandbox
-	@docs/picture.sh
+## picture: the pictures of Temporal Web in docs/, taken by the test that reads what they show; needs Chromium
+picture:
+	cd sandbox && CI=true go test -count=1 -timeout 5m ./browser -pictures $(CURDIR)/docs

@@ -162,7 +162,7 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 // doubt refuses a resolution that does not fit the payment.
 func (c *charge) doubt(r payment.Resolution) error {
 	id := c.value.ProcessorPaymentID
-	field, problem := "", ""
+	var field, problem string
 	switch {
 	case r.ProcessorID != "" && id != "" && r.ProcessorID != id:
 		field, problem = "processor_id", fmt.Sprintf("%q: the processor has named it %q", r.ProcessorID, id)

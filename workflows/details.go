@@ -218,19 +218,15 @@ func (d *details) lost(flags string) {
 }
 
 func (d *details) markdown() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "**%s.** %s", d.status, d.now)
+	text := fmt.Sprintf("**%s.** %s", d.status, d.now)
 	if d.failure != nil {
-		fmt.Fprintf(&b, "\n\nWhy: %s: %s", code(string(d.failure.Class)), prose(d.failure.Message))
+		text += fmt.Sprintf("\n\nWhy: %s: %s", code(string(d.failure.Class)), prose(d.failure.Message))
 	}
 	if d.next != "" {
-		fmt.Fprintf(&b, "\n\nNext: %s", d.next)
+		text += "\n\nNext: " + d.next
 	}
 	if len(d.can) > 0 {
-		fmt.Fprintf(&b, "\n\nWhat you can do:\n")
-		for _, can := range d.can {
-			fmt.Fprintf(&b, "\n- %s", can)
-		}
+		text += "\n\nWhat you can do:\n\n- " + strings.Join(d.can, "\n- ")
 	}
-	return b.String()
+	return text
 }

@@ -135,7 +135,7 @@ func (r *refund) processorPayment() string { return r.paidAs }
 
 // doubt refuses a resolution that does not fit the refund.
 func (r *refund) doubt(said payment.Resolution) error {
-	field, problem := "", ""
+	var field, problem string
 	switch id := r.value.ProcessorRefundID; {
 	case said.CapturedAmount != 0:
 		field, problem = "captured_amount", "a refund captures nothing"

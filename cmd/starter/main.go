@@ -56,7 +56,7 @@ Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was start
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
-	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(), listCommand(), resolveCommand(), processorCommand())
+	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(), listCommand(), resolveCommand(), processorCommand(), historyCommand())
 	return root
 }
 
@@ -123,7 +123,7 @@ func statusCode(status payment.Status) int {
 
 // connect is called after everything that can be checked without a server was.
 func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
-	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()))
+	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), nil)
 	if err != nil {
 		return nil, nil, nil, err
 	}
