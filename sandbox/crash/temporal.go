@@ -1,0 +1,52 @@
+package main
+
+import (
+	"context"
+	"os"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// temporalCommand is this program as the Temporal server of another one.
+func temporalCommand() *cobra.Command {
+	var port int
+	var dir string
+	cmd := &cobra.Command{
+		Use:    "temporal",
+		Short:  "Run a Temporal server on a file, until it is killed",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			config := zap.NewProductionConfig()
+			config.Level.SetLevel(zap.WarnLevel)
+			logger, err := config.Build()
+			if err != nil {
+				return err
+			}
+			stop, err := environment.StartTemporal(cmd.Context(), port, dir, logger)
+			if err != nil {
+				return err
+			}
+			<-cmd.Context().Done()
+			return stop()
+		},
+	}
+	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the database")
+	return cmd
+}
+
+// temporalProcess runs this very program.
+func (s *system) temporalProcess(ctx context.Context, port string) (*process, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	return &process{
+		name: string(temporal), dir: s.dir, arguments: []string{self, "temporal", "--port", port, "--dir", s.dir},
+		ready: func(ctx context.Context) error { return s.namespaceReady(ctx) },
+	}, ctx.Err()
+}
