@@ -112,7 +112,7 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 			c.Processors[cell.name] = p
 		}
 	}})
-	ctx, stop := context.WithTimeout(t.Context(), 90*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer stop()
 	var group errgroup.Group
 	group.SetLimit(6)
