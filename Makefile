@@ -54,9 +54,9 @@ histories:
 mutation:
 	@go run ./workflows/mutation $(ARGS)
 
-## bench: one charge after the other through the warm sandbox
+## bench: charges per second, latencies and cost beside a bare workflow with one HTTP activity; ARGS="--rounds 3" is quicker
 bench:
-	cd sandbox && go test -run '^$$' -bench BenchmarkCharge -benchtime 500x ./e2e
+	@cd sandbox && go run ./throughput $(ARGS)
 
 ## bench-client: what a charge costs through our HTTP client, beside net/http and other clients; bench/README.md
 bench-client:

@@ -132,9 +132,25 @@ const (
 	panels = `:has(> [data-testid="user-metadata"])`
 )
 
-// sees waits until all the texts can be read there.
+// sees waits until all the texts can be read there. Temporal Web sometimes leaves a frame without a height: then the page
+// is loaded again, as a person would.
 func (b tab) sees(t *testing.T, where string, texts ...string) {
 	t.Helper()
+	err := b.reads(patience/4, where, texts...)
+	if err != nil {
+		b.do(t, "load the page again", chromedp.Reload())
+		err = b.reads(patience, where, texts...)
+	}
+	if err == nil {
+		return
+	}
+	b.show(t)
+	read := b.text(t, where)
+	missing := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(read, text) })
+	require.NoError(t, err, "%q misses %q: %s", where, missing, read)
+}
+
+func (b tab) reads(patience time.Duration, where string, texts ...string) error {
 	ctx, cancel := context.WithTimeout(b.ctx, patience)
 	defer cancel()
 	args := []any{where}
@@ -144,13 +160,7 @@ func (b tab) sees(t *testing.T, where string, texts ...string) {
 	_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
 		`(where, ...texts) => { const read = (`+textOf+`)(where); return texts.every(text => read.includes(text)) }`,
 		often, chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(args...)))
-	if err == nil {
-		return
-	}
-	b.show(t)
-	read := b.text(t, where)
-	missing := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(read, text) })
-	require.NoError(t, err, "%q misses %q: %s", where, missing, read)
+	return err
 }
 
 // text is what can be read there now.

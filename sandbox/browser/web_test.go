@@ -109,7 +109,7 @@ func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
 		tab.goTo(t, workflow(env, "order-1005"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, currentDetails, "needs_reconciliation. Nobody knows whether money has moved", "Why: outcome_unknown: the processor could not say",
-			"Next: simulator is still asked now and then", "What you can do:", "send the signal processor-event",
+			"Next: simulator is still asked now and then", "What you can do:", "Send a Signal, processor-event",
 			"starter resolve --merchant acme --key 'order-1005'")
 		tab.picture(t, "temporal-web-needs-reconciliation.png", panels)
 	})

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 	"golang.org/x/sync/errgroup"
-	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
@@ -114,7 +114,7 @@ func requireSecretFree(t *testing.T, env *environment.Environment, workflowID st
 	for events.HasNext() {
 		event, err := events.Next()
 		require.NoError(t, err)
-		text, err := protojson.Marshal(event)
+		text, err := proto.Marshal(event) // as JSON, payloads are base64
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "sim_sandbox_key")
 		require.NotContains(t, string(text), "Bearer")

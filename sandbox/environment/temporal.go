@@ -57,10 +57,10 @@ type temporalServer struct {
 	address string
 }
 
-// StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir; stop ends
-// it in order.
+// StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir, or keeps
+// everything in memory where that is empty; stop ends it in order.
 func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger) (stop func() error, err error) {
-	server, err := startTemporal(ctx, port, dir, true, logger)
+	server, err := startTemporal(ctx, port, dir, dir != "", logger)
 	if err != nil {
 		return nil, err
 	}

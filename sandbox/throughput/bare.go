@@ -1,0 +1,106 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"github.com/google/uuid"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/worker"
+	"go.temporal.io/sdk/workflow"
+)
+
+// The floor: a workflow that makes one HTTP call in one activity, as one writes it first. No store, no lookup, no
+// classification; what is lost stays lost.
+
+const bareQueue = "bare"
+
+type bareRequest struct {
+	Key    string `json:"key"`
+	Amount int64  `json:"amount"`
+}
+
+type bareResult struct {
+	ID     string `json:"id"`
+	Status string `json:"status"`
+}
+
+func bareCharge(ctx workflow.Context, req bareRequest) (result bareResult, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		StartToCloseTimeout: 30 * time.Second,
+		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
+	})
+	err = workflow.ExecuteActivity(ctx, (*bareCalls).Post, req).Get(ctx, &result)
+	return result, err
+}
+
+type bareCalls struct {
+	url, key string
+	http     *http.Client
+}
+
+// Post is the activity.
+func (b *bareCalls) Post(ctx context.Context, req bareRequest) (result bareResult, err error) {
+	body, err := json.Marshal(map[string]any{
+		"card_token": "tok_visa", "amount": req.Amount, "currency": "USD", "capture": true, "reference": req.Key, "metadata": map[string]string{},
+	})
+	if err != nil {
+		return result, err
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/charges", bytes.NewReader(body))
+	if err != nil {
+		return result, err
+	}
+	request.Header.Set("Authorization", "Bearer "+b.key)
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Idempotency-Key", req.Key)
+	answer, err := b.http.Do(request)
+	if err != nil {
+		return result, err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return result, fmt.Errorf("status %d", answer.StatusCode)
+	}
+	content, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	if err != nil {
+		return result, err
+	}
+	return result, json.Unmarshal(content, &result)
+}
+
+// newBare is the variant.
+func newBare(t client.Client, processorURL string) variant {
+	calls := &bareCalls{url: processorURL, key: processorKey, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	return variant{
+		name: "bare workflow, one HTTP activity",
+		start: func(context.Context) (func(), error) {
+			w := worker.New(t, bareQueue, worker.Options{MaxConcurrentWorkflowTaskPollers: 5, MaxConcurrentActivityTaskPollers: 5, WorkerStopTimeout: 10 * time.Second})
+			w.RegisterWorkflowWithOptions(bareCharge, workflow.RegisterOptions{Name: "Bare"})
+			w.RegisterActivity(calls)
+			return w.Stop, w.Start()
+		},
+		charge: func(ctx context.Context, key string) (workflowID string, err error) {
+			run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "bare/" + key, TaskQueue: bareQueue}, "Bare",
+				bareRequest{Key: uuid.NewSHA1(uuid.Nil, []byte(key)).String(), Amount: amount})
+			if err != nil {
+				return "", err
+			}
+			var result bareResult
+			if err := run.Get(ctx, &result); err != nil {
+				return "", err
+			}
+			if result.Status != "succeeded" {
+				return "", errors.New("it did not succeed")
+			}
+			return run.GetID(), nil
+		},
+	}
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// temporalCommand is this program as the Temporal server of another one, so that its CPU time can be told from ours.
+func temporalCommand() *cobra.Command {
+	var port int
+	cmd := &cobra.Command{
+		Use:    "temporal",
+		Short:  "Run a Temporal server in memory, until standard input ends",
+		Args:   cobra.NoArgs,
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			stop, err := environment.StartTemporal(cmd.Context(), port, "", zap.NewNop())
+			if err != nil {
+				return err
+			}
+			_, _ = cmd.InOrStdin().Read(make([]byte, 1)) // its end is the end of who started this
+			return stop()
+		},
+	}
+	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
+	return cmd
+}
+
+// server is the Temporal server's process.
+type server struct {
+	cmd     *exec.Cmd
+	address string
+	end     func() error
+}
+
+func startServer(ctx context.Context) (*server, error) {
+	port, err := freePort(ctx)
+	if err != nil {
+		return nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "temporal", "--port", strconv.Itoa(port))
+	var log bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &log, &log
+	stdin, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	s := &server{cmd: cmd, address: fmt.Sprintf("127.0.0.1:%d", port)}
+	s.end = func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
+	for began := time.Now(); ; {
+		err := ready(ctx, s.address)
+		if err == nil {
+			return s, nil
+		}
+		if time.Since(began) > time.Minute {
+			return nil, errors.Join(fmt.Errorf("the Temporal server does not answer: %w: %s", err, log.String()), s.end())
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return nil, errors.Join(ctx.Err(), s.end())
+		}
+	}
+}
+
+func ready(ctx context.Context, address string) error {
+	temporal, err := dial(ctx, address)
+	if err != nil {
+		return err
+	}
+	defer temporal.Close()
+	return app.CheckNamespace(ctx, temporal, client.DefaultNamespace)
+}
+
+// cpu is the time that the server has worked so far, on all cores.
+func (s *server) cpu() (time.Duration, error) {
+	content, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", s.cmd.Process.Pid))
+	if err != nil {
+		return 0, err
+	}
+	// After the name, which may hold anything: state is field 3, utime 14 and stime 15, in ticks of 10 ms.
+	fields := bytes.Fields(content[bytes.LastIndexByte(content, ')')+1:])
+	if len(fields) < 13 {
+		return 0, fmt.Errorf("/proc/%d/stat has %d fields", s.cmd.Process.Pid, len(fields))
+	}
+	var ticks int64
+	for _, field := range fields[11:13] {
+		n, err := strconv.ParseInt(string(field), 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		ticks += n
+	}
+	return time.Duration(ticks) * 10 * time.Millisecond, nil
+}
