@@ -161,21 +161,16 @@ func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
 
 // doubt refuses a resolution that does not fit the payment.
 func (c *charge) doubt(r payment.Resolution) error {
-	id := c.value.ProcessorPaymentID
-	var field, problem string
 	switch {
-	case r.ProcessorID != "" && id != "" && r.ProcessorID != id:
-		field, problem = "processor_id", fmt.Sprintf("%q: the processor has named it %q", r.ProcessorID, id)
-	case r.Status == payment.Authorized && id == "" && r.ProcessorID == "":
-		field, problem = "processor_id", "is missing: without it, nobody can capture or void what is held"
+	case r.Status == payment.Authorized && c.value.ProcessorPaymentID == "" && r.ProcessorID == "":
+		return invalidField("processor_id", "is missing: without it, nobody can capture or void what is held")
 	case r.Status == payment.Succeeded && r.CapturedAmount == 0 && c.req.Capture == payment.CaptureManual:
-		field, problem = "captured_amount", "is missing: the money was to be held, so how much was taken?"
+		return invalidField("captured_amount", "is missing: the money was to be held, so how much was taken?")
 	case r.CapturedAmount > c.value.Amount:
-		field, problem = "captured_amount", fmt.Sprintf("%d: the payment is of %d", r.CapturedAmount, c.value.Amount)
+		return invalidField("captured_amount", "%d: the payment is of %d", r.CapturedAmount, c.value.Amount)
 	default:
-		return nil
+		return anotherID(r, c.value.ProcessorPaymentID)
 	}
-	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: problem}}})
 }
 
 func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {

@@ -78,9 +78,7 @@ func (c *charge) capturable(req payment.CaptureRequest) error {
 	case c.value.Captured(req):
 		return nil
 	case req.Currency != "" && req.Currency != c.value.Currency:
-		return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{
-			Field: "currency", Problem: fmt.Sprintf("%q: the payment is in %s", req.Currency, c.value.Currency),
-		}}})
+		return invalidField("currency", "%q: the payment is in %s", req.Currency, c.value.Currency)
 	case amount > c.value.Amount:
 		return refusal(payment.ErrorCaptureExceedsAuthorized, "%s are held, asked were %s",
 			c.value.Money(), payment.Money{Amount: amount, Currency: c.value.Currency})

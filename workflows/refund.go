@@ -135,16 +135,10 @@ func (r *refund) processorPayment() string { return r.paidAs }
 
 // doubt refuses a resolution that does not fit the refund.
 func (r *refund) doubt(said payment.Resolution) error {
-	var field, problem string
-	switch id := r.value.ProcessorRefundID; {
-	case said.CapturedAmount != 0:
-		field, problem = "captured_amount", "a refund captures nothing"
-	case said.ProcessorID != "" && id != "" && said.ProcessorID != id:
-		field, problem = "processor_id", fmt.Sprintf("%q: the processor has named it %q", said.ProcessorID, id)
-	default:
-		return nil
+	if said.CapturedAmount != 0 {
+		return invalidField("captured_amount", "a refund captures nothing")
 	}
-	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: problem}}})
+	return anotherID(said, r.value.ProcessorRefundID)
 }
 
 func (r *refund) resolve(ctx workflow.Context, said payment.Resolution) {

@@ -57,6 +57,14 @@ func notResolvable(format string, args ...any) error {
 	return refusal(payment.ErrorNotResolvable, format, args...)
 }
 
+// anotherID refuses a resolution that names another id than the processor has.
+func anotherID(r payment.Resolution, id string) error {
+	if r.ProcessorID == "" || id == "" || r.ProcessorID == id {
+		return nil
+	}
+	return invalidField("processor_id", "%q: the processor has named it %q", r.ProcessorID, id)
+}
+
 // refusal is why an update is not accepted.
 func refusal(kind, format string, args ...any) error {
 	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)

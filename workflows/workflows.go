@@ -104,6 +104,11 @@ func invalidRequest(err error) error {
 	return temporal.NewNonRetryableApplicationError(invalid.Error(), payment.ErrorInvalidRequest, nil, invalid)
 }
 
+// invalidField refuses one field of an input.
+func invalidField(field, format string, args ...any) error {
+	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: fmt.Sprintf(format, args...)}}})
+}
+
 // storeOptions are those of the local activities that keep the store: quick, and repeated for as long as one may take.
 func storeOptions(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{

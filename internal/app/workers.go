@@ -143,10 +143,10 @@ func (w *Workers) Start() error {
 
 // Run polls until ctx ends or a worker cannot go on, then lets the calls in flight finish.
 func (w *Workers) Run(ctx context.Context) error {
-	if err := w.Start(); err != nil { //nolint:contextcheck // where it fails, it stops what it has started, whatever ctx says
+	if err := w.Start(); err != nil {
 		return err
 	}
-	defer w.Stop() //nolint:contextcheck // it begins when ctx has ended
+	defer w.Stop()
 	select {
 	case <-ctx.Done():
 		return nil
