@@ -18,6 +18,7 @@ import (
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/postgrestest"
 	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/internal/telemetry"
 )
 
 const processorKey = "sim_throughput_key"
@@ -56,12 +57,18 @@ func run(ctx context.Context, out io.Writer, s size) (err error) {
 	}
 	onEnd(closeProcessor)
 
-	loud, err := dial(ctx, temporal.address)
+	plain, err := dial(ctx, temporal.address, nil)
 	if err != nil {
 		return err
 	}
-	onEnd(func() error { loud.Close(); return nil })
-	muted, err := dial(ctx, temporal.address, &quiet{})
+	onEnd(func() error { plain.Close(); return nil })
+	told := telemetry.New(nil)
+	observed, err := dial(ctx, temporal.address, told)
+	if err != nil {
+		return err
+	}
+	onEnd(func() error { observed.Close(); return nil })
+	muted, err := dial(ctx, temporal.address, nil, &quiet{})
 	if err != nil {
 		return err
 	}
@@ -72,10 +79,10 @@ func run(ctx context.Context, out io.Writer, s size) (err error) {
 		return err
 	}
 	variants := []variant{
-		bare:         newBare(loud, processorURL),
-		asynchronous: newFlorin("Florin, asynchronous", loud, config, false),
-		synchronous:  newFlorin("Florin, synchronous", loud, config, true),
-		unobserved:   newFlorin("Florin, asynchronous, observability off", muted, config, false),
+		bare:         newBare(plain, processorURL),
+		asynchronous: newFlorin("Florin, asynchronous", observed, config, told, false),
+		synchronous:  newFlorin("Florin, synchronous", observed, config, told, true),
+		unobserved:   newFlorin("Florin, asynchronous, observability off", muted, config, nil, false),
 	}
 	if dsn, stop, err := startPostgres(ctx); err != nil {
 		fmt.Fprintf(out, "without PostgreSQL: %v\n", err)
@@ -85,13 +92,13 @@ func run(ctx context.Context, out io.Writer, s size) (err error) {
 		if err != nil {
 			return err
 		}
-		variants = append(variants, newFlorin("Florin, asynchronous, store on PostgreSQL", loud, other, false))
+		variants = append(variants, newFlorin("Florin, asynchronous, store on PostgreSQL", observed, other, told, false))
 	}
 	rounds, err := alternate(ctx, out, temporal, variants, s)
 	if err != nil {
 		return err
 	}
-	return report(ctx, out, loud, variants, rounds)
+	return report(ctx, out, plain, variants, rounds)
 }
 
 // alternate makes the rounds. Each begins with another variant, so that none is always the first or the last.
@@ -112,8 +119,10 @@ func alternate(ctx context.Context, out io.Writer, temporal *server, variants []
 	return rounds, nil
 }
 
-func dial(ctx context.Context, address string, interceptors ...interceptor.ClientInterceptor) (client.Client, error) {
-	return client.DialContext(ctx, client.Options{HostPort: address, Logger: app.TemporalLogger(zap.NewNop()), Interceptors: interceptors})
+func dial(ctx context.Context, address string, told *telemetry.Telemetry, interceptors ...interceptor.ClientInterceptor) (client.Client, error) {
+	options := client.Options{HostPort: address, Logger: app.TemporalLogger(zap.NewNop()), Interceptors: interceptors}
+	told.Temporal(&options)
+	return client.DialContext(ctx, options)
 }
 
 func freePort(ctx context.Context) (int, error) {

@@ -84,7 +84,7 @@ func startServer(ctx context.Context) (*server, error) {
 }
 
 func ready(ctx context.Context, address string) error {
-	temporal, err := dial(ctx, address)
+	temporal, err := dial(ctx, address, nil)
 	if err != nil {
 		return err
 	}

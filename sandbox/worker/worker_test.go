@@ -2,6 +2,7 @@ package worker
 
 import (
 	"bytes"
+	"encoding/json"
 	"net/http"
 	"os/exec"
 	"testing"
@@ -36,6 +37,38 @@ func TestTheLogHoldsNoSecretAndNoPaymentMethod(t *testing.T) {
 	for line := range bytes.Lines(p.log.Bytes()) {
 		require.True(t, bytes.HasPrefix(line, []byte("{")), "not JSON: %s", line)
 	}
+}
+
+// A query of a payment that has ended replays it: the log must not tell it again.
+func TestEachMoveOfAPaymentIsOneLineOfTheLog(t *testing.T) {
+	p := startWorker(t, shared)
+	starter(t, shared, chargeFlags("moves", "tok_insufficient_funds")...)
+	again := startWorker(t, shared) // it knows nothing of the payment yet
+	_, err := shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "moves"), "", payment.QueryStatus)
+	require.NoError(t, err)
+	require.Zero(t, p.stop(t))
+	_, err = shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "moves"), "", payment.QueryStatus)
+	require.NoError(t, err)
+	require.Zero(t, again.stop(t))
+	type move struct {
+		Level, Msg, From, Status, WorkflowID, RunID string
+		PaymentID                                   string `json:"payment_id"`
+		Attempt                                     int
+	}
+	var moves []move
+	for line := range bytes.Lines(append(p.log.Bytes(), again.log.Bytes()...)) {
+		var m move
+		require.NoError(t, json.Unmarshal(line, &m))
+		if m.PaymentID != "" {
+			require.NotEmpty(t, m.RunID)
+			m.RunID = ""
+			moves = append(moves, m)
+		}
+	}
+	require.Equal(t, []move{{
+		Level: "info", Msg: "payment moved", From: "processing", Status: "declined", Attempt: 1,
+		WorkflowID: payment.ChargeWorkflowID("acme", "moves"), PaymentID: payment.PaymentID("acme", "moves"),
+	}}, moves)
 }
 
 func TestSIGTERMLetsACallInFlightFinish(t *testing.T) {
