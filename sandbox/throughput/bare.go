@@ -20,9 +20,13 @@ import (
 // The floor: a workflow that makes one HTTP call in one activity, as one writes it first. No store, no lookup, no
 // classification; what is lost stays lost.
 
-const bareQueue = "bare"
+const (
+	bareQueue     = "bare"
+	bareCallQueue = "bare-calls"
+)
 
 type bareRequest struct {
+	Queue  string `json:"queue"`
 	Key    string `json:"key"`
 	Amount int64  `json:"amount"`
 }
@@ -34,6 +38,7 @@ type bareResult struct {
 
 func bareCharge(ctx workflow.Context, req bareRequest) (result bareResult, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:           req.Queue,
 		StartToCloseTimeout: 30 * time.Second,
 		RetryPolicy:         &temporal.RetryPolicy{InitialInterval: time.Second, MaximumInterval: 30 * time.Second},
 	})
@@ -76,20 +81,28 @@ func (b *bareCalls) Post(ctx context.Context, req bareRequest) (result bareResul
 	return result, json.Unmarshal(content, &result)
 }
 
-// newBare is the variant.
-func newBare(t client.Client, processorURL string) variant {
+// newBare is the variant. Where the call has a queue of its own, its rate can be limited for all workers together; where it
+// shares the workflow's, Temporal hands it to the worker that asked for it, without a queue.
+func newBare(name string, t client.Client, processorURL, callQueue string) variant {
 	calls := &bareCalls{url: processorURL, key: processorKey, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
 	return variant{
-		name: "bare workflow, one HTTP activity",
+		name: name,
 		start: func(context.Context) (func(), error) {
-			w := worker.New(t, bareQueue, worker.Options{MaxConcurrentWorkflowTaskPollers: 5, MaxConcurrentActivityTaskPollers: 5, WorkerStopTimeout: 10 * time.Second})
+			options := worker.Options{MaxConcurrentWorkflowTaskPollers: 5, MaxConcurrentActivityTaskPollers: 5, WorkerStopTimeout: 10 * time.Second}
+			w := worker.New(t, bareQueue, options)
 			w.RegisterWorkflowWithOptions(bareCharge, workflow.RegisterOptions{Name: "Bare"})
-			w.RegisterActivity(calls)
-			return w.Stop, w.Start()
+			if callQueue == bareQueue {
+				w.RegisterActivity(calls)
+				return w.Stop, w.Start()
+			}
+			options.DisableWorkflowWorker = true
+			caller := worker.New(t, callQueue, options)
+			caller.RegisterActivity(calls)
+			return func() { caller.Stop(); w.Stop() }, errors.Join(w.Start(), caller.Start())
 		},
 		charge: func(ctx context.Context, key string) (workflowID string, err error) {
-			run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: "bare/" + key, TaskQueue: bareQueue}, "Bare",
-				bareRequest{Key: uuid.NewSHA1(uuid.Nil, []byte(key)).String(), Amount: amount})
+			run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: callQueue + "/" + key, TaskQueue: bareQueue}, "Bare",
+				bareRequest{Queue: callQueue, Key: uuid.NewSHA1(uuid.Nil, []byte(key)).String(), Amount: amount})
 			if err != nil {
 				return "", err
 			}

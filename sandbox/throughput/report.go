@@ -15,7 +15,7 @@ import (
 // report sums the rounds up. Ratios are of one round each, because what slows one variant down slows its neighbours, too.
 func report(ctx context.Context, out io.Writer, t client.Client, variants []variant, rounds [][]round) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\tevents\tactions\tof bare (median, all)")
+	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\tour CPU\tevents\tactions\tof bare (median, all)")
 	var events int
 	for v, one := range variants {
 		spent, err := costOf(ctx, t, rounds[0][v].sample)
@@ -26,11 +26,12 @@ func report(ctx context.Context, out io.Writer, t client.Client, variants []vari
 			events = spent.events
 		}
 		low, middle, high := spread(ratios(rounds, v, bare))
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%d\t%d\t%.2f (%.2f–%.2f)\n", one.name,
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%d\t%.2f (%.2f–%.2f)\n", one.name,
 			median(each(rounds, v, func(r round) float64 { return r.perSecond })),
 			middleOf(rounds, v, func(r round) time.Duration { return r.p50 }),
 			middleOf(rounds, v, func(r round) time.Duration { return r.p99 }),
 			middleOf(rounds, v, func(r round) time.Duration { return r.cpu }),
+			middleOf(rounds, v, func(r round) time.Duration { return r.ours }),
 			spent.events, spent.actions, middle, low, high)
 	}
 	if err := table.Flush(); err != nil {
@@ -42,6 +43,8 @@ func report(ctx context.Context, out io.Writer, t client.Client, variants []vari
 	}
 	_, async, _ := spread(ratios(rounds, asynchronous, bare))
 	_, sync, _ := spread(ratios(rounds, synchronous, bare))
+	low, middle, high := spread(ratios(rounds, asynchronous, bareOnTwoQueues))
+	fmt.Fprintf(out, "asynchronous, of bare with a queue for its calls, as ours have: %.2f (%.2f–%.2f)\n", middle, low, high)
 	low, observed, high := spread(ratios(rounds, asynchronous, unobserved))
 	fmt.Fprintf(out, "observability: %.2f of the throughput without it (%.2f–%.2f)\n\n", observed, low, high)
 	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f events=%d\n", async, sync, 1-observed, events)

@@ -26,6 +26,7 @@ const processorKey = "sim_throughput_key"
 // The variants, by their place in a round.
 const (
 	bare = iota
+	bareOnTwoQueues
 	asynchronous
 	synchronous
 	unobserved
@@ -79,10 +80,11 @@ func run(ctx context.Context, out io.Writer, s size) (err error) {
 		return err
 	}
 	variants := []variant{
-		bare:         newBare(plain, processorURL),
-		asynchronous: newFlorin("Florin, asynchronous", observed, config, told, false),
-		synchronous:  newFlorin("Florin, synchronous", observed, config, told, true),
-		unobserved:   newFlorin("Florin, asynchronous, observability off", muted, config, nil, false),
+		bare:            newBare("bare workflow, one HTTP activity", plain, processorURL, bareQueue),
+		bareOnTwoQueues: newBare("bare, the call on a queue of its own", plain, processorURL, bareCallQueue),
+		asynchronous:    newFlorin("Florin, asynchronous", observed, config, told, false),
+		synchronous:     newFlorin("Florin, synchronous", observed, config, told, true),
+		unobserved:      newFlorin("Florin, asynchronous, observability off", muted, config, nil, false),
 	}
 	if dsn, stop, err := startPostgres(ctx); err != nil {
 		fmt.Fprintf(out, "without PostgreSQL: %v\n", err)
