@@ -33,6 +33,11 @@ type Workers struct {
 	fatal      chan error
 }
 
+// pollers is how many requests for work to one task queue wait at the server. A task that finds one waiting is handed over at
+// once; one that finds none is written to Temporal's database first, and read again. Sixteen instead of five made a charge
+// about 6 % cheaper (make bench, 16 at once); one that waits costs next to nothing.
+const pollers = 16
+
 // NewWorkers builds the workers of a configuration. Nothing is polled before Start. told hears how payments go; it may be nil.
 func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *zap.Logger, told *telemetry.Telemetry) (*Workers, error) {
 	w := &Workers{fatal: make(chan error, 1), logger: logger}
@@ -68,14 +73,14 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 		callOptions := options
 		callOptions.DisableWorkflowWorker = true
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
-		callOptions.MaxConcurrentActivityTaskPollers = 5
+		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		callWorker := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
 		activities.NewProcessor(opened, p.backoff(), time.Duration(p.Retry.LongestWait)).Register(callWorker)
 		w.workers = append(w.workers, callWorker)
 	}
 
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
-	options.MaxConcurrentWorkflowTaskPollers = 5
+	options.MaxConcurrentWorkflowTaskPollers = pollers
 	payments := worker.New(temporal, payment.TaskQueue, options)
 	workflows.Register(payments)
 	keeping.Register(payments)

@@ -46,8 +46,7 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	// Timers may fire this late: it makes up for clocks that differ between hosts, of which there is one.
 	dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
 	// Until then a workflow that has closed cannot be deleted.
-	dynamicconfig.TransferProcessorUpdateAckInterval.Key():      time.Second,
-	dynamicconfig.ForceSearchAttributesCacheRefreshOnRead.Key(): true,
+	dynamicconfig.TransferProcessorUpdateAckInterval.Key(): time.Second,
 }
 
 // temporalServer is a whole Temporal server in this process, on SQLite. Server.temporaltest of the Temporal
@@ -58,16 +57,16 @@ type temporalServer struct {
 }
 
 // StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir, or keeps
-// everything in memory where that is empty; stop ends it in order.
-func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger) (stop func() error, err error) {
-	server, err := startTemporal(ctx, port, dir, dir != "", logger)
+// everything in memory where that is empty; stop ends it in order. It has the namespace default, and more where they are named.
+func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
+	server, err := startTemporal(ctx, port, dir, dir != "", logger, append(namespaces, namespace)...)
 	if err != nil {
 		return nil, err
 	}
 	return server.stop, nil
 }
 
-func startTemporal(ctx context.Context, port int, dir string, persistent bool, logger *zap.Logger) (*temporalServer, error) {
+func startTemporal(ctx context.Context, port int, dir string, persistent bool, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
 	sql := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
 	if persistent {
 		sql.DatabaseName = filepath.Join(dir, "temporal.db")
@@ -88,12 +87,14 @@ func startTemporal(ctx context.Context, port int, dir string, persistent bool, l
 	if err != nil {
 		return nil, err
 	}
-	ns, err := sqlite.NewNamespaceConfig(conf.ClusterMetadata.CurrentClusterName, namespace, false, app.SearchAttributes)
-	if err != nil {
-		return nil, err
+	created := make([]*sqlite.NamespaceConfig, len(namespaces))
+	for i, name := range namespaces {
+		if created[i], err = sqlite.NewNamespaceConfig(conf.ClusterMetadata.CurrentClusterName, name, false, app.SearchAttributes); err != nil {
+			return nil, err
+		}
+		created[i].Detail.Config.Retention = durationpb.New(retention)
 	}
-	ns.Detail.Config.Retention = durationpb.New(retention)
-	if err := sqlite.CreateNamespaces(sql, ns); err != nil {
+	if err := sqlite.CreateNamespaces(sql, created...); err != nil {
 		return nil, err
 	}
 	log := serverlog.NewZapLogger(logger)

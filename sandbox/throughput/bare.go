@@ -81,39 +81,47 @@ func (b *bareCalls) Post(ctx context.Context, req bareRequest) (result bareResul
 	return result, json.Unmarshal(content, &result)
 }
 
-// newBare is the variant. Where the call has a queue of its own, its rate can be limited for all workers together; where it
-// shares the workflow's, Temporal hands it to the worker that asked for it, without a queue.
-func newBare(name string, t client.Client, processorURL, callQueue string) variant {
+// startBare starts the workers. Where the call has a queue of its own, its rate can be limited for all workers together, and
+// it can be paused; where it shares the workflow's, Temporal hands it to the worker that asked for it, without a queue.
+func startBare(t client.Client, processorURL, callQueue string) (started []worker.Worker, err error) {
 	calls := &bareCalls{url: processorURL, key: processorKey, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
-	return variant{
-		name: name,
-		start: func(context.Context) (func(), error) {
-			options := worker.Options{MaxConcurrentWorkflowTaskPollers: 5, MaxConcurrentActivityTaskPollers: 5, WorkerStopTimeout: 10 * time.Second}
-			w := worker.New(t, bareQueue, options)
-			w.RegisterWorkflowWithOptions(bareCharge, workflow.RegisterOptions{Name: "Bare"})
-			if callQueue == bareQueue {
-				w.RegisterActivity(calls)
-				return w.Stop, w.Start()
-			}
-			options.DisableWorkflowWorker = true
-			caller := worker.New(t, callQueue, options)
-			caller.RegisterActivity(calls)
-			return func() { caller.Stop(); w.Stop() }, errors.Join(w.Start(), caller.Start())
-		},
-		charge: func(ctx context.Context, key string) (workflowID string, err error) {
-			run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: callQueue + "/" + key, TaskQueue: bareQueue}, "Bare",
-				bareRequest{Queue: callQueue, Key: uuid.NewSHA1(uuid.Nil, []byte(key)).String(), Amount: amount})
-			if err != nil {
-				return "", err
-			}
-			var result bareResult
-			if err := run.Get(ctx, &result); err != nil {
-				return "", err
-			}
-			if result.Status != "succeeded" {
-				return "", errors.New("it did not succeed")
-			}
-			return run.GetID(), nil
-		},
+	options := worker.Options{ // as many pollers as our workers have
+		MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 16, WorkerStopTimeout: 10 * time.Second,
 	}
+	w := worker.New(t, bareQueue, options)
+	w.RegisterWorkflowWithOptions(bareCharge, workflow.RegisterOptions{Name: "Bare"})
+	workers := []worker.Worker{w}
+	if callQueue == bareQueue {
+		w.RegisterActivity(calls)
+	} else {
+		options.DisableWorkflowWorker = true
+		caller := worker.New(t, callQueue, options)
+		caller.RegisterActivity(calls)
+		workers = append(workers, caller)
+	}
+	for _, one := range workers {
+		if err := one.Start(); err != nil {
+			return started, err
+		}
+		started = append(started, one)
+	}
+	return started, nil
+}
+
+func bareVariant(name string, t client.Client, callQueue string) variant {
+	return variant{name: name, temporal: t, charge: func(ctx context.Context, key string) (workflowID string, err error) {
+		run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: key, TaskQueue: bareQueue}, "Bare",
+			bareRequest{Queue: callQueue, Key: uuid.NewSHA1(uuid.Nil, []byte(key)).String(), Amount: amount})
+		if err != nil {
+			return "", err
+		}
+		var result bareResult
+		if err := run.Get(ctx, &result); err != nil {
+			return "", err
+		}
+		if result.Status != "succeeded" {
+			return "", errors.New("it did not succeed")
+		}
+		return run.GetID(), nil
+	}}
 }

@@ -36,9 +36,9 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), cmd.OutOrStdout(), s) },
 	}
-	root.Flags().IntVar(&s.rounds, "rounds", 9, "rounds of every variant")
-	root.Flags().IntVar(&s.charges, "charges", 300, "charges of a variant in a round")
-	root.Flags().IntVar(&s.concurrency, "concurrency", 32, "charges at once")
+	root.Flags().IntVar(&s.rounds, "rounds", 21, "rounds of every variant")
+	root.Flags().IntVar(&s.charges, "charges", 160, "charges of a variant in a round")
+	root.Flags().IntVar(&s.concurrency, "concurrency", 16, "charges at once")
 	root.AddCommand(temporalCommand())
 	return root
 }

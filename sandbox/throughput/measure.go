@@ -7,15 +7,16 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.temporal.io/sdk/client"
 )
 
 const amount = 1250
 
-// variant is one way to charge.
+// variant is one way to charge. Its workers wait in a namespace of their own while the others have their turns.
 type variant struct {
-	name string
-	// start starts its workers; what comes back stops them.
-	start func(ctx context.Context) (stop func(), err error)
+	name     string
+	temporal client.Client
 	// charge makes one charge and waits for its outcome.
 	charge func(ctx context.Context, key string) (workflowID string, err error)
 }
@@ -23,23 +24,15 @@ type variant struct {
 // round is what one variant did in one round.
 type round struct {
 	perSecond float64
-	p50, p99  time.Duration
+	took      []time.Duration
 	// cpu is what Temporal worked for one charge, ours what this process did: service, worker and processor together.
 	cpu, ours time.Duration
 	// sample is one of the workflows.
 	sample string
 }
 
-// measure makes the charges of one round, after some that are not counted.
+// measure makes the charges of one round.
 func measure(ctx context.Context, temporal *server, v variant, name string, s size) (r round, err error) {
-	stop, err := v.start(ctx)
-	if err != nil {
-		return r, fmt.Errorf("%s: %w", v.name, err)
-	}
-	defer stop()
-	if _, _, err := batch(ctx, v, name+"-warm", s.concurrency*2, s.concurrency); err != nil {
-		return r, fmt.Errorf("%s: %w", v.name, err)
-	}
 	before, err := temporal.cpu()
 	if err != nil {
 		return r, err
@@ -62,10 +55,8 @@ func measure(ctx context.Context, temporal *server, v variant, name string, s si
 	if err != nil {
 		return r, err
 	}
-	slices.Sort(took)
 	return round{
-		perSecond: float64(s.charges) / elapsed.Seconds(),
-		p50:       took[len(took)/2], p99: took[len(took)*99/100],
+		perSecond: float64(s.charges) / elapsed.Seconds(), took: took,
 		cpu: (after - before) / time.Duration(s.charges), ours: (oursAfter - oursBefore) / time.Duration(s.charges), sample: sample,
 	}, nil
 }
@@ -98,5 +89,6 @@ func batch(ctx context.Context, v variant, name string, n, atOnce int) (took []t
 	}
 	id, _ := samples.Load("id")
 	sample, _ = id.(string)
+	slices.Sort(took)
 	return took, sample, nil
 }

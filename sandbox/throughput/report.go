@@ -13,69 +13,79 @@ import (
 )
 
 // report sums the rounds up. Ratios are of one round each, because what slows one variant down slows its neighbours, too.
-func report(ctx context.Context, out io.Writer, t client.Client, variants []variant, rounds [][]round) error {
+func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]round) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\tour CPU\tevents\tactions\tof bare (median, all)")
+	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\tour CPU\tevents\tactions\tof bare (middle half)\tCPU of bare")
 	var events int
 	for v, one := range variants {
-		spent, err := costOf(ctx, t, rounds[0][v].sample)
+		spent, err := costOf(ctx, one.temporal, rounds[0][v].sample)
 		if err != nil {
 			return err
 		}
 		if v == asynchronous {
 			events = spent.events
 		}
-		low, middle, high := spread(ratios(rounds, v, bare))
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%d\t%.2f (%.2f–%.2f)\n", one.name,
-			median(each(rounds, v, func(r round) float64 { return r.perSecond })),
-			middleOf(rounds, v, func(r round) time.Duration { return r.p50 }),
-			middleOf(rounds, v, func(r round) time.Duration { return r.p99 }),
-			middleOf(rounds, v, func(r round) time.Duration { return r.cpu }),
-			middleOf(rounds, v, func(r round) time.Duration { return r.ours }),
-			spent.events, spent.actions, middle, low, high)
+		took := latencies(rounds, v)
+		_, cpu, _ := spread(each(rounds, func(r []round) float64 { return float64(r[v].cpu+r[v].ours) / float64(r[bare].cpu+r[bare].ours) }))
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%.2f\n", one.name,
+			median(each(rounds, func(r []round) float64 { return r[v].perSecond })),
+			took[len(took)/2].Round(100*time.Microsecond), took[len(took)*99/100].Round(100*time.Microsecond),
+			middleOf(rounds, func(r []round) time.Duration { return r[v].cpu }),
+			middleOf(rounds, func(r []round) time.Duration { return r[v].ours }),
+			spent.events, spent.actions, shown(ratios(rounds, v, bare)), cpu)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	if len(variants) > onPostgres {
-		low, middle, high := spread(ratios(rounds, onPostgres, asynchronous))
-		fmt.Fprintf(out, "store on PostgreSQL, of on SQLite: %.2f (%.2f–%.2f)\n", middle, low, high)
+		fmt.Fprintf(out, "store on PostgreSQL, of on SQLite: %s\n", shown(ratios(rounds, onPostgres, asynchronous)))
 	}
-	_, async, _ := spread(ratios(rounds, asynchronous, bare))
-	_, sync, _ := spread(ratios(rounds, synchronous, bare))
-	low, middle, high := spread(ratios(rounds, asynchronous, bareOnTwoQueues))
-	fmt.Fprintf(out, "asynchronous, of bare with a queue for its calls, as ours have: %.2f (%.2f–%.2f)\n", middle, low, high)
-	low, observed, high := spread(ratios(rounds, asynchronous, unobserved))
-	fmt.Fprintf(out, "observability: %.2f of the throughput without it (%.2f–%.2f)\n\n", observed, low, high)
-	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f events=%d\n", async, sync, 1-observed, events)
+	fmt.Fprintf(out, "asynchronous, of bare with a queue for its calls, as ours have: %s\n", shown(ratios(rounds, asynchronous, bareOnTwoQueues)))
+	observed := ratios(rounds, asynchronous, unobserved)
+	fmt.Fprintf(out, "observability: %s of the throughput without it\n\n", shown(observed))
+	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f events=%d\n",
+		median(ratios(rounds, asynchronous, bare)), median(ratios(rounds, synchronous, bare)), 1-median(observed), events)
 	return nil
 }
 
-func each(rounds [][]round, v int, value func(round) float64) (values []float64) {
+// shown is a median with the quarters beside it.
+func shown(values []float64) string {
+	low, middle, high := spread(values)
+	return fmt.Sprintf("%.2f (%.2f–%.2f)", middle, low, high)
+}
+
+func each(rounds [][]round, value func([]round) float64) (values []float64) {
 	for _, r := range rounds {
-		values = append(values, value(r[v]))
+		values = append(values, value(r))
 	}
 	return values
 }
 
-func middleOf(rounds [][]round, v int, value func(round) time.Duration) time.Duration {
-	middle := median(each(rounds, v, func(r round) float64 { return float64(value(r)) }))
+func middleOf(rounds [][]round, value func([]round) time.Duration) time.Duration {
+	middle := median(each(rounds, func(r []round) float64 { return float64(value(r)) }))
 	return time.Duration(middle).Round(100 * time.Microsecond)
 }
 
-// ratios are those of the throughput of one variant to another's, round by round.
-func ratios(rounds [][]round, v, of int) (values []float64) {
+// latencies are all of a variant, sorted.
+func latencies(rounds [][]round, v int) (took []time.Duration) {
 	for _, r := range rounds {
-		values = append(values, r[v].perSecond/r[of].perSecond)
+		took = append(took, r[v].took...)
 	}
-	return values
+	slices.Sort(took)
+	return took
+}
+
+// ratios are those of the throughput of one variant to another's, round by round.
+func ratios(rounds [][]round, v, of int) []float64 {
+	return each(rounds, func(r []round) float64 { return r[v].perSecond / r[of].perSecond })
 }
 
 func median(values []float64) float64 { _, middle, _ := spread(values); return middle }
 
+// spread is the median, between the quarters.
 func spread(values []float64) (low, middle, high float64) {
 	values = slices.Sorted(slices.Values(values))
-	return values[0], values[len(values)/2], values[len(values)-1]
+	return values[len(values)/4], values[len(values)/2], values[len(values)*3/4]
 }
 
 // cost is what a workflow costs whoever runs Temporal, and whoever pays for it.

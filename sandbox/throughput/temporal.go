@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -27,7 +28,7 @@ func temporalCommand() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stop, err := environment.StartTemporal(cmd.Context(), port, "", zap.NewNop())
+			stop, err := environment.StartTemporal(cmd.Context(), port, "", zap.NewNop(), namespaces...)
 			if err != nil {
 				return err
 			}
@@ -83,8 +84,25 @@ func startServer(ctx context.Context) (*server, error) {
 	}
 }
 
+func dial(ctx context.Context, address string, options client.Options) (client.Client, error) {
+	options.HostPort, options.Logger = address, app.TemporalLogger(zap.NewNop())
+	return client.DialContext(ctx, options)
+}
+
+func freePort(ctx context.Context) (int, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	address, ok := listener.Addr().(*net.TCPAddr)
+	if !ok {
+		return 0, errors.Join(errors.New("not TCP"), listener.Close())
+	}
+	return address.Port, listener.Close()
+}
+
 func ready(ctx context.Context, address string) error {
-	temporal, err := dial(ctx, address, nil)
+	temporal, err := dial(ctx, address, client.Options{})
 	if err != nil {
 		return err
 	}
