@@ -45,8 +45,10 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
 	// Timers may fire this late: it makes up for clocks that differ between hosts, of which there is one.
 	dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
-	// Until then a workflow that has closed cannot be deleted.
-	dynamicconfig.TransferProcessorUpdateAckInterval.Key(): time.Second,
+	// Until then a workflow that has closed cannot be deleted, and all tasks of that time are looked through for each new one.
+	dynamicconfig.TransferProcessorUpdateAckInterval.Key():   time.Second,
+	dynamicconfig.VisibilityProcessorUpdateAckInterval.Key(): time.Second,
+	dynamicconfig.TimerProcessorUpdateAckInterval.Key():      time.Second,
 }
 
 // temporalServer is a whole Temporal server in this process, on SQLite. Server.temporaltest of the Temporal
