@@ -195,6 +195,14 @@ func BenchmarkCalled(b *testing.B) {
 }
 
 // What it adds to a payment at the store.
+func BenchmarkSDKMetric(b *testing.B) {
+	h := New(nil).sdk.handler().WithTags(map[string]string{"namespace": "default"})
+	b.ReportAllocs()
+	for b.Loop() {
+		h.WithTags(map[string]string{"activity_type": "ProcessorCharge", "workflow_type": "Charge"}).Counter("temporal_activity_execution").Inc(1)
+	}
+}
+
 func BenchmarkMoved(b *testing.B) {
 	told := New(nil)
 	c := store.Change{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second}
