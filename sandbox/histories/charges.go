@@ -6,7 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+	"go.temporal.io/sdk/client"
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
@@ -32,6 +36,7 @@ var charges = []scenario{
 	ends("charge-lost-found", "500 always, but the money has moved: a lookup finds it", "tok_500_after_charge", payment.Succeeded),
 	ends("charge-lost-found-late", "the first two lookups find nothing", "tok_lookup_late", payment.Succeeded),
 	ends("charge-lost-never-arrived", "500 always: absence proves that no money has moved", "tok_500_always", payment.Failed),
+	alone(neverTaken("charge-never-taken-before-the-gate", "nobody takes the call in its time; recorded by code to which absence alone proved nothing")),
 	ends("charge-timeout-then-401", "a 401 proves nothing about the time-out before it", "tok_timeout_then_401", payment.Succeeded),
 	ends("charge-conflicted-amount", "the processor took another amount", "tok_wrong_amount", payment.Conflicted),
 	ends("charge-conflicted-reference", "the processor booked it under another reference", "tok_wrong_reference", payment.Conflicted),
@@ -85,6 +90,36 @@ var charges = []scenario{
 		req.Processor = "nowhere"
 		return r.fails(ctx, payment.WorkflowCharge, payment.ChargeWorkflowID(merchant, r.key), req)
 	}},
+}
+
+// neverTaken is a charge whose processor is paused until its time is up.
+func neverTaken(name, shows string) scenario {
+	return scenario{name: name, shows: shows, run: func(ctx context.Context, r *recording) error {
+		if err := r.limit(ctx, &taskqueuepb.RateLimit{RequestsPerSecond: 0}); err != nil {
+			return err
+		}
+		r.workflowID = payment.ChargeWorkflowID(merchant, r.key)
+		if _, err := r.env.Florin.StartCharge(ctx, r.request("tok_visa")); err != nil {
+			return err
+		}
+		if err := r.reaches(ctx, payment.Unknown); err != nil {
+			return err
+		}
+		if err := r.limit(ctx, nil); err != nil {
+			return err
+		}
+		c, err := r.env.Florin.Wait(ctx, merchant, r.key)
+		return errors.Join(err, expect(c.Status, payment.Failed))
+	}}
+}
+
+// limit is the rate of calls to the scenario's own processor; nil is any.
+func (r *recording) limit(ctx context.Context, rate *taskqueuepb.RateLimit) error {
+	_, err := r.env.Temporal.WorkflowService().UpdateTaskQueueConfig(ctx, &workflowservice.UpdateTaskQueueConfigRequest{
+		Namespace: client.DefaultNamespace, TaskQueue: payment.ProcessorTaskQueue(r.key), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
+		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: rate, Reason: "a recording"},
+	})
+	return err
 }
 
 // fails starts a workflow that has to fail.
