@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
@@ -17,6 +18,9 @@ type CallFailure struct {
 	payment.Failure
 	// Open: this attempt or an earlier one may have moved money. Nobody may call it failed.
 	Open bool `json:"open"`
+	// NeverTaken: by Temporal's own account no worker took the call before its time was up, not even once. It is Open all the
+	// same: Temporal's account may have a gap after a failover, and the processor is there to be asked.
+	NeverTaken bool `json:"-"`
 	// Wait is how long to wait before the same call may be made again, where that is longer than the retry
 	// policy should wait. 0: do not make it again.
 	Wait Duration `json:"wait,omitzero"`
@@ -71,8 +75,28 @@ func FailureOf(err error) CallFailure {
 			return failure
 		}
 	}
-	return CallFailure{Open: true, Failure: payment.Failure{
+	lost := CallFailure{Open: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
 		Class:   payment.ClassOutcomeUnknown,
 		Message: "the call ended without an answer",
 	}}
+	if lost.NeverTaken {
+		lost.Message = "no worker took the call in its time"
+	}
+	return lost
+}
+
+// neverTaken holds for a call that waited in its queue until its time was up: no attempt is under way, and none has ended
+// before. An attempt that ended is the cause of a later time-out, also where the activity was reset since.
+func neverTaken(err error) bool {
+	var call *temporal.ActivityError
+	var timeout *temporal.TimeoutError
+	if !errors.As(err, &call) || !errors.As(err, &timeout) || call.StartedEventID() != 0 || timeout.Unwrap() != nil {
+		return false
+	}
+	switch timeout.TimeoutType() {
+	case enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
+		return true
+	default:
+		return false
+	}
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
+	failurepb "go.temporal.io/api/failure/v1"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
@@ -103,4 +106,44 @@ func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
 		})
 	}
 	require.False(t, FailureOf(ours).Open)
+}
+
+// timedOut is the error of an activity that timed out, as Temporal tells it.
+func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.Failure) error {
+	return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
+		Message: "activity error",
+		FailureInfo: &failurepb.Failure_ActivityFailureInfo{ActivityFailureInfo: &failurepb.ActivityFailureInfo{
+			ScheduledEventId: 6, StartedEventId: startedEventID, ActivityType: &commonpb.ActivityType{Name: payment.ActivityProcessorCharge},
+		}},
+		Cause: &failurepb.Failure{
+			FailureInfo: &failurepb.Failure_TimeoutFailureInfo{TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{TimeoutType: kind}},
+			Cause:       before,
+		},
+	})
+}
+
+func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
+	before := &failurepb.Failure{Message: "503", FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
+		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: "unavailable"},
+	}}
+	for name, tt := range map[string]struct {
+		err        error
+		neverTaken bool
+	}{
+		"in the queue until its time was up":  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil), true},
+		"the same, told by the longer limit":  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, nil), true},
+		"in the queue for its second attempt": {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, before), false},
+		"between two attempts":                {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, before), false},
+		"during its attempt":                  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 7, nil), false},
+		"its worker died":                     {timedOut(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, 7, nil), false},
+		"its worker fell silent":              {timedOut(enumspb.TIMEOUT_TYPE_HEARTBEAT, 7, nil), false},
+		"no activity's time-out":              {temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			failure := FailureOf(tt.err)
+			require.Equal(t, tt.neverTaken, failure.NeverTaken)
+			require.True(t, failure.Open, "the processor is asked in any case")
+			require.Equal(t, payment.ClassOutcomeUnknown, failure.Class)
+		})
+	}
 }

@@ -51,8 +51,10 @@ type operation struct {
 	// alert: something has happened that the processor may soon have news of.
 	alert bool
 	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
-	open     bool
-	lastSend time.Time
+	open bool
+	// neverTaken: all that is open is a call that waited in its queue until its time was up.
+	neverTaken bool
+	lastSend   time.Time
 	// failure is what the last send said, of an earlier workflow at first.
 	failure payment.Failure
 }
@@ -77,6 +79,8 @@ func (o *operation) sendUntil() time.Time {
 
 // send makes the call, again after every wait that is too long for the retry policy, while the key is valid.
 func (o *operation) send(ctx, cancellable workflow.Context) {
+	neverSent := !o.open || o.neverTaken
+	o.neverTaken = false
 	if !workflow.Now(ctx).Before(o.sendUntil()) {
 		// It was begun by an earlier workflow, so long ago that the processor may have forgotten its key.
 		o.open, o.lastSend = true, workflow.Now(ctx)
@@ -109,6 +113,8 @@ func (o *operation) send(ctx, cancellable workflow.Context) {
 			return
 		}
 		failure := activities.FailureOf(err)
+		o.neverTaken = failure.NeverTaken && neverSent && absenceProvesWhatNobodyTook(ctx)
+		neverSent = neverSent && !failure.Open
 		o.open = o.open || failure.Open
 		wait := time.Duration(failure.Wait)
 		if wait > 0 && workflow.Now(ctx).Add(wait).Before(o.sendUntil()) {
@@ -223,6 +229,9 @@ func (o *operation) settle(ctx workflow.Context, settled func() bool) {
 		case o.absenceIsProof(asked):
 			failure := o.failure
 			failure.Message += "; the processor has no record of it: no money moved"
+			if o.neverTaken {
+				failure.Class = payment.ClassNotSent
+			}
 			o.subject.move(ctx, o.subject.undone(), &failure)
 			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")})
 		}
@@ -271,12 +280,13 @@ func (o *operation) stillUndone(ctx workflow.Context, found processor.Result, as
 }
 
 // absenceIsProof holds when the processor would have known by the time it was asked, and knew nothing: only for
-// a call of ours that may not have arrived. A payment that it once acknowledged cannot become one that never was.
+// a call of ours that may not have arrived. A payment that it once acknowledged cannot become one that never was. A call
+// that nobody took needs no time to become known.
 func (o *operation) absenceIsProof(asked time.Time) bool {
 	grace := time.Duration(o.terms.AbsenceProofAfter)
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
-		return o.open && !o.subject.acknowledged() && grace > 0 && asked.Sub(o.lastSend) >= grace
+		return o.open && !o.subject.acknowledged() && (o.neverTaken || grace > 0 && asked.Sub(o.lastSend) >= grace)
 	default:
 		return false
 	}

@@ -13,9 +13,6 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
-	enumspb "go.temporal.io/api/enums/v1"
-	taskqueuepb "go.temporal.io/api/taskqueue/v1"
-	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/florinpay/florin/internal/telemetry"
 	"github.com/florinpay/florin/payment"
@@ -190,26 +187,4 @@ func TestTheMetricsTellWhatHappened(t *testing.T) {
 	for _, id := range []string{"order-", paid.PaymentID, retried.PaymentID, refund.RefundID, "tok_", "acme"} {
 		require.NotContains(t, text, id)
 	}
-}
-
-// What docs/runbook.md says of pausing a processor.
-func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
-	env := start(t, environment.Options{})
-	limit := func(perSecond *taskqueuepb.RateLimit) {
-		_, err := env.Temporal.WorkflowService().UpdateTaskQueueConfig(t.Context(), &workflowservice.UpdateTaskQueueConfigRequest{
-			Namespace: "default", TaskQueue: payment.ProcessorTaskQueue(env.Config.DefaultProcessor), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
-			UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: perSecond, Reason: "a test"},
-		})
-		require.NoError(t, err)
-	}
-	limit(&taskqueuepb.RateLimit{RequestsPerSecond: 0})
-	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
-	defer stop()
-	_, err := env.Florin.Charge(ctx, charge("order-1", "tok_visa"))
-	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.NotContains(t, metrics(t, env), "florin_processor_calls_total")
-	require.Contains(t, metrics(t, env), `florin_payments_waiting{processor="simulator",status="processing"} 1`)
-
-	limit(nil) // default
-	succeed(t, env, charge("order-1", "tok_visa"))
 }

@@ -36,6 +36,7 @@ var charges = []scenario{
 	ends("charge-lost-found", "500 always, but the money has moved: a lookup finds it", "tok_500_after_charge", payment.Succeeded),
 	ends("charge-lost-found-late", "the first two lookups find nothing", "tok_lookup_late", payment.Succeeded),
 	ends("charge-lost-never-arrived", "500 always: absence proves that no money has moved", "tok_500_always", payment.Failed),
+	alone(neverTaken("charge-never-taken", "nobody takes the call in its time, and the first lookup finds nothing: no money has moved")),
 	alone(neverTaken("charge-never-taken-before-the-gate", "nobody takes the call in its time; recorded by code to which absence alone proved nothing")),
 	ends("charge-timeout-then-401", "a 401 proves nothing about the time-out before it", "tok_timeout_then_401", payment.Succeeded),
 	ends("charge-conflicted-amount", "the processor took another amount", "tok_wrong_amount", payment.Conflicted),

@@ -1,0 +1,146 @@
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
+	taskqueuepb "go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+// limit is what docs/runbook.md says of pausing a processor: so many calls a second; nil is as many as there are.
+func limit(t *testing.T, env *environment.Environment, perSecond *taskqueuepb.RateLimit) {
+	t.Helper()
+	_, err := env.Temporal.WorkflowService().UpdateTaskQueueConfig(t.Context(), &workflowservice.UpdateTaskQueueConfigRequest{
+		Namespace: "default", TaskQueue: payment.ProcessorTaskQueue(env.Config.DefaultProcessor), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
+		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: perSecond, Reason: "a test"},
+	})
+	require.NoError(t, err)
+}
+
+var paused = &taskqueuepb.RateLimit{RequestsPerSecond: 0}
+
+func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	limit(t, env, paused)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
+	defer stop()
+	_, err := env.Florin.Charge(ctx, charge("order-1", "tok_visa"))
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.NotContains(t, metrics(t, env), "florin_processor_calls_total")
+	require.Contains(t, metrics(t, env), `florin_payments_waiting{processor="simulator",status="processing"} 1`)
+
+	limit(t, env, nil)
+	succeed(t, env, charge("order-1", "tok_visa"))
+}
+
+// startPausable runs an environment in which absence alone proves nothing.
+func startPausable(t *testing.T, tune func(*app.Processor)) *environment.Environment {
+	t.Helper()
+	return start(t, environment.Options{Tune: func(c *app.Config) {
+		p := c.Processors[environment.ProcessorName]
+		p.AbsenceProofAfter = 0
+		tune(&p)
+		c.Processors[environment.ProcessorName] = p
+	}})
+}
+
+func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
+	t.Parallel()
+	env := startPausable(t, func(*app.Processor) {})
+	paid := succeed(t, env, charge("paid", "tok_visa"))
+	hold(t, env, manual("held", "tok_visa"))
+	limit(t, env, paused)
+
+	_, err := env.Florin.StartCharge(t.Context(), charge("charged", "tok_visa"))
+	require.NoError(t, err)
+	_, err = env.Florin.StartRefund(t.Context(), refund("refunded", paid.PaymentID, 500))
+	require.NoError(t, err)
+	captured := make(chan error, 1)
+	go func() {
+		_, err := env.Florin.Capture(t.Context(), "acme", "held", whole)
+		captured <- err
+	}()
+	require.Eventually(t, func() bool {
+		c, err := env.Florin.Get(t.Context(), "acme", "charged")
+		require.NoError(t, err)
+		r, err := env.Florin.GetRefund(t.Context(), "acme", "refunded")
+		require.NoError(t, err)
+		h, err := env.Florin.Get(t.Context(), "acme", "held")
+		require.NoError(t, err)
+		return c.Status == payment.Unknown && r.Status == payment.Unknown && h.Status == payment.Unknown
+	}, 30*time.Second, 50*time.Millisecond)
+	limit(t, env, nil)
+
+	c, err := env.Florin.Wait(t.Context(), "acme", "charged")
+	require.NoError(t, err)
+	require.Equal(t, payment.Failed, c.Status)
+	require.Equal(t, payment.ClassNotSent, c.Failure.Class)
+	require.Equal(t, "no worker took the call in its time; the processor has no record of it: no money moved", c.Failure.Message)
+	r, err := env.Florin.WaitRefund(t.Context(), "acme", "refunded")
+	require.NoError(t, err)
+	require.Equal(t, payment.Failed, r.Status)
+	require.Equal(t, payment.ClassNotSent, r.Failure.Class)
+	// What is left of the payment may be refunded again.
+	whole, err := env.Florin.Refund(t.Context(), refund("refunded-again", paid.PaymentID, 1250))
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, whole.Status)
+	// An order is carried out late: somebody has asked for that money.
+	require.NoError(t, <-captured)
+	h, err := env.Florin.Wait(t.Context(), "acme", "held")
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, h.Status)
+	paid, err = env.Florin.Get(t.Context(), "acme", "paid")
+	require.NoError(t, err)
+	requireEqualBooks(t, env, []payment.Charge{paid, c, h}, []payment.Refund{r, whole})
+}
+
+// The last word of Temporal on such a call is the same time-out as that of one which nobody ever took.
+func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
+	t.Parallel()
+	var env *environment.Environment
+	var posts atomic.Int32
+	processor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		if r.Method == http.MethodPost {
+			posts.Add(1)
+			limit(t, env, paused) // before there can be a second attempt
+			refuse(w, http.StatusInternalServerError)
+			return
+		}
+		_, _ = fmt.Fprint(w, `{"data":[]}`)
+	}))
+	t.Cleanup(processor.Close)
+	env = startPausable(t, func(p *app.Processor) {
+		p.BaseURL = processor.URL
+		p.Retry.Initial = activities.Duration(time.Second)
+	})
+	_, err := env.Florin.StartCharge(t.Context(), charge("order-1", "tok_visa"))
+	require.NoError(t, err)
+	reaches := func(want payment.Status) {
+		require.Eventually(t, func() bool {
+			c, err := env.Florin.Get(t.Context(), "acme", "order-1")
+			require.NoError(t, err)
+			require.NotEqual(t, payment.Failed, c.Status)
+			return c.Status == want
+		}, 30*time.Second, 50*time.Millisecond)
+	}
+	reaches(payment.Unknown)
+	require.Equal(t, int32(1), posts.Load())
+	limit(t, env, nil)
+	reaches(payment.NeedsReconciliation)
+	require.Equal(t, int32(1), posts.Load())
+}
