@@ -85,7 +85,11 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, e.Ports.Temporal, dir, o.DataDir != "", o.Logger.Named("temporal"), namespace)
+	in, err := inSQLite(dir, o.DataDir != "")
+	if err != nil {
+		return nil, err
+	}
+	server, err := startTemporal(ctx, e.Ports.Temporal, in, o.Logger.Named("temporal"), namespace)
 	if err != nil {
 		return nil, err
 	}

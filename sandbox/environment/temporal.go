@@ -5,12 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
-	"github.com/google/uuid"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/authorization"
 	"go.temporal.io/server/common/cluster"
@@ -18,7 +15,6 @@ import (
 	"go.temporal.io/server/common/dynamicconfig"
 	serverlog "go.temporal.io/server/common/log"
 	"go.temporal.io/server/common/membership/static"
-	sqliteplugin "go.temporal.io/server/common/persistence/sql/sqlplugin/sqlite"
 	"go.temporal.io/server/common/primitives"
 	"go.temporal.io/server/schema/sqlite"
 	"go.temporal.io/server/temporal"
@@ -61,31 +57,32 @@ type temporalServer struct {
 // StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir, or keeps
 // everything in memory where that is empty; stop ends it in order. It has the namespace default, and more where they are named.
 func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
-	server, err := startTemporal(ctx, port, dir, dir != "", logger, append(namespaces, namespace)...)
+	in, err := inSQLite(dir, dir != "")
+	if err != nil {
+		return nil, err
+	}
+	server, err := startTemporal(ctx, port, in, logger, append(namespaces, namespace)...)
 	if err != nil {
 		return nil, err
 	}
 	return server.stop, nil
 }
 
-func startTemporal(ctx context.Context, port int, dir string, persistent bool, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
-	sql := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
-	if persistent {
-		sql.DatabaseName = filepath.Join(dir, "temporal.db")
-		sql.ConnectAttributes["mode"] = "rwc"
-		sql.ConnectAttributes["_journal_mode"] = "wal"
-		sql.ConnectAttributes["_synchronous"] = "normal"
-		if _, err := os.Stat(sql.DatabaseName); errors.Is(err, os.ErrNotExist) {
-			if err := sqlite.SetupSchema(sql); err != nil {
-				return nil, fmt.Errorf("creating %s: %w", sql.DatabaseName, err)
-			}
-		}
-	} else {
-		sql.DatabaseName = uuid.NewString()
-		sql.ConnectAttributes["mode"] = "memory"
-		sql.ConnectAttributes["cache"] = "shared"
+// StartTemporalOnPostgres is StartTemporal on a new PostgreSQL, whose socket is in dir and whose user florin may make databases.
+func StartTemporalOnPostgres(ctx context.Context, port int, dir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
+	in, err := inPostgres(dir)
+	if err != nil {
+		return nil, err
 	}
-	conf, err := serverConfig(ctx, port, sql)
+	server, err := startTemporal(ctx, port, in, logger, append(namespaces, namespace)...)
+	if err != nil {
+		return nil, err
+	}
+	return server.stop, nil
+}
+
+func startTemporal(ctx context.Context, port int, in storage, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
+	conf, err := serverConfig(ctx, port, in)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +93,7 @@ func startTemporal(ctx context.Context, port int, dir string, persistent bool, l
 		}
 		created[i].Detail.Config.Retention = durationpb.New(retention)
 	}
-	if err := sqlite.CreateNamespaces(sql, created...); err != nil {
+	if err := sqlite.CreateNamespaces(in.main, created...); err != nil {
 		return nil, err
 	}
 	log := serverlog.NewZapLogger(logger)
@@ -122,7 +119,7 @@ func startTemporal(ctx context.Context, port int, dir string, persistent bool, l
 	return &temporalServer{server: server, address: conf.PublicClient.HostPort}, nil
 }
 
-func serverConfig(ctx context.Context, port int, sql *config.SQL) (*config.Config, error) {
+func serverConfig(ctx context.Context, port int, in storage) (*config.Config, error) {
 	// Every service but the frontend takes any free port.
 	ports, err := freePorts(ctx, 4)
 	if err != nil {
@@ -136,10 +133,10 @@ func serverConfig(ctx context.Context, port int, sql *config.SQL) (*config.Confi
 	var c config.Config
 	c.Global.PProf = config.PProf{Host: loopback, Port: next()}
 	c.Persistence = config.Persistence{
-		DefaultStore:     sqliteplugin.PluginName,
-		VisibilityStore:  sqliteplugin.PluginName,
+		DefaultStore:     "main",
+		VisibilityStore:  "visibility",
 		NumHistoryShards: 1,
-		DataStores:       map[string]config.DataStore{sqliteplugin.PluginName: {SQL: sql}},
+		DataStores:       map[string]config.DataStore{"main": {SQL: in.main}, "visibility": {SQL: in.visibility}},
 	}
 	c.ClusterMetadata = &cluster.Config{
 		FailoverVersionIncrement: 10,

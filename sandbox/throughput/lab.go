@@ -33,12 +33,20 @@ type lab struct {
 	cleanups     []func() error
 }
 
-func (l *lab) open(ctx context.Context) (err error) {
+func (l *lab) open(ctx context.Context, onPostgres bool) (err error) {
 	if l.dir, err = os.MkdirTemp("", "florin-throughput-"); err != nil {
 		return err
 	}
 	l.onClose(func() error { return os.RemoveAll(l.dir) })
-	if l.temporal, err = startServer(ctx); err != nil {
+	below := ""
+	if onPostgres {
+		cluster, err := l.cluster(ctx)
+		if err != nil {
+			return err
+		}
+		below = filepath.Dir(cluster.Socket())
+	}
+	if l.temporal, err = startServer(ctx, below); err != nil {
 		return err
 	}
 	l.onClose(l.temporal.end)
@@ -144,19 +152,27 @@ func (l *lab) sqlite(name string) app.Store {
 	return app.Store{SQLite: filepath.Join(l.dir, name+".db")}
 }
 
-// postgres starts a PostgreSQL and makes our tables there.
-func (l *lab) postgres(ctx context.Context) (store app.Store, err error) {
+// cluster starts a PostgreSQL.
+func (l *lab) cluster(ctx context.Context) (*postgrestest.Cluster, error) {
 	// A directory of its own, which PostgreSQL's own user may enter.
 	dir, err := os.MkdirTemp("", "florin-throughput-postgres-")
 	if err != nil {
-		return store, err
+		return nil, err
 	}
 	l.onClose(func() error { return os.RemoveAll(dir) })
 	cluster, err := postgrestest.Start(ctx, dir)
+	if err == nil {
+		l.onClose(cluster.Stop)
+	}
+	return cluster, err
+}
+
+// postgres is a store there, with our tables.
+func (l *lab) postgres(ctx context.Context) (store app.Store, err error) {
+	cluster, err := l.cluster(ctx)
 	if err != nil {
 		return store, err
 	}
-	l.onClose(cluster.Stop)
 	if store.Postgres, err = l.secret("postgres.url", cluster.DSN()); err != nil {
 		return store, err
 	}

@@ -28,17 +28,21 @@ type size struct {
 
 func command() *cobra.Command {
 	var s size
+	var temporalOnPostgres bool
 	root := &cobra.Command{
 		Use:           "throughput",
 		Short:         "Measure charges per second, latencies and cost, beside a bare workflow",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), cmd.OutOrStdout(), s) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return run(cmd.Context(), cmd.OutOrStdout(), s, temporalOnPostgres)
+		},
 	}
 	root.Flags().IntVar(&s.rounds, "rounds", 21, "rounds of every variant")
 	root.Flags().IntVar(&s.charges, "charges", 160, "charges of a variant in a round")
 	root.Flags().IntVar(&s.concurrency, "concurrency", 16, "charges at once")
+	root.Flags().BoolVar(&temporalOnPostgres, "temporal-on-postgres", false, "run Temporal on PostgreSQL, not in memory; its CPU is told without PostgreSQL's")
 	root.AddCommand(temporalCommand())
 	return root
 }

@@ -19,10 +19,10 @@ const (
 	onPostgres // where there is one
 )
 
-func run(ctx context.Context, out io.Writer, s size) (err error) {
+func run(ctx context.Context, out io.Writer, s size, temporalOnPostgres bool) (err error) {
 	l := &lab{}
 	defer func() { err = errors.Join(err, l.close()) }()
-	if err := l.open(ctx); err != nil {
+	if err := l.open(ctx, temporalOnPostgres); err != nil {
 		return err
 	}
 	variants, err := allVariants(ctx, out, l)

@@ -22,13 +22,14 @@ import (
 // temporalCommand is this program as the Temporal server of another one, so that its CPU time can be told from ours.
 func temporalCommand() *cobra.Command {
 	var port int
+	var postgres string
 	cmd := &cobra.Command{
 		Use:    "temporal",
-		Short:  "Run a Temporal server in memory, until standard input ends",
+		Short:  "Run a Temporal server in memory or on a PostgreSQL, until standard input ends",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			stop, err := environment.StartTemporal(cmd.Context(), port, "", zap.NewNop(), namespaces...)
+			stop, err := startTemporal(cmd.Context(), port, postgres)
 			if err != nil {
 				return err
 			}
@@ -37,7 +38,15 @@ func temporalCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
+	cmd.Flags().StringVar(&postgres, "postgres", "", "directory of the socket of a new PostgreSQL")
 	return cmd
+}
+
+func startTemporal(ctx context.Context, port int, postgres string) (stop func() error, err error) {
+	if postgres != "" {
+		return environment.StartTemporalOnPostgres(ctx, port, postgres, zap.NewNop(), namespaces...)
+	}
+	return environment.StartTemporal(ctx, port, "", zap.NewNop(), namespaces...)
 }
 
 // server is the Temporal server's process.
@@ -47,7 +56,8 @@ type server struct {
 	end     func() error
 }
 
-func startServer(ctx context.Context) (*server, error) {
+// startServer starts it in memory, or on a new PostgreSQL whose socket is in the directory.
+func startServer(ctx context.Context, postgres string) (*server, error) {
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
@@ -56,7 +66,7 @@ func startServer(ctx context.Context) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "temporal", "--port", strconv.Itoa(port))
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "temporal", "--port", strconv.Itoa(port), "--postgres", postgres)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	stdin, err := cmd.StdinPipe()
