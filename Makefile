@@ -54,7 +54,8 @@ histories:
 mutation:
 	@go run ./workflows/mutation $(ARGS)
 
-## bench: charges per second, latencies and cost beside a bare workflow with one HTTP activity; ARGS="--rounds 3" is quicker
+## bench: charges per second, latencies and cost beside a bare workflow with one HTTP activity; ARGS="--rounds 3" is quicker,
+## ARGS=--temporal-on-postgres has Temporal on PostgreSQL
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
 
