@@ -86,17 +86,11 @@ func FailureOf(err error) CallFailure {
 }
 
 // neverTaken holds for a call that waited in its queue until its time was up: no attempt is under way, and none has ended
-// before. An attempt that ended is the cause of a later time-out, also where the activity was reset since.
+// before. One that ended is the cause of the time-out, or has left heartbeat details; Temporal forgets the cause where the
+// activity is reset or unpaused or its options are changed, but then it waits in the queue anew, and schedule-to-close comes first.
 func neverTaken(err error) bool {
 	var call *temporal.ActivityError
 	var timeout *temporal.TimeoutError
-	if !errors.As(err, &call) || !errors.As(err, &timeout) || call.StartedEventID() != 0 || timeout.Unwrap() != nil {
-		return false
-	}
-	switch timeout.TimeoutType() {
-	case enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE:
-		return true
-	default:
-		return false
-	}
+	return errors.As(err, &call) && errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START &&
+		call.StartedEventID() == 0 && timeout.Unwrap() == nil && !timeout.HasLastHeartbeatDetails()
 }

@@ -108,9 +108,9 @@ func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
 	require.False(t, FailureOf(ours).Open)
 }
 
-// timedOut is the error of an activity that timed out, as Temporal tells it.
-func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.Failure) error {
-	return temporal.GetDefaultFailureConverter().FailureToError(&failurepb.Failure{
+// timedOut is an activity that timed out, as Temporal tells it.
+func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.Failure) *failurepb.Failure {
+	return &failurepb.Failure{
 		Message: "activity error",
 		FailureInfo: &failurepb.Failure_ActivityFailureInfo{ActivityFailureInfo: &failurepb.ActivityFailureInfo{
 			ScheduledEventId: 6, StartedEventId: startedEventID, ActivityType: &commonpb.ActivityType{Name: payment.ActivityProcessorCharge},
@@ -119,7 +119,13 @@ func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.
 			FailureInfo: &failurepb.Failure_TimeoutFailureInfo{TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{TimeoutType: kind}},
 			Cause:       before,
 		},
-	})
+	}
+}
+
+// leaving adds the heartbeat details of an earlier attempt.
+func leaving(f *failurepb.Failure) *failurepb.Failure {
+	f.GetCause().GetTimeoutFailureInfo().LastHeartbeatDetails = &commonpb.Payloads{Payloads: []*commonpb.Payload{{Data: []byte("{}")}}}
+	return f
 }
 
 func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
@@ -127,20 +133,21 @@ func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
 		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: "unavailable"},
 	}}
 	for name, tt := range map[string]struct {
-		err        error
+		failure    *failurepb.Failure
 		neverTaken bool
 	}{
 		"in the queue until its time was up":  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil), true},
-		"the same, told by the longer limit":  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, nil), true},
+		"in the queue after a reset":          {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, nil), false},
 		"in the queue for its second attempt": {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, before), false},
 		"between two attempts":                {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, before), false},
 		"during its attempt":                  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 7, nil), false},
+		"with what an attempt has left":       {leaving(timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil)), false},
 		"its worker died":                     {timedOut(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, 7, nil), false},
 		"its worker fell silent":              {timedOut(enumspb.TIMEOUT_TYPE_HEARTBEAT, 7, nil), false},
-		"no activity's time-out":              {temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil), false},
+		"no activity's time-out":              {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil).GetCause(), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			failure := FailureOf(tt.err)
+			failure := FailureOf(temporal.GetDefaultFailureConverter().FailureToError(tt.failure))
 			require.Equal(t, tt.neverTaken, failure.NeverTaken)
 			require.True(t, failure.Open, "the processor is asked in any case")
 			require.Equal(t, payment.ClassOutcomeUnknown, failure.Class)

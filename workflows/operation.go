@@ -113,7 +113,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) {
 			return
 		}
 		failure := activities.FailureOf(err)
-		o.neverTaken = failure.NeverTaken && neverSent && absenceProvesWhatNobodyTook(ctx)
+		o.neverTaken = failure.NeverTaken && neverSent && !o.subject.acknowledged() && absenceProvesWhatNobodyTook(ctx)
 		neverSent = neverSent && !failure.Open
 		o.open = o.open || failure.Open
 		wait := time.Duration(failure.Wait)

@@ -10,9 +10,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	activitypb "go.temporal.io/api/activity/v1"
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
 	taskqueuepb "go.temporal.io/api/taskqueue/v1"
 	"go.temporal.io/api/workflowservice/v1"
+	"google.golang.org/protobuf/types/known/durationpb"
+	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/app"
@@ -21,13 +25,12 @@ import (
 )
 
 // limit is what docs/runbook.md says of pausing a processor: so many calls a second; nil is as many as there are.
-func limit(t *testing.T, env *environment.Environment, perSecond *taskqueuepb.RateLimit) {
-	t.Helper()
-	_, err := env.Temporal.WorkflowService().UpdateTaskQueueConfig(t.Context(), &workflowservice.UpdateTaskQueueConfigRequest{
+func limit(ctx context.Context, env *environment.Environment, perSecond *taskqueuepb.RateLimit) error {
+	_, err := env.Temporal.WorkflowService().UpdateTaskQueueConfig(ctx, &workflowservice.UpdateTaskQueueConfigRequest{
 		Namespace: "default", TaskQueue: payment.ProcessorTaskQueue(env.Config.DefaultProcessor), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
 		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: perSecond, Reason: "a test"},
 	})
-	require.NoError(t, err)
+	return err
 }
 
 var paused = &taskqueuepb.RateLimit{RequestsPerSecond: 0}
@@ -35,7 +38,7 @@ var paused = &taskqueuepb.RateLimit{RequestsPerSecond: 0}
 func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	limit(t, env, paused)
+	require.NoError(t, limit(t.Context(), env, paused))
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
 	_, err := env.Florin.Charge(ctx, charge("order-1", "tok_visa"))
@@ -43,7 +46,7 @@ func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
 	require.NotContains(t, metrics(t, env), "florin_processor_calls_total")
 	require.Contains(t, metrics(t, env), `florin_payments_waiting{processor="simulator",status="processing"} 1`)
 
-	limit(t, env, nil)
+	require.NoError(t, limit(t.Context(), env, nil))
 	succeed(t, env, charge("order-1", "tok_visa"))
 }
 
@@ -63,7 +66,7 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 	env := startPausable(t, func(*app.Processor) {})
 	paid := succeed(t, env, charge("paid", "tok_visa"))
 	hold(t, env, manual("held", "tok_visa"))
-	limit(t, env, paused)
+	require.NoError(t, limit(t.Context(), env, paused))
 
 	_, err := env.Florin.StartCharge(t.Context(), charge("charged", "tok_visa"))
 	require.NoError(t, err)
@@ -83,7 +86,7 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 		require.NoError(t, err)
 		return c.Status == payment.Unknown && r.Status == payment.Unknown && h.Status == payment.Unknown
 	}, 30*time.Second, 50*time.Millisecond)
-	limit(t, env, nil)
+	require.NoError(t, limit(t.Context(), env, nil))
 
 	c, err := env.Florin.Wait(t.Context(), "acme", "charged")
 	require.NoError(t, err)
@@ -108,20 +111,46 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 	requireEqualBooks(t, env, []payment.Charge{paid, c, h}, []payment.Refund{r, whole})
 }
 
-// The last word of Temporal on such a call is the same time-out as that of one which nobody ever took.
+// The last word of Temporal on such a call is nearly the same as on one that nobody ever took.
 func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
 	t.Parallel()
+	for name, meanwhile := range map[string]func(*testing.T, *environment.Environment){
+		"left alone": func(*testing.T, *environment.Environment) {},
+		"and reset": func(t *testing.T, env *environment.Environment) {
+			resetActivity(t, env, payment.ChargeWorkflowID("acme", "order-1"))
+		},
+		"with other options": func(t *testing.T, env *environment.Environment) {
+			_, err := env.Temporal.WorkflowService().UpdateActivityOptions(t.Context(), &workflowservice.UpdateActivityOptionsRequest{
+				Namespace: "default", Execution: &commonpb.WorkflowExecution{WorkflowId: payment.ChargeWorkflowID("acme", "order-1")},
+				Activity:        &workflowservice.UpdateActivityOptionsRequest_Type{Type: payment.ActivityProcessorCharge},
+				ActivityOptions: &activitypb.ActivityOptions{StartToCloseTimeout: durationpb.New(1500 * time.Millisecond)},
+				UpdateMask:      &fieldmaskpb.FieldMask{Paths: []string{"start_to_close_timeout"}},
+			})
+			require.NoError(t, err)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			sentBeforeAPause(t, meanwhile)
+		})
+	}
+}
+
+func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Environment)) {
 	var env *environment.Environment
 	var posts atomic.Int32
 	processor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		if r.Method == http.MethodPost {
-			posts.Add(1)
-			limit(t, env, paused) // before there can be a second attempt
-			refuse(w, http.StatusInternalServerError)
+		if r.Method != http.MethodPost {
+			_, _ = fmt.Fprint(w, `{"data":[]}`)
 			return
 		}
-		_, _ = fmt.Fprint(w, `{"data":[]}`)
+		posts.Add(1)
+		if limit(r.Context(), env, paused) != nil { // before there can be a second attempt
+			refuse(w, http.StatusForbidden) // ends as failed
+			return
+		}
+		refuse(w, http.StatusInternalServerError)
 	}))
 	t.Cleanup(processor.Close)
 	env = startPausable(t, func(p *app.Processor) {
@@ -130,6 +159,12 @@ func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
 	})
 	_, err := env.Florin.StartCharge(t.Context(), charge("order-1", "tok_visa"))
 	require.NoError(t, err)
+	require.Eventually(t, func() bool { // the first attempt has ended
+		d, err := env.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", "order-1"), "")
+		require.NoError(t, err)
+		return len(d.GetPendingActivities()) == 1 && d.GetPendingActivities()[0].GetAttempt() == 2
+	}, 10*time.Second, 20*time.Millisecond)
+	meanwhile(t, env)
 	reaches := func(want payment.Status) {
 		require.Eventually(t, func() bool {
 			c, err := env.Florin.Get(t.Context(), "acme", "order-1")
@@ -140,7 +175,7 @@ func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
 	}
 	reaches(payment.Unknown)
 	require.Equal(t, int32(1), posts.Load())
-	limit(t, env, nil)
+	require.NoError(t, limit(t.Context(), env, nil))
 	reaches(payment.NeedsReconciliation)
 	require.Equal(t, int32(1), posts.Load())
 }
