@@ -122,7 +122,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 
 // takePorts makes sure that every port is free before anything starts, so that an error can name its flag.
 func (e *Environment) takePorts(ctx context.Context) error {
-	free, err := freePorts(ctx, 4)
+	free, err := FreePorts(ctx, 4)
 	if err != nil {
 		return err
 	}

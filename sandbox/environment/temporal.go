@@ -2,7 +2,6 @@ package environment
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -121,7 +120,7 @@ func startTemporal(ctx context.Context, port int, in storage, logger *zap.Logger
 
 func serverConfig(ctx context.Context, port int, in storage) (*config.Config, error) {
 	// Every service but the frontend takes any free port.
-	ports, err := freePorts(ctx, 4)
+	ports, err := FreePorts(ctx, 4)
 	if err != nil {
 		return nil, err
 	}
@@ -171,30 +170,6 @@ func staticHosts(c *config.Config) map[primitives.ServiceName]static.Hosts {
 		hosts[primitives.ServiceName(name)] = static.SingleLocalHost(address)
 	}
 	return hosts
-}
-
-// freePorts finds n different ports that nobody listens on. They are held open together, so that none is
-// handed out twice.
-func freePorts(ctx context.Context, n int) (ports []int, err error) {
-	var held []net.Listener
-	defer func() {
-		for _, listener := range held {
-			err = errors.Join(err, listener.Close())
-		}
-	}()
-	for range n {
-		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, "0"))
-		if err != nil {
-			return nil, err
-		}
-		held = append(held, listener)
-		address, ok := listener.Addr().(*net.TCPAddr)
-		if !ok {
-			return nil, fmt.Errorf("listener on %s is not TCP", listener.Addr())
-		}
-		ports = append(ports, address.Port)
-	}
-	return ports, nil
 }
 
 func (s *temporalServer) stop() error { return s.server.Stop() }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"strconv"
@@ -58,7 +57,7 @@ type server struct {
 
 // startServer starts it in memory, or on a new PostgreSQL whose socket is in the directory.
 func startServer(ctx context.Context, postgres string) (*server, error) {
-	port, err := freePort(ctx)
+	ports, err := environment.FreePorts(ctx, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +65,7 @@ func startServer(ctx context.Context, postgres string) (*server, error) {
 	if err != nil {
 		return nil, err
 	}
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "temporal", "--port", strconv.Itoa(port), "--postgres", postgres)
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), self, "temporal", "--port", strconv.Itoa(ports[0]), "--postgres", postgres)
 	var log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &log, &log
 	stdin, err := cmd.StdinPipe()
@@ -76,7 +75,7 @@ func startServer(ctx context.Context, postgres string) (*server, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
-	s := &server{cmd: cmd, address: fmt.Sprintf("127.0.0.1:%d", port)}
+	s := &server{cmd: cmd, address: fmt.Sprintf("127.0.0.1:%d", ports[0])}
 	s.end = func() error { return errors.Join(stdin.Close(), cmd.Wait()) }
 	for began := time.Now(); ; {
 		err := ready(ctx, s.address)
@@ -97,18 +96,6 @@ func startServer(ctx context.Context, postgres string) (*server, error) {
 func dial(ctx context.Context, address string, options client.Options) (client.Client, error) {
 	options.HostPort, options.Logger = address, app.TemporalLogger(zap.NewNop())
 	return client.DialContext(ctx, options)
-}
-
-func freePort(ctx context.Context) (int, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	address, ok := listener.Addr().(*net.TCPAddr)
-	if !ok {
-		return 0, errors.Join(errors.New("not TCP"), listener.Close())
-	}
-	return address.Port, listener.Close()
 }
 
 func ready(ctx context.Context, address string) error {
