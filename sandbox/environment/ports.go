@@ -27,7 +27,7 @@ func FreePorts(ctx context.Context, n int) (ports []int, err error) {
 		if len(ports) == n {
 			return ports, nil
 		}
-		port := lowestPort + rand.IntN(highestPort-lowestPort+1)
+		port := lowestPort + rand.IntN(highestPort-lowestPort+1) //nolint:gosec // not a secret
 		if _, taken := handedOut.LoadOrStore(port, true); taken {
 			continue
 		}
