@@ -18,8 +18,11 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
@@ -136,21 +139,21 @@ func (t *temporal) DescribeWorkflowExecution(context.Context, string, string) (*
 
 // register does what a worker does when it starts.
 func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
-	credentials, err := processor.NewCredentials(context.Background(), func(context.Context) (processor.Key, error) {
-		return processor.Key{Value: processorKey}, nil
+	credentials, err := credentials.New(context.Background(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: processorKey}, nil
 	})
 	if err != nil {
 		return err
 	}
-	http, err := processor.NewClient(processor.ClientOptions{
-		Profile: rest.Profile(), BaseURL: t.processorURL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, time.Second),
+	http, err := httpclient.New(httpclient.Options{
+		Profile: rest.Profile(), BaseURL: t.processorURL, Credentials: credentials, Limiter: ratelimit.New(0, 1, time.Second),
 		AttemptTimeout: time.Second, MaxInFlight: 1,
 	})
 	if err != nil {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(http), processor.DefaultBackoff, time.Minute).Register(env)
+	activities.NewProcessor(rest.New(http), retry.DefaultBackoff, time.Minute).Register(env)
 	poll := activities.Poll{Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour)}
 	(&activities.Payments{Store: t.store, Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",

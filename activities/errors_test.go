@@ -15,8 +15,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // failing is a processor whose every call ends with one error.
@@ -43,7 +44,7 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failing{err: err}, processor.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failing{err: err}, retry.DefaultBackoff, 5*time.Minute)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
 	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})

@@ -8,15 +8,16 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // Processor holds the calls to one processor. They run on that processor's own queue. Each makes one call
 // and never retries by itself: that is the policy's, with the delay that the error carries.
 type Processor struct {
 	processor processor.Processor
-	backoff   processor.Backoff
+	backoff   retry.Backoff
 	// longestRetry is the longest wait that is left to the retry policy. A longer one becomes a timer of the
 	// workflow, which people can see and which holds no attempt.
 	longestRetry time.Duration
@@ -24,7 +25,7 @@ type Processor struct {
 }
 
 // NewProcessor makes the activities of one processor.
-func NewProcessor(p processor.Processor, backoff processor.Backoff, longestRetry time.Duration) *Processor {
+func NewProcessor(p processor.Processor, backoff retry.Backoff, longestRetry time.Duration) *Processor {
 	return &Processor{processor: p, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
 }
 
@@ -61,7 +62,7 @@ func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCa
 // once makes a call that moves money, as the attempt that it is.
 func once[C any](ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C) (processor.Result, error) {
 	earlier := openEarlier(ctx)
-	result, err := send(processor.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
+	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
 		return processor.Result{}, p.applicationError(ctx, err, earlier)
 	}

@@ -20,10 +20,14 @@ import (
 	"go.uber.org/zap/zapcore"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // apiKey looks like no key that could be recognized: it must be known to be one.
@@ -98,11 +102,11 @@ func everythingOf(t *testing.T, answer http.HandlerFunc) (written []string) {
 	t.Helper()
 	s := httptest.NewServer(answer)
 	defer s.Close()
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) { return processor.Key{Value: apiKey}, nil })
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) { return credentials.Key{Value: apiKey}, nil })
 	require.NoError(t, err)
 	var audited, logged bytes.Buffer
-	client, err := processor.NewClient(processor.ClientOptions{
-		Name: "acme", Profile: rest.Profile(), BaseURL: s.URL, Credentials: credentials, Limiter: processor.NewLimiter(0, 1, 0),
+	client, err := httpclient.New(httpclient.Options{
+		Name: "acme", Profile: rest.Profile(), BaseURL: s.URL, Credentials: credentials, Limiter: ratelimit.New(0, 1, 0),
 		AttemptTimeout: 10 * time.Second, MaxInFlight: 1, Audit: audit.New(zapcore.AddSync(&audited), audit.Options{}),
 	})
 	require.NoError(t, err)
@@ -111,7 +115,7 @@ func everythingOf(t *testing.T, answer http.HandlerFunc) (written []string) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	env := suite.NewTestActivityEnvironment()
-	NewProcessor(rest.New(client), processor.DefaultBackoff, 5*time.Minute).Register(env)
+	NewProcessor(rest.New(client), retry.DefaultBackoff, 5*time.Minute).Register(env)
 	result, err := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{
 		Key: "8a7c5d8e-0000-5000-8000-000000000001", PaymentID: "pay_1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
 	})

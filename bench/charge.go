@@ -10,7 +10,7 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/processor"
 )
 
 // What every peer sends.

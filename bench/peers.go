@@ -14,9 +14,13 @@ import (
 	"github.com/stripe/stripe-go/v85"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/breaker"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/processor/retry"
 )
 
 // peer is one way to make the charge. charge fails unless the whole answer was read and understood.
@@ -32,7 +36,7 @@ const (
 )
 
 func newPeers(ctx context.Context, url string) ([]peer, error) {
-	florin, err := florinPeer(ctx, url, processor.DefaultRetry())
+	florin, err := florinPeer(ctx, url, retry.Default())
 	if err != nil {
 		return nil, err
 	}
@@ -60,14 +64,14 @@ func checkAnswer(id, requestID string) error {
 
 // florinPeer is the chain that a configured processor gets: internal/app/processor.go. The rate limit is the one
 // value that is not the default: nothing here may wait for it.
-func florinPeer(ctx context.Context, url string, retry *processor.Retry) (func(context.Context) error, error) {
-	credentials, err := processor.NewCredentials(ctx, func(context.Context) (processor.Key, error) {
-		return processor.Key{Value: apiKey}, nil
+func florinPeer(ctx context.Context, url string, retry *retry.Policy) (func(context.Context) error, error) {
+	credentials, err := credentials.New(ctx, func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: apiKey}, nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	breaker, err := processor.NewBreaker(processor.BreakerOptions{
+	breaker, err := breaker.New(breaker.Options{
 		Window: 30 * time.Second, MinCalls: 20, FailureRatio: 0.5, OpenFor: 15 * time.Second, SlowCall: 10 * time.Second, Probes: 3,
 	})
 	if err != nil {
@@ -78,12 +82,12 @@ func florinPeer(ctx context.Context, url string, retry *processor.Retry) (func(c
 	if err != nil {
 		return nil, err
 	}
-	client, err := processor.NewClient(processor.ClientOptions{
+	client, err := httpclient.New(httpclient.Options{
 		Name:           "bench",
 		Profile:        rest.Profile(),
 		BaseURL:        url,
 		Credentials:    credentials,
-		Limiter:        processor.NewLimiter(1e6, 1e6, 2*time.Second),
+		Limiter:        ratelimit.New(1e6, 1e6, 2*time.Second),
 		Breaker:        breaker,
 		AttemptTimeout: timeout,
 		MaxInFlight:    100,

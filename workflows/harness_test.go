@@ -14,9 +14,10 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // answer is what the scripted processor says to one call.
@@ -137,7 +138,7 @@ func newEnvironmentOver(t *testing.T, p processor.Processor, terms activities.Te
 	env.SetTestTimeout(time.Minute)
 	Register(env)
 	keeping := &activities.Payments{Store: books, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
-	calls := activities.NewProcessor(p, processor.DefaultBackoff, 5*time.Minute)
+	calls := activities.NewProcessor(p, retry.DefaultBackoff, 5*time.Minute)
 	keeping.Register(env)
 	calls.Register(env)
 	return env

@@ -14,8 +14,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // mistaken is the model processor with a mistake, of its own or of the adapter to it: what is set takes the place of

@@ -8,8 +8,8 @@ import (
 	"sync"
 	"time"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // delivery is what becomes of a request and its answer on their way.

@@ -21,9 +21,10 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // modelTerms fit the model processor: a record is seen, and a late request has arrived, before absence is proof. Lookups
@@ -43,7 +44,7 @@ var modelTerms = activities.Terms{
 }
 
 // Both are so small that what production draws around them is always the same: a sequence that failed fails again.
-var modelBackoff = processor.Backoff{Strategy: processor.Fixed, Initial: 1, Max: 1}
+var modelBackoff = retry.Backoff{Strategy: retry.Fixed, Initial: 1, Max: 1}
 
 const (
 	modelLongRetry    = time.Millisecond

@@ -11,9 +11,9 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 const day = 24 * time.Hour

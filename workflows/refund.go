@@ -7,8 +7,8 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // Refund gives back all or a part of a captured payment, exactly once. Declined and failed refunds are

@@ -8,9 +8,9 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // refundRequest asks for an amount, or, with 0, names none.

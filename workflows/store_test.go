@@ -10,9 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // run charges over a store that has something in it, a moment after long by the workflow's clock.

@@ -10,8 +10,10 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/internal/app"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // direct is how to reach a processor without Temporal.
@@ -24,11 +26,11 @@ func (d *direct) flags(cmd *cobra.Command) {
 
 // open also makes each request to the processor one line of the audit log on standard error.
 func (d *direct) open(cmd *cobra.Command) (*app.OpenProcessor, error) {
-	config, err := app.LoadConfig(d.config)
+	c, err := config.Load(d.config, app.BuiltIn)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("configuration: %w", err)}
 	}
-	opened, err := config.OpenAlone(cmd.Context(), d.processor, cmd.ErrOrStderr())
+	opened, err := app.OpenStandalone(cmd.Context(), c, d.processor, cmd.ErrOrStderr())
 	if errors.Is(err, app.ErrNotConfigured) {
 		return nil, usageError{err}
 	}
@@ -137,7 +139,7 @@ func processorCommand() *cobra.Command {
 }
 
 // printGet prints the body of any answer, and returns an error for all but a success.
-func printGet(cmd *cobra.Command, client *processor.Client, path *url.URL) error {
+func printGet(cmd *cobra.Command, client *httpclient.Client, path *url.URL) error {
 	answer, err := client.Do(cmd.Context(), processor.Call{Method: http.MethodGet, Path: path.EscapedPath(), Query: path.Query(), Operation: "get"})
 	if _, printed := cmd.OutOrStdout().Write(answer.Body); printed != nil {
 		return printed

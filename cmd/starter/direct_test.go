@@ -13,30 +13,31 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/internal/app"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // configured starts the real simulator and returns a configuration that names it, and the processor itself.
-func configured(t *testing.T) (config string, p *app.OpenProcessor) {
+func configured(t *testing.T) (path string, p *app.OpenProcessor) {
 	t.Helper()
 	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sim_direct_key"})
 	require.NoError(t, err)
 	s := httptest.NewServer(sim.Handler())
 	t.Cleanup(s.Close)
 	t.Setenv("DIRECT_KEY", "sim_direct_key")
-	config = filepath.Join(t.TempDir(), "worker.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, `
+	path = filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
 processors:
   simulator: {adapter: rest, base_url: %q, api_key: {env: DIRECT_KEY}}
 `, s.URL), 0o600))
-	loaded, err := app.LoadConfig(config)
+	loaded, err := config.Load(path, app.BuiltIn)
 	require.NoError(t, err)
-	p, err = loaded.OpenAlone(t.Context(), "", &bytes.Buffer{})
+	p, err = app.OpenStandalone(t.Context(), loaded, "", &bytes.Buffer{})
 	require.NoError(t, err)
 	t.Cleanup(p.Close)
-	return config, p
+	return path, p
 }
 
 func TestGetDirectReadsWhatTheProcessorHas(t *testing.T) {

@@ -6,13 +6,15 @@ import (
 
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/internal/config"
 )
 
-// buildID names this binary, where the linker was told so: -ldflags "-X github.com/florinpay/florin/internal/app.buildID=v1.2.3".
+// buildID names this binary if the linker sets it: -ldflags "-X github.com/florinpay/florin/internal/app.buildID=v1.2.3".
 var buildID string
 
-// BuildID names the code of this binary, so that payments in flight stay with it: what the linker was told, or the
-// revision that Go has built it from.
+// BuildID returns the name of the code of this binary, for worker versioning: the one that the linker has set, or the revision that
+// Go recorded.
 func BuildID() (string, error) {
 	if buildID != "" {
 		return buildID, nil
@@ -31,14 +33,14 @@ func BuildID() (string, error) {
 		}
 	}
 	if revision == "" {
-		return "", errors.New("this binary does not know what it was built from: build it in its git repository with go build, or set worker.build_id")
+		return "", errors.New("this binary has no build information: build it in its git repository with go build, or set worker.build_id")
 	}
 	return revision[:min(len(revision), 12)] + modified, nil
 }
 
-// deployment is how the workers take part in Temporal's worker versioning: not at all, or as this build of the named
-// deployment, whose payments are finished by the build that began them.
-func (w Worker) deployment() (options worker.DeploymentOptions, err error) {
+// deploymentOptions are those of Temporal's worker versioning: off, or this build of the named deployment, whose payments are
+// finished by the build that began them.
+func deploymentOptions(w config.Worker) (options worker.DeploymentOptions, err error) {
 	if w.Deployment == "" {
 		return options, nil
 	}

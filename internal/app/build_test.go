@@ -6,14 +6,16 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/internal/config"
 )
 
 func TestAWorkerIsVersionedOnlyWhereADeploymentIsNamed(t *testing.T) {
-	options, err := Worker{}.deployment()
+	options, err := deploymentOptions(config.Worker{})
 	require.NoError(t, err)
 	require.Equal(t, worker.DeploymentOptions{}, options)
 
-	options, err = Worker{Deployment: "florin", BuildID: "v1"}.deployment()
+	options, err = deploymentOptions(config.Worker{Deployment: "florin", BuildID: "v1"})
 	require.NoError(t, err)
 	require.Equal(t, worker.DeploymentOptions{
 		UseVersioning: true, DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
@@ -23,22 +25,7 @@ func TestAWorkerIsVersionedOnlyWhereADeploymentIsNamed(t *testing.T) {
 	before := buildID
 	t.Cleanup(func() { buildID = before })
 	buildID = "linked"
-	options, err = Worker{Deployment: "florin"}.deployment()
+	options, err = deploymentOptions(config.Worker{Deployment: "florin"})
 	require.NoError(t, err)
 	require.Equal(t, "linked", options.Version.BuildID)
-}
-
-func TestNamesThatTemporalDoesNotTakeAreRefused(t *testing.T) {
-	for name, w := range map[string]Worker{
-		"a dot":                    {Deployment: "florin.eu"},
-		"a colon in the build":     {Deployment: "florin", BuildID: "a:b"},
-		"a build of no deployment": {BuildID: "v1"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			config := good()
-			config.Worker.Deployment, config.Worker.BuildID = w.Deployment, w.BuildID
-			_, err := config.Complete()
-			require.ErrorContains(t, err, "worker.")
-		})
-	}
 }

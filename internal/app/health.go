@@ -12,7 +12,7 @@ import (
 	"github.com/florinpay/florin/internal/telemetry"
 )
 
-// Listen opens a TCP listener. Its error names the address and the setting to change.
+// Listen opens a TCP listener. Its error names the address and the setting that changes it.
 func Listen(ctx context.Context, address, setting string) (net.Listener, error) {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
@@ -21,20 +21,25 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 	return listener, nil
 }
 
-// HealthServer answers GET /healthz, 200 while Temporal can be reached, 503 otherwise, and GET /metrics, unless told is nil.
-func HealthServer(temporal client.Client, told *telemetry.Telemetry) *http.Server {
+// HealthHandler serves GET /healthz, 200 while Temporal is reachable, 503 otherwise, and GET /metrics unless metrics is nil.
+func HealthHandler(temporal client.Client, metrics *telemetry.Telemetry) http.Handler {
 	mux := http.NewServeMux()
-	if told != nil {
-		mux.Handle("GET /metrics", told.Handler())
+	if metrics != nil {
+		mux.Handle("GET /metrics", metrics.Handler())
 	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
 		defer cancel()
 		if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-			http.Error(w, "temporal cannot be reached", http.StatusServiceUnavailable)
+			http.Error(w, "temporal is not reachable", http.StatusServiceUnavailable)
 			return
 		}
-		_, _ = w.Write([]byte("ok\n")) // a prober that went away needs no answer
+		_, _ = w.Write([]byte("ok\n")) // the prober may have closed the connection
 	})
-	return &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
+	return mux
+}
+
+// HealthServer returns the server of a [HealthHandler].
+func HealthServer(handler http.Handler) *http.Server {
+	return &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute}
 }

@@ -29,7 +29,7 @@ func (p pulse) CheckHealth(ctx context.Context, _ *client.CheckHealthRequest) (*
 func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
 	ask := func(temporal client.Client, method, path string) *httptest.ResponseRecorder {
 		answer := httptest.NewRecorder()
-		HealthServer(temporal, nil).Handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		HealthHandler(temporal, nil).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
 		return answer
 	}
 	well, ill := pulse{}, pulse{err: errors.New("dial tcp 10.0.0.7:7233: refused")}
@@ -51,13 +51,13 @@ func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
 		})
 	}
 	require.Equal(t, "ok\n", ask(well, http.MethodGet, "/healthz").Body.String())
-	require.Equal(t, "temporal cannot be reached\n", ask(ill, http.MethodGet, "/healthz").Body.String(), "inner addresses stay inside")
+	require.Equal(t, "temporal is not reachable\n", ask(ill, http.MethodGet, "/healthz").Body.String(), "inner addresses stay inside")
 }
 
 func TestMetricsAreThereWhateverTemporalDoes(t *testing.T) {
 	answer := httptest.NewRecorder()
 	ill := pulse{err: errors.New("refused")}
-	HealthServer(ill, telemetry.New(nil)).Handler.ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	HealthHandler(ill, telemetry.New(nil)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
 	require.Equal(t, http.StatusOK, answer.Code)
 	require.Contains(t, answer.Body.String(), "go_goroutines ")
 }

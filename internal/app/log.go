@@ -4,11 +4,13 @@ import (
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/florinpay/florin/internal/config"
 )
 
-// NewLogger writes to standard error. Every line is whole and none is sampled away: with payments the rare
-// line is the one that matters.
-func NewLogger(c Log) (*zap.Logger, error) {
+// NewLogger returns a logger that writes to standard error. No line is sampled: with payments, the rare line is the one that
+// matters.
+func NewLogger(c config.Log) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(c.Level)
 	if err != nil {
 		return nil, err
@@ -21,8 +23,8 @@ func NewLogger(c Log) (*zap.Logger, error) {
 	return config.Build()
 }
 
-// TemporalLogger lets the Temporal SDK, and with it workflows and activities, write to a zap logger. The
-// caller that a line names is the code that logged, not the adapter.
+// TemporalLogger returns a logger for the Temporal SDK, and with it for workflows and activities, that writes to a zap logger. The
+// caller in a line is the code that logged, not this adapter.
 func TemporalLogger(z *zap.Logger) log.Logger {
 	return temporalLogger{z.WithOptions(zap.AddCallerSkip(1)).Sugar()}
 }

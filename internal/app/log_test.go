@@ -9,6 +9,8 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/florinpay/florin/internal/config"
 )
 
 // observe returns a Temporal logger and what it wrote. The core is in development mode, where zap is
@@ -83,12 +85,12 @@ func TestBadKeyValuesLoseNoMessage(t *testing.T) {
 }
 
 func TestNewLoggerFollowsItsConfiguration(t *testing.T) {
-	logger, err := NewLogger(Log{Level: "warn", Format: "console"})
+	logger, err := NewLogger(config.Log{Level: "warn", Format: "console"})
 	require.NoError(t, err)
 	require.False(t, logger.Core().Enabled(zap.InfoLevel))
 	require.True(t, logger.Core().Enabled(zap.WarnLevel))
-	_, err = NewLogger(Log{Level: "loud", Format: "json"})
+	_, err = NewLogger(config.Log{Level: "loud", Format: "json"})
 	require.ErrorContains(t, err, "loud")
-	_, err = NewLogger(Log{Level: "info", Format: "xml"})
+	_, err = NewLogger(config.Log{Level: "info", Format: "xml"})
 	require.ErrorContains(t, err, "xml")
 }

@@ -8,11 +8,12 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/store"
 )
 
-// Open opens the store. A new SQLite file gets its tables at once; any other database has to have been migrated.
-func (s Store) Open(ctx context.Context, logger *zap.Logger) (*store.Store, error) {
+// OpenStore opens the store. A missing SQLite file is created with its tables; any other database must have been migrated.
+func OpenStore(ctx context.Context, s config.Store, logger *zap.Logger) (*store.Store, error) {
 	dsn, err := s.DSN()
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
@@ -22,7 +23,7 @@ func (s Store) Open(ctx context.Context, logger *zap.Logger) (*store.Store, erro
 			if _, _, err := store.Migrate(ctx, dsn); err != nil {
 				return nil, fmt.Errorf("store.sqlite: %w", err)
 			}
-			logger.Info("made the store", zap.String("sqlite", s.SQLite))
+			logger.Info("created the store", zap.String("sqlite", s.SQLite))
 		}
 	}
 	opened, err := store.Open(ctx, dsn)
@@ -32,8 +33,8 @@ func (s Store) Open(ctx context.Context, logger *zap.Logger) (*store.Store, erro
 	return opened, nil
 }
 
-// Migrate brings the schema of the store up to this program's.
-func (s Store) Migrate(ctx context.Context) (from, to int64, err error) {
+// MigrateStore updates the schema of the store to the one of this program. It is safe to repeat.
+func MigrateStore(ctx context.Context, s config.Store) (from, to int64, err error) {
 	dsn, err := s.DSN()
 	if err != nil {
 		return 0, 0, fmt.Errorf("store: %w", err)

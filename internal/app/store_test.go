@@ -8,49 +8,45 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/store"
 )
 
 func TestANewSQLiteFileGetsItsTablesAtOnce(t *testing.T) {
-	s := Store{SQLite: filepath.Join(t.TempDir(), "a b", "florin.db")}
+	s := config.Store{SQLite: filepath.Join(t.TempDir(), "a b", "florin.db")}
 	require.NoError(t, os.Mkdir(filepath.Dir(s.SQLite), 0o700))
 	for range 2 {
-		books, err := s.Open(t.Context(), zap.NewNop())
+		books, err := OpenStore(t.Context(), s, zap.NewNop())
 		require.NoError(t, err)
 		require.NoError(t, books.Close())
 	}
-	from, to, err := s.Migrate(t.Context())
+	from, to, err := MigrateStore(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, from, to)
 }
 
 func TestADatabaseOfAnotherVersionStopsTheWorkerAndSaysWhatToDo(t *testing.T) {
-	s := Store{SQLite: filepath.Join(t.TempDir(), "florin.db")}
+	s := config.Store{SQLite: filepath.Join(t.TempDir(), "florin.db")}
 	require.NoError(t, os.WriteFile(s.SQLite, nil, 0o600))
-	_, err := s.Open(t.Context(), zap.NewNop())
+	_, err := OpenStore(t.Context(), s, zap.NewNop())
 	require.ErrorIs(t, err, store.ErrOutdated)
 	require.ErrorContains(t, err, "worker migrate")
-	_, _, err = s.Migrate(t.Context())
+	_, _, err = MigrateStore(t.Context(), s)
 	require.NoError(t, err)
-	books, err := s.Open(t.Context(), zap.NewNop())
+	books, err := OpenStore(t.Context(), s, zap.NewNop())
 	require.NoError(t, err)
 	require.NoError(t, books.Close())
 }
 
 func TestAStoreThatCannotBeIsRefused(t *testing.T) {
 	t.Setenv("STORE_TEST_URL", "postgres://florin:hunter2@127.0.0.1:1/florin?connect_timeout=1")
-	for want, s := range map[string]Store{
-		"STORE_TEST_NOWHERE is not set": {Postgres: Secret{Env: "STORE_TEST_NOWHERE"}},
-		"127.0.0.1:1":                   {Postgres: Secret{Env: "STORE_TEST_URL"}},
+	for want, s := range map[string]config.Store{
+		"STORE_TEST_NOWHERE is not set": {Postgres: config.Secret{Env: "STORE_TEST_NOWHERE"}},
+		"127.0.0.1:1":                   {Postgres: config.Secret{Env: "STORE_TEST_URL"}},
 		"store.sqlite":                  {SQLite: filepath.Join(t.TempDir(), "none", "florin.db")},
 	} {
-		_, err := s.Open(t.Context(), zap.NewNop())
+		_, err := OpenStore(t.Context(), s, zap.NewNop())
 		require.ErrorContains(t, err, want)
 		require.NotContains(t, err.Error(), "hunter2")
 	}
-	c := good()
-	c.Store = Store{SQLite: "florin.db", Postgres: Secret{Env: "A", File: "b"}}
-	_, err := c.Complete()
-	require.ErrorContains(t, err, "store: want sqlite or postgres, not both")
-	require.ErrorContains(t, err, "store.postgres: want either env or file")
 }

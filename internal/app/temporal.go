@@ -17,11 +17,10 @@ import (
 	"go.temporal.io/sdk/contrib/envconfig"
 	"go.temporal.io/sdk/log"
 
-	"github.com/florinpay/florin/internal/telemetry"
 	"github.com/florinpay/florin/payment"
 )
 
-// SearchAttributes are those that must be registered in the namespace before a worker starts.
+// SearchAttributes have to be registered in the namespace before a worker starts.
 var SearchAttributes = map[string]enumspb.IndexedValueType{
 	payment.AttributePaymentStatus: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	payment.AttributePaymentID:     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
@@ -32,9 +31,9 @@ var SearchAttributes = map[string]enumspb.IndexedValueType{
 	payment.AttributeAmount:        enumspb.INDEXED_VALUE_TYPE_INT,
 }
 
-// Dial connects to the Temporal that the TEMPORAL_* environment and profiles name, 127.0.0.1:7233 and the
-// namespace default where they name none. Its errors say what to do. told hears of what is asked; it may be nil.
-func Dial(ctx context.Context, logger log.Logger, told *telemetry.Telemetry) (client.Client, client.Options, error) {
+// Dial connects to the Temporal server that the TEMPORAL_* environment variables and profiles name; by default to 127.0.0.1:7233 and
+// the namespace default. change, which may be nil, is applied to the options before. Its errors name the remedy.
+func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) (client.Client, client.Options, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
 		return nil, options, fmt.Errorf("the Temporal client's environment or profile: %w", err)
@@ -46,7 +45,9 @@ func Dial(ctx context.Context, logger log.Logger, told *telemetry.Telemetry) (cl
 		options.Namespace = client.DefaultNamespace
 	}
 	options.Logger = logger
-	told.Temporal(&options)
+	if change != nil {
+		change(&options)
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	temporal, err := client.DialContext(ctx, options)
@@ -56,8 +57,8 @@ func Dial(ctx context.Context, logger log.Logger, told *telemetry.Telemetry) (cl
 	return temporal, options, nil
 }
 
-// CheckNamespace makes sure, before anything is polled, that the namespace exists and knows the search
-// attributes: a missing one would block every payment at its first upsert.
+// CheckNamespace checks that the namespace exists and has the search attributes: a missing one would block every payment at its first
+// upsert. It has to be called before anything is polled.
 func CheckNamespace(ctx context.Context, temporal client.Client, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -12,59 +12,16 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/webhook"
+	"github.com/florinpay/florin/processor"
 )
 
-// Webhooks is where processors send their events: POST /webhooks/<processor>, for each that has webhook_secrets. Without
-// any it is off. It speaks no TLS: what faces the internet stands before it.
-type Webhooks struct {
-	Listen string `yaml:"listen"`
-}
-
-// maxWebhookSecrets are the old one and the new one.
-const maxWebhookSecrets = 2
-
-// drainWebhooks is how long requests may go on that are at work when the worker stops. What is cut off comes again.
+// drainWebhooks is how long requests in flight may continue when the worker stops. The processor sends again what is cut off.
 const drainWebhooks = 10 * time.Second
 
-// hasWebhooks holds where any processor may send events.
-func (c Config) hasWebhooks() bool {
-	for _, p := range c.Processors {
-		if len(p.WebhookSecrets) > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// webhookProblems checks what is said about webhooks.
-func (c Config) webhookProblems() (problems []error) {
-	switch listen := c.Webhooks.Listen; {
-	case listen == "" && !c.hasWebhooks():
-	case !c.hasWebhooks():
-		problems = append(problems, fmt.Errorf("webhooks.listen %q: means nothing without webhook_secrets of a processor", listen))
-	default:
-		if _, _, err := net.SplitHostPort(listen); err != nil {
-			problems = append(problems, fmt.Errorf("webhooks.listen %q: want host:port", listen))
-		}
-	}
-	return problems
-}
-
-func (p Processor) webhookProblems() (problems []error) {
-	if n := len(p.WebhookSecrets); n > maxWebhookSecrets {
-		problems = append(problems, fmt.Errorf("webhook_secrets: %d of them, want one, or two while one replaces the other", n))
-	}
-	for i, secret := range p.WebhookSecrets {
-		if !secret.single() {
-			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: want either env or file", i))
-		}
-	}
-	return problems
-}
-
-// webhookSource reads the secrets, once: a new one takes a restart.
-func (p Processor) webhookSource() (webhook.Source, error) {
+// webhookSource reads the secrets once: a new one requires a restart.
+func webhookSource(p config.Processor, adapter processor.Adapter) (webhook.Source, error) {
 	secrets := make([]string, len(p.WebhookSecrets))
 	for i, secret := range p.WebhookSecrets {
 		var err error
@@ -73,22 +30,19 @@ func (p Processor) webhookSource() (webhook.Source, error) {
 		}
 	}
 	verifier, err := webhook.New(secrets, 0)
-	known := adapters[p.Adapter]
-	return webhook.Source{Verifier: verifier, Header: known.signatureHeader, Event: known.event}, err
+	return webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}, err
 }
 
-// webhookServer serves the endpoint. Nil is one that is off.
+// webhookServer serves the endpoint for events. Nil is an endpoint that is off.
 type webhookServer struct {
 	server   *http.Server
 	listener net.Listener
 	logger   *zap.Logger
-	// patience is how long requests at work may go on once it closes.
-	patience func() (context.Context, context.CancelFunc)
 }
 
-// openWebhooks listens, so that an address in use is known at once, but answers nobody before serve.
-func openWebhooks(ctx context.Context, c Config, store webhook.Store, temporal webhook.Signaler, logger *zap.Logger) (*webhookServer, error) {
-	if !c.hasWebhooks() {
+// openWebhooks listens, so that an address in use is reported at once, but serves no request before serve.
+func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler, logger *zap.Logger) (*webhookServer, error) {
+	if !c.HasWebhooks() {
 		return nil, nil
 	}
 	sources := map[string]webhook.Source{}
@@ -98,7 +52,7 @@ func openWebhooks(ctx context.Context, c Config, store webhook.Store, temporal w
 			continue
 		}
 		var err error
-		if sources[name], err = p.webhookSource(); err != nil {
+		if sources[name], err = webhookSource(p, adapters[p.Adapter]); err != nil {
 			return nil, fmt.Errorf("processors.%s.webhook_secrets: %w", name, err)
 		}
 	}
@@ -114,21 +68,18 @@ func openWebhooks(ctx context.Context, c Config, store webhook.Store, temporal w
 	if err != nil {
 		return nil, err
 	}
-	patience := func() (context.Context, context.CancelFunc) {
-		return context.WithTimeout(context.WithoutCancel(ctx), drainWebhooks)
-	}
-	return &webhookServer{listener: listener, logger: logger, patience: patience, server: &http.Server{
+	return &webhookServer{listener: listener, logger: logger, server: &http.Server{
 		Handler:           endpoint,
 		ErrorLog:          errorLog,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      20 * time.Second, // reading is a part of it
+		WriteTimeout:      20 * time.Second, // includes reading
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}}, nil
 }
 
-// address is where it listens; empty where it is off.
+// address returns where the server listens; empty if it is off.
 func (s *webhookServer) address() string {
 	if s == nil {
 		return ""
@@ -136,7 +87,7 @@ func (s *webhookServer) address() string {
 	return s.listener.Addr().String()
 }
 
-// serve answers until close. fail gets what ends it otherwise.
+// serve serves requests until close. fail is called with any other error that ends it.
 func (s *webhookServer) serve(fail func(error)) {
 	if s == nil {
 		return
@@ -148,16 +99,16 @@ func (s *webhookServer) serve(fail func(error)) {
 	}()
 }
 
-// close takes no more requests, and returns when those at work are done.
+// close accepts no more requests and waits for those in flight.
 func (s *webhookServer) close() {
 	if s == nil {
 		return
 	}
-	ctx, cancel := s.patience()
+	ctx, cancel := context.WithTimeout(context.Background(), drainWebhooks)
 	defer cancel()
 	if err := s.server.Shutdown(ctx); err != nil {
-		s.logger.Warn("webhooks were cut off", zap.Error(err))
-		_ = s.server.Close() // it is on its way out
+		s.logger.Warn("webhook requests in flight were cut off", zap.Error(err))
+		_ = s.server.Close() // it is being abandoned
 	}
-	_ = s.listener.Close() // closed twice where it was served
+	_ = s.listener.Close() // closed already if it was served
 }

@@ -12,71 +12,27 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/internal/webhook"
 	"github.com/florinpay/florin/payment"
 )
 
-// withWebhooks is good with an address and secrets.
-func withWebhooks(listen string, secrets ...Secret) Config {
-	c := good()
-	c.Webhooks.Listen = listen
-	p := c.Processors["acme"]
-	p.WebhookSecrets = secrets
-	c.Processors["acme"] = p
-	return c
+// withWebhooks is a configuration with a processor acme that sends events.
+func withWebhooks(listen string, secrets ...config.Secret) config.Config {
+	return config.Config{Webhooks: config.Webhooks{Listen: listen}, Processors: map[string]config.Processor{
+		"acme": {Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: config.Secret{Env: "ACME_KEY"}, WebhookSecrets: secrets},
+	}}
 }
 
 func TestWebhooksAreOffWithoutASecret(t *testing.T) {
-	c, err := good().Complete()
-	require.NoError(t, err)
-	require.Empty(t, c.Webhooks.Listen)
-	off, err := openWebhooks(t.Context(), c, nil, nil, zap.NewNop())
+	off, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
 	require.NoError(t, err)
 	require.Nil(t, off)
 	require.Empty(t, off.address())
 	off.serve(nil)
 	off.close()
-
-	c, err = withWebhooks("", Secret{Env: "A"}).Complete()
-	require.NoError(t, err)
-	require.Equal(t, "127.0.0.1:8714", c.Webhooks.Listen, "loopback only")
-}
-
-func TestWhatIsWrongWithWebhooksIsNamed(t *testing.T) {
-	one := Secret{Env: "A"}
-	for name, c := range map[string]struct {
-		config Config
-		want   string
-	}{
-		"nobody sends":         {withWebhooks("127.0.0.1:8714"), `webhooks.listen "127.0.0.1:8714": means nothing without webhook_secrets of a processor`},
-		"no port":              {withWebhooks("localhost", one), `webhooks.listen "localhost": want host:port`},
-		"three secrets":        {withWebhooks("", one, one, one), "processors.acme.webhook_secrets: 3 of them, want one, or two while one replaces the other"},
-		"a secret of nowhere":  {withWebhooks("", one, Secret{}), "processors.acme.webhook_secrets[1]: want either env or file"},
-		"a secret of two ways": {withWebhooks("", Secret{Env: "A", File: "b"}), "processors.acme.webhook_secrets[0]: want either env or file"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := c.config.Complete()
-			require.EqualError(t, err, c.want)
-		})
-	}
-}
-
-func TestWebhooksAreReadStrictly(t *testing.T) {
-	c, err := ParseConfig([]byte("webhooks: {listen: \"127.0.0.1:1\"}\nprocessors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"))
-	require.NoError(t, err)
-	require.Equal(t, []Secret{{Env: "NEW"}, {File: "old"}}, c.Processors["a"].WebhookSecrets)
-	for yaml, want := range map[string]string{
-		"webhooks: {lisen: x}\n":                                         `line 1: unknown field "lisen"`,
-		"processors:\n  a: {webhook_secrets: [whsec_inline]}\n":          "line 2: ",
-		"processors:\n  a: {webhook_secrets: whsec_inline}\n":            "line 2: ",
-		"processors:\n  a: {webhook_secrets: [{value: whsec_inline}]}\n": `line 2: unknown field "value"`,
-	} {
-		_, err := ParseConfig([]byte(yaml))
-		require.ErrorContains(t, err, want)
-		require.NotContains(t, err.Error(), "whsec_inline")
-	}
 }
 
 func TestWebhooksThatCannotBeServedSayWhy(t *testing.T) {
@@ -84,19 +40,20 @@ func TestWebhooksThatCannotBeServedSayWhy(t *testing.T) {
 	taken, err := Listen(t.Context(), "127.0.0.1:0", "")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	for want, c := range map[string]Config{
-		"processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set":                                               withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_UNSET"}),
-		"cannot listen on " + taken.Addr().String() + ": choose another address with webhooks.listen: listen tcp " + taken.Addr().String(): withWebhooks(taken.Addr().String(), Secret{Env: "FLORIN_TEST_WHSEC"}),
+	for want, c := range map[string]config.Config{
+		"processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set":                                               withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_UNSET"}),
+		"cannot listen on " + taken.Addr().String() + ": choose another address with webhooks.listen: listen tcp " + taken.Addr().String(): withWebhooks(taken.Addr().String(), config.Secret{Env: "FLORIN_TEST_WHSEC"}),
 	} {
-		_, err := openWebhooks(t.Context(), c, nil, nil, zap.NewNop())
+		_, err := openWebhooks(t.Context(), c, BuiltIn, nil, nil, zap.NewNop())
 		require.ErrorContains(t, err, want)
 	}
 }
 
 func TestEveryAdapterReadsEvents(t *testing.T) {
-	for name, known := range adapters {
-		require.NotNil(t, known.event, name)
-		require.NotEmpty(t, known.signatureHeader, name)
+	for name, adapter := range BuiltIn {
+		require.Equal(t, name, adapter.Name)
+		require.NotNil(t, adapter.ReadEvent, name)
+		require.NotEmpty(t, adapter.SignatureHeader, name)
 	}
 }
 
@@ -123,7 +80,7 @@ func (books) RefundByID(context.Context, string, string) (payment.Refund, error)
 func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	temporal := signals{make(chan struct{}), make(chan struct{})}
-	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_WHSEC"}), books{}, temporal, zap.NewNop())
+	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"}), BuiltIn, books{}, temporal, zap.NewNop())
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
@@ -165,7 +122,7 @@ func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {
 
 func TestSlowAndWastefulSendersAreBounded(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
-	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", Secret{Env: "FLORIN_TEST_WHSEC"}), books{}, signals{}, zap.NewNop())
+	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"}), BuiltIn, books{}, signals{}, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
 	for _, bound := range []time.Duration{s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout} {

@@ -3,7 +3,7 @@ package telemetry
 import (
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
 // calls are those to processors, each attempt one.
@@ -44,12 +44,12 @@ func newCalls() calls {
 	}
 }
 
-func (c calls) register(r *prometheus.Registry) {
-	r.MustRegister(c.total, c.retries, c.resends, c.duration, c.wait)
+func (c calls) collectors() []prometheus.Collector {
+	return []prometheus.Collector{c.total, c.retries, c.resends, c.duration, c.wait}
 }
 
-// Observer is for processor.ClientOptions.Observe; nil for nil.
-func (t *Telemetry) Observer() func(processor.Observation) {
+// Observer is for httpclient.Options.Observe; nil for nil.
+func (t *Telemetry) Observer() func(httpclient.Observation) {
 	if t == nil {
 		return nil
 	}
@@ -57,7 +57,7 @@ func (t *Telemetry) Observer() func(processor.Observation) {
 }
 
 // Called hears of every attempt.
-func (t *Telemetry) Called(o processor.Observation) {
+func (t *Telemetry) Called(o httpclient.Observation) {
 	certainty := string(o.Outcome)
 	t.calls.total.WithLabelValues(o.Processor, o.Operation, certainty, string(o.Class)).Inc()
 	t.calls.wait.WithLabelValues(o.Processor).Observe(o.Waited.Seconds())

@@ -12,13 +12,17 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/breaker"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // answered is an attempt that went well.
-var answered = processor.Observation{
+var answered = httpclient.Observation{
 	Processor: "acme", Operation: "charge", Outcome: processor.Answered, Status: 200, Attempt: 1, Sends: 1, Took: 80 * time.Millisecond,
 }
 
@@ -27,15 +31,17 @@ func anHourAgo(context.Context) ([]store.Waiting, error) {
 	return []store.Waiting{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
 }
 
-func newClient(t *testing.T, url string, o processor.ClientOptions) *processor.Client {
+func newClient(t *testing.T, url string, o httpclient.Options) *httpclient.Client {
 	t.Helper()
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) { return processor.Key{Value: "sk_a_secret_of_ours"}, nil })
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: "sk_a_secret_of_ours"}, nil
+	})
 	require.NoError(t, err)
-	breaker, err := processor.NewBreaker(processor.DefaultBreaker)
+	breaker, err := breaker.New(breaker.Default)
 	require.NoError(t, err)
 	o.Name, o.BaseURL, o.Credentials, o.Breaker = "acme", url, credentials, breaker
-	o.Limiter, o.AttemptTimeout, o.MaxInFlight = processor.NewLimiter(0, 1, time.Second), 5*time.Second, 7
-	c, err := processor.NewClient(o)
+	o.Limiter, o.AttemptTimeout, o.MaxInFlight = ratelimit.New(0, 1, time.Second), 5*time.Second, 7
+	c, err := httpclient.New(o)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -54,11 +60,11 @@ func everything(t *testing.T) *Telemetry {
 
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("RateLimit", `"default";r=7;t=60`) }))
 	t.Cleanup(s.Close)
-	c := newClient(t, s.URL, processor.ClientOptions{})
+	c := newClient(t, s.URL, httpclient.Options{})
 	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
 	require.NoError(t, err)
 	told.Watch(Sources{
-		Processors: map[string]*processor.Client{"acme": c}, Waiting: anHourAgo, AuditLost: func() uint64 { return 3 },
+		Processors: map[string]*httpclient.Client{"acme": c}, Waiting: anHourAgo, AuditLost: func() uint64 { return 3 },
 	})
 	return told
 }
@@ -113,7 +119,7 @@ func TestAChangeThatIsNoFirstOutcomeHasNoDuration(t *testing.T) {
 
 func TestWhatWasNotSentHasNoTimeOnTheWire(t *testing.T) {
 	told := New(nil)
-	told.Called(processor.Observation{Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable, Attempt: 1, Waited: 2 * time.Second})
+	told.Called(httpclient.Observation{Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable, Attempt: 1, Waited: 2 * time.Second})
 	text := scrape(t, told)
 	require.NotContains(t, text, "florin_processor_call_duration_seconds")
 	require.Contains(t, text, `florin_processor_limiter_wait_seconds_sum{processor="acme"} 2`)

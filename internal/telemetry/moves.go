@@ -34,8 +34,8 @@ func newKind(name string) kind {
 	}
 }
 
-func (m moves) register(r *prometheus.Registry) {
-	r.MustRegister(m.payments.total, m.payments.duration, m.refunds.total, m.refunds.duration)
+func (m moves) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.payments.total, m.payments.duration, m.refunds.total, m.refunds.duration}
 }
 
 // Moved hears of every change of a payment or a refund: it is for store.Watch. nil hears nothing.

@@ -7,7 +7,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
@@ -15,7 +15,7 @@ import (
 // Sources are what the gauges are read from, when somebody asks.
 type Sources struct {
 	// Processors are the clients of the configured processors, by name.
-	Processors map[string]*processor.Client
+	Processors map[string]*httpclient.Client
 	// Waiting is store.Waiting.
 	Waiting func(context.Context) ([]store.Waiting, error)
 	// AuditLost is how many audit records were lost so far.
@@ -122,7 +122,7 @@ type tellFunc func(d *prometheus.Desc, value float64, labels ...string)
 
 var breakerStates = []string{"closed", "half-open", "open"}
 
-func tellProcessor(tell tellFunc, name string, s processor.Stats) {
+func tellProcessor(tell tellFunc, name string, s httpclient.Stats) {
 	tell(inFlight, float64(s.InFlight), name)
 	tell(inFlightLimit, float64(s.MaxInFlight), name)
 	tell(held, s.Held.Seconds(), name)

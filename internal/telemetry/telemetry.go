@@ -6,7 +6,9 @@
 package telemetry
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -28,16 +30,30 @@ type Telemetry struct {
 	spans trace.TracerProvider
 }
 
-// New makes metrics; spans is where traces go, nil for none.
+// New returns a Telemetry with a registry of its own. Spans go to spans; nil does not trace.
 func New(spans trace.TracerProvider) *Telemetry {
-	t := &Telemetry{
-		registry: prometheus.NewRegistry(), sdk: newSDKMetrics(), moves: newMoves(), calls: newCalls(), now: &standing{}, spans: spans,
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	t, err := NewWith(registry, spans)
+	if err != nil {
+		panic(err) // the registry is empty
 	}
-	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.sdk, t.now)
-	t.moves.register(t.registry)
-	t.calls.register(t.registry)
 	return t
 }
+
+// NewWith is [New] on a registry of the caller's. An error means that it has metrics of the same names.
+func NewWith(registry *prometheus.Registry, spans trace.TracerProvider) (*Telemetry, error) {
+	t := &Telemetry{registry: registry, sdk: newSDKMetrics(), moves: newMoves(), calls: newCalls(), now: &standing{}, spans: spans}
+	for _, collector := range slices.Concat([]prometheus.Collector{t.sdk, t.now}, t.moves.collectors(), t.calls.collectors()) {
+		if err := registry.Register(collector); err != nil {
+			return nil, fmt.Errorf("registering Florin's metrics: %w", err)
+		}
+	}
+	return t, nil
+}
+
+// Trace sends spans to spans from now on. It must be called before the Telemetry is used.
+func (t *Telemetry) Trace(spans trace.TracerProvider) { t.spans = spans }
 
 // Handler answers with all metrics, for Prometheus.
 func (t *Telemetry) Handler() http.Handler {

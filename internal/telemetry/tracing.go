@@ -19,8 +19,9 @@ import (
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/internal/tracing"
+	"github.com/florinpay/florin/processor"
 )
 
 // StartTracing sends spans to where the OTEL_* variables say, by OTLP over HTTP, sampled as they say. It returns nil where
@@ -101,20 +102,20 @@ func fill(id []byte) {
 	}
 }
 
-// Tracer traces the requests to a processor: it is for processor.ClientOptions.Trace, and nil where nothing is traced.
+// Tracer traces the requests to a processor: it is for httpclient.Options.Trace, and nil where nothing is traced.
 // With propagate the processor gets a traceparent header.
-func (t *Telemetry) Tracer(name string, propagate bool) processor.Trace {
+func (t *Telemetry) Tracer(name string, propagate bool) httpclient.Trace {
 	if t == nil || t.spans == nil {
 		return nil
 	}
 	spans := t.spans.Tracer("github.com/florinpay/florin/internal/processor")
-	return func(ctx context.Context, operation string, header http.Header) func(processor.Observation) {
+	return func(ctx context.Context, operation string, header http.Header) func(httpclient.Observation) {
 		ctx, span := spans.Start(ctx, "processor "+operation, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(
 			attribute.String("florin.processor", name), attribute.String("florin.operation", operation)))
 		if propagate {
 			propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(header))
 		}
-		return func(o processor.Observation) {
+		return func(o httpclient.Observation) {
 			span.SetAttributes(attribute.String("florin.certainty", string(o.Outcome)),
 				attribute.Int("florin.attempt", o.Attempt), attribute.Int("florin.sends", o.Sends))
 			if o.Status != 0 {

@@ -14,8 +14,10 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.uber.org/zap"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/tracing"
+	"github.com/florinpay/florin/processor"
 )
 
 func TestTheStandardVariablesTurnTracingOn(t *testing.T) {
@@ -103,9 +105,9 @@ func TestARequestIsASpanWithoutWhatWasSaid(t *testing.T) {
 	}))
 	defer s.Close()
 	for propagate, want := range map[bool]string{false: "^$", true: "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$"} {
-		c := newClient(t, s.URL, processor.ClientOptions{Trace: told.Tracer("acme", propagate)})
+		c := newClient(t, s.URL, httpclient.Options{Trace: told.Tracer("acme", propagate)})
 		ctx, parent := provider.Tracer("").Start(t.Context(), "activity")
-		_, err := c.Do(processor.WithAttempt(ctx, 2), processor.Call{
+		_, err := c.Do(retry.WithAttempt(ctx, 2), processor.Call{
 			Method: http.MethodPost, Path: "/charges", Key: "key-of-florin", Operation: "charge", PaymentID: "pay_1", Body: []byte(`{"card_token":"tok_visa"}`),
 		})
 		require.Error(t, err)

@@ -82,7 +82,7 @@ func newBench(t *testing.T) bench {
 	t.Cleanup(func() { _ = books.Close() }) // closed by the test of a store that is away
 	core, logs := observer.New(zapcore.DebugLevel)
 	b := bench{temporal: &temporal{}, store: books, logs: logs}
-	source := Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: rest.Event}
+	source := Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: rest.ReadEvent}
 	b.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, books, b.temporal, zap.New(core))
 	require.NoError(t, err)
 	return b

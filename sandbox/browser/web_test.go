@@ -12,7 +12,7 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -126,7 +126,7 @@ type column struct {
 // start runs an environment whose processor is believed only when it finds a payment.
 func start(t *testing.T) *environment.Environment {
 	t.Helper()
-	env, err := environment.Start(context.Background(), environment.Options{Web: true, Tune: func(c *app.Config) {
+	env, err := environment.Start(context.Background(), environment.Options{Web: true, Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
 		p.AbsenceProofAfter = 0
 		p.Resolve = activities.Poll{

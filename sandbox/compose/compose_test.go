@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 )
 
 const root = "../../"
@@ -59,12 +60,12 @@ func flagOf(t *testing.T, command []string, flag string) string {
 	return command[i+1]
 }
 
-func workerConfig(t *testing.T, project *types.Project) app.Config {
+func workerConfig(t *testing.T, project *types.Project) config.Config {
 	t.Helper()
 	worker := service(t, project, "worker")
-	config, err := app.LoadConfig(mounted(t, worker, flagOf(t, worker.Command, "--config")))
+	loaded, err := config.Load(mounted(t, worker, flagOf(t, worker.Command, "--config")), app.BuiltIn)
 	require.NoError(t, err)
-	return config
+	return loaded
 }
 
 func port(t *testing.T, address string) string {

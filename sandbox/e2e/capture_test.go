@@ -10,7 +10,7 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -330,7 +330,7 @@ func TestACaptureGoesOnWhenTheWorkerIsStopped(t *testing.T) {
 
 func TestHeldMoneyThatNobodyTakesExpires(t *testing.T) {
 	t.Parallel()
-	env := start(t, environment.Options{Tune: func(c *app.Config) {
+	env := start(t, environment.Options{Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
 		p.AuthorizationFor = activities.Duration(3 * time.Second)
 		c.Processors[environment.ProcessorName] = p

@@ -25,7 +25,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/florinpay/florin"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/books"
@@ -104,7 +104,7 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 		}
 	}
 	// A processor for each, so that the cells run side by side, on one ledger.
-	env := start(t, environment.Options{Tune: func(c *app.Config) {
+	env := start(t, environment.Options{Tune: func(c *config.Config) {
 		for _, cell := range cells {
 			p := c.Processors[environment.ProcessorName]
 			cell.gate = openGate(t, strings.TrimPrefix(p.BaseURL, "http://"), cell)

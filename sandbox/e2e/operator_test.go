@@ -19,7 +19,7 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -61,7 +61,7 @@ func startOn(t *testing.T, handlers map[string]http.Handler) *environment.Enviro
 		t.Cleanup(server.Close)
 		urls[name] = server.URL
 	}
-	return start(t, environment.Options{Tune: func(c *app.Config) {
+	return start(t, environment.Options{Tune: func(c *config.Config) {
 		for name, url := range urls {
 			p := c.Processors[name]
 			p.BaseURL = url

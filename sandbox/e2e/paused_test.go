@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/types/known/fieldmaskpb"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -51,9 +51,9 @@ func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
 }
 
 // startPausable runs an environment in which absence alone proves nothing.
-func startPausable(t *testing.T, tune func(*app.Processor)) *environment.Environment {
+func startPausable(t *testing.T, tune func(*config.Processor)) *environment.Environment {
 	t.Helper()
-	return start(t, environment.Options{Tune: func(c *app.Config) {
+	return start(t, environment.Options{Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
 		p.AbsenceProofAfter = 0
 		tune(&p)
@@ -63,7 +63,7 @@ func startPausable(t *testing.T, tune func(*app.Processor)) *environment.Environ
 
 func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 	t.Parallel()
-	env := startPausable(t, func(*app.Processor) {})
+	env := startPausable(t, func(*config.Processor) {})
 	paid := succeed(t, env, charge("paid", "tok_visa"))
 	hold(t, env, manual("held", "tok_visa"))
 	require.NoError(t, limit(t.Context(), env, paused))
@@ -153,7 +153,7 @@ func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Envi
 		refuse(w, http.StatusInternalServerError)
 	}))
 	t.Cleanup(processor.Close)
-	env = startPausable(t, func(p *app.Processor) {
+	env = startPausable(t, func(p *config.Processor) {
 		p.BaseURL = processor.URL
 		p.Retry.Initial = activities.Duration(time.Second)
 	})

@@ -14,7 +14,7 @@ import (
 	_ "modernc.org/sqlite"
 
 	"github.com/florinpay/florin"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -67,7 +67,7 @@ func TestAResetBetweenTwoSendsDoesNotForgetTheSecond(t *testing.T) {
 	}}
 	server := httptest.NewServer(p)
 	t.Cleanup(server.Close)
-	env := start(t, environment.Options{Tune: func(c *app.Config) {
+	env := start(t, environment.Options{Tune: func(c *config.Config) {
 		q := c.Processors[environment.ProcessorName]
 		q.BaseURL = server.URL
 		q.Retry.Max = q.Retry.Initial

@@ -20,7 +20,8 @@ import (
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/app"
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/internal/telemetry"
 )
@@ -44,7 +45,7 @@ type Options struct {
 	Web       bool
 	Simulator simulator.Options
 	// Tune changes the worker's configuration before it starts.
-	Tune func(*app.Config)
+	Tune func(*config.Config)
 	// Spans is where the traces of the worker go; nil: nowhere.
 	Spans trace.TracerProvider
 	// Logger hears from every part.
@@ -57,7 +58,7 @@ type Environment struct {
 	Florin    *florin.Client
 	Simulator *simulator.Simulator
 	// Config is the worker's.
-	Config app.Config
+	Config config.Config
 	Ports  Ports
 
 	options  Options
@@ -214,13 +215,13 @@ func (e *Environment) startHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.serve(app.HealthServer(e.Temporal, e.told), listener)
+	e.serve(app.HealthServer(app.HealthHandler(e.Temporal, e.told)), listener)
 	return nil
 }
 
 // StartWorker starts the worker; StopWorker stops it as SIGTERM would.
 func (e *Environment) StartWorker(ctx context.Context) error {
-	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, e.logger, e.told)
+	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, app.WorkersOptions{Logger: e.logger, Telemetry: e.told})
 	if err != nil {
 		return err
 	}
@@ -261,32 +262,32 @@ func (e *Environment) Stop() error {
 }
 
 // workerConfig is short of patience, so that every ending of a payment can be watched within seconds.
-func workerConfig(dir, simulatorURL string) (app.Config, error) {
+func workerConfig(dir, simulatorURL string) (config.Config, error) {
 	duration := func(d time.Duration) activities.Duration { return activities.Duration(d) }
-	p := app.Processor{
+	p := config.Processor{
 		Adapter:           "rest",
 		BaseURL:           simulatorURL,
-		APIKey:            app.Secret{File: filepath.Join(dir, "simulator.key")},
+		APIKey:            config.Secret{File: filepath.Join(dir, "simulator.key")},
 		HTTPTimeout:       duration(1200 * time.Millisecond),
 		StartToClose:      duration(2 * time.Second),
 		ScheduleToClose:   duration(4 * time.Second),
 		AbsenceProofAfter: duration(2 * time.Second),
-		Retry: app.Retry{
-			Strategy: processor.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),
+		Retry: config.Retry{
+			Strategy: retry.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),
 			Multiplier: 2, LongestWait: duration(3 * time.Second),
 		},
 		Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(5 * time.Second)},
 		Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
-		RateLimit: app.RateLimit{Patience: duration(time.Second)},
+		RateLimit: config.RateLimit{MaxWait: duration(time.Second)},
 		// The demo and the tests ask for more faults at once than an outage has.
-		Breaker: app.Breaker{MinCalls: 1000},
+		Breaker: config.Breaker{MinCalls: 1000},
 	}
-	c := app.Config{
+	c := config.Config{
 		DefaultProcessor: ProcessorName,
-		Store:            app.Store{SQLite: filepath.Join(dir, "florin.db")},
-		Audit:            app.Audit{Path: filepath.Join(dir, "audit.jsonl")},
-		Processors:       map[string]app.Processor{ProcessorName: p, BackupName: p},
-		Worker:           app.Worker{StopTimeout: duration(5 * time.Second)},
+		Store:            config.Store{SQLite: filepath.Join(dir, "florin.db")},
+		Audit:            config.Audit{Path: filepath.Join(dir, "audit.jsonl")},
+		Processors:       map[string]config.Processor{ProcessorName: p, BackupName: p},
+		Worker:           config.Worker{StopTimeout: duration(5 * time.Second)},
 	}
-	return c.Complete()
+	return c.Complete(app.BuiltIn)
 }

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/histories"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -119,7 +119,7 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 }
 
 // hurry shortens what the sandbox has no patience for either. The processor "backup" holds nothing for long.
-func hurry(c *app.Config) {
+func hurry(c *config.Config) {
 	seconds := func(n float64) activities.Duration { return activities.Duration(n * float64(time.Second)) }
 	p := c.Processors[environment.BackupName]
 	p.AuthorizationFor, p.Pending.For = seconds(2), seconds(1)

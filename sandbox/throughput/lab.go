@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/postgrestest"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/internal/telemetry"
@@ -111,7 +112,7 @@ func (l *lab) bare(ctx context.Context, name, namespace, callQueue string) (v va
 }
 
 // florin sets our workers to work as they are by default, with their audit log in a file.
-func (l *lab) florin(ctx context.Context, namespace string, store app.Store, observed bool) (client.Client, error) {
+func (l *lab) florin(ctx context.Context, namespace string, store config.Store, observed bool) (client.Client, error) {
 	var options client.Options
 	var told *telemetry.Telemetry
 	if observed {
@@ -128,14 +129,14 @@ func (l *lab) florin(ctx context.Context, namespace string, store app.Store, obs
 	if err != nil {
 		return nil, err
 	}
-	config, err := app.Config{
-		Store: store, Audit: app.Audit{Path: filepath.Join(l.dir, namespace+".jsonl")},
-		Processors: map[string]app.Processor{"simulator": {Adapter: "rest", BaseURL: l.processorURL, APIKey: key}},
-	}.Complete()
+	settings, err := config.Config{
+		Store: store, Audit: config.Audit{Path: filepath.Join(l.dir, namespace+".jsonl")},
+		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: l.processorURL, APIKey: key}},
+	}.Complete(app.BuiltIn)
 	if err != nil {
 		return nil, err
 	}
-	workers, err := app.NewWorkers(ctx, t, config, zap.NewNop(), told)
+	workers, err := app.NewWorkers(ctx, t, settings, app.WorkersOptions{Logger: zap.NewNop(), Telemetry: told})
 	if err != nil {
 		return nil, err
 	}
@@ -143,13 +144,13 @@ func (l *lab) florin(ctx context.Context, namespace string, store app.Store, obs
 	return t, workers.Start()
 }
 
-func (l *lab) secret(name, value string) (app.Secret, error) {
+func (l *lab) secret(name, value string) (config.Secret, error) {
 	path := filepath.Join(l.dir, name)
-	return app.Secret{File: path}, os.WriteFile(path, []byte(value), 0o600)
+	return config.Secret{File: path}, os.WriteFile(path, []byte(value), 0o600)
 }
 
-func (l *lab) sqlite(name string) app.Store {
-	return app.Store{SQLite: filepath.Join(l.dir, name+".db")}
+func (l *lab) sqlite(name string) config.Store {
+	return config.Store{SQLite: filepath.Join(l.dir, name+".db")}
 }
 
 // cluster starts a PostgreSQL.
@@ -168,7 +169,7 @@ func (l *lab) cluster(ctx context.Context) (*postgrestest.Cluster, error) {
 }
 
 // postgres is a store there, with our tables.
-func (l *lab) postgres(ctx context.Context) (store app.Store, err error) {
+func (l *lab) postgres(ctx context.Context) (store config.Store, err error) {
 	cluster, err := l.cluster(ctx)
 	if err != nil {
 		return store, err
@@ -176,6 +177,6 @@ func (l *lab) postgres(ctx context.Context) (store app.Store, err error) {
 	if store.Postgres, err = l.secret("postgres.url", cluster.DSN()); err != nil {
 		return store, err
 	}
-	_, _, err = store.Migrate(ctx)
+	_, _, err = app.MigrateStore(ctx, store)
 	return store, err
 }

@@ -7,8 +7,8 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // record is a payment or a refund as the protocol writes it.

@@ -12,14 +12,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/florinpay/florin/internal/processor"
-	"github.com/florinpay/florin/internal/processor/processortest"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+	"github.com/florinpay/florin/processor/processortest"
 )
 
 func TestTheAdapterConforms(t *testing.T) {
 	processortest.Run(t, processortest.Protocol{
-		New:             func(c *processor.Client) processor.Processor { return New(c) },
+		New:             func(c processor.Client) processor.Processor { return New(c) },
 		Profile:         Profile(),
 		PaymentStatuses: maps.Clone(chargeStatuses),
 		RefundStatuses:  maps.Clone(refundStatuses),

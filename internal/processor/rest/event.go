@@ -3,15 +3,15 @@ package rest
 import (
 	"encoding/json"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/processor"
 )
 
 // SignatureHeader is where the signature of an event is, in the scheme of package webhook.
 const SignatureHeader = "Florin-Signature"
 
-// Event reads an event: {"id", "type", "data": a payment or a refund with its metadata}. Any other data is about nothing of
+// ReadEvent reads an event: {"id", "type", "data": a payment or a refund with its metadata}. Any other data is about nothing of
 // ours.
-func Event(body []byte) (processor.Event, error) {
+func ReadEvent(body []byte) (processor.Event, error) {
 	var event struct {
 		ID   string          `json:"id"`
 		Type string          `json:"type"`

@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 var (
@@ -41,7 +41,7 @@ func TestAnEventNamesWhatItIsAbout(t *testing.T) {
 	for name, c := range eventBodies {
 		t.Run(name, func(t *testing.T) {
 			c.want.ID, c.want.Type = "evt_1", "payment.succeeded"
-			got, err := Event([]byte(c.body))
+			got, err := ReadEvent([]byte(c.body))
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
 		})
@@ -50,7 +50,7 @@ func TestAnEventNamesWhatItIsAbout(t *testing.T) {
 
 func TestWhatIsNoEventIsRefusedWithoutItsWords(t *testing.T) {
 	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`, `{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt\n1","type":"t"}`} {
-		_, err := Event([]byte(body))
+		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)
 		require.NotContains(t, err.Error(), "evt")
 	}
@@ -62,7 +62,7 @@ func FuzzEvent(f *testing.F) {
 		f.Add([]byte(c.body))
 	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := Event(body)
+		got, err := ReadEvent(body)
 		if err != nil {
 			require.Equal(t, processor.Event{}, got)
 			return

@@ -14,8 +14,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // FuzzAnswer lets the processor answer anything at all. Whatever it is, it is a result that makes sense, or an error
@@ -38,10 +41,10 @@ func FuzzAnswer(f *testing.F) {
 		_, _ = io.WriteString(w, body)
 	}))
 	f.Cleanup(s.Close)
-	credentials, err := processor.NewCredentials(f.Context(), func(context.Context) (processor.Key, error) { return processor.Key{Value: "sk_secret"}, nil })
+	credentials, err := credentials.New(f.Context(), func(context.Context) (credentials.Key, error) { return credentials.Key{Value: "sk_secret"}, nil })
 	require.NoError(f, err)
-	client, err := processor.NewClient(processor.ClientOptions{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
-		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
+	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
+		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
 	require.NoError(f, err)
 	f.Cleanup(client.Close)
 	p := New(client)

@@ -10,8 +10,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 const key = "8a7c5d8e-0000-5000-8000-000000000001"
@@ -46,12 +49,12 @@ func start(t *testing.T, status int, body string) bench {
 		_, _ = io.WriteString(w, body)
 	}))
 	t.Cleanup(s.Close)
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
-		return processor.Key{Value: "sk_secret"}, nil
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: "sk_secret"}, nil
 	})
 	require.NoError(t, err)
-	client, err := processor.NewClient(processor.ClientOptions{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
-		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
+	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
+		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	b.Processor = New(client)

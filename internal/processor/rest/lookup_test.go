@@ -6,8 +6,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 var chargeLookup = processor.LookupCall{Operation: payment.OperationCharge, Reference: key}

@@ -13,8 +13,8 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // The metadata by which a payment at the processor names the payment in Florin.
@@ -24,7 +24,18 @@ const (
 	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
 )
 
-// Profile is the protocol's. How long keys live is each processor's own, 24 h unless it says otherwise.
+// Adapter returns the adapter of the protocol.
+func Adapter() processor.Adapter {
+	return processor.Adapter{
+		Name:            "rest",
+		Profile:         Profile(),
+		New:             func(c processor.Client) processor.Processor { return New(c) },
+		ReadEvent:       ReadEvent,
+		SignatureHeader: SignatureHeader,
+	}
+}
+
+// Profile is the protocol's. The lifetime of keys is each processor's own; 24 h is the default.
 func Profile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  24 * time.Hour,
@@ -39,12 +50,12 @@ func Profile() processor.Profile {
 }
 
 // Processor is the adapter.
-type Processor struct{ client *processor.Client }
+type Processor struct{ client processor.Client }
 
 var _ processor.Processor = (*Processor)(nil)
 
 // New returns the adapter on a client that has its Profile.
-func New(client *processor.Client) *Processor { return &Processor{client: client} }
+func New(client processor.Client) *Processor { return &Processor{client: client} }
 
 type chargeBody struct {
 	CardToken string            `json:"card_token"`
@@ -237,17 +248,14 @@ func (p *Processor) post(ctx context.Context, call post) (processor.Result, erro
 		Operation: string(call.operation), PaymentID: call.paymentID,
 		Decode: made.decode,
 	})
-	if err == nil {
-		made.result.RequestID = answer.RequestID
-		return made.result, nil
-	}
-	var refused *processor.Error
 	switch {
-	case errors.As(err, &refused) && refused.Decline != nil:
-		return processor.Result{Status: payment.Declined, Reference: call.key, RequestID: answer.RequestID, Decline: refused.Decline}, nil
-	default:
+	case err != nil:
 		return processor.Result{}, err
+	case answer.Decline != nil:
+		return answer.Declined(call.key), nil
 	}
+	made.result.RequestID = answer.RequestID
+	return made.result, nil
 }
 
 // made is what a call made, by the one record of its answer.

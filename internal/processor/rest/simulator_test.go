@@ -10,9 +10,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // simulated is the adapter on a real processor: the simulator, which shares no code with it. statuses are those of all
@@ -26,14 +29,14 @@ func simulated(t *testing.T) (p *Processor, statuses func() []int) {
 		require.NoError(t, sim.Close())
 		s.Close()
 	})
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
-		return processor.Key{Value: "sk_secret"}, nil
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: "sk_secret"}, nil
 	})
 	require.NoError(t, err)
 	var seen []int
-	client, err := processor.NewClient(processor.ClientOptions{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
-		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
-		Observe: func(o processor.Observation) { seen = append(seen, o.Status) }})
+	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
+		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
+		Observe: func(o httpclient.Observation) { seen = append(seen, o.Status) }})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
 	return New(client), func() []int { return seen }

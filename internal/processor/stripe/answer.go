@@ -10,8 +10,8 @@ import (
 
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // The metadata by which a payment or a refund at Stripe names the one in Florin. The reference is the key of the call
@@ -245,10 +245,10 @@ func lastRefusal(intent *stripe.PaymentIntent) refusal {
 	return r
 }
 
-// declined is the result of a call that was refused, with as much of the payment as the refusal has. Of a refund, which
-// is none then, it has nothing.
-func declined(call processor.Call, a processor.Answer, why *payment.Decline) processor.Result {
-	result := processor.Result{Reference: call.Key}
+// declined returns the result of a declined operation, with the payment as far as the response contains it. A declined refund
+// has no record.
+func declined(call processor.Call, a processor.Answer) processor.Result {
+	result := a.Declined(call.Key)
 	var body errorBody
 	var intent stripe.PaymentIntent
 	if call.Operation != string(payment.OperationRefund) && json.Unmarshal(a.Body, &body) == nil && json.Unmarshal(body.Error.PaymentIntent, &intent) == nil {
@@ -256,7 +256,7 @@ func declined(call processor.Call, a processor.Answer, why *payment.Decline) pro
 			result = paid
 		}
 	}
-	result.Status, result.Decline, result.RequestID = payment.Declined, why, a.RequestID
+	result.Status, result.Decline, result.RequestID = payment.Declined, a.Decline, a.RequestID
 	return result
 }
 

@@ -10,9 +10,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/florinpay/florin/internal/processor"
-	"github.com/florinpay/florin/internal/processor/processortest"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+	"github.com/florinpay/florin/processor/processortest"
 )
 
 // declinedWord is the writers' own name for a payment that waits for another way to pay after an error.
@@ -28,7 +28,7 @@ func TestTheAdapterConforms(t *testing.T) {
 		refunds[string(name)] = status
 	}
 	processortest.Run(t, processortest.Protocol{
-		New:             func(c *processor.Client) processor.Processor { return New(c) },
+		New:             func(c processor.Client) processor.Processor { return New(c) },
 		Profile:         Profile(),
 		PaymentStatuses: payments,
 		RefundStatuses:  refunds,

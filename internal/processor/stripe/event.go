@@ -3,15 +3,15 @@ package stripe
 import (
 	"encoding/json"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/processor"
 )
 
 // SignatureHeader is where Stripe puts the signature of an event.
 const SignatureHeader = "Stripe-Signature"
 
-// Event reads an event: https://docs.stripe.com/api/events/object. A charge has the metadata that its payment had when it
+// ReadEvent reads an event: https://docs.stripe.com/api/events/object. A charge has the metadata that its payment had when it
 // was made. Everything else that Stripe tells of, customers, disputes, payouts, is about nothing of ours.
-func Event(body []byte) (processor.Event, error) {
+func ReadEvent(body []byte) (processor.Event, error) {
 	var event struct {
 		ID   string `json:"id"`
 		Type string `json:"type"`

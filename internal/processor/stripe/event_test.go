@@ -8,8 +8,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 func event(tb testing.TB, name string) []byte {
@@ -32,7 +32,7 @@ var events = map[string]processor.Event{
 func TestAnEventNamesWhatItIsAbout(t *testing.T) {
 	for name, want := range events {
 		t.Run(name, func(t *testing.T) {
-			got, err := Event(event(t, name))
+			got, err := ReadEvent(event(t, name))
 			require.NoError(t, err)
 			require.Equal(t, want, got)
 		})
@@ -51,7 +51,7 @@ func TestAnEventOfSomebodyElseIsAboutNothingOfOurs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			body := event(t, c.file)
 			require.Contains(t, string(body), c.old)
-			got, err := Event(bytes.ReplaceAll(body, []byte(c.old), []byte(c.replacement)))
+			got, err := ReadEvent(bytes.ReplaceAll(body, []byte(c.old), []byte(c.replacement)))
 			require.NoError(t, err)
 			require.Equal(t, processor.Event{ID: events[c.file].ID, Type: events[c.file].Type}, got)
 		})
@@ -67,7 +67,7 @@ func TestWhatHasNoObjectIsStillAnEvent(t *testing.T) {
 		`{"id":"evt_1","type":"t","data":{"object":{"object":"payment_intent","metadata":[1]}}}`,
 		`{"id":"evt_1","object":"v2.core.event","type":"t","related_object":{"id":"acct_1","type":"account"}}`, // a thin one
 	} {
-		got, err := Event([]byte(body))
+		got, err := ReadEvent([]byte(body))
 		require.NoError(t, err, body)
 		require.Equal(t, processor.Event{ID: "evt_1", Type: "t"}, got, body)
 	}
@@ -75,7 +75,7 @@ func TestWhatHasNoObjectIsStillAnEvent(t *testing.T) {
 
 func TestWhatIsNoEventIsRefusedWithoutItsWords(t *testing.T) {
 	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`, `{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`, `{"id":"evt_1","type":"t","data":7}`} {
-		_, err := Event([]byte(body))
+		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)
 		require.NotContains(t, err.Error(), "evt")
 	}
@@ -88,7 +88,7 @@ func FuzzEvent(f *testing.F) {
 	}
 	f.Add([]byte(`{"id":"evt_1","type":"t","data":{"object":{"object":"refund","metadata":{"florin_refund_id":null}}}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		got, err := Event(body)
+		got, err := ReadEvent(body)
 		if err != nil {
 			require.Equal(t, processor.Event{}, got)
 			return

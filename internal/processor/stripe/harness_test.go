@@ -16,9 +16,13 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 const (
@@ -126,19 +130,19 @@ func start(t *testing.T, answers ...answer) bench {
 	return b
 }
 
-func client(t *testing.T, baseURL string, out *bytes.Buffer, retry ...*processor.Retry) *processor.Client {
+func client(t *testing.T, baseURL string, out *bytes.Buffer, retry ...*retry.Policy) processor.Client {
 	t.Helper()
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
-		return processor.Key{Value: apiKey}, nil
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: apiKey}, nil
 	})
 	require.NoError(t, err)
-	options := processor.ClientOptions{Name: "stripe", Profile: Profile(), BaseURL: baseURL, Credentials: credentials,
-		Limiter: processor.NewLimiter(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
+	options := httpclient.Options{Name: "stripe", Profile: Profile(), BaseURL: baseURL, Credentials: credentials,
+		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
 		Audit: audit.New(zapcore.AddSync(out), audit.Options{})}
 	for _, r := range retry {
 		options.Retry = r
 	}
-	c, err := processor.NewClient(options)
+	c, err := httpclient.New(options)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c

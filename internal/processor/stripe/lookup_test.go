@@ -5,8 +5,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // The search's index lags: what it says of the payment's state is not believed.
@@ -165,11 +165,11 @@ func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
 			got, found, err := start(t, answers...).Lookup(t.Context(), lookup)
 			require.False(t, found)
 			require.Zero(t, got)
-			require.Nil(t, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).Decline)
+			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 		}
 	}
 	_, err := start(t, saved(t, 402, "error_declined")).List(t.Context(), processor.ListCall{})
-	require.Nil(t, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).Decline)
+	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 }
 
 func TestEveryStatusOfALookupIsAnError(t *testing.T) {

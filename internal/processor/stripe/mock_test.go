@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // tools runs the go command with the module of our tools.

@@ -14,12 +14,24 @@ import (
 
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // BaseURL is where Stripe's API is.
 const BaseURL = stripe.APIURL
+
+// Adapter returns the adapter for Stripe.
+func Adapter() processor.Adapter {
+	return processor.Adapter{
+		Name:            "stripe",
+		Profile:         Profile(),
+		New:             func(c processor.Client) processor.Processor { return New(c) },
+		BaseURL:         BaseURL,
+		ReadEvent:       ReadEvent,
+		SignatureHeader: SignatureHeader,
+	}
+}
 
 // Profile is Stripe's. Keys may be forgotten once they are 24 hours old, have 255 characters at most, and bring back
 // the first answer, also a 500: https://docs.stripe.com/api/idempotent_requests. Whether to try again Stripe says itself:
@@ -43,7 +55,7 @@ type Processor struct{ api *stripe.Client }
 var _ processor.Processor = (*Processor)(nil)
 
 // New returns the adapter on a client that has its Profile.
-func New(client *processor.Client) *Processor { return &Processor{api: newAPI(client)} }
+func New(client processor.Client) *Processor { return &Processor{api: newAPI(client)} }
 
 // Charge implements processor.Processor. The payment is made and confirmed in one request. The customer counts as
 // present: a payment that needs 3-D Secure waits as requires_action for what the merchant's page does with it, instead
@@ -286,16 +298,14 @@ func one[T any](ctx context.Context, call processor.Call, read func(*T) (process
 		_, err := ask(ctx)
 		return err
 	})
-	var refused *processor.Error
 	switch {
-	case err == nil:
-		result.RequestID = answer.RequestID
-		return result, nil
-	case errors.As(err, &refused) && refused.Decline != nil:
-		return declined(call, answer, refused.Decline), nil
-	default:
+	case err != nil:
 		return processor.Result{}, err
+	case answer.Decline != nil:
+		return declined(call, answer), nil
 	}
+	result.RequestID = answer.RequestID
+	return result, nil
 }
 
 // invalid is the error for a call that Stripe could not be asked.

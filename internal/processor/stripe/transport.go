@@ -9,13 +9,13 @@ import (
 
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/florinpay/florin/internal/processor"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // newAPI is stripe-go on our client: it writes requests and reads nothing but successes. It never repeats a request,
 // reports no telemetry, logs nothing and has no key, not even the global one.
-func newAPI(client *processor.Client) *stripe.Client {
+func newAPI(client processor.Client) *stripe.Client {
 	backend := stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		HTTPClient:        &http.Client{Transport: transport{client}},
 		MaxNetworkRetries: stripe.Int64(0),
@@ -44,7 +44,7 @@ func do(ctx context.Context, call processor.Call, ask func(context.Context) erro
 	x := &exchange{call: call}
 	err := ask(context.WithValue(ctx, exchangeKey{}, x))
 	switch {
-	case x.err != nil:
+	case x.err != nil || x.answer.Decline != nil:
 		return x.answer, x.err
 	case !x.sent:
 		return processor.Answer{}, &processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted,
@@ -58,10 +58,13 @@ func do(ctx context.Context, call processor.Call, ask func(context.Context) erro
 }
 
 // transport sends stripe-go's requests through our client.
-type transport struct{ client *processor.Client }
+type transport struct{ client processor.Client }
 
 // errNotOurs is the error for a request that no call is waiting for, such as a repetition.
 var errNotOurs = errors.New("no call has this request")
+
+// errDeclined ends stripe-go's part of a declined operation: stripe-go reads successes only.
+var errDeclined = errors.New("declined")
 
 // RoundTrip implements http.RoundTripper. Everything but a success is an error, so http.Client sees no redirect and
 // stripe-go nothing that it could want to repeat.
@@ -87,6 +90,9 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	x.sent = true
 	if x.answer, x.err = t.client.Do(req.Context(), call); x.err != nil {
 		return nil, x.err
+	}
+	if x.answer.Decline != nil {
+		return nil, errDeclined
 	}
 	return &http.Response{
 		StatusCode: x.answer.Status,

@@ -9,8 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/stripe/stripe-go/v85"
 
-	"github.com/florinpay/florin/internal/processor"
+	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // The retries are Temporal's: what stripe-go repeats would be sent without our limiter knowing, or anybody.
@@ -53,7 +54,7 @@ func TestStripeGoMakesOneRequestForEachCall(t *testing.T) {
 func TestTheClientsOwnRetriesSeeWhatTheAdapterRefuses(t *testing.T) {
 	b := start(t, answer{status: 200, body: `{}`}, saved(t, 500, "error_api"), answer{}, saved(t, 200, "search_one").replaced(t, intentID, ""),
 		saved(t, 200, "payment_succeeded"))
-	retry := processor.DefaultRetry()
+	retry := retry.Default()
 	retry.Backoff.Initial, retry.Backoff.Max = time.Millisecond, time.Millisecond
 	got, err := New(client(t, b.url, b.audit, retry)).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)

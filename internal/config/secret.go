@@ -1,0 +1,82 @@
+package config
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/florinpay/florin/internal/processor/credentials"
+)
+
+// Secret refers to a secret. It never contains one. Exactly one of its fields is set.
+type Secret struct {
+	// Env is the name of an environment variable.
+	Env string `yaml:"env"`
+	// File is the path of a file. A replaced file is noticed within five seconds.
+	File string `yaml:"file"`
+}
+
+func (s Secret) isSet() bool { return (s.Env == "") != (s.File == "") }
+
+// Load reads the secret and trims white space, since an HTTP header cannot carry a line break.
+func (s Secret) Load() (string, error) {
+	if s.Env != "" {
+		value := strings.TrimSpace(os.Getenv(s.Env))
+		if value == "" {
+			return "", fmt.Errorf("environment variable %s is not set", s.Env)
+		}
+		return value, nil
+	}
+	content, err := os.ReadFile(s.File)
+	if err != nil {
+		return "", err
+	}
+	value := strings.TrimSpace(string(content))
+	if value == "" {
+		return "", fmt.Errorf("secret file %s is empty", s.File)
+	}
+	return value, nil
+}
+
+// OAuth configures the client credentials grant (RFC 6749, section 4.4).
+type OAuth struct {
+	// TokenURL is the token endpoint.
+	TokenURL string `yaml:"token_url"`
+	// ClientID is the client's identifier.
+	ClientID string `yaml:"client_id"`
+	// ClientSecret refers to the client's secret.
+	ClientSecret Secret `yaml:"client_secret"`
+	// Scopes are requested for the token.
+	Scopes []string `yaml:"scopes"`
+}
+
+// rereadFile is how often an API key from a file is read, to notice a rotation.
+const rereadFile = 5 * time.Second
+
+// CredentialKey returns the configuration key of the credentials, for errors.
+func (p Processor) CredentialKey() string {
+	if p.OAuth.TokenURL != "" {
+		return "oauth"
+	}
+	return "api_key"
+}
+
+// LoadKey reads the API key or fetches a token. It is the load function of [credentials.New].
+func (p Processor) LoadKey(ctx context.Context) (credentials.Key, error) {
+	if p.OAuth.TokenURL != "" {
+		return credentials.OAuth{
+			TokenURL: p.OAuth.TokenURL,
+			ClientID: p.OAuth.ClientID,
+			Secret:   p.OAuth.ClientSecret.Load,
+			Scopes:   p.OAuth.Scopes,
+		}.Load(ctx)
+	}
+	value, err := p.APIKey.Load()
+	key := credentials.Key{Value: value}
+	if p.APIKey.File != "" {
+		key.RefreshAt = time.Now().Add(rereadFile)
+	}
+	return key, err
+}

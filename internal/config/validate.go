@@ -1,0 +1,194 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor/httpclient"
+)
+
+var adapterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
+
+func (a Adapters) names() string { return strings.Join(slices.Sorted(maps.Keys(a)), " or ") }
+
+// validate reports everything that is invalid, each problem with the path of its key.
+func (c Config) validate(adapters Adapters) error {
+	var problems []error
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+
+	names := slices.Sorted(maps.Keys(c.Processors))
+	if len(names) == 0 {
+		problem("processors: want at least one")
+	} else if _, ok := c.Processors[c.DefaultProcessor]; !ok {
+		problem("default_processor %q: want one of the processors: %s", c.DefaultProcessor, strings.Join(names, ", "))
+	}
+	if _, _, err := net.SplitHostPort(c.Health.Listen); err != nil {
+		problem("health.listen %q: want host:port", c.Health.Listen)
+	}
+	problems = append(problems, c.webhookProblems()...)
+	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
+		problem("log.level %q: want debug, info, warn or error", c.Log.Level)
+	}
+	if c.Log.Format != "json" && c.Log.Format != "console" {
+		problem("log.format %q: want json or console", c.Log.Format)
+	}
+	if c.Worker.MaxConcurrentWorkflowTasks < 2 {
+		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires", c.Worker.MaxConcurrentWorkflowTasks)
+	}
+	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
+		problem("audit: max_size_mb %d must be above 0, max_backups %d and max_age_days %d not below", c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+	}
+	if strings.ContainsAny(c.Worker.Deployment, ".:") || strings.ContainsAny(c.Worker.BuildID, ":") {
+		problem("worker.deployment %q must not contain . or :, worker.build_id %q must not contain :, as Temporal requires", c.Worker.Deployment, c.Worker.BuildID)
+	}
+	if c.Worker.BuildID != "" && c.Worker.Deployment == "" {
+		problem("worker.build_id %q: has no effect without worker.deployment", c.Worker.BuildID)
+	}
+	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
+		problem("store: want sqlite or postgres, not both")
+	}
+	if p := c.Store.Postgres; p.Env != "" && p.File != "" {
+		problem("store.postgres: want either env or file")
+	}
+	for _, name := range names {
+		for _, err := range c.Processors[name].problems(adapters, c.Worker.StopTimeout) {
+			problem("processors.%s.%w", name, err)
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// maxLookups bounds the lookups of one payment, at some ten events each: Temporal terminates a workflow whose history exceeds
+// 50 Ki events.
+const maxLookups = 2000
+
+// maxAuthorization bounds how long a payment stays authorized: no card network allows longer, and it is looked up every day.
+const maxAuthorization = activities.Duration(365 * 24 * time.Hour)
+
+// problems checks, among others, that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a
+// stopping worker abandons it, and all attempts before the processor discards the key.
+func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if _, ok := adapters[p.Adapter]; !ok {
+		problem("adapter %q: want %s", p.Adapter, adapters.names())
+	}
+	if err := httpclient.CheckBaseURL(p.BaseURL); err != nil {
+		problems = append(problems, err)
+	}
+	problems = append(problems, p.credentialProblems()...)
+	problems = append(problems, p.webhookProblems(adapters)...)
+	if err := p.Backoff().Validate(); err != nil {
+		problem("retry.%w", err)
+	}
+	if err := p.Breaker.Options().Validate(); err != nil {
+		problem("breaker.%w", err)
+	}
+	for _, nested := range []struct {
+		inner, outer           string
+		innerValue, outerValue activities.Duration
+	}{
+		{"http_timeout", "start_to_close", p.HTTPTimeout, p.StartToClose},
+		{"start_to_close", "worker.stop_timeout", p.StartToClose, stopTimeout},
+		{"start_to_close", "schedule_to_close", p.StartToClose, p.ScheduleToClose},
+		{"schedule_to_close", "key_lifetime", p.ScheduleToClose, p.KeyLifetime},
+		{"rate_limit.max_wait", "http_timeout", p.RateLimit.MaxWait, p.HTTPTimeout},
+		{"retry.longest_wait", "schedule_to_close", p.Retry.LongestWait, p.ScheduleToClose},
+	} {
+		if nested.innerValue >= nested.outerValue {
+			problem("%s %s must be shorter than %s %s", nested.inner, nested.innerValue, nested.outer, nested.outerValue)
+		}
+	}
+	for _, named := range []struct {
+		name string
+		poll activities.Poll
+	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
+		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
+			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
+		} else if poll.For > maxLookups*poll.Max {
+			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
+		}
+	}
+	for _, number := range []struct {
+		name  string
+		value any
+		ok    bool
+		want  string
+	}{
+		{"http_timeout", p.HTTPTimeout, p.HTTPTimeout > 0, "above 0"},
+		{"authorization_for", p.AuthorizationFor, p.AuthorizationFor > 0 && p.AuthorizationFor <= maxAuthorization, fmt.Sprintf("above 0 and at most %s", maxAuthorization)},
+		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
+		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
+		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
+		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
+		{"rate_limit.max_wait", p.RateLimit.MaxWait, p.RateLimit.MaxWait >= 0, "0 or above"},
+		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
+		{"idle_timeout", p.IdleTimeout, p.IdleTimeout > 0, "above 0"},
+	} {
+		if !number.ok {
+			problem("%s %v: must be %s", number.name, number.value, number.want)
+		}
+	}
+	return problems
+}
+
+// credentialProblems checks that there is exactly one complete way to authenticate.
+func (p Processor) credentialProblems() (problems []error) {
+	switch o := p.OAuth; {
+	case o.TokenURL == "" && (o.ClientID != "" || o.ClientSecret != Secret{} || len(o.Scopes) > 0):
+		problems = append(problems, errors.New("oauth.token_url: is missing"))
+	case o.TokenURL == "" && !p.APIKey.isSet():
+		problems = append(problems, errors.New("api_key: want either env or file"))
+	case o.TokenURL == "":
+	case p.APIKey != Secret{}:
+		problems = append(problems, errors.New("api_key and oauth: want one of them"))
+	default:
+		if err := httpclient.CheckBaseURL(o.TokenURL); err != nil {
+			problems = append(problems, fmt.Errorf("oauth.token_url: %w", err))
+		}
+		if o.ClientID == "" {
+			problems = append(problems, errors.New("oauth.client_id: is missing"))
+		}
+		if !o.ClientSecret.isSet() {
+			problems = append(problems, errors.New("oauth.client_secret: want either env or file"))
+		}
+	}
+	return problems
+}
+
+func (c Config) webhookProblems() (problems []error) {
+	switch listen := c.Webhooks.Listen; {
+	case listen == "" && !c.HasWebhooks():
+	case !c.HasWebhooks():
+		problems = append(problems, fmt.Errorf("webhooks.listen %q: has no effect without webhook_secrets of a processor", listen))
+	default:
+		if _, _, err := net.SplitHostPort(listen); err != nil {
+			problems = append(problems, fmt.Errorf("webhooks.listen %q: want host:port", listen))
+		}
+	}
+	return problems
+}
+
+// maxWebhookSecrets allows for the old and the new secret of a rotation.
+const maxWebhookSecrets = 2
+
+func (p Processor) webhookProblems(adapters Adapters) (problems []error) {
+	if n := len(p.WebhookSecrets); n > maxWebhookSecrets {
+		problems = append(problems, fmt.Errorf("webhook_secrets: there are %d, want one, or two during a rotation", n))
+	}
+	if adapter, ok := adapters[p.Adapter]; ok && adapter.ReadEvent == nil && len(p.WebhookSecrets) > 0 {
+		problems = append(problems, fmt.Errorf("webhook_secrets: adapter %q reads no events", p.Adapter))
+	}
+	for i, secret := range p.WebhookSecrets {
+		if !secret.isSet() {
+			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: want either env or file", i))
+		}
+	}
+	return problems
+}

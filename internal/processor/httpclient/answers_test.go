@@ -1,0 +1,226 @@
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+func TestARequestCarriesKeyCredentialsAndBody(t *testing.T) {
+	type seen struct{ method, uri, body, authorization, accept, contentType, key string }
+	requests := make(chan seen, 2)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		requests <- seen{r.Method, r.RequestURI, string(body), r.Header.Get("Authorization"), r.Header.Get("Accept"),
+			r.Header.Get("Content-Type"), r.Header.Get("Idempotency-Key")}
+		w.Header().Set("X-Request-Id", strings.Repeat("r", 127)+"é")
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"id":"ch_1"}`)
+	})
+	c := newClient(t, s.URL+"/v1%2Feu/")
+	answer, err := c.Do(t.Context(), charge())
+	require.NoError(t, err)
+	require.Equal(t, seen{"POST", "/v1%2Feu/charges", `{"amount":1250}`, "Bearer sk_secret", "application/json", "application/json", testKey}, <-requests)
+	require.Equal(t, []any{201, `{"id":"ch_1"}`, false}, []any{answer.Status, string(answer.Body), answer.Truncated})
+	require.Equal(t, strings.Repeat("r", 127), answer.RequestID)
+	require.True(t, utf8.ValidString(answer.RequestID))
+
+	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {"a&b=c d"}}})
+	require.NoError(t, err)
+	require.Equal(t, seen{"GET", "/v1%2Feu/payments?reference=a%26b%3Dc+d", "", "Bearer sk_secret", "application/json", "", ""}, <-requests)
+}
+
+func TestABodyThatDidNotComeThroughWholeIsTruncated(t *testing.T) {
+	half := `{"id":"ch_1"`
+	for name, answer := range map[string]http.HandlerFunc{
+		"slow": func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, half)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		"broken off between chunks": func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, half)
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		},
+		"shorter than it says": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, half)
+		},
+		"not the gzip it says": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Encoding", "gzip")
+			_, _ = io.WriteString(w, half)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+				_, _ = io.Copy(io.Discard, r.Body)
+				answer(w, r)
+			})
+			got, err := newClient(t, s.URL, within(500*time.Millisecond)).Do(t.Context(), charge())
+			require.ErrorContains(t, err, "did not arrive completely")
+			require.Equal(t, 200, got.Status)
+			require.True(t, got.Truncated)
+			require.True(t, strings.HasPrefix(half, string(got.Body)))
+		})
+	}
+}
+
+func TestABodyIsReadUpToTheLimit(t *testing.T) {
+	for _, size := range []int{0, maxResponseBody, maxResponseBody + 1, 11 << 20} {
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Repeat([]byte("x"), size)) })
+		got, err := answer(t, newClient(t, s.URL), charge())
+		require.Len(t, got.Body, min(size, maxResponseBody+1))
+		require.Equal(t, size > maxResponseBody, got.Truncated)
+		require.Equal(t, size > maxResponseBody, err != nil)
+	}
+}
+
+func TestARedirectIsNeverFollowed(t *testing.T) {
+	var seen atomic.Int32
+	other := serve(t, func(http.ResponseWriter, *http.Request) { seen.Add(1) })
+	for _, location := range []string{other.URL + "/charges", "/elsewhere", "", "http://bad host/%zz", "ftp://x"} {
+		for _, status := range []int{300, 301, 302, 303, 304, 307, 308} {
+			var requests atomic.Int32
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				requests.Add(1)
+				if location != "" {
+					w.Header().Set("Location", location)
+				}
+				w.WriteHeader(status)
+			})
+			got, e := answer(t, newClient(t, s.URL), charge())
+			require.Equal(t, status, got.Status, "to %q", location)
+			require.EqualValues(t, 1, requests.Load())
+			require.Equal(t, []any{processor.Ambiguous, false}, []any{e.Certainty, e.Retry})
+		}
+	}
+	require.Zero(t, seen.Load())
+}
+
+// The connection of a 101 has no end, and no deadline of the request holds for it.
+func TestSwitchingProtocolsDoesNotHoldTheCall(t *testing.T) {
+	u := listen(t, func(_ int, c *net.TCPConn) {
+		readRequest(c)
+		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
+		_, _ = io.Copy(io.Discard, c)
+	})
+	c := newClient(t, u, within(5*time.Second))
+	for range 3 {
+		got, e := answer(t, c, charge())
+		require.Equal(t, 101, got.Status)
+		require.Equal(t, processor.Ambiguous, e.Certainty)
+	}
+}
+
+// refusing answers 401 to the first n requests, and notes key and credentials of all.
+func refusing(t *testing.T, n int) (c *Client, seen func() []string) {
+	t.Helper()
+	requests := make(chan string, 10)
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		requests <- r.Header.Get("Authorization") + " " + r.Header.Get("Idempotency-Key") + " " + string(body)
+		if len(requests) <= n {
+			w.WriteHeader(http.StatusUnauthorized)
+		}
+	})
+	loads := 0
+	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		loads++
+		return credentials.Key{Value: fmt.Sprint("sk_", loads)}, nil
+	})
+	require.NoError(t, err)
+	return newClient(t, s.URL, func(o *Options) { o.Credentials = credentials }), func() []string {
+		close(requests)
+		var all []string
+		for r := range requests {
+			all = append(all, r)
+		}
+		return all
+	}
+}
+
+func TestA401IsReplayedOnceWithANewKeyToTheAPIAndTheSameIdempotencyKey(t *testing.T) {
+	for _, tc := range []struct{ refusals, status, sends int }{{0, 200, 1}, {1, 200, 2}, {2, 401, 2}, {9, 401, 2}} {
+		c, seen := refusing(t, tc.refusals)
+		got, _ := answer(t, c, charge())
+		require.Equal(t, tc.status, got.Status)
+		require.Equal(t, []string{"Bearer sk_1 " + testKey + ` {"amount":1250}`, "Bearer sk_2 " + testKey + ` {"amount":1250}`}[:tc.sends], seen())
+	}
+}
+
+func TestARetryAfterHoldsBackTheOtherCalls(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		held   bool
+	}{{429, true}, {503, true}, {500, false}, {200, false}} {
+		var calls atomic.Int32
+		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+			calls.Add(1)
+			w.Header().Set("Retry-After", "60")
+			w.WriteHeader(tc.status)
+		})
+		c := newClient(t, s.URL)
+		got, _ := answer(t, c, charge())
+		require.Equal(t, time.Minute, got.RetryAfter)
+		_, err := c.Do(t.Context(), charge())
+		if !tc.held {
+			require.EqualValues(t, 2, calls.Load())
+			continue
+		}
+		e := requireError(t, err, processor.NotExecuted, true, payment.ClassUnavailable)
+		require.InDelta(t, time.Minute, e.RetryAfter, float64(5*time.Second))
+		require.EqualValues(t, 1, calls.Load())
+	}
+}
+
+// Twenty calls over one connection, whatever became of the one before.
+func TestNoAnswerLeaksItsConnection(t *testing.T) {
+	endings := []http.HandlerFunc{
+		func(http.ResponseWriter, *http.Request) {},
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
+		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
+		func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "<html>", http.StatusBadGateway) },
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, maxResponseBody+maxDrain/2)) },
+		func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 4<<20)) },
+		func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/", http.StatusFound) },
+		func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Length", "9") },
+		func(w http.ResponseWriter, r *http.Request) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		},
+		func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	}
+	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		i, _ := strconv.Atoi(r.URL.Path[1:])
+		endings[i](w, r)
+	})
+	c := newClient(t, s.URL, within(500*time.Millisecond))
+	for i := range 22 {
+		call := charge()
+		call.Path = fmt.Sprint("/", i%len(endings))
+		if _, err := c.Do(t.Context(), call); err != nil {
+			var e *processor.Error
+			require.ErrorAs(t, err, &e)
+			require.True(t, e.HTTPStatus == http.StatusUnauthorized || e.Certainty == processor.Ambiguous, "%d was sent: %v", i, err)
+		}
+	}
+}

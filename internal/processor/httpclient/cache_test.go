@@ -1,0 +1,157 @@
+package httpclient
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/processor"
+)
+
+// list is a call that may be answered from the cache.
+func list(cursor string) processor.Call {
+	return processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"cursor": {cursor}}, Cached: true}
+}
+
+// lists answers with a body that counts the calls, and 304 to the ETag that it sent.
+func lists(header ...string) *script {
+	s := &script{}
+	s.answers = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		if etag := w.Header().Get("ETag"); etag != "" && r.Header.Get("If-None-Match") == etag {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+		_, _ = fmt.Fprintf(w, "%d %s", s.calls.Load(), r.URL.Query().Get("cursor"))
+	}}
+	return s
+}
+
+func TestAListIsAskedForAsItsHeadersSay(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header []string
+		wait   time.Duration
+		calls  int
+		body   string
+	}{
+		"nothing said":               {nil, 0, 2, "2 a"},
+		"fresh":                      {[]string{"Cache-Control", "max-age=60"}, 59 * time.Second, 1, "1 a"},
+		"no longer fresh":            {[]string{"Cache-Control", "max-age=60"}, 60 * time.Second, 2, "2 a"},
+		"fresh, among others":        {[]string{"Cache-Control", `private, Max-Age="60"`}, 59 * time.Second, 1, "1 a"},
+		"unchanged":                  {[]string{"ETag", `"v1"`}, time.Hour, 2, "1 a"},
+		"unchanged, asked each time": {[]string{"ETag", `"v1"`, "Cache-Control", "no-cache, max-age=60"}, 0, 2, "1 a"},
+		"fresh, then unchanged":      {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60"}, 2 * time.Minute, 2, "1 a"},
+		"not to be kept":             {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60, no-store"}, 0, 2, "2 a"},
+		"different for everyone":     {[]string{"ETag", `"v1"`, "Vary", "*"}, 0, 2, "2 a"},
+		"nonsense":                   {[]string{"Cache-Control", "max-age=-1"}, 0, 2, "2 a"},
+		"for a year":                 {[]string{"Cache-Control", "max-age=31536000"}, maxFresh, 2, "2 a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := lists(tc.header...)
+				c := retrying(t, s, nil)
+				for i := range 2 {
+					var decoded string
+					call := list("a")
+					call.Decode = func(body []byte) error { decoded = string(body); return nil }
+					got, err := c.Do(t.Context(), call)
+					require.NoError(t, err)
+					require.Equal(t, http.StatusOK, got.Status)
+					require.Equal(t, string(got.Body), decoded)
+					if i == 0 {
+						require.Equal(t, "1 a", decoded)
+						<-time.After(tc.wait)
+						continue
+					}
+					require.Equal(t, tc.body, decoded)
+					require.Equal(t, tc.calls-1, got.Sends)
+				}
+				require.EqualValues(t, tc.calls, s.calls.Load())
+			})
+		})
+	}
+}
+
+func TestTheStateOfAPaymentNeverComesFromTheCache(t *testing.T) {
+	s := lists("ETag", `"v1"`, "Cache-Control", "max-age=60")
+	c := newClient(t, serve(t, s.serve).URL)
+	for want := range 3 {
+		call := list("a")
+		call.Cached = false
+		got, err := c.Do(t.Context(), call)
+		require.NoError(t, err)
+		require.Equal(t, fmt.Sprintf("%d a", want+1), string(got.Body))
+	}
+}
+
+func TestOnlyAGetIsCached(t *testing.T) {
+	s := lists("Cache-Control", "max-age=60")
+	c := newClient(t, serve(t, s.serve).URL)
+	for range 2 {
+		call := charge()
+		call.Cached = true
+		_, err := c.Do(t.Context(), call)
+		require.NoError(t, err)
+	}
+	require.EqualValues(t, 2, s.calls.Load())
+}
+
+func TestWhatIsCachedIsBounded(t *testing.T) {
+	s := lists("Cache-Control", "max-age=60")
+	c := newClient(t, serve(t, s.serve).URL)
+	get := func(i int) int {
+		got, err := c.Do(t.Context(), list(fmt.Sprint(i)))
+		require.NoError(t, err)
+		return got.Sends
+	}
+	for i := range maxCached {
+		require.Equal(t, 1, get(i))
+	}
+	require.Zero(t, get(0), "used again: not the oldest any more")
+	require.Equal(t, 1, get(maxCached), "makes room")
+	require.Len(t, c.cache.entries, maxCached)
+	require.Zero(t, get(0))
+	require.Equal(t, 1, get(1))
+}
+
+func TestAnErrorIsNotCachedAndDoesNotSpoilWhatIs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := lists("ETag", `"v1"`)
+		s.answers = append(s.answers, status(500, "Cache-Control", "max-age=60"), s.answers[0])
+		c := retrying(t, s, nil)
+		_, err := c.Do(t.Context(), list("a"))
+		require.NoError(t, err)
+		_, err = c.Do(t.Context(), list("a"))
+		require.Error(t, err)
+		got, err := c.Do(t.Context(), list("a"))
+		require.NoError(t, err)
+		require.Equal(t, "1 a", string(got.Body))
+	})
+}
+
+func TestA304ThatNobodyAskedForIsNoAnswer(t *testing.T) {
+	s := &script{answers: []http.HandlerFunc{status(http.StatusNotModified)}}
+	_, err := newClient(t, serve(t, s.serve).URL).Do(t.Context(), list("a"))
+	var e *processor.Error
+	require.ErrorAs(t, err, &e)
+	require.Equal(t, processor.Ambiguous, e.Certainty)
+}
+
+func TestACachedBodyThatIsRefusedIsAnError(t *testing.T) {
+	s := lists("Cache-Control", "max-age=60")
+	c := newClient(t, serve(t, s.serve).URL)
+	_, err := c.Do(t.Context(), list("a"))
+	require.NoError(t, err)
+	call := list("a")
+	call.Decode = func([]byte) error { return errors.New("not what I want") }
+	_, err = c.Do(t.Context(), call)
+	require.ErrorContains(t, err, "not what I want")
+}

@@ -1,0 +1,537 @@
+package httpclient
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// framed is the server's end of an HTTP/2 connection, frame by frame. One goroutine uses it.
+type framed struct {
+	*http2.Framer
+	net.Conn
+
+	fields  bytes.Buffer
+	encoder *hpack.Encoder
+}
+
+// framedRequest is one request on a framed connection.
+type framedRequest struct {
+	stream uint32
+	header map[string]string
+	body   string
+}
+
+// shakeHands wraps a connection whose client has just connected. It is nil where no client speaks HTTP/2.
+func shakeHands(conn net.Conn, certificate tls.Certificate, settings ...http2.Setting) *framed {
+	c := &framed{Conn: tls.Server(conn, &tls.Config{
+		Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12,
+	})}
+	preface := make([]byte, len(http2.ClientPreface))
+	if _, err := io.ReadFull(c.Conn, preface); err != nil || string(preface) != http2.ClientPreface {
+		return nil
+	}
+	c.Framer = http2.NewFramer(c.Conn, c.Conn)
+	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
+	c.encoder = hpack.NewEncoder(&c.fields)
+	if c.WriteSettings(settings...) != nil {
+		return nil
+	}
+	return c
+}
+
+// request reads a whole one, and answers what else comes as it must be.
+func (c *framed) request() (r framedRequest, ok bool) {
+	r.header = map[string]string{}
+	for {
+		f, err := c.ReadFrame()
+		if err != nil {
+			return r, false
+		}
+		ended := false
+		switch f := f.(type) {
+		case *http2.SettingsFrame:
+			if !f.IsAck() {
+				err = c.WriteSettingsAck()
+			}
+		case *http2.PingFrame:
+			if !f.IsAck() {
+				err = c.WritePing(true, f.Data)
+			}
+		case *http2.MetaHeadersFrame:
+			r.stream, r.body, ended = f.StreamID, "", f.StreamEnded()
+			for _, field := range f.Fields {
+				r.header[field.Name] = field.Value
+			}
+		case *http2.DataFrame:
+			r.body += string(f.Data())
+			ended = f.StreamEnded()
+		}
+		if err != nil || ended {
+			return r, err == nil
+		}
+	}
+}
+
+func (c *framed) key(r framedRequest) string { return r.header["idempotency-key"] }
+
+// head writes the headers of an answer.
+func (c *framed) head(stream uint32, status int, end bool, header ...string) {
+	c.fields.Reset()
+	_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: fmt.Sprint(status)})
+	for i := 0; i < len(header); i += 2 {
+		_ = c.encoder.WriteField(hpack.HeaderField{Name: header[i], Value: header[i+1]})
+	}
+	_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.fields.Bytes(), EndStream: end, EndHeaders: true})
+}
+
+func (c *framed) answer(stream uint32, status int) {
+	c.head(stream, status, false)
+	_ = c.WriteData(stream, true, []byte("{}"))
+}
+
+// half is the beginning of a success.
+func (c *framed) half(stream uint32) {
+	c.head(stream, http.StatusOK, false)
+	_ = c.WriteData(stream, false, []byte(`{"id":`))
+}
+
+// trustOnly makes the client believe these authorities.
+func trustOnly(c *Client, roots *x509.CertPool) *Client {
+	c.transport.TLSClientConfig.RootCAs = roots
+	return c
+}
+
+// listenHTTP2 gives every connection, one after the other, to serve.
+func listenHTTP2(t *testing.T, serve func(c *framed), settings ...http2.Setting) (url string, roots *x509.CertPool) {
+	t.Helper()
+	signer := newAuthority(t)
+	certificate := signer.issue(t, "127.0.0.1", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	url = listen(t, func(_ int, conn *net.TCPConn) {
+		if c := shakeHands(conn, certificate, settings...); c != nil {
+			serve(c)
+		}
+	})
+	return "https" + strings.TrimPrefix(url, "http"), signer.roots()
+}
+
+// What becomes of a charge when the frames of HTTP/2 go wrong. fault treats the nth send of it; the processor answers
+// everything else with 200. Every send must be the same request, and a call that follows must find a connection.
+func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
+	const (
+		unknown = payment.ClassOutcomeUnknown
+		invalid = payment.ClassInvalidResponse
+	)
+	reset := func(code http2.ErrCode) func(int, *framed, uint32) {
+		return func(_ int, c *framed, stream uint32) { _ = c.WriteRSTStream(stream, code) }
+	}
+	// first goes wrong with the first send; the others are answered.
+	first := func(fault func(int, *framed, uint32), status int) func(int, *framed, uint32) {
+		return func(n int, c *framed, stream uint32) {
+			if n == 1 {
+				fault(n, c, stream)
+				return
+			}
+			c.answer(stream, status)
+		}
+	}
+	goAway := func(code http2.ErrCode) func(int, *framed, uint32) {
+		return func(_ int, c *framed, stream uint32) { _ = c.WriteGoAway(stream-1, code, nil) }
+	}
+	for _, tc := range []struct {
+		name      string
+		fault     func(n int, c *framed, stream uint32)
+		status    int
+		certainty processor.Certainty
+		retry     bool
+		class     payment.FailureClass
+		sends     int
+		waits     bool
+	}{
+		// Provably not executed: net/http sends again by itself.
+		{"GOAWAY before our stream, then 200", first(goAway(http2.ErrCodeNo), 200), 200, processor.Answered, false, "", 2, false},
+		{"REFUSED_STREAM, then 200", first(reset(http2.ErrCodeRefusedStream), 200), 200, processor.Answered, false, "", 2, false},
+		// Nobody can tell a processor's PROTOCOL_ERROR from one after the charge; net/http sends again all the same.
+		{"PROTOCOL_ERROR, then 200", first(reset(http2.ErrCodeProtocol), 200), 200, processor.Answered, false, "", 2, false},
+		// The refusal speaks of the last send only. (After GOAWAY and REFUSED_STREAM that is more doubt than needed:
+		// nothing tells these resends from one on a connection that broke.)
+		{"GOAWAY before our stream, then 403", first(goAway(http2.ErrCodeNo), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
+		{"REFUSED_STREAM, then 403", first(reset(http2.ErrCodeRefusedStream), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
+		{"PROTOCOL_ERROR, then 403", first(reset(http2.ErrCodeProtocol), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
+		// The third send would be a second later, which the attempt has not got.
+		{"REFUSED_STREAM for ever", reset(http2.ErrCodeRefusedStream), 0, processor.Ambiguous, true, unknown, 2, true},
+		// An error on the first stream of a connection is not sent again: it would only come again.
+		{"GOAWAY with an error before our stream", goAway(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
+
+		{"GOAWAY that covers our stream, then an answer", func(_ int, c *framed, stream uint32) {
+			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
+			c.answer(stream, http.StatusOK)
+		}, 200, processor.Answered, false, "", 1, false},
+		{"GOAWAY that covers our stream, then the end", func(_ int, c *framed, stream uint32) {
+			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
+			c.Close()
+		}, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"INTERNAL_ERROR", reset(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
+		{"CANCEL", reset(http2.ErrCodeCancel), 0, processor.Ambiguous, true, unknown, 1, false},
+		{"NO_ERROR instead of an answer", reset(http2.ErrCodeNo), 0, processor.Ambiguous, true, unknown, 1, false},
+		{"ENHANCE_YOUR_CALM", reset(http2.ErrCodeEnhanceYourCalm), 0, processor.Ambiguous, true, unknown, 1, false},
+		{"HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), 0, processor.Ambiguous, true, unknown, 1, false},
+		{"the connection ends", func(_ int, c *framed, _ uint32) { c.Close() }, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"no answer in time", func(int, *framed, uint32) {}, 0, processor.Ambiguous, true, unknown, 1, true},
+		{"a frame of another stream", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream+2, true, nil) }, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"data before the headers", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream, true, []byte("{}")) }, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"not HTTP/2", func(_ int, c *framed, _ uint32) {
+			_, _ = io.WriteString(c.Conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
+			c.Close()
+		}, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"103 without end", func(_ int, c *framed, stream uint32) {
+			for range 2000 {
+				c.head(stream, http.StatusEarlyHints, false, "link", strings.Repeat("x", 100))
+			}
+		}, 0, processor.Ambiguous, true, unknown, 1, false},
+		{"headers that are too large", func(_ int, c *framed, stream uint32) {
+			c.fields.Reset()
+			_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
+			_ = c.encoder.WriteField(hpack.HeaderField{Name: "x-large", Value: strings.Repeat("|", 2*maxResponseHeaders)})
+			block := c.fields.Bytes()
+			_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: block[:16<<10]})
+			for block = block[16<<10:]; len(block) > 16<<10; block = block[16<<10:] {
+				_ = c.WriteContinuation(stream, false, block[:16<<10])
+			}
+			_ = c.WriteContinuation(stream, true, block)
+		}, 0, processor.Ambiguous, true, unknown, 1, false},
+
+		{"headers, then silence", func(_ int, c *framed, stream uint32) { c.head(stream, http.StatusOK, false) }, 200, processor.Ambiguous, true, invalid, 1, true},
+		{"half the body, then silence", func(_ int, c *framed, stream uint32) { c.half(stream) }, 200, processor.Ambiguous, true, invalid, 1, true},
+		{"half the body, then the end", func(_ int, c *framed, stream uint32) { c.half(stream); c.Close() }, 200, processor.Ambiguous, true, invalid, 1, false},
+		{"half the body, then INTERNAL_ERROR", func(_ int, c *framed, stream uint32) {
+			c.half(stream)
+			_ = c.WriteRSTStream(stream, http2.ErrCodeInternal)
+		}, 200, processor.Ambiguous, true, invalid, 1, false},
+		{"half the body, then REFUSED_STREAM", func(_ int, c *framed, stream uint32) {
+			c.half(stream)
+			_ = c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
+		}, 200, processor.Ambiguous, true, invalid, 1, false},
+		{"less than the length says", func(_ int, c *framed, stream uint32) {
+			c.head(stream, http.StatusOK, false, "content-length", "100")
+			_ = c.WriteData(stream, true, []byte("{}"))
+		}, 200, processor.Ambiguous, true, invalid, 1, false},
+		{"more than the length says", func(_ int, c *framed, stream uint32) {
+			c.head(stream, http.StatusOK, false, "content-length", "1")
+			_ = c.WriteData(stream, true, []byte("{}"))
+		}, 200, processor.Ambiguous, true, invalid, 1, false},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			var sends atomic.Int32
+			requests := make(chan framedRequest, 10)
+			url, roots := listenHTTP2(t, func(c *framed) {
+				for {
+					r, ok := c.request()
+					switch {
+					case !ok:
+						return
+					case c.key(r) == testKey:
+						requests <- r
+						tc.fault(int(sends.Add(1)), c, r.stream)
+					default:
+						c.answer(r.stream, http.StatusOK)
+					}
+				}
+			})
+			c := trustOnly(newClient(t, url), roots)
+			following := charge()
+			following.Key = "following"
+			if tc.waits {
+				// The handshake is over when the clock runs.
+				_, err := c.Do(t.Context(), following)
+				require.NoError(t, err)
+				c.timeout = 250 * time.Millisecond
+			}
+			got, err := c.Do(t.Context(), charge())
+			require.Equal(t, []any{tc.status, tc.sends}, []any{got.Status, got.Sends}, "%v", err)
+			require.EqualValues(t, tc.sends, sends.Load())
+			for range tc.sends {
+				r := <-requests
+				require.Equal(t, []string{"POST", `{"amount":1250}`, "15", "Bearer sk_secret"},
+					[]string{r.header[":method"], r.body, r.header["content-length"], r.header["authorization"]})
+			}
+			if tc.certainty == processor.Answered {
+				require.NoError(t, err)
+			} else {
+				var e *processor.Error
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, []any{tc.certainty, tc.retry, tc.class}, []any{e.Certainty, e.Retry, e.Class}, "%v", err)
+			}
+			c.timeout = 10 * time.Second
+			got, err = c.Do(t.Context(), following)
+			require.NoError(t, err)
+			require.Equal(t, 1, got.Sends)
+		})
+	}
+}
+
+// What net/http sends again by itself passes neither the limiter nor the retry budget nor the breaker. It must end all the
+// same: a processor that sends GOAWAY on every connection would get a TLS handshake and a charge after the other for as
+// long as the attempt lasts. HTTP/2 itself gives up after eight sends on one connection.
+func TestWhatNetHTTPSendsAgainByItselfIsBounded(t *testing.T) {
+	const bound, enough = 8, 20
+	for name, fault := range map[string]func(c *framed, stream uint32){
+		"GOAWAY before our stream": func(c *framed, stream uint32) { _ = c.WriteGoAway(stream-1, http2.ErrCodeNo, nil) },
+		"PROTOCOL_ERROR":           func(c *framed, stream uint32) { _ = c.WriteRSTStream(stream, http2.ErrCodeProtocol) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var sends atomic.Int32
+			url, roots := listenHTTP2(t, func(c *framed) {
+				for {
+					r, ok := c.request()
+					switch {
+					case !ok:
+						return
+					case sends.Add(1) < enough:
+						fault(c, r.stream)
+					default:
+						c.answer(r.stream, http.StatusOK)
+					}
+				}
+			})
+			_, err := trustOnly(newClient(t, url), roots).Do(t.Context(), charge())
+			require.LessOrEqual(t, sends.Load(), int32(bound), "one attempt: %v", err)
+			requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+		})
+	}
+}
+
+// A stream for each is more than the processor takes on one connection: the second call opens another, and neither fails.
+func TestOneStreamForEachConnectionServesTwoCallsAtOnce(t *testing.T) {
+	var connections, charges atomic.Int32
+	both := make(chan struct{})
+	url, roots := listenHTTP2(t, func(c *framed) {
+		connections.Add(1)
+		for {
+			r, ok := c.request()
+			if !ok {
+				return
+			}
+			if c.key(r) == testKey {
+				if charges.Add(1) == 2 {
+					close(both)
+				}
+				<-both
+			}
+			c.answer(r.stream, http.StatusOK)
+		}
+	}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
+	c := trustOnly(newClient(t, url, func(o *Options) { o.MaxInFlight = 2 }), roots)
+	for range 5 {
+		// From now on the limit is known.
+		_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments"})
+		require.NoError(t, err)
+	}
+	var all sync.WaitGroup
+	for range 2 {
+		all.Go(func() {
+			got, err := c.Do(t.Context(), charge())
+			require.NoError(t, err)
+			require.Equal(t, 1, got.Sends)
+		})
+	}
+	all.Wait()
+	require.EqualValues(t, 2, connections.Load())
+	require.EqualValues(t, 2, charges.Load())
+}
+
+// tlsPipe connects the client to serve inside a synctest bubble, over TLS. Everything that the client writes after
+// silence is lost.
+func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
+	t.Helper()
+	signer := newAuthority(t)
+	certificate := signer.issue(t, "localhost", time.Now().Add(-time.Hour), time.Now().Add(time.Hour))
+	trustOnly(c, signer.roots())
+	var all sync.WaitGroup
+	var current *network
+	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		ours, theirs := net.Pipe()
+		n := &network{Conn: ours, packets: make(chan []byte, 1000), closed: make(chan struct{})}
+		current = n
+		all.Go(n.deliver)
+		all.Go(func() {
+			defer theirs.Close()
+			if f := shakeHands(theirs, certificate); f != nil {
+				serve(f)
+			}
+		})
+		return n, nil
+	}
+	t.Cleanup(all.Wait)
+	t.Cleanup(c.Close)
+	return func() { current.down.Store(true) }
+}
+
+// network is a connection whose writes do not wait for the reader, as a socket's do not, and are lost when it is down.
+type network struct {
+	net.Conn
+
+	packets chan []byte
+	down    atomic.Bool
+	once    sync.Once
+	closed  chan struct{}
+}
+
+func (n *network) Write(b []byte) (int, error) {
+	if !n.down.Load() {
+		n.packets <- bytes.Clone(b)
+	}
+	return len(b), nil
+}
+
+func (n *network) deliver() {
+	for {
+		select {
+		case b := <-n.packets:
+			if _, err := n.Conn.Write(b); err != nil {
+				return
+			}
+		case <-n.closed:
+			return
+		}
+	}
+}
+
+func (n *network) Close() error {
+	n.once.Do(func() { close(n.closed) })
+	return n.Conn.Close()
+}
+
+// answering answers everything with 200.
+func answering(c *framed) {
+	for {
+		r, ok := c.request()
+		if !ok {
+			return
+		}
+		c.answer(r.stream, http.StatusOK)
+	}
+}
+
+// The clock is virtual: this is the client as it is configured, with 30 s of idle time and a ping after 15 of silence.
+func TestAConnectionThatGoesSilentIsReplacedBeforeAChargeIsLostOnIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, "https://localhost")
+		silence := tlsPipe(t, c, answering)
+		_, err := c.Do(t.Context(), charge())
+		require.NoError(t, err)
+		silence()
+		<-time.After(defaultIdleTimeout/2 + connectTimeout + time.Millisecond)
+		began := time.Now()
+		got, err := c.Do(t.Context(), charge())
+		require.NoError(t, err)
+		require.Zero(t, time.Since(began))
+		require.Equal(t, 1, got.Sends)
+	})
+}
+
+// A charge that is in flight when the connection goes silent cannot be saved, but it ends with the pings, not with an
+// attempt timeout that is longer; and the next one has another connection.
+func TestAChargeOnAConnectionThatGoesSilentEndsWithThePings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, "https://localhost", within(time.Hour))
+		silence := tlsPipe(t, c, answering)
+		_, err := c.Do(t.Context(), charge())
+		require.NoError(t, err)
+		silence()
+		began := time.Now()
+		_, err = c.Do(t.Context(), charge())
+		requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+		require.LessOrEqual(t, time.Since(began), defaultIdleTimeout/2+connectTimeout)
+		_, err = c.Do(t.Context(), charge())
+		require.NoError(t, err)
+	})
+}
+
+// lateWriter says that a write is over only when the test lets it: the bytes are long with the processor.
+type lateWriter struct {
+	net.Conn
+
+	late atomic.Bool
+	done chan struct{}
+}
+
+func (w *lateWriter) Write(b []byte) (int, error) {
+	n, err := w.Conn.Write(b)
+	if w.late.Load() {
+		<-w.done
+	}
+	return n, err
+}
+
+// writingLate makes a capture whose headers are with the processor while the goroutine that writes them is still in the
+// system call, or waits for its turn on this machine. A capture has no body: its headers are all of it.
+func writingLate(t *testing.T, answer func(c *framed, stream uint32)) (processor.Answer, error) {
+	t.Helper()
+	arrived := make(chan string, 10)
+	url, roots := listenHTTP2(t, func(c *framed) {
+		for {
+			r, ok := c.request()
+			if !ok {
+				return
+			}
+			arrived <- c.key(r)
+			if c.key(r) == testKey {
+				answer(c, r.stream)
+			} else {
+				c.answer(r.stream, http.StatusOK)
+			}
+		}
+	})
+	c := trustOnly(newClient(t, url), roots)
+	var conn *lateWriter
+	dial := c.transport.DialContext
+	c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+		dialed, err := dial(ctx, network, address)
+		conn = &lateWriter{Conn: dialed, done: make(chan struct{})}
+		return conn, err
+	}
+	capture := processor.Call{Method: http.MethodPost, Path: "/payments/ch_1/capture", Key: "warm"}
+	_, err := c.Do(t.Context(), capture)
+	require.NoError(t, err)
+	<-arrived
+
+	conn.late.Store(true)
+	defer close(conn.done)
+	c.timeout = 200 * time.Millisecond
+	capture.Key = testKey
+	got, err := c.Do(t.Context(), capture)
+	require.Equal(t, testKey, <-arrived, "the processor has it")
+	return got, err
+}
+
+func TestARequestThatIsWrittenAsTheTimeEndsIsAmbiguous(t *testing.T) {
+	got, err := writingLate(t, func(*framed, uint32) {})
+	requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+	require.Equal(t, 1, got.Sends)
+}
+
+// Were it not counted, the refusal of a second send would pass for the refusal of the only one.
+func TestASendCountsBeforeItsWriteIsOver(t *testing.T) {
+	got, err := writingLate(t, func(c *framed, stream uint32) { c.answer(stream, http.StatusOK) })
+	require.NoError(t, err)
+	require.Equal(t, 1, got.Sends)
+}

@@ -1,0 +1,255 @@
+package httpclient
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/processor/ratelimit"
+	"github.com/florinpay/florin/internal/processor/retry"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// pipeServer answers inside a synctest bubble, where sockets would not do. Its clock is the bubble's.
+func pipeServer(t *testing.T, h http.HandlerFunc) func(*Client) {
+	t.Helper()
+	connections := make(chan net.Conn)
+	l := pipeListener{connections, make(chan struct{})}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Hour}
+	go func() { _ = s.Serve(l) }()
+	t.Cleanup(func() { s.Close() })
+	return func(c *Client) {
+		t.Cleanup(c.Close)
+		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			ours, theirs := net.Pipe()
+			select {
+			case connections <- theirs:
+				return ours, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+	}
+}
+
+type pipeListener struct {
+	connections chan net.Conn
+	closed      chan struct{}
+}
+
+func (l pipeListener) Accept() (net.Conn, error) {
+	select {
+	case c := <-l.connections:
+		return c, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+func (l pipeListener) Close() error   { close(l.closed); return nil }
+func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
+
+// script is what a processor answers, one after the other; the last for ever.
+type script struct {
+	answers []http.HandlerFunc
+	calls   atomic.Int32
+}
+
+func (s *script) serve(w http.ResponseWriter, r *http.Request) {
+	n := int(s.calls.Add(1))
+	_, _ = io.Copy(io.Discard, r.Body)
+	s.answers[min(n, len(s.answers))-1](w, r)
+}
+
+func status(code int, header ...string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		for i := 0; i < len(header); i += 2 {
+			w.Header().Set(header[i], header[i+1])
+		}
+		w.WriteHeader(code)
+	}
+}
+
+func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// steady is exactly the strategy's delay, without jitter.
+func steady() float64 { return 0.5 }
+
+// testRetry waits 1 s, 2 s, 4 s …
+func testRetry() *retry.Policy {
+	r := retry.Default()
+	r.Random, r.Budget = steady, nil
+	return r
+}
+
+// retrying is a client that repeats calls to a processor of the script, in a bubble.
+func retrying(t *testing.T, s *script, retry *retry.Policy) *Client {
+	t.Helper()
+	connect := pipeServer(t, s.serve)
+	c := newClient(t, "http://localhost", func(o *Options) { o.Retry = retry; o.Limiter = ratelimit.New(0, 1, time.Hour) })
+	connect(c)
+	return c
+}
+
+func TestACallIsRepeatedAsLongAsItMayBe(t *testing.T) {
+	for name, tc := range map[string]struct {
+		answers   []http.HandlerFunc
+		calls     int
+		took      time.Duration
+		certainty processor.Certainty // empty: success
+		class     payment.FailureClass
+	}{
+		"success":                        {[]http.HandlerFunc{status(200)}, 1, 0, "", ""},
+		"success after errors":           {[]http.HandlerFunc{status(500), status(502), status(429), status(201)}, 4, 7 * time.Second, "", ""},
+		"errors for ever":                {[]http.HandlerFunc{status(503)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassUnavailable},
+		"a rate limit for ever":          {[]http.HandlerFunc{status(429)}, 5, 15 * time.Second, processor.NotExecuted, payment.ClassRateLimited},
+		"a refusal":                      {[]http.HandlerFunc{status(400)}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
+		"a state conflict":               {[]http.HandlerFunc{status(409)}, 1, 0, processor.Ambiguous, payment.ClassStateConflict},
+		"a decline":                      {[]http.HandlerFunc{status(402)}, 1, 0, processor.Answered, ""},
+		"a refusal after a lost answer":  {[]http.HandlerFunc{hangUp, status(403)}, 2, time.Second, processor.Ambiguous, payment.ClassPermission},
+		"a 429 after a lost answer":      {[]http.HandlerFunc{hangUp, status(429)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassRateLimited},
+		"a decline after a lost answer":  {[]http.HandlerFunc{hangUp, status(402)}, 2, time.Second, processor.Answered, ""},
+		"Retry-After is a floor":         {[]http.HandlerFunc{status(429, "Retry-After", "30"), status(200)}, 2, 33750 * time.Millisecond, "", ""},
+		"the processor says: do":         {[]http.HandlerFunc{status(400, "X-Again", "true"), status(200)}, 2, time.Second, "", ""},
+		"the processor says: do not":     {[]http.HandlerFunc{status(500, "X-Again", "false")}, 1, 0, processor.Ambiguous, payment.ClassUnavailable},
+		"the processor says it oddly":    {[]http.HandlerFunc{status(400, "X-Again", "yes")}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
+		"longer than the call may take":  {[]http.HandlerFunc{status(429, "Retry-After", "120")}, 1, 0, processor.NotExecuted, payment.ClassRateLimited},
+		"a body that cannot be believed": {[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, status(200)}, 2, time.Second, "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: tc.answers}
+				c := retrying(t, s, testRetry())
+				c.profile.RetryHeader = "X-Again"
+				c.profile.Refusal = func(a processor.Answer) (r processor.Refusal) {
+					if a.Status == http.StatusPaymentRequired {
+						r.Decline = &payment.Decline{Code: "card_declined", Kind: payment.DeclineSoft}
+					}
+					return r
+				}
+				call := charge()
+				call.Decode = func(body []byte) error {
+					if len(body) > 0 {
+						return errors.New("not a payment")
+					}
+					return nil
+				}
+				began := time.Now()
+				a, err := c.Do(t.Context(), call)
+				require.EqualValues(t, tc.calls, s.calls.Load())
+				require.Equal(t, tc.took, time.Since(began))
+				require.Equal(t, tc.calls, a.Sends)
+				require.Equal(t, tc.certainty == processor.Answered, a.Decline != nil)
+				if tc.certainty == "" || tc.certainty == processor.Answered {
+					require.NoError(t, err)
+					return
+				}
+				var e *processor.Error
+				require.ErrorAs(t, err, &e)
+				require.Equal(t, []any{tc.certainty, tc.class}, []any{e.Certainty, e.Class})
+			})
+		})
+	}
+}
+
+func TestTheTotalTimeOfACallIsABound(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{status(500)}}
+		r := testRetry()
+		r.MaxAttempts, r.MaxElapsed = 1000, time.Minute
+		began := time.Now()
+		_, err := retrying(t, s, r).Do(t.Context(), charge())
+		require.Error(t, err)
+		// After 1, 3, 7, 15, 31 and 57.25 s; the next would be due after 83.5 s.
+		require.EqualValues(t, 7, s.calls.Load())
+		require.Equal(t, 57250*time.Millisecond, time.Since(began), "it does not wait for what cannot be")
+	})
+}
+
+func TestCancellingStopsAWaitAtOnceAndKeepsWhatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{hangUp}}
+		ctx, cancel := context.WithCancel(t.Context())
+		began := time.Now()
+		time.AfterFunc(2500*time.Millisecond, cancel)
+		_, err := retrying(t, s, testRetry()).Do(ctx, charge())
+		require.Equal(t, 2500*time.Millisecond, time.Since(began))
+		require.ErrorIs(t, err, context.Canceled)
+		var e *processor.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, processor.Ambiguous, e.Certainty)
+		require.EqualValues(t, 2, s.calls.Load())
+	})
+}
+
+func TestEveryAttemptHasItsOwnTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, status(200)}}
+		began := time.Now()
+		_, err := retrying(t, s, testRetry()).Do(t.Context(), charge())
+		require.NoError(t, err)
+		require.Equal(t, 11*time.Second, time.Since(began), "10 s of the first, 1 s of waiting")
+	})
+}
+
+func TestAKeyThatExpiresBetweenAttemptsIsNotSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []http.HandlerFunc{status(429)}}
+		c := retrying(t, s, testRetry())
+		c.profile.KeyLifetime = 5 * time.Second
+		_, err := c.Do(t.Context(), charge())
+		var e *processor.Error
+		require.ErrorAs(t, err, &e)
+		require.Equal(t, []any{processor.CodeKeyExpired, processor.Ambiguous}, []any{e.Code, e.Certainty})
+		require.EqualValues(t, 3, s.calls.Load())
+	})
+}
+
+func TestACallWithoutRetryIsOneAttempt(t *testing.T) {
+	s := &script{answers: []http.HandlerFunc{status(500)}}
+	_, err := newClient(t, serve(t, s.serve).URL).Do(t.Context(), charge())
+	require.Error(t, err)
+	require.EqualValues(t, 1, s.calls.Load())
+}
+
+func TestJitterSpreadsTheRetriesOfManyCalls(t *testing.T) {
+	const seed = 7
+	t.Log("seed", seed)
+	random := rand.New(rand.NewPCG(seed, seed))
+	synctest.Test(t, func(t *testing.T) {
+		r := testRetry()
+		r.MaxAttempts, r.Random = 2, random.Float64
+		for range 50 {
+			s := &script{answers: []http.HandlerFunc{status(500), status(200)}}
+			began := time.Now()
+			_, err := retrying(t, s, r).Do(t.Context(), charge())
+			require.NoError(t, err)
+			require.GreaterOrEqual(t, time.Since(began), 750*time.Millisecond)
+			require.LessOrEqual(t, time.Since(began), 1250*time.Millisecond)
+		}
+	})
+}
+
+func TestRetriesThatCannotWorkAreRefused(t *testing.T) {
+	for want, spoil := range map[string]func(*retry.Policy){
+		"retry.max_attempts 0": func(r *retry.Policy) { r.MaxAttempts = 0 },
+		"retry.max_elapsed 0s": func(r *retry.Policy) { r.MaxElapsed = 0 },
+		"retry.backoff.max":    func(r *retry.Policy) { r.Backoff.Max = 0 },
+		"retry.random":         func(r *retry.Policy) { r.Random = nil },
+	} {
+		r := testRetry()
+		spoil(r)
+		_, err := New(Options{BaseURL: "https://h", Credentials: &credentials.Credentials{}, Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 1, MaxInFlight: 1, Retry: r})
+		require.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,75 @@
+package retry
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+func newBudget(t *testing.T, share float64, floor int) *Budget {
+	t.Helper()
+	b, err := NewBudget(share, floor)
+	require.NoError(t, err)
+	return b
+}
+
+// spend takes all that there is.
+func spend(b *Budget) (taken int) {
+	for b.Take() {
+		taken++
+	}
+	return taken
+}
+
+func TestABudgetIsAShareOfTheRecentCallsAndAFloor(t *testing.T) {
+	for name, tc := range map[string]struct {
+		share       float64
+		floor       int
+		calls, want int
+	}{
+		"floor alone": {0.2, 10, 0, 10},
+		"both":        {0.2, 10, 100, 30},
+		"share alone": {0.5, 0, 7, 3},
+		"no share":    {0, 2, 1000, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := newBudget(t, tc.share, tc.floor)
+				for range tc.calls {
+					b.CountCall()
+				}
+				require.Equal(t, tc.want, b.Left())
+				require.Equal(t, tc.want, spend(b))
+				require.Zero(t, b.Left())
+			})
+		})
+	}
+}
+
+func TestTimeFillsASpentBudgetAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBudget(t, 0.5, 3)
+		for range 4 {
+			b.CountCall()
+		}
+		require.Equal(t, 5, spend(b))
+		<-time.After(9 * time.Second)
+		require.Zero(t, spend(b), "ten seconds have not passed")
+		<-time.After(time.Second)
+		require.Equal(t, 3, spend(b), "the floor is back, the old calls are no longer recent")
+		<-time.After(time.Hour)
+		require.Equal(t, 3, b.Left())
+	})
+}
+
+func TestBudgetsThatAllowNothingOrTooMuchAreRefused(t *testing.T) {
+	for want, b := range map[string]struct {
+		share float64
+		floor int
+	}{"share -0.1": {-0.1, 1}, "share 1.1": {1.1, 1}, "floor -1": {0.1, -1}, "no retry": {0, 0}} {
+		_, err := NewBudget(b.share, b.floor)
+		require.ErrorContains(t, err, want)
+	}
+}

@@ -1,0 +1,156 @@
+package processor
+
+import (
+	"context"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Processor executes operations at one payment processor. Implementations are safe for concurrent use.
+//
+// Every method makes one attempt and never retries: retries are Temporal's. Every method may be called again with the same
+// call: Key is the idempotency key, under which the processor executes an operation at most once.
+//
+// An error is always an [*Error], which says whether money may have moved. A decline is not an error: it is a [Result] whose
+// Status is [payment.Declined].
+type Processor interface {
+	// Charge takes or, with [payment.CaptureManual], authorizes the amount.
+	Charge(ctx context.Context, call ChargeCall) (Result, error)
+	// Capture takes authorized money and returns the payment. The rest of the authorization is released.
+	Capture(ctx context.Context, call CaptureCall) (Result, error)
+	// Void releases authorized money, or cancels a payment that is pending, and returns the payment.
+	Void(ctx context.Context, call VoidCall) (Result, error)
+	// Refund returns captured money to the customer.
+	Refund(ctx context.Context, call RefundCall) (Result, error)
+	// Lookup finds a charge or a refund by its reference. found is false if the processor has no record of it now: that
+	// proves that nothing was executed only after [Profile.AbsenceProofAfter]. The outcome of a capture or a void is
+	// found in the record of its charge.
+	Lookup(ctx context.Context, call LookupCall) (result Result, found bool, err error)
+	// List returns one page of the processor's payments, in the processor's order, including payments that Florin did
+	// not make.
+	List(ctx context.Context, call ListCall) (Page, error)
+}
+
+// ChargeCall is one charge at a processor.
+type ChargeCall struct {
+	// Key is the idempotency key of the charge and its reference at the processor.
+	Key string `json:"key"`
+	// KeyFirstUsed is a time no later than the first send under Key. Zero: this is the first send.
+	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
+	// PaymentID and MerchantID are Florin's. The adapter stores them in the processor's metadata as florin_payment_id and
+	// florin_merchant_id, so that events and lists can be related to the payment.
+	PaymentID  string `json:"payment_id"`
+	MerchantID string `json:"merchant_id"`
+	// Amount is in minor units of Currency (ISO 4217).
+	Amount   int64  `json:"amount"`
+	Currency string `json:"currency"`
+	// PaymentMethod is a token of the processor's vault.
+	PaymentMethod string            `json:"payment_method"`
+	Capture       payment.Capture   `json:"capture"`
+	CustomerID    string            `json:"customer_id,omitempty"`
+	Description   string            `json:"description,omitempty"`
+	Metadata      map[string]string `json:"metadata,omitempty"`
+}
+
+// CaptureCall takes Amount, in minor units of Currency, of an authorized payment. The rest is released.
+type CaptureCall struct {
+	Key                string    `json:"key"`
+	KeyFirstUsed       time.Time `json:"key_first_used,omitzero"`
+	PaymentID          string    `json:"payment_id"`
+	ProcessorPaymentID string    `json:"processor_payment_id"`
+	Amount             int64     `json:"amount"`
+	Currency           string    `json:"currency"`
+}
+
+// VoidCall releases an authorized payment or cancels a pending one.
+type VoidCall struct {
+	Key                string    `json:"key"`
+	KeyFirstUsed       time.Time `json:"key_first_used,omitzero"`
+	PaymentID          string    `json:"payment_id"`
+	ProcessorPaymentID string    `json:"processor_payment_id"`
+}
+
+// RefundCall is one refund at a processor.
+type RefundCall struct {
+	// Key is the idempotency key of the refund and its reference at the processor.
+	Key          string    `json:"key"`
+	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
+	// RefundID and MerchantID are Florin's, stored in the processor's metadata as florin_refund_id and florin_merchant_id.
+	RefundID   string `json:"refund_id"`
+	MerchantID string `json:"merchant_id"`
+	// ProcessorPaymentID is the processor's id of the payment to refund.
+	ProcessorPaymentID string `json:"processor_payment_id"`
+	// Amount is in minor units of Currency (ISO 4217).
+	Amount   int64             `json:"amount"`
+	Currency string            `json:"currency"`
+	Metadata map[string]string `json:"metadata,omitempty"`
+}
+
+// LookupCall asks for the record of a charge or a refund.
+type LookupCall struct {
+	// Operation is [payment.OperationCharge] or [payment.OperationRefund].
+	Operation payment.Operation `json:"operation"`
+	// Reference is the Key of the operation.
+	Reference string `json:"reference"`
+	// ProcessorPaymentID is the processor's id of the charge, or of the payment that a refund is of; empty if it is not
+	// known. Some processors find a refund only among the refunds of its payment.
+	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+}
+
+// ListCall asks for one page of payments.
+type ListCall struct {
+	// CreatedAfter excludes older payments. Zero excludes none.
+	CreatedAfter time.Time
+	// Cursor is the Next of the previous page; empty for the first page.
+	Cursor string
+	// Limit is the maximum number of payments of a page; 0 leaves it to the processor.
+	Limit int
+}
+
+// Page is a page of payments.
+type Page struct {
+	Payments []Result
+	// Next is the cursor of the next page; empty on the last page.
+	Next string
+}
+
+// Result is a payment or a refund as the processor describes it. The adapter reports amount, currency and reference as they
+// are, even if they differ from the call: the workflow compares them.
+type Result struct {
+	// ID is the processor's id of the payment or refund; empty for a decline without a record.
+	ID     string         `json:"id"`
+	Status payment.Status `json:"status"`
+	// Amount, CapturedAmount and RefundedAmount are in minor units of Currency (ISO 4217, upper case).
+	Amount         int64  `json:"amount"`
+	Currency       string `json:"currency"`
+	CapturedAmount int64  `json:"captured_amount,omitempty"`
+	RefundedAmount int64  `json:"refunded_amount,omitempty"`
+	// Reference is the Key under which the operation was made.
+	Reference string `json:"reference"`
+	// RequestID is the processor's id of the request, see [Answer.RequestID].
+	RequestID string `json:"request_id,omitempty"`
+	// Decline is set if and only if Status is [payment.Declined].
+	Decline *payment.Decline `json:"decline,omitempty"`
+	// MerchantID is Florin's id of the merchant, if the processor returns our metadata.
+	MerchantID string `json:"merchant_id,omitempty"`
+}
+
+// Adapter is one protocol that processors speak, by a name that the configuration refers to as `adapter:`.
+type Adapter struct {
+	// Name is unique among the adapters of a worker: lower-case letters, digits and hyphens.
+	Name string
+	// Profile is what the adapter knows about its processors. The configuration of a processor may override
+	// KeyLifetime and AbsenceProofAfter.
+	Profile Profile
+	// New returns the adapter for one configured processor. It is called once per processor and must not block.
+	New func(Client) Processor
+	// BaseURL is the default of the configuration's base_url, for a protocol that only one processor speaks.
+	BaseURL string
+	// ReadEvent reads an event that the processor has sent to POST /webhooks/<processor>, after its signature was
+	// verified. It returns [ErrNoEvent] for a body that is not an event. Nil: the processor sends no events.
+	ReadEvent func(body []byte) (Event, error)
+	// SignatureHeader is the header that carries the signature of an event: "t=<Unix seconds>,v1=<hex of HMAC-SHA256 over
+	// t, a dot and the body>", as Stripe documents it.
+	SignatureHeader string
+}

@@ -1,0 +1,256 @@
+package processortest_test
+
+// The adapter of docs/adapters.md, whole: a processor of our imagination, as unlike the REST protocol as they come. It
+// takes forms, writes currencies in lower case, knows declines by their reason, and finds refunds only among their
+// payment's.
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// acmeProfile is what Acme documents about idempotency: https://acme.example/docs/safe-retries
+func acmeProfile() processor.Profile {
+	return processor.Profile{
+		KeyLifetime:  7 * 24 * time.Hour,
+		KeyMaxLength: 45,
+		Refusal:      acmeRefusal,
+		Mismatch:     func(_ int, code string) bool { return code == "key_reused" },
+		Conflict:     func(_ int, code string) bool { return code == "already_settled" },
+	}
+}
+
+type acme struct{ client processor.Client }
+
+func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	form := url.Values{
+		"cents": {strconv.FormatInt(call.Amount, 10)}, "currency": {strings.ToLower(call.Currency)}, "source": {call.PaymentMethod},
+		"settle": {"now"}, "order": {call.Key},
+	}
+	if call.Capture == payment.CaptureManual {
+		form.Set("settle", "later")
+	}
+	for name, value := range call.Metadata {
+		form.Set("meta."+name, value)
+	}
+	form.Set("meta.florin_payment_id", call.PaymentID)
+	form.Set("meta.florin_merchant_id", call.MerchantID)
+	return a.post(ctx, acmeStates, processor.Call{Path: "/transactions", Body: []byte(form.Encode()),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "charge", PaymentID: call.PaymentID})
+}
+
+// post makes a call that moves money. Decode reads a success, and the profile's Refusal everything else: what that means
+// for the money, the client knows.
+func (a *acme) post(ctx context.Context, states map[string]payment.Status, call processor.Call) (result processor.Result, err error) {
+	call.Method, call.ContentType = http.MethodPost, "application/x-www-form-urlencoded"
+	call.Decode = func(body []byte) (err error) {
+		var t transaction
+		if err = json.Unmarshal(body, &t); err == nil {
+			result, err = t.result(states)
+		}
+		return err
+	}
+	answer, err := a.client.Do(ctx, call)
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case answer.Decline != nil:
+		return answer.Declined(call.Key), nil
+	}
+	result.RequestID = answer.RequestID
+	return result, nil
+}
+
+// transaction is a payment, or a return of one.
+type transaction struct {
+	ID       string            `json:"id"`
+	State    string            `json:"state"`
+	Cents    int64             `json:"cents"`
+	Currency string            `json:"currency"`
+	Settled  int64             `json:"settled_cents"`
+	Returned int64             `json:"returned_cents"`
+	Order    string            `json:"order"`
+	Reason   string            `json:"reason"`
+	Meta     map[string]string `json:"meta"`
+}
+
+var acmeStates = map[string]payment.Status{
+	"settled": payment.Succeeded, "held": payment.Authorized, "working": payment.Pending, "refused": payment.Declined, "canceled": payment.Voided,
+}
+
+var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, "working": payment.Pending}
+
+// result believes nothing that lacks what makes it a transaction of ours: what it refuses may have moved money.
+func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
+	status, known := states[t.State]
+	if !known || t.ID == "" || len(t.ID) > 100 || t.Cents <= 0 || t.Currency == "" || t.Order == "" {
+		return processor.Result{}, errors.New("the answer is no transaction")
+	}
+	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
+		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
+	if status == payment.Declined {
+		result.Decline = acmeDecline(t.Reason)
+	}
+	return result, nil
+}
+
+// acmeRefusal reads {"error": …, "reason": …}. A gateway's page leaves it empty: then the status alone decides.
+func acmeRefusal(a processor.Answer) processor.Refusal {
+	var body struct{ Error, Text, Reason string }
+	if json.Unmarshal(a.Body, &body) != nil {
+		return processor.Refusal{}
+	}
+	r := processor.Refusal{Code: body.Error, Message: body.Text}
+	if a.Status == http.StatusPaymentRequired && body.Error == "refused" {
+		r.Decline = acmeDecline(body.Reason)
+	}
+	return r
+}
+
+func acmeDecline(reason string) *payment.Decline {
+	kind := payment.DeclineSoft
+	switch reason {
+	case "stolen", "closed":
+		kind = payment.DeclineHard
+	case "confirm":
+		kind = payment.DeclineAction
+	case "":
+		reason = "unspecified"
+	}
+	return &payment.Decline{Code: processor.Clip(reason), Kind: kind}
+}
+
+func (a *acme) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	path, err := acmePath(call.ProcessorPaymentID, "settle")
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return a.post(ctx, acmeStates, processor.Call{Path: path, Body: []byte("cents=" + strconv.FormatInt(call.Amount, 10)),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "capture", PaymentID: call.PaymentID})
+}
+
+func (a *acme) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+	path, err := acmePath(call.ProcessorPaymentID, "cancel")
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return a.post(ctx, acmeStates, processor.Call{Path: path,
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "void", PaymentID: call.PaymentID})
+}
+
+func (a *acme) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	path, err := acmePath(call.ProcessorPaymentID, "returns")
+	if err != nil {
+		return processor.Result{}, err
+	}
+	form := url.Values{"cents": {strconv.FormatInt(call.Amount, 10)}, "order": {call.Key}}
+	for name, value := range call.Metadata {
+		form.Set("meta."+name, value)
+	}
+	form.Set("meta.florin_refund_id", call.RefundID)
+	form.Set("meta.florin_merchant_id", call.MerchantID)
+	return a.post(ctx, acmeReturnStates, processor.Call{Path: path, Body: []byte(form.Encode()),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "refund", PaymentID: call.RefundID})
+}
+
+// acmePath refuses an id that would name something else than one payment.
+func acmePath(id, what string) (string, error) {
+	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "", &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
+			Message: "processor_payment_id: want Acme's id of the payment"}
+	}
+	return "/transactions/" + id + "/" + what, nil
+}
+
+func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
+	get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {call.Reference}}, Operation: "lookup", Reference: call.Reference}, acmeStates
+	if call.Operation == payment.OperationRefund {
+		states, get.Query = acmeReturnStates, nil
+		if get.Path, err = acmePath(call.ProcessorPaymentID, "returns"); err != nil {
+			return processor.Result{}, false, err
+		}
+	}
+	list, requestID, err := a.get(ctx, get, func(list transactions) error {
+		ours := 0
+		for _, t := range list.Items {
+			if t.Order == call.Reference {
+				ours++
+				if result, err = t.result(states); err != nil {
+					return err
+				}
+			}
+		}
+		if ours > 1 || list.More || ours == 0 && get.Query.Has("order") && len(list.Items) > 0 {
+			return fmt.Errorf("%d transactions have the order that was looked up", ours)
+		}
+		return nil
+	})
+	if err != nil || len(list.Items) == 0 || result.ID == "" {
+		return processor.Result{}, false, err
+	}
+	result.RequestID = requestID
+	return result, true, nil
+}
+
+func (a *acme) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
+	query := url.Values{}
+	if call.Cursor != "" {
+		query.Set("after", call.Cursor)
+	}
+	if call.Limit > 0 {
+		query.Set("limit", strconv.Itoa(call.Limit))
+	}
+	if !call.CreatedAfter.IsZero() {
+		query.Set("since", strconv.FormatInt(call.CreatedAfter.Unix(), 10))
+	}
+	_, _, err = a.get(ctx, processor.Call{Path: "/transactions", Query: query, Operation: "list"}, func(list transactions) error {
+		page = processor.Page{}
+		for _, t := range list.Items {
+			if t.Order == "" {
+				continue // not ours
+			}
+			result, err := t.result(acmeStates)
+			if err != nil {
+				return err
+			}
+			page.Payments = append(page.Payments, result)
+		}
+		if list.More {
+			page.Next = list.Items[len(list.Items)-1].ID
+		}
+		return nil
+	})
+	if err != nil {
+		return processor.Page{}, err
+	}
+	return page, nil
+}
+
+type transactions struct {
+	Items []transaction `json:"items"`
+	More  bool          `json:"more"`
+}
+
+// get asks for a list. One that is not there is not an empty one.
+func (a *acme) get(ctx context.Context, call processor.Call, read func(transactions) error) (list transactions, requestID string, err error) {
+	call.Method = http.MethodGet
+	call.Decode = func(body []byte) error {
+		list = transactions{}
+		if err := json.Unmarshal(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+			return errors.New("the answer is no list")
+		}
+		return read(list)
+	}
+	answer, err := a.client.Do(ctx, call)
+	return list, answer.RequestID, err
+}

@@ -1,0 +1,44 @@
+package processor
+
+import (
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Profile is what has to be known about a processor to use it safely. Its source is the processor's documentation, which the
+// adapter names. The zero value assumes nothing.
+type Profile struct {
+	// KeyLifetime is how long the processor keeps an idempotency key, counted from the first request under it. A resend
+	// after that would execute the operation a second time. Zero: forever.
+	KeyLifetime time.Duration
+	// KeyMaxLength is the maximum number of characters of a key. Zero: unlimited.
+	KeyMaxLength int
+	// KeyAllows reports whether a key may contain r. Nil: whatever an HTTP header can carry.
+	KeyAllows func(r rune) bool
+	// AbsenceProofAfter is how long after the last send "not found" proves that nothing was executed. Zero: never.
+	AbsenceProofAfter time.Duration
+	// Unavailable503NotExecuted is true if the processor documents that a request answered with 503 was not executed.
+	Unavailable503NotExecuted bool
+	// RetryHeader is a response header, such as Stripe-Should-Retry, whose value true or false says whether the same
+	// call may be sent again. It overrides [Error.Retry], never [Error.Certainty].
+	RetryHeader string
+	// Refusal reads the body of a response that is not a success. Nil: the status alone decides.
+	Refusal func(a Answer) Refusal
+	// InFlight recognizes "a request with this key is still in progress".
+	InFlight func(status int, code string) bool
+	// Mismatch recognizes "this key was used with another payload".
+	Mismatch func(status int, code string) bool
+	// Conflict recognizes, in addition to every 409, a status below 500 that means "the payment is not in a state for
+	// this". An earlier attempt of ours may have caused that state.
+	Conflict func(status int, code string) bool
+}
+
+// Refusal is the content of a response that is not a success.
+type Refusal struct {
+	// Code and Message are the processor's own. The client clips them, see [Clip].
+	Code    string
+	Message string
+	// Decline is set if the issuer or the processor declined the payment, which is a business outcome.
+	Decline *payment.Decline
+}

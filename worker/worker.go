@@ -1,0 +1,132 @@
+// Package worker runs Florin's workflows and the calls to payment processors. cmd/worker is a few lines on it; use it directly to run
+// Florin inside a binary of your own, with adapters of your own:
+//
+//	err := worker.Run(ctx, worker.Options{
+//		ConfigFile: "worker.yaml",
+//		Adapters:   []processor.Adapter{acme.Adapter()},
+//	})
+//
+// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New].
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/telemetry"
+	"github.com/florinpay/florin/processor"
+)
+
+// Options configure a Worker. Only the configuration is required.
+type Options struct {
+	// ConfigFile is the path of the YAML configuration. docs/configuration.md describes every key.
+	ConfigFile string
+	// Config is the YAML configuration itself, for a program that keeps it elsewhere. It is used if ConfigFile is empty.
+	Config []byte
+	// Adapters are available to the configuration under their names, in addition to rest and stripe.
+	Adapters []processor.Adapter
+	// Logger receives all log lines. Nil: a logger as the configuration describes it, on standard error.
+	Logger *zap.Logger
+	// Metrics is where Florin registers its metrics. Nil: a registry of its own. Either way [Worker.Handler] serves it.
+	Metrics *prometheus.Registry
+	// TracerProvider receives spans. Nil: [New] does not trace, and [Run] traces as the OTEL_* variables say.
+	TracerProvider trace.TracerProvider
+	// Interceptors are added to every Temporal worker.
+	Interceptors []interceptor.WorkerInterceptor
+
+	// Namespace is that of the client given to [New], whose search attributes are checked. Default: "default". [Run]
+	// ignores it.
+	Namespace string
+	// DataConverter is used by the client that [Run] creates. With [New] it is the client's.
+	DataConverter converter.DataConverter
+}
+
+// Worker runs the workflows and the processor calls of one configuration.
+type Worker struct {
+	temporal  client.Client
+	namespace string
+	config    config.Config
+	options   app.WorkersOptions
+}
+
+// New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
+// client and must close it after Run has returned. An error describes what is wrong with the options or the configuration;
+// nothing is opened before [Worker.Run].
+func New(temporalClient client.Client, o Options) (*Worker, error) {
+	w, err := load(o)
+	if err != nil {
+		return nil, err
+	}
+	w.temporal, w.namespace = temporalClient, o.Namespace
+	if w.namespace == "" {
+		w.namespace = client.DefaultNamespace
+	}
+	return w, nil
+}
+
+// load reads the configuration. The Worker has no Temporal client yet.
+func load(o Options) (*Worker, error) {
+	adapters, err := app.BuiltIn.With(o.Adapters...)
+	if err != nil {
+		return nil, err
+	}
+	var c config.Config
+	switch {
+	case o.ConfigFile != "":
+		c, err = config.Load(o.ConfigFile, adapters)
+	case o.Config != nil:
+		c, err = config.Parse(o.Config, adapters)
+	default:
+		err = errors.New("is missing: set Options.ConfigFile or Options.Config")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	logger := o.Logger
+	if logger == nil {
+		if logger, err = app.NewLogger(c.Log); err != nil {
+			return nil, err
+		}
+	}
+	metrics := telemetry.New(o.TracerProvider)
+	if o.Metrics != nil {
+		if metrics, err = telemetry.NewWith(o.Metrics, o.TracerProvider); err != nil {
+			return nil, err
+		}
+	}
+	return &Worker{config: c, options: app.WorkersOptions{
+		Adapters: adapters, Logger: logger, Telemetry: metrics, Interceptors: o.Interceptors,
+	}}, nil
+}
+
+// Handler serves GET /healthz, which is 200 while Temporal is reachable, and GET /metrics for Prometheus.
+func (w *Worker) Handler() http.Handler { return app.HealthHandler(w.temporal, w.options.Telemetry) }
+
+// Run checks the namespace, opens the store, the audit log and the processors, and works until ctx is done. Then it lets the calls in
+// flight finish, for at most worker.stop_timeout of the configuration, closes everything it has opened and returns nil. It
+// returns an error if something cannot be opened, or if a Temporal worker fails. It must be called once.
+func (w *Worker) Run(ctx context.Context) error {
+	if err := app.CheckNamespace(ctx, w.temporal, w.namespace); err != nil {
+		return err
+	}
+	workers, err := app.NewWorkers(ctx, w.temporal, w.config, w.options)
+	if err != nil {
+		return err
+	}
+	logger := w.options.Logger
+	logger.Info("worker is running", zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))
+	err = workers.Run(ctx)
+	logger.Info("worker stopped")
+	return err
+}
