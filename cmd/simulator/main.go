@@ -97,7 +97,7 @@ func run(ctx context.Context, f flags, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, sim.Close()) }()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w: choose another address with --listen", f.listen, err)
+		return fmt.Errorf("cannot listen on %s: choose another address with --listen: %w", f.listen, err)
 	}
 	if _, err := fmt.Fprintf(out, "serving http://%s (%s)\n", listener.Addr(), keySource); err != nil {
 		return errors.Join(err, listener.Close())
