@@ -35,7 +35,8 @@ func captureCommand() *cobra.Command {
 }
 
 func voidCommand() *cobra.Command {
-	return modificationCommand("void", "Void an authorized payment: release the authorized amount", payment.Voided, func() error { return nil },
+	return modificationCommand("void", "Void an authorized payment: release the authorized amount", payment.Voided,
+		func() error { return nil },
 		func(ctx context.Context, client *florin.Client, merchant, key string) (payment.Charge, error) {
 			return client.Void(ctx, merchant, key)
 		})

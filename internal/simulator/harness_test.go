@@ -48,6 +48,7 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
+// start opens a simulator and serves it. Both are closed at the end of the test.
 func start(t *testing.T, o Options) *harness {
 	t.Helper()
 	h := &harness{t: t, clock: &clock{t: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}, handled: make(chan struct{}, 10_000)}
@@ -141,6 +142,7 @@ func (h *harness) ledger() Ledger {
 	return ledger
 }
 
+// into decodes the JSON body, which the outcome must have.
 func (o outcome) into(t *testing.T, v any) {
 	t.Helper()
 	require.NoError(t, o.err)

@@ -111,7 +111,10 @@ func listRefunds(ctx context.Context, tx *sql.Tx, r *http.Request) (response, er
 	if err != nil {
 		return response{}, fmt.Errorf("list refunds: %w", err)
 	}
-	out := page[refundEntry]{Data: []refundEntry{}, NextCursor: nextCursor(found, q.limit, func(e refundEntry) int64 { return e.seq })}
+	out := page[refundEntry]{
+		Data:       []refundEntry{},
+		NextCursor: nextCursor(found, q.limit, func(e refundEntry) int64 { return e.seq }),
+	}
 	for _, e := range found[:min(len(found), q.limit)] {
 		b, _ := behaviorFor(e.token, scopeRefund)
 		switch {
@@ -172,7 +175,9 @@ func badQuery(name, value, want string) error {
 }
 
 // selectRows reads one row more than the limit: nextCursor needs it to decide whether there is a next page.
-func selectRows[T any](ctx context.Context, tx *sql.Tx, sel string, q query, scan func(func(...any) error) (T, error)) ([]T, error) {
+func selectRows[T any](
+	ctx context.Context, tx *sql.Tx, sel string, q query, scan func(func(...any) error) (T, error),
+) ([]T, error) {
 	rows, err := tx.QueryContext(ctx, sel+q.where+" ORDER BY seq LIMIT ?", append(q.args, q.limit+1)...)
 	if err != nil {
 		return nil, err
