@@ -25,7 +25,7 @@ const (
 // errLookupFails is the response to every lookup of a payment or refund whose token has lookupsFail set.
 var errLookupFails = refuse(http.StatusInternalServerError, faultCodes[http.StatusInternalServerError], "a simulated 500")
 
-// lookup is a GET request on the ledger.
+// lookup handles a GET request for payments or refunds.
 type lookup func(context.Context, *sql.Tx, *http.Request) (response, error)
 
 // get returns a handler for a lookup. Lookups meet random faults, too.
