@@ -60,10 +60,13 @@ With --faults, random faults occur in addition.`,
 	cmd.Flags().StringVar(&f.data, "data", "", "SQLite file of the ledger; without it, the ledger is in memory")
 	cmd.Flags().StringVar(&f.apiKeyEnv, "api-key-env", "SIMULATOR_API_KEY",
 		"environment variable that has the API key; if it is not set, the key is "+developmentKey)
-	cmd.Flags().StringVar(&f.faults, "faults", "", `random faults with their probabilities, such as "500=0.15,429=0.05,network=0.05"`)
+	cmd.Flags().StringVar(&f.faults, "faults", "",
+		`random faults with their probabilities, such as "500=0.15,429=0.05,network=0.05"`)
 	cmd.Flags().StringVar(&f.latency, "latency", "", `latency of responses, such as "50ms" or "50ms-200ms"`)
-	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "seed of the random faults and latency: the same seed and requests give the same faults")
-	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor, "time until pending payments and refunds become final")
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0,
+		"seed of the random faults and latency: the same seed and requests give the same faults")
+	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor,
+		"time until pending payments and refunds become final")
 	cmd.AddCommand(healthcheck.Command("http://127.0.0.1:8712/healthz"))
 	return cmd
 }
