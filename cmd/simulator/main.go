@@ -1,4 +1,4 @@
-// Command simulator runs the payment processor simulator alone.
+// Command simulator serves a simulated payment processor: package simulator over HTTP.
 package main
 
 import (
@@ -20,10 +20,10 @@ import (
 	"github.com/florinpay/florin/internal/simulator"
 )
 
-// developmentKey is what callers present where no key is configured. It is documented and protects nothing.
+// developmentKey is the API key if none is configured. It is public and protects nothing.
 const developmentKey = "sim_dev_key"
 
-// shutdownTimeout is how long answers under way may take once the simulator is asked to stop.
+// shutdownTimeout bounds the wait for requests in flight after SIGINT or SIGTERM.
 const shutdownTimeout = 10 * time.Second
 
 type flags struct {
@@ -45,11 +45,11 @@ func newCommand() *cobra.Command {
 	var f flags
 	cmd := &cobra.Command{
 		Use:   "simulator",
-		Short: "A payment processor to develop and test against",
-		Long: `A payment processor to develop and test against. It moves no money.
+		Short: "Serve a simulated payment processor for development and tests",
+		Long: `Serve a simulated payment processor for development and tests. It moves no money.
 
-A charge does what its card_token says: open the address in a browser for the table of tokens.
-Random faults come on top, with --faults.`,
+The card_token of a charge selects a fault, or none: open the address in a browser for the table of tokens.
+With --faults, random faults occur in addition.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -57,18 +57,21 @@ Random faults come on top, with --faults.`,
 		},
 	}
 	cmd.Flags().StringVar(&f.listen, "listen", "127.0.0.1:8712", "address to serve on")
-	cmd.Flags().StringVar(&f.data, "data", "", "SQLite file of the ledger; without one it is in memory")
+	cmd.Flags().StringVar(&f.data, "data", "", "SQLite file of the ledger; without it, the ledger is in memory")
 	cmd.Flags().StringVar(&f.apiKeyEnv, "api-key-env", "SIMULATOR_API_KEY",
-		"environment variable with the API key; unset: the development key "+developmentKey)
-	cmd.Flags().StringVar(&f.faults, "faults", "", `random faults with their probabilities, as "500=0.15,429=0.05,network=0.05"`)
-	cmd.Flags().StringVar(&f.latency, "latency", "", `how long answers take, as "50ms" or "50ms-200ms"`)
-	cmd.Flags().Uint64Var(&f.seed, "seed", 0, "makes random faults and latency repeatable")
-	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor, "how long pending payments stay pending")
+		"environment variable that has the API key; if it is not set, the key is "+developmentKey)
+	cmd.Flags().StringVar(&f.faults, "faults", "",
+		`random faults with their probabilities, such as "500=0.15,429=0.05,network=0.05"`)
+	cmd.Flags().StringVar(&f.latency, "latency", "", `latency of responses, such as "50ms" or "50ms-200ms"`)
+	cmd.Flags().Uint64Var(&f.seed, "seed", 0,
+		"seed of the random faults and latency: the same seed and requests give the same faults")
+	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor,
+		"time until pending payments and refunds become final")
 	cmd.AddCommand(healthcheck.Command("http://127.0.0.1:8712/healthz"))
 	return cmd
 }
 
-// run serves until ctx ends.
+// run serves until ctx is done.
 func run(ctx context.Context, f flags, out io.Writer) (err error) {
 	faults, err := simulator.ParseRates(f.faults)
 	if err != nil {
@@ -78,15 +81,15 @@ func run(ctx context.Context, f flags, out io.Writer) (err error) {
 	if err != nil {
 		return fmt.Errorf("--latency: %w", err)
 	}
-	key, keyFrom := os.Getenv(f.apiKeyEnv), "key from "+f.apiKeyEnv
+	key, keySource := os.Getenv(f.apiKeyEnv), "API key from "+f.apiKeyEnv
 	if key == "" {
-		key, keyFrom = developmentKey, "development key "+developmentKey
+		key, keySource = developmentKey, "development API key "+developmentKey
 	}
 	log, err := zap.NewProduction()
 	if err != nil {
 		return fmt.Errorf("logger: %w", err)
 	}
-	defer func() { _ = log.Sync() }() // stderr cannot be synced everywhere, and nothing is lost
+	defer func() { _ = log.Sync() }() // standard error does not support Sync on every platform; it is not buffered
 
 	sim, err := simulator.Open(ctx, simulator.Options{
 		Path: f.data, APIKey: key, Faults: faults, Latency: latency, Seed: f.seed, PendingFor: f.pendingFor, Logger: log,
@@ -97,9 +100,9 @@ func run(ctx context.Context, f flags, out io.Writer) (err error) {
 	defer func() { err = errors.Join(err, sim.Close()) }()
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s: %w; choose another address with --listen", f.listen, err)
+		return fmt.Errorf("cannot listen on %s: choose another address with --listen: %w", f.listen, err)
 	}
-	if _, err := fmt.Fprintf(out, "simulator on http://%s (%s)\n", listener.Addr(), keyFrom); err != nil {
+	if _, err := fmt.Fprintf(out, "serving http://%s (%s)\n", listener.Addr(), keySource); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return serve(ctx, listener, sim)
@@ -110,20 +113,20 @@ func serve(ctx context.Context, listener net.Listener, sim *simulator.Simulator)
 		Handler:           sim.Handler(),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       30 * time.Second,
-		WriteTimeout:      90 * time.Second, // above the minute that a hanging answer lasts
+		WriteTimeout:      90 * time.Second, // longer than the 60 s for which a request without a response stays open
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    64 << 10,
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	serveErr := make(chan error, 1)
+	go func() { serveErr <- server.Serve(listener) }()
 	select {
-	case err := <-failed:
+	case err := <-serveErr:
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
-	// The simulator first: its hanging answers would hold the server up.
+	// Close the simulator first: Shutdown waits for requests, including those that are held open without a response.
 	closeErr := sim.Close()
-	ending, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	shutdownCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(closeErr, server.Shutdown(ending))
+	return errors.Join(closeErr, server.Shutdown(shutdownCtx))
 }

@@ -23,19 +23,19 @@ func execute(args ...string) error {
 	return cmd.Execute()
 }
 
-func TestItServesUntilItIsToldToStop(t *testing.T) {
+func TestSimulatorServesUntilItsContextEnds(t *testing.T) {
 	t.Setenv("SIMULATOR_TEST_KEY", "secret")
 	ctx, stop := context.WithCancel(t.Context())
 	read, write := io.Pipe()
 	cmd := newCommand()
 	cmd.SetArgs([]string{"--listen", "127.0.0.1:0", "--data", filepath.Join(t.TempDir(), "ledger.db"), "--api-key-env", "SIMULATOR_TEST_KEY"})
 	cmd.SetOut(write)
-	ended := make(chan error)
-	go func() { ended <- cmd.ExecuteContext(ctx) }()
+	exited := make(chan error)
+	go func() { exited <- cmd.ExecuteContext(ctx) }()
 
 	line, err := bufio.NewReader(read).ReadString('\n')
 	require.NoError(t, err)
-	require.Contains(t, line, "(key from SIMULATOR_TEST_KEY)")
+	require.Contains(t, line, "(API key from SIMULATOR_TEST_KEY)")
 	require.NotContains(t, line, "secret")
 	address := "http" + strings.Fields(line[strings.Index(line, "://"):])[0]
 
@@ -45,24 +45,24 @@ func TestItServesUntilItIsToldToStop(t *testing.T) {
 	request.Header.Set("Authorization", "Bearer secret")
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", "k")
-	hanging := make(chan error)
+	unanswered := make(chan error)
 	go func() {
 		_, err := http.DefaultClient.Do(request.WithContext(context.Background()))
-		hanging <- err
+		unanswered <- err
 	}()
-	require.Eventually(t, func() bool { return ledger(t, address) }, 10*time.Second, 5*time.Millisecond, "the charge arrives")
+	require.Eventually(t, func() bool { return hasPayment(t, address) }, 10*time.Second, 5*time.Millisecond, "the charge was not executed")
 	response, err := http.Get(address + "/healthz")
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, http.StatusOK, response.StatusCode)
 
 	stop()
-	require.NoError(t, <-ended)
-	require.Error(t, <-hanging)
+	require.NoError(t, <-exited)
+	require.Error(t, <-unanswered)
 }
 
-// ledger reports whether the simulator has a charge.
-func ledger(t *testing.T, address string) bool {
+// hasPayment reports whether the simulator has executed a charge.
+func hasPayment(t *testing.T, address string) bool {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address+"/payments", http.NoBody)
 	require.NoError(t, err)
@@ -75,16 +75,16 @@ func ledger(t *testing.T, address string) bool {
 	return strings.Contains(string(body), `"id"`)
 }
 
-func TestAPortInUseNamesTheAddressAndTheFlag(t *testing.T) {
-	taken, err := net.Listen("tcp", "127.0.0.1:0")
+func TestErrorForAPortInUseNamesTheAddressAndTheFlag(t *testing.T) {
+	inUse, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer func() { _ = taken.Close() }()
-	err = execute("--listen", taken.Addr().String())
-	require.ErrorContains(t, err, taken.Addr().String())
+	defer func() { _ = inUse.Close() }()
+	err = execute("--listen", inUse.Addr().String())
+	require.ErrorContains(t, err, inUse.Addr().String())
 	require.ErrorContains(t, err, "choose another address with --listen")
 }
 
-func TestWrongFlagsAreNamed(t *testing.T) {
+func TestErrorForAnInvalidFlagNamesTheFlag(t *testing.T) {
 	for flag, value := range map[string]string{"--faults": "teapot=1", "--latency": "fast"} {
 		require.ErrorContains(t, execute(flag, value), flag)
 	}

@@ -25,18 +25,18 @@ func chargeCommand() *cobra.Command {
 		Args: noArguments,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&req.MerchantID, "merchant", "", "who is paid")
+	flags.StringVar(&req.MerchantID, "merchant", "", "ID of the merchant that is paid")
 	keyFlags(flags, &req.IdempotencyKey, "purchase")
 	flags.StringVar(&amount, "amount", "", "amount in major units, such as 12.50")
 	flags.StringVar(&req.Currency, "currency", "", "ISO 4217 code, such as USD")
-	flags.StringVar(&req.PaymentMethod, "payment-method", "", "token of the processor's vault, never a card number")
+	flags.StringVar(&req.PaymentMethod, "payment-method", "", "token from the processor's vault, never a card number")
 	flags.StringVar(&capture, "capture", "", "automatic (default) or manual")
-	flags.StringVar(&req.Processor, "processor", "", "processor, if not the default one")
-	flags.StringVar(&req.CustomerID, "customer", "", "customer id")
-	flags.StringVar(&req.Description, "description", "", "description")
+	flags.StringVar(&req.Processor, "processor", "", "name of the processor; without it, the default processor")
+	flags.StringVar(&req.CustomerID, "customer", "", "ID of the customer")
+	flags.StringVar(&req.Description, "description", "", "description of the charge")
 	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
-	flags.StringVar(&file, "file", "", "charge every line of a file of JSON charge requests; - reads standard input")
-	flags.IntVar(&concurrency, "concurrency", 50, "charges of a file at once")
+	flags.StringVar(&file, "file", "", "charge a file with one JSON charge request on each line; - reads standard input")
+	flags.IntVar(&concurrency, "concurrency", 50, "with --file, maximum number of charges at once")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file != "" {
@@ -44,7 +44,7 @@ func chargeCommand() *cobra.Command {
 		}
 		req.Capture = payment.Capture(capture)
 		if err := readAmount(amount, req.Currency, &req.Amount); err != nil {
-			// The amount is reported together with whatever else is wrong.
+			// Report the amount together with all other invalid fields.
 			return allProblems(err, req.Validate())
 		}
 		if err := req.Validate(); err != nil {
@@ -72,24 +72,25 @@ func chargeCommand() *cobra.Command {
 	return cmd
 }
 
-// autoKey, as the value of --key, asks for a key that is derived from the request. It is a word of the command line
-// only: in a file of requests, as everywhere else, a key that reads "auto" is a key like any other.
+// autoKey is the value of --key that derives the key from the request. It is special only for this flag: in a file of
+// requests, and in the API, "auto" is a key like any other.
 const autoKey = "auto"
 
-// keyFlags adds --key and --key-window; what is the thing that the key names.
+// keyFlags adds --key and --key-window. what is "purchase" or "refund", which the key identifies.
 func keyFlags(flags *pflag.FlagSet, key *string, what string) {
-	flags.StringVar(key, "key", "", "idempotency key: your name for this one "+what+"; auto derives one from its content and prints it")
-	flags.Duration("key-window", 10*time.Minute, "with --key auto, how long the same content is the same "+what+
-		": long enough to try again by hand, short enough to ask for the same once more later. "+
-		"A new window may begin at any moment, they are counted from 1970 UTC: to try again, give the printed key")
+	flags.StringVar(key, "key", "", "idempotency key: your unique ID of this "+what+
+		"; auto derives a key from the request and prints it")
+	flags.Duration("key-window", 10*time.Minute, "with --key auto, how long an equal request is the same "+what+
+		": long enough to retry manually, short enough for an intended second "+what+" later. "+
+		"Windows are counted from 1970-01-01 UTC, so that the next one may begin at any moment: to retry, use the printed key")
 }
 
-// replaceAuto derives the key if it is auto, and prints it before anything is sent: whoever is interrupted needs it
-// to try again. The request was validated, so nothing in it is a card number.
+// replaceAuto derives the key if it is auto. It prints the key before anything is sent: a caller who interrupts the
+// command needs it to retry. The request must be valid, so that the key is not derived from a card number.
 func replaceAuto(cmd *cobra.Command, key *string, derive func(window time.Duration) (string, error)) error {
 	if *key != autoKey {
 		if cmd.Flags().Changed("key-window") {
-			return usageError{errors.New("--key-window goes only with --key auto")}
+			return usageError{errors.New("--key-window can be used only with --key auto")}
 		}
 		return nil
 	}
@@ -100,11 +101,11 @@ func replaceAuto(cmd *cobra.Command, key *string, derive func(window time.Durati
 	if *key, err = derive(window); err != nil {
 		return usageError{fmt.Errorf("--key-window: %w", err)}
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "to try again: --key %s\n", *key)
+	fmt.Fprintf(cmd.ErrOrStderr(), "to retry: --key %s\n", *key)
 	return nil
 }
 
-// readAmount reads the flag --amount into minor units. Its error is a payment.FieldError.
+// readAmount converts --amount to minor units. Its error is a payment.FieldError.
 func readAmount(amount, currency string, minor *int64) error {
 	if amount == "" {
 		return payment.FieldError{Field: "amount", Problem: "is missing: want a decimal number, such as 12.50"}
@@ -117,24 +118,24 @@ func readAmount(amount, currency string, minor *int64) error {
 		return payment.FieldError{Field: "amount", Problem: err.Error()}
 	}
 	if money.Amount == 0 {
-		// In a refund request, 0 would mean all that is left.
+		// In a refund request, 0 would mean the whole remaining amount.
 		return payment.FieldError{Field: "amount", Problem: strconv.Quote(amount) + ": must be above 0"}
 	}
 	*minor = money.Amount
 	return nil
 }
 
-// allProblems puts the problem of reading the amount in the place of what Validate says of the same field, and
-// of an amount that was never read.
-func allProblems(amountError, invalid error) error {
+// allProblems merges the errors of readAmount and Validate. It drops Validate's error for the same field, and the one for
+// the amount, which Validate saw as 0.
+func allProblems(amountErr, validateErr error) error {
 	var unread payment.FieldError
-	if !errors.As(amountError, &unread) {
-		return amountError
+	if !errors.As(amountErr, &unread) {
+		return amountErr
 	}
 	fields := []payment.FieldError{}
-	var rest *payment.InvalidRequestError
-	if errors.As(invalid, &rest) {
-		for _, f := range rest.Fields {
+	var invalid *payment.InvalidRequestError
+	if errors.As(validateErr, &invalid) {
+		for _, f := range invalid.Fields {
 			if f.Field != "amount" && f.Field != unread.Field {
 				fields = append(fields, f)
 			}
@@ -143,6 +144,7 @@ func allProblems(amountError, invalid error) error {
 	return &payment.InvalidRequestError{Fields: append(fields, unread)}
 }
 
+// noArguments refuses positional arguments, which include unknown commands.
 func noArguments(_ *cobra.Command, args []string) error {
 	if len(args) > 0 {
 		return usageError{fmt.Errorf("%q is neither a command nor a flag: see --help", args[0])}

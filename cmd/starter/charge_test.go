@@ -8,7 +8,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// refused runs a command that must be refused before anything connects, and returns the bad fields.
+// refused runs a command that must be refused before it connects. It returns the problems by field.
 func refused(t *testing.T, args ...string) map[string]string {
 	t.Helper()
 	stdout, _, err := execute(t, "", args...)
@@ -18,13 +18,13 @@ func refused(t *testing.T, args ...string) map[string]string {
 	require.ErrorAs(t, err, &invalid)
 	problems := map[string]string{}
 	for _, f := range invalid.Fields {
-		require.NotContains(t, problems, f.Field, "named twice")
+		require.NotContains(t, problems, f.Field, "the field is reported twice")
 		problems[f.Field] = f.Problem
 	}
 	return problems
 }
 
-func TestAllBadFlagsOfAChargeAreReportedAtOnce(t *testing.T) {
+func TestAllInvalidFlagsOfAChargeAreReportedTogether(t *testing.T) {
 	require.Equal(t, map[string]string{
 		"merchant_id":     `"a/b": want 1 to 64 of A-Z a-z 0-9 . _ -`,
 		"idempotency_key": `"": want 1 to 180 printable ASCII characters without /`,
@@ -37,8 +37,8 @@ func TestAllBadFlagsOfAChargeAreReportedAtOnce(t *testing.T) {
 		"--capture", "later", "--processor", "a b", "--metadata", "florin_x=1"))
 }
 
-// Without any flag, the missing amount was left out: the currency was named in its place.
-func TestAChargeWithoutFlagsNamesAllThatAreMissing(t *testing.T) {
+// Regression test: without flags, the currency was reported in place of the missing amount.
+func TestChargeWithoutFlagsReportsAllRequiredFlags(t *testing.T) {
 	problems := refused(t, "charge")
 	for _, field := range []string{"merchant_id", "idempotency_key", "amount", "currency", "payment_method"} {
 		require.Contains(t, problems, field)
@@ -46,18 +46,18 @@ func TestAChargeWithoutFlagsNamesAllThatAreMissing(t *testing.T) {
 	require.Contains(t, problems["amount"], "is missing")
 }
 
-func TestABadAmountNeverReachesTheWorker(t *testing.T) {
+func TestInvalidAmountIsRefusedBeforeConnecting(t *testing.T) {
 	for name, c := range map[string]struct{ amount, currency, field, want string }{
-		"too many decimals":    {"12.505", "USD", "amount", "rounding it would change the sum"},
-		"decimals of yen":      {"1250.0", "JPY", "amount", "has 1 decimals but JPY has 0"},
-		"nothing":              {"0.00", "USD", "amount", `"0.00": must be above 0`},
-		"a negative amount":    {"-1", "USD", "amount", "is not a decimal number"},
-		"a decimal comma":      {"12,50", "USD", "amount", "is not a decimal number"},
-		"an exponent":          {"1e3", "USD", "amount", "is not a decimal number"},
-		"too much":             {"10000000000.00", "USD", "amount", "is too large"},
-		"no currency":          {"12.50", "", "currency", `unknown currency ""`},
-		"a currency in lower":  {"12.50", "usd", "currency", `unknown currency "usd"`},
-		"an amount with words": {"12.50 USD", "USD", "amount", "is not a decimal number"},
+		"too many decimals":    {amount: "12.505", currency: "USD", field: "amount", want: "rounding it would change the sum"},
+		"yen with decimals":    {amount: "1250.0", currency: "JPY", field: "amount", want: "has 1 decimals but JPY has 0"},
+		"zero":                 {amount: "0.00", currency: "USD", field: "amount", want: `"0.00": must be above 0`},
+		"negative amount":      {amount: "-1", currency: "USD", field: "amount", want: "is not a decimal number"},
+		"decimal comma":        {amount: "12,50", currency: "USD", field: "amount", want: "is not a decimal number"},
+		"exponent":             {amount: "1e3", currency: "USD", field: "amount", want: "is not a decimal number"},
+		"amount too large":     {amount: "10000000000.00", currency: "USD", field: "amount", want: "is too large"},
+		"missing currency":     {amount: "12.50", currency: "", field: "currency", want: `unknown currency ""`},
+		"lower-case currency":  {amount: "12.50", currency: "usd", field: "currency", want: `unknown currency "usd"`},
+		"amount with currency": {amount: "12.50 USD", currency: "USD", field: "amount", want: "is not a decimal number"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			problems := refused(t, "charge", "--merchant", "acme", "--key", "order-1", "--payment-method", "tok_visa",
@@ -68,7 +68,7 @@ func TestABadAmountNeverReachesTheWorker(t *testing.T) {
 	}
 }
 
-func TestACardNumberIsRefusedAndNeverRepeated(t *testing.T) {
+func TestCardNumberIsRefusedAndNotPrinted(t *testing.T) {
 	for _, flag := range []string{"merchant", "key", "amount", "currency", "payment-method", "customer", "description"} {
 		t.Run(flag, func(t *testing.T) {
 			args := map[string]string{"merchant": "acme", "key": "order-1", "amount": "12.50", "currency": "USD", "payment-method": "tok_visa"}

@@ -24,44 +24,45 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// maxLine bounds one line of a file of requests.
+// maxLine is the maximum length of a line of a file, in bytes.
 const maxLine = 1 << 20
 
-// line is one charge of a file and what became of it.
+// line is one line of a file and the outcome of its charge.
 type line struct {
 	Number int                    `json:"line"`
 	Key    string                 `json:"idempotency_key,omitempty"`
 	Charge *payment.Charge        `json:"charge,omitempty"`
 	Error  string                 `json:"error,omitempty"`
-	req    *payment.ChargeRequest // nil: the line is bad
+	req    *payment.ChargeRequest // nil if the line is invalid
 	err    error
 }
 
-// chargeFile charges every good line of a file. Bad lines are named, all of them, before anything starts.
+// chargeFile charges every valid line of a file. It prints the errors of all invalid lines before it starts a charge.
 func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 	if concurrency < 1 {
 		return usageError{fmt.Errorf("--concurrency %d: must be above 0", concurrency)}
 	}
-	for _, single := range []string{"merchant", "key", "key-window", "amount", "currency", "payment-method", "capture", "processor", "customer", "description", "metadata"} {
-		if cmd.Flags().Changed(single) {
-			return usageError{fmt.Errorf("--%s does not go with --file: each line has its own", single)}
+	for _, flag := range []string{"merchant", "key", "key-window", "amount", "currency", "payment-method", "capture",
+		"processor", "customer", "description", "metadata"} {
+		if cmd.Flags().Changed(flag) {
+			return usageError{fmt.Errorf("--%s cannot be used with --file: each line has its own value", flag)}
 		}
 	}
 	lines, err := readFile(cmd.InOrStdin(), path)
 	if err != nil {
 		return usageError{err}
 	}
-	name := func(l *line) { fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, l.Error) }
-	good := 0
+	printError := func(l *line) { fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, l.Error) }
+	valid := 0
 	for _, l := range lines {
 		if l.err == nil {
-			good++
+			valid++
 		} else {
-			name(l)
+			printError(l)
 		}
 	}
-	began := time.Now()
-	if good > 0 {
+	start := time.Now()
+	if valid > 0 {
 		client, processors, closeClient, err := connect(cmd.Context())
 		if err != nil {
 			return err
@@ -73,11 +74,11 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 			}
 			if err := processors.check(cmd.Context(), l.req.Processor); err != nil {
 				l.fail(err)
-				name(l)
-				good--
+				printError(l)
+				valid--
 			}
 		}
-		chargeLines(cmd, client, lines, good, concurrency)
+		chargeLines(cmd, client, lines, valid, concurrency)
 	}
 	if wantsJSON(cmd) {
 		encoder := json.NewEncoder(cmd.OutOrStdout())
@@ -86,10 +87,10 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 				return err
 			}
 		}
-	} else if err := printSummary(cmd.OutOrStdout(), lines, time.Since(began)); err != nil {
+	} else if err := printSummary(cmd.OutOrStdout(), lines, time.Since(start)); err != nil {
 		return err
 	}
-	return worst(lines)
+	return worstError(lines)
 }
 
 func readFile(stdin io.Reader, path string) ([]*line, error) {
@@ -99,13 +100,13 @@ func readFile(stdin io.Reader, path string) ([]*line, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = file.Close() }() // only read
+		defer func() { _ = file.Close() }() // the file is only read
 		in = file
 	}
 	return readLines(in)
 }
 
-// readLines reads a JSON charge request per line. Empty lines do not count as requests but as lines.
+// readLines reads one JSON charge request from each line. It skips empty lines, but counts them in line numbers.
 func readLines(in io.Reader) ([]*line, error) {
 	var lines []*line
 	keys := map[string]int{}
@@ -127,14 +128,14 @@ func readLines(in io.Reader) ([]*line, error) {
 			continue
 		}
 		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-			l.fail(usageError{errors.New("more than one JSON value on a line")})
+			l.fail(usageError{errors.New("more than one JSON value on the line")})
 			continue
 		}
 		if err := req.Validate(); err != nil {
 			l.fail(err)
 			continue
 		}
-		// Only now is it known to be no card number, and may be printed.
+		// Validate has checked that the key is not a card number, so that it may be printed.
 		l.Key = req.IdempotencyKey
 		id := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
 		if first, ok := keys[id]; ok {
@@ -145,15 +146,15 @@ func readLines(in io.Reader) ([]*line, error) {
 		l.req = &req
 	}
 	if err := scanner.Err(); err != nil {
-		return nil, fmt.Errorf("line %d: %w (a line may have %d bytes)", number, err, maxLine)
+		return nil, fmt.Errorf("line %d: %w: a line may have at most %d bytes", number, err, maxLine)
 	}
 	if len(lines) == 0 {
-		return nil, errors.New("no charge requests: want one JSON object a line")
+		return nil, errors.New("no charge requests: want one JSON object on each line")
 	}
 	return lines, nil
 }
 
-// readable names the field of a wrong type as its writer knows it, and keeps card numbers to itself.
+// readable rewrites an error of the JSON decoder: it names the field by its JSON name, and never repeats a card number.
 func readable(err error) error {
 	var wrong *json.UnmarshalTypeError
 	switch {
@@ -164,26 +165,28 @@ func readable(err error) error {
 	case errors.As(err, &wrong):
 		return fmt.Errorf("%s: want %s", wrong.Field, wrong.Type.Kind())
 	case payment.ContainsCardNumber(err.Error()):
-		return errors.New("has what looks like a card number in it")
+		return errors.New("contains what looks like a card number")
 	}
 	return err
 }
 
+// fail sets the error of the line. A line with an error is not charged.
 func (l *line) fail(err error) {
 	if err != nil {
 		l.err, l.Error, l.req = err, err.Error(), nil
 	}
 }
 
-func chargeLines(cmd *cobra.Command, client *florin.Client, lines []*line, good, concurrency int) {
-	bar := progressbar.NewOptions(good,
+// chargeLines charges the valid lines, up to concurrency at once, and shows a progress bar on standard error.
+func chargeLines(cmd *cobra.Command, client *florin.Client, lines []*line, valid, concurrency int) {
+	bar := progressbar.NewOptions(valid,
 		progressbar.OptionSetWriter(cmd.ErrOrStderr()),
 		progressbar.OptionSetDescription("charging"),
 		progressbar.OptionShowCount(),
 		progressbar.OptionSetPredictTime(false),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionOnCompletion(func() { fmt.Fprintln(cmd.ErrOrStderr()) }),
-		progressbar.OptionSetVisibility(good > 0 && !wantsJSON(cmd)),
+		progressbar.OptionSetVisibility(valid > 0 && !wantsJSON(cmd)),
 	)
 	var group errgroup.Group
 	group.SetLimit(concurrency)
@@ -204,13 +207,13 @@ func chargeLines(cmd *cobra.Command, client *florin.Client, lines []*line, good,
 			return bar.Add(1)
 		})
 	}
-	// The bar is decoration: that it could not be drawn is no reason to stop.
+	// An error of the progress bar is printed, but does not fail the command.
 	if err := group.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		fmt.Fprintln(cmd.ErrOrStderr(), "progress bar:", err)
 	}
 }
 
-// printSummary says how many ended how, and names every charge that did not succeed.
+// printSummary prints every line that did not succeed, and the number of lines by status.
 func printSummary(w io.Writer, lines []*line, took time.Duration) error {
 	counts := map[string]int{}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
@@ -222,7 +225,8 @@ func printSummary(w io.Writer, lines []*line, took time.Duration) error {
 		default:
 			counts[string(l.Charge.Status)]++
 			if l.err != nil {
-				fmt.Fprintf(table, "line %d\t%s\t%s\t%s%s\n", l.Number, l.Key, l.Charge.Status, declineText(l.Charge.Decline), l.Charge.Failure)
+				fmt.Fprintf(table, "line %d\t%s\t%s\t%s%s\n",
+					l.Number, l.Key, l.Charge.Status, declineText(l.Charge.Decline), l.Charge.Failure)
 			}
 		}
 	}
@@ -237,18 +241,19 @@ func printSummary(w io.Writer, lines []*line, took time.Duration) error {
 	return err
 }
 
-// worst is the error that a script has to know of: what nobody knows before what went wrong, before what was
-// declined.
-func worst(lines []*line) error {
-	var found error
+// worstError returns the error that decides the exit code: unknown outcomes come before failures, and failures before
+// declines. It returns nil if every line succeeded.
+func worstError(lines []*line) error {
+	var worst error
 	for _, l := range lines {
-		if l.err != nil && severity(l.err) > severity(found) {
-			found = fmt.Errorf("line %d: %w", l.Number, l.err)
+		if l.err != nil && severity(l.err) > severity(worst) {
+			worst = fmt.Errorf("line %d: %w", l.Number, l.err)
 		}
 	}
-	return found
+	return worst
 }
 
+// severity orders errors by their exit code: higher is worse.
 func severity(err error) int {
 	return slices.Index([]int{exitOK, exitDeclined, exitFailed, exitUsage, exitNotFound, exitError, exitUnknown}, exitCode(err))
 }

@@ -11,43 +11,58 @@ import (
 
 const card = "4242424242424242"
 
-// request is a good line, changed by old-new pairs.
+// request returns a valid line, with the given old-new pairs of strings replaced.
 func request(oldnew ...string) string {
 	return strings.NewReplacer(oldnew...).Replace(
 		`{"merchant_id":"acme","idempotency_key":"order-1","amount":1250,"currency":"USD","payment_method":"tok_visa"}`)
 }
 
-func TestEveryBadLineIsNamedWithItsNumber(t *testing.T) {
+func TestInvalidLinesAreReportedWithTheirNumbers(t *testing.T) {
 	for name, c := range map[string]struct {
 		file string
-		want map[int]string // by line; empty: a good one
+		want map[int]string // error by line number; empty if the line is valid
 	}{
-		"one good line":            {request(), map[int]string{1: ""}},
-		"no end of line":           {request() + "\n" + request("order-1", "order-2"), map[int]string{1: "", 2: ""}},
-		"lines of Windows":         {request() + "\r\n" + request("order-1", "order-2") + "\r\n", map[int]string{1: "", 2: ""}},
-		"empty lines count":        {"\n\n" + request() + "\n  \n\n{\n", map[int]string{3: "", 6: "not a charge request: unexpected EOF"}},
-		"not JSON":                 {"order-1", map[int]string{1: "not a charge request: invalid character 'o'"}},
-		"a list":                   {"[]", map[int]string{1: "not a charge request: want one JSON object"}},
-		"unknown field":            {request("amount", "amuont"), map[int]string{1: `not a charge request: json: unknown field "amuont"`}},
-		"two values on a line":     {request() + " " + request(), map[int]string{1: "more than one JSON value on a line"}},
-		"a closing brace too many": {request() + "}", map[int]string{1: "more than one JSON value on a line"}},
-		"a comma after the value":  {request() + ",", map[int]string{1: "more than one JSON value on a line"}},
-		"null":                     {"null", map[int]string{1: "invalid request: merchant_id"}},
-		"amount 0":                 {request("1250", "0"), map[int]string{1: "invalid request: amount: 0: must be above 0, in minor units"}},
-		"amount in major units":    {request("1250", "12.50"), map[int]string{1: "not a charge request: amount: want a whole number, in minor units"}},
-		"amount as text":           {request("1250", `"1250"`), map[int]string{1: "not a charge request: amount: want a whole number, in minor units"}},
-		"unknown currency":         {request("USD", "USX"), map[int]string{1: `invalid request: currency: unknown currency "USX"`}},
-		"metadata as text":         {request(`}`, `,"metadata":"x"}`), map[int]string{1: "not a charge request: metadata: want map"}},
-		"the same key twice":       {request() + "\n" + request("order-1", "order-2") + "\n\n" + request(), map[int]string{1: "", 2: "", 4: `idempotency_key "order-1" was used on line 1`}},
-		"a key of two merchants":   {request() + "\n" + request("acme", "bolt"), map[int]string{1: "", 2: ""}},
-		"a bad line frees its key": {request("1250", "0") + "\n" + request(), map[int]string{1: "amount", 2: ""}},
-		"card number as token":     {request("tok_visa", card), map[int]string{1: "invalid request: payment_method: looks like a card number"}},
-		"card number as a number":  {request(`"tok_visa"`, card), map[int]string{1: "not a charge request: payment_method: want string"}},
-		"card number as key":       {request("order-1", card), map[int]string{1: "invalid request: idempotency_key: looks like a card number"}},
-		"card number as merchant":  {request("acme", card), map[int]string{1: "invalid request: merchant_id: "}},
-		"card number as amount":    {request("1250", card), map[int]string{1: "invalid request: amount: "}},
-		"card number as fraction":  {request("1250", card+".5"), map[int]string{1: "amount: want a whole number"}},
-		"card number as field":     {request("amount", card), map[int]string{1: "has what looks like a card number in it"}},
+		"one valid line": {file: request(), want: map[int]string{1: ""}},
+		"no newline at the end": {file: request() + "\n" + request("order-1", "order-2"),
+			want: map[int]string{1: "", 2: ""}},
+		"Windows line endings": {file: request() + "\r\n" + request("order-1", "order-2") + "\r\n",
+			want: map[int]string{1: "", 2: ""}},
+		"empty lines are counted": {file: "\n\n" + request() + "\n  \n\n{\n",
+			want: map[int]string{3: "", 6: "not a charge request: unexpected EOF"}},
+		"not JSON":   {file: "order-1", want: map[int]string{1: "not a charge request: invalid character 'o'"}},
+		"JSON array": {file: "[]", want: map[int]string{1: "not a charge request: want one JSON object"}},
+		"unknown field": {file: request("amount", "amuont"),
+			want: map[int]string{1: `not a charge request: json: unknown field "amuont"`}},
+		"two values on one line": {file: request() + " " + request(),
+			want: map[int]string{1: "more than one JSON value on the line"}},
+		"extra closing brace":   {file: request() + "}", want: map[int]string{1: "more than one JSON value on the line"}},
+		"comma after the value": {file: request() + ",", want: map[int]string{1: "more than one JSON value on the line"}},
+		"null":                  {file: "null", want: map[int]string{1: "invalid request: merchant_id"}},
+		"amount 0": {file: request("1250", "0"),
+			want: map[int]string{1: "invalid request: amount: 0: must be above 0, in minor units"}},
+		"amount in major units": {file: request("1250", "12.50"),
+			want: map[int]string{1: "not a charge request: amount: want a whole number, in minor units"}},
+		"amount as text": {file: request("1250", `"1250"`),
+			want: map[int]string{1: "not a charge request: amount: want a whole number, in minor units"}},
+		"unknown currency": {file: request("USD", "USX"),
+			want: map[int]string{1: `invalid request: currency: unknown currency "USX"`}},
+		"metadata as text": {file: request(`}`, `,"metadata":"x"}`),
+			want: map[int]string{1: "not a charge request: metadata: want map"}},
+		"the same key twice": {file: request() + "\n" + request("order-1", "order-2") + "\n\n" + request(),
+			want: map[int]string{1: "", 2: "", 4: `idempotency_key "order-1" was used on line 1`}},
+		"same key of two merchants": {file: request() + "\n" + request("acme", "bolt"), want: map[int]string{1: "", 2: ""}},
+		"key of an invalid line":    {file: request("1250", "0") + "\n" + request(), want: map[int]string{1: "amount", 2: ""}},
+		"card number as token": {file: request("tok_visa", card),
+			want: map[int]string{1: "invalid request: payment_method: looks like a card number"}},
+		"card number as a number": {file: request(`"tok_visa"`, card),
+			want: map[int]string{1: "not a charge request: payment_method: want string"}},
+		"card number as key": {file: request("order-1", card),
+			want: map[int]string{1: "invalid request: idempotency_key: looks like a card number"}},
+		"card number as merchant": {file: request("acme", card), want: map[int]string{1: "invalid request: merchant_id: "}},
+		"card number as amount":   {file: request("1250", card), want: map[int]string{1: "invalid request: amount: "}},
+		"card number as fraction": {file: request("1250", card+".5"), want: map[int]string{1: "amount: want a whole number"}},
+		"card number as field": {file: request("amount", card),
+			want: map[int]string{1: "contains what looks like a card number"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			lines, err := readLines(strings.NewReader(c.file))
@@ -71,22 +86,22 @@ func TestEveryBadLineIsNamedWithItsNumber(t *testing.T) {
 	}
 }
 
-func TestAFileThatCannotBeReadToItsEndIsRefusedAsAWhole(t *testing.T) {
+func TestFileThatCannotBeReadCompletelyIsRefused(t *testing.T) {
 	_, err := readLines(strings.NewReader("\n" + request() + "\n" + strings.Repeat(" ", maxLine+1) + "\n"))
-	require.ErrorContains(t, err, "line 3: bufio.Scanner: token too long (a line may have 1048576 bytes)")
+	require.ErrorContains(t, err, "line 3: bufio.Scanner: token too long: a line may have at most 1048576 bytes")
 	for _, file := range []string{"", "\n \n\t\n"} {
 		_, err := readLines(strings.NewReader(file))
-		require.EqualError(t, err, "no charge requests: want one JSON object a line")
+		require.EqualError(t, err, "no charge requests: want one JSON object on each line")
 	}
 }
 
-func TestAFileGoesWithNoFlagOfASingleCharge(t *testing.T) {
+func TestFlagsOfASingleChargeAreRefusedWithAFile(t *testing.T) {
 	for flag, value := range map[string]string{
 		"merchant": "acme", "key": "order-1", "key-window": "1m", "amount": "12.50", "currency": "USD", "payment-method": "tok_visa", "capture": "manual",
 		"processor": "simulator", "customer": "c", "description": "d", "metadata": "a=b",
 	} {
 		_, _, err := execute(t, request(), "charge", "--file", "-", "--"+flag, value)
-		require.EqualError(t, err, fmt.Sprintf("--%s does not go with --file: each line has its own", flag))
+		require.EqualError(t, err, fmt.Sprintf("--%s cannot be used with --file: each line has its own value", flag))
 		require.Equal(t, exitUsage, exitCode(err))
 	}
 	single := chargeCommand()
@@ -99,12 +114,13 @@ func TestAFileGoesWithNoFlagOfASingleCharge(t *testing.T) {
 			value = "1m"
 		}
 		_, _, err := execute(t, request(), "charge", "--file", "-", "--"+f.Name, value)
-		require.ErrorContains(t, err, "does not go with --file", "--%s is new: refuse it with --file", f.Name)
+		require.ErrorContains(t, err, "cannot be used with --file", "--%s is a new flag: add it to the flags that chargeFile refuses", f.Name)
 	})
 }
 
-// With no good line there is nothing to connect for; it used to hide the bad lines behind a missing Temporal.
-func TestBadLinesAreNamedWithoutTemporal(t *testing.T) {
+// Regression test: without a Temporal server, the errors of invalid lines were not printed. A file without a valid line needs
+// no connection.
+func TestInvalidLinesAreReportedWithoutTemporal(t *testing.T) {
 	file := "{\n\n" + request("1250", "0")
 	stdout, stderr, err := execute(t, file, "charge", "--file", "-")
 	require.Equal(t, exitUsage, exitCode(err), "%v", err)

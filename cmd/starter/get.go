@@ -12,18 +12,19 @@ import (
 
 func getCommand() *cobra.Command {
 	var d direct
-	var ask bool
+	var isDirect bool
 	var chargeKey string
-	cmd, r := readCommand("get", "Print a payment, or with --refund a refund, as it stands",
+	cmd, r := readCommand("get", "Print the current state of a payment, or with --refund of a refund",
 		(*florin.Client).Get, (*florin.Client).GetRefund)
 	cmd.Example += `
   starter get --merchant acme --key order-1 --direct --config worker.yaml`
-	cmd.Flags().BoolVar(&ask, "direct", false, "ask the processor itself, without Temporal")
-	cmd.Flags().StringVar(&chargeKey, "charge-key", "", "key of the charge that a refund is of: some processors find a refund only by it, for --direct")
+	cmd.Flags().BoolVar(&isDirect, "direct", false, "read the payment from the processor instead of from Temporal")
+	cmd.Flags().StringVar(&chargeKey, "charge-key", "",
+		"with --direct and --refund, the key of the refunded charge: some processors find a refund only by its charge")
 	d.flags(cmd)
 	fromTemporal := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !ask {
+		if !isDirect {
 			return fromTemporal(cmd, args)
 		}
 		if err := r.check(); err != nil {
@@ -35,12 +36,12 @@ func getCommand() *cobra.Command {
 }
 
 func waitCommand() *cobra.Command {
-	cmd, _ := readCommand("wait", "Wait until a payment, or with --refund a refund, has its final status",
+	cmd, _ := readCommand("wait", "Wait for the final status of a payment, or with --refund of a refund",
 		(*florin.Client).Wait, (*florin.Client).WaitRefund)
 	return cmd
 }
 
-// reading is the charge or refund that get and wait are about.
+// reading names the charge or refund that get or wait reads.
 type reading struct {
 	merchant, key string
 	isRefund      bool
@@ -48,12 +49,12 @@ type reading struct {
 
 func (r *reading) check() error {
 	if r.merchant == "" || r.key == "" {
-		return usageError{errors.New("want --merchant and --key")}
+		return usageError{errors.New("--merchant and --key are required")}
 	}
 	return nil
 }
 
-// readCommand is get or wait: they differ in what they call.
+// readCommand returns the command get or wait, which differ in the method of the client that they call.
 func readCommand(use, short string,
 	charge func(c *florin.Client, ctx context.Context, merchantID, key string) (payment.Charge, error),
 	refund func(c *florin.Client, ctx context.Context, merchantID, key string) (payment.Refund, error),
@@ -65,9 +66,9 @@ func readCommand(use, short string,
 		Example: "  starter " + use + " --merchant acme --key order-1",
 		Args:    noArguments,
 	}
-	cmd.Flags().StringVar(&r.merchant, "merchant", "", "who is paid")
+	cmd.Flags().StringVar(&r.merchant, "merchant", "", "ID of the merchant")
 	cmd.Flags().StringVar(&r.key, "key", "", "idempotency key of the charge or refund")
-	cmd.Flags().BoolVar(&r.isRefund, "refund", false, "the key is a refund's")
+	cmd.Flags().BoolVar(&r.isRefund, "refund", false, "--key names a refund instead of a charge")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := r.check(); err != nil {
 			return err

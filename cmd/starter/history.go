@@ -17,7 +17,7 @@ import (
 func historyCommand() *cobra.Command {
 	parent := &cobra.Command{
 		Use:   "history",
-		Short: "Save the histories of payments, and see whether this version's code still does what they have",
+		Short: "Export workflow histories, and replay them against this build",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -25,7 +25,7 @@ func historyCommand() *cobra.Command {
 	return parent
 }
 
-// selection says which workflows' histories are wanted.
+// selection is the set of workflows whose histories are exported or replayed.
 type selection struct {
 	merchant, key string
 	isRefund      bool
@@ -34,49 +34,52 @@ type selection struct {
 }
 
 func (s *selection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&s.merchant, "merchant", "", "who is paid")
+	cmd.Flags().StringVar(&s.merchant, "merchant", "", "ID of the merchant")
 	cmd.Flags().StringVar(&s.key, "key", "", "idempotency key of the charge or refund")
-	cmd.Flags().BoolVar(&s.isRefund, "refund", false, "the key is a refund's")
-	cmd.Flags().StringVar(&s.query, "query", "", `charges and refunds that Temporal finds, such as 'ExecutionStatus="Running"'`)
-	cmd.Flags().IntVar(&s.limit, "limit", 0, "with --query, how many at most; all if left out")
+	cmd.Flags().BoolVar(&s.isRefund, "refund", false, "--key names a refund instead of a charge")
+	cmd.Flags().StringVar(&s.query, "query", "",
+		`select charges and refunds by a Temporal list filter, such as 'ExecutionStatus="Running"'`)
+	cmd.Flags().IntVar(&s.limit, "limit", 0, "with --query, maximum number of workflows; without it, all")
 }
 
 func (s *selection) isEmpty() bool { return s.merchant == "" && s.key == "" && s.query == "" }
 
 func (s *selection) check() error {
 	switch {
-	case s.query == "" && (s.merchant == "" || s.key == ""), s.query != "" && (s.merchant != "" || s.key != "" || s.isRefund):
-		return usageError{errors.New("want --merchant and --key, or --query")}
+	case s.query == "" && (s.merchant == "" || s.key == ""),
+		s.query != "" && (s.merchant != "" || s.key != "" || s.isRefund):
+		return usageError{errors.New("use either --merchant and --key, or --query")}
 	case s.limit < 0:
-		return usageError{fmt.Errorf("--limit %d: must not be below 0", s.limit)}
+		return usageError{fmt.Errorf("--limit %d: must not be negative", s.limit)}
 	default:
 		return nil
 	}
 }
 
-// execution names one run of a workflow: another one may begin before its history is read.
+// execution identifies one run of a workflow. The run ID matters: a new run may start before the history is fetched.
 type execution struct{ workflowID, runID string }
 
-// each calls found for everything that is selected, and returns how many that were.
-func (s *selection) each(cmd *cobra.Command, temporal client.Client, found func(execution) error) (n int, err error) {
+// each calls fn for every selected workflow run and returns their number. If the workflow of --merchant and --key does
+// not exist, the error is florin.ErrNotFound.
+func (s *selection) each(cmd *cobra.Command, temporal client.Client, fn func(execution) error) (n int, err error) {
 	if s.query == "" {
 		id := payment.ChargeWorkflowID(s.merchant, s.key)
 		if s.isRefund {
 			id = payment.RefundWorkflowID(s.merchant, s.key)
 		}
 		described, err := temporal.DescribeWorkflowExecution(cmd.Context(), id, "")
-		var unknown *serviceerror.NotFound
+		var notFound *serviceerror.NotFound
 		switch {
-		case errors.As(err, &unknown):
+		case errors.As(err, &notFound):
 			return 0, fmt.Errorf("workflow %s: %w", id, florin.ErrNotFound)
 		case err != nil:
 			return 0, fmt.Errorf("workflow %s: %w", id, err)
 		default:
-			return 1, found(named(described.GetWorkflowExecutionInfo()))
+			return 1, fn(executionOf(described.GetWorkflowExecutionInfo()))
 		}
 	}
 	request := &workflowservice.ListWorkflowExecutionsRequest{
-		// Others may use the namespace, too.
+		// The namespace may have workflows of other applications.
 		Query: fmt.Sprintf("(%s) AND WorkflowType IN ('%s', '%s')", s.query, payment.WorkflowCharge, payment.WorkflowRefund),
 	}
 	for {
@@ -88,7 +91,7 @@ func (s *selection) each(cmd *cobra.Command, temporal client.Client, found func(
 			if s.limit > 0 && n == s.limit {
 				return n, nil
 			}
-			if err := found(named(e)); err != nil {
+			if err := fn(executionOf(e)); err != nil {
 				return n, err
 			}
 			n++
@@ -99,6 +102,6 @@ func (s *selection) each(cmd *cobra.Command, temporal client.Client, found func(
 	}
 }
 
-func named(e *workflowpb.WorkflowExecutionInfo) execution {
-	return execution{e.GetExecution().GetWorkflowId(), e.GetExecution().GetRunId()}
+func executionOf(e *workflowpb.WorkflowExecutionInfo) execution {
+	return execution{workflowID: e.GetExecution().GetWorkflowId(), runID: e.GetExecution().GetRunId()}
 }

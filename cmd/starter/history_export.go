@@ -15,23 +15,24 @@ import (
 )
 
 func exportCommand() *cobra.Command {
-	var wanted selection
+	var selected selection
 	var dir string
 	var scrub bool
 	cmd := &cobra.Command{
 		Use:   "export",
-		Short: "Save histories as files, each under the name of its workflow and run",
-		Long: `Save histories as files, each under the name of its workflow and run.
+		Short: "Save histories as files, named after the workflow and the run",
+		Long: `Save histories as files, named after the workflow and the run.
 
-With --scrub they may leave the house: payment methods, customer ids, descriptions, reasons, metadata, what operators said and
-names of machines are taken out of all that was written down, and fingerprints are made anew from what is left. Ids, idempotency
-keys, amounts, times and what a processor said stay. A scrubbed history replays as the original does; one that cannot, because
-the request was refused for what would be taken out, is not saved, and named.`,
+With --scrub, the files can be shared outside the company. Payment methods, customer IDs, descriptions, reasons, metadata,
+the names and evidence of operators, and host names are removed from all events, and fingerprints are recomputed from the
+remaining data. IDs, idempotency keys, amounts, times and the processor's responses stay. A scrubbed history replays like
+the original. If it cannot, because the request was refused for data that --scrub removes, the command does not save the
+history and prints an error that names the workflow.`,
 		Example: `  starter history export --merchant acme --key order-1
   starter history export --query 'ExecutionStatus="Running"' --scrub --dir in-flight`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := wanted.check(); err != nil {
+			if err := selected.check(); err != nil {
 				return err
 			}
 			_, processors, closeClient, err := connect(cmd.Context())
@@ -43,7 +44,7 @@ the request was refused for what would be taken out, is not saved, and named.`,
 				return err
 			}
 			var failed []error
-			n, err := wanted.each(cmd, processors.temporal, func(e execution) error {
+			n, err := selected.each(cmd, processors.temporal, func(e execution) error {
 				path, err := export(cmd, processors.temporal, e, dir, scrub)
 				if errors.Is(err, histories.ErrNotScrubbed) {
 					failed = append(failed, err)
@@ -55,17 +56,19 @@ the request was refused for what would be taken out, is not saved, and named.`,
 				return err
 			})
 			if err == nil && n == 0 {
-				err = fmt.Errorf("%w: no charge or refund fits --query", florin.ErrNotFound)
+				err = fmt.Errorf("%w: no charge or refund matches --query", florin.ErrNotFound)
 			}
 			return errors.Join(append(failed, err)...)
 		},
 	}
-	wanted.flags(cmd)
-	cmd.Flags().StringVar(&dir, "dir", "histories", "the directory to save them in")
-	cmd.Flags().BoolVar(&scrub, "scrub", false, "take out what is personal")
+	selected.flags(cmd)
+	cmd.Flags().StringVar(&dir, "dir", "histories", "directory for the files")
+	cmd.Flags().BoolVar(&scrub, "scrub", false, "remove personal data")
 	return cmd
 }
 
+// export saves one history and returns the path of its file. The error is histories.ErrNotScrubbed if the history cannot be
+// scrubbed.
 func export(cmd *cobra.Command, temporal client.Client, e execution, dir string, scrub bool) (path string, err error) {
 	h, err := fetch(cmd, temporal, e)
 	if err != nil {
@@ -84,7 +87,7 @@ func export(cmd *cobra.Command, temporal client.Client, e execution, dir string,
 	return path, os.WriteFile(path, packed, 0o600)
 }
 
-// fetch reads a history from Temporal.
+// fetch reads the history of a workflow run from Temporal.
 func fetch(cmd *cobra.Command, temporal client.Client, e execution) (*historypb.History, error) {
 	h, err := histories.Fetch(cmd.Context(), temporal, e.workflowID, e.runID)
 	if err != nil {

@@ -13,42 +13,43 @@ import (
 )
 
 func replayCommand() *cobra.Command {
-	var wanted selection
+	var selected selection
 	cmd := &cobra.Command{
 		Use:   "replay [DIR | FILE…]",
-		Short: "See whether this version's code does what histories have: would deploying it break payments in flight?",
-		Long: `See whether this version's code does what histories have: would deploying it break payments in flight?
+		Short: "Replay histories against this build, to check that deploying it does not break payments in flight",
+		Long: `Replay histories against this build, to check that deploying it does not break payments in flight.
 
-Every command of the workflows is compared with what was recorded: activities with all that they are given, timers, search
-attributes, answers, results. Each difference is a line; the exit code is 1 if there is one, and 0 if there is none.`,
+The commands of the replayed workflows are compared with the recorded ones: activities with their inputs and options,
+timers, search attributes, update results and workflow results. Each difference is printed on a line. The exit code is 1
+if there is a difference, and 0 if there is none.`,
 		Example: `  starter history replay --query 'ExecutionStatus="Running"'
   starter history replay in-flight
   starter history replay workflows/testdata/histories/charge-succeeded.json.gz`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var r replay
-			if wanted.isEmpty() {
+			if selected.isEmpty() {
 				return r.files(cmd, args)
 			}
 			if len(args) > 0 {
-				return usageError{errors.New("want files, or --query, or --merchant and --key")}
+				return usageError{errors.New("use either files, or --query, or --merchant and --key")}
 			}
-			if err := wanted.check(); err != nil {
+			if err := selected.check(); err != nil {
 				return err
 			}
-			return r.temporal(cmd, wanted)
+			return r.temporal(cmd, selected)
 		},
 	}
-	wanted.flags(cmd)
+	selected.flags(cmd)
 	return cmd
 }
 
-// replay counts what was replayed.
+// replay counts the replayed histories, and those that differ.
 type replay struct{ histories, differ int }
 
-// files replays files and directories of them.
+// files replays files, and all files of directories.
 func (r *replay) files(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
-		return usageError{errors.New("want a directory or files, or --query, or --merchant and --key")}
+		return usageError{errors.New("nothing to replay: name a directory or files, or use --query, or --merchant and --key")}
 	}
 	for _, path := range args {
 		paths := []string{path}
@@ -69,17 +70,17 @@ func (r *replay) files(cmd *cobra.Command, args []string) error {
 			}
 		}
 	}
-	return r.verdict(cmd)
+	return r.summarize(cmd)
 }
 
-// temporal replays what the server has.
-func (r *replay) temporal(cmd *cobra.Command, wanted selection) error {
+// temporal replays the selected histories of the Temporal server.
+func (r *replay) temporal(cmd *cobra.Command, selected selection) error {
 	_, processors, closeClient, err := connect(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer closeClient()
-	if _, err := wanted.each(cmd, processors.temporal, func(e execution) error {
+	if _, err := selected.each(cmd, processors.temporal, func(e execution) error {
 		h, err := fetch(cmd, processors.temporal, e)
 		if err != nil {
 			return err
@@ -88,10 +89,10 @@ func (r *replay) temporal(cmd *cobra.Command, wanted selection) error {
 	}); err != nil {
 		return err
 	}
-	return r.verdict(cmd)
+	return r.summarize(cmd)
 }
 
-// check prints each difference of one history.
+// check replays one history and prints each difference.
 func (r *replay) check(cmd *cobra.Command, name string, h *historypb.History) error {
 	differences, err := replaytest.Check(h, histories.Options)
 	if err != nil {
@@ -117,9 +118,10 @@ func (r *replay) check(cmd *cobra.Command, name string, h *historypb.History) er
 	return nil
 }
 
-func (r *replay) verdict(cmd *cobra.Command) error {
+// summarize prints the totals. It returns an error if a history differs.
+func (r *replay) summarize(cmd *cobra.Command) error {
 	if r.differ > 0 {
-		return fmt.Errorf("%d of %d histories differ: this code would do otherwise than it was recorded", r.differ, r.histories)
+		return fmt.Errorf("%d of %d histories differ: this build issues other commands than the recorded ones", r.differ, r.histories)
 	}
 	if !wantsJSON(cmd) {
 		fmt.Fprintf(cmd.OutOrStdout(), "histories: replayed=%d differ=0\n", r.histories)

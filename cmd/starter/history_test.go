@@ -16,10 +16,10 @@ import (
 
 const corpus = "../../workflows/testdata/histories"
 
-// succeeded is the recorded history of a charge that succeeded, while nobody waited for it.
+// succeeded is the recorded history of a charge that was started without waiting for its outcome, and succeeded.
 var succeeded = filepath.Join(recorded(), "charge-succeeded-asynchronously"+histories.Suffix)
 
-// recorded is the directory of the recorded histories; HISTORIES is another one.
+// recorded returns the directory of the recorded histories: the one in the environment variable HISTORIES, or corpus.
 func recorded() string {
 	if dir := os.Getenv("HISTORIES"); dir != "" {
 		return dir
@@ -27,7 +27,7 @@ func recorded() string {
 	return corpus
 }
 
-func TestHistoriesThatReplayExitWith0(t *testing.T) {
+func TestReplayWithoutDifferencesExitsWith0(t *testing.T) {
 	stdout, _, err := execute(t, "", "history", "replay", succeeded)
 	require.NoError(t, err)
 	require.Equal(t, "histories: replayed=1 differ=0\n", stdout)
@@ -41,8 +41,8 @@ func TestHistoriesThatReplayExitWith0(t *testing.T) {
 	require.Empty(t, stdout)
 }
 
-// The history of other code, which asked for another queue and another timeout.
-func TestHistoriesThatDifferExitWith1AndNameEachDifference(t *testing.T) {
+// The changed history stands for older code that used another task queue and another timeout.
+func TestReplayWithDifferencesExitsWith1AndPrintsThem(t *testing.T) {
 	h, err := replaytest.Read(succeeded)
 	require.NoError(t, err)
 	for _, event := range h.GetEvents() {
@@ -57,7 +57,7 @@ func TestHistoriesThatDifferExitWith1AndNameEachDifference(t *testing.T) {
 	require.NoError(t, os.WriteFile(path, text, 0o600))
 
 	stdout, _, err := execute(t, "", "history", "replay", path, succeeded)
-	require.EqualError(t, err, "1 of 2 histories differ: this code would do otherwise than it was recorded")
+	require.EqualError(t, err, "1 of 2 histories differ: this build issues other commands than the recorded ones")
 	require.Equal(t, exitError, exitCode(err))
 	require.Equal(t, path+`: event 6 ActivityTaskScheduled: startToCloseTimeout: was "3s", is "2s"`+"\n"+
 		path+`: event 6 ActivityTaskScheduled: taskQueue.name: was "processor-other", is "processor-simulator"`+"\n", stdout)
@@ -73,23 +73,28 @@ func TestHistoriesThatDifferExitWith1AndNameEachDifference(t *testing.T) {
 	require.Equal(t, "startToCloseTimeout", first.Field)
 }
 
-func TestMistakesAroundHistoriesExitWith2(t *testing.T) {
+func TestInvalidUsageOfHistoryExitsWith2(t *testing.T) {
 	for name, tt := range map[string]struct {
 		args []string
 		want string
 	}{
-		"a replay of nothing":         {[]string{"replay"}, "want a directory or files"},
-		"files and a query":           {[]string{"replay", succeeded, "--query", "x"}, "want files, or --query"},
-		"a replay without a key":      {[]string{"replay", "--merchant", "acme"}, "want --merchant and --key, or --query"},
-		"no such file":                {[]string{"replay", "/nowhere"}, "/nowhere"},
-		"no history":                  {[]string{"replay", "history_test.go"}, "history_test.go: not a history"},
-		"no histories":                {[]string{"replay", t.TempDir()}, "no histories in"},
-		"an export of nothing":        {[]string{"export"}, "want --merchant and --key, or --query"},
-		"an export by both":           {[]string{"export", "--merchant", "acme", "--key", "x", "--query", "y"}, "want --merchant and --key, or --query"},
-		"a refund's key with a query": {[]string{"export", "--refund", "--query", "y"}, "want --merchant and --key, or --query"},
-		"a limit below 0":             {[]string{"export", "--query", "y", "--limit", "-1"}, "--limit -1: must not be below 0"},
-		"an argument":                 {[]string{"export", "order-1"}, `"order-1" is neither a command nor a flag`},
-		"a third command":             {[]string{"import"}, `"import" is neither a command nor a flag`},
+		"replay of nothing": {args: []string{"replay"}, want: "name a directory or files"},
+		"replay of files and a query": {args: []string{"replay", succeeded, "--query", "x"},
+			want: "use either files, or --query"},
+		"replay without a key": {args: []string{"replay", "--merchant", "acme"},
+			want: "use either --merchant and --key, or --query"},
+		"missing file":                {args: []string{"replay", "/nowhere"}, want: "/nowhere"},
+		"file that is not a history":  {args: []string{"replay", "history_test.go"}, want: "history_test.go: not a history"},
+		"directory without histories": {args: []string{"replay", t.TempDir()}, want: "no histories in"},
+		"export of nothing":           {args: []string{"export"}, want: "use either --merchant and --key, or --query"},
+		"export by key and by query": {args: []string{"export", "--merchant", "acme", "--key", "x", "--query", "y"},
+			want: "use either --merchant and --key, or --query"},
+		"refund with a query": {args: []string{"export", "--refund", "--query", "y"},
+			want: "use either --merchant and --key, or --query"},
+		"negative limit": {args: []string{"export", "--query", "y", "--limit", "-1"},
+			want: "--limit -1: must not be negative"},
+		"positional argument": {args: []string{"export", "order-1"}, want: `"order-1" is neither a command nor a flag`},
+		"unknown command":     {args: []string{"import"}, want: `"import" is neither a command nor a flag`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := execute(t, "", append([]string{"history"}, tt.args...)...)
@@ -99,7 +104,7 @@ func TestMistakesAroundHistoriesExitWith2(t *testing.T) {
 	}
 }
 
-func TestHistoriesOfAServerNeedTheServer(t *testing.T) {
+func TestHistoriesOfAServerNeedAConnection(t *testing.T) {
 	for _, args := range [][]string{
 		{"history", "replay", "--query", `ExecutionStatus="Running"`},
 		{"history", "export", "--merchant", "acme", "--key", "order-1", "--dir", t.TempDir()},

@@ -47,13 +47,13 @@ func listCommand() *cobra.Command {
 			return printPage(cmd, page)
 		},
 	}
-	cmd.Flags().StringVar(&f.MerchantID, "merchant", "", "whose payments; everybody's if left out")
-	cmd.Flags().StringSliceVar(&statuses, "status", nil, "one or more, separated by commas")
-	cmd.Flags().StringVar(&f.Processor, "processor", "", "only of this processor")
-	cmd.Flags().StringVar(&from, "from", "", "created at this time or later, as 2026-11-22T08:00:00Z")
-	cmd.Flags().StringVar(&before, "before", "", "created before this time")
-	cmd.Flags().IntVar(&f.Limit, "limit", 0, "payments on a page, at most 500; 50 if left out")
-	cmd.Flags().StringVar(&f.Cursor, "cursor", "", "go on after the page that ended with it")
+	cmd.Flags().StringVar(&f.MerchantID, "merchant", "", "only payments of this merchant; without it, of all merchants")
+	cmd.Flags().StringSliceVar(&statuses, "status", nil, "only payments with one of these statuses, separated by commas")
+	cmd.Flags().StringVar(&f.Processor, "processor", "", "only payments of this processor")
+	cmd.Flags().StringVar(&from, "from", "", "only payments created at this time or later, such as 2026-11-22T08:00:00Z")
+	cmd.Flags().StringVar(&before, "before", "", "only payments created before this time")
+	cmd.Flags().IntVar(&f.Limit, "limit", 0, "maximum number of payments, up to 500; without it, 50")
+	cmd.Flags().StringVar(&f.Cursor, "cursor", "", "continue after the page that printed this cursor")
 	return cmd
 }
 
@@ -63,7 +63,7 @@ func parseTime(flag, value string) (time.Time, error) {
 	}
 	at, err := time.Parse(time.RFC3339, value)
 	if err != nil {
-		return time.Time{}, usageError{fmt.Errorf("%s %q: want a time such as 2026-11-22T08:00:00Z", flag, value)}
+		return time.Time{}, usageError{fmt.Errorf("%s %q: want an RFC 3339 time, such as 2026-11-22T08:00:00Z", flag, value)}
 	}
 	return at, nil
 }
@@ -74,13 +74,14 @@ func printPage(cmd *cobra.Command, page payment.Page) error {
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, c := range page.Payments {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n", c.CreatedAt.Format(time.RFC3339), c.MerchantID, c.IdempotencyKey, c.Money(), c.Status, c.Processor)
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
+			c.CreatedAt.Format(time.RFC3339), c.MerchantID, c.IdempotencyKey, c.Money(), c.Status, c.Processor)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	if page.Next != "" {
-		fmt.Fprintf(cmd.ErrOrStderr(), "more: --cursor %s\n", page.Next)
+		fmt.Fprintf(cmd.ErrOrStderr(), "next page: --cursor %s\n", page.Next)
 	}
 	return nil
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestListRefusesWhatItCannotAskFor(t *testing.T) {
+func TestListRefusesInvalidFilters(t *testing.T) {
 	for want, args := range map[string][]string{
 		`--status "lost": want one of`: {"--status", "declined,lost"},
 		`--from "yesterday"`:           {"--from", "yesterday"},
@@ -23,7 +23,7 @@ func TestListRefusesWhatItCannotAskFor(t *testing.T) {
 	}
 }
 
-func TestAPageIsATableAndSaysWhetherThereIsMore(t *testing.T) {
+func TestPageIsATableFollowedByTheCursor(t *testing.T) {
 	page := payment.Page{Next: "abc", Payments: []payment.Charge{{
 		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", Status: payment.Declined, Processor: "stripe",
 		CreatedAt: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
@@ -34,22 +34,22 @@ func TestAPageIsATableAndSaysWhetherThereIsMore(t *testing.T) {
 	cmd.SetErr(&errOut)
 	require.NoError(t, printPage(cmd, page))
 	require.Equal(t, "2026-11-22T08:00:00Z  acme  order-1  12.50 USD  declined  stripe\n", out.String())
-	require.Equal(t, "more: --cursor abc\n", errOut.String())
+	require.Equal(t, "next page: --cursor abc\n", errOut.String())
 }
 
-func TestResolveRefusesAWordWithoutAName(t *testing.T) {
-	whole := []string{"resolve", "--merchant", "acme", "--key", "order-1", "--status", "failed", "--by", "jane", "--evidence", "ticket 4711"}
+func TestResolveRefusesAnIncompleteResolution(t *testing.T) {
+	complete := []string{"resolve", "--merchant", "acme", "--key", "order-1", "--status", "failed", "--by", "jane", "--evidence", "ticket 4711"}
 	for want, args := range map[string][]string{
-		"want --merchant and --key":          {"resolve", "--status", "failed", "--by", "jane", "--evidence", "x"},
-		`status: "pending": want one of`:     append(whole, "--status", "pending"),
-		`status: "voided": want one of`:      append(whole, "--refund", "--status", "voided"),
-		"by: want 1 to 80 characters":        append(whole, "--by", ""),
-		"evidence: want 1 to 500 characters": append(whole, "--evidence", ""),
+		"--merchant and --key are required":  {"resolve", "--status", "failed", "--by", "jane", "--evidence", "x"},
+		`status: "pending": want one of`:     append(complete, "--status", "pending"),
+		`status: "voided": want one of`:      append(complete, "--refund", "--status", "voided"),
+		"by: want 1 to 80 characters":        append(complete, "--by", ""),
+		"evidence: want 1 to 500 characters": append(complete, "--evidence", ""),
 	} {
 		_, _, err := execute(t, "", args...)
 		require.ErrorContains(t, err, want)
 		require.Equal(t, exitUsage, exitCode(err))
 	}
-	_, _, err := execute(t, "", whole...)
-	require.Equal(t, exitError, exitCode(err), "no Temporal is there")
+	_, _, err := execute(t, "", complete...)
+	require.Equal(t, exitError, exitCode(err), "there is no Temporal server")
 }

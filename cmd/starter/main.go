@@ -1,5 +1,5 @@
-// Command starter starts and reads payments and refunds from the command line, through package florin, as a
-// service would.
+// Command starter starts and reads payments and refunds from the command line. It uses package florin, as a service
+// does.
 package main
 
 import (
@@ -18,15 +18,15 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// The exit codes, for scripts.
+// Exit codes, for scripts.
 const (
 	exitOK       = 0
-	exitError    = 1 // Temporal cannot be reached, or something else went wrong around the payment
-	exitUsage    = 2 // bad flags or a bad request: nothing was started
-	exitDeclined = 3 // the processor said no
-	exitFailed   = 4 // failed, voided or expired: no money moved; or the request was refused by the worker
-	exitUnknown  = 5 // nobody knows yet: pending, unknown, needs reconciliation, conflicted, or no answer in time
-	exitNotFound = 6 // no payment or refund has this key
+	exitError    = 1 // any other error, such as no connection to Temporal
+	exitUsage    = 2 // invalid flags or an invalid request: nothing was started
+	exitDeclined = 3 // the processor declined
+	exitFailed   = 4 // failed, voided or expired: no money moved; or the worker refused the request
+	exitUnknown  = 5 // outcome not known yet: pending, unknown, needs_reconciliation, conflicted, or no outcome in time
+	exitNotFound = 6 // no payment or refund has the key
 )
 
 func main() {
@@ -45,27 +45,35 @@ func command() *cobra.Command {
 		Short: "Charge and refund customers through Florin",
 		Long: `Charge and refund customers through Florin.
 
-The connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and so on, or a profile.
+The connection to Temporal is configured by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other variables of the
+Temporal CLI, or by a profile.
 
-Exit codes: 0 succeeded or authorized; 2 bad flags or request, nothing was started; 3 declined;
-4 failed (no money moved), or refused; 5 not known yet; 6 no such payment; 1 anything else.`,
+Exit codes:
+  0  succeeded or authorized
+  1  any other error
+  2  invalid flags or request: nothing was started
+  3  declined
+  4  failed, voided or expired: no money moved; or the request was refused
+  5  the outcome is not known yet
+  6  no payment or refund has the key`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          noArguments, // an unknown command arrives here
+		Args:          noArguments, // cobra passes an unknown command as an argument
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
-	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(), listCommand(), resolveCommand(), processorCommand(), historyCommand())
+	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
+		listCommand(), resolveCommand(), processorCommand(), historyCommand())
 	return root
 }
 
-// usageError is a mistake of whoever called: nothing was started.
+// usageError is a mistake of the caller: nothing was started.
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
 
-// statusError is a payment or refund that did not succeed, once it was printed.
+// statusError is the error for a payment or refund that was printed and has not succeeded.
 type statusError struct {
 	what   string
 	status payment.Status
@@ -73,7 +81,7 @@ type statusError struct {
 
 func (e statusError) Error() string { return e.what + " is " + string(e.status) }
 
-// statusOf makes the exit code say how the payment stands.
+// statusOf returns nil for a payment or refund that succeeded or is authorized, and a statusError for any other status.
 func statusOf(what string, status payment.Status) error {
 	if status == payment.Succeeded || status == payment.Authorized {
 		return nil
@@ -85,7 +93,7 @@ func exitCode(err error) int {
 	var usage usageError
 	var invalid *payment.InvalidRequestError
 	var status statusError
-	var undone undoneError
+	var notExecuted notExecutedError
 	switch {
 	case err == nil:
 		return exitOK
@@ -93,15 +101,17 @@ func exitCode(err error) int {
 		return exitUsage
 	case errors.As(err, &status):
 		return statusCode(status.status)
-	case errors.As(err, &undone):
+	case errors.As(err, &notExecuted):
 		return exitFailed
 	case errors.Is(err, florin.ErrOutcomePending):
 		return exitUnknown
 	case errors.Is(err, florin.ErrNotFound):
 		return exitNotFound
 	case errors.Is(err, florin.ErrInvalidRequest), errors.Is(err, florin.ErrIdempotencyMismatch),
-		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable), errors.Is(err, florin.ErrNotCapturable),
-		errors.Is(err, florin.ErrNotVoidable), errors.Is(err, florin.ErrCaptureExceedsAuthorized), errors.Is(err, florin.ErrPaymentNotRefundable), errors.Is(err, florin.ErrRefundExceedsCaptured):
+		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable),
+		errors.Is(err, florin.ErrNotCapturable), errors.Is(err, florin.ErrNotVoidable),
+		errors.Is(err, florin.ErrCaptureExceedsAuthorized), errors.Is(err, florin.ErrPaymentNotRefundable),
+		errors.Is(err, florin.ErrRefundExceedsCaptured):
 		return exitFailed
 	default:
 		return exitError

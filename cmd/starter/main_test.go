@@ -15,8 +15,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// execute runs the command line in this process. No Temporal is there: what must not connect to one fails
-// with exit code 1 if it does.
+// execute runs the command line in this process. There is no Temporal server: a command that must not connect to one
+// fails with exit code 1 if it does.
 func execute(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
 	t.Helper()
 	t.Setenv("TEMPORAL_CONFIG_FILE", filepath.Join(t.TempDir(), "none.toml"))
@@ -31,7 +31,7 @@ func execute(t *testing.T, stdin string, args ...string) (stdout, stderr string,
 	return out.String(), errOut.String(), err
 }
 
-func TestTheExitCodeSaysHowAPaymentStands(t *testing.T) {
+func TestExitCodeReflectsTheStatus(t *testing.T) {
 	for status, want := range map[payment.Status]int{
 		payment.Succeeded:            exitOK,
 		payment.Authorized:           exitOK,
@@ -51,61 +51,69 @@ func TestTheExitCodeSaysHowAPaymentStands(t *testing.T) {
 	}
 	for status := range payment.PaymentTransitions {
 		if exitCode(statusOf("the payment", status)) == exitFailed {
-			require.True(t, status.Final(), "%s may still move money", status)
+			require.True(t, status.Final(), "%s is not final: money may still move", status)
 		}
 	}
 }
 
-func TestTheExitCodeSaysWhatWentWrong(t *testing.T) {
+func TestExitCodeReflectsTheError(t *testing.T) {
 	for name, c := range map[string]struct {
 		err  error
 		want int
 	}{
-		"nothing":                 {nil, exitOK},
-		"a bad flag":              {usageError{errors.New("unknown flag")}, exitUsage},
-		"a bad request":           {&payment.InvalidRequestError{}, exitUsage},
-		"refused by the worker":   {florin.ErrInvalidRequest, exitFailed},
-		"a key used otherwise":    {florin.ErrIdempotencyMismatch, exitFailed},
-		"no such payment":         {florin.ErrPaymentNotFound, exitFailed},
-		"not refundable":          {florin.ErrPaymentNotRefundable, exitFailed},
-		"more than is left":       {florin.ErrRefundExceedsCaptured, exitFailed},
-		"nothing to capture":      {florin.ErrNotCapturable, exitFailed},
-		"nothing to void":         {florin.ErrNotVoidable, exitFailed},
-		"more than is held":       {florin.ErrCaptureExceedsAuthorized, exitFailed},
-		"an order not done":       {undoneError{"capture", payment.Authorized}, exitFailed},
-		"no outcome in time":      {florin.ErrOutcomePending, exitUnknown},
-		"interrupted":             {fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled), exitUnknown},
-		"not found":               {florin.ErrNotFound, exitNotFound},
-		"anything else":           {errors.New("no Temporal"), exitError},
-		"a declined payment":      {statusError{"the payment", payment.Declined}, exitDeclined},
-		"a line of a file":        {fmt.Errorf("line 3: %w", statusError{"the payment", payment.Declined}), exitDeclined},
-		"a bad line of a file":    {fmt.Errorf("line 3: %w", usageError{errors.New("not JSON")}), exitUsage},
-		"an outcome not in time ": {fmt.Errorf("line 3: %w", florin.ErrOutcomePending), exitUnknown},
+		"no error":                    {err: nil, want: exitOK},
+		"invalid flag":                {err: usageError{errors.New("unknown flag")}, want: exitUsage},
+		"invalid request":             {err: &payment.InvalidRequestError{}, want: exitUsage},
+		"refused by the worker":       {err: florin.ErrInvalidRequest, want: exitFailed},
+		"idempotency mismatch":        {err: florin.ErrIdempotencyMismatch, want: exitFailed},
+		"payment to refund not found": {err: florin.ErrPaymentNotFound, want: exitFailed},
+		"not refundable":              {err: florin.ErrPaymentNotRefundable, want: exitFailed},
+		"refund too large":            {err: florin.ErrRefundExceedsCaptured, want: exitFailed},
+		"not capturable":              {err: florin.ErrNotCapturable, want: exitFailed},
+		"not voidable":                {err: florin.ErrNotVoidable, want: exitFailed},
+		"capture too large":           {err: florin.ErrCaptureExceedsAuthorized, want: exitFailed},
+		"capture not executed":        {err: notExecutedError{"capture", payment.Authorized}, want: exitFailed},
+		"outcome pending":             {err: florin.ErrOutcomePending, want: exitUnknown},
+		"interrupted": {err: fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled),
+			want: exitUnknown},
+		"payment not found": {err: florin.ErrNotFound, want: exitNotFound},
+		"any other error":   {err: errors.New("no Temporal"), want: exitError},
+		"declined payment":  {err: statusError{"the payment", payment.Declined}, want: exitDeclined},
+		"declined line of a file": {err: fmt.Errorf("line 3: %w", statusError{"the payment", payment.Declined}),
+			want: exitDeclined},
+		"invalid line of a file": {err: fmt.Errorf("line 3: %w", usageError{errors.New("not JSON")}), want: exitUsage},
+		"pending line of a file": {err: fmt.Errorf("line 3: %w", florin.ErrOutcomePending), want: exitUnknown},
 	} {
 		require.Equal(t, c.want, exitCode(c.err), name)
 	}
 }
 
-func TestMistakesOfTheCallerExitWith2(t *testing.T) {
+func TestInvalidUsageExitsWith2(t *testing.T) {
 	for name, c := range map[string]struct {
 		args []string
 		want string
 	}{
-		"unknown command":        {[]string{"chrage"}, `"chrage" is neither a command nor a flag: see --help`},
-		"unknown flag":           {[]string{"charge", "--amonut", "1"}, "unknown flag: --amonut"},
-		"unknown flag at root":   {[]string{"--verbose"}, "unknown flag: --verbose"},
-		"an argument":            {[]string{"charge", "order-1"}, `"order-1" is neither a command nor a flag`},
-		"metadata without value": {[]string{"charge", "--metadata", "order"}, "order must be formatted as key=value"},
-		"a word for a number":    {[]string{"charge", "--concurrency", "many"}, `invalid argument "many"`},
-		"no concurrency":         {[]string{"charge", "--file", "-", "--concurrency", "0"}, "--concurrency 0: must be above 0"},
-		"get without a key":      {[]string{"get", "--merchant", "acme"}, "want --merchant and --key"},
-		"wait without merchant":  {[]string{"wait", "--key", "order-1"}, "want --merchant and --key"},
-		"capture without a key":  {[]string{"capture", "--merchant", "acme"}, "want --merchant and --key"},
-		"void without merchant":  {[]string{"void", "--key", "order-1"}, "want --merchant and --key"},
-		"a void of an amount":    {[]string{"void", "--merchant", "acme", "--key", "order-1", "--amount", "1.00"}, "unknown flag: --amount"},
-		"both names of a charge": {[]string{"refund", "--payment", "pay_1", "--charge-key", "order-1"}, "want either --payment or --charge-key"},
-		"a file that is not":     {[]string{"charge", "--file", "/nowhere.jsonl"}, "/nowhere.jsonl"},
-		"an empty file":          {[]string{"charge", "--file", "-"}, "no charge requests: want one JSON object a line"},
+		"unknown command":      {args: []string{"chrage"}, want: `"chrage" is neither a command nor a flag: see --help`},
+		"unknown flag":         {args: []string{"charge", "--amonut", "1"}, want: "unknown flag: --amonut"},
+		"unknown flag at root": {args: []string{"--verbose"}, want: "unknown flag: --verbose"},
+		"positional argument":  {args: []string{"charge", "order-1"}, want: `"order-1" is neither a command nor a flag`},
+		"metadata without a value": {args: []string{"charge", "--metadata", "order"},
+			want: "order must be formatted as key=value"},
+		"word instead of a number": {args: []string{"charge", "--concurrency", "many"}, want: `invalid argument "many"`},
+		"concurrency of zero": {args: []string{"charge", "--file", "-", "--concurrency", "0"},
+			want: "--concurrency 0: must be above 0"},
+		"get without a key":       {args: []string{"get", "--merchant", "acme"}, want: "--merchant and --key are required"},
+		"wait without a merchant": {args: []string{"wait", "--key", "order-1"}, want: "--merchant and --key are required"},
+		"capture without a key": {args: []string{"capture", "--merchant", "acme"},
+			want: "--merchant and --key are required"},
+		"void without a merchant": {args: []string{"void", "--key", "order-1"}, want: "--merchant and --key are required"},
+		"void with an amount": {args: []string{"void", "--merchant", "acme", "--key", "order-1", "--amount", "1.00"},
+			want: "unknown flag: --amount"},
+		"payment and charge key": {args: []string{"refund", "--payment", "pay_1", "--charge-key", "order-1"},
+			want: "--payment and --charge-key cannot be used together"},
+		"missing file": {args: []string{"charge", "--file", "/nowhere.jsonl"}, want: "/nowhere.jsonl"},
+		"empty file": {args: []string{"charge", "--file", "-"},
+			want: "no charge requests: want one JSON object on each line"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, _, err := execute(t, "", c.args...)
@@ -115,7 +123,7 @@ func TestMistakesOfTheCallerExitWith2(t *testing.T) {
 	}
 }
 
-func TestWithoutTemporalTheExitCodeIs1(t *testing.T) {
+func TestMissingTemporalServerExitsWith1(t *testing.T) {
 	for _, args := range [][]string{
 		{"get", "--merchant", "acme", "--key", "order-1"},
 		{"charge", "--merchant", "acme", "--key", "order-1", "--amount", "12.50", "--currency", "USD", "--payment-method", "tok_visa"},
@@ -133,7 +141,7 @@ func TestWithoutTemporalTheExitCodeIs1(t *testing.T) {
 	}
 }
 
-func TestHelpIsNoError(t *testing.T) {
+func TestHelpExitsWithoutError(t *testing.T) {
 	for _, args := range [][]string{nil, {"--help"}, {"charge", "--help"}, {"help", "refund"}, {"capture", "--help"}, {"help", "void"}} {
 		stdout, _, err := execute(t, "", args...)
 		require.NoError(t, err)

@@ -13,8 +13,8 @@ import (
 )
 
 func wantsJSON(cmd *cobra.Command) bool {
-	asked, err := cmd.Flags().GetBool("json")
-	return err == nil && asked
+	enabled, err := cmd.Flags().GetBool("json")
+	return err == nil && enabled
 }
 
 func printJSON(w io.Writer, value any) error {
@@ -23,15 +23,16 @@ func printJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
-// printCharge shows a payment. Its error is how the payment stands, where that is not well.
+// printCharge prints a payment. It returns a statusError unless the payment succeeded or is authorized.
 func printCharge(cmd *cobra.Command, c payment.Charge) error {
-	if err := showCharge(cmd, c); err != nil {
+	if err := writeCharge(cmd, c); err != nil {
 		return err
 	}
 	return statusOf("the payment", c.Status)
 }
 
-func showCharge(cmd *cobra.Command, c payment.Charge) error {
+// writeCharge prints a payment, whatever its status is.
+func writeCharge(cmd *cobra.Command, c payment.Charge) error {
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), c)
 	}
@@ -49,7 +50,7 @@ func showCharge(cmd *cobra.Command, c payment.Charge) error {
 	})
 }
 
-// refundedText is empty where nothing went back.
+// refundedText is empty if nothing was refunded.
 func refundedText(c payment.Charge) string {
 	if c.RefundedAmount == 0 {
 		return ""
@@ -57,6 +58,7 @@ func refundedText(c payment.Charge) string {
 	return payment.Money{Amount: c.RefundedAmount, Currency: c.Currency}.String()
 }
 
+// printRefund prints a refund. It returns a statusError unless the refund succeeded.
 func printRefund(cmd *cobra.Command, r payment.Refund) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
@@ -78,6 +80,7 @@ func printRefund(cmd *cobra.Command, r payment.Refund) error {
 	return statusOf("the refund", r.Status)
 }
 
+// printFields prints one line for each field that is not empty.
 func printFields(w io.Writer, fields [][2]string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range fields {

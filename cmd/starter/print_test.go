@@ -15,19 +15,19 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// ended is a line whose charge has an outcome.
+// ended returns a line whose charge has a status.
 func ended(number int, key string, c payment.Charge) *line {
 	return &line{Number: number, Key: key, Charge: &c, err: statusOf("the payment", c.Status)}
 }
 
-// broken is a line without one.
+// broken returns a line with an error instead of a charge.
 func broken(number int, key string, err error) *line {
 	l := &line{Number: number, Key: key}
 	l.fail(err)
 	return l
 }
 
-func TestTheSummaryNamesEveryChargeThatDidNotSucceed(t *testing.T) {
+func TestSummaryListsEveryChargeThatDidNotSucceed(t *testing.T) {
 	var out bytes.Buffer
 	require.NoError(t, printSummary(&out, []*line{
 		ended(1, "order-1", payment.Charge{Status: payment.Succeeded}),
@@ -46,9 +46,9 @@ line 6           error     not a charge request: unexpected EOF
 `, "\n"), out.String())
 }
 
-func TestTheWorstLineDecidesTheExitCode(t *testing.T) {
-	// From the best to the worst: what a script must look at first is what nobody knows.
-	order := []*line{
+func TestWorstLineDecidesTheExitCode(t *testing.T) {
+	// From best to worst: an unknown outcome is the most important one for a script.
+	byBadness := []*line{
 		ended(1, "", payment.Charge{Status: payment.Succeeded}),
 		ended(2, "", payment.Charge{Status: payment.Declined}),
 		ended(3, "", payment.Charge{Status: payment.Failed}),
@@ -57,16 +57,17 @@ func TestTheWorstLineDecidesTheExitCode(t *testing.T) {
 		broken(6, "", florin.ErrOutcomePending),
 	}
 	codes := []int{exitOK, exitDeclined, exitFailed, exitUsage, exitError, exitUnknown}
-	for i := range order {
-		require.Equal(t, codes[i], exitCode(worst(order[:i+1])))
-		require.Equal(t, codes[max(i, 1)], exitCode(worst([]*line{order[i], order[1]})), "the order of the lines does not matter")
+	for i := range byBadness {
+		require.Equal(t, codes[i], exitCode(worstError(byBadness[:i+1])))
+		require.Equal(t, codes[max(i, 1)], exitCode(worstError([]*line{byBadness[i], byBadness[1]})), "the order of the lines does not matter")
 	}
-	require.EqualError(t, worst(order[:3]), "line 3: the payment is failed")
+	require.EqualError(t, worstError(byBadness[:3]), "line 3: the payment is failed")
 	two := []*line{ended(8, "", payment.Charge{Status: payment.Declined}), ended(9, "", payment.Charge{Status: payment.Declined})}
-	require.ErrorContains(t, worst(two), "line 8", "the first of the worst is named")
-	require.NoError(t, worst(nil))
+	require.ErrorContains(t, worstError(two), "line 8", "of equally bad lines, the first one is named")
+	require.NoError(t, worstError(nil))
 }
 
+// printing returns a command with the flag --json, and its standard output.
 func printing(json bool) (*cobra.Command, *bytes.Buffer) {
 	cmd, out := &cobra.Command{}, &bytes.Buffer{}
 	cmd.Flags().Bool("json", json, "")
@@ -79,7 +80,7 @@ var charged = payment.Charge{
 	Processor: "simulator", ProcessorPaymentID: "sim_1", Decline: &payment.Decline{Code: "stolen_card", Kind: payment.DeclineHard},
 }
 
-func TestJSONIsTheWholePaymentWhateverItsStatus(t *testing.T) {
+func TestJSONOutputIsTheWholePaymentForEveryStatus(t *testing.T) {
 	cmd, out := printing(true)
 	require.EqualError(t, printCharge(cmd, charged), "the payment is declined")
 	var got payment.Charge
@@ -94,7 +95,7 @@ func TestJSONIsTheWholePaymentWhateverItsStatus(t *testing.T) {
 	require.Equal(t, refund, back)
 }
 
-func TestTextLeavesOutWhatIsEmpty(t *testing.T) {
+func TestTextOutputOmitsEmptyFields(t *testing.T) {
 	cmd, out := printing(false)
 	require.Error(t, printCharge(cmd, charged))
 	require.Equal(t, strings.TrimLeft(`
@@ -109,7 +110,7 @@ workflow           charge/acme/order-1
 `, "\n"), out.String())
 }
 
-func TestALineOfAFileIsOneJSONObject(t *testing.T) {
+func TestJSONOutputOfALineIsOneObject(t *testing.T) {
 	for want, l := range map[string]*line{
 		`{"line":3,"error":"not JSON"}`:                                broken(3, "", usageError{errors.New("not JSON")}),
 		`{"line":4,"idempotency_key":"order-4","error":"no Temporal"}`: broken(4, "order-4", errors.New("no Temporal")),

@@ -10,34 +10,35 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// processors tells which processors exist, by asking Temporal who serves their queues: the command line has
-// no configuration of its own.
+// processors checks that a processor exists by reading from Temporal which workers poll its task queue: the command line
+// has no configuration of its own.
 type processors struct {
 	temporal client.Client
-	known    map[string]error
+	checked  map[string]error // results by name of the processor
 }
 
-// check refuses a named processor that no worker serves, before anything is started for it.
+// check returns an InvalidRequestError if no worker serves the processor, so that no payment is started for it. The
+// empty name is the default processor, which is not checked.
 func (p *processors) check(ctx context.Context, name string) error {
 	if name == "" {
 		return nil
 	}
-	if err, ok := p.known[name]; ok {
+	if err, ok := p.checked[name]; ok {
 		return err
 	}
 	queue, err := p.temporal.DescribeTaskQueue(ctx, payment.ProcessorTaskQueue(name), enumspb.TASK_QUEUE_TYPE_ACTIVITY)
 	if err != nil {
-		return fmt.Errorf("asking who serves processor %q: %w", name, err)
+		return fmt.Errorf("read the workers of processor %q: %w", name, err)
 	}
 	if len(queue.GetPollers()) == 0 {
 		err = &payment.InvalidRequestError{Fields: []payment.FieldError{{
 			Field:   "processor",
-			Problem: fmt.Sprintf("%q: no worker serves it; leave it out for the default one", name),
+			Problem: fmt.Sprintf("%q: no worker serves it: omit it to use the default processor", name),
 		}}}
 	}
-	if p.known == nil {
-		p.known = map[string]error{}
+	if p.checked == nil {
+		p.checked = map[string]error{}
 	}
-	p.known[name] = err
+	p.checked[name] = err
 	return err
 }

@@ -14,24 +14,24 @@ func refundCommand() *cobra.Command {
 	var amount, chargeKey string
 	cmd := &cobra.Command{
 		Use:   "refund",
-		Short: "Give back all or a part of a payment and wait for the outcome",
+		Short: "Refund a payment, or a part of it, and wait for the outcome",
 		Example: `  starter refund --merchant acme --key refund-1 --charge-key order-1
   starter refund --merchant acme --key refund-2 --payment pay_… --amount 5.00 --currency USD`,
 		Args: noArguments,
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&req.MerchantID, "merchant", "", "who was paid")
+	flags.StringVar(&req.MerchantID, "merchant", "", "ID of the merchant that was paid")
 	keyFlags(flags, &req.IdempotencyKey, "refund")
-	flags.StringVar(&req.PaymentID, "payment", "", "payment id")
-	flags.StringVar(&chargeKey, "charge-key", "", "idempotency key of the charge, in place of --payment")
-	flags.StringVar(&amount, "amount", "", "amount in major units; without it, all that is left")
+	flags.StringVar(&req.PaymentID, "payment", "", "ID of the payment")
+	flags.StringVar(&chargeKey, "charge-key", "", "idempotency key of the charge, instead of --payment")
+	flags.StringVar(&amount, "amount", "", "amount in major units, such as 5.00; without it, the whole remaining amount")
 	flags.StringVar(&req.Currency, "currency", "", "currency of --amount")
-	flags.StringVar(&req.Reason, "reason", "", "reason")
+	flags.StringVar(&req.Reason, "reason", "", "reason for the refund")
 	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if chargeKey != "" && req.PaymentID != "" {
-			return usageError{errors.New("want either --payment or --charge-key")}
+			return usageError{errors.New("--payment and --charge-key cannot be used together: use one of them")}
 		}
 		if chargeKey != "" {
 			req.PaymentID = payment.PaymentID(req.MerchantID, chargeKey)

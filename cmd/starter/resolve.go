@@ -14,12 +14,12 @@ func resolveCommand() *cobra.Command {
 	var isRefund bool
 	cmd := &cobra.Command{
 		Use:     "resolve",
-		Short:   "Say how a payment, or with --refund a refund, ended of which the processor tells nothing",
+		Short:   "Resolve a payment, or with --refund a refund, whose outcome the processor does not report",
 		Example: `  starter resolve --merchant acme --key order-1 --status failed --by jane --evidence "not in the dashboard, ticket 4711"`,
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if merchant == "" || key == "" {
-				return usageError{errors.New("want --merchant and --key")}
+				return usageError{errors.New("--merchant and --key are required")}
 			}
 			resolution.Status = payment.Status(status)
 			statuses := payment.ResolvedPayment
@@ -48,13 +48,14 @@ func resolveCommand() *cobra.Command {
 			return printCharge(cmd, c)
 		},
 	}
-	cmd.Flags().StringVar(&merchant, "merchant", "", "who is paid")
+	cmd.Flags().StringVar(&merchant, "merchant", "", "ID of the merchant")
 	cmd.Flags().StringVar(&key, "key", "", "idempotency key of the charge or refund")
-	cmd.Flags().BoolVar(&isRefund, "refund", false, "the key is a refund's")
-	cmd.Flags().StringVar(&status, "status", "", "how it ended, such as succeeded or failed")
-	cmd.Flags().StringVar(&resolution.By, "by", "", "who says so")
-	cmd.Flags().Int64Var(&resolution.CapturedAmount, "captured", 0, "what the processor has taken, in minor units, of a payment that was to be held first")
-	cmd.Flags().StringVar(&resolution.ProcessorID, "processor-id", "", "the processor's id of the payment or refund")
-	cmd.Flags().StringVar(&resolution.Evidence, "evidence", "", "what was seen, and where")
+	cmd.Flags().BoolVar(&isRefund, "refund", false, "--key names a refund instead of a charge")
+	cmd.Flags().StringVar(&status, "status", "", "the outcome, such as succeeded or failed")
+	cmd.Flags().StringVar(&resolution.By, "by", "", "name of the operator who resolves it")
+	cmd.Flags().Int64Var(&resolution.CapturedAmount, "captured", 0,
+		"for a charge with manual capture, the amount that the processor captured, in minor units")
+	cmd.Flags().StringVar(&resolution.ProcessorID, "processor-id", "", "ID of the payment or refund at the processor")
+	cmd.Flags().StringVar(&resolution.Evidence, "evidence", "", "what shows the outcome, and where it was seen")
 	return cmd
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// BenchmarkCharge is the whole way: socket, idempotency, a ledger in a file.
+// BenchmarkCharge measures charges end to end: a real socket, idempotency and a ledger in a file.
 func BenchmarkCharge(b *testing.B) {
 	sim, err := Open(b.Context(), Options{Path: filepath.Join(b.TempDir(), "ledger.db"), APIKey: testKey})
 	require.NoError(b, err)

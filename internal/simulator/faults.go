@@ -1,6 +1,6 @@
 package simulator
 
-// What can go wrong with a request: the faults, and the script that says on which request of a key which one strikes.
+// Faults, and the script that decides which request of an idempotency key meets which fault.
 
 import (
 	"bytes"
@@ -10,46 +10,56 @@ import (
 	"time"
 )
 
-// LongRetryAfter is what tok_429_long asks for: long enough for a client to leave its activity for a durable timer.
+// LongRetryAfter is the Retry-After of tok_429_long. It is long enough for a worker to end its activity and wait in a
+// durable timer of the workflow.
 const LongRetryAfter = 8 * time.Second
 
-const hugeBody = 11 << 20
+// hugeBodySize is the size of tok_huge_body's response in bytes: 11 MiB.
+const hugeBodySize = 11 << 20
 
-// fault replaces the honest answer, which is empty where nothing was executed.
-type fault func(honest answer, now time.Time) answer
+// fault returns the response that the client gets instead of the normal one. normal is the zero response if the
+// operation was not executed.
+type fault func(normal response, now time.Time) response
 
-// step is what happens to one request: whether it is executed, and what its caller gets instead of the honest answer.
+// step is what happens on one request: whether the operation is executed, and which fault the client meets.
 type step struct {
 	executes bool
-	fault    fault // nil: the honest answer
+	fault    fault // nil: the client gets the normal response
 }
 
-var honestly = step{executes: true}
+var noFault = step{executes: true}
 
+// before is a fault in place of the execution: this request moves no money.
 func before(f fault) step { return step{executes: false, fault: f} }
-func after(f fault) step  { return step{executes: true, fault: f} }
 
-// play runs next unless the fault strikes before it. An execution that was refused is reported as it is.
-func (st step) play(now time.Time, next func() (answer, error)) (honest answer, err error) {
+// after is a fault after the execution: money has moved, but the client does not get the normal response.
+func after(f fault) step { return step{executes: true, fault: f} }
+
+// play calls execute, unless the fault strikes before the execution, and applies the fault to its response. An error
+// of execute is returned without the fault.
+func (st step) play(now time.Time, execute func() (response, error)) (resp response, err error) {
 	if st.executes {
-		if honest, err = next(); err != nil {
-			return answer{}, err
+		if resp, err = execute(); err != nil {
+			return response{}, err
 		}
 	}
 	if st.fault == nil {
-		return honest, nil
+		return resp, nil
 	}
-	return st.fault(honest, now), nil
+	return st.fault(resp, now), nil
 }
 
-// script gives the nth request of an idempotency key its step. After the last step all goes well, or the last one
-// repeats for ever.
+// script has the step of the nth request with one idempotency key. After the last step there are no more faults, or
+// the last step repeats forever.
 type script struct {
 	steps   []step
 	forever bool
 }
 
-func first(steps ...step) script  { return script{steps: steps} }
+// first plays its steps on the first requests; later requests meet no fault.
+func first(steps ...step) script { return script{steps: steps} }
+
+// always plays its steps on the first requests and repeats the last step forever.
 func always(steps ...step) script { return script{steps: steps, forever: true} }
 
 func (sc script) at(nth int) step {
@@ -59,11 +69,11 @@ func (sc script) at(nth int) step {
 	case sc.forever:
 		return sc.steps[len(sc.steps)-1]
 	default:
-		return honestly
+		return noFault
 	}
 }
 
-// faultCodes are the error codes of answers that are faults.
+// faultCodes has the error code of each simulated HTTP status.
 var faultCodes = map[int]string{
 	http.StatusBadRequest:          "invalid_request",
 	http.StatusUnauthorized:        "unauthorized",
@@ -83,68 +93,70 @@ var faultCodes = map[int]string{
 	http.StatusGatewayTimeout:      "gateway_timeout",
 }
 
-func failing(status int) fault {
-	p := refuse(status, faultCodes[status], fmt.Sprintf("a simulated %d", status))
-	return func(answer, time.Time) answer { return p.answer() }
+func respondWith(status int) fault {
+	return respondWithError(status, faultCodes[status], fmt.Sprintf("a simulated %d", status))
 }
 
-func refusing(status int, code, message string) fault {
+func respondWithError(status int, code, message string) fault {
 	p := refuse(status, code, message)
-	return func(answer, time.Time) answer { return p.answer() }
+	return func(response, time.Time) response { return p.response() }
 }
 
-// limited is a 429 with that Retry-After.
-func limited(retryAfter string) fault {
-	return func(honest answer, now time.Time) answer {
-		a := failing(http.StatusTooManyRequests)(honest, now)
-		a.header = map[string]string{"Retry-After": retryAfter}
-		return a
+// rateLimited responds 429 with the given Retry-After header.
+func rateLimited(retryAfter string) fault {
+	return func(normal response, now time.Time) response {
+		resp := respondWith(http.StatusTooManyRequests)(normal, now)
+		resp.header = map[string]string{"Retry-After": retryAfter}
+		return resp
 	}
 }
 
-func limitedFor(d time.Duration) fault { return limited(strconv.Itoa(int(d / time.Second))) }
+func rateLimitedFor(d time.Duration) fault { return rateLimited(strconv.Itoa(int(d / time.Second))) }
 
-// limitedUntilDate sends Date from the same clock, so that the two are exactly two seconds apart.
-func limitedUntilDate(honest answer, now time.Time) answer {
-	a := failing(http.StatusTooManyRequests)(honest, now)
-	a.header = map[string]string{
+// rateLimitedUntilDate responds 429 with an HTTP date in Retry-After. It sets the Date header from the same clock, so
+// that the two headers are exactly two seconds apart.
+func rateLimitedUntilDate(normal response, now time.Time) response {
+	resp := respondWith(http.StatusTooManyRequests)(normal, now)
+	resp.header = map[string]string{
 		"Date":        now.UTC().Format(http.TimeFormat),
 		"Retry-After": now.UTC().Add(2 * time.Second).Format(http.TimeFormat),
 	}
-	return a
+	return resp
 }
 
-func hanging(answer, time.Time) answer   { return answer{manner: hung} }
-func resetting(answer, time.Time) answer { return answer{manner: reset} }
+func noResponse(response, time.Time) response { return response{delivery: deliverNothing} }
 
-func cutOff(honest answer, _ time.Time) answer {
-	honest.manner = truncated
-	return honest
+func connectionReset(response, time.Time) response { return response{delivery: deliverReset} }
+
+// truncatedBody sends half of the body and closes the connection.
+func truncatedBody(normal response, _ time.Time) response {
+	normal.delivery = deliverTruncated
+	return normal
 }
 
-// malformed is a complete HTTP answer with half of the JSON.
-func malformed(honest answer, _ time.Time) answer {
-	honest.body = honest.body[:len(honest.body)/2]
-	return honest
+// malformedJSON is a complete HTTP response whose body is half of the JSON document.
+func malformedJSON(normal response, _ time.Time) response {
+	normal.body = normal.body[:len(normal.body)/2]
+	return normal
 }
 
-func empty(answer, time.Time) answer { return answer{status: http.StatusOK} }
+func emptyBody(response, time.Time) response { return response{status: http.StatusOK} }
 
-func html(answer, time.Time) answer {
-	return answer{
+func htmlPage(response, time.Time) response {
+	return response{
 		status: http.StatusOK,
 		header: map[string]string{"Content-Type": "text/html; charset=utf-8"},
 		body:   []byte("<!doctype html><title>Maintenance</title><p>We will be back soon."),
 	}
 }
 
-// huge is the honest answer with so many blanks before its end that no sane client reads it all.
-func huge(honest answer, _ time.Time) answer {
-	end := len(honest.body) - 1
-	honest.body = append(append(honest.body[:end:end], bytes.Repeat([]byte{' '}, hugeBody)...), '}')
-	return honest
+// hugeBody adds hugeBodySize blanks before the end of the JSON document. A client should stop reading at its limit.
+func hugeBody(normal response, _ time.Time) response {
+	end := len(normal.body) - 1
+	normal.body = append(append(normal.body[:end:end], bytes.Repeat([]byte{' '}, hugeBodySize)...), '}')
+	return normal
 }
 
-func redirecting(answer, time.Time) answer {
-	return answer{status: http.StatusFound, header: map[string]string{"Location": "/"}}
+func redirect(response, time.Time) response {
+	return response{status: http.StatusFound, header: map[string]string{"Location": "/"}}
 }

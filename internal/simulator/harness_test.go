@@ -21,14 +21,14 @@ import (
 
 const testKey = "test_key"
 
-// bench is a simulator on a real socket, with a clock in the test's hand.
-type bench struct {
-	t      *testing.T
-	sim    *Simulator
-	url    string
-	client *http.Client
-	clock  *clock
-	logged chan string // paths, as soon as their answer is decided
+// harness is a simulator on a real socket, with a clock that the test controls.
+type harness struct {
+	t       *testing.T
+	sim     *Simulator
+	url     string
+	client  *http.Client
+	clock   *clock
+	handled chan struct{} // one value for each request whose response was decided, before it is delivered
 }
 
 type clock struct {
@@ -48,44 +48,46 @@ func (c *clock) advance(d time.Duration) {
 	c.t = c.t.Add(d)
 }
 
-func start(t *testing.T, o Options) *bench {
+// start opens a simulator and serves it. Both are closed at the end of the test.
+func start(t *testing.T, o Options) *harness {
 	t.Helper()
-	b := &bench{t: t, clock: &clock{t: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}, logged: make(chan string, 10_000)}
-	o.APIKey, o.Now = testKey, b.clock.now
+	h := &harness{t: t, clock: &clock{t: time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)}, handled: make(chan struct{}, 10_000)}
+	o.APIKey, o.Now = testKey, h.clock.now
 	o.Logger = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zapcore.EncoderConfig{}), zapcore.AddSync(io.Discard), zap.DebugLevel),
 		zap.Hooks(func(e zapcore.Entry) error {
-			if e.Message == "answered" {
-				b.logged <- e.Message
+			if e.Message == "request handled" {
+				h.handled <- struct{}{}
 			}
 			return nil
 		}))
 	var err error
-	b.sim, err = Open(t.Context(), o)
+	h.sim, err = Open(t.Context(), o)
 	require.NoError(t, err)
-	server := httptest.NewServer(b.sim.Handler())
-	b.url = server.URL
-	// A connection for each request: on a used one net/http repeats a POST by itself when it is reset.
-	b.client = &http.Client{
+	server := httptest.NewServer(h.sim.Handler())
+	h.url = server.URL
+	// Each request gets a new connection: net/http repeats a request by itself after a reset of a reused connection.
+	h.client = &http.Client{
 		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	t.Cleanup(func() {
-		require.NoError(t, b.sim.Close())
+		require.NoError(t, h.sim.Close())
 		server.Close()
 	})
-	return b
+	return h
 }
 
-type reply struct {
+// outcome is what the client got: a response or an error.
+type outcome struct {
 	status int
 	header http.Header
 	body   []byte
 	err    error
 }
 
-func (b *bench) request(ctx context.Context, method, path, key, body string) *http.Request {
-	r, err := http.NewRequestWithContext(ctx, method, b.url+path, strings.NewReader(body))
-	require.NoError(b.t, err)
+func (h *harness) request(ctx context.Context, method, path, key, body string) *http.Request {
+	r, err := http.NewRequestWithContext(ctx, method, h.url+path, strings.NewReader(body))
+	require.NoError(h.t, err)
 	r.Header.Set("Authorization", "Bearer "+testKey)
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -96,71 +98,72 @@ func (b *bench) request(ctx context.Context, method, path, key, body string) *ht
 	return r
 }
 
-func (b *bench) send(r *http.Request) reply {
-	resp, err := b.client.Do(r)
+func (h *harness) send(r *http.Request) outcome {
+	resp, err := h.client.Do(r)
 	if err != nil {
-		return reply{err: err}
+		return outcome{err: err}
 	}
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
-	return reply{resp.StatusCode, resp.Header, body, err}
+	return outcome{status: resp.StatusCode, header: resp.Header, body: body, err: err}
 }
 
-func (b *bench) post(path, key, body string) reply {
-	return b.send(b.request(context.Background(), http.MethodPost, path, key, body))
+func (h *harness) post(path, key, body string) outcome {
+	return h.send(h.request(context.Background(), http.MethodPost, path, key, body))
 }
 
-func (b *bench) get(path string) reply {
-	return b.send(b.request(context.Background(), http.MethodGet, path, "", ""))
+func (h *harness) get(path string) outcome {
+	return h.send(h.request(context.Background(), http.MethodGet, path, "", ""))
 }
 
-// postBriefly gives up on an answer that does not come soon after the simulator has decided on it.
-func (b *bench) postBriefly(path, key, body string) reply {
-	for len(b.logged) > 0 {
-		<-b.logged
+// postAndGiveUp sends a POST request and cancels it if no response arrives shortly after the simulator decided on one.
+func (h *harness) postAndGiveUp(path, key, body string) outcome {
+	for len(h.handled) > 0 {
+		<-h.handled
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	ended := make(chan struct{})
-	defer close(ended)
+	done := make(chan struct{})
+	defer close(done)
 	go func() {
 		select {
-		case <-b.logged:
+		case <-h.handled:
 			time.AfterFunc(100*time.Millisecond, cancel)
-		case <-ended:
+		case <-done:
 		}
 	}()
-	return b.send(b.request(ctx, http.MethodPost, path, key, body))
+	return h.send(h.request(ctx, http.MethodPost, path, key, body))
 }
 
-func (b *bench) ledger() Ledger {
-	b.t.Helper()
-	ledger, err := b.sim.Ledger(b.t.Context())
-	require.NoError(b.t, err)
+func (h *harness) ledger() Ledger {
+	h.t.Helper()
+	ledger, err := h.sim.Ledger(h.t.Context())
+	require.NoError(h.t, err)
 	return ledger
 }
 
-func (r reply) into(t *testing.T, v any) {
+// into decodes the JSON body, which the outcome must have.
+func (o outcome) into(t *testing.T, v any) {
 	t.Helper()
-	require.NoError(t, r.err)
-	require.NoError(t, json.Unmarshal(r.body, v), "%s", r.body)
+	require.NoError(t, o.err)
+	require.NoError(t, json.Unmarshal(o.body, v), "%s", o.body)
 }
 
-// String says in a few words what a caller saw, for tables.
-func (r reply) String() string {
+// String is a short description of the outcome, for comparison in tables.
+func (o outcome) String() string {
 	switch {
-	case errors.Is(r.err, context.Canceled):
-		return "no answer"
-	case errors.Is(r.err, syscall.ECONNRESET):
+	case errors.Is(o.err, context.Canceled):
+		return "no response"
+	case errors.Is(o.err, syscall.ECONNRESET):
 		return "reset"
-	case errors.Is(r.err, io.ErrUnexpectedEOF):
-		return fmt.Sprintf("%d cut off", r.status)
-	case r.err != nil:
-		return r.err.Error()
-	case len(r.body) == 0:
-		return fmt.Sprintf("%d empty", r.status)
-	case len(r.body) > hugeBody:
-		return fmt.Sprintf("%d huge", r.status)
+	case errors.Is(o.err, io.ErrUnexpectedEOF):
+		return fmt.Sprintf("%d cut off", o.status)
+	case o.err != nil:
+		return o.err.Error()
+	case len(o.body) == 0:
+		return fmt.Sprintf("%d empty", o.status)
+	case len(o.body) > hugeBodySize:
+		return fmt.Sprintf("%d huge", o.status)
 	}
 	var body struct {
 		Status string
@@ -171,15 +174,15 @@ func (r reply) String() string {
 		}
 	}
 	what := "not json"
-	if json.Unmarshal(r.body, &body) == nil {
+	if json.Unmarshal(o.body, &body) == nil {
 		what = strings.TrimSpace(strings.Join([]string{
 			body.Status, body.Error.Code, body.Error.DeclineKind, body.Error.DeclineCode}, " "))
 		what = strings.Join(strings.Fields(what), " ")
 	}
-	if r.header.Get("Idempotent-Replayed") == "true" {
+	if o.header.Get("Idempotent-Replayed") == "true" {
 		what += ", replayed"
 	}
-	return fmt.Sprintf("%d %s", r.status, what)
+	return fmt.Sprintf("%d %s", o.status, what)
 }
 
 func chargeBody(token, reference string) string {

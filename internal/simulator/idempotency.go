@@ -1,6 +1,7 @@
 package simulator
 
-// Every POST passes here: the key, the fingerprint, one execution per key, and the stored answer for repeats.
+// Idempotency of POST requests: the key, the fingerprint of the request, one execution for each key, and the stored
+// response for repeated requests.
 
 import (
 	"bytes"
@@ -17,102 +18,106 @@ import (
 )
 
 const (
-	maxBody = 64 << 10
-	maxKey  = 64
+	maxBodySize  = 64 << 10 // bytes
+	maxKeyLength = 64       // characters
 )
 
-// call is a POST that was read.
-type call struct {
+// postRequest is a POST request with a valid key and a valid JSON body, or none.
+type postRequest struct {
 	key         string
 	fingerprint []byte
 	body        []byte
-	paymentID   string // of the path, where it has one
-	nth         int    // how often this key was received, this time included
+	paymentID   string // from the path; empty if the path has none
+	nth         int    // number of requests received with this key, including this one
 }
 
-// plan is what a call would do: the faults it meets, and the execution. execute returns the answer to store.
+// plan is what an operation does for a request: the faults that the client meets, and the execution. execute returns
+// the response to store.
 type plan struct {
 	script  script
-	execute func() (answer, error)
+	execute func() (response, error)
 }
 
-// operation understands a call. A *problem, here or from execute, refuses it and leaves nothing behind.
-type operation func(context.Context, *sql.Tx, call) (plan, error)
+// operation checks a request and returns its plan. If the operation or execute returns a *problem, the request is
+// refused, nothing is stored, and the key stays unused.
+type operation func(context.Context, *sql.Tx, postRequest) (plan, error)
 
-// post serves an operation with idempotency.
+// post returns a handler that makes an operation idempotent.
 func (s *Simulator) post(op operation) handler {
-	return func(r *http.Request) (answer, error) {
-		c, err := readCall(r)
+	return func(r *http.Request) (response, error) {
+		req, err := readRequest(r)
 		if err != nil {
-			return answer{}, err
+			return response{}, err
 		}
-		if c.nth, err = s.received(r.Context(), c.key); err != nil {
-			return answer{}, err
+		if req.nth, err = s.countRequest(r.Context(), req.key); err != nil {
+			return response{}, err
 		}
-		if !s.inFlight.claim(c.key) {
-			return answer{}, refuse(http.StatusConflict, "idempotency_in_flight",
-				"a request with this Idempotency-Key is being executed; repeat it in a moment")
+		if !s.inFlight.claim(req.key) {
+			return response{}, refuse(http.StatusConflict, "idempotency_in_flight",
+				"another request with this Idempotency-Key is in flight: repeat the request later")
 		}
-		defer s.inFlight.release(c.key)
-		return s.chance(r.Context(), s.draw(r.Method, r.URL.Path, c.key, c.nth), func(ctx context.Context) (answer, error) {
-			return s.once(ctx, op, c)
+		defer s.inFlight.release(req.key)
+		in := s.draw(r.Method, r.URL.Path, req.key, req.nth)
+		return s.inject(r.Context(), in, func(ctx context.Context) (response, error) {
+			return s.executeOnce(ctx, op, req)
 		}), nil
 	}
 }
 
-// once executes the call, or replays the answer of the request that did. Execution and the storing of the answer are
-// one transaction.
-func (s *Simulator) once(ctx context.Context, op operation, c call) (a answer, err error) {
+// executeOnce executes the request, or returns the stored response of an earlier request with the same key. The
+// execution and storing its response are one transaction.
+func (s *Simulator) executeOnce(ctx context.Context, op operation, req postRequest) (resp response, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		stored, replay, err := findAnswer(ctx, tx, c)
+		stored, found, err := findStoredResponse(ctx, tx, req)
 		if err != nil {
 			return err
 		}
-		p, err := op(ctx, tx, c)
+		p, err := op(ctx, tx, req)
 		if err != nil {
 			return err
 		}
-		a, err = p.script.at(c.nth).play(s.now(), func() (answer, error) {
-			if replay {
+		resp, err = p.script.at(req.nth).play(s.now(), func() (response, error) {
+			if found {
 				return stored, nil
 			}
-			honest, err := p.execute()
+			executed, err := p.execute()
 			if err != nil {
-				return answer{}, err
+				return response{}, err
 			}
-			return honest, saveAnswer(ctx, tx, c, honest)
+			return executed, storeResponse(ctx, tx, req, executed)
 		})
 		return err
 	})
-	return a, err
+	return resp, err
 }
 
-func readCall(r *http.Request) (call, error) {
-	c := call{key: r.Header.Get("Idempotency-Key"), paymentID: r.PathValue("id")}
-	if c.key == "" {
-		return call{}, refuse(http.StatusBadRequest, "idempotency_key_missing",
-			"every POST needs an Idempotency-Key header, the same one for each repeat")
+func readRequest(r *http.Request) (postRequest, error) {
+	req := postRequest{key: r.Header.Get("Idempotency-Key"), paymentID: r.PathValue("id")}
+	if req.key == "" {
+		return postRequest{}, refuse(http.StatusBadRequest, "idempotency_key_missing",
+			"missing header Idempotency-Key: every POST needs one, and a repeated request needs the same one")
 	}
-	if len(c.key) > maxKey || !printable(c.key) {
-		return call{}, refuse(http.StatusBadRequest, "idempotency_key_invalid",
-			fmt.Sprintf("an Idempotency-Key is 1 to %d printable ASCII characters, this one has %d bytes", maxKey, len(c.key)))
+	if len(req.key) > maxKeyLength || !printable(req.key) {
+		return postRequest{}, refuse(http.StatusBadRequest, "idempotency_key_invalid",
+			fmt.Sprintf("Idempotency-Key with %d bytes: must be 1 to %d printable ASCII characters", len(req.key), maxKeyLength))
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBody+1))
+	body, err := io.ReadAll(io.LimitReader(r.Body, maxBodySize+1))
 	if err != nil {
-		return call{}, refuse(http.StatusBadRequest, "body_unreadable", "the body could not be read")
+		return postRequest{}, refuse(http.StatusBadRequest, "body_unreadable", "the body could not be read")
 	}
-	if len(body) > maxBody {
-		return call{}, refuse(http.StatusRequestEntityTooLarge, "body_too_large", fmt.Sprintf("a body has at most %d bytes", maxBody))
+	if len(body) > maxBodySize {
+		return postRequest{}, refuse(http.StatusRequestEntityTooLarge, "body_too_large",
+			fmt.Sprintf("the body is too large: at most %d bytes are allowed", maxBodySize))
 	}
 	if len(body) > 0 {
 		if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-			return call{}, refuse(http.StatusUnsupportedMediaType, "content_type_unsupported",
-				fmt.Sprintf("Content-Type %q: send application/json", r.Header.Get("Content-Type")))
+			return postRequest{}, refuse(http.StatusUnsupportedMediaType, "content_type_unsupported",
+				fmt.Sprintf("Content-Type %q: must be application/json", r.Header.Get("Content-Type")))
 		}
 	}
-	c.body = body
-	c.fingerprint, err = fingerprint(r.Method, r.URL.Path, body)
-	return c, err
+	req.body = body
+	req.fingerprint, err = fingerprint(r.Method, r.URL.Path, body)
+	return req, err
 }
 
 func printable(s string) bool {
@@ -124,7 +129,8 @@ func printable(s string) bool {
 	return true
 }
 
-// fingerprint is the same for bodies that mean the same: the order of fields and blanks do not count.
+// fingerprint returns a hash of the request. It is equal for bodies that differ only in white space and in the order
+// of fields.
 func fingerprint(method, path string, body []byte) ([]byte, error) {
 	canonical := []byte{}
 	if len(body) > 0 {
@@ -143,9 +149,9 @@ func fingerprint(method, path string, body []byte) ([]byte, error) {
 	return sum[:], nil
 }
 
-// received counts a request of this key and returns how many there were. The count is kept apart from the execution,
-// so that requests which are refused or meet a fault count too.
-func (s *Simulator) received(ctx context.Context, key string) (nth int, err error) {
+// countRequest counts a request with this key and returns how many there were, including this one. It is not part of
+// the transaction of the execution, so that requests that are refused or meet a fault are counted too.
+func (s *Simulator) countRequest(ctx context.Context, key string) (nth int, err error) {
 	err = s.db.QueryRowContext(context.WithoutCancel(ctx), `INSERT INTO requests (idempotency_key, received) VALUES (?, 1)
 		ON CONFLICT (idempotency_key) DO UPDATE SET received = received + 1 RETURNING received`, key).Scan(&nth)
 	if err != nil {
@@ -154,42 +160,44 @@ func (s *Simulator) received(ctx context.Context, key string) (nth int, err erro
 	return nth, nil
 }
 
-// findAnswer returns the stored answer of the key, if there is one and it belongs to the same request.
-func findAnswer(ctx context.Context, tx *sql.Tx, c call) (a answer, found bool, err error) {
-	var printed []byte
-	err = tx.QueryRowContext(ctx, `SELECT fingerprint, status, body FROM answers WHERE idempotency_key = ?`, c.key).
-		Scan(&printed, &a.status, &a.body)
+// findStoredResponse returns the stored response of the key, if any. If the key was used for a different request, the
+// error is a *problem.
+func findStoredResponse(ctx context.Context, tx *sql.Tx, req postRequest) (resp response, found bool, err error) {
+	var fingerprint []byte
+	err = tx.QueryRowContext(ctx, `SELECT fingerprint, status, body FROM answers WHERE idempotency_key = ?`, req.key).
+		Scan(&fingerprint, &resp.status, &resp.body)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
-		return answer{}, false, nil
+		return response{}, false, nil
 	case err != nil:
-		return answer{}, false, fmt.Errorf("find answer: %w", err)
-	case !bytes.Equal(printed, c.fingerprint):
-		return answer{}, false, refuse(http.StatusUnprocessableEntity, "idempotency_mismatch",
-			"this Idempotency-Key was used with another request; a new request needs a new key")
+		return response{}, false, fmt.Errorf("find response: %w", err)
+	case !bytes.Equal(fingerprint, req.fingerprint):
+		return response{}, false, refuse(http.StatusUnprocessableEntity, "idempotency_mismatch",
+			"this Idempotency-Key was used for a different request: a new request needs a new key")
 	}
-	a.header = map[string]string{"Idempotent-Replayed": "true"}
-	return a, true, nil
+	resp.header = map[string]string{"Idempotent-Replayed": "true"}
+	return resp, true, nil
 }
 
-func saveAnswer(ctx context.Context, tx *sql.Tx, c call, a answer) error {
+func storeResponse(ctx context.Context, tx *sql.Tx, req postRequest, resp response) error {
 	if _, err := tx.ExecContext(ctx, `INSERT INTO answers (idempotency_key, fingerprint, status, body) VALUES (?, ?, ?, ?)`,
-		c.key, c.fingerprint, a.status, a.body); err != nil {
-		return fmt.Errorf("save answer: %w", err)
+		req.key, req.fingerprint, resp.status, resp.body); err != nil {
+		return fmt.Errorf("store response: %w", err)
 	}
 	return nil
 }
 
-// keySet is the keys of requests in flight. It is in memory because a restart ends them all.
+// keySet has the keys of requests in flight. It is in memory, because no request survives a restart.
 type keySet struct {
 	mu   sync.Mutex
 	keys map[string]struct{}
 }
 
+// claim adds the key and reports whether it was not in the set before.
 func (k *keySet) claim(key string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if _, taken := k.keys[key]; taken {
+	if _, inFlight := k.keys[key]; inFlight {
 		return false
 	}
 	if k.keys == nil {

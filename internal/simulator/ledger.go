@@ -1,6 +1,6 @@
 package simulator
 
-// The ledger as tests and people read it: the truth, past every fault.
+// Reading the whole ledger, for tests and for the page. No fault applies here.
 
 import (
 	"context"
@@ -10,29 +10,29 @@ import (
 	"time"
 )
 
-// Ledger is everything that was executed, oldest first. What was refused, or failed before it was executed, is not
-// in it.
+// Ledger has every payment and refund that was executed, oldest first. Requests that were refused, or failed before
+// the execution, are not in it.
 type Ledger struct {
 	Payments []LedgerPayment `json:"payments"`
 	Refunds  []LedgerRefund  `json:"refunds"`
 }
 
-// LedgerPayment is a charge that was executed.
+// LedgerPayment is an executed charge, with its captures, voids and refunds.
 type LedgerPayment struct {
 	ID             string            `json:"id"`
 	Status         string            `json:"status"` // succeeded, authorized, pending, requires_action, declined, voided
 	Amount         int64             `json:"amount"`
 	Currency       string            `json:"currency"`
 	CapturedAmount int64             `json:"captured_amount"`
-	RefundedAmount int64             `json:"refunded_amount"` // with refunds that are pending
+	RefundedAmount int64             `json:"refunded_amount"` // including pending refunds
 	Reference      string            `json:"reference"`
 	DeclineCode    string            `json:"decline_code,omitempty"`
 	Metadata       map[string]string `json:"metadata,omitempty"`
-	Requests       int               `json:"requests"` // how often POST was received with its idempotency key
+	Requests       int               `json:"requests"` // number of POST requests with its idempotency key
 	CreatedAt      time.Time         `json:"created_at"`
 }
 
-// LedgerRefund is a refund that was executed. A declined one moved no money.
+// LedgerRefund is an executed refund. A declined refund moved no money.
 type LedgerRefund struct {
 	ID        string            `json:"id"`
 	PaymentID string            `json:"payment_id"`
@@ -41,15 +41,15 @@ type LedgerRefund struct {
 	Currency  string            `json:"currency"`
 	Reference string            `json:"reference"`
 	Metadata  map[string]string `json:"metadata,omitempty"`
-	Requests  int               `json:"requests"` // as of LedgerPayment
+	Requests  int               `json:"requests"` // number of POST requests with its idempotency key
 	CreatedAt time.Time         `json:"created_at"`
 }
 
-// Ledger reads the whole ledger at one moment.
+// Ledger returns a consistent snapshot of the whole ledger.
 func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 	ledger := Ledger{Payments: []LedgerPayment{}, Refunds: []LedgerRefund{}}
 	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		err := each(ctx, tx, `SELECT id, status, amount, currency, captured_amount, refunded_amount, reference,
+		err := forEachRow(ctx, tx, `SELECT id, status, amount, currency, captured_amount, refunded_amount, reference,
 			iif(status = 'declined', decline_code, ''), metadata, received, created_at
 			FROM payments JOIN requests USING (idempotency_key) ORDER BY seq`, func(scan func(...any) error) error {
 			var p LedgerPayment
@@ -63,14 +63,14 @@ func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 		if err != nil {
 			return err
 		}
-		return each(ctx, tx, `SELECT id, payment_id, status, amount, currency, reference, metadata, received, created_at
+		return forEachRow(ctx, tx, `SELECT id, payment_id, status, amount, currency, reference, metadata, received, created_at
 			FROM refunds JOIN requests USING (idempotency_key) ORDER BY seq`, func(scan func(...any) error) error {
-			var f LedgerRefund
+			var r LedgerRefund
 			var createdAt int64
-			err := scan(&f.ID, &f.PaymentID, &f.Status, &f.Amount, &f.Currency, &f.Reference, (*metadata)(&f.Metadata),
-				&f.Requests, &createdAt)
-			f.CreatedAt = time.Unix(0, createdAt).UTC()
-			ledger.Refunds = append(ledger.Refunds, f)
+			err := scan(&r.ID, &r.PaymentID, &r.Status, &r.Amount, &r.Currency, &r.Reference, (*metadata)(&r.Metadata),
+				&r.Requests, &createdAt)
+			r.CreatedAt = time.Unix(0, createdAt).UTC()
+			ledger.Refunds = append(ledger.Refunds, r)
 			return err
 		})
 	})
@@ -80,8 +80,8 @@ func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 	return ledger, nil
 }
 
-// each calls fn for every row of a query.
-func each(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...any) error) error) error {
+// forEachRow calls fn for every row of a query.
+func forEachRow(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...any) error) error) error {
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return err
@@ -95,28 +95,28 @@ func each(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...an
 	return rows.Err()
 }
 
-// getLedger is GET /ledger. No fault touches it.
-func (s *Simulator) getLedger(r *http.Request) (answer, error) {
+// getLedger is GET /ledger. It meets no faults.
+func (s *Simulator) getLedger(r *http.Request) (response, error) {
 	ledger, err := s.Ledger(r.Context())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	return jsonAnswer(http.StatusOK, ledger), nil
+	return jsonResponse(http.StatusOK, ledger), nil
 }
 
-// count is how many payments or refunds have one status.
-type count struct {
-	Kind, Status string
-	Number       int
+// statusCount is the number of payments or refunds with one status.
+type statusCount struct {
+	Kind, Status string // Kind is payments or refunds
+	Count        int
 }
 
-func (s *Simulator) counts(ctx context.Context) (counts []count, err error) {
+func (s *Simulator) countByStatus(ctx context.Context) (counts []statusCount, err error) {
 	err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		return each(ctx, tx, `SELECT 'payments', status, count(*) FROM payments GROUP BY status
+		return forEachRow(ctx, tx, `SELECT 'payments', status, count(*) FROM payments GROUP BY status
 			UNION ALL SELECT 'refunds', status, count(*) FROM refunds GROUP BY status ORDER BY 1, 2`,
 			func(scan func(...any) error) error {
-				var c count
-				err := scan(&c.Kind, &c.Status, &c.Number)
+				var c statusCount
+				err := scan(&c.Kind, &c.Status, &c.Count)
 				counts = append(counts, c)
 				return err
 			})

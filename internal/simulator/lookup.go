@@ -1,6 +1,6 @@
 package simulator
 
-// Reading: one payment or refund by id, many by reference or by time.
+// Lookups: one payment or refund by ID, lists by reference or by time.
 
 import (
 	"context"
@@ -22,109 +22,113 @@ const (
 	maxLimit     = 100
 )
 
-// errLost is what every lookup of a lost payment or refund gets.
-var errLost = refuse(http.StatusInternalServerError, faultCodes[http.StatusInternalServerError], "a simulated 500")
+// errLookupFails is the response to every lookup of a payment or refund whose token has lookupsFail set.
+var errLookupFails = refuse(http.StatusInternalServerError, faultCodes[http.StatusInternalServerError], "a simulated 500")
 
-// reading answers a GET.
-type reading func(context.Context, *sql.Tx, *http.Request) (answer, error)
+// lookup handles a GET request for payments or refunds.
+type lookup func(context.Context, *sql.Tx, *http.Request) (response, error)
 
-// get serves a reading, as luck has it.
-func (s *Simulator) get(read reading) handler {
-	return func(r *http.Request) (answer, error) {
+// get returns a handler for a lookup. Lookups meet random faults, too.
+func (s *Simulator) get(find lookup) handler {
+	return func(r *http.Request) (response, error) {
 		nth := 0
-		if !s.calm() {
-			nth = s.seen.add(r.Method + r.URL.RequestURI())
+		if !s.randomnessOff() {
+			nth = s.reads.add(r.Method + r.URL.RequestURI())
 		}
-		return s.chance(r.Context(), s.draw(r.Method, r.URL.Path, r.URL.RawQuery, nth), func(ctx context.Context) (a answer, err error) {
+		in := s.draw(r.Method, r.URL.Path, r.URL.RawQuery, nth)
+		return s.inject(r.Context(), in, func(ctx context.Context) (resp response, err error) {
 			err = s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-				a, err = read(ctx, tx, r)
+				resp, err = find(ctx, tx, r)
 				return err
 			})
-			return a, err
+			return resp, err
 		}), nil
 	}
 }
 
-func getPayment(ctx context.Context, tx *sql.Tx, r *http.Request) (answer, error) {
+func getPayment(ctx context.Context, tx *sql.Tx, r *http.Request) (response, error) {
 	p, err := paymentByID(ctx, tx, r.PathValue("id"))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if row, _ := rowFor(p.token, scopeCharge); row.lost {
-		return answer{}, errLost
+	if b, _ := behaviorFor(p.token, scopeCharge); b.lookupsFail {
+		return response{}, errLookupFails
 	}
-	return jsonAnswer(http.StatusOK, p.shown()), nil
+	return jsonResponse(http.StatusOK, p.protocolView()), nil
 }
 
-func getRefund(ctx context.Context, tx *sql.Tx, r *http.Request) (answer, error) {
+func getRefund(ctx context.Context, tx *sql.Tx, r *http.Request) (response, error) {
 	e, err := refundByID(ctx, tx, r.PathValue("id"))
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
-	if row, _ := rowFor(e.token, scopeRefund); row.lost {
-		return answer{}, errLost
+	if b, _ := behaviorFor(e.token, scopeRefund); b.lookupsFail {
+		return response{}, errLookupFails
 	}
-	return jsonAnswer(http.StatusOK, e), nil
+	return jsonResponse(http.StatusOK, e), nil
 }
 
-// page is one answer to a list call.
+// page is the JSON body of a list response.
 type page[T any] struct {
 	Data       []T    `json:"data"`
 	NextCursor string `json:"next_cursor,omitempty"`
 }
 
-func listPayments(ctx context.Context, tx *sql.Tx, r *http.Request) (answer, error) {
+func listPayments(ctx context.Context, tx *sql.Tx, r *http.Request) (response, error) {
 	q, err := readQuery(r.URL.Query())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	found, err := selectRows(ctx, tx, selectPayment, q, scanPayment)
 	if err != nil {
-		return answer{}, fmt.Errorf("list payments: %w", err)
+		return response{}, fmt.Errorf("list payments: %w", err)
 	}
 	out := page[payment]{Data: []payment{}, NextCursor: nextCursor(found, q.limit, func(p payment) int64 { return p.seq })}
 	for _, p := range found[:min(len(found), q.limit)] {
-		row, _ := rowFor(p.token, scopeCharge)
+		b, _ := behaviorFor(p.token, scopeCharge)
 		switch {
-		case row.lost && q.byReference:
-			return answer{}, errLost
-		case row.lost:
-			continue // nor does a list give it away
-		case p.hidden > 0 && q.byReference:
+		case b.lookupsFail && q.byReference:
+			return response{}, errLookupFails
+		case b.lookupsFail:
+			continue // a list without a reference must not reveal it either
+		case p.hiddenLookups > 0 && q.byReference:
 			if _, err := tx.ExecContext(ctx, `UPDATE payments SET hidden = hidden - 1 WHERE id = ?`, p.ID); err != nil {
-				return answer{}, fmt.Errorf("hide payment: %w", err)
+				return response{}, fmt.Errorf("hide payment: %w", err)
 			}
 		default:
-			out.Data = append(out.Data, p.shown())
+			out.Data = append(out.Data, p.protocolView())
 		}
 	}
-	return tagged(r, jsonAnswer(http.StatusOK, out)), nil
+	return withETag(r, jsonResponse(http.StatusOK, out)), nil
 }
 
-func listRefunds(ctx context.Context, tx *sql.Tx, r *http.Request) (answer, error) {
+func listRefunds(ctx context.Context, tx *sql.Tx, r *http.Request) (response, error) {
 	q, err := readQuery(r.URL.Query())
 	if err != nil {
-		return answer{}, err
+		return response{}, err
 	}
 	found, err := selectRows(ctx, tx, selectRefund, q, scanRefund)
 	if err != nil {
-		return answer{}, fmt.Errorf("list refunds: %w", err)
+		return response{}, fmt.Errorf("list refunds: %w", err)
 	}
-	out := page[refundEntry]{Data: []refundEntry{}, NextCursor: nextCursor(found, q.limit, func(e refundEntry) int64 { return e.seq })}
+	out := page[refundEntry]{
+		Data:       []refundEntry{},
+		NextCursor: nextCursor(found, q.limit, func(e refundEntry) int64 { return e.seq }),
+	}
 	for _, e := range found[:min(len(found), q.limit)] {
-		row, _ := rowFor(e.token, scopeRefund)
+		b, _ := behaviorFor(e.token, scopeRefund)
 		switch {
-		case row.lost && q.byReference:
-			return answer{}, errLost
-		case !row.lost:
+		case b.lookupsFail && q.byReference:
+			return response{}, errLookupFails
+		case !b.lookupsFail:
 			out.Data = append(out.Data, e)
 		}
 	}
-	return tagged(r, jsonAnswer(http.StatusOK, out)), nil
+	return withETag(r, jsonResponse(http.StatusOK, out)), nil
 }
 
-// query is a list call's filter. Lists run from the oldest entry to the newest, so that what is new comes at the end
-// and a cursor misses nothing.
+// query is the filter of a list. Lists are ordered from the oldest entry to the newest: new entries come at the end, so
+// that a cursor skips none.
 type query struct {
 	where       string
 	args        []any
@@ -143,13 +147,13 @@ func readQuery(values url.Values) (query, error) {
 		case "created_after":
 			t, err := time.Parse(time.RFC3339, value)
 			if err != nil {
-				return q, badQuery(name, value, "an RFC 3339 time such as 2026-01-31T12:00:00Z")
+				return q, badQuery(name, value, "an RFC 3339 time, such as 2026-01-31T12:00:00Z")
 			}
 			q.where, q.args = q.where+" AND created_at > ?", append(q.args, t.UnixNano())
 		case "cursor":
 			seq, err := decodeCursor(value)
 			if err != nil {
-				return q, badQuery(name, value, "the next_cursor of an earlier answer")
+				return q, badQuery(name, value, "the next_cursor of an earlier response")
 			}
 			q.where, q.args = q.where+" AND seq > ?", append(q.args, seq)
 		case "limit":
@@ -160,7 +164,7 @@ func readQuery(values url.Values) (query, error) {
 			q.limit = n
 		default:
 			return q, refuse(http.StatusBadRequest, "query_invalid",
-				fmt.Sprintf("%q is no parameter of a list; there are reference, created_after, cursor and limit", name))
+				fmt.Sprintf("unknown parameter %q: use reference, created_after, cursor or limit", name))
 		}
 	}
 	return q, nil
@@ -170,8 +174,10 @@ func badQuery(name, value, want string) error {
 	return refuse(http.StatusBadRequest, "query_invalid", fmt.Sprintf("%s %q: must be %s", name, value, want))
 }
 
-// selectRows reads one row more than the limit, which tells whether there is a next page.
-func selectRows[T any](ctx context.Context, tx *sql.Tx, sel string, q query, scan func(func(...any) error) (T, error)) ([]T, error) {
+// selectRows reads one row more than the limit: nextCursor needs it to decide whether there is a next page.
+func selectRows[T any](
+	ctx context.Context, tx *sql.Tx, sel string, q query, scan func(func(...any) error) (T, error),
+) ([]T, error) {
 	rows, err := tx.QueryContext(ctx, sel+q.where+" ORDER BY seq LIMIT ?", append(q.args, q.limit+1)...)
 	if err != nil {
 		return nil, err
@@ -203,17 +209,17 @@ func decodeCursor(cursor string) (int64, error) {
 	return strconv.ParseInt(string(text), 10, 64)
 }
 
-// tagged gives a list its ETag, and becomes 304 where the caller has it already.
-func tagged(r *http.Request, a answer) answer {
-	sum := sha256.Sum256(a.body)
+// withETag adds an ETag to a response, and turns the response into a 304 if the If-None-Match header has the ETag.
+func withETag(r *http.Request, resp response) response {
+	sum := sha256.Sum256(resp.body)
 	tag := `"` + hex.EncodeToString(sum[:16]) + `"`
-	a.header = map[string]string{"ETag": tag}
+	resp.header = map[string]string{"ETag": tag}
 	known := strings.Split(r.Header.Get("If-None-Match"), ",")
 	if slices.ContainsFunc(known, func(k string) bool {
 		k = strings.TrimPrefix(strings.TrimSpace(k), "W/")
 		return k == tag || k == "*"
 	}) {
-		a.status, a.body = http.StatusNotModified, nil
+		resp.status, resp.body = http.StatusNotModified, nil
 	}
-	return a
+	return resp
 }

@@ -11,46 +11,46 @@ import (
 )
 
 func TestPaymentsAndRefundsAreFoundByIDAndReference(t *testing.T) {
-	b := start(t, Options{})
+	h := start(t, Options{})
 	var p payment
-	b.post("/charges", "k", chargeBody("tok_visa", "a reference")).into(t, &p)
+	h.post("/charges", "k", chargeBody("tok_visa", "a reference")).into(t, &p)
 	require.Equal(t, metadata{"florin_payment_id": "pay_1"}, p.Metadata)
 	var r refundEntry
-	b.post("/refunds", "r", fmt.Sprintf(`{"payment_id":%q,"reference":"r","metadata":{"a":"b"}}`, p.ID)).into(t, &r)
+	h.post("/refunds", "r", fmt.Sprintf(`{"payment_id":%q,"reference":"r","metadata":{"a":"b"}}`, p.ID)).into(t, &r)
 	require.Equal(t, metadata{"a": "b"}, r.Metadata)
 	p.RefundedAmount = 1000
 
 	var one payment
-	b.get("/payments/"+p.ID).into(t, &one)
+	h.get("/payments/"+p.ID).into(t, &one)
 	require.Equal(t, p, one)
 	var many page[payment]
-	b.get("/payments?reference=a+reference").into(t, &many)
+	h.get("/payments?reference=a+reference").into(t, &many)
 	require.Equal(t, []payment{p}, many.Data)
 	var oneRefund refundEntry
-	b.get("/refunds/"+r.ID).into(t, &oneRefund)
+	h.get("/refunds/"+r.ID).into(t, &oneRefund)
 	require.Equal(t, r, oneRefund)
 	var refunds page[refundEntry]
-	b.get("/refunds?reference=r").into(t, &refunds)
+	h.get("/refunds?reference=r").into(t, &refunds)
 	require.Equal(t, []refundEntry{r}, refunds.Data)
 
-	require.Equal(t, "404 payment_not_found", b.get("/payments/ch_unknown").String())
-	require.Equal(t, "404 refund_not_found", b.get("/refunds/re_unknown").String())
-	require.JSONEq(t, `{"data":[]}`, string(b.get("/payments?reference=unknown").body))
-	require.JSONEq(t, `{"data":[]}`, string(b.get("/refunds?reference=unknown").body))
+	require.Equal(t, "404 payment_not_found", h.get("/payments/ch_unknown").String())
+	require.Equal(t, "404 refund_not_found", h.get("/refunds/re_unknown").String())
+	require.JSONEq(t, `{"data":[]}`, string(h.get("/payments?reference=unknown").body))
+	require.JSONEq(t, `{"data":[]}`, string(h.get("/refunds?reference=unknown").body))
 }
 
-func TestACursorWalksEverythingOnceAlsoWhatComesMeanwhile(t *testing.T) {
-	b := start(t, Options{})
-	add := func(i int) { b.pay("tok_visa", fmt.Sprintf("k%02d", i), true); b.clock.advance(time.Second) }
+func TestCursorReturnsEachPaymentOnceIncludingNewOnes(t *testing.T) {
+	h := start(t, Options{})
+	add := func(i int) { h.pay("tok_visa", fmt.Sprintf("k%02d", i), true); h.clock.advance(time.Second) }
 	for i := range 7 {
 		add(i)
 	}
-	after := b.clock.now().Add(-6 * time.Second).Format(time.RFC3339Nano) // when the second one was made; exclusive
+	after := h.clock.now().Add(-6 * time.Second).Format(time.RFC3339Nano) // when the second payment was made; exclusive
 	var references []string
 	cursor, pages := "", 0
 	for {
 		var p page[payment]
-		b.get("/payments?limit=2&created_after="+url.QueryEscape(after)+cursor).into(t, &p)
+		h.get("/payments?limit=2&created_after="+url.QueryEscape(after)+cursor).into(t, &p)
 		for _, one := range p.Data {
 			references = append(references, one.Reference)
 		}
@@ -66,29 +66,29 @@ func TestACursorWalksEverythingOnceAlsoWhatComesMeanwhile(t *testing.T) {
 	require.Equal(t, 3, pages)
 }
 
-func TestAListHasATagAndIsNotSentTwice(t *testing.T) {
-	b := start(t, Options{})
-	b.pay("tok_visa", "1", true)
-	conditional := func(tag string) reply {
-		r := b.request(t.Context(), http.MethodGet, "/payments", "", "")
+func TestListHasAnETagAndRespondsNotModified(t *testing.T) {
+	h := start(t, Options{})
+	h.pay("tok_visa", "1", true)
+	conditional := func(tag string) outcome {
+		r := h.request(t.Context(), http.MethodGet, "/payments", "", "")
 		r.Header.Set("If-None-Match", tag)
-		return b.send(r)
+		return h.send(r)
 	}
-	tag := b.get("/payments").header.Get("ETag")
+	tag := h.get("/payments").header.Get("ETag")
 	require.NotEmpty(t, tag)
 	for _, known := range []string{tag, "W/" + tag, `"other", ` + tag, "*"} {
 		got := conditional(known)
 		require.Equal(t, "304 empty", got.String(), known)
 		require.Equal(t, tag, got.header.Get("ETag"))
 	}
-	b.pay("tok_visa", "2", true)
+	h.pay("tok_visa", "2", true)
 	changed := conditional(tag)
 	require.Equal(t, http.StatusOK, changed.status)
 	require.NotEqual(t, tag, changed.header.Get("ETag"))
 }
 
-func TestWrongReadsSayWhatIsWrong(t *testing.T) {
-	b := start(t, Options{})
+func TestInvalidLookupsAreRefused(t *testing.T) {
+	h := start(t, Options{})
 	for path, want := range map[string]string{
 		"/payments?limit=0":                 "400 query_invalid",
 		"/payments?limit=101":               "400 query_invalid",
@@ -100,7 +100,7 @@ func TestWrongReadsSayWhatIsWrong(t *testing.T) {
 		"/charges":                          "405 method_not_allowed",
 		"/nothing":                          "404 not_found",
 	} {
-		require.Equal(t, want, b.get(path).String(), path)
+		require.Equal(t, want, h.get(path).String(), path)
 	}
-	require.Equal(t, "POST", b.get("/charges").header.Get("Allow"))
+	require.Equal(t, "POST", h.get("/charges").header.Get("Allow"))
 }

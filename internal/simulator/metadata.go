@@ -6,8 +6,8 @@ import (
 	"fmt"
 )
 
-// metadata is what a caller attaches to a payment or refund: stored, echoed, never interpreted. In the database it is
-// JSON text.
+// metadata is what a client attaches to a payment or refund. The simulator stores and returns it without interpreting
+// it. In the database it is JSON text.
 type metadata map[string]string
 
 // Value implements driver.Valuer.
@@ -23,7 +23,7 @@ func (m metadata) Value() (driver.Value, error) {
 func (m *metadata) Scan(v any) error {
 	text, ok := v.(string)
 	if !ok {
-		return fmt.Errorf("metadata is a %T in the database, want text", v)
+		return fmt.Errorf("metadata in the database is %T: want string", v)
 	}
 	*m = nil
 	if text == "{}" {

@@ -1,6 +1,6 @@
 package simulator
 
-// The page for people.
+// The HTML page at GET /: the ledger's totals, the settings and the tokens. It needs no API key.
 
 import (
 	"bytes"
@@ -23,35 +23,35 @@ th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; bo
 td:last-child { white-space: nowrap }
 </style>
 <h1>Payment simulator</h1>
-<p>A processor that moves no money. A charge does what its token says; so does what follows
-it, a capture, a void or a refund, by the token that paid.</p>
+<p>A payment processor for development and tests. It moves no money. The token of a charge selects a fault, or none.
+Captures, voids and refunds of a payment use the token of its charge.</p>
 
 <h2>Ledger</h2>
 {{if .Counts}}<table>
-<tr><th>What<th>Status<th>Number
-{{range .Counts}}<tr><td>{{.Kind}}<td>{{.Status}}<td>{{.Number}}
+<tr><th>Entries<th>Status<th>Count
+{{range .Counts}}<tr><td>{{.Kind}}<td>{{.Status}}<td>{{.Count}}
 {{end}}</table>
-<p>All of it: <code>GET /ledger</code>, with the API key.</p>
-{{else}}<p>Empty so far.</p>{{end}}
+<p><code>GET /ledger</code> returns all entries. It needs the API key.</p>
+{{else}}<p>The ledger is empty.</p>{{end}}
 
-<h2>Chance</h2>
+<h2>Settings</h2>
 <p>Random faults: {{with .Faults}}<code>{{.}}</code>{{else}}none{{end}}. Latency: {{.Latency}}. Seed: {{.Seed}}.
-What is pending settles after {{.PendingFor}}.</p>
+Pending payments and refunds become final after {{.PendingFor}}.</p>
 
 <h2>Tokens</h2>
 <table>
-<tr><th>Token<th>Faulty call<th>What it does<th>A correct client ends at
-{{range .Tokens}}<tr><td><code>{{.Name}}</code><td>{{.Scope}}<td>{{.Does}}<td>{{.Ends}}
+<tr><th>Token<th>Operation<th>What the simulator does<th>Expected status
+{{range .Tokens}}<tr><td><code>{{.Name}}</code><td>{{.Scope}}<td>{{.Description}}<td>{{.ExpectedStatus}}
 {{end}}</table>
 </html>
 `))
 
-func (s *Simulator) showPage(w http.ResponseWriter, r *http.Request) {
-	if !s.enter() {
+func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request) {
+	if !s.begin() {
 		http.Error(w, "shutting down", http.StatusServiceUnavailable)
 		return
 	}
-	counts, err := s.counts(r.Context())
+	counts, err := s.countByStatus(r.Context())
 	s.active.Done()
 	var rendered bytes.Buffer
 	if err == nil {
@@ -61,8 +61,8 @@ func (s *Simulator) showPage(w http.ResponseWriter, r *http.Request) {
 		})
 	}
 	if err != nil {
-		s.log.Error("page failed", zap.Error(err))
-		http.Error(w, "the page failed, see the simulator's log", http.StatusInternalServerError)
+		s.log.Error("rendering the page failed", zap.Error(err))
+		http.Error(w, "the page could not be rendered: see the simulator's log", http.StatusInternalServerError)
 		return
 	}
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")

@@ -7,12 +7,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestThePageShowsTokensFaultsAndCountsToEveryone(t *testing.T) {
-	b := start(t, Options{Faults: Rates{"network": .001}, Seed: 42})
-	b.post("/charges", "k", chargeBody("tok_insufficient_funds", "k"))
-	r := b.request(t.Context(), http.MethodGet, "/", "", "")
+func TestPageShowsTokensFaultsAndCountsWithoutAPIKey(t *testing.T) {
+	h := start(t, Options{Faults: Rates{"network": .001}, Seed: 42})
+	h.post("/charges", "k", chargeBody("tok_insufficient_funds", "k"))
+	r := h.request(t.Context(), http.MethodGet, "/", "", "")
 	r.Header.Del("Authorization")
-	got := b.send(r)
+	got := h.send(r)
 	require.Equal(t, http.StatusOK, got.status)
 	for _, token := range Tokens() {
 		require.Contains(t, string(got.body), token.Name)
@@ -22,15 +22,15 @@ func TestThePageShowsTokensFaultsAndCountsToEveryone(t *testing.T) {
 	require.NotContains(t, string(got.body), testKey)
 }
 
-func TestTheLedgerIsServedToThoseWithTheKey(t *testing.T) {
-	b := start(t, Options{})
-	require.JSONEq(t, `{"payments":[],"refunds":[]}`, string(b.get("/ledger").body))
-	b.post("/charges", "k", chargeBody("tok_visa", "k"))
+func TestLedgerEndpointNeedsTheAPIKey(t *testing.T) {
+	h := start(t, Options{})
+	require.JSONEq(t, `{"payments":[],"refunds":[]}`, string(h.get("/ledger").body))
+	h.post("/charges", "k", chargeBody("tok_visa", "k"))
 	var got Ledger
-	b.get("/ledger").into(t, &got)
-	require.Equal(t, b.ledger(), got)
+	h.get("/ledger").into(t, &got)
+	require.Equal(t, h.ledger(), got)
 
-	r := b.request(t.Context(), http.MethodGet, "/ledger", "", "")
+	r := h.request(t.Context(), http.MethodGet, "/ledger", "", "")
 	r.Header.Set("Authorization", "Basic "+testKey)
-	require.Equal(t, "401 unauthorized", b.send(r).String())
+	require.Equal(t, "401 unauthorized", h.send(r).String())
 }

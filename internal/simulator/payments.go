@@ -1,6 +1,6 @@
 package simulator
 
-// Charges, captures, voids.
+// POST /charges, captures and voids, and the payments in the ledger.
 
 import (
 	"bytes"
@@ -25,9 +25,9 @@ const (
 	statusVoided         = "voided"
 )
 
-const maxReference = 255
+const maxReferenceLength = 255
 
-// payment is a row of the ledger and, in JSON, what the protocol shows of it.
+// payment is a payment in the ledger. Its JSON form, after protocolView, is the payment in the protocol.
 type payment struct {
 	ID             string    `json:"id"`
 	Status         string    `json:"status"`
@@ -41,18 +41,19 @@ type payment struct {
 	Metadata       metadata  `json:"metadata,omitempty"`
 	CreatedAt      time.Time `json:"created_at"`
 
-	seq    int64
-	token  string
-	hidden int
+	seq           int64
+	token         string
+	hiddenLookups int // number of lookups by reference that do not find the payment yet
 }
 
-// shown is the payment as its processor spells it. A decline that has not happened yet is not told.
-func (p payment) shown() payment {
+// protocolView returns the payment with the spelling of the status that its token selects, and without the decline of
+// a payment that is still pending.
+func (p payment) protocolView() payment {
 	if p.Status != statusDeclined {
 		p.DeclineCode, p.DeclineKind = "", ""
 	}
-	if r, _ := rowFor(p.token, scopeCharge); p.Status == statusSucceeded && r.books.spelling != "" {
-		p.Status = r.books.spelling
+	if b, _ := behaviorFor(p.token, scopeCharge); p.Status == statusSucceeded && b.effect.successSpelling != "" {
+		p.Status = b.effect.successSpelling
 	}
 	return p
 }
@@ -61,59 +62,64 @@ type chargeRequest struct {
 	CardToken string   `json:"card_token"`
 	Amount    int64    `json:"amount"`
 	Currency  string   `json:"currency"`
-	Capture   *bool    `json:"capture"` // nil: true
+	Capture   *bool    `json:"capture"` // nil means true
 	Reference string   `json:"reference"`
 	Metadata  metadata `json:"metadata"`
 }
 
 // charge is POST /charges.
-func (s *Simulator) charge(ctx context.Context, tx *sql.Tx, c call) (plan, error) {
+func (s *Simulator) charge(ctx context.Context, tx *sql.Tx, req postRequest) (plan, error) {
 	var in chargeRequest
-	if err := decode(c.body, &in); err != nil {
+	if err := decode(req.body, &in); err != nil {
 		return plan{}, err
 	}
 	if in.Amount <= 0 {
 		return plan{}, refuse(http.StatusUnprocessableEntity, "amount_invalid",
-			fmt.Sprintf("amount %d: must be above 0, in the currency's minor unit", in.Amount))
+			fmt.Sprintf("amount %d: must be above 0, in the minor unit of the currency", in.Amount))
 	}
 	if !isCurrency(in.Currency) {
 		return plan{}, refuse(http.StatusUnprocessableEntity, "currency_invalid",
 			fmt.Sprintf("currency %q: must be three upper-case letters", in.Currency))
 	}
-	if len(in.Reference) > maxReference {
+	if len(in.Reference) > maxReferenceLength {
 		return plan{}, refuse(http.StatusUnprocessableEntity, "reference_invalid",
-			fmt.Sprintf("reference has %d bytes, at most %d are allowed", len(in.Reference), maxReference))
+			fmt.Sprintf("reference has %d bytes: at most %d are allowed", len(in.Reference), maxReferenceLength))
 	}
-	r, known := rowFor(in.CardToken, scopeCharge)
-	if !known { // what was sent is not repeated: it may be a card number
+	b, known := behaviorFor(in.CardToken, scopeCharge)
+	if !known { // the message does not repeat the token: it may be a card number
 		return plan{}, refuse(http.StatusUnprocessableEntity, "card_token_unknown",
-			"card_token is none of this simulator's tokens; GET / shows them")
+			"unknown card_token: GET / lists the tokens of the simulator")
 	}
-	return plan{r.script, func() (answer, error) { return s.bookCharge(ctx, tx, c, in, r) }}, nil
+	return plan{
+		script:  b.script,
+		execute: func() (response, error) { return s.recordCharge(ctx, tx, req, in, b) },
+	}, nil
 }
 
-func (s *Simulator) bookCharge(ctx context.Context, tx *sql.Tx, c call, in chargeRequest, r row) (answer, error) {
+func (s *Simulator) recordCharge(
+	ctx context.Context, tx *sql.Tx, req postRequest, in chargeRequest, b behavior,
+) (response, error) {
 	success := statusSucceeded
 	if in.Capture != nil && !*in.Capture {
 		success = statusAuthorized
 	}
 	p := payment{
-		ID: newID("ch", c.key), Status: r.books.status, token: in.CardToken, hidden: r.hidden,
+		ID: newID("ch", req.key), Status: b.effect.status, token: in.CardToken, hiddenLookups: b.hiddenLookups,
 		Amount: in.Amount, Currency: in.Currency, Reference: in.Reference, Metadata: in.Metadata,
-		DeclineCode: r.books.declineCode, DeclineKind: r.books.declineKind, CreatedAt: s.now().UTC(),
+		DeclineCode: b.effect.declineCode, DeclineKind: b.effect.declineKind, CreatedAt: s.now().UTC(),
 	}
 	if p.Status == "" {
 		p.Status = success
 	}
-	settlesTo, settlesAt := r.books.settlesTo, sql.NullInt64{}
-	if settlesTo == statusSucceeded {
-		settlesTo = success
+	finalStatus, finalAt := b.effect.finalStatus, sql.NullInt64{}
+	if finalStatus == statusSucceeded {
+		finalStatus = success
 	}
-	if settlesTo != "" {
-		settlesAt = sql.NullInt64{Int64: p.CreatedAt.Add(s.pendingFor).UnixNano(), Valid: true}
+	if finalStatus != "" {
+		finalAt = sql.NullInt64{Int64: p.CreatedAt.Add(s.pendingFor).UnixNano(), Valid: true}
 	}
-	if r.books.alters != nil {
-		r.books.alters(&p)
+	if b.effect.alter != nil {
+		b.effect.alter(&p)
 	}
 	if p.Status == statusSucceeded {
 		p.CapturedAmount = p.Amount
@@ -121,92 +127,94 @@ func (s *Simulator) bookCharge(ctx context.Context, tx *sql.Tx, c call, in charg
 	if _, err := tx.ExecContext(ctx, `INSERT INTO payments (id, idempotency_key, token, status, amount, currency,
 		captured_amount, reference, decline_code, decline_kind, metadata, hidden, settles_to, settles_at, created_at)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
-		p.ID, c.key, p.token, p.Status, p.Amount, p.Currency, p.CapturedAmount, p.Reference, p.DeclineCode,
-		p.DeclineKind, p.Metadata, p.hidden, settlesTo, settlesAt, p.CreatedAt.UnixNano()); err != nil {
-		return answer{}, fmt.Errorf("book charge: %w", err)
+		p.ID, req.key, p.token, p.Status, p.Amount, p.Currency, p.CapturedAmount, p.Reference, p.DeclineCode,
+		p.DeclineKind, p.Metadata, p.hiddenLookups, finalStatus, finalAt, p.CreatedAt.UnixNano()); err != nil {
+		return response{}, fmt.Errorf("insert payment: %w", err)
 	}
-	return chargeAnswer(p, r.books), nil
+	return chargeResponse(p, b.effect), nil
 }
 
-func chargeAnswer(p payment, b booking) answer {
+func chargeResponse(p payment, e effect) response {
 	switch {
 	case p.Status == statusPending:
-		return jsonAnswer(http.StatusAccepted, p.shown())
-	case p.Status == statusDeclined && b.declineStatus != http.StatusOK:
-		return declineAnswer("the card was declined", b)
+		return jsonResponse(http.StatusAccepted, p.protocolView())
+	case p.Status == statusDeclined && e.declineStatus != http.StatusOK:
+		return declineResponse("the card was declined", e)
 	default:
-		return jsonAnswer(http.StatusOK, p.shown())
+		return jsonResponse(http.StatusOK, p.protocolView())
 	}
 }
 
-func declineAnswer(message string, b booking) answer {
-	refusal := refuse(b.declineStatus, "card_declined", message+": "+b.declineCode)
-	refusal.DeclineCode, refusal.DeclineKind = b.declineCode, b.declineKind
-	return refusal.answer()
+func declineResponse(message string, e effect) response {
+	refusal := refuse(e.declineStatus, "card_declined", message+": "+e.declineCode)
+	refusal.DeclineCode, refusal.DeclineKind = e.declineCode, e.declineKind
+	return refusal.response()
 }
 
-// capture is POST /payments/{id}/capture. No amount captures all; what is not captured is released. As void, it behaves as
-// the token says that paid the payment.
-func (s *Simulator) capture(ctx context.Context, tx *sql.Tx, c call) (plan, error) {
+// capture is POST /payments/{id}/capture. Without an amount it captures the whole authorized amount; the rest of the
+// authorization is released. The token of the charge decides its faults.
+func (s *Simulator) capture(ctx context.Context, tx *sql.Tx, req postRequest) (plan, error) {
 	var in struct {
 		Amount *int64 `json:"amount"`
 	}
-	if err := decodeOptional(c.body, &in); err != nil {
+	if err := decodeOptional(req.body, &in); err != nil {
 		return plan{}, err
 	}
-	p, err := paymentByID(ctx, tx, c.paymentID)
+	p, err := paymentByID(ctx, tx, req.paymentID)
 	if err != nil {
 		return plan{}, err
 	}
-	r, _ := rowFor(p.token, scopeCapture)
-	return plan{r.script, func() (answer, error) {
+	b, _ := behaviorFor(p.token, scopeCapture)
+	return plan{script: b.script, execute: func() (response, error) {
 		if p.Status != statusAuthorized {
-			return answer{}, refuse(http.StatusConflict, "state_conflict",
-				fmt.Sprintf("payment %s is %s; only an authorized one can be captured", p.ID, p.Status))
+			return response{}, refuse(http.StatusConflict, "state_conflict",
+				fmt.Sprintf("payment %s is %s: only an authorized payment can be captured", p.ID, p.Status))
 		}
 		captured := p.Amount
 		if in.Amount != nil {
 			captured = *in.Amount
 		}
 		if captured <= 0 || captured > p.Amount {
-			return answer{}, refuse(http.StatusUnprocessableEntity, "capture_exceeds_authorized",
-				fmt.Sprintf("amount %d: must be above 0 and at most the %d authorized", captured, p.Amount))
+			return response{}, refuse(http.StatusUnprocessableEntity, "capture_exceeds_authorized",
+				fmt.Sprintf("amount %d: must be above 0 and at most the authorized %d", captured, p.Amount))
 		}
-		if r.books.status == statusDeclined {
-			return declineAnswer("the capture was declined", r.books), nil
+		if b.effect.status == statusDeclined {
+			return declineResponse("the capture was declined", b.effect), nil
 		}
 		p.Status, p.CapturedAmount = statusSucceeded, captured
 		return updatePayment(ctx, tx, p)
 	}}, nil
 }
 
-// void is POST /payments/{id}/void. It also calls off what waits for the customer.
-func (s *Simulator) void(ctx context.Context, tx *sql.Tx, c call) (plan, error) {
-	if err := decodeOptional(c.body, &struct{}{}); err != nil {
+// void is POST /payments/{id}/void. It also cancels a payment that waits for an action of the customer. The token of the
+// charge decides its faults.
+func (s *Simulator) void(ctx context.Context, tx *sql.Tx, req postRequest) (plan, error) {
+	if err := decodeOptional(req.body, &struct{}{}); err != nil {
 		return plan{}, err
 	}
-	p, err := paymentByID(ctx, tx, c.paymentID)
+	p, err := paymentByID(ctx, tx, req.paymentID)
 	if err != nil {
 		return plan{}, err
 	}
-	r, _ := rowFor(p.token, scopeCapture)
-	return plan{r.script, func() (answer, error) {
+	b, _ := behaviorFor(p.token, scopeCapture)
+	return plan{script: b.script, execute: func() (response, error) {
 		if p.Status != statusAuthorized && p.Status != statusRequiresAction {
-			return answer{}, refuse(http.StatusConflict, "state_conflict",
-				fmt.Sprintf("payment %s is %s; only one that is authorized or requires an action can be voided", p.ID, p.Status))
+			return response{}, refuse(http.StatusConflict, "state_conflict",
+				fmt.Sprintf("payment %s is %s: only an authorized or requires_action payment can be voided", p.ID, p.Status))
 		}
 		p.Status = statusVoided
 		return updatePayment(ctx, tx, p)
 	}}, nil
 }
 
-// updatePayment writes a final status: nothing settles it any more.
-func updatePayment(ctx context.Context, tx *sql.Tx, p payment) (answer, error) {
+// updatePayment stores the status after a capture or a void, which is final: it also removes a scheduled change of the
+// status.
+func updatePayment(ctx context.Context, tx *sql.Tx, p payment) (response, error) {
 	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = ?, captured_amount = ?, settles_at = NULL WHERE id = ?`,
 		p.Status, p.CapturedAmount, p.ID); err != nil {
-		return answer{}, fmt.Errorf("update payment: %w", err)
+		return response{}, fmt.Errorf("update payment: %w", err)
 	}
-	return jsonAnswer(http.StatusOK, p.shown()), nil
+	return jsonResponse(http.StatusOK, p.protocolView()), nil
 }
 
 const selectPayment = `SELECT seq, id, token, status, amount, currency, captured_amount, refunded_amount, reference,
@@ -216,7 +224,7 @@ func scanPayment(scan func(...any) error) (payment, error) {
 	var p payment
 	var createdAt int64
 	err := scan(&p.seq, &p.ID, &p.token, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount,
-		&p.Reference, &p.DeclineCode, &p.DeclineKind, &p.Metadata, &p.hidden, &createdAt)
+		&p.Reference, &p.DeclineCode, &p.DeclineKind, &p.Metadata, &p.hiddenLookups, &createdAt)
 	p.CreatedAt = time.Unix(0, createdAt).UTC()
 	return p, err
 }
@@ -224,7 +232,7 @@ func scanPayment(scan func(...any) error) (payment, error) {
 func paymentByID(ctx context.Context, tx *sql.Tx, id string) (payment, error) {
 	p, err := scanPayment(tx.QueryRowContext(ctx, selectPayment+`WHERE id = ?`, id).Scan)
 	if errors.Is(err, sql.ErrNoRows) {
-		return p, refuse(http.StatusNotFound, "payment_not_found", fmt.Sprintf("there is no payment %q", id))
+		return p, refuse(http.StatusNotFound, "payment_not_found", fmt.Sprintf("no payment has the id %q", id))
 	}
 	if err != nil {
 		return p, fmt.Errorf("find payment: %w", err)
@@ -232,7 +240,8 @@ func paymentByID(ctx context.Context, tx *sql.Tx, id string) (payment, error) {
 	return p, nil
 }
 
-// newID derives an id from the key whose execution it names, which happens once. Derived ids make runs repeatable.
+// newID derives an ID from the idempotency key. Each key is executed once, so that the ID is unique. Derived IDs make runs
+// repeatable.
 func newID(prefix, key string) string {
 	sum := sha256.Sum256([]byte(prefix + "\n" + key))
 	return prefix + "_" + hex.EncodeToString(sum[:12])
@@ -247,15 +256,15 @@ func isCurrency(s string) bool {
 	return len(s) == 3
 }
 
-// decode reads a body strictly: a misspelled field must not be silently ignored.
+// decode refuses unknown fields: a misspelled field must not be ignored silently.
 func decode(body []byte, into any) error {
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return refuse(http.StatusBadRequest, "json_invalid", "the body is not what this call takes: "+err.Error())
+		return refuse(http.StatusBadRequest, "json_invalid", "the body does not fit this operation: "+err.Error())
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return refuse(http.StatusBadRequest, "json_invalid", "the body goes on after its JSON value")
+		return refuse(http.StatusBadRequest, "json_invalid", "the body has more data after the JSON object")
 	}
 	return nil
 }

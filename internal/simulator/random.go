@@ -1,7 +1,7 @@
 package simulator
 
-// Random faults and latency. They are drawn from a hash of the request, not from a sequence that concurrent requests
-// would share, so that a run can be repeated.
+// Random faults and latency. They are derived from a hash of the request, not from a random sequence: concurrent
+// requests would share a sequence in varying order, and a run could not be repeated.
 
 import (
 	"context"
@@ -13,42 +13,43 @@ import (
 	"time"
 )
 
-// randomFaults are the names that Rates knows. Where two steps are given each strikes half of the time.
+// randomFaults has the names that [Rates] accepts. If a fault has two steps, each is chosen half of the time.
 var randomFaults = map[string][]step{
-	"401":     {before(failing(http.StatusUnauthorized))},
-	"409":     {before(failing(http.StatusConflict))},
-	"429":     {before(limited("1"))},
-	"500":     {before(failing(http.StatusInternalServerError)), after(failing(http.StatusInternalServerError))},
-	"503":     {before(failing(http.StatusServiceUnavailable))},
-	"network": {before(resetting), after(resetting)},
-	"timeout": {before(hanging), after(hanging)},
+	"401":     {before(respondWith(http.StatusUnauthorized))},
+	"409":     {before(respondWith(http.StatusConflict))},
+	"429":     {before(rateLimited("1"))},
+	"500":     {before(respondWith(http.StatusInternalServerError)), after(respondWith(http.StatusInternalServerError))},
+	"503":     {before(respondWith(http.StatusServiceUnavailable))},
+	"network": {before(connectionReset), after(connectionReset)},
+	"timeout": {before(noResponse), after(noResponse)},
 }
 
-// luck is what chance does to one request.
-type luck struct {
+// injection is the random fault and the latency of one request.
+type injection struct {
 	step
 	latency time.Duration
 }
 
-// calm says that chance is off, so that nobody needs to count requests for it.
-func (s *Simulator) calm() bool { return len(s.faults) == 0 && s.latency.Max == 0 }
+// randomnessOff reports whether there are neither random faults nor latency. Requests then need not be counted.
+func (s *Simulator) randomnessOff() bool { return len(s.faults) == 0 && s.latency.Max == 0 }
 
-// draw gives the nth request of this name, which is its idempotency key or its URL query, its luck.
-func (s *Simulator) draw(method, path, name string, nth int) luck {
-	if s.calm() {
-		return luck{step: honestly}
+// draw returns the injection of a request. name is the idempotency key or the URL query of the request; nth counts
+// the requests with this name.
+func (s *Simulator) draw(method, path, name string, nth int) injection {
+	if s.randomnessOff() {
+		return injection{step: noFault}
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s\n%s\n%s\n%d", s.seed, method, path, name, nth))
-	return luck{
+	return injection{
 		step:    s.faults.pick(unit(sum[0:8]), unit(sum[8:16])),
 		latency: s.latency.Min + time.Duration(unit(sum[16:24])*float64(s.latency.Max-s.latency.Min)),
 	}
 }
 
-// unit reads eight bytes as a number in [0,1).
+// unit maps eight bytes to a number in [0,1).
 func unit(b []byte) float64 { return float64(binary.BigEndian.Uint64(b)>>11) / (1 << 53) }
 
-// pick chooses a fault by where u falls, and by v which of its steps.
+// pick chooses a fault by u and one of its steps by v. Both are in [0,1).
 func (r Rates) pick(u, v float64) step {
 	for _, name := range r.names() {
 		if u < r[name] {
@@ -57,39 +58,41 @@ func (r Rates) pick(u, v float64) step {
 		}
 		u -= r[name]
 	}
-	return honestly
+	return noFault
 }
 
-// chance runs next as luck has it. A fault that strikes after it also hides a refusal.
-func (s *Simulator) chance(ctx context.Context, l luck, next func(context.Context) (answer, error)) answer {
-	a, _ := l.play(s.now(), func() (answer, error) {
-		a, err := next(ctx)
+// inject executes a request with its random fault and latency. A fault after the execution replaces an error response
+// too.
+func (s *Simulator) inject(ctx context.Context, in injection, execute func(context.Context) (response, error)) response {
+	resp, _ := in.play(s.now(), func() (response, error) {
+		resp, err := execute(ctx)
 		if err != nil {
-			a = s.answerTo(err)
+			resp = s.errorResponse(err)
 		}
-		return a, nil
+		return resp, nil
 	})
-	s.hold(ctx, l.latency)
-	return a
+	s.wait(ctx, in.latency)
+	return resp
 }
 
-// maxTally bounds the memory of reads that were seen. Past it counting starts anew, which only repeats luck.
-const maxTally = 1 << 20
+// maxCountedReads bounds the memory of readCounter. Above it, counting starts again at 1: reads then meet the same
+// random faults as before, which does no harm.
+const maxCountedReads = 1 << 20
 
-// tally counts reads. Writes are counted in the ledger, by their key.
-type tally struct {
+// readCounter counts equal GET requests. POST requests are counted in the ledger, by idempotency key.
+type readCounter struct {
 	mu    sync.Mutex
 	count map[[sha256.Size]byte]int
 }
 
-// add returns how often name was seen, this time included.
-func (t *tally) add(name string) int {
+// add counts a request and returns how many requests had this name, including this one.
+func (c *readCounter) add(name string) int {
 	key := sha256.Sum256([]byte(name))
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.count == nil || len(t.count) >= maxTally {
-		t.count = map[[sha256.Size]byte]int{}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.count == nil || len(c.count) >= maxCountedReads {
+		c.count = map[[sha256.Size]byte]int{}
 	}
-	t.count[key]++
-	return t.count[key]
+	c.count[key]++
+	return c.count[key]
 }

@@ -11,37 +11,37 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// runOfLuck sends each of 40 keys twice, all at once, and returns what each saw.
-func runOfLuck(t *testing.T, seed uint64) (seen [40][2]string, executed int) {
+// runWithSeed sends two requests with each of 40 keys, concurrently, and returns the outcomes.
+func runWithSeed(t *testing.T, seed uint64) (seen [40][2]string, executed int) {
 	t.Helper()
-	b := start(t, Options{Seed: seed, Faults: Rates{"500": .3, "429": .1, "401": .1, "503": .1, "409": .1, "network": .2}})
-	together(len(seen), func(i int) string {
+	h := start(t, Options{Seed: seed, Faults: Rates{"500": .3, "429": .1, "401": .1, "503": .1, "409": .1, "network": .2}})
+	concurrently(len(seen), func(i int) string {
 		for nth := range seen[i] {
 			key := fmt.Sprint("key-", i)
-			seen[i][nth] = b.post("/charges", key, chargeBody("tok_visa", key)).String()
+			seen[i][nth] = h.post("/charges", key, chargeBody("tok_visa", key)).String()
 		}
 		return ""
 	})
-	return seen, len(b.ledger().Payments)
+	return seen, len(h.ledger().Payments)
 }
 
-func TestTheSameSeedMeetsTheSameFaults(t *testing.T) {
-	seen, executed := runOfLuck(t, 7)
-	again, executedAgain := runOfLuck(t, 7)
+func TestSameSeedLeadsToSameFaults(t *testing.T) {
+	seen, executed := runWithSeed(t, 7)
+	again, executedAgain := runWithSeed(t, 7)
 	require.Equal(t, seen, again)
 	require.Equal(t, executed, executedAgain)
-	other, _ := runOfLuck(t, 8)
+	other, _ := runWithSeed(t, 8)
 	require.NotEqual(t, seen, other)
 }
 
-func TestFaultsAreAsFrequentAsAskedFor(t *testing.T) {
+func TestFaultsOccurAtTheConfiguredRates(t *testing.T) {
 	s := &Simulator{faults: Rates{"500": .2, "429": .1}, latency: LatencyRange{Min: 10, Max: 20}, now: time.Now}
 	const draws = 20_000
 	counts := map[int]int{}
 	var slowest, fastest time.Duration = 0, time.Hour
 	for i := range draws {
 		l := s.draw("POST", "/charges", fmt.Sprint(i), 1)
-		a, _ := l.play(time.Now(), func() (answer, error) { return answer{status: 200}, nil })
+		a, _ := l.play(time.Now(), func() (response, error) { return response{status: 200}, nil })
 		counts[a.status]++
 		slowest, fastest = max(slowest, l.latency), min(fastest, l.latency)
 	}
@@ -52,43 +52,43 @@ func TestFaultsAreAsFrequentAsAskedFor(t *testing.T) {
 	require.LessOrEqual(t, slowest, time.Duration(20))
 }
 
-func TestA500StrikesHalfOfTheTimeAfterTheExecution(t *testing.T) {
-	b := start(t, Options{Faults: Rates{"500": 1}})
-	counts := together(60, func(i int) string {
+func TestHalfOfThe500FaultsOccurAfterTheExecution(t *testing.T) {
+	h := start(t, Options{Faults: Rates{"500": 1}})
+	counts := concurrently(60, func(i int) string {
 		key := fmt.Sprint("key-", i)
-		return b.post("/charges", key, chargeBody("tok_visa", key)).String()
+		return h.post("/charges", key, chargeBody("tok_visa", key)).String()
 	})
 	require.Equal(t, map[string]int{"500 internal_error": 60}, counts)
-	require.InDelta(t, 30, len(b.ledger().Payments), 15)
+	require.InDelta(t, 30, len(h.ledger().Payments), 15)
 }
 
-func TestChanceTouchesReadsButNotTheLedger(t *testing.T) {
-	b := start(t, Options{Faults: Rates{"503": 1}})
+func TestRandomFaultsApplyToLookupsButNotToTheLedger(t *testing.T) {
+	h := start(t, Options{Faults: Rates{"503": 1}})
 	for _, path := range []string{"/payments", "/payments/ch_1", "/refunds", "/refunds/re_1"} {
-		require.Equal(t, "503 unavailable", b.get(path).String(), path)
+		require.Equal(t, "503 unavailable", h.get(path).String(), path)
 	}
-	require.Equal(t, "200", b.get("/ledger").String()[:3])
-	require.Equal(t, "200", b.get("/").String()[:3])
-	require.Equal(t, "200", b.get("/healthz").String()[:3])
+	require.Equal(t, "200", h.get("/ledger").String()[:3])
+	require.Equal(t, "200", h.get("/").String()[:3])
+	require.Equal(t, "200", h.get("/healthz").String()[:3])
 }
 
-func TestAReadHasNewLuckEachTime(t *testing.T) {
-	b := start(t, Options{Faults: Rates{"503": .5}})
-	answers := map[string]bool{}
+func TestRepeatedLookupDrawsANewFault(t *testing.T) {
+	h := start(t, Options{Faults: Rates{"503": .5}})
+	statuses := map[string]bool{}
 	for range 40 {
-		answers[b.get("/payments").String()[:3]] = true
+		statuses[h.get("/payments").String()[:3]] = true
 	}
-	require.Equal(t, map[string]bool{"200": true, "503": true}, answers)
+	require.Equal(t, map[string]bool{"200": true, "503": true}, statuses)
 }
 
-func TestHoldIsBoundedByTimeCallerAndSimulator(t *testing.T) {
+func TestWaitEndsWithTheDurationTheContextOrTheSimulator(t *testing.T) {
 	for name, tc := range map[string]struct {
 		stop func(s *Simulator, cancel func())
 		want time.Duration
 	}{
-		"time":      {func(*Simulator, func()) {}, maxHang},
-		"caller":    {func(_ *Simulator, cancel func()) { cancel() }, time.Second},
-		"simulator": {func(s *Simulator, _ func()) { close(s.closing) }, time.Second},
+		"duration elapsed":  {stop: func(*Simulator, func()) {}, want: maxHang},
+		"context canceled":  {stop: func(_ *Simulator, cancel func()) { cancel() }, want: time.Second},
+		"simulator closing": {stop: func(s *Simulator, _ func()) { close(s.closing) }, want: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -96,21 +96,21 @@ func TestHoldIsBoundedByTimeCallerAndSimulator(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				time.AfterFunc(time.Second, func() { tc.stop(s, cancel) })
-				began := time.Now()
-				s.hold(ctx, maxHang)
-				require.Equal(t, tc.want, time.Since(began))
+				start := time.Now()
+				s.wait(ctx, maxHang)
+				require.Equal(t, tc.want, time.Since(start))
 			})
 		})
 	}
 }
 
-func TestCloseEndsHangingAnswersAndRefusesNewRequests(t *testing.T) {
-	b := start(t, Options{})
-	answered := make(chan reply)
-	go func() { answered <- b.post("/charges", "k", chargeBody("tok_timeout_after_charge", "k")) }()
-	<-b.logged
-	require.NoError(t, b.sim.Close())
-	require.ErrorIs(t, (<-answered).err, io.EOF)
-	require.Equal(t, "503 shutting_down", b.post("/charges", "k", chargeBody("tok_visa", "k")).String())
-	require.Equal(t, 503, b.get("/").status)
+func TestCloseEndsOpenRequestsAndRefusesNewOnes(t *testing.T) {
+	h := start(t, Options{})
+	open := make(chan outcome)
+	go func() { open <- h.post("/charges", "k", chargeBody("tok_timeout_after_charge", "k")) }()
+	<-h.handled
+	require.NoError(t, h.sim.Close())
+	require.ErrorIs(t, (<-open).err, io.EOF)
+	require.Equal(t, "503 shutting_down", h.post("/charges", "k", chargeBody("tok_visa", "k")).String())
+	require.Equal(t, 503, h.get("/").status)
 }

@@ -1,6 +1,6 @@
 package simulator
 
-// How often random faults strike, and how slow answers are: the two settings and their spelling on a command line.
+// The settings of random faults and latency, and how they are written on the command line.
 
 import (
 	"fmt"
@@ -11,11 +11,11 @@ import (
 	"time"
 )
 
-// Rates gives random faults their probability, 0 to 1 each and together. Names: 401, 409, 429, 500, 503, network
-// (a TCP reset) and timeout (no answer).
+// Rates maps the names of random faults to their probabilities. Each probability, and their sum, is between 0 and 1.
+// The names are 401, 409, 429, 500, 503, network (a TCP reset) and timeout (no response).
 type Rates map[string]float64
 
-// ParseRates reads "500=0.15,429=0.05,network=0.05". The empty string means no faults.
+// ParseRates parses rates such as "500=0.15,429=0.05,network=0.05". The empty string means no faults.
 func ParseRates(s string) (Rates, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
@@ -24,9 +24,9 @@ func ParseRates(s string) (Rates, error) {
 	for part := range strings.SplitSeq(s, ",") {
 		name, value, ok := strings.Cut(strings.TrimSpace(part), "=")
 		if !ok {
-			return nil, fmt.Errorf(`faults: %q is not of the form name=probability, as in "500=0.15"`, part)
+			return nil, fmt.Errorf(`faults: %q is not of the form name=probability, such as "500=0.15"`, part)
 		}
-		if _, twice := rates[name]; twice {
+		if _, duplicate := rates[name]; duplicate {
 			return nil, fmt.Errorf("faults: %q is given twice", name)
 		}
 		p, err := strconv.ParseFloat(value, 64)
@@ -45,24 +45,24 @@ func (r Rates) validate() error {
 	sum := 0.0
 	for _, name := range r.names() {
 		if _, known := randomFaults[name]; !known {
-			return fmt.Errorf("faults: %q is unknown; allowed are %s", name,
+			return fmt.Errorf("faults: %q is unknown: use one of %s", name,
 				strings.Join(slices.Sorted(maps.Keys(randomFaults)), ", "))
 		}
-		if p := r[name]; !(p >= 0 && p <= 1) { // this way round NaN is refused too
-			return fmt.Errorf("faults: %s=%v: a probability is between 0 and 1", name, p)
+		if p := r[name]; !(p >= 0 && p <= 1) { // unlike p < 0 || p > 1, this refuses NaN too
+			return fmt.Errorf("faults: %s=%v: a probability must be between 0 and 1", name, p)
 		}
 		sum += r[name]
 	}
 	if sum > 1+1e-9 {
-		return fmt.Errorf("faults: the probabilities add up to %v; together they must not exceed 1", sum)
+		return fmt.Errorf("faults: the probabilities add up to %v: their sum must not exceed 1", sum)
 	}
 	return nil
 }
 
-// names are sorted, because a draw walks them and must not depend on map order.
+// names returns the sorted names: a draw iterates over them and must not depend on map order.
 func (r Rates) names() []string { return slices.Sorted(maps.Keys(r)) }
 
-// String is the form that ParseRates reads.
+// String returns the form that [ParseRates] parses.
 func (r Rates) String() string {
 	parts := make([]string, 0, len(r))
 	for _, name := range r.names() {
@@ -71,26 +71,26 @@ func (r Rates) String() string {
 	return strings.Join(parts, ",")
 }
 
-// LatencyRange is how long answers take, spread evenly from Min to Max. Zero: as fast as possible.
+// LatencyRange is the range of the latency of responses, uniformly distributed. Zero adds no latency.
 type LatencyRange struct {
 	Min, Max time.Duration
 }
 
-// ParseLatency reads "50ms-200ms", or "50ms" for a fixed latency. The empty string means none.
+// ParseLatency parses a range such as "50ms-200ms", or a fixed latency such as "50ms". The empty string means none.
 func ParseLatency(s string) (LatencyRange, error) {
 	if strings.TrimSpace(s) == "" {
 		return LatencyRange{}, nil
 	}
-	least, most, isRange := strings.Cut(s, "-")
+	low, high, isRange := strings.Cut(s, "-")
 	if !isRange {
-		most = least
+		high = low
 	}
 	var l LatencyRange
-	var errLeast, errMost error
-	l.Min, errLeast = time.ParseDuration(strings.TrimSpace(least))
-	l.Max, errMost = time.ParseDuration(strings.TrimSpace(most))
-	if errLeast != nil || errMost != nil {
-		return LatencyRange{}, fmt.Errorf(`latency: %q is not a duration or a range of them; write "50ms" or "50ms-200ms"`, s)
+	var errMin, errMax error
+	l.Min, errMin = time.ParseDuration(strings.TrimSpace(low))
+	l.Max, errMax = time.ParseDuration(strings.TrimSpace(high))
+	if errMin != nil || errMax != nil {
+		return LatencyRange{}, fmt.Errorf(`latency: %q is not a duration or a range of durations, such as "50ms" or "50ms-200ms"`, s)
 	}
 	if err := l.validate(); err != nil {
 		return LatencyRange{}, err
@@ -100,12 +100,12 @@ func ParseLatency(s string) (LatencyRange, error) {
 
 func (l LatencyRange) validate() error {
 	if l.Min < 0 || l.Max < l.Min {
-		return fmt.Errorf("latency: %s-%s: the least must not be negative, nor above the most", l.Min, l.Max)
+		return fmt.Errorf("latency: %s-%s: the minimum must not be negative or above the maximum", l.Min, l.Max)
 	}
 	return nil
 }
 
-// String is the form that ParseLatency reads.
+// String returns the form that [ParseLatency] parses.
 func (l LatencyRange) String() string {
 	if l.Min == l.Max {
 		return l.Min.String()

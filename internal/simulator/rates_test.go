@@ -20,13 +20,13 @@ func TestParseRates(t *testing.T) {
 	for in, want := range map[string]string{
 		"500":                `"500" is not of the form name=probability`,
 		"500=0.1,":           `"" is not of the form name=probability`,
-		"teapot=0.1":         `"teapot" is unknown; allowed are 401, 409, 429, 500, 503, network, timeout`,
+		"teapot=0.1":         `"teapot" is unknown: use one of 401, 409, 429, 500, 503, network, timeout`,
 		"500=often":          `"often" is not a number between 0 and 1`,
-		"500=1.5":            "500=1.5: a probability is between 0 and 1",
-		"500=-0.1":           "500=-0.1: a probability is between 0 and 1",
-		"500=NaN":            "500=NaN: a probability is between 0 and 1",
+		"500=1.5":            "500=1.5: a probability must be between 0 and 1",
+		"500=-0.1":           "500=-0.1: a probability must be between 0 and 1",
+		"500=NaN":            "500=NaN: a probability must be between 0 and 1",
 		"500=0.1,500=0.1":    `"500" is given twice`,
-		"500=0.6,401=0.5":    "add up to 1.1; together they must not exceed 1",
+		"500=0.6,401=0.5":    "add up to 1.1: their sum must not exceed 1",
 		"500=0.1;timeout=.1": `"0.1;timeout=.1" is not a number`,
 	} {
 		_, err := ParseRates(in)
@@ -37,10 +37,10 @@ func TestParseRates(t *testing.T) {
 func TestParseLatency(t *testing.T) {
 	for in, want := range map[string]LatencyRange{
 		"":            {},
-		"50ms":        {50 * time.Millisecond, 50 * time.Millisecond},
-		"50ms-50ms":   {50 * time.Millisecond, 50 * time.Millisecond},
-		"50ms-200ms":  {50 * time.Millisecond, 200 * time.Millisecond},
-		"0s - 1m0.5s": {0, 60_500 * time.Millisecond},
+		"50ms":        {Min: 50 * time.Millisecond, Max: 50 * time.Millisecond},
+		"50ms-50ms":   {Min: 50 * time.Millisecond, Max: 50 * time.Millisecond},
+		"50ms-200ms":  {Min: 50 * time.Millisecond, Max: 200 * time.Millisecond},
+		"0s - 1m0.5s": {Min: 0, Max: 60_500 * time.Millisecond},
 	} {
 		got, err := ParseLatency(in)
 		require.NoError(t, err, in)
@@ -50,19 +50,19 @@ func TestParseLatency(t *testing.T) {
 		"50":         `"50" is not a duration`,
 		"50ms-":      `"50ms-" is not a duration or a range`,
 		"-50ms":      `"-50ms" is not a duration or a range`,
-		"200ms-50ms": "200ms-50ms: the least must not be negative, nor above the most",
+		"200ms-50ms": "200ms-50ms: the minimum must not be negative or above the maximum",
 	} {
 		_, err := ParseLatency(in)
 		require.ErrorContains(t, err, want, in)
 	}
 }
 
-func TestOpenRefusesOptionsThatCannotBe(t *testing.T) {
+func TestOpenRefusesInvalidOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		"no API key":             {},
 		`"teapot" is unknown`:    {APIKey: "k", Faults: Rates{"teapot": 1}},
-		"a probability is":       {APIKey: "k", Faults: Rates{"500": math.Inf(1)}},
-		"nor above the most":     {APIKey: "k", Latency: LatencyRange{Min: 2, Max: 1}},
+		"a probability must be":  {APIKey: "k", Faults: Rates{"500": math.Inf(1)}},
+		"or above the maximum":   {APIKey: "k", Latency: LatencyRange{Min: 2, Max: 1}},
 		"pending for -1s":        {APIKey: "k", PendingFor: -time.Second},
 		`open ledger "/dev/null`: {APIKey: "k", Path: "/dev/null/ledger.db"},
 	} {

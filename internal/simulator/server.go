@@ -1,6 +1,6 @@
 package simulator
 
-// The HTTP surface: routes, request ids, authentication.
+// The HTTP server: routes, request IDs and authentication.
 
 import (
 	"crypto/rand"
@@ -13,33 +13,35 @@ import (
 	"go.uber.org/zap"
 )
 
-// handler answers an authenticated request. A *problem among the errors is the caller's, any other the simulator's.
-type handler func(*http.Request) (answer, error)
+// handler processes an authenticated request. An error that is a *problem is the client's mistake; any other error is
+// a failure of the simulator.
+type handler func(*http.Request) (response, error)
 
-// Handler serves the protocol. Serve it over HTTP/1.1: to reset connections it takes them over.
+// Handler returns the handler of the protocol. Serve it over HTTP/1.1: simulated connection resets need to hijack the
+// connection, which HTTP/2 does not support.
 func (s *Simulator) Handler() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", s.showPage)
+	mux.HandleFunc("GET /{$}", s.servePage)
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	methods := map[string][]string{}
 	for _, route := range []struct {
 		method, path string
 		handler      handler
 	}{
-		{"POST", "/charges", s.post(s.charge)},
-		{"GET", "/payments", s.get(listPayments)},
-		{"GET", "/payments/{id}", s.get(getPayment)},
-		{"POST", "/payments/{id}/capture", s.post(s.capture)},
-		{"POST", "/payments/{id}/void", s.post(s.void)},
-		{"POST", "/refunds", s.post(s.refund)},
-		{"GET", "/refunds", s.get(listRefunds)},
-		{"GET", "/refunds/{id}", s.get(getRefund)},
-		{"GET", "/ledger", s.getLedger},
+		{method: "POST", path: "/charges", handler: s.post(s.charge)},
+		{method: "GET", path: "/payments", handler: s.get(listPayments)},
+		{method: "GET", path: "/payments/{id}", handler: s.get(getPayment)},
+		{method: "POST", path: "/payments/{id}/capture", handler: s.post(s.capture)},
+		{method: "POST", path: "/payments/{id}/void", handler: s.post(s.void)},
+		{method: "POST", path: "/refunds", handler: s.post(s.refund)},
+		{method: "GET", path: "/refunds", handler: s.get(listRefunds)},
+		{method: "GET", path: "/refunds/{id}", handler: s.get(getRefund)},
+		{method: "GET", path: "/ledger", handler: s.getLedger},
 	} {
 		mux.Handle(route.method+" "+route.path, s.serve(route.handler))
 		methods[route.path] = append(methods[route.path], route.method)
 	}
-	// net/http would answer these in plain text.
+	// Without these two, net/http would respond in plain text instead of JSON.
 	for path, allowed := range methods {
 		mux.Handle(path, s.serve(methodNotAllowed(strings.Join(allowed, ", "))))
 	}
@@ -47,48 +49,52 @@ func (s *Simulator) Handler() http.Handler {
 	return withRequestID(mux)
 }
 
-// serve authenticates, runs the handler while the simulator is open, and delivers what it answers.
+// serve authenticates the request, runs the handler and delivers its response.
 func (s *Simulator) serve(h handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		began := time.Now()
-		a, err := s.admit(r, h)
+		start := time.Now()
+		resp, err := s.handle(r, h)
 		if err != nil {
-			a = s.answerTo(err)
+			resp = s.errorResponse(err)
 		}
-		s.log.Debug("answered", zap.String("method", r.Method), zap.String("path", r.URL.Path), zap.Int("status", a.status),
-			zap.String("request_id", w.Header().Get("X-Request-Id")), zap.Duration("took", time.Since(began)))
-		s.deliver(w, r, a)
+		s.log.Debug("request handled", zap.String("method", r.Method), zap.String("path", r.URL.Path),
+			zap.Int("status", resp.status), zap.String("request_id", w.Header().Get("X-Request-Id")),
+			zap.Duration("took", time.Since(start)))
+		s.deliver(w, r, resp)
 	})
 }
 
-func (s *Simulator) admit(r *http.Request, h handler) (answer, error) {
-	if !s.enter() {
-		return answer{}, refuse(http.StatusServiceUnavailable, "shutting_down", "the simulator is shutting down")
+func (s *Simulator) handle(r *http.Request, h handler) (response, error) {
+	if !s.begin() {
+		return response{}, refuse(http.StatusServiceUnavailable, "shutting_down", "the simulator is shutting down")
 	}
 	defer s.active.Done()
 	if !s.authorized(r) {
-		return answer{}, refuse(http.StatusUnauthorized, "unauthorized",
-			"send Authorization: Bearer and the key that the simulator was started with")
+		return response{}, refuse(http.StatusUnauthorized, "unauthorized",
+			"missing or wrong API key: send the header Authorization: Bearer KEY with the simulator's API key")
 	}
 	return h(r)
 }
 
-// authorized compares hashes, which are equally long whatever was sent, in constant time.
+// authorized compares hashes instead of keys: they have equal length for every input, as the comparison in constant
+// time needs.
 func (s *Simulator) authorized(r *http.Request) bool {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	sum := sha256.Sum256([]byte(key))
 	return subtle.ConstantTimeCompare(sum[:], s.keyHash[:]) == 1 && strings.EqualFold(scheme, "Bearer")
 }
 
-func notFound(r *http.Request) (answer, error) {
-	return answer{}, refuse(http.StatusNotFound, "not_found", "there is no "+r.URL.Path+"; GET / shows what there is")
+func notFound(r *http.Request) (response, error) {
+	return response{}, refuse(http.StatusNotFound, "not_found",
+		"unknown path "+r.URL.Path+": GET / describes the simulator")
 }
 
 func methodNotAllowed(allowed string) handler {
-	return func(r *http.Request) (answer, error) {
-		a := refuse(http.StatusMethodNotAllowed, "method_not_allowed", r.URL.Path+" takes "+allowed).answer()
-		a.header = map[string]string{"Allow": allowed}
-		return a, nil
+	return func(r *http.Request) (response, error) {
+		resp := refuse(http.StatusMethodNotAllowed, "method_not_allowed",
+			"method "+r.Method+" is not allowed for "+r.URL.Path+": use "+allowed).response()
+		resp.header = map[string]string{"Allow": allowed}
+		return resp, nil
 	}
 }
 

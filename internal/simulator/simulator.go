@@ -1,8 +1,9 @@
-// Package simulator is a payment processor to develop and test against: the REST processor protocol, real
-// idempotency, a ledger in SQLite that survives a restart, and faults on request. A fault is asked for by the token
-// a charge is made with (Tokens), or drawn at random (Rates).
+// Package simulator is a payment processor for development and tests. It has the REST processor protocol, real
+// idempotency, a ledger in SQLite that survives a restart, and simulated faults. The token of a charge selects a
+// fault (see [Tokens]); faults can also be drawn at random (see [Rates]).
 //
-// It is an independent book: it shares no code with the client it tests, so that both cannot be wrong alike.
+// The simulator shares no code with the client that it tests: a mistake in shared code would be invisible, because
+// both sides would make it.
 package simulator
 
 import (
@@ -17,22 +18,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// DefaultPendingFor is how long a pending payment stays so when Options.PendingFor is zero.
+// DefaultPendingFor is used if [Options.PendingFor] is zero.
 const DefaultPendingFor = 2 * time.Second
 
-// Options say how a simulator behaves. Only APIKey is required.
+// Options configures a [Simulator]. Only APIKey is required.
 type Options struct {
-	Path       string           // SQLite file; "" keeps the ledger in memory, gone after Close
-	APIKey     string           // the bearer key callers must present
-	Faults     Rates            // random faults, none by default
-	Latency    LatencyRange     // drawn for each request, none by default
-	Seed       uint64           // the same seed and the same requests meet the same faults
-	PendingFor time.Duration    // how long pending and requires_action last before they settle; 0: DefaultPendingFor
-	Now        func() time.Time // nil: time.Now
-	Logger     *zap.Logger      // nil: no logs; tokens, keys and bodies never enter it
+	Path       string           // SQLite file; "" keeps the ledger in memory and discards it on Close
+	APIKey     string           // the bearer key that clients must send
+	Faults     Rates            // random faults; none by default
+	Latency    LatencyRange     // drawn for each request; none by default
+	Seed       uint64           // the same seed and the same requests lead to the same random faults
+	PendingFor time.Duration    // time until pending and requires_action become final; 0 means DefaultPendingFor
+	Now        func() time.Time // nil means time.Now
+	Logger     *zap.Logger      // nil means no logs; tokens, keys and bodies are never logged
 }
 
-// Simulator is a processor with one ledger. It is safe for concurrent use; Close it after use.
+// Simulator is a payment processor with one ledger. It is safe for concurrent use. Call [Simulator.Close] after use.
 type Simulator struct {
 	db         *sql.DB
 	keyHash    [sha256.Size]byte
@@ -44,18 +45,18 @@ type Simulator struct {
 	log        *zap.Logger
 
 	inFlight keySet
-	seen     tally
+	reads    readCounter
 
-	mu      sync.Mutex // guards closed, and that no request enters once it is set
+	mu      sync.Mutex // guards closed; begin holds it, so that active does not grow once closed is set
 	closed  bool
 	active  sync.WaitGroup
 	closing chan struct{}
 }
 
-// Open opens or creates the ledger. The caller closes the simulator.
+// Open opens the ledger, or creates it if the file is missing. The caller must close the simulator.
 func Open(ctx context.Context, o Options) (*Simulator, error) {
 	if o.APIKey == "" {
-		return nil, errors.New("simulator: no API key: set Options.APIKey to the bearer key that callers present")
+		return nil, errors.New("simulator: no API key: set Options.APIKey to the bearer key that clients send")
 	}
 	if err := o.Faults.validate(); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
@@ -92,8 +93,8 @@ func Open(ctx context.Context, o Options) (*Simulator, error) {
 	}, nil
 }
 
-// Close ends hanging answers, waits for requests that are being executed and closes the ledger. Requests that come
-// later are refused with 503. Closing twice is harmless.
+// Close closes requests that are held open without a response, waits for running requests and closes the ledger.
+// Later requests get a 503. A second Close has no effect.
 func (s *Simulator) Close() error {
 	s.mu.Lock()
 	if !s.closed {
@@ -105,9 +106,9 @@ func (s *Simulator) Close() error {
 	return s.db.Close()
 }
 
-// enter admits a request for as long as it needs the ledger; false once the simulator closes. Each true is followed
-// by one s.active.Done.
-func (s *Simulator) enter() bool {
+// begin reports whether a request may use the ledger, which it may until Close is called. If it returns true, the
+// caller must call s.active.Done once.
+func (s *Simulator) begin() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -117,8 +118,8 @@ func (s *Simulator) enter() bool {
 	return true
 }
 
-// hold waits for d, but not longer than the caller stays or the simulator is open.
-func (s *Simulator) hold(ctx context.Context, d time.Duration) {
+// wait returns after d, or earlier when ctx ends or the simulator closes.
+func (s *Simulator) wait(ctx context.Context, d time.Duration) {
 	if d <= 0 {
 		return
 	}

@@ -1,6 +1,6 @@
 package simulator
 
-// The ledger's database: opening, schema, transactions.
+// The ledger's database: opening it, its schema and transactions.
 
 import (
 	"context"
@@ -13,8 +13,8 @@ import (
 	_ "modernc.org/sqlite" // registers the driver
 )
 
-// schema: an idempotency key executes once, which the two keys below enforce. References may repeat, as with a real
-// processor: that is how a double charge becomes visible.
+// schema makes idempotency_key unique in payments and refunds, so that a key is executed at most once. References may
+// repeat, as at a real processor: a double charge is then visible as two payments with one reference.
 const schema = `
 CREATE TABLE IF NOT EXISTS requests (
 	idempotency_key TEXT PRIMARY KEY,
@@ -72,8 +72,9 @@ CREATE INDEX IF NOT EXISTS refunds_payment ON refunds (payment_id);
 CREATE INDEX IF NOT EXISTS refunds_settling ON refunds (settles_at) WHERE settles_at IS NOT NULL;
 `
 
-// openStore opens the file at path, or a database in memory. There is one connection: SQLite has one writer anyway,
-// waiting for it in Go is cheaper than SQLITE_BUSY, and a database in memory lives as long as its connection.
+// openStore opens the file at path, or a database in memory if path is empty. It uses a single connection, for two
+// reasons: SQLite has one writer at a time, and waiting for it in Go is cheaper than SQLITE_BUSY; a database in memory
+// is deleted with its last connection.
 func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	dsn := ":memory:"
 	if path != "" {
@@ -83,7 +84,7 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 		}
 		dsn = (&url.URL{Scheme: "file", Path: filepath.ToSlash(absolute)}).String()
 	}
-	// synchronous NORMAL: after a crash of the machine the last moments may be missing, never the consistency.
+	// synchronous NORMAL: a crash of the machine may lose the last transactions, but the ledger stays consistent.
 	db, err := sql.Open("sqlite", dsn+"?_txlock=immediate&_pragma=busy_timeout(5000)&_pragma=journal_mode(WAL)"+
 		"&_pragma=synchronous(NORMAL)&_pragma=foreign_keys(1)")
 	if err != nil {
@@ -92,21 +93,23 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	db.SetMaxOpenConns(1)
 	db.SetMaxIdleConns(1)
 	if _, err := db.ExecContext(ctx, schema); err != nil {
-		return nil, errors.Join(fmt.Errorf("open ledger %q: %w; it must be a file that this user may write and no other program's", path, err), db.Close())
+		err = fmt.Errorf("open ledger %q: %w: the file must be writable and must be a ledger of the simulator", path, err)
+		return nil, errors.Join(err, db.Close())
 	}
 	return db, nil
 }
 
-// transact runs fn in one transaction, after settling what is due, so that nobody sees a payment pending for longer
-// than it should. It does not stop when the caller goes away: a real processor would not either.
+// transact runs fn in one transaction. It finalizes due payments and refunds first, so that none is seen pending for
+// longer than Options.PendingFor. It ignores the cancellation of ctx: a real processor does not stop either when the
+// client closes the connection.
 func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
 	ctx = context.WithoutCancel(ctx)
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
-	defer func() { _ = tx.Rollback() }() // after Commit it does nothing
-	if err := s.settle(ctx, tx); err != nil {
+	defer func() { _ = tx.Rollback() }() // no effect after Commit
+	if err := s.finalizeDue(ctx, tx); err != nil {
 		return err
 	}
 	if err := fn(ctx, tx); err != nil {
@@ -118,16 +121,16 @@ func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.
 	return nil
 }
 
-// settle gives payments and refunds whose time has come their final status.
-func (s *Simulator) settle(ctx context.Context, tx *sql.Tx) error {
+// finalizeDue gives pending payments and refunds their final status when it is due.
+func (s *Simulator) finalizeDue(ctx context.Context, tx *sql.Tx) error {
 	now := s.now().UnixNano()
 	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = settles_to, settles_at = NULL,
 		captured_amount = iif(settles_to = 'succeeded', amount, 0) WHERE settles_at <= ?`, now); err != nil {
-		return fmt.Errorf("settle payments: %w", err)
+		return fmt.Errorf("finalize payments: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE refunds SET status = settles_to, settles_at = NULL
 		WHERE settles_at <= ?`, now); err != nil {
-		return fmt.Errorf("settle refunds: %w", err)
+		return fmt.Errorf("finalize refunds: %w", err)
 	}
 	return nil
 }

@@ -1,65 +1,67 @@
 package simulator
 
-// The tokens: how a fault is asked for. A charge does what its card_token says; a capture, a void or a refund does what
-// the token says that paid the payment.
+// The tokens, which select the faults. A charge behaves as its card_token describes. A capture, void or refund behaves
+// as the token of its charge describes.
 
-// Token is one row of the table, for those who show or walk it.
+// Token is one row of the table of tokens.
 type Token struct {
-	Name  string
-	Scope string // "charge", "capture" (and void) or "refund": which call is faulty; the other ones just succeed
-	Does  string
-	Ends  string // the status, in Florin's words, at which a correct client ends the payment (scope capture: once it was asked to capture; scope refund: the refund)
+	Name        string
+	Scope       string // the operation that is special: "charge", "capture" (includes void) or "refund"; the others succeed
+	Description string
+	// ExpectedStatus is the status that a correct client reports in the end, in package payment's terms: of the payment
+	// with scope charge, of the payment after a capture with scope capture, of the refund with scope refund.
+	ExpectedStatus string
 }
 
 const (
 	scopeCharge  = "charge"
-	scopeCapture = "capture" // and void
+	scopeCapture = "capture" // includes void
 	scopeRefund  = "refund"
 )
 
-// row is a token and what makes it so: script is what callers meet on POST, books what the ledger gets.
-type row struct {
+// behavior is a token with what it does: script decides the faults of POST requests, effect what the ledger records.
+type behavior struct {
 	Token
-	script script
-	books  booking
-	hidden int  // so many lookups by reference do not find it yet
-	lost   bool // every lookup fails; only GET /ledger knows
+	script        script
+	effect        effect
+	hiddenLookups int  // number of first lookups by reference that do not find the payment
+	lookupsFail   bool // every lookup responds 500; only GET /ledger shows the payment or refund
 }
 
-// booking is what an execution puts into the ledger. The zero value is a plain success.
-type booking struct {
-	status        string         // "": succeeded, or authorized where the charge is not to be captured
-	settlesTo     string         // what status becomes after Options.PendingFor; "" is final
-	declineCode   string         // with status or settlesTo declined
-	declineKind   string         // hard, soft or action, of a charge
-	declineStatus int            // HTTP status of a decline; 200 answers with the payment, others with an error
-	alters        func(*payment) // a processor that books something else than it was asked for
-	spelling      string         // how the status succeeded is written
+// effect is what an execution records in the ledger. The zero value is a plain success.
+type effect struct {
+	status          string         // "" means succeeded, or authorized for a charge without capture
+	finalStatus     string         // replaces status after Options.PendingFor; "" means that status is final
+	declineCode     string         // if status or finalStatus is declined
+	declineKind     string         // hard, soft or action; charges only
+	declineStatus   int            // HTTP status of a decline: 200 responds with the payment, others with an error
+	alter           func(*payment) // changes the payment to something that was not requested
+	successSpelling string         // written in responses in place of succeeded
 }
 
-// Tokens is the table of tokens, in the order to read it.
+// Tokens returns the table of tokens in its documented order.
 func Tokens() []Token {
-	tokens := make([]Token, len(rows))
-	for i, r := range rows {
-		tokens[i] = r.Token
+	tokens := make([]Token, len(behaviors))
+	for i, b := range behaviors {
+		tokens[i] = b.Token
 	}
 	return tokens
 }
 
-var rowsByName = func() map[string]row {
-	byName := make(map[string]row, len(rows))
-	for _, r := range rows {
-		byName[r.Name] = r
+var behaviorByToken = func() map[string]behavior {
+	byName := make(map[string]behavior, len(behaviors))
+	for _, b := range behaviors {
+		byName[b.Name] = b
 	}
 	return byName
 }()
 
-// rowFor returns how token behaves in a call of that scope. A token of another scope behaves well. Only an unknown
-// one is not ok.
-func rowFor(token, scope string) (r row, ok bool) {
-	r, ok = rowsByName[token]
-	if ok && r.Scope != scope {
-		return row{Token: r.Token}, true
+// behaviorFor returns the behavior of a token in an operation of the given scope. In an operation of another scope the
+// token has no faults. It reports whether the token is known.
+func behaviorFor(token, scope string) (b behavior, known bool) {
+	b, known = behaviorByToken[token]
+	if known && b.Scope != scope {
+		return behavior{Token: b.Token}, true
 	}
-	return r, ok
+	return b, known
 }

@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"slices"
@@ -11,184 +12,192 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// walks says what callers of each token meet on their requests with one key, and what the ledger then has: now, and
-// once everything pending has settled. "" is no entry.
-var walks = []struct {
-	token   string
-	meets   []string
-	ledger  string
-	settled string
+// tokenCases has, for each token, the outcomes of repeated requests with one key, and the resulting status in the ledger.
+var tokenCases = []struct {
+	token    string
+	outcomes []string
+	ledger   string // directly after the requests; "" means that the ledger has no entry
+	final    string // after Options.PendingFor; "" means that it is the same
 }{
-	{"tok_visa", []string{"200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
-	{"tok_success", []string{"200 success", "200 success, replayed"}, "succeeded", "succeeded"},
-	{"tok_pending", []string{"202 pending", "202 pending, replayed"}, "pending", "succeeded"},
-	{"tok_pending_declined", []string{"202 pending", "202 pending, replayed"}, "pending", "declined"},
-	{"tok_requires_action", []string{"200 requires_action", "200 requires_action, replayed"}, "requires_action", "succeeded"},
+	{token: "tok_visa", outcomes: replays("200 succeeded"), ledger: "succeeded"},
+	{token: "tok_success", outcomes: replays("200 success"), ledger: "succeeded"},
+	{token: "tok_pending", outcomes: replays("202 pending"), ledger: "pending", final: "succeeded"},
+	{token: "tok_pending_declined", outcomes: replays("202 pending"), ledger: "pending", final: "declined"},
+	{token: "tok_requires_action", outcomes: replays("200 requires_action"), ledger: "requires_action", final: "succeeded"},
 
-	{"tok_insufficient_funds", twice("402 card_declined soft insufficient_funds", ", replayed"), "declined", "declined"},
-	{"tok_stolen_card", twice("402 card_declined hard stolen_card", ", replayed"), "declined", "declined"},
-	{"tok_authentication_required", twice("402 card_declined action authentication_required", ", replayed"), "declined", "declined"},
-	{"tok_declined_200", twice("200 declined", ", replayed"), "declined", "declined"},
-	{"tok_declined_422", twice("422 card_declined hard expired_card", ", replayed"), "declined", "declined"},
+	{token: "tok_insufficient_funds", outcomes: replays("402 card_declined soft insufficient_funds"), ledger: "declined"},
+	{token: "tok_stolen_card", outcomes: replays("402 card_declined hard stolen_card"), ledger: "declined"},
+	{token: "tok_authentication_required", outcomes: replays("402 card_declined action authentication_required"), ledger: "declined"},
+	{token: "tok_declined_200", outcomes: replays("200 declined"), ledger: "declined"},
+	{token: "tok_declined_422", outcomes: replays("422 card_declined hard expired_card"), ledger: "declined"},
 
-	{"tok_400", twice("400 invalid_request", ""), "", ""},
-	{"tok_401_always", twice("401 unauthorized", ""), "", ""},
-	{"tok_403", twice("403 forbidden", ""), "", ""},
-	{"tok_404", twice("404 not_found", ""), "", ""},
-	{"tok_422", twice("422 invalid_request", ""), "", ""},
-	{"tok_501", twice("501 not_implemented", ""), "", ""},
-	{"tok_mismatch", twice("422 idempotency_mismatch", ""), "", ""},
+	{token: "tok_400", outcomes: repeats("400 invalid_request"), ledger: ""},
+	{token: "tok_401_always", outcomes: repeats("401 unauthorized"), ledger: ""},
+	{token: "tok_403", outcomes: repeats("403 forbidden"), ledger: ""},
+	{token: "tok_404", outcomes: repeats("404 not_found"), ledger: ""},
+	{token: "tok_422", outcomes: repeats("422 invalid_request"), ledger: ""},
+	{token: "tok_501", outcomes: repeats("501 not_implemented"), ledger: ""},
+	{token: "tok_mismatch", outcomes: repeats("422 idempotency_mismatch"), ledger: ""},
 
-	{"tok_500_twice", []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
-	{"tok_500_always", twice("500 internal_error", ""), "", ""},
-	{"tok_503_then_ok", fails("503 unavailable"), "succeeded", "succeeded"},
-	{"tok_401_once", fails("401 unauthorized"), "succeeded", "succeeded"},
-	{"tok_409_in_flight", fails("409 idempotency_in_flight"), "succeeded", "succeeded"},
-	{"tok_423", fails("423 locked"), "succeeded", "succeeded"},
-	{"tok_425", fails("425 too_early"), "succeeded", "succeeded"},
-	{"tok_timeout_before_charge", fails("no answer"), "succeeded", "succeeded"},
-	{"tok_reset_before_charge", fails("reset"), "succeeded", "succeeded"},
+	{token: "tok_500_twice", outcomes: failsTwice, ledger: "succeeded"},
+	{token: "tok_500_always", outcomes: repeats("500 internal_error"), ledger: ""},
+	{token: "tok_503_then_ok", outcomes: failsBefore("503 unavailable"), ledger: "succeeded"},
+	{token: "tok_401_once", outcomes: failsBefore("401 unauthorized"), ledger: "succeeded"},
+	{token: "tok_409_in_flight", outcomes: failsBefore("409 idempotency_in_flight"), ledger: "succeeded"},
+	{token: "tok_423", outcomes: failsBefore("423 locked"), ledger: "succeeded"},
+	{token: "tok_425", outcomes: failsBefore("425 too_early"), ledger: "succeeded"},
+	{token: "tok_timeout_before_charge", outcomes: failsBefore("no response"), ledger: "succeeded"},
+	{token: "tok_reset_before_charge", outcomes: failsBefore("reset"), ledger: "succeeded"},
 
-	{"tok_429_retry_after", fails("429 rate_limited"), "succeeded", "succeeded"},
-	{"tok_429_http_date", fails("429 rate_limited"), "succeeded", "succeeded"},
-	{"tok_429_long", fails("429 rate_limited"), "succeeded", "succeeded"},
-	{"tok_429_bad_retry_after", fails("429 rate_limited"), "succeeded", "succeeded"},
-	{"tok_429_always", twice("429 rate_limited", ""), "", ""},
+	{token: "tok_429_retry_after", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_http_date", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_long", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_bad_retry_after", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_always", outcomes: repeats("429 rate_limited"), ledger: ""},
 
-	{"tok_500_once_after_charge", charges("500 internal_error"), "succeeded", "succeeded"},
-	{"tok_504_after_charge", charges("504 gateway_timeout"), "succeeded", "succeeded"},
-	{"tok_408", charges("408 request_timeout"), "succeeded", "succeeded"},
-	{"tok_424", charges("424 failed_dependency"), "succeeded", "succeeded"},
-	{"tok_timeout_after_charge", charges("no answer"), "succeeded", "succeeded"},
-	{"tok_reset_after_charge", charges("reset"), "succeeded", "succeeded"},
-	{"tok_malformed_200", charges("200 not json"), "succeeded", "succeeded"},
-	{"tok_truncated_200", charges("200 cut off"), "succeeded", "succeeded"},
-	{"tok_empty_200", charges("200 empty"), "succeeded", "succeeded"},
-	{"tok_200_html", charges("200 not json"), "succeeded", "succeeded"},
-	{"tok_huge_body", charges("200 huge"), "succeeded", "succeeded"},
+	{token: "tok_500_once_after_charge", outcomes: failsAfter("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_504_after_charge", outcomes: failsAfter("504 gateway_timeout"), ledger: "succeeded"},
+	{token: "tok_408", outcomes: failsAfter("408 request_timeout"), ledger: "succeeded"},
+	{token: "tok_424", outcomes: failsAfter("424 failed_dependency"), ledger: "succeeded"},
+	{token: "tok_timeout_after_charge", outcomes: failsAfter("no response"), ledger: "succeeded"},
+	{token: "tok_reset_after_charge", outcomes: failsAfter("reset"), ledger: "succeeded"},
+	{token: "tok_malformed_200", outcomes: failsAfter("200 not json"), ledger: "succeeded"},
+	{token: "tok_truncated_200", outcomes: failsAfter("200 cut off"), ledger: "succeeded"},
+	{token: "tok_empty_200", outcomes: failsAfter("200 empty"), ledger: "succeeded"},
+	{token: "tok_200_html", outcomes: failsAfter("200 not json"), ledger: "succeeded"},
+	{token: "tok_huge_body", outcomes: failsAfter("200 huge"), ledger: "succeeded"},
 
-	{"tok_500_after_charge", twice("500 internal_error", ""), "succeeded", "succeeded"},
-	{"tok_timeout_then_401", []string{"no answer", "401 unauthorized", "401 unauthorized"}, "succeeded", "succeeded"},
-	{"tok_302", twice("302 empty", ""), "succeeded", "succeeded"},
-	{"tok_418", twice("418 teapot", ""), "succeeded", "succeeded"},
-	{"tok_lookup_late", twice("500 internal_error", ""), "succeeded", "succeeded"},
-	{"tok_lost", twice("500 internal_error", ""), "succeeded", "succeeded"},
+	{token: "tok_500_after_charge", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_timeout_then_401", outcomes: []string{"no response", "401 unauthorized", "401 unauthorized"}, ledger: "succeeded"},
+	{token: "tok_302", outcomes: repeats("302 empty"), ledger: "succeeded"},
+	{token: "tok_418", outcomes: repeats("418 teapot"), ledger: "succeeded"},
+	{token: "tok_lookup_late", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_lost", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
 
-	{"tok_wrong_amount", twice("200 succeeded", ", replayed"), "succeeded", "succeeded"},
-	{"tok_wrong_currency", twice("200 succeeded", ", replayed"), "succeeded", "succeeded"},
-	{"tok_wrong_reference", twice("200 succeeded", ", replayed"), "succeeded", "succeeded"},
+	{token: "tok_wrong_amount", outcomes: replays("200 succeeded"), ledger: "succeeded"},
+	{token: "tok_wrong_currency", outcomes: replays("200 succeeded"), ledger: "succeeded"},
+	{token: "tok_wrong_reference", outcomes: replays("200 succeeded"), ledger: "succeeded"},
 
-	{"tok_capture_500_twice", []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
-	{"tok_capture_500_always", twice("500 internal_error", ""), "authorized", "authorized"},
-	{"tok_capture_500_after", twice("500 internal_error", ""), "succeeded", "succeeded"},
-	{"tok_capture_timeout_after", charges("no answer"), "succeeded", "succeeded"},
-	{"tok_capture_reset_after", charges("reset"), "succeeded", "succeeded"},
-	{"tok_capture_403", twice("403 forbidden", ""), "authorized", "authorized"},
-	{"tok_capture_declined", twice("402 card_declined hard expired_authorization", ", replayed"), "authorized", "authorized"},
+	{token: "tok_capture_500_twice", outcomes: failsTwice, ledger: "succeeded"},
+	{token: "tok_capture_500_always", outcomes: repeats("500 internal_error"), ledger: "authorized"},
+	{token: "tok_capture_500_after", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_capture_timeout_after", outcomes: failsAfter("no response"), ledger: "succeeded"},
+	{token: "tok_capture_reset_after", outcomes: failsAfter("reset"), ledger: "succeeded"},
+	{token: "tok_capture_403", outcomes: repeats("403 forbidden"), ledger: "authorized"},
+	{token: "tok_capture_declined", outcomes: replays("402 card_declined hard expired_authorization"), ledger: "authorized"},
 
-	{"tok_refund_500_twice", []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}, "succeeded", "succeeded"},
-	{"tok_refund_500_always", twice("500 internal_error", ""), "", ""},
-	{"tok_refund_timeout_after", charges("no answer"), "succeeded", "succeeded"},
-	{"tok_refund_reset_after", charges("reset"), "succeeded", "succeeded"},
-	{"tok_refund_declined", twice("422 refund_declined refund_not_accepted", ", replayed"), "declined", "declined"},
-	{"tok_refund_pending", twice("202 pending", ", replayed"), "pending", "succeeded"},
-	{"tok_refund_lost", twice("500 internal_error", ""), "succeeded", "succeeded"},
+	{token: "tok_refund_500_twice", outcomes: failsTwice, ledger: "succeeded"},
+	{token: "tok_refund_500_always", outcomes: repeats("500 internal_error"), ledger: ""},
+	{token: "tok_refund_timeout_after", outcomes: failsAfter("no response"), ledger: "succeeded"},
+	{token: "tok_refund_reset_after", outcomes: failsAfter("reset"), ledger: "succeeded"},
+	{token: "tok_refund_declined", outcomes: replays("422 refund_declined refund_not_accepted"), ledger: "declined"},
+	{token: "tok_refund_pending", outcomes: replays("202 pending"), ledger: "pending", final: "succeeded"},
+	{token: "tok_refund_lost", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
 }
 
-func twice(meets, again string) []string { return []string{meets, meets + again} }
+// failsTwice has the outcomes of a 500 on the first two requests, before the execution.
+var failsTwice = []string{"500 internal_error", "500 internal_error", "200 succeeded", "200 succeeded, replayed"}
 
-// fails is a failure before the charge, charges one after it: only there the second answer is a replay.
-func fails(how string) []string {
-	return []string{how, "200 succeeded", "200 succeeded, replayed"}
+// repeats returns the outcomes of two requests that are refused alike, or meet the same fault.
+func repeats(outcome string) []string { return []string{outcome, outcome} }
+
+// replays returns the outcomes of two requests, of which the second gets the stored response of the first.
+func replays(outcome string) []string { return []string{outcome, outcome + ", replayed"} }
+
+// failsBefore returns the outcomes of a fault before the execution: the second request is executed.
+func failsBefore(fault string) []string {
+	return []string{fault, "200 succeeded", "200 succeeded, replayed"}
 }
 
-func charges(how string) []string { return []string{how, "200 succeeded, replayed"} }
+// failsAfter returns the outcomes of a fault after the execution: the second request gets the stored response.
+func failsAfter(fault string) []string { return []string{fault, "200 succeeded, replayed"} }
 
-func TestEveryTokenDoesWhatItSays(t *testing.T) {
-	require.Len(t, walks, len(Tokens()))
+func TestEveryTokenBehavesAsDocumented(t *testing.T) {
+	require.Len(t, tokenCases, len(Tokens()))
 	scopes := map[string]string{}
 	for _, token := range Tokens() {
 		scopes[token.Name] = token.Scope
 	}
-	for _, walk := range walks {
-		t.Run(walk.token, func(t *testing.T) {
+	for _, tc := range tokenCases {
+		t.Run(tc.token, func(t *testing.T) {
 			t.Parallel()
-			require.Contains(t, scopes, walk.token)
-			b := start(t, Options{})
-			path, body := b.call(scopes[walk.token], walk.token)
-			b.walk(path, body, walk.meets)
-			status, _ := b.entry(path)
-			require.Equal(t, walk.ledger, status)
-			b.clock.advance(DefaultPendingFor)
-			status, _ = b.entry(path)
-			require.Equal(t, walk.settled, status)
+			require.Contains(t, scopes, tc.token)
+			h := start(t, Options{})
+			path, body := h.prepare(scopes[tc.token], tc.token)
+			h.repeat(path, body, tc.outcomes)
+			status, _ := h.entry(path)
+			require.Equal(t, tc.ledger, status)
+			final := cmp.Or(tc.final, tc.ledger)
+			h.clock.advance(DefaultPendingFor)
+			status, _ = h.entry(path)
+			require.Equal(t, final, status)
 		})
 	}
 }
 
-func TestAVoidMeetsTheFaultsOfItsToken(t *testing.T) {
-	for _, walk := range walks {
-		if r, _ := rowFor(walk.token, scopeCapture); r.Scope != scopeCapture || r.books.status != "" {
-			continue // what declines a capture lets it be voided
+func TestVoidHasTheFaultsOfTheChargeToken(t *testing.T) {
+	for _, tc := range tokenCases {
+		if b, _ := behaviorFor(tc.token, scopeCapture); b.Scope != scopeCapture || b.effect.status != "" {
+			continue // a token that declines the capture has no fault for the void
 		}
-		t.Run(walk.token, func(t *testing.T) {
+		t.Run(tc.token, func(t *testing.T) {
 			t.Parallel()
-			b := start(t, Options{})
-			path, _ := b.call(scopeCapture, walk.token)
+			h := start(t, Options{})
+			path, _ := h.prepare(scopeCapture, tc.token)
 			path = strings.Replace(path, "capture", "void", 1)
-			meets := slices.Clone(walk.meets)
-			for i := range meets {
-				meets[i] = strings.Replace(meets[i], statusSucceeded, statusVoided, 1)
+			outcomes := slices.Clone(tc.outcomes)
+			for i := range outcomes {
+				outcomes[i] = strings.Replace(outcomes[i], statusSucceeded, statusVoided, 1)
 			}
-			b.walk(path, "", meets)
-			status, _ := b.entry(path)
-			require.Equal(t, strings.Replace(walk.ledger, statusSucceeded, statusVoided, 1), status)
+			h.repeat(path, "", outcomes)
+			status, _ := h.entry(path)
+			require.Equal(t, strings.Replace(tc.ledger, statusSucceeded, statusVoided, 1), status)
 		})
 	}
 }
 
-// call is the request whose token is to be tried, after whatever has to come before it.
-func (b *bench) call(scope, token string) (path, body string) {
-	b.t.Helper()
+// prepare creates the payment that a capture or refund needs, and returns the request that tests the token.
+func (h *harness) prepare(scope, token string) (path, body string) {
+	h.t.Helper()
 	switch scope {
 	case scopeCapture:
-		id := b.pay(token, "charge", false)
-		require.Equal(b.t, statusAuthorized, b.ledger().Payments[0].Status)
+		id := h.pay(token, "charge", false)
+		require.Equal(h.t, statusAuthorized, h.ledger().Payments[0].Status)
 		return "/payments/" + id + "/capture", ""
 	case scopeRefund:
-		id := b.pay(token, "charge", true)
-		require.Equal(b.t, statusSucceeded, b.ledger().Payments[0].Status)
+		id := h.pay(token, "charge", true)
+		require.Equal(h.t, statusSucceeded, h.ledger().Payments[0].Status)
 		return "/refunds", fmt.Sprintf(`{"payment_id":%q,"amount":400,"reference":"key-1"}`, id)
 	default:
 		return "/charges", chargeBody(token, "key-1")
 	}
 }
 
-// walk sends the same request again and again, and compares what it meets.
-func (b *bench) walk(path, body string, meets []string) {
-	b.t.Helper()
+// repeat sends the same request once for each expected outcome and compares the outcomes.
+func (h *harness) repeat(path, body string, outcomes []string) {
+	h.t.Helper()
 	executed := false
-	for n, want := range meets {
-		post := b.post
-		if want == "no answer" {
-			post = b.postBriefly
+	for n, want := range outcomes {
+		post := h.post
+		if want == "no response" {
+			post = h.postAndGiveUp
 		}
-		require.Equal(b.t, want, post(path, "key-1", body).String(), "request %d", n+1)
-		// What fails before the execution leaves nothing; what was executed once stays as it is.
-		_, requests := b.entry(path)
-		require.Contains(b.t, []int{0, n + 1}, requests)
-		require.False(b.t, executed && requests == 0)
+		require.Equal(h.t, want, post(path, "key-1", body).String(), "request %d", n+1)
+		// A fault before the execution leaves the ledger empty. After the execution the entry never disappears.
+		_, requests := h.entry(path)
+		require.Contains(h.t, []int{0, n + 1}, requests)
+		require.False(h.t, executed && requests == 0)
 		executed = requests > 0
 	}
 }
 
-// entry is the one ledger entry that the walk made: its status, and how many requests it took. A payment that is still to be
-// captured or voided took none.
-func (b *bench) entry(path string) (status string, requests int) {
-	b.t.Helper()
-	ledger := b.ledger()
-	require.LessOrEqual(b.t, len(ledger.Payments), 1)
-	require.LessOrEqual(b.t, len(ledger.Refunds), 1)
+// entry returns the status of the only ledger entry that the requests to path made or changed, and the number of these
+// requests: 0 while the payment is not captured or voided yet.
+func (h *harness) entry(path string) (status string, requests int) {
+	h.t.Helper()
+	ledger := h.ledger()
+	require.LessOrEqual(h.t, len(ledger.Payments), 1)
+	require.LessOrEqual(h.t, len(ledger.Refunds), 1)
 	if path == "/refunds" {
 		for _, r := range ledger.Refunds {
 			return r.Status, r.Requests
@@ -203,49 +212,49 @@ func (b *bench) entry(path string) (status string, requests int) {
 		return p.Status, p.Requests
 	}
 	if p.Status != statusAuthorized {
-		require.NoError(b.t, b.sim.db.QueryRowContext(b.t.Context(),
+		require.NoError(h.t, h.sim.db.QueryRowContext(h.t.Context(),
 			"SELECT received FROM requests WHERE idempotency_key = 'key-1'").Scan(&requests))
 	}
 	return p.Status, requests
 }
 
-func TestAFailureBeforeTheChargeExecutesNothingUntilItIsRepeated(t *testing.T) {
+func TestFaultBeforeTheChargeChargesNothing(t *testing.T) {
 	for _, token := range []string{"tok_500_twice", "tok_timeout_before_charge", "tok_reset_before_charge", "tok_503_then_ok"} {
-		b := start(t, Options{})
-		b.postBriefly("/charges", "k", chargeBody(token, "k"))
-		require.Empty(t, b.ledger().Payments, token)
+		h := start(t, Options{})
+		h.postAndGiveUp("/charges", "k", chargeBody(token, "k"))
+		require.Empty(t, h.ledger().Payments, token)
 	}
 }
 
-func TestAFailureAfterTheChargeHasExecutedIt(t *testing.T) {
+func TestFaultAfterTheChargeLeavesTheChargeInTheLedger(t *testing.T) {
 	for _, token := range []string{"tok_500_after_charge", "tok_timeout_after_charge", "tok_reset_after_charge", "tok_malformed_200", "tok_302"} {
-		b := start(t, Options{})
-		b.postBriefly("/charges", "k", chargeBody(token, "k"))
-		require.Len(t, b.ledger().Payments, 1, token)
+		h := start(t, Options{})
+		h.postAndGiveUp("/charges", "k", chargeBody(token, "k"))
+		require.Len(t, h.ledger().Payments, 1, token)
 		var found page[payment]
-		b.get("/payments?reference=k").into(t, &found)
+		h.get("/payments?reference=k").into(t, &found)
 		require.Len(t, found.Data, 1, token)
 		require.Equal(t, statusSucceeded, found.Data[0].Status)
 	}
 }
 
-func TestEveryEndIsAStatusOfTheContract(t *testing.T) {
-	ends := map[string][]string{
+func TestEveryExpectedStatusIsKnown(t *testing.T) {
+	known := map[string][]string{
 		scopeCharge:  {"succeeded", "declined", "failed", "needs_reconciliation", "conflicted"},
 		scopeCapture: {"succeeded", "authorized", "needs_reconciliation"},
 		scopeRefund:  {"succeeded", "declined", "failed", "needs_reconciliation"},
 	}
 	names := map[string]bool{}
 	for _, token := range Tokens() {
-		require.Contains(t, ends[token.Scope], token.Ends, token.Name)
-		require.NotEmpty(t, token.Does, token.Name)
-		require.False(t, names[token.Name], "%s is there twice", token.Name)
+		require.Contains(t, known[token.Scope], token.ExpectedStatus, token.Name)
+		require.NotEmpty(t, token.Description, token.Name)
+		require.False(t, names[token.Name], "%s is in the table twice", token.Name)
 		names[token.Name] = true
 	}
 }
 
-func TestRetryAfterHasTheFormTheTokenAsksFor(t *testing.T) {
-	b := start(t, Options{})
+func TestRetryAfterHasTheFormOfTheToken(t *testing.T) {
+	h := start(t, Options{})
 	for token, want := range map[string]string{
 		"tok_429_retry_after":     "1",
 		"tok_429_always":          "1",
@@ -253,10 +262,10 @@ func TestRetryAfterHasTheFormTheTokenAsksFor(t *testing.T) {
 		"tok_429_bad_retry_after": "soon",
 		"tok_429_http_date":       "Sat, 31 Jan 2026 12:00:02 GMT",
 	} {
-		got := b.post("/charges", token, chargeBody(token, token))
+		got := h.post("/charges", token, chargeBody(token, token))
 		require.Equal(t, want, got.header.Get("Retry-After"), token)
 	}
-	dated := b.post("/charges", "another", chargeBody("tok_429_http_date", "another"))
+	dated := h.post("/charges", "another", chargeBody("tok_429_http_date", "another"))
 	date, err := http.ParseTime(dated.header.Get("Date"))
 	require.NoError(t, err)
 	until, err := http.ParseTime(dated.header.Get("Retry-After"))
@@ -264,73 +273,73 @@ func TestRetryAfterHasTheFormTheTokenAsksFor(t *testing.T) {
 	require.Equal(t, 2*time.Second, until.Sub(date))
 }
 
-func TestAProcessorThatBooksSomethingElseHasItInTheLedger(t *testing.T) {
-	b := start(t, Options{})
+func TestAlteredChargeIsInTheResponseAndInTheLedger(t *testing.T) {
+	h := start(t, Options{})
 	for _, token := range []string{"tok_wrong_amount", "tok_wrong_currency", "tok_wrong_reference"} {
 		var p payment
-		b.post("/charges", token, chargeBody(token, token)).into(t, &p)
-		ledger := b.ledger()
-		booked := ledger.Payments[len(ledger.Payments)-1]
+		h.post("/charges", token, chargeBody(token, token)).into(t, &p)
+		ledger := h.ledger()
+		recorded := ledger.Payments[len(ledger.Payments)-1]
 		require.Equal(t, token == "tok_wrong_amount", p.Amount != 1000)
 		require.Equal(t, token == "tok_wrong_currency", p.Currency != "EUR")
 		require.Equal(t, token == "tok_wrong_reference", p.Reference != token)
-		require.Equal(t, booked.Amount, p.Amount)
-		require.Equal(t, booked.Currency, p.Currency)
-		require.Equal(t, booked.Reference, p.Reference)
+		require.Equal(t, recorded.Amount, p.Amount)
+		require.Equal(t, recorded.Currency, p.Currency)
+		require.Equal(t, recorded.Reference, p.Reference)
 	}
 }
 
-func TestALatePaymentIsFoundByTheThirdLookup(t *testing.T) {
-	b := start(t, Options{})
-	b.post("/charges", "late", chargeBody("tok_lookup_late", "late"))
+func TestLatePaymentIsFoundByTheThirdLookup(t *testing.T) {
+	h := start(t, Options{})
+	h.post("/charges", "late", chargeBody("tok_lookup_late", "late"))
 	for _, want := range []int{0, 0, 1, 1} {
 		var found page[payment]
-		b.get("/payments?reference=late").into(t, &found)
+		h.get("/payments?reference=late").into(t, &found)
 		require.Len(t, found.Data, want)
 	}
 }
 
-func TestWhatIsLostOnlyTheLedgerKnows(t *testing.T) {
-	b := start(t, Options{})
-	b.post("/charges", "lost", chargeBody("tok_lost", "lost"))
+func TestPaymentWhoseLookupsFailIsOnlyInTheLedger(t *testing.T) {
+	h := start(t, Options{})
+	h.post("/charges", "lost", chargeBody("tok_lost", "lost"))
 	var paid payment
-	b.post("/charges", "paid", chargeBody("tok_refund_lost", "paid")).into(t, &paid)
-	b.post("/refunds", "refund", fmt.Sprintf(`{"payment_id":%q,"reference":"refund"}`, paid.ID))
+	h.post("/charges", "paid", chargeBody("tok_refund_lost", "paid")).into(t, &paid)
+	h.post("/refunds", "refund", fmt.Sprintf(`{"payment_id":%q,"reference":"refund"}`, paid.ID))
 
-	ledger := b.ledger()
+	ledger := h.ledger()
 	require.Len(t, ledger.Payments, 2)
 	require.Len(t, ledger.Refunds, 1)
 	for _, path := range []string{
 		"/payments?reference=lost", "/payments/" + ledger.Payments[0].ID, "/refunds?reference=refund", "/refunds/" + ledger.Refunds[0].ID,
 	} {
-		require.Equal(t, "500 internal_error", b.get(path).String(), path)
+		require.Equal(t, "500 internal_error", h.get(path).String(), path)
 	}
 	var listed page[payment]
-	b.get("/payments").into(t, &listed)
+	h.get("/payments").into(t, &listed)
 	require.Len(t, listed.Data, 1)
 	require.Equal(t, paid.ID, listed.Data[0].ID)
 }
 
-func TestAPendingDeclineIsToldOnlyOnceItHappened(t *testing.T) {
-	b := start(t, Options{PendingFor: time.Minute})
+func TestDeclineOfAPendingPaymentIsHiddenUntilItHappens(t *testing.T) {
+	h := start(t, Options{PendingFor: time.Minute})
 	var p payment
-	b.post("/charges", "k", chargeBody("tok_pending_declined", "k")).into(t, &p)
+	h.post("/charges", "k", chargeBody("tok_pending_declined", "k")).into(t, &p)
 	require.Empty(t, p.DeclineCode)
-	b.clock.advance(59 * time.Second)
-	b.get("/payments/"+p.ID).into(t, &p)
+	h.clock.advance(59 * time.Second)
+	h.get("/payments/"+p.ID).into(t, &p)
 	require.Equal(t, statusPending, p.Status)
-	b.clock.advance(time.Second)
-	b.get("/payments/"+p.ID).into(t, &p)
+	h.clock.advance(time.Second)
+	h.get("/payments/"+p.ID).into(t, &p)
 	require.Equal(t, []string{"declined", "insufficient_funds", "soft"}, []string{p.Status, p.DeclineCode, p.DeclineKind})
-	require.Equal(t, "insufficient_funds", b.ledger().Payments[0].DeclineCode)
+	require.Equal(t, "insufficient_funds", h.ledger().Payments[0].DeclineCode)
 }
 
-func TestAPendingAuthorizationSettlesToAuthorized(t *testing.T) {
-	b := start(t, Options{})
+func TestPendingAuthorizationBecomesAuthorized(t *testing.T) {
+	h := start(t, Options{})
 	var p payment
-	b.post("/charges", "k", `{"card_token":"tok_pending","amount":5,"currency":"EUR","capture":false,"reference":"k"}`).into(t, &p)
-	b.clock.advance(DefaultPendingFor)
-	b.get("/payments/"+p.ID).into(t, &p)
+	h.post("/charges", "k", `{"card_token":"tok_pending","amount":5,"currency":"EUR","capture":false,"reference":"k"}`).into(t, &p)
+	h.clock.advance(DefaultPendingFor)
+	h.get("/payments/"+p.ID).into(t, &p)
 	require.Equal(t, statusAuthorized, p.Status)
 	require.Zero(t, p.CapturedAmount)
 }

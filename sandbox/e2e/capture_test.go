@@ -206,7 +206,7 @@ func TestEveryCaptureTokenEndsAsItsTableSays(t *testing.T) {
 	require.NoError(t, group.Wait())
 	for i, token := range table {
 		t.Run(token.Name, func(t *testing.T) {
-			require.Equal(t, token.Ends, string(captures[i].Status), token.Does)
+			require.Equal(t, token.ExpectedStatus, string(captures[i].Status), token.Description)
 			if captures[i].Status == payment.Succeeded {
 				require.EqualValues(t, 1000, captures[i].CapturedAmount)
 				require.Equal(t, payment.Voided, voids[i].Status)

@@ -57,7 +57,7 @@ func TestEveryChargeTokenEndsAsItsTableSays(t *testing.T) {
 	require.NoError(t, group.Wait())
 	for i, token := range table {
 		t.Run(token.Name, func(t *testing.T) {
-			require.Equal(t, token.Ends, string(charges[i].Status), token.Does)
+			require.Equal(t, token.ExpectedStatus, string(charges[i].Status), token.Description)
 			requireSecretFree(t, env, payment.ChargeWorkflowID("acme", token.Name))
 		})
 	}
@@ -82,7 +82,7 @@ func requireRedactedAudit(t *testing.T, env *environment.Environment, charges []
 func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", Ends: "succeeded"})
+	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", ExpectedStatus: "succeeded"})
 	charges, refunds := make([]payment.Charge, len(table)), make([]payment.Refund, len(table))
 	var group errgroup.Group
 	for i, token := range table {
@@ -101,7 +101,7 @@ func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {
 	for i, token := range table {
 		t.Run(token.Name, func(t *testing.T) {
 			require.Equal(t, payment.Succeeded, charges[i].Status)
-			require.Equal(t, token.Ends, string(refunds[i].Status), token.Does)
+			require.Equal(t, token.ExpectedStatus, string(refunds[i].Status), token.Description)
 		})
 	}
 	requireEqualBooks(t, env, charges, refunds)

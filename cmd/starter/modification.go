@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/payment"
+)
+
+func captureCommand() *cobra.Command {
+	var amount, currency string
+	var req payment.CaptureRequest
+	cmd := modificationCommand("capture", "Capture an authorized payment, or a part of it", payment.Succeeded,
+		func() error {
+			req.Currency = currency
+			if amount != "" {
+				req.Amount = new(int64)
+				if err := readAmount(amount, currency, req.Amount); err != nil {
+					return allProblems(err, nil)
+				}
+			}
+			return req.Validate()
+		},
+		func(ctx context.Context, client *florin.Client, merchant, key string) (payment.Charge, error) {
+			return client.Capture(ctx, merchant, key, req)
+		})
+	cmd.Example += "\n  starter capture --merchant acme --key order-1 --amount 10.00 --currency USD"
+	cmd.Flags().StringVar(&amount, "amount", "",
+		"amount in major units, such as 10.00; without it, the whole authorized amount")
+	cmd.Flags().StringVar(&currency, "currency", "", "currency of --amount; must be the currency of the payment")
+	return cmd
+}
+
+func voidCommand() *cobra.Command {
+	return modificationCommand("void", "Void an authorized payment: release the authorized amount", payment.Voided,
+		func() error { return nil },
+		func(ctx context.Context, client *florin.Client, merchant, key string) (payment.Charge, error) {
+			return client.Void(ctx, merchant, key)
+		})
+}
+
+// modificationCommand returns the command capture or void. check reads and validates its flags; want is the status of the
+// payment after the modification.
+func modificationCommand(use, short string, want payment.Status, check func() error,
+	modify func(ctx context.Context, client *florin.Client, merchant, key string) (payment.Charge, error),
+) *cobra.Command {
+	var merchant, key string
+	cmd := &cobra.Command{
+		Use:     use,
+		Short:   short,
+		Example: "  starter " + use + " --merchant acme --key order-1",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if merchant == "" || key == "" {
+				return usageError{errors.New("--merchant and --key are required")}
+			}
+			if err := check(); err != nil {
+				return err
+			}
+			client, _, closeClient, err := connect(cmd.Context())
+			if err != nil {
+				return err
+			}
+			defer closeClient()
+			c, err := modify(cmd.Context(), client, merchant, key)
+			if err != nil {
+				return err
+			}
+			if err := writeCharge(cmd, c); err != nil {
+				return err
+			}
+			return modificationOutcome(use, c.Status, want)
+		},
+	}
+	cmd.Flags().StringVar(&merchant, "merchant", "", "ID of the merchant")
+	cmd.Flags().StringVar(&key, "key", "", "idempotency key of the charge")
+	return cmd
+}
+
+// modificationOutcome returns nil if the payment has the wanted status. A payment that succeeded or is authorized
+// instead is a notExecutedError; any other status is a statusError.
+func modificationOutcome(modification string, got, want payment.Status) error {
+	switch got {
+	case want:
+		return nil
+	case payment.Succeeded, payment.Authorized:
+		return notExecutedError{modification, got}
+	default:
+		return statusOf("the payment", got)
+	}
+}
+
+// notExecutedError is the error for a capture or void that was not executed, of a payment that has not failed.
+type notExecutedError struct {
+	modification string
+	status       payment.Status
+}
+
+func (e notExecutedError) Error() string {
+	return "the " + e.modification + " was not executed: the payment is " + string(e.status)
+}
