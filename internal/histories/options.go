@@ -12,13 +12,13 @@ import (
 var Options = replaytest.Options{
 	Register: workflows.Register,
 	Echoes: []replaytest.Echo{
-		{Activity: payment.ActivityBeginPayment, Within: "charge", Except: []string{
+		{Activity: payment.ActivityBeginPayment, ResultField: "charge", Ignored: []string{
 			"processor", "capture", "customer_id", "description", "metadata",
 		}},
-		{Activity: payment.ActivityRecordPayment, Except: []string{
+		{Activity: payment.ActivityRecordPayment, Ignored: []string{
 			"processor_request_id", "refunded_amount", "revision", "updated_at", "decline.message", "failure.message",
 		}},
-		{Activity: payment.ActivityReserveRefund, Within: "refund", Except: []string{"reason", "metadata"}},
-		{Activity: payment.ActivitySettleRefund, Except: []string{"revision", "updated_at", "decline.message", "failure.message"}},
+		{Activity: payment.ActivityReserveRefund, ResultField: "refund", Ignored: []string{"reason", "metadata"}},
+		{Activity: payment.ActivitySettleRefund, Ignored: []string{"revision", "updated_at", "decline.message", "failure.message"}},
 	},
 }
