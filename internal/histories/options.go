@@ -1,4 +1,5 @@
-// Package histories knows the histories of our own workflows: how they are replayed, and what is personal in them.
+// Package histories reads, replays and scrubs the histories of Florin's workflows. It defines which of their fields contain
+// personal data.
 package histories
 
 import (
@@ -7,8 +8,9 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// Options are how histories are replayed. The store's activities return what they were given to store, but for what is the
-// store's own; texts for people it may cut.
+// Options are the options for replaying the histories of Florin's workflows. The store's activities return the stored record,
+// which repeats their argument. Ignored are the fields that the store sets itself or does not return, and messages, which it may
+// truncate.
 var Options = replaytest.Options{
 	Register: workflows.Register,
 	Echoes: []replaytest.Echo{

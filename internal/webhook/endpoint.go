@@ -201,10 +201,10 @@ type subject struct {
 func (e *Endpoint) find(ctx context.Context, event processor.Event) (subject, error) {
 	if event.RefundID != "" {
 		r, err := e.store.RefundByID(ctx, event.MerchantID, event.RefundID)
-		return subject{r.RefundID, payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey), r.Processor, r.Status.Final()}, err
+		return subject{id: r.RefundID, workflowID: payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey), processor: r.Processor, final: r.Status.Final()}, err
 	}
 	c, err := e.store.PaymentByID(ctx, event.MerchantID, event.PaymentID)
-	return subject{c.PaymentID, payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey), c.Processor, c.Status.Final()}, err
+	return subject{id: c.PaymentID, workflowID: payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey), processor: c.Processor, final: c.Status.Final()}, err
 }
 
 func answer(w http.ResponseWriter, status int, word string) {

@@ -60,7 +60,7 @@ func (f *temporal) SignalWorkflow(ctx context.Context, workflowID, runID, signal
 	if !ok {
 		return fmt.Errorf("a %T", arg)
 	}
-	f.signals = append(f.signals, sent{workflowID, event})
+	f.signals = append(f.signals, sent{workflowID: workflowID, event: event})
 	return f.err
 }
 
@@ -170,24 +170,24 @@ func TestAnEventBecomesASignal(t *testing.T) {
 		word            string
 		signal          string // the workflow; empty: none
 	}{
-		"a pending payment":            {"acme", about("evt_1", "payment", open.PaymentID), 200, "signaled", "charge/shop/open"},
-		"a payment that is being made": {"acme", about("evt_2", "payment", calling.PaymentID), 200, "signaled", "charge/shop/calling"},
-		"a payment that holds money":   {"acme", about("evt_3", "payment", held.PaymentID), 200, "signaled", "charge/shop/held"},
-		"a refund":                     {"acme", about("evt_4", "refund", refund.RefundID), 200, "signaled", "refund/shop/refund"},
-		"a payment that is settled":    {"acme", about("evt_5", "payment", paid.PaymentID), 200, "known", ""},
-		"a payment that was declined":  {"acme", about("evt_6", "payment", declined.PaymentID), 200, "known", ""},
-		"another processor's payment":  {"bolt", about("evt_7", "payment", open.PaymentID), 200, "ignored", ""},
-		"another processor's refund":   {"bolt", about("evt_8", "refund", refund.RefundID), 200, "ignored", ""},
-		"a payment of nobody's":        {"acme", about("evt_9", "payment", payment.PaymentID("shop", "nobody")), 200, "ignored", ""},
-		"a refund of nobody's":         {"acme", about("evt_10", "refund", payment.RefundID("shop", "nobody")), 200, "ignored", ""},
-		"another merchant's":           {"acme", forged, 200, "ignored", ""},
-		"nothing of ours":              {"acme", about("evt_11", "customer", open.PaymentID), 200, "ignored", ""},
-		"an id that was made up":       {"acme", about("evt_12", "payment", "pay_1' OR 1=1 --"), 200, "ignored", ""},
-		"no event":                     {"acme", `{"email":"` + private + `"}`, 400, "unreadable", ""},
-		"no JSON":                      {"acme", private, 400, "unreadable", ""},
-		"an id of more than one line":  {"acme", `{"id":"evt_1\nlevel=error","type":"t"}`, 400, "unreadable", ""},
-		"an id without an end":         {"acme", `{"id":"` + strings.Repeat("e", 256) + `","type":"t"}`, 400, "unreadable", ""},
-		"a processor of nobody's":      {"acne", about("evt_1", "payment", open.PaymentID), 404, "unknown", ""},
+		"a pending payment":            {processor: "acme", body: about("evt_1", "payment", open.PaymentID), status: 200, word: "signaled", signal: "charge/shop/open"},
+		"a payment that is being made": {processor: "acme", body: about("evt_2", "payment", calling.PaymentID), status: 200, word: "signaled", signal: "charge/shop/calling"},
+		"a payment that holds money":   {processor: "acme", body: about("evt_3", "payment", held.PaymentID), status: 200, word: "signaled", signal: "charge/shop/held"},
+		"a refund":                     {processor: "acme", body: about("evt_4", "refund", refund.RefundID), status: 200, word: "signaled", signal: "refund/shop/refund"},
+		"a payment that is settled":    {processor: "acme", body: about("evt_5", "payment", paid.PaymentID), status: 200, word: "known", signal: ""},
+		"a payment that was declined":  {processor: "acme", body: about("evt_6", "payment", declined.PaymentID), status: 200, word: "known", signal: ""},
+		"another processor's payment":  {processor: "bolt", body: about("evt_7", "payment", open.PaymentID), status: 200, word: "ignored", signal: ""},
+		"another processor's refund":   {processor: "bolt", body: about("evt_8", "refund", refund.RefundID), status: 200, word: "ignored", signal: ""},
+		"a payment of nobody's":        {processor: "acme", body: about("evt_9", "payment", payment.PaymentID("shop", "nobody")), status: 200, word: "ignored", signal: ""},
+		"a refund of nobody's":         {processor: "acme", body: about("evt_10", "refund", payment.RefundID("shop", "nobody")), status: 200, word: "ignored", signal: ""},
+		"another merchant's":           {processor: "acme", body: forged, status: 200, word: "ignored", signal: ""},
+		"nothing of ours":              {processor: "acme", body: about("evt_11", "customer", open.PaymentID), status: 200, word: "ignored", signal: ""},
+		"an id that was made up":       {processor: "acme", body: about("evt_12", "payment", "pay_1' OR 1=1 --"), status: 200, word: "ignored", signal: ""},
+		"no event":                     {processor: "acme", body: `{"email":"` + private + `"}`, status: 400, word: "unreadable", signal: ""},
+		"no JSON":                      {processor: "acme", body: private, status: 400, word: "unreadable", signal: ""},
+		"an id of more than one line":  {processor: "acme", body: `{"id":"evt_1\nlevel=error","type":"t"}`, status: 400, word: "unreadable", signal: ""},
+		"an id without an end":         {processor: "acme", body: `{"id":"` + strings.Repeat("e", 256) + `","type":"t"}`, status: 400, word: "unreadable", signal: ""},
+		"a processor of nobody's":      {processor: "acne", body: about("evt_1", "payment", open.PaymentID), status: 404, word: "unknown", signal: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.temporal.signals = nil
@@ -215,18 +215,18 @@ func TestWhatIsNotSignedAsItShouldBeIsRefused(t *testing.T) {
 		status                  int
 		word                    string
 	}{
-		"no signature":        {http.MethodPost, "/webhooks/acme", "", strings.NewReader(body), 401, "unsigned"},
-		"no known scheme":     {http.MethodPost, "/webhooks/acme", strings.Replace(good, "v1=", "v0=", 1), strings.NewReader(body), 401, "unsigned"},
-		"not in the form":     {http.MethodPost, "/webhooks/acme", "v1", strings.NewReader(body), 401, "malformed"},
-		"an hour old":         {http.MethodPost, "/webhooks/acme", Sign(secret, []byte(body), time.Now().Add(-time.Hour)), strings.NewReader(body), 401, "stale"},
-		"by another secret":   {http.MethodPost, "/webhooks/acme", Sign("whsec_other", []byte(body), time.Now()), strings.NewReader(body), 401, "mismatch"},
-		"of another body":     {http.MethodPost, "/webhooks/acme", good, strings.NewReader(body + " "), 401, "mismatch"},
-		"too large":           {http.MethodPost, "/webhooks/acme", good, largest, 413, "large"},
-		"cut off":             {http.MethodPost, "/webhooks/acme", good, io.MultiReader(strings.NewReader(body), broken{}), 400, "cut"},
-		"another method":      {http.MethodGet, "/webhooks/acme", good, nil, 405, "Method Not Allowed"},
-		"no processor":        {http.MethodPost, "/webhooks/", good, strings.NewReader(body), 404, "404 page not found"},
-		"below the processor": {http.MethodPost, "/webhooks/acme/x", good, strings.NewReader(body), 404, "404 page not found"},
-		"somewhere else":      {http.MethodPost, "/healthz", good, strings.NewReader(body), 404, "404 page not found"},
+		"no signature":        {method: http.MethodPost, path: "/webhooks/acme", signature: "", body: strings.NewReader(body), status: 401, word: "unsigned"},
+		"no known scheme":     {method: http.MethodPost, path: "/webhooks/acme", signature: strings.Replace(good, "v1=", "v0=", 1), body: strings.NewReader(body), status: 401, word: "unsigned"},
+		"not in the form":     {method: http.MethodPost, path: "/webhooks/acme", signature: "v1", body: strings.NewReader(body), status: 401, word: "malformed"},
+		"an hour old":         {method: http.MethodPost, path: "/webhooks/acme", signature: Sign(secret, []byte(body), time.Now().Add(-time.Hour)), body: strings.NewReader(body), status: 401, word: "stale"},
+		"by another secret":   {method: http.MethodPost, path: "/webhooks/acme", signature: Sign("whsec_other", []byte(body), time.Now()), body: strings.NewReader(body), status: 401, word: "mismatch"},
+		"of another body":     {method: http.MethodPost, path: "/webhooks/acme", signature: good, body: strings.NewReader(body + " "), status: 401, word: "mismatch"},
+		"too large":           {method: http.MethodPost, path: "/webhooks/acme", signature: good, body: largest, status: 413, word: "large"},
+		"cut off":             {method: http.MethodPost, path: "/webhooks/acme", signature: good, body: io.MultiReader(strings.NewReader(body), broken{}), status: 400, word: "cut"},
+		"another method":      {method: http.MethodGet, path: "/webhooks/acme", signature: good, body: nil, status: 405, word: "Method Not Allowed"},
+		"no processor":        {method: http.MethodPost, path: "/webhooks/", signature: good, body: strings.NewReader(body), status: 404, word: "404 page not found"},
+		"below the processor": {method: http.MethodPost, path: "/webhooks/acme/x", signature: good, body: strings.NewReader(body), status: 404, word: "404 page not found"},
+		"somewhere else":      {method: http.MethodPost, path: "/healthz", signature: good, body: strings.NewReader(body), status: 404, word: "404 page not found"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			b.requireAnswer(t, c.status, c.word, b.send(t, c.method, c.path, c.signature, c.body))

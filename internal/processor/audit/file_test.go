@@ -112,13 +112,13 @@ func TestAWrongFileFailsAtOnceAndSaysWhy(t *testing.T) {
 		options Options
 		want    string
 	}{
-		"a directory":       {Options{Path: dir}, "name a regular file, or stdout"},
-		"a device":          {Options{Path: os.DevNull}, "name a regular file, or stdout"},
-		"below a file":      {Options{Path: filepath.Join(dir, "file", "audit.log")}, "its directory cannot be made"},
-		"a negative size":   {Options{Path: filepath.Join(dir, "a"), MaxSizeMB: -1}, "size -1 MB"},
-		"negative backups":  {Options{Path: filepath.Join(dir, "a"), MaxBackups: -1}, "-1 backups"},
-		"a negative age":    {Options{Path: filepath.Join(dir, "a"), MaxAgeDays: -1}, "-1 days"},
-		"an impossible one": {Options{Path: filepath.Join(dir, strings.Repeat("x", 300))}, "name a file that can be written, or stdout"},
+		"a directory":       {options: Options{Path: dir}, want: "name a regular file, or stdout"},
+		"a device":          {options: Options{Path: os.DevNull}, want: "name a regular file, or stdout"},
+		"below a file":      {options: Options{Path: filepath.Join(dir, "file", "audit.log")}, want: "its directory cannot be made"},
+		"a negative size":   {options: Options{Path: filepath.Join(dir, "a"), MaxSizeMB: -1}, want: "size -1 MB"},
+		"negative backups":  {options: Options{Path: filepath.Join(dir, "a"), MaxBackups: -1}, want: "-1 backups"},
+		"a negative age":    {options: Options{Path: filepath.Join(dir, "a"), MaxAgeDays: -1}, want: "-1 days"},
+		"an impossible one": {options: Options{Path: filepath.Join(dir, strings.Repeat("x", 300))}, want: "name a file that can be written, or stdout"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Open(tc.options)

@@ -17,13 +17,13 @@ import (
 
 // planted are the secrets: as they are planted, and what must not come out.
 var planted = []struct{ whole, needle string }{
-	{"4111111111111111", "4111111111111111"},
-	{"4111 1111 1111 1111", "4111111111111111"},
-	{"3782-822463-10005", "378282246310005"},
-	{"sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqLyjWDarjtT1zdp7dc"},
-	{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
-	{"Bearer 7Fq2mVx9Lr4TzKpW", "7Fq2mVx9Lr4TzKpW"},
-	{key, strings.ReplaceAll(key, "-", "")},
+	{whole: "4111111111111111", needle: "4111111111111111"},
+	{whole: "4111 1111 1111 1111", needle: "4111111111111111"},
+	{whole: "3782-822463-10005", needle: "378282246310005"},
+	{whole: "sk_live_4eC39HqLyjWDarjtT1zdp7dc", needle: "4eC39HqLyjWDarjtT1zdp7dc"},
+	{whole: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", needle: "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
+	{whole: "Bearer 7Fq2mVx9Lr4TzKpW", needle: "7Fq2mVx9Lr4TzKpW"},
+	{whole: key, needle: strings.ReplaceAll(key, "-", "")},
 }
 
 // spellings are ways to write a text.

@@ -183,7 +183,7 @@ func TestOfAnythingButJSONOnlyTheSizeIsSeen(t *testing.T) {
 }
 
 func TestDeepNestingIsNotFollowed(t *testing.T) {
-	for _, tc := range []struct{ opening, inside, closing string }{{"[", "", "]"}, {`{"a":`, "{}", "}"}} {
+	for _, tc := range []struct{ opening, inside, closing string }{{opening: "[", inside: "", closing: "]"}, {opening: `{"a":`, inside: "{}", closing: "}"}} {
 		nested := func(depth int) string {
 			if tc.inside != "" {
 				depth--
