@@ -85,10 +85,10 @@ func (c *comparison) tasks() map[int64]int64 {
 	return started
 }
 
-// compareCommands compares the recorded commands with the replayed ones, one workflow task after the other. It returns the first
-// task in which one of them has no counterpart, or 0 if there is none; tasks are identified by their WorkflowTaskStarted event. It
-// stops at the given diverged task, whose difference the caller reports. An additional command is a difference only if the SDK's
-// replayer failed (replayFailed).
+// compareCommands compares the recorded commands with the replayed ones, one workflow task after the other. It returns the
+// first task in which one of them has no counterpart, or 0 if there is none; tasks are identified by their
+// WorkflowTaskStarted event. It stops at the given diverged task, whose difference the caller reports. An additional command
+// is a difference only if the SDK's replayer failed (replayFailed).
 func (c *comparison) compareCommands(replayFailed bool, diverged int64) int64 {
 	events, calls := map[int64]map[enumspb.EventType][]*historypb.HistoryEvent{}, map[int64]map[enumspb.EventType][]call{}
 	started := c.tasks()

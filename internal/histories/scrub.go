@@ -77,8 +77,8 @@ func checkReplay(before, after *historypb.History) error {
 	return nil
 }
 
-// derivedTexts returns a replacer for the texts that the workflow derives from personal data: fingerprints, and its description of
-// an operator's resolution. It replaces each with what the workflow derives from the scrubbed data.
+// derivedTexts returns a replacer for the texts that the workflow derives from personal data: fingerprints, and its
+// description of an operator's resolution. It replaces each with what the workflow derives from the scrubbed data.
 func derivedTexts(h *historypb.History) (*strings.Replacer, error) {
 	replacements := map[string]string{}
 	for _, event := range h.GetEvents() {
@@ -114,7 +114,8 @@ func addFingerprint[R interface{ Fingerprint() string }](input *commonpb.Payload
 	if !ok {
 		return errors.New("the clone of payloads is not payloads")
 	}
-	if err := forEachPayload(clean.ProtoReflect(), func(p *commonpb.Payload) error { return scrub(p, strings.NewReplacer()) }); err != nil {
+	scrubPayload := func(p *commonpb.Payload) error { return scrub(p, strings.NewReplacer()) }
+	if err := forEachPayload(clean.ProtoReflect(), scrubPayload); err != nil {
 		return err
 	}
 	if err := converter.GetDefaultDataConverter().FromPayloads(clean, &after); err != nil {

@@ -56,8 +56,8 @@ func TestScrubbedHistoryReplaysAndHasNoPersonalData(t *testing.T) {
 	}
 }
 
-// A fingerprint is a hash of a whole request: an attacker who knows the rest of the request could try one payment method after the
-// other.
+// A fingerprint is a hash of a whole request: an attacker who knows the rest of the request could try one payment method
+// after the other.
 func TestScrubbedHistoryHasTheFingerprintsOfTheScrubbedData(t *testing.T) {
 	req := payment.ChargeRequest{
 		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
@@ -75,7 +75,9 @@ func TestScrubbedHistoryHasTheFingerprintsOfTheScrubbedData(t *testing.T) {
 		update(t, "echo", "echo", "resolved by "+resolution.By+": "+resolution.Evidence),
 	}})
 	require.NoError(t, err)
-	scrubbedRequest := payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "scrubbed"}
+	scrubbedRequest := payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "scrubbed",
+	}
 	scrubbedResolution := payment.Resolution{Status: payment.Failed, By: "scrubbed", Evidence: "scrubbed"}
 	text := readable(t, clean)
 	require.NotContains(t, text, req.Fingerprint())
@@ -94,7 +96,9 @@ func update(t *testing.T, name, id string, arg any) *historypb.HistoryEvent {
 	text, err := json.Marshal(map[string]any{
 		"eventType": "WorkflowExecutionUpdateAccepted",
 		"workflowExecutionUpdateAcceptedEventAttributes": map[string]any{
-			"protocolInstanceId": id, "acceptedRequest": map[string]any{"input": map[string]any{"name": name, "args": []any{arg}}, "meta": map[string]string{"updateId": id}},
+			"protocolInstanceId": id, "acceptedRequest": map[string]any{
+				"input": map[string]any{"name": name, "args": []any{arg}}, "meta": map[string]string{"updateId": id},
+			},
 		},
 	})
 	require.NoError(t, err)
@@ -112,11 +116,12 @@ func encoded(t *testing.T, value any) *commonpb.Payloads {
 }
 
 func TestEncryptedPayloadCannotBeScrubbed(t *testing.T) {
-	_, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{{EventId: 7, Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{
-		WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{
-			{Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}, Data: []byte("…")},
-		}}},
-	}}}})
+	encrypted := &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}, Data: []byte("…")}
+	signaled := &historypb.WorkflowExecutionSignaledEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{encrypted}}}
+	_, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{{
+		EventId:    7,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{WorkflowExecutionSignaledEventAttributes: signaled},
+	}}})
 	require.EqualError(t, err, `event 7: a payload is encoded as "binary/encrypted": only "json/plain" can be scrubbed`)
 }
 

@@ -1,6 +1,6 @@
-// Package postgrestest runs a private PostgreSQL server for tests, from the binaries that are installed on the machine. The server
-// listens only on a socket in its own directory. It can be killed to simulate a power failure, and it stops when the process that
-// started it ends.
+// Package postgrestest runs a private PostgreSQL server for tests, from the binaries that are installed on the machine. The
+// server listens only on a socket in its own directory. It can be killed to simulate a power failure, and it stops when the
+// process that started it ends.
 package postgrestest
 
 import (

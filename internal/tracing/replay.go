@@ -7,9 +7,10 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A worker replays a workflow after every restart, and whenever an update or a query reaches a workflow that is in no worker's
-// cache. A span must not be exported again in a replay. And spans that are exported later must fit those that were exported before:
-// the span of a workflow has the same ID in every replay, so that its children have the right parent, whichever worker ends it.
+// A worker replays a workflow after every restart, and whenever an update or a query reaches a workflow that is in no
+// worker's cache. A span must not be exported again in a replay. And spans that are exported later must fit those that were
+// exported before: the span of a workflow has the same ID in every replay, so that its children have the right parent,
+// whichever worker ends it.
 
 // replayInterceptor prevents a replay from exporting spans a second time.
 type replayInterceptor struct{ interceptor.Interceptor }
@@ -38,8 +39,8 @@ func (r *replayInbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.Upda
 	return result, err
 }
 
-// endOnce calls run and lets the span in ctx end only when run returns for the first time, that is, outside of a replay. run does not
-// return if the workflow panics or is evicted from the worker's cache: then the span does not end.
+// endOnce calls run and lets the span in ctx end only when run returns for the first time, that is, outside of a replay. run
+// does not return if the workflow panics or is evicted from the worker's cache: then the span does not end.
 func endOnce(ctx workflow.Context, run func()) {
 	s, ok := ctx.Value(spanKey{}).(*span)
 	if !ok {
