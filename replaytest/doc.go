@@ -13,8 +13,8 @@
 //   - the end of the workflow: how and when it ends, and its result or failure.
 //
 // It does not compare what only informs a reader: summaries, details and logs. Nor does it compare headers, priorities, the
-// options of local activities, and the results of queries: a history either does not contain them, or no decision of the
-// workflow depends on them.
+// options of local activities, and the results of queries: a history does not contain them, or they do not change what the
+// workflow does.
 //
 // Every history can be replayed, however the workflow ended: completed, failed, cancelled or continued as new. If it timed
 // out, was terminated or is still running, only what it did so far is compared. The history of a reset workflow is replayed

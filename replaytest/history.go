@@ -17,8 +17,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Files returns the paths of the histories in dir, which are named *.json or *.json.gz, in lexical order. It returns an error if
-// there are none.
+// Files returns the paths of the histories in dir, in lexical order. These are the files named *.json or *.json.gz;
+// subdirectories are not searched. It returns an error if there are none.
 func Files(dir string) ([]string, error) {
 	var paths []string
 	for _, pattern := range []string{"*.json", "*.json.gz"} {

@@ -82,21 +82,21 @@ func newFixture(t *testing.T) fixture {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = payments.Close() }) // one test closes it earlier
 	core, logs := observer.New(zapcore.DebugLevel)
-	b := fixture{temporal: &fakeTemporal{}, store: payments, logs: logs}
+	f := fixture{temporal: &fakeTemporal{}, store: payments, logs: logs}
 	source := Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: rest.Event}
-	b.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, payments, b.temporal, zap.New(core))
+	f.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, payments, f.temporal, zap.New(core))
 	require.NoError(t, err)
-	return b
+	return f
 }
 
 // begin stores a payment of the processor acme in the given status.
-func (b fixture) begin(t *testing.T, key string, status payment.Status) payment.Charge {
+func (f fixture) begin(t *testing.T, key string, status payment.Status) payment.Charge {
 	t.Helper()
 	c := payment.Charge{
 		PaymentID: payment.PaymentID("shop", key), MerchantID: "shop", IdempotencyKey: key, Status: payment.Processing,
 		Amount: 1250, Currency: "USD", Processor: "acme", PaymentMethod: "tok_visa",
 	}
-	_, _, err := b.store.BeginPayment(t.Context(), c, "fingerprint of "+key)
+	_, _, err := f.store.BeginPayment(t.Context(), c, "fingerprint of "+key)
 	require.NoError(t, err)
 	if status == payment.Processing {
 		return c
@@ -105,15 +105,15 @@ func (b fixture) begin(t *testing.T, key string, status payment.Status) payment.
 	if status == payment.Succeeded {
 		c.CapturedAmount = c.Amount
 	}
-	_, err = b.store.RecordPayment(t.Context(), c, store.Cause{By: "test"})
+	_, err = f.store.RecordPayment(t.Context(), c, store.Cause{By: "test"})
 	require.NoError(t, err)
 	return c
 }
 
 // reserve stores a refund of the payment.
-func (b fixture) reserve(t *testing.T, key string, of payment.Charge) payment.Refund {
+func (f fixture) reserve(t *testing.T, key string, of payment.Charge) payment.Refund {
 	t.Helper()
-	r, _, _, err := b.store.ReserveRefund(t.Context(), payment.Refund{
+	r, _, _, err := f.store.ReserveRefund(t.Context(), payment.Refund{
 		RefundID: payment.RefundID("shop", key), MerchantID: "shop", IdempotencyKey: key, PaymentID: of.PaymentID, Amount: 100,
 	}, "fingerprint of "+key)
 	require.NoError(t, err)
@@ -127,44 +127,44 @@ func eventBody(event, kind, id string) string {
 }
 
 // post sends a body with a valid signature.
-func (b fixture) post(t *testing.T, processor, body string) *httptest.ResponseRecorder {
+func (f fixture) post(t *testing.T, processor, body string) *httptest.ResponseRecorder {
 	t.Helper()
-	return b.send(t, http.MethodPost, "/webhooks/"+processor, Sign(secret, []byte(body), time.Now()), strings.NewReader(body))
+	return f.send(t, http.MethodPost, "/webhooks/"+processor, Sign(secret, []byte(body), time.Now()), strings.NewReader(body))
 }
 
-func (b fixture) send(t *testing.T, method, path, signature string, body io.Reader) *httptest.ResponseRecorder {
+func (f fixture) send(t *testing.T, method, path, signature string, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, body)
 	r.Header.Set(signatureHeader, signature)
 	response := httptest.NewRecorder()
-	b.ServeHTTP(response, r)
+	f.ServeHTTP(response, r)
 	return response
 }
 
 // requireResponse also requires that nothing private was logged or signaled.
-func (b fixture) requireResponse(t *testing.T, status int, body string, got *httptest.ResponseRecorder) {
+func (f fixture) requireResponse(t *testing.T, status int, body string, got *httptest.ResponseRecorder) {
 	t.Helper()
 	require.Equal(t, body+"\n", got.Body.String())
 	require.Equal(t, status, got.Code)
 	require.Equal(t, status == http.StatusServiceUnavailable, got.Header().Get("Retry-After") != "")
-	for _, line := range b.logs.All() {
+	for _, line := range f.logs.All() {
 		encoded, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "msg"}).EncodeEntry(line.Entry, line.Context)
 		require.NoError(t, err)
 		for _, secretText := range []string{private, "example.com", secret, "v1=", "tok_visa", "4242424242424242"} {
 			require.NotContains(t, encoded.String(), secretText)
 		}
 	}
-	require.NotContains(t, fmt.Sprint(b.temporal.signals), private)
+	require.NotContains(t, fmt.Sprint(f.temporal.signals), private)
 }
 
 func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
-	b := newFixture(t)
-	pending := b.begin(t, "pending", payment.Pending)
-	processing := b.begin(t, "processing", payment.Processing)
-	authorized := b.begin(t, "authorized", payment.Authorized)
-	succeeded := b.begin(t, "succeeded", payment.Succeeded)
-	declined := b.begin(t, "declined", payment.Declined)
-	refund := b.reserve(t, "refund", succeeded)
+	f := newFixture(t)
+	pending := f.begin(t, "pending", payment.Pending)
+	processing := f.begin(t, "processing", payment.Processing)
+	authorized := f.begin(t, "authorized", payment.Authorized)
+	succeeded := f.begin(t, "succeeded", payment.Succeeded)
+	declined := f.begin(t, "declined", payment.Declined)
+	refund := f.reserve(t, "refund", succeeded)
 	forged := strings.Replace(eventBody("evt_forged", "payment", pending.PaymentID), "shop", "other", 1)
 
 	for name, c := range map[string]struct {
@@ -241,24 +241,24 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.temporal.signals = nil
-			b.requireResponse(t, c.status, c.response, b.post(t, c.processor, c.body))
+			f.temporal.signals = nil
+			f.requireResponse(t, c.status, c.response, f.post(t, c.processor, c.body))
 			if c.signal == "" {
-				require.Empty(t, b.temporal.signals)
+				require.Empty(t, f.temporal.signals)
 				return
 			}
-			require.Len(t, b.temporal.signals, 1)
-			require.Equal(t, c.signal, b.temporal.signals[0].workflowID)
-			require.Equal(t, "payment.updated", b.temporal.signals[0].event.Type)
+			require.Len(t, f.temporal.signals, 1)
+			require.Equal(t, c.signal, f.temporal.signals[0].workflowID)
+			require.Equal(t, "payment.updated", f.temporal.signals[0].event.Type)
 		})
 	}
-	warnings := b.logs.FilterMessage("ignored an event about a payment or refund of another processor").FilterLevelExact(zapcore.WarnLevel)
+	warnings := f.logs.FilterMessage("ignored an event about a payment or refund of another processor").FilterLevelExact(zapcore.WarnLevel)
 	require.Equal(t, 2, warnings.Len())
 }
 
 func TestInvalidRequestIsRejected(t *testing.T) {
-	b := newFixture(t)
-	body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
 	good := Sign(secret, []byte(body), time.Now())
 	largest := strings.NewReader(strings.Repeat(" ", MaxBody+1))
 	for name, c := range map[string]struct {
@@ -310,10 +310,10 @@ func TestInvalidRequestIsRejected(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			method, path := cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, "/webhooks/acme")
-			b.requireResponse(t, c.status, c.response, b.send(t, method, path, c.signature, c.body))
+			f.requireResponse(t, c.status, c.response, f.send(t, method, path, c.signature, c.body))
 		})
 	}
-	require.Empty(t, b.temporal.signals)
+	require.Empty(t, f.temporal.signals)
 }
 
 // broken is a body whose connection is closed.
@@ -322,26 +322,26 @@ type broken struct{}
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
 func TestBodyOfMaximumSizeIsAccepted(t *testing.T) {
-	b := newFixture(t)
-	body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", body+strings.Repeat(" ", MaxBody-len(body))))
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body+strings.Repeat(" ", MaxBody-len(body))))
 }
 
 func TestRepeatedEventSignalsOnce(t *testing.T) {
-	b := newFixture(t)
-	body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", body))
-	b.requireResponse(t, 200, "known", b.post(t, "acme", body))
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", strings.Replace(body, "evt_1", "evt_2", 1)))
-	require.Len(t, b.temporal.signals, 2)
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", strings.Replace(body, "evt_1", "evt_2", 1)))
+	require.Len(t, f.temporal.signals, 2)
 }
 
 func TestEventOfClosedWorkflowIsAcknowledged(t *testing.T) {
-	b := newFixture(t)
-	b.temporal.err = serviceerror.NewNotFound("workflow execution already completed")
-	body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-	b.requireResponse(t, 200, "ended", b.post(t, "acme", body))
-	b.requireResponse(t, 200, "known", b.post(t, "acme", body))
+	f := newFixture(t)
+	f.temporal.err = serviceerror.NewNotFound("workflow execution already completed")
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "ended", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
 }
 
 func TestEventShouldBeSentAgainIfTheSignalFails(t *testing.T) {
@@ -351,59 +351,59 @@ func TestEventShouldBeSentAgainIfTheSignalFails(t *testing.T) {
 		"no namespace": serviceerror.NewNamespaceNotFound("payments"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newFixture(t)
-			body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-			b.temporal.err = err
-			b.requireResponse(t, 503, "later", b.post(t, "acme", body))
-			b.requireResponse(t, 503, "later", b.post(t, "acme", body))
-			b.temporal.err = nil
-			b.requireResponse(t, 200, "signaled", b.post(t, "acme", body))
+			f := newFixture(t)
+			body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+			f.temporal.err = err
+			f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+			f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+			f.temporal.err = nil
+			f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
 		})
 	}
 }
 
 func TestEventShouldBeSentAgainIfTheStoreFails(t *testing.T) {
-	b := newFixture(t)
-	body := eventBody("evt_1", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-	require.NoError(t, b.store.Close())
-	b.requireResponse(t, 503, "later", b.post(t, "acme", body))
-	require.Empty(t, b.temporal.signals)
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	require.NoError(t, f.store.Close())
+	f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+	require.Empty(t, f.temporal.signals)
 }
 
 // Event IDs that look like card numbers are still distinguished from each other.
 func TestEventIDThatLooksLikeACardNumberIsWithheld(t *testing.T) {
-	b := newFixture(t)
-	body := eventBody("4242424242424242", "payment", b.begin(t, "pending", payment.Pending).PaymentID)
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", body))
-	b.requireResponse(t, 200, "known", b.post(t, "acme", body))
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", strings.Replace(body, "4242424242424242", "5555555555554444", 1)))
-	require.Contains(t, b.temporal.signals[0].event.ID, "withheld")
+	f := newFixture(t)
+	body := eventBody("4242424242424242", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", strings.Replace(body, "4242424242424242", "5555555555554444", 1)))
+	require.Contains(t, f.temporal.signals[0].event.ID, "withheld")
 }
 
 func TestRequestOverTheConcurrencyLimitIsRejected(t *testing.T) {
-	b := newFixture(t)
-	id := b.begin(t, "pending", payment.Pending).PaymentID
-	b.temporal.block, b.temporal.entered = make(chan struct{}), make(chan struct{})
+	f := newFixture(t)
+	id := f.begin(t, "pending", payment.Pending).PaymentID
+	f.temporal.block, f.temporal.entered = make(chan struct{}), make(chan struct{})
 	responses := make(chan *httptest.ResponseRecorder, maxInFlight)
 	for i := range maxInFlight {
-		go func() { responses <- b.post(t, "acme", eventBody(fmt.Sprintf("evt_%d", i), "payment", id)) }()
+		go func() { responses <- f.post(t, "acme", eventBody(fmt.Sprintf("evt_%d", i), "payment", id)) }()
 	}
 	for range maxInFlight {
-		<-b.temporal.entered
+		<-f.temporal.entered
 	}
-	b.requireResponse(t, 503, "busy", b.post(t, "acme", eventBody("evt_more", "payment", id)))
-	close(b.temporal.block)
+	f.requireResponse(t, 503, "busy", f.post(t, "acme", eventBody("evt_more", "payment", id)))
+	close(f.temporal.block)
 	for range maxInFlight {
 		require.Equal(t, 200, (<-responses).Code)
 	}
-	b.temporal.block = nil
-	b.requireResponse(t, 200, "signaled", b.post(t, "acme", eventBody("evt_more", "payment", id)))
+	f.temporal.block = nil
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", eventBody("evt_more", "payment", id)))
 }
 
 func TestWarningsAreRateLimited(t *testing.T) {
-	b := newFixture(t)
+	f := newFixture(t)
 	for range 100 {
-		b.requireResponse(t, 401, "unsigned", b.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
+		f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
 	}
-	require.Equal(t, 10, b.logs.Len())
+	require.Equal(t, 10, f.logs.Len())
 }
