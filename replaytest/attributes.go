@@ -7,25 +7,26 @@ import (
 	"go.temporal.io/sdk/temporal"
 )
 
-// touches reports whether the updates set or unset the search attribute, whatever its type.
-func touches(updates []temporal.SearchAttributeUpdate, name string) bool {
-	return sets(updates, temporal.NewSearchAttributeKeyKeyword(name), "") ||
-		sets(updates, temporal.NewSearchAttributeKeyString(name), "") ||
-		sets(updates, temporal.NewSearchAttributeKeyInt64(name), 0) ||
-		sets(updates, temporal.NewSearchAttributeKeyFloat64(name), 0) ||
-		sets(updates, temporal.NewSearchAttributeKeyBool(name), false) ||
-		sets(updates, temporal.NewSearchAttributeKeyTime(name), time.Time{}) ||
-		sets(updates, temporal.NewSearchAttributeKeyKeywordList(name), []string{})
+// changes reports whether the updates set or unset the named search attribute, for any of its possible types.
+func changes(updates []temporal.SearchAttributeUpdate, name string) bool {
+	return changesKey(updates, temporal.NewSearchAttributeKeyKeyword(name), "") ||
+		changesKey(updates, temporal.NewSearchAttributeKeyString(name), "") ||
+		changesKey(updates, temporal.NewSearchAttributeKeyInt64(name), 0) ||
+		changesKey(updates, temporal.NewSearchAttributeKeyFloat64(name), 0) ||
+		changesKey(updates, temporal.NewSearchAttributeKeyBool(name), false) ||
+		changesKey(updates, temporal.NewSearchAttributeKeyTime(name), time.Time{}) ||
+		changesKey(updates, temporal.NewSearchAttributeKeyKeywordList(name), []string{})
 }
 
-// key is one of the types of keys.
+// key is a search attribute key whose values have type V.
 type key[V any] interface {
 	temporal.SearchAttributeKey
 	ValueSet(v V) temporal.SearchAttributeUpdate
 }
 
-// sets: the SDK does not tell which attributes an update unsets, but one that was set before is not there after it.
-func sets[V any](updates []temporal.SearchAttributeUpdate, k key[V], value V) bool {
+// changesKey reports whether the updates set or unset k. The SDK does not expose which attributes an update unsets. So k is set
+// before the updates are applied: if it is missing afterwards, they unset it.
+func changesKey[V any](updates []temporal.SearchAttributeUpdate, k key[V], value V) bool {
 	before := slices.Concat([]temporal.SearchAttributeUpdate{k.ValueSet(value)}, updates)
 	return temporal.NewSearchAttributes(updates...).ContainsKey(k) || !temporal.NewSearchAttributes(before...).ContainsKey(k)
 }

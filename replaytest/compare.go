@@ -12,7 +12,8 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// compared are the fields of each event that the code decides on. activityId and workflowId are compared where it does.
+// compared lists, for each type of event, the fields that the workflow's code decides. activityId and workflowId are not in it:
+// they are compared only if the code sets them, see fieldsToCompare.
 var compared = map[enumspb.EventType][]string{
 	enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED: {
 		"activityType", "taskQueue", "input", "scheduleToCloseTimeout", "scheduleToStartTimeout", "startToCloseTimeout",
@@ -25,54 +26,55 @@ var compared = map[enumspb.EventType][]string{
 	enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED: {"signalName", "input"},
 }
 
-// comparison is of one run's history with what the code did when it was replayed.
+// comparison compares the history of one run with what the code did during its replay.
 type comparison struct {
 	run
-	did       *recorder
+	replayed  *recorder
 	converter converter.DataConverter
 	echoes    []Echo
 	found     []Difference
 }
 
-// differences are all of them, in the order of the events. refused is what the SDK says of the replay. Where the two part
-// ways for good, what comes after would differ anyway, and is left out.
-func (c *comparison) differences(refused error) []Difference {
-	var parted int64
-	if refused == nil {
-		parted = c.commands(false, 0)
+// differences returns all differences, in the order of the events. replayErr is the error of the SDK's replayer. At the first
+// workflow task with a missing or an additional command, the code has diverged from the history. Later events would differ as a
+// consequence and are not compared.
+func (c *comparison) differences(replayErr error) []Difference {
+	var diverged int64
+	if replayErr == nil {
+		diverged = c.compareCommands(false, 0)
 	} else {
-		local, report := c.otherLocal()
-		if parted = c.commands(true, local); parted == local {
+		task, report := c.firstOtherLocalActivity()
+		if diverged = c.compareCommands(true, task); diverged == task {
 			report()
 		}
 	}
-	c.localActivities(parted)
-	if parted == 0 {
-		c.answers()
+	c.compareEchoes(diverged)
+	if diverged == 0 {
+		c.compareUpdates()
 	}
-	if parted == 0 && (refused == nil || c.did.ended != nil) {
-		c.end()
+	if diverged == 0 && (replayErr == nil || c.replayed.ended != nil) {
+		c.compareEnd()
 	}
 	slices.SortStableFunc(c.found, func(a, b Difference) int { return int(a.EventID - b.EventID) })
-	if refused != nil {
-		c.found = append(c.found, Difference{Is: oneLine(refused)})
+	if replayErr != nil {
+		c.found = append(c.found, Difference{Is: oneLine(replayErr)})
 	}
-	if c.did.lost != nil {
-		c.found = append(c.found, Difference{Is: "what the code does cannot be encoded: " + oneLine(c.did.lost)})
+	if c.replayed.encodeErr != nil {
+		c.found = append(c.found, Difference{Is: "encoding a command of the replayed code: " + oneLine(c.replayed.encodeErr)})
 	}
 	return c.found
 }
 
 func oneLine(err error) string {
-	const longest = 400
+	const maxBytes = 400
 	line := strings.Join(strings.Fields(err.Error()), " ")
-	if len(line) > longest {
-		line = strings.ToValidUTF8(line[:longest], "") + " …"
+	if len(line) > maxBytes {
+		line = strings.ToValidUTF8(line[:maxBytes], "") + " …"
 	}
 	return line
 }
 
-// tasks are the events that started the workflow tasks, by those that completed them.
+// tasks maps the ID of each WorkflowTaskCompleted event to that of its WorkflowTaskStarted event.
 func (c *comparison) tasks() map[int64]int64 {
 	started := map[int64]int64{}
 	for _, e := range c.history.GetEvents() {
@@ -83,103 +85,107 @@ func (c *comparison) tasks() map[int64]int64 {
 	return started
 }
 
-// commands compares the events that calls have made, by the workflow task in which they were made. It returns the task in
-// which one has no counterpart, or the one that it was given, in which something else has none; 0 where there is none.
-func (c *comparison) commands(refused bool, parted int64) int64 {
+// compareCommands compares the recorded commands with the replayed ones, one workflow task after the other. It returns the
+// first task in which one of them has no counterpart, or 0 if there is none; tasks are identified by their
+// WorkflowTaskStarted event. It stops at the given diverged task, whose difference the caller reports. An additional command
+// is a difference only if the SDK's replayer failed (replayFailed).
+func (c *comparison) compareCommands(replayFailed bool, diverged int64) int64 {
 	events, calls := map[int64]map[enumspb.EventType][]*historypb.HistoryEvent{}, map[int64]map[enumspb.EventType][]call{}
 	started := c.tasks()
 	for _, e := range c.history.GetEvents() {
-		if task, ok := started[commandedIn(e)]; ok && e.GetEventId() > c.after && compared[e.GetEventType()] != nil && !ofSDK(e) {
-			add(events, task, e.GetEventType(), e)
+		task, ok := started[completedTask(e)]
+		if ok && e.GetEventId() > c.after && compared[e.GetEventType()] != nil && !isVersionMarker(e) {
+			group(events, task, e.GetEventType(), e)
 		}
 	}
-	for _, did := range c.did.calls {
-		if did.task > c.after && did.made != nil {
-			add(calls, did.task, did.event, did)
+	for _, replayed := range c.replayed.calls {
+		if replayed.task > c.after && replayed.attributes != nil {
+			group(calls, replayed.task, replayed.event, replayed)
 		}
 	}
 	for _, task := range slices.Sorted(maps.Values(started)) {
 		missing := false
 		for _, event := range slices.Sorted(maps.Keys(compared)) {
-			for _, p := range align(events[task][event], calls[task][event], c.differ) {
+			for _, p := range align(events[task][event], calls[task][event], c.countDifferences) {
 				switch {
 				case p.event != nil && p.call != nil:
-					c.leaves(p.event, p.call)
-				case task == parted:
-					// What it is without a counterpart for is reported.
+					c.compareFields(p.event, p.call)
+				case task == diverged:
+					// The caller reports the cause.
 				case p.call == nil:
 					missing = true
 					c.report(p.event.GetEventId(), event.String(), "", c.title(event, attributes(p.event)), nothing)
-				case refused:
+				case replayFailed:
 					missing = true
-					c.report(task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, event.String()+" "+c.title(event, p.call.made))
+					is := event.String() + " " + c.title(event, p.call.attributes)
+					c.report(task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, is)
 				default:
-					// The SDK refused it by itself, then as now.
+					// The SDK rejected this call itself, now as when the history was recorded: it makes no event.
 				}
 			}
 		}
-		if missing || task == parted {
+		if missing || task == diverged {
 			return task
 		}
 	}
-	return parted
+	return diverged
 }
 
-func add[V any](to map[int64]map[enumspb.EventType][]V, task int64, event enumspb.EventType, v V) {
+func group[V any](to map[int64]map[enumspb.EventType][]V, task int64, event enumspb.EventType, v V) {
 	if to[task] == nil {
 		to[task] = map[enumspb.EventType][]V{}
 	}
 	to[task][event] = append(to[task][event], v)
 }
 
-// ofSDK: workflow.GetVersion tells of itself in a search attribute.
-func ofSDK(e *historypb.HistoryEvent) bool {
+// isVersionMarker reports whether workflow.GetVersion upserted the search attribute, and not the workflow's code.
+func isVersionMarker(e *historypb.HistoryEvent) bool {
 	_, ok := e.GetUpsertWorkflowSearchAttributesEventAttributes().GetSearchAttributes().GetIndexedFields()["TemporalChangeVersion"]
 	return ok
 }
 
-// attributes are those of the event, whatever its type.
+// attributes returns the attributes of an event of any type.
 func attributes(e *historypb.HistoryEvent) proto.Message {
 	m := e.ProtoReflect()
 	set := m.WhichOneof(m.Descriptor().Oneofs().ByName("attributes"))
 	return m.Get(set).Message().Interface()
 }
 
-// trees are what is compared of an event and of a call.
-func (c *comparison) trees(e *historypb.HistoryEvent, did *call) (was, is map[string]any) {
+// fieldsToCompare returns the compared fields of an event and of its call, as trees.
+func (c *comparison) fieldsToCompare(e *historypb.HistoryEvent, replayed *call) (was, is map[string]any) {
 	names := compared[e.GetEventType()]
-	switch made := did.made.(type) {
+	switch a := replayed.attributes.(type) {
 	case *historypb.ActivityTaskScheduledEventAttributes:
-		if made.GetActivityId() != "" {
+		if a.GetActivityId() != "" {
 			names = append(slices.Clone(names), "activityId")
 		}
 	case *historypb.StartChildWorkflowExecutionInitiatedEventAttributes:
-		if made.GetWorkflowId() != "" {
+		if a.GetWorkflowId() != "" {
 			names = append(slices.Clone(names), "workflowId")
 		}
 	}
-	was, is = only(attributes(e), c.converter, names...), only(did.made, c.converter, names...)
-	if made, ok := did.made.(*historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes); ok {
+	was, is = only(attributes(e), c.converter, names...), only(replayed.attributes, c.converter, names...)
+	if a, ok := replayed.attributes.(*historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes); ok {
 		was["workflowId"] = e.GetSignalExternalWorkflowExecutionInitiatedEventAttributes().GetWorkflowExecution().GetWorkflowId()
-		is["workflowId"] = made.GetWorkflowExecution().GetWorkflowId()
+		is["workflowId"] = a.GetWorkflowExecution().GetWorkflowId()
 	}
 	return was, is
 }
 
-// differ counts the leaves that differ.
-func (c *comparison) differ(e *historypb.HistoryEvent, did *call) (n int) {
-	was, is := c.trees(e, did)
+// countDifferences returns the number of differing leaves.
+func (c *comparison) countDifferences(e *historypb.HistoryEvent, replayed *call) (n int) {
+	was, is := c.fieldsToCompare(e, replayed)
 	walk("", was, is, func(string, string, string) { n++ })
 	return n
 }
 
-func (c *comparison) leaves(e *historypb.HistoryEvent, did *call) {
-	was, is := c.trees(e, did)
-	c.walk(e, "", was, is)
+func (c *comparison) compareFields(e *historypb.HistoryEvent, replayed *call) {
+	was, is := c.fieldsToCompare(e, replayed)
+	c.compareTrees(e, "", was, is)
 }
 
-// walk reports every leaf of an event that differs.
-func (c *comparison) walk(e *historypb.HistoryEvent, path string, was, is any) {
+// compareTrees reports every differing leaf of two trees as a difference of the event.
+func (c *comparison) compareTrees(e *historypb.HistoryEvent, path string, was, is any) {
 	walk(path, was, is, func(path, was, is string) { c.report(e.GetEventId(), e.GetEventType().String(), path, was, is) })
 }
 
@@ -187,7 +193,7 @@ func (c *comparison) report(id int64, event, field, was, is string) {
 	c.found = append(c.found, Difference{EventID: id, EventType: event, Field: field, Was: was, Is: is})
 }
 
-// title tells a call from others of its kind.
+// title returns a short text that distinguishes a command from others of its type.
 func (c *comparison) title(event enumspb.EventType, m proto.Message) string {
 	switch m := m.(type) {
 	case *historypb.ActivityTaskScheduledEventAttributes:

@@ -8,18 +8,22 @@ import (
 	"strconv"
 )
 
-// Difference is one field in which what the code does now differs from what a history has.
+// Difference is one difference between a recorded history and what the code does when the history is replayed.
 type Difference struct {
-	// EventID and EventType are the event's; 0 and empty where the SDK itself refuses to replay.
+	// EventID and EventType are those of the recorded event. For an additional command they are those of the
+	// WorkflowTaskStarted event of its workflow task. They are 0 and empty if the SDK's replayer failed or a command could not
+	// be encoded; then Is holds the error.
 	EventID   int64  `json:"event_id"`
 	EventType string `json:"event_type"`
-	// Field is where in the event, such as input[0].amount; empty for the event as a whole.
+	// Field is the path of the field within the event, such as input[0].amount. It is empty if the event as a whole differs.
 	Field string `json:"field"`
-	// Was is what the history has, and Is what the code does, as JSON or in words.
+	// Was is the recorded value and Is the replayed one, as JSON, or as a description if Field is empty. A missing value is
+	// the word nothing, without quotes.
 	Was string `json:"was"`
 	Is  string `json:"is"`
 }
 
+// String returns the difference as one line, without a line end.
 func (d Difference) String() string {
 	switch {
 	case d.EventID == 0:
@@ -31,13 +35,13 @@ func (d Difference) String() string {
 	}
 }
 
-// nothing is what stands in a difference for what is not there.
+// nothing stands for a missing value in a Difference.
 const nothing = "nothing"
 
-// absent is a field that a tree does not have. JSON's null is another thing.
+// absent stands for a field that a tree does not have, as opposed to JSON's null.
 type absent struct{}
 
-// walk finds the leaves in which two trees differ, in the order of their names.
+// walk calls found for each leaf in which two trees differ, in the order of their names.
 func walk(path string, was, is any, found func(path, was, is string)) {
 	wasFields, isFields := fieldsOf(was), fieldsOf(is)
 	wasList, isList := listOf(was), listOf(is)
@@ -64,11 +68,13 @@ func walk(path string, was, is any, found func(path, was, is string)) {
 	}
 }
 
+// fieldsOf returns the fields of a JSON object, or nil if the value is none.
 func fieldsOf(value any) map[string]any {
 	fields, _ := value.(map[string]any)
 	return fields
 }
 
+// listOf returns the elements of a JSON array, or nil if the value is none.
 func listOf(value any) []any {
 	list, _ := value.([]any)
 	return list
@@ -95,6 +101,7 @@ func join(path, name string) string {
 	return path + "." + name
 }
 
+// text returns a leaf as it is written in a Difference.
 func text(value any) string {
 	switch v := value.(type) {
 	case absent:
@@ -102,10 +109,10 @@ func text(value any) string {
 	case string:
 		return strconv.Quote(v)
 	default:
-		written, err := json.Marshal(v)
+		encoded, err := json.Marshal(v)
 		if err != nil {
 			return err.Error()
 		}
-		return string(written)
+		return string(encoded)
 	}
 }

@@ -1,30 +1,36 @@
-// Package replaytest replays saved workflow histories and finds what the code does otherwise than the histories have it.
+// Package replaytest replays recorded workflow histories and reports where the current code differs from them.
 //
-// The SDK's own replayer finds that a workflow would get stuck: it compares the order of commands, their ids and the names
-// of activities. A changed amount, idempotency key, task queue, timeout or result passes it. This package runs that
-// replayer and also compares, field by field,
+// The Temporal SDK's own replayer detects non-determinism: it compares the order of commands, their IDs and the names of
+// activities. It accepts a changed amount, idempotency key, task queue, timeout or result. This package runs the SDK's
+// replayer and compares, in addition and field by field:
 //
-//   - of an activity its type, input, task queue, timeouts and retry policy, as a server fills them in;
-//   - of a local activity that it is called; a history has no input of it, see Echo;
-//   - how long timers last;
+//   - activities: type, input, task queue, timeouts and retry policy, with the defaults that a Temporal server fills in;
+//   - local activities: that they are called. A history does not contain their input; see [Echo] for a substitute;
+//   - timers: their duration;
 //   - search attributes and memos;
-//   - of child workflows and signals to other workflows their names, ids, task queue and input;
-//   - what accepted updates answer;
-//   - how the workflow ends, when, and with which result or failure.
+//   - child workflows and signals to other workflows: name, ID, task queue and input;
+//   - accepted updates: their result or failure;
+//   - the end of the workflow: how and when it ends, and its result or failure.
 //
-// What people read does not count: summaries, details, logs. Nor do headers, priorities, the options of local activities, or
-// what queries answer: a history has nothing of them, or nothing that money depends on.
+// It does not compare what only informs a reader: summaries, details and logs. Nor does it compare headers, priorities, the
+// options of local activities, and the results of queries: a history does not contain them, or they do not change what the
+// workflow does.
 //
-// A history may be of any end: completed, failed, cancelled, continued as new; timed out or terminated, or not ended yet,
-// where only what the workflow has done so far is compared; or reset, where every part is replayed as the run that it was.
+// Every history can be replayed, however the workflow ended: completed, failed, cancelled or continued as new. If it timed
+// out, was terminated or is still running, only what it did so far is compared. The history of a reset workflow is replayed
+// in parts, each with the run ID that it was recorded with.
 //
-// Save histories with
+// # Usage
+//
+// Save histories with the temporal command:
 //
 //	temporal workflow show --workflow-id ID --output json > testdata/histories/ID.json
 //
-// compressed by gzip if you like, and replay them in a test:
+// They may be compressed with gzip, as ID.json.gz. Replay them in a test:
 //
 //	func TestHistoriesReplay(t *testing.T) {
 //		replaytest.Run(t, "testdata/histories", replaytest.Options{Register: workflows.Register})
 //	}
+//
+// [Check] does the same for one history, for use outside of tests.
 package replaytest

@@ -15,10 +15,10 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// answers compares what accepted updates were answered.
-func (c *comparison) answers() {
-	ids := map[int64]string{} // by the event that accepted the update
-	answered := map[string]bool{}
+// compareUpdates compares the outcomes of accepted updates.
+func (c *comparison) compareUpdates() {
+	ids := map[int64]string{} // update IDs by the ID of the event that accepted the update
+	completed := map[string]bool{}
 	for _, e := range c.history.GetEvents() {
 		if accepted := e.GetWorkflowExecutionUpdateAcceptedEventAttributes(); accepted != nil {
 			ids[e.GetEventId()] = accepted.GetProtocolInstanceId()
@@ -31,100 +31,104 @@ func (c *comparison) answers() {
 		if id == "" {
 			id = ids[done.GetAcceptedEventId()]
 		}
-		answered[id] = true
-		did, ok := c.did.updates[id]
+		completed[id] = true
+		replayed, ok := c.replayed.updates[id]
 		switch {
 		case e.GetEventId() <= c.after:
 		case !ok:
-			c.report(e.GetEventId(), e.GetEventType().String(), "", "an answer to update "+id, nothing)
+			c.report(e.GetEventId(), e.GetEventType().String(), "", "the outcome of update "+id, nothing)
 		default:
-			c.walk(e, "outcome", tree(done.GetOutcome().ProtoReflect(), c.converter), c.outcome(did))
+			c.compareTrees(e, "outcome", tree(done.GetOutcome().ProtoReflect(), c.converter), c.outcome(replayed))
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(c.did.updates)) {
-		if did := c.did.updates[id]; !answered[id] && did.task > c.after {
-			c.report(did.task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, "an answer to update "+id)
+	for _, id := range slices.Sorted(maps.Keys(c.replayed.updates)) {
+		if replayed := c.replayed.updates[id]; !completed[id] && replayed.task > c.after {
+			c.report(replayed.task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, "the outcome of update "+id)
 		}
 	}
 }
 
-func (c *comparison) outcome(did ending) any {
+// outcome returns the replayed outcome of an update, as a tree.
+func (c *comparison) outcome(replayed ending) any {
 	outcome := &updatepb.Outcome{}
-	if did.err != nil {
-		outcome.Value = &updatepb.Outcome_Failure{Failure: c.did.failures.ErrorToFailure(did.err)}
+	if replayed.err != nil {
+		outcome.Value = &updatepb.Outcome_Failure{Failure: c.replayed.failures.ErrorToFailure(replayed.err)}
 	} else {
-		outcome.Value = &updatepb.Outcome_Success{Success: c.encoded(did.result)}
+		outcome.Value = &updatepb.Outcome_Success{Success: c.encoded(replayed.result)}
 	}
 	return tree(outcome.ProtoReflect(), c.converter)
 }
 
-// encoded is a result as the SDK encodes it: none where there is none.
+// encoded returns a result as the SDK encodes it: nil has no payloads.
 func (c *comparison) encoded(result any) *commonpb.Payloads {
 	if result == nil {
 		return nil
 	}
 	payloads, err := c.converter.ToPayloads(result)
 	if err != nil {
-		c.did.lost = errors.Join(c.did.lost, err)
+		c.replayed.encodeErr = errors.Join(c.replayed.encodeErr, err)
 	}
 	return payloads
 }
 
-// ends are the fields in which endings of each kind are compared.
-var ends = map[enumspb.EventType][]string{
+// comparedEnds lists, for each type of closing event, the fields that are compared.
+var comparedEnds = map[enumspb.EventType][]string{
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED:        {"result"},
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED:           {"failure"},
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED:         {},
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: {"workflowType", "taskQueue", "input"},
 }
 
-// end compares how the workflow ended, and in which workflow task.
-func (c *comparison) end() {
+// compareEnd compares how the workflow ended, and in which workflow task.
+func (c *comparison) compareEnd() {
 	last := c.history.GetEvents()[len(c.history.GetEvents())-1]
-	name, did := last.GetEventType().String(), c.did.ended
+	name, replayed := last.GetEventType().String(), c.replayed.ended
 	switch {
-	case !c.closed && did == nil:
+	case !c.closed && replayed == nil:
 	case !c.closed:
-		event, _ := c.closing(did)
-		c.report(did.task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, event.String())
-	case did == nil:
+		event, _ := c.closingEvent(replayed)
+		c.report(replayed.task, enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED.String(), "", nothing, event.String())
+	case replayed == nil:
 		c.report(last.GetEventId(), name, "", name, nothing)
 	default:
-		event, made := c.closing(did)
+		event, is := c.closingEvent(replayed)
 		if event != last.GetEventType() {
-			c.report(last.GetEventId(), name, "", c.ending(last.GetEventType(), attributes(last)), c.ending(event, made))
+			c.report(last.GetEventId(), name, "", c.describeEnd(last.GetEventType(), attributes(last)), c.describeEnd(event, is))
 			return
 		}
-		c.walk(last, "", only(attributes(last), c.converter, ends[event]...), only(made, c.converter, ends[event]...))
+		fields := comparedEnds[event]
+		c.compareTrees(last, "", only(attributes(last), c.converter, fields...), only(is, c.converter, fields...))
 		for _, e := range c.history.GetEvents() {
-			if e.GetEventId() == commandedIn(last) && e.GetWorkflowTaskCompletedEventAttributes().GetStartedEventId() > did.task {
-				c.report(last.GetEventId(), name, "", "in a later workflow task", "after event "+text(did.task))
+			if e.GetEventId() == completedTask(last) && e.GetWorkflowTaskCompletedEventAttributes().GetStartedEventId() > replayed.task {
+				c.report(last.GetEventId(), name, "", "in a later workflow task", "in the workflow task of event "+text(replayed.task))
 			}
 		}
 	}
 }
 
-// ending tells an ending with all its fields.
-func (c *comparison) ending(event enumspb.EventType, made proto.Message) string {
-	return event.String() + " " + text(only(made, c.converter, ends[event]...))
+// describeEnd returns the type and the compared fields of a closing event, as one line.
+func (c *comparison) describeEnd(event enumspb.EventType, m proto.Message) string {
+	return event.String() + " " + text(only(m, c.converter, comparedEnds[event]...))
 }
 
-// closing is the event that an ending makes, as the SDK decides it.
-func (c *comparison) closing(did *ending) (enumspb.EventType, proto.Message) {
-	var again *workflow.ContinueAsNewError
+// closingEvent returns the event that the SDK would make of the replayed end.
+func (c *comparison) closingEvent(replayed *ending) (enumspb.EventType, proto.Message) {
+	var continued *workflow.ContinueAsNewError
 	switch {
-	case temporal.IsCanceledError(did.err):
+	case temporal.IsCanceledError(replayed.err):
 		return enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CANCELED, &historypb.WorkflowExecutionCanceledEventAttributes{}
-	case errors.As(did.err, &again):
+	case errors.As(replayed.err, &continued):
 		return enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW, &historypb.WorkflowExecutionContinuedAsNewEventAttributes{
-			WorkflowType: &commonpb.WorkflowType{Name: again.WorkflowType.Name},
-			TaskQueue:    &taskqueuepb.TaskQueue{Name: again.TaskQueueName},
-			Input:        again.Input,
+			WorkflowType: &commonpb.WorkflowType{Name: continued.WorkflowType.Name},
+			TaskQueue:    &taskqueuepb.TaskQueue{Name: continued.TaskQueueName},
+			Input:        continued.Input,
 		}
-	case did.err != nil:
-		failure := c.did.failures.ErrorToFailure(did.err)
+	case replayed.err != nil:
+		failure := c.replayed.failures.ErrorToFailure(replayed.err)
 		return enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED, &historypb.WorkflowExecutionFailedEventAttributes{Failure: failure}
 	default:
-		return enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, &historypb.WorkflowExecutionCompletedEventAttributes{Result: c.encoded(did.result)}
+		return enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, &historypb.WorkflowExecutionCompletedEventAttributes{
+			Result: c.encoded(replayed.result),
+		}
 	}
 }

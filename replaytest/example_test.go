@@ -11,7 +11,7 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// greet said "Hello" when testdata/greet.json was saved.
+// greet is changed since testdata/greet.json was recorded: it greeted with "Hello, " then.
 func greet(ctx workflow.Context, name string) error {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{StartToCloseTimeout: 10 * time.Second})
 	return workflow.ExecuteActivity(ctx, "Send", "Good day, "+name).Get(ctx, nil)
@@ -21,7 +21,7 @@ func register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(greet, workflow.RegisterOptions{Name: "Greet"})
 }
 
-// What the code has been changed in, though the SDK's own replayer takes it for the same.
+// The SDK's own replayer accepts this history, because the order of the commands is the same.
 func ExampleCheck() {
 	history, err := replaytest.Read("testdata/greet.json")
 	if err != nil {
@@ -37,9 +37,9 @@ func ExampleCheck() {
 	// Output: event 5 ActivityTaskScheduled: input[0]: was "Hello, Ada", is "Good day, Ada"
 }
 
-// A test of all histories that were saved.
+// A test that replays all histories in a directory.
 func ExampleRun() {
-	_ = func(t *testing.T) { // TestHistoriesReplay
+	_ = func(t *testing.T) { // func TestHistoriesReplay(t *testing.T)
 		replaytest.Run(t, "testdata/histories", replaytest.Options{Register: register})
 	}
 }

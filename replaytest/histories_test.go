@@ -1,7 +1,7 @@
 package replaytest_test
 
-// sold is a sale from its beginning to its end.
-const sold = begun + `
+// sold is a completed sale.
+const sold = waiting + `
 	TimerFired {"timerId":"13","startedEventId":"15"}
 	Task
 	>WorkflowPropertiesModified {"upsertedMemo":{"fields":{"note":"thanks"}}}
@@ -14,9 +14,9 @@ const sold = begun + `
 	Task` + `
 	>WorkflowExecutionCompleted {"result":[{"status":"sold","amount":1250}]}`
 
-// toPay is the sale until it has paid, and paid with the workflow task in which it heard of that.
+// paying is the sale up to the completion of its payment. paid also has the workflow task that follows.
 const (
-	toPay = `
+	paying = `
 	WorkflowExecutionStarted {"workflowType":{"name":"Sell"},"taskQueue":{"name":"sales"},"input":[{"key":"key-1","amount":1250}],"originalExecutionRunId":"run-1","workflowId":"sell/1","searchAttributes":{"indexedFields":{"Status":"new"}}}
 	Task
 	>MarkerRecorded {"markerName":"LocalActivity","details":{"data":[{"ActivityID":"1","ActivityType":"Store","Attempt":1}],"result":[{"status":"begun","amount":1250,"at":"08:00"}]}}
@@ -24,44 +24,44 @@ const (
 	>ActivityTaskScheduled {"activityId":"7","activityType":{"name":"Pay"},"taskQueue":{"name":"payments","kind":"Normal"},"input":[{"key":"key-1","amount":1250}],"scheduleToCloseTimeout":"900s","scheduleToStartTimeout":"900s","startToCloseTimeout":"30s","heartbeatTimeout":"0s","retryPolicy":{"initialInterval":"1s","backoffCoefficient":1.5,"maximumInterval":"100s","nonRetryableErrorTypes":["Declined"]}}
 	ActivityTaskStarted {"scheduledEventId":"7"}
 	ActivityTaskCompleted {"scheduledEventId":"7","startedEventId":"8"}`
-	paid = toPay + `
+	paid = paying + `
 	Task`
 )
 
-// begun is the sale while it waits on its timer: an open history. An update was answered meanwhile.
-const begun = paid + `
+// waiting is a running sale that waits for its timer. It has completed an update.
+const waiting = paid + `
 	>WorkflowExecutionUpdateAccepted {"protocolInstanceId":"update-1","acceptedRequestMessageId":"update-1/request","acceptedRequestSequencingEventId":"10","acceptedRequest":{"meta":{"updateId":"update-1"},"input":{"name":"price","args":["please"]}}}
 	>WorkflowExecutionUpdateCompleted {"meta":{"updateId":"update-1"},"acceptedEventId":"13","outcome":{"success":["1250 in all"]}}
 	>TimerStarted {"timerId":"13","startToFireTimeout":"60s"}`
 
-// Other ways in which the sale can go, from where it waits on its timer.
+// Other ways in which the sale continues or ends.
 const (
-	terminated = begun + `
+	terminated = waiting + `
 	WorkflowExecutionTerminated {"reason":"a test"}`
-	// terminatedAtWork: a worker had the workflow task already.
-	terminatedAtWork = begun + `
+	// terminatedInTask is terminated while a worker processes a workflow task.
+	terminatedInTask = waiting + `
 	TimerFired {"timerId":"13","startedEventId":"15"}
 	WorkflowTaskScheduled
 	WorkflowTaskStarted {"scheduledEventId":"17"}
 	WorkflowExecutionTerminated {"reason":"a test"}`
-	timedOut = begun + `
+	timedOut = waiting + `
 	WorkflowExecutionTimedOut`
-	cancelled = begun + `
+	cancelled = waiting + `
 	WorkflowExecutionCancelRequested
 	Task
 	>TimerCanceled {"timerId":"13","startedEventId":"15"}
 	>WorkflowExecutionCanceled`
 	failed = paid + `
-	>WorkflowExecutionFailed {"failure":{"message":"sold out","source":"GoSDK","stackTrace":"of another day","applicationFailureInfo":{"type":"SoldOut","nonRetryable":true,"details":[{"left":0}]}}}`
+	>WorkflowExecutionFailed {"failure":{"message":"sold out","source":"GoSDK","stackTrace":"of another version","applicationFailureInfo":{"type":"SoldOut","nonRetryable":true,"details":[{"left":0}]}}}`
 	continued = paid + `
 	>WorkflowExecutionContinuedAsNew {"newExecutionRunId":"run-2","workflowType":{"name":"Sell"},"taskQueue":{"name":"sales","kind":"Normal"},"input":[{"key":"key-2","amount":1250}]}`
-	// refused: the update failed.
-	refused = paid + `
+	// updateFailed has an update that failed.
+	updateFailed = paid + `
 	>WorkflowExecutionUpdateAccepted {"protocolInstanceId":"update-1","acceptedRequestMessageId":"update-1/request","acceptedRequestSequencingEventId":"10","acceptedRequest":{"meta":{"updateId":"update-1"},"input":{"name":"price","args":["now"]}}}
-	>WorkflowExecutionUpdateCompleted {"meta":{"updateId":"update-1"},"acceptedEventId":"13","outcome":{"failure":{"message":"say please","source":"GoSDK","applicationFailureInfo":{"type":"Closed"}}}}
+	>WorkflowExecutionUpdateCompleted {"meta":{"updateId":"update-1"},"acceptedEventId":"13","outcome":{"failure":{"message":"want please","source":"GoSDK","applicationFailureInfo":{"type":"Closed"}}}}
 	>TimerStarted {"timerId":"13","startToFireTimeout":"60s"}`
-	// reset is a sale that was reset where it had paid.
-	reset = toPay + `
+	// reset is a sale that was reset after its payment.
+	reset = paying + `
 	WorkflowTaskScheduled
 	WorkflowTaskStarted {"scheduledEventId":"10"}
 	WorkflowTaskFailed {"scheduledEventId":"10","startedEventId":"11","cause":"ResetWorkflow","baseRunId":"run-1","newRunId":"run-9"}

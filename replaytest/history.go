@@ -17,7 +17,8 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Files are the histories in a directory: *.json and *.json.gz. Where there is none, that is an error.
+// Files returns the paths of the histories in dir, in lexical order. These are the files named *.json or *.json.gz;
+// subdirectories are not searched. It returns an error if there are none.
 func Files(dir string) ([]string, error) {
 	var paths []string
 	for _, pattern := range []string{"*.json", "*.json.gz"} {
@@ -34,7 +35,8 @@ func Files(dir string) ([]string, error) {
 	return paths, nil
 }
 
-// Read reads a history as the temporal command writes it.
+// Read reads a history from a file in the JSON format that the temporal command writes. It decompresses a file whose name ends
+// in .gz.
 func Read(path string) (*historypb.History, error) {
 	file, err := os.Open(filepath.Clean(path))
 	if err != nil {
@@ -54,31 +56,31 @@ func Read(path string) (*historypb.History, error) {
 	return h, nil
 }
 
-// run is a part of a history that one run of the workflow has made: all of it, unless the workflow was reset.
+// run is the part of a history that one run of the workflow made. It is the whole history, unless the workflow was reset.
 type run struct {
-	// history ends with the last thing that the run has decided.
+	// history holds all events up to the last command of the run, including the events of earlier runs.
 	history   *historypb.History
 	execution workflow.Execution
-	// after is the last event of the runs before.
+	// after is the ID of the last event of the earlier runs: only later events are compared.
 	after int64
-	// closed: the last event is how the workflow ended by its own decision.
+	// closed reports whether the workflow ended by its own decision. Then the last event is that of its end.
 	closed bool
 }
 
-// runsOf cuts a history where the workflow was reset. The SDK replays all of it as the first run; but code that asks for
-// its run id, as to see whether it was reset, has to have the right one.
+// runsOf splits a history where the workflow was reset. The SDK would replay all of it with the ID of the first run. But the code
+// may read its run ID, for example to detect a reset, so each part must be replayed with the ID that it was recorded with.
 func runsOf(h *historypb.History) ([]run, error) {
 	events := h.GetEvents()
 	if len(events) == 0 || events[0].GetEventType() != enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED {
-		return nil, errors.New("not a whole history: want WorkflowExecutionStarted as its first event")
+		return nil, errors.New("not a complete history: want WorkflowExecutionStarted as its first event")
 	}
 	started := events[0].GetWorkflowExecutionStartedEventAttributes()
 	execution := workflow.Execution{ID: started.GetWorkflowId(), RunID: started.GetOriginalExecutionRunId()}
 	var runs []run
 	var after int64
 	add := func(upTo int) {
-		if made, closed := decided(events[:upTo], after); made != nil {
-			runs = append(runs, run{history: &historypb.History{Events: made}, execution: execution, after: after, closed: closed})
+		if replayable, closed := trim(events[:upTo], after); replayable != nil {
+			runs = append(runs, run{history: &historypb.History{Events: replayable}, execution: execution, after: after, closed: closed})
 		}
 	}
 	for i, e := range events {
@@ -92,10 +94,10 @@ func runsOf(h *historypb.History) ([]run, error) {
 	return runs, nil
 }
 
-// decided cuts off what the workflow has not worked on: whatever came after the commands of its last workflow task. The SDK
-// takes a task that was under way when the workflow was terminated for one that commanded nothing. Nil: it has done nothing
-// after the given event.
-func decided(events []*historypb.HistoryEvent, after int64) (made []*historypb.HistoryEvent, closed bool) {
+// trim drops the events after the commands of the last completed workflow task, because the workflow has not processed them. The
+// SDK would treat a task that was in flight when the workflow was terminated as one without commands. trim returns nil if no
+// workflow task was completed after the given event. closed reports whether the last of the events closes the workflow.
+func trim(events []*historypb.HistoryEvent, after int64) (replayable []*historypb.HistoryEvent, closed bool) {
 	last := -1
 	for i, e := range events {
 		if e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED && e.GetEventId() > after {
@@ -106,24 +108,24 @@ func decided(events []*historypb.HistoryEvent, after int64) (made []*historypb.H
 		return nil, false
 	}
 	end := last + 1
-	for end < len(events) && isCommanded(events[end]) {
+	for end < len(events) && isCommand(events[end]) {
 		end++
 	}
 	return events[:end], closes(events[end-1].GetEventType())
 }
 
-// isCommanded reports whether the workflow's code has asked for the event.
-func isCommanded(e *historypb.HistoryEvent) bool {
+// isCommand reports whether the event was caused by a command of the workflow's code.
+func isCommand(e *historypb.HistoryEvent) bool {
 	switch e.GetEventType() {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_COMPLETED:
 		return true
 	default:
-		return commandedIn(e) != 0
+		return completedTask(e) != 0
 	}
 }
 
-// commandedIn is the event that completed the workflow task in which the event was asked for; 0 where it was not.
-func commandedIn(e *historypb.HistoryEvent) int64 {
+// completedTask returns the ID of the WorkflowTaskCompleted event whose commands caused e, or 0 if no command caused it.
+func completedTask(e *historypb.HistoryEvent) int64 {
 	oneof := e.ProtoReflect().Descriptor().Oneofs().ByName("attributes")
 	set := e.ProtoReflect().WhichOneof(oneof)
 	if set == nil {
@@ -137,6 +139,7 @@ func commandedIn(e *historypb.HistoryEvent) int64 {
 	return attributes.Get(field).Int()
 }
 
+// closes reports whether a workflow ends by its own decision with an event of this type.
 func closes(t enumspb.EventType) bool {
 	switch t {
 	case enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_FAILED,

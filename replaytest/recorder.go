@@ -16,39 +16,40 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// call is something that the code asked the SDK for while it was replayed.
+// call is one call of the SDK that the workflow's code made during the replay.
 type call struct {
-	// task is the event that started the workflow task in which it did.
+	// task is the ID of the WorkflowTaskStarted event of the workflow task in which the call was made.
 	task int64
-	// event is the type of the event that this makes.
+	// event is the type of the event that the call makes.
 	event enumspb.EventType
-	// made are the attributes of that event; nil for a local activity.
-	made proto.Message
-	// local and args are a local activity's.
+	// attributes are those of that event. They are nil for a local activity.
+	attributes proto.Message
+	// local is the type name of a local activity, and args are its arguments.
 	local string
 	args  []any
 }
 
-// ending is how the workflow or an update ended.
+// ending is how the workflow or an update ended during the replay.
 type ending struct {
+	// task is the ID of the WorkflowTaskStarted event of the workflow task in which it ended.
 	task   int64
 	result any
 	err    error
 }
 
-// recorder is the interceptor that notes what the code does.
+// recorder is an interceptor that records what the code does during the replay.
 type recorder struct {
 	interceptor.WorkerInterceptorBase
 	converter converter.DataConverter
 	failures  converter.FailureConverter
 
-	// began: the workflow's code was found and called.
-	began   bool
+	// started reports whether the workflow's code was called. It is not if its type is not registered.
+	started bool
 	calls   []call
-	updates map[string]ending // by their ids
-	ended   *ending
-	// lost is why a call could not be noted.
-	lost error
+	updates map[string]ending // by update ID
+	ended   *ending           // nil if the workflow did not end
+	// encodeErr joins the errors of the data converter.
+	encodeErr error
 }
 
 func (r *recorder) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
@@ -57,18 +58,18 @@ func (r *recorder) InterceptWorkflow(_ workflow.Context, next interceptor.Workfl
 	return in
 }
 
-// note adds a call, with what encode makes of it.
-func (r *recorder) note(ctx workflow.Context, event enumspb.EventType, encode func() (proto.Message, error)) {
-	made, err := encode()
+// record adds a call with the attributes that encode returns.
+func (r *recorder) record(ctx workflow.Context, event enumspb.EventType, encode func() (proto.Message, error)) {
+	attributes, err := encode()
 	if err != nil {
-		r.lost = errors.Join(r.lost, err)
+		r.encodeErr = errors.Join(r.encodeErr, err)
 		return
 	}
-	r.calls = append(r.calls, call{task: task(ctx), event: event, made: made})
+	r.calls = append(r.calls, call{task: currentTask(ctx), event: event, attributes: attributes})
 }
 
-// task is the event that started the workflow task that is being replayed.
-func task(ctx workflow.Context) int64 {
+// currentTask returns the ID of the WorkflowTaskStarted event of the workflow task that is being replayed.
+func currentTask(ctx workflow.Context) int64 {
 	return int64(workflow.GetInfo(ctx).GetCurrentHistoryLength())
 }
 
@@ -84,15 +85,15 @@ func (i *inbound) Init(next interceptor.WorkflowOutboundInterceptor) error {
 }
 
 func (i *inbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (any, error) {
-	i.recorder.began = true
+	i.recorder.started = true
 	result, err := i.Next.ExecuteWorkflow(ctx, in)
-	i.recorder.ended = &ending{task(ctx), result, err}
+	i.recorder.ended = &ending{task: currentTask(ctx), result: result, err: err}
 	return result, err
 }
 
 func (i *inbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (any, error) {
 	result, err := i.Next.ExecuteUpdate(ctx, in)
-	i.recorder.updates[workflow.GetCurrentUpdateInfo(ctx).ID] = ending{task(ctx), result, err}
+	i.recorder.updates[workflow.GetCurrentUpdateInfo(ctx).ID] = ending{task: currentTask(ctx), result: result, err: err}
 	return result, err
 }
 
@@ -102,13 +103,13 @@ type outbound struct {
 }
 
 func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, func() (proto.Message, error) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, func() (proto.Message, error) {
 		options, info := workflow.GetActivityOptions(ctx), workflow.GetInfo(ctx)
 		input, err := o.recorder.converter.ToPayloads(args...)
-		made := &historypb.ActivityTaskScheduledEventAttributes{
+		attributes := &historypb.ActivityTaskScheduledEventAttributes{
 			ActivityId:             options.ActivityID,
 			ActivityType:           &commonpb.ActivityType{Name: name},
-			TaskQueue:              queue(options.TaskQueue, info),
+			TaskQueue:              taskQueue(options.TaskQueue, info),
 			Input:                  input,
 			ScheduleToCloseTimeout: durationpb.New(options.ScheduleToCloseTimeout),
 			ScheduleToStartTimeout: durationpb.New(options.ScheduleToStartTimeout),
@@ -116,45 +117,47 @@ func (o *outbound) ExecuteActivity(ctx workflow.Context, name string, args ...an
 			HeartbeatTimeout:       durationpb.New(options.HeartbeatTimeout),
 			RetryPolicy:            retryPolicy(options.RetryPolicy),
 		}
-		asServer(made, info.WorkflowRunTimeout)
-		return made, err
+		normalizeTimeouts(attributes, info.WorkflowRunTimeout)
+		return attributes, err
 	})
 	return o.Next.ExecuteActivity(ctx, name, args...)
 }
 
 func (o *outbound) ExecuteLocalActivity(ctx workflow.Context, name string, args ...any) workflow.Future {
-	o.recorder.calls = append(o.recorder.calls, call{task: task(ctx), event: enumspb.EVENT_TYPE_MARKER_RECORDED, local: name, args: args})
+	o.recorder.calls = append(o.recorder.calls, call{
+		task: currentTask(ctx), event: enumspb.EVENT_TYPE_MARKER_RECORDED, local: name, args: args,
+	})
 	return o.Next.ExecuteLocalActivity(ctx, name, args...)
 }
 
-// NewTimerWithOptions is what Sleep and the waits with a timeout end in, too.
+// NewTimerWithOptions is also called for Sleep and for waits with a timeout.
 func (o *outbound) NewTimerWithOptions(ctx workflow.Context, d time.Duration, options workflow.TimerOptions) workflow.Future {
-	o.timer(ctx, d)
+	o.recordTimer(ctx, d)
 	return o.Next.NewTimerWithOptions(ctx, d, options)
 }
 
 func (o *outbound) NewTimer(ctx workflow.Context, d time.Duration) workflow.Future {
-	o.timer(ctx, d)
+	o.recordTimer(ctx, d)
 	return o.Next.NewTimer(ctx, d)
 }
 
-func (o *outbound) timer(ctx workflow.Context, d time.Duration) {
+func (o *outbound) recordTimer(ctx workflow.Context, d time.Duration) {
 	if d <= 0 {
-		return // the SDK makes no timer
+		return // the SDK starts no timer
 	}
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_TIMER_STARTED, func() (proto.Message, error) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_TIMER_STARTED, func() (proto.Message, error) {
 		return &historypb.TimerStartedEventAttributes{StartToFireTimeout: durationpb.New(d)}, nil
 	})
 }
 
 func (o *outbound) ExecuteChildWorkflow(ctx workflow.Context, name string, args ...any) workflow.ChildWorkflowFuture {
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED, func() (proto.Message, error) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED, func() (proto.Message, error) {
 		options := workflow.GetChildWorkflowOptions(ctx)
 		input, err := o.recorder.converter.ToPayloads(args...)
 		return &historypb.StartChildWorkflowExecutionInitiatedEventAttributes{
 			WorkflowId:   options.WorkflowID,
 			WorkflowType: &commonpb.WorkflowType{Name: name},
-			TaskQueue:    queue(options.TaskQueue, workflow.GetInfo(ctx)),
+			TaskQueue:    taskQueue(options.TaskQueue, workflow.GetInfo(ctx)),
 			Input:        input,
 		}, err
 	})
@@ -162,25 +165,25 @@ func (o *outbound) ExecuteChildWorkflow(ctx workflow.Context, name string, args 
 }
 
 func (o *outbound) SignalExternalWorkflow(ctx workflow.Context, workflowID, runID, name string, arg any) workflow.Future {
-	o.signal(ctx, workflowID, name, arg)
+	o.recordSignal(ctx, workflowID, name, arg)
 	return o.Next.SignalExternalWorkflow(ctx, workflowID, runID, name, arg)
 }
 
 func (o *outbound) SignalChildWorkflow(ctx workflow.Context, workflowID, name string, arg any) workflow.Future {
-	o.signal(ctx, workflowID, name, arg)
+	o.recordSignal(ctx, workflowID, name, arg)
 	return o.Next.SignalChildWorkflow(ctx, workflowID, name, arg)
 }
 
-func (o *outbound) signal(ctx workflow.Context, workflowID, name string, arg any) {
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED, func() (proto.Message, error) {
-		made := &historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes{
+func (o *outbound) recordSignal(ctx workflow.Context, workflowID, name string, arg any) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_SIGNAL_EXTERNAL_WORKFLOW_EXECUTION_INITIATED, func() (proto.Message, error) {
+		attributes := &historypb.SignalExternalWorkflowExecutionInitiatedEventAttributes{
 			WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID}, SignalName: name,
 		}
 		var err error
 		if arg != nil {
-			made.Input, err = o.recorder.converter.ToPayloads(arg)
+			attributes.Input, err = o.recorder.converter.ToPayloads(arg)
 		}
-		return made, err
+		return attributes, err
 	})
 }
 
@@ -188,7 +191,7 @@ func (o *outbound) UpsertTypedSearchAttributes(ctx workflow.Context, updates ...
 	if err := o.Next.UpsertTypedSearchAttributes(ctx, updates...); err != nil {
 		return err
 	}
-	o.upsert(ctx, func(name string) bool { return touches(updates, name) })
+	o.recordUpsert(ctx, func(name string) bool { return changes(updates, name) })
 	return nil
 }
 
@@ -196,17 +199,18 @@ func (o *outbound) UpsertSearchAttributes(ctx workflow.Context, attributes map[s
 	if err := o.Next.UpsertSearchAttributes(ctx, attributes); err != nil {
 		return err
 	}
-	o.upsert(ctx, func(name string) bool { _, ok := attributes[name]; return ok })
+	o.recordUpsert(ctx, func(name string) bool { _, ok := attributes[name]; return ok })
 	return nil
 }
 
-// upsert notes the attributes as the SDK has encoded them: it leaves them in the workflow's info.
-func (o *outbound) upsert(ctx workflow.Context, among func(name string) bool) {
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, func() (proto.Message, error) {
+// recordUpsert records the upserted attributes as the SDK encoded them: the workflow's info then holds them. upserted reports
+// whether an attribute was among them.
+func (o *outbound) recordUpsert(ctx workflow.Context, upserted func(name string) bool) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES, func() (proto.Message, error) {
 		fields := map[string]*commonpb.Payload{}
-		//nolint:staticcheck // SA1019: the typed attributes do not tell which of them were unset
+		//nolint:staticcheck // SA1019: the typed attributes do not contain the unset ones
 		for name, value := range workflow.GetInfo(ctx).SearchAttributes.GetIndexedFields() {
-			if among(name) {
+			if upserted(name) {
 				fields[name] = value
 			}
 		}
@@ -217,7 +221,7 @@ func (o *outbound) upsert(ctx workflow.Context, among func(name string) bool) {
 }
 
 func (o *outbound) UpsertMemo(ctx workflow.Context, memo map[string]any) error {
-	o.recorder.note(ctx, enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED, func() (proto.Message, error) {
+	o.recorder.record(ctx, enumspb.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED, func() (proto.Message, error) {
 		fields := map[string]*commonpb.Payload{}
 		for name, value := range memo {
 			encoded, err := o.recorder.converter.ToPayload(value)
@@ -231,8 +235,8 @@ func (o *outbound) UpsertMemo(ctx workflow.Context, memo map[string]any) error {
 	return o.Next.UpsertMemo(ctx, memo)
 }
 
-// queue is the task queue that is asked for: the workflow's own where none is.
-func queue(name string, info *workflow.Info) *taskqueuepb.TaskQueue {
+// taskQueue returns the named task queue, or that of the workflow if name is empty.
+func taskQueue(name string, info *workflow.Info) *taskqueuepb.TaskQueue {
 	if name == "" {
 		name = info.TaskQueueName
 	}

@@ -16,37 +16,44 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// Options say what is replayed, and how.
+// Options configure a replay.
 type Options struct {
-	// Register makes the workflows known under the names that the histories have. Required.
+	// Register registers the workflows under the names that the histories contain. It is required. It is called once for each
+	// run that is replayed, with a new registry each time.
 	Register func(worker.WorkflowRegistry)
-	// Worker has what the worker has of it: data converter, failure converter, interceptors and so on.
+	// Worker holds the options that the production worker uses: data converter, failure converter, interceptors and so on. The
+	// zero value has the SDK's defaults.
 	Worker worker.WorkflowReplayerOptions
-	// Echoes are the local activities whose result tells their input.
+	// Echoes are the local activities whose input is compared. See [Echo].
 	Echoes []Echo
 }
 
-// Echo is a local activity that returns what it was given, as one that stores a record and returns what is stored. A history
-// has no input of local activities: this result is compared with what the code gives the activity now. The result has to have
-// every field of the first argument, but for those that the activity sets itself.
+// Echo describes a local activity whose result repeats its first argument, for example one that stores a record and returns the
+// stored record. A history does not contain the input of local activities. Instead, the recorded result is compared with the
+// argument that the code passes to the activity during the replay. An activity that failed is not compared.
+//
+// Every field of the argument must be in the result, except for the Ignored ones. Further fields of the result are ignored.
 type Echo struct {
-	// Activity is the type of the local activity.
+	// Activity is the type name of the local activity.
 	Activity string
-	// Within is the field of the result that repeats the argument. Empty is the result itself.
-	Within string
-	// Except are the fields that the result need not repeat, such as updated_at or failure.message.
-	Except []string
+	// ResultField names the field of the result that repeats the argument. If it is empty, the result itself does.
+	ResultField string
+	// Ignored are the fields of the argument that are not compared, such as updated_at or failure.message, because the
+	// activity sets or changes them.
+	Ignored []string
 }
 
-// tester is *testing.T, which this package does not import: commands use Check.
+// tester is implemented by *testing.T. This package does not import package testing, because commands use Check.
 type tester[T any] interface {
 	Helper()
 	Errorf(format string, args ...any)
 	Run(name string, f func(T)) bool
 }
 
-// Run replays every history in the directory, each as a subtest that fails with all differences, one to a line. A directory
-// without a history fails: nothing would be tested.
+// Run replays every history that [Files] finds in dir. Each is a subtest, named after its file, that reports every difference as
+// an error. Run fails if dir contains no history, because then nothing would be tested.
+//
+// T is *testing.T.
 func Run[T tester[T]](t T, dir string, o Options) {
 	t.Helper()
 	paths, err := Files(dir)
@@ -73,10 +80,12 @@ func Run[T tester[T]](t T, dir string, o Options) {
 	}
 }
 
-// Check replays one history. The error says why that could not be done at all, as for a workflow that is not registered.
+// Check replays the history and returns the differences, in the order of the events; none if the code does what was recorded. It
+// returns an error if the history cannot be replayed: it does not begin with WorkflowExecutionStarted, its workflow is not
+// registered, or the options are invalid. A panic of the workflow is a difference, not an error. h is not modified.
 func Check(h *historypb.History, o Options) ([]Difference, error) {
 	if o.Register == nil {
-		return nil, errors.New("options without Register: want the function that registers the workflows")
+		return nil, errors.New("options without Register: set it to the function that registers the workflows")
 	}
 	runs, err := runsOf(h)
 	if err != nil {
@@ -93,7 +102,7 @@ func Check(h *historypb.History, o Options) ([]Difference, error) {
 	return all, nil
 }
 
-// check replays one run and compares what it did.
+// check replays one run and compares it with its history.
 func (o Options) check(r run) ([]Difference, error) {
 	options := o.Worker
 	if options.DataConverter == nil {
@@ -102,24 +111,24 @@ func (o Options) check(r run) ([]Difference, error) {
 	if options.FailureConverter == nil {
 		options.FailureConverter = temporal.GetDefaultFailureConverter()
 	}
-	did := &recorder{converter: options.DataConverter, failures: options.FailureConverter, updates: map[string]ending{}}
-	// The last one is next to the SDK: it sees what the others make of a call.
-	options.Interceptors = append(slices.Clone(options.Interceptors), interceptor.WorkerInterceptor(did))
+	rec := &recorder{converter: options.DataConverter, failures: options.FailureConverter, updates: map[string]ending{}}
+	// The last interceptor is the closest to the SDK: it sees each call as the other interceptors changed it.
+	options.Interceptors = append(slices.Clone(options.Interceptors), interceptor.WorkerInterceptor(rec))
 	replayer, err := worker.NewWorkflowReplayerWithOptions(options)
 	if err != nil {
 		return nil, fmt.Errorf("options.Worker: %w", err)
 	}
 	o.Register(replayer)
-	// The SDK writes search attributes into the events that it replays.
-	replayed, ok := proto.Clone(r.history).(*historypb.History)
+	// The SDK modifies the events that it replays: it writes search attributes into them. So it gets a copy.
+	history, ok := proto.Clone(r.history).(*historypb.History)
 	if !ok {
-		return nil, errors.New("not a history")
+		return nil, errors.New("the clone of a history is not a history")
 	}
-	failure := replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), replayed,
+	failure := replayer.ReplayWorkflowHistoryWithOptions(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), history,
 		worker.ReplayWorkflowHistoryOptions{OriginalExecution: r.execution})
-	if failure != nil && !did.began {
+	if failure != nil && !rec.started {
 		return nil, failure
 	}
-	c := comparison{run: r, did: did, converter: options.DataConverter, echoes: o.Echoes}
+	c := comparison{run: r, replayed: rec, converter: options.DataConverter, echoes: o.Echoes}
 	return c.differences(failure), nil
 }

@@ -21,7 +21,7 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// order and receipt are what the workflow Sell is asked for and returns.
+// order and receipt are the input and the result of the workflow Sell.
 type (
 	order struct {
 		Key    string `json:"key"`
@@ -33,70 +33,75 @@ type (
 	}
 )
 
-// seller is the workflow Sell. Its fields are what the tests change of it.
+// seller implements the workflow Sell. The tests change its fields.
 type seller struct {
-	activity, queue    string
-	amount             int64
-	attempt, all       time.Duration
-	retry              *temporal.RetryPolicy
-	local, stored      string
-	given              func(receipt) any // what the local activity is given
-	pause              time.Duration
-	status             string
-	memo, child, told  string
-	answer, refusal    string
-	result             receipt
-	failure            error
-	first              func(workflow.Context)
-	paid               func(workflow.Context) error // ends it there
-	summary            string
-	withoutPause, more bool
+	activity, queue           string
+	amount                    int64
+	startToClose              time.Duration
+	scheduleToClose           time.Duration
+	retry                     *temporal.RetryPolicy
+	localActivity, stored     string
+	localArgument             func(receipt) any // returns the argument of the local activity
+	pause                     time.Duration
+	searchAttribute           string
+	memo, child, signal       string
+	updateResult, updateError string
+	result                    receipt
+	failure                   error
+	onStart                   func(workflow.Context)
+	onPaid                    func(workflow.Context) error // an error ends the workflow
+	summary                   string
+	skipPause, secondActivity bool
 }
 
-// asRecorded is the seller that made the histories.
+// asRecorded returns the seller that the histories were recorded with.
 func asRecorded() *seller {
 	return &seller{
-		activity: "Pay", queue: "payments", amount: 1250, attempt: 30 * time.Second, all: 15 * time.Minute,
-		retry: &temporal.RetryPolicy{BackoffCoefficient: 1.5, NonRetryableErrorTypes: []string{"Declined"}},
-		local: "Store", stored: "begun", given: func(r receipt) any { return r }, pause: time.Minute, status: "sold", memo: "thanks", child: "Ship", told: "sold", answer: "1250 in all", refusal: "Closed",
-		result: receipt{"sold", 1250}, first: func(workflow.Context) {}, paid: func(workflow.Context) error { return nil },
+		activity: "Pay", queue: "payments", amount: 1250, startToClose: 30 * time.Second, scheduleToClose: 15 * time.Minute,
+		retry:         &temporal.RetryPolicy{BackoffCoefficient: 1.5, NonRetryableErrorTypes: []string{"Declined"}},
+		localActivity: "Store", stored: "begun", localArgument: func(r receipt) any { return r }, pause: time.Minute,
+		searchAttribute: "sold", memo: "thanks", child: "Ship", signal: "sold", updateResult: "1250 in all", updateError: "Closed",
+		result:  receipt{Status: "sold", Amount: 1250},
+		onStart: func(workflow.Context) {}, onPaid: func(workflow.Context) error { return nil },
 	}
 }
 
 func (s *seller) sell(ctx workflow.Context, o order) (receipt, error) {
-	if err := workflow.SetUpdateHandler(ctx, "price", func(_ workflow.Context, say string) (string, error) {
-		if say != "please" {
-			return "", temporal.NewApplicationError("say please", s.refusal)
+	if err := workflow.SetUpdateHandler(ctx, "price", func(_ workflow.Context, word string) (string, error) {
+		if word != "please" {
+			return "", temporal.NewApplicationError("want please", s.updateError)
 		}
-		return s.answer, nil
+		return s.updateResult, nil
 	}); err != nil {
 		return receipt{}, err
 	}
-	s.first(ctx)
+	s.onStart(ctx)
 	local := workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{StartToCloseTimeout: time.Second, Summary: s.summary})
-	if err := workflow.ExecuteLocalActivity(local, s.local, s.given(receipt{s.stored, o.Amount})).Get(ctx, nil); err != nil {
+	argument := s.localArgument(receipt{Status: s.stored, Amount: o.Amount})
+	if err := workflow.ExecuteLocalActivity(local, s.localActivity, argument).Get(ctx, nil); err != nil {
 		return receipt{}, err
 	}
 	key := temporal.NewSearchAttributeKeyKeyword("Status")
-	gone := temporal.NewSearchAttributeKeyInt64("Gone")
-	if err := workflow.UpsertTypedSearchAttributes(ctx, key.ValueSet(s.status), gone.ValueUnset()); err != nil {
+	unset := temporal.NewSearchAttributeKeyInt64("Gone")
+	if err := workflow.UpsertTypedSearchAttributes(ctx, key.ValueSet(s.searchAttribute), unset.ValueUnset()); err != nil {
 		return receipt{}, err
 	}
 	paying := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue: s.queue, StartToCloseTimeout: s.attempt, ScheduleToCloseTimeout: s.all, RetryPolicy: s.retry, Summary: s.summary,
+		TaskQueue: s.queue, StartToCloseTimeout: s.startToClose, ScheduleToCloseTimeout: s.scheduleToClose, RetryPolicy: s.retry,
+		Summary: s.summary,
 	})
-	if err := workflow.ExecuteActivity(paying, s.activity, order{o.Key, s.amount}).Get(ctx, nil); err != nil {
+	if err := workflow.ExecuteActivity(paying, s.activity, order{Key: o.Key, Amount: s.amount}).Get(ctx, nil); err != nil {
 		return receipt{}, err
 	}
-	if err := s.paid(ctx); err != nil {
+	if err := s.onPaid(ctx); err != nil {
 		return receipt{}, err
 	}
-	if s.more {
+	if s.secondActivity {
 		if err := workflow.ExecuteActivity(paying, "Thank").Get(ctx, nil); err != nil {
 			return receipt{}, err
 		}
 	}
-	if !s.withoutPause {
+	if !s.skipPause {
 		if err := workflow.NewTimerWithOptions(ctx, s.pause, workflow.TimerOptions{Summary: s.summary}).Get(ctx, nil); err != nil {
 			return receipt{}, err
 		}
@@ -108,7 +113,7 @@ func (s *seller) sell(ctx workflow.Context, o order) (receipt, error) {
 	if err := workflow.ExecuteChildWorkflow(shipping, s.child, o.Key).Get(ctx, nil); err != nil {
 		return receipt{}, err
 	}
-	if err := workflow.SignalExternalWorkflow(ctx, "till/1", "", "sale", s.told).Get(ctx, nil); err != nil {
+	if err := workflow.SignalExternalWorkflow(ctx, "till/1", "", "sale", s.signal).Get(ctx, nil); err != nil {
 		return receipt{}, err
 	}
 	return s.result, s.failure
@@ -118,89 +123,95 @@ func (s *seller) register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(s.sell, workflow.RegisterOptions{Name: "Sell"})
 }
 
-func check(t *testing.T, lines string, s *seller) []string {
+// check replays the history with the seller and returns the differences as lines.
+func check(t *testing.T, history string, s *seller) []string {
 	t.Helper()
-	differences, err := replaytest.Check(script(t, lines), replaytest.Options{
+	differences, err := replaytest.Check(script(t, history), replaytest.Options{
 		Register: s.register, Echoes: []replaytest.Echo{{Activity: "Store"}},
 	})
 	require.NoError(t, err)
-	var found []string
-	for _, d := range differences {
-		found = append(found, d.String())
-	}
-	return found
+	return toLines(differences)
 }
 
-func TestEveryChangeThatMattersIsFound(t *testing.T) {
+func toLines(differences []replaytest.Difference) (all []string) {
+	for _, d := range differences {
+		all = append(all, d.String())
+	}
+	return all
+}
+
+func TestEveryRelevantChangeIsReported(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*seller)
 		want   []string
 	}{
-		"the amount": {func(s *seller) { s.amount++ }, []string{
+		"another amount": {change: func(s *seller) { s.amount++ }, want: []string{
 			`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1251`,
 		}},
-		"another activity": {func(s *seller) { s.activity = "Lend" }, []string{
+		"another activity": {change: func(s *seller) { s.activity = "Lend" }, want: []string{
 			`event 7 ActivityTaskScheduled: activityType.name: was "Pay", is "Lend"`, sdk,
 		}},
-		"the task queue": {func(s *seller) { s.queue = "sales" }, []string{
+		"another task queue": {change: func(s *seller) { s.queue = "sales" }, want: []string{
 			`event 7 ActivityTaskScheduled: taskQueue.name: was "payments", is "sales"`,
 		}},
-		"the workflow's own task queue": {func(s *seller) { s.queue = "" }, []string{
+		"no task queue, so the workflow's own": {change: func(s *seller) { s.queue = "" }, want: []string{
 			`event 7 ActivityTaskScheduled: taskQueue.name: was "payments", is "sales"`,
 		}},
-		"a timeout": {func(s *seller) { s.attempt = time.Minute }, []string{
+		"another timeout": {change: func(s *seller) { s.startToClose = time.Minute }, want: []string{
 			`event 7 ActivityTaskScheduled: startToCloseTimeout: was "30s", is "1m0s"`,
 		}},
-		"a timeout that the server fills in": {func(s *seller) { s.attempt = 0 }, []string{
+		"a removed timeout that the server sets by default": {change: func(s *seller) { s.startToClose = 0 }, want: []string{
 			`event 7 ActivityTaskScheduled: startToCloseTimeout: was "30s", is "15m0s"`,
 		}},
-		"a timeout that is gone": {func(s *seller) { s.all = 0 }, []string{
+		"a removed timeout": {change: func(s *seller) { s.scheduleToClose = 0 }, want: []string{
 			`event 7 ActivityTaskScheduled: scheduleToCloseTimeout: was "15m0s", is nothing`,
 			`event 7 ActivityTaskScheduled: scheduleToStartTimeout: was "15m0s", is nothing`,
 		}},
-		"the retry policy": {func(s *seller) { s.retry = nil }, []string{
+		"no retry policy": {change: func(s *seller) { s.retry = nil }, want: []string{
 			`event 7 ActivityTaskScheduled: retryPolicy.backoffCoefficient: was 1.5, is 2`,
 			`event 7 ActivityTaskScheduled: retryPolicy.nonRetryableErrorTypes[0]: was "Declined", is nothing`,
 		}},
-		"what a local activity is given": {func(s *seller) { s.stored = "started" }, []string{
+		"another input of a local activity": {change: func(s *seller) { s.stored = "started" }, want: []string{
 			`event 5 MarkerRecorded: Store.status: was "begun", is "started"`,
 		}},
-		"another local activity": {func(s *seller) { s.local = "Burn" }, []string{`event 5 MarkerRecorded: was Store, is Burn`, sdk}},
-		"a search attribute": {func(s *seller) { s.status = "selling" }, []string{
+		"another local activity": {change: func(s *seller) { s.localActivity = "Burn" }, want: []string{
+			`event 5 MarkerRecorded: was Store, is Burn`, sdk,
+		}},
+		"another search attribute value": {change: func(s *seller) { s.searchAttribute = "selling" }, want: []string{
 			`event 6 UpsertWorkflowSearchAttributes: searchAttributes.indexedFields.Status: was "sold", is "selling"`,
 		}},
-		"how long it waits": {func(s *seller) { s.pause = time.Hour }, []string{
+		"another timer duration": {change: func(s *seller) { s.pause = time.Hour }, want: []string{
 			`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`,
 		}},
-		"a timer less": {func(s *seller) { s.withoutPause = true }, []string{
+		"a removed timer": {change: func(s *seller) { s.skipPause = true }, want: []string{
 			`event 11 WorkflowTaskStarted: was nothing, is StartChildWorkflowExecutionInitiated Ship`,
 			`event 11 WorkflowTaskStarted: was nothing, is WorkflowPropertiesModified {"upsertedMemo":{"fields":{"note":"thanks"}}}`,
 			`event 15 TimerStarted: was 1m0s, is nothing`, sdk,
 		}},
-		"an activity more": {func(s *seller) { s.more = true }, []string{
+		"an added activity": {change: func(s *seller) { s.secondActivity = true }, want: []string{
 			`event 11 WorkflowTaskStarted: was nothing, is ActivityTaskScheduled Thank`,
 			`event 15 TimerStarted: was 1m0s, is nothing`, sdk,
 		}},
-		"what an update answers": {func(s *seller) { s.answer = "1251 in all" }, []string{
+		"another result of an update": {change: func(s *seller) { s.updateResult = "1251 in all" }, want: []string{
 			`event 14 WorkflowExecutionUpdateCompleted: outcome.success[0]: was "1250 in all", is "1251 in all"`,
 		}},
-		"the memo": {func(s *seller) { s.memo = "bye" }, []string{
+		"another memo": {change: func(s *seller) { s.memo = "bye" }, want: []string{
 			`event 20 WorkflowPropertiesModified: upsertedMemo.fields.note: was "thanks", is "bye"`,
 		}},
-		"another child workflow": {func(s *seller) { s.child = "Drop" }, []string{
+		"another child workflow": {change: func(s *seller) { s.child = "Drop" }, want: []string{
 			`event 21 StartChildWorkflowExecutionInitiated: workflowType.name: was "Ship", is "Drop"`, sdk,
 		}},
-		"what another workflow is told": {func(s *seller) { s.told = "given away" }, []string{
+		"another input of a signal": {change: func(s *seller) { s.signal = "given away" }, want: []string{
 			`event 27 SignalExternalWorkflowExecutionInitiated: input[0]: was "sold", is "given away"`,
 		}},
-		"the result": {func(s *seller) { s.result = receipt{"given away", 0} }, []string{
+		"another result": {change: func(s *seller) { s.result = receipt{Status: "given away", Amount: 0} }, want: []string{
 			`event 32 WorkflowExecutionCompleted: result[0].amount: was 1250, is 0`,
 			`event 32 WorkflowExecutionCompleted: result[0].status: was "sold", is "given away"`,
 		}},
-		"a failure in place of a result": {func(s *seller) { s.failure = temporal.NewApplicationError("no", "No") }, []string{
+		"a failure instead of a result": {change: func(s *seller) { s.failure = temporal.NewApplicationError("no", "No") }, want: []string{
 			`event 32 WorkflowExecutionCompleted: was WorkflowExecutionCompleted {"result":[{"amount":1250,"status":"sold"}]}, is WorkflowExecutionFailed {"failure":{"applicationFailureInfo":{"type":"No"},"message":"no","source":"GoSDK"}}`, sdk,
 		}},
-		"several things at once": {func(s *seller) { s.amount, s.queue, s.pause = 1, "sales", time.Hour }, []string{
+		"several changes": {change: func(s *seller) { s.amount, s.queue, s.pause = 1, "sales", time.Hour }, want: []string{
 			`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`,
 			`event 7 ActivityTaskScheduled: taskQueue.name: was "payments", is "sales"`,
 			`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`,
@@ -214,7 +225,7 @@ func TestEveryChangeThatMattersIsFound(t *testing.T) {
 	}
 }
 
-// sdk stands for what the SDK's replayer says.
+// sdk stands for the error of the SDK's replayer: tests do not compare its text.
 const sdk = "the SDK's replay: "
 
 func requireFound(t *testing.T, want, found []string) {
@@ -227,31 +238,31 @@ func requireFound(t *testing.T, want, found []string) {
 	require.Equal(t, want, found)
 }
 
-func TestAHarmlessChangeIsNotReported(t *testing.T) {
+func TestIrrelevantChangeIsNotReported(t *testing.T) {
 	for name, change := range map[string]func(*seller){
-		"none":            func(*seller) {},
-		"another summary": func(s *seller) { s.summary = "for people" },
-		"a line in the log": func(s *seller) {
-			s.first = func(ctx workflow.Context) { workflow.GetLogger(ctx).Info("begun") }
+		"no change":       func(*seller) {},
+		"another summary": func(s *seller) { s.summary = "another" },
+		"a log line": func(s *seller) {
+			s.onStart = func(ctx workflow.Context) { workflow.GetLogger(ctx).Info("begun") }
 		},
-		"details for people": func(s *seller) {
-			s.first = func(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, "selling") }
+		"current details": func(s *seller) {
+			s.onStart = func(ctx workflow.Context) { workflow.SetCurrentDetails(ctx, "selling") }
 		},
 		"a version gate": func(s *seller) {
-			s.first = func(ctx workflow.Context) {
-				if workflow.GetVersion(ctx, "more", workflow.DefaultVersion, 1) == 1 {
-					s.more = true
+			s.onStart = func(ctx workflow.Context) {
+				if workflow.GetVersion(ctx, "second-activity", workflow.DefaultVersion, 1) == 1 {
+					s.secondActivity = true
 				}
 			}
 		},
-		"a query": func(s *seller) {
-			s.first = func(ctx workflow.Context) {
-				_ = workflow.SetQueryHandler(ctx, "how", func() (string, error) { return "well", nil })
+		"a query handler": func(s *seller) {
+			s.onStart = func(ctx workflow.Context) {
+				_ = workflow.SetQueryHandler(ctx, "state", func() (string, error) { return "running", nil })
 			}
 		},
-		"another message of an update's error, which is not in this history": func(s *seller) { s.refusal = "Rude" },
-		"a timeout that the server would fill in": func(s *seller) {
-			s.first = func(workflow.Context) {
+		"another error of an update that did not fail in this history": func(s *seller) { s.updateError = "Other" },
+		"a value that equals the server's default": func(s *seller) {
+			s.onStart = func(workflow.Context) {
 				s.retry.InitialInterval, s.retry.MaximumInterval = time.Second, 100*time.Second
 			}
 		},
@@ -264,25 +275,25 @@ func TestAHarmlessChangeIsNotReported(t *testing.T) {
 	}
 }
 
-// What the SDK refuses by itself, as a child workflow of a cancelled context, leaves nothing in a history.
-func TestACallThatMakesNoEventIsNotMissed(t *testing.T) {
+// The SDK rejects some calls itself, such as a child workflow on a cancelled context. They make no event.
+func TestCallThatMakesNoEventIsNotReportedAsAdditional(t *testing.T) {
 	s := asRecorded()
-	s.paid = func(ctx workflow.Context) error {
+	s.onPaid = func(ctx workflow.Context) error {
 		ctx, cancel := workflow.WithCancel(ctx)
 		cancel()
 		workflow.ExecuteChildWorkflow(ctx, "Advertise")
 		return nil
 	}
-	require.Empty(t, check(t, begun, s))
+	require.Empty(t, check(t, waiting, s))
 	s.pause = 2 * time.Minute
-	require.Equal(t, []string{`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "2m0s"`}, check(t, begun, s))
+	require.Equal(t, []string{`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "2m0s"`}, check(t, waiting, s))
 }
 
-// What is called off in the workflow task in which it was asked for does make its events.
-func TestATimerThatIsCalledOffAtOnceIsCompared(t *testing.T) {
+// A timer that is cancelled in the workflow task in which it was started still makes both events.
+func TestTimerThatIsCancelledAtOnceIsCompared(t *testing.T) {
 	s := asRecorded()
 	long := time.Hour
-	s.paid = func(ctx workflow.Context) error {
+	s.onPaid = func(ctx workflow.Context) error {
 		short, cancel := workflow.WithCancel(ctx)
 		workflow.NewTimer(short, long)
 		cancel()
@@ -303,68 +314,90 @@ func TestEveryEndIsCompared(t *testing.T) {
 			return temporal.NewNonRetryableApplicationError("sold out", "SoldOut", nil, map[string]int{"left": left})
 		}
 	}
-	again := func(key string) func(workflow.Context) error {
-		return func(ctx workflow.Context) error { return workflow.NewContinueAsNewError(ctx, "Sell", order{key, 1250}) }
+	continueAsNew := func(key string) func(workflow.Context) error {
+		return func(ctx workflow.Context) error {
+			return workflow.NewContinueAsNewError(ctx, "Sell", order{Key: key, Amount: 1250})
+		}
 	}
-	rude := func(s *seller) { s.refusal = "Rude" }
+	// How the code was when the history was recorded.
+	unchanged := func(*seller) {}
+	isSoldOut := func(s *seller) { s.onPaid = soldOut(0) }
+	continues := func(s *seller) { s.onPaid = continueAsNew("key-2") }
+	// How it was changed.
+	otherAmount := func(s *seller) { s.amount = 1 }
+	otherPause := func(s *seller) { s.pause = time.Hour }
+	const amountDiffers = `event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`
 	for name, tt := range map[string]struct {
-		lines    string
-		as, than func(*seller) // the code as it was, and changed
-		want     []string
+		history         string
+		before, changed func(*seller)
+		want            []string
 	}{
-		"failed": {failed, func(s *seller) { s.paid = soldOut(0) }, func(s *seller) { s.paid = soldOut(3) }, []string{
-			`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.details[0].left: was 0, is 3`,
-		}},
-		"failed otherwise": {failed, func(s *seller) { s.paid = soldOut(0) }, func(s *seller) {
-			s.paid = func(workflow.Context) error { return temporal.NewApplicationError("gone", "Gone") }
-		}, []string{
-			`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.details[0].left: was 0, is nothing`,
-			`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.nonRetryable: was true, is nothing`,
-			`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.type: was "SoldOut", is "Gone"`,
-			`event 13 WorkflowExecutionFailed: failure.message: was "sold out", is "gone"`,
-		}},
-		"failed, and now goes on": {failed, func(s *seller) { s.paid = soldOut(0) }, func(*seller) {}, []string{
-			`event 11 WorkflowTaskStarted: was nothing, is TimerStarted 1m0s`, sdk,
-		}},
-		"continued as new": {continued, func(s *seller) { s.paid = again("key-2") }, func(s *seller) { s.paid = again("key-1") }, []string{
-			`event 13 WorkflowExecutionContinuedAsNew: input[0].key: was "key-2", is "key-1"`,
-		}},
-		"cancelled": {cancelled, func(*seller) {}, func(s *seller) { s.pause = time.Hour }, []string{
-			`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`,
-		}},
-		"still open":         {begun, func(*seller) {}, func(s *seller) { s.amount = 1 }, []string{`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`}},
-		"terminated":         {terminated, func(*seller) {}, func(s *seller) { s.amount = 1 }, []string{`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`}},
-		"terminated at work": {terminatedAtWork, func(*seller) {}, func(s *seller) { s.amount = 1 }, []string{`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`}},
-		"timed out":          {timedOut, func(*seller) {}, func(s *seller) { s.amount = 1 }, []string{`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`}},
-		"still open, and now ends": {paid, func(s *seller) {
-			s.paid = func(ctx workflow.Context) error { return workflow.Await(ctx, func() bool { return false }) }
+		"failed": {
+			history: failed, before: isSoldOut, changed: func(s *seller) { s.onPaid = soldOut(3) },
+			want: []string{`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.details[0].left: was 0, is 3`},
 		},
-			func(s *seller) { s.paid = soldOut(0) }, []string{`event 11 WorkflowTaskStarted: was nothing, is WorkflowExecutionFailed`}},
-		"an update that failed": {refused, func(*seller) {}, rude, []string{
-			`event 14 WorkflowExecutionUpdateCompleted: outcome.failure.applicationFailureInfo.type: was "Closed", is "Rude"`,
-		}},
-		"reset": {reset, func(*seller) {}, func(s *seller) { s.pause = time.Hour }, []string{
-			`event 16 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`,
-		}},
-		"reset, before that": {reset, func(*seller) {}, func(s *seller) { s.amount = 1 }, []string{
-			`event 7 ActivityTaskScheduled: input[0].amount: was 1250, is 1`,
-		}},
+		"failed with another error": {
+			history: failed, before: isSoldOut, changed: func(s *seller) {
+				s.onPaid = func(workflow.Context) error { return temporal.NewApplicationError("closed", "Closed") }
+			},
+			want: []string{
+				`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.details[0].left: was 0, is nothing`,
+				`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.nonRetryable: was true, is nothing`,
+				`event 13 WorkflowExecutionFailed: failure.applicationFailureInfo.type: was "SoldOut", is "Closed"`,
+				`event 13 WorkflowExecutionFailed: failure.message: was "sold out", is "closed"`,
+			},
+		},
+		"failed, and now continues": {
+			history: failed, before: isSoldOut, changed: unchanged,
+			want: []string{`event 11 WorkflowTaskStarted: was nothing, is TimerStarted 1m0s`, sdk},
+		},
+		"continued as new": {
+			history: continued, before: continues, changed: func(s *seller) { s.onPaid = continueAsNew("key-1") },
+			want: []string{`event 13 WorkflowExecutionContinuedAsNew: input[0].key: was "key-2", is "key-1"`},
+		},
+		"cancelled": {
+			history: cancelled, before: unchanged, changed: otherPause,
+			want: []string{`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`},
+		},
+		"still running":                 {history: waiting, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},
+		"terminated":                    {history: terminated, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},
+		"terminated in a workflow task": {history: terminatedInTask, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},
+		"timed out":                     {history: timedOut, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},
+		"still running, and now ends": {
+			history: paid, before: func(s *seller) {
+				s.onPaid = func(ctx workflow.Context) error { return workflow.Await(ctx, func() bool { return false }) }
+			},
+			changed: isSoldOut,
+			want:    []string{`event 11 WorkflowTaskStarted: was nothing, is WorkflowExecutionFailed`},
+		},
+		"an update that failed": {
+			history: updateFailed, before: unchanged, changed: func(s *seller) { s.updateError = "Other" },
+			want: []string{
+				`event 14 WorkflowExecutionUpdateCompleted: outcome.failure.applicationFailureInfo.type: was "Closed", is "Other"`,
+			},
+		},
+		"reset, changed after the reset": {
+			history: reset, before: unchanged, changed: otherPause,
+			want: []string{`event 16 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`},
+		},
+		"reset, changed before the reset": {history: reset, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			was := asRecorded()
-			tt.as(was)
-			require.Empty(t, check(t, tt.lines, was))
+			tt.before(was)
+			require.Empty(t, check(t, tt.history, was))
 			is := asRecorded()
-			tt.than(is)
-			requireFound(t, tt.want, check(t, tt.lines, is))
+			tt.changed(is)
+			requireFound(t, tt.want, check(t, tt.history, is))
 		})
 	}
 }
 
-// The SDK replays the whole history of a workflow that was reset as its first run: code that asks would hear the wrong id.
-func TestEachPartOfAResetWorkflowIsReplayedAsItsRun(t *testing.T) {
+// The SDK replays the whole history of a reset workflow with the ID of its first run. Code that reads its run ID would get the
+// wrong one.
+func TestEachPartOfResetWorkflowIsReplayedWithItsRunID(t *testing.T) {
 	s := asRecorded()
-	s.first = func(ctx workflow.Context) {
+	s.onStart = func(ctx workflow.Context) {
 		s.amount, s.pause = 1250, time.Hour
 		if workflow.GetInfo(ctx).WorkflowExecution.RunID == "run-9" {
 			s.amount, s.pause = 1, time.Minute
@@ -373,7 +406,7 @@ func TestEachPartOfAResetWorkflowIsReplayedAsItsRun(t *testing.T) {
 	require.Empty(t, check(t, reset, s))
 }
 
-func TestAHistoryInWhichNothingWasDoneHasNoDifferences(t *testing.T) {
+func TestHistoryWithoutCompletedTaskHasNoDifferences(t *testing.T) {
 	first, _, _ := strings.Cut(strings.TrimSpace(sold), "\n")
 	require.Empty(t, check(t, first, asRecorded()))
 	require.Empty(t, check(t, first+`
@@ -382,7 +415,7 @@ func TestAHistoryInWhichNothingWasDoneHasNoDifferences(t *testing.T) {
 		WorkflowExecutionTerminated {"reason":"a test"}`, asRecorded()))
 }
 
-func TestTheHistoryStaysAsItIs(t *testing.T) {
+func TestCheckDoesNotModifyTheHistory(t *testing.T) {
 	for _, lines := range []string{sold, reset} {
 		h := script(t, lines)
 		_, err := replaytest.Check(h, replaytest.Options{Register: asRecorded().register})
@@ -391,50 +424,52 @@ func TestTheHistoryStaysAsItIs(t *testing.T) {
 	}
 }
 
-func TestAnEchoIsComparedWhereTheResultRepeatsIt(t *testing.T) {
-	lines := strings.Replace(begun, `"result":[{"status":"begun","amount":1250,"at":"08:00"}]`,
+func TestEchoIsComparedWithTheRecordedResult(t *testing.T) {
+	lines := strings.Replace(waiting, `"result":[{"status":"begun","amount":1250,"at":"08:00"}]`,
 		`"result":[{"stored":{"status":"begun","amount":1250,"at":"08:00"}}]`, 1)
-	require.NotEqual(t, begun, lines)
+	require.NotEqual(t, waiting, lines)
 	s := asRecorded()
 	s.stored = "started"
 	for name, tt := range map[string]struct {
 		echo replaytest.Echo
 		want []string
 	}{
-		"within":           {replaytest.Echo{Activity: "Store", Within: "stored"}, []string{`event 5 MarkerRecorded: Store.status: was "begun", is "started"`}},
-		"except":           {replaytest.Echo{Activity: "Store", Within: "stored", Except: []string{"status", "no.such.field"}}, nil},
-		"another activity": {replaytest.Echo{Activity: "Burn"}, nil},
-		"not there": {replaytest.Echo{Activity: "Store"}, []string{
+		"field of the result": {echo: replaytest.Echo{Activity: "Store", ResultField: "stored"}, want: []string{
+			`event 5 MarkerRecorded: Store.status: was "begun", is "started"`,
+		}},
+		"ignored field": {
+			echo: replaytest.Echo{Activity: "Store", ResultField: "stored", Ignored: []string{"status", "no.such.field"}}, want: nil,
+		},
+		"another activity": {echo: replaytest.Echo{Activity: "Burn"}, want: nil},
+		"missing in the result": {echo: replaytest.Echo{Activity: "Store"}, want: []string{
 			`event 5 MarkerRecorded: Store.amount: was nothing, is 1250`, `event 5 MarkerRecorded: Store.status: was nothing, is "started"`,
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			differences, err := replaytest.Check(script(t, lines), replaytest.Options{Register: s.register, Echoes: []replaytest.Echo{tt.echo}})
+			options := replaytest.Options{Register: s.register, Echoes: []replaytest.Echo{tt.echo}}
+			differences, err := replaytest.Check(script(t, lines), options)
 			require.NoError(t, err)
-			var found []string
-			for _, d := range differences {
-				found = append(found, d.String())
-			}
-			require.Equal(t, tt.want, found)
+			require.Equal(t, tt.want, toLines(differences))
 		})
 	}
 }
 
-func TestAnEchoMayBeNoObject(t *testing.T) {
-	lines := strings.Replace(begun, `"result":[{"status":"begun","amount":1250,"at":"08:00"}]`, `"result":["begun"]`, 1)
+func TestEchoThatIsNotAnObjectIsCompared(t *testing.T) {
+	lines := strings.Replace(waiting, `"result":[{"status":"begun","amount":1250,"at":"08:00"}]`, `"result":["begun"]`, 1)
 	s := asRecorded()
-	s.given = func(receipt) any { return "started" }
+	s.localArgument = func(receipt) any { return "started" }
 	options := replaytest.Options{Register: s.register, Echoes: []replaytest.Echo{{Activity: "Store"}}}
 	differences, err := replaytest.Check(script(t, lines), options)
 	require.NoError(t, err)
-	require.Equal(t, []replaytest.Difference{{EventID: 5, EventType: "MarkerRecorded", Field: "Store", Was: `"begun"`, Is: `"started"`}}, differences)
-	s.given = func(receipt) any { return nil }
+	want := replaytest.Difference{EventID: 5, EventType: "MarkerRecorded", Field: "Store", Was: `"begun"`, Is: `"started"`}
+	require.Equal(t, []replaytest.Difference{want}, differences)
+	s.localArgument = func(receipt) any { return nil }
 	differences, err = replaytest.Check(script(t, lines), options)
 	require.NoError(t, err)
-	require.Empty(t, differences, "it says nothing")
+	require.Empty(t, differences, "a nil argument is not compared")
 }
 
-func TestWhatCannotBeReplayedIsAnError(t *testing.T) {
+func TestHistoryThatCannotBeReplayedIsAnError(t *testing.T) {
 	h := script(t, sold)
 	_, err := replaytest.Check(h, replaytest.Options{})
 	require.ErrorContains(t, err, "options without Register")
@@ -445,20 +480,21 @@ func TestWhatCannotBeReplayedIsAnError(t *testing.T) {
 	require.ErrorContains(t, err, "want WorkflowExecutionStarted as its first event")
 }
 
-// A code change that panics, as one that a bug makes, is a difference like any other.
-func TestAPanicIsADifference(t *testing.T) {
+// A change of the code may make it panic. That is a difference, not an error.
+func TestPanicIsADifference(t *testing.T) {
 	s := asRecorded()
-	s.first = func(workflow.Context) { panic("a bug") }
+	s.onStart = func(workflow.Context) { panic("a bug") }
 	found := check(t, sold, s)
 	require.Contains(t, found[len(found)-1], "a bug")
 }
 
-func TestPayloadsAreDecodedByTheConverterOfTheWorker(t *testing.T) {
+func TestPayloadsAreDecodedWithTheWorkersConverter(t *testing.T) {
 	s := asRecorded()
-	s.amount = 9007199254740993 // no float64 has it
-	zipped := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true}))
+	s.amount = 9007199254740993 // a float64 cannot represent it
+	zlib := converter.NewZlibCodec(converter.ZlibCodecOptions{AlwaysEncode: true})
+	compressing := converter.NewCodecDataConverter(converter.GetDefaultDataConverter(), zlib)
 	differences, err := replaytest.Check(script(t, sold), replaytest.Options{
-		Register: s.register, Worker: worker.WorkflowReplayerOptions{DataConverter: zipped},
+		Register: s.register, Worker: worker.WorkflowReplayerOptions{DataConverter: compressing},
 	})
 	require.NoError(t, err)
 	require.Equal(t, []replaytest.Difference{{
@@ -466,7 +502,7 @@ func TestPayloadsAreDecodedByTheConverterOfTheWorker(t *testing.T) {
 	}}, differences)
 }
 
-// fakeT is a test that writes down what it is told.
+// fakeT records the errors that are reported to it.
 type fakeT struct{ errors []string }
 
 func (*fakeT) Helper() {}
@@ -480,34 +516,34 @@ func (f *fakeT) Run(_ string, test func(*fakeT)) bool {
 	return len(f.errors) == 0
 }
 
-func TestRunReplaysEveryFile(t *testing.T) {
+func TestRunReplaysEveryHistoryInTheDirectory(t *testing.T) {
 	dir := t.TempDir()
 	text, err := json.Marshal(map[string]any{"events": []any{}})
 	require.NoError(t, err)
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("no history"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "notes.txt"), []byte("not a history"), 0o600))
 	options := replaytest.Options{Register: asRecorded().register}
 
-	var empty fakeT
-	replaytest.Run(&empty, dir, options)
-	require.Equal(t, []string{"no histories in " + dir + ": want *.json or *.json.gz"}, empty.errors)
+	var none fakeT
+	replaytest.Run(&none, dir, options)
+	require.Equal(t, []string{"no histories in " + dir + ": want *.json or *.json.gz"}, none.errors)
 
-	write(t, filepath.Join(dir, "open.json"), begun)
+	write(t, filepath.Join(dir, "open.json"), waiting)
 	write(t, filepath.Join(dir, "sold.json.gz"), sold)
-	var good fakeT
-	replaytest.Run(&good, dir, options)
-	require.Empty(t, good.errors)
+	var same fakeT
+	replaytest.Run(&same, dir, options)
+	require.Empty(t, same.errors)
 
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "empty.json"), text, 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "broken.json.gz"), []byte("{"), 0o600))
 	changed := asRecorded()
 	changed.pause = time.Hour
-	var bad fakeT
-	replaytest.Run(&bad, dir, replaytest.Options{Register: changed.register})
-	require.Len(t, bad.errors, 4)
-	require.Contains(t, bad.errors[0], "broken.json.gz: ")
-	require.Contains(t, bad.errors[1], "empty.json: not a whole history")
+	var differing fakeT
+	replaytest.Run(&differing, dir, replaytest.Options{Register: changed.register})
+	require.Len(t, differing.errors, 4)
+	require.Contains(t, differing.errors[0], "broken.json.gz: ")
+	require.Contains(t, differing.errors[1], "empty.json: not a complete history")
 	for i, name := range []string{"open.json", "sold.json.gz"} {
-		require.Equal(t, filepath.Join(dir, name)+`: event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`, bad.errors[2+i])
+		require.Equal(t, filepath.Join(dir, name)+`: event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`, differing.errors[2+i])
 	}
 }
 
@@ -519,10 +555,10 @@ func write(t *testing.T, path, lines string) {
 	require.NoError(t, err)
 	defer file.Close()
 	if strings.HasSuffix(path, ".gz") {
-		zip := gzip.NewWriter(file)
-		_, err = zip.Write(text)
+		compressed := gzip.NewWriter(file)
+		_, err = compressed.Write(text)
 		require.NoError(t, err)
-		require.NoError(t, zip.Close())
+		require.NoError(t, compressed.Close())
 		return
 	}
 	_, err = file.Write(text)

@@ -12,8 +12,9 @@ import (
 	"go.temporal.io/api/temporalproto"
 )
 
-// script reads a history that is written as one event to a line: its type, and its attributes as JSON. Events are counted
-// from 1. Task is a whole workflow task, three events; what follows it by the workflow's command says so with a >.
+// script parses a history that is written as one event per line: the event's type, then its attributes as JSON. Event IDs start
+// at 1. A line Task stands for the three events of a completed workflow task. A leading > marks an event that a command of the
+// last workflow task caused.
 func script(t *testing.T, lines string) *historypb.History {
 	t.Helper()
 	var events []map[string]any
@@ -30,7 +31,9 @@ func script(t *testing.T, lines string) *historypb.History {
 		if kind == "Task" {
 			add("WorkflowTaskScheduled", map[string]any{})
 			add("WorkflowTaskStarted", map[string]any{"scheduledEventId": fmt.Sprint(len(events))})
-			add("WorkflowTaskCompleted", map[string]any{"scheduledEventId": fmt.Sprint(len(events) - 1), "startedEventId": fmt.Sprint(len(events))})
+			add("WorkflowTaskCompleted", map[string]any{
+				"scheduledEventId": fmt.Sprint(len(events) - 1), "startedEventId": fmt.Sprint(len(events)),
+			})
 			completed = fmt.Sprint(len(events))
 			continue
 		}
@@ -38,16 +41,16 @@ func script(t *testing.T, lines string) *historypb.History {
 		if text != "" {
 			require.NoError(t, json.Unmarshal([]byte(text), &attributes), line)
 		}
-		commanded, ok := strings.CutPrefix(kind, ">")
-		if ok && !strings.Contains(kind, "Update") {
+		eventType, isCommand := strings.CutPrefix(kind, ">")
+		if isCommand && !strings.Contains(kind, "Update") {
 			attributes["workflowTaskCompletedEventId"] = completed
 		}
-		add(commanded, attributes)
+		add(eventType, attributes)
 	}
 	text, err := json.Marshal(map[string]any{"events": events})
 	require.NoError(t, err)
 	h := &historypb.History{}
-	// Payloads are written as what they hold.
+	// A payload is written as the value that it encodes.
 	options := temporalproto.CustomJSONUnmarshalOptions{Metadata: map[string]any{commonpb.EnablePayloadShorthandMetadataKey: true}}
 	require.NoError(t, options.Unmarshal(text, h), string(text))
 	return h

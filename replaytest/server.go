@@ -9,39 +9,40 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 )
 
-// What a server makes of an activity's options before it writes them down. Without it, a timeout that is not asked for any
-// more would look like one that never was.
+// The functions in this file do what a Temporal server does with the options of an activity before it records them. Without them,
+// a timeout that the code no longer sets would look like one that was never recorded.
 
-// asServer fills in the timeouts that are left out, and bounds the others, as validateAndNormalizeTimeouts of the server's
-// chasm/lib/activity does.
-func asServer(a *historypb.ActivityTaskScheduledEventAttributes, run time.Duration) {
-	whole, start, attempt := a.GetScheduleToCloseTimeout().AsDuration(), a.GetScheduleToStartTimeout().AsDuration(), a.GetStartToCloseTimeout().AsDuration()
+// normalizeTimeouts sets missing timeouts and caps the others, like validateAndNormalizeTimeouts in the server's
+// chasm/lib/activity. run is the run timeout of the workflow, or 0.
+func normalizeTimeouts(a *historypb.ActivityTaskScheduledEventAttributes, run time.Duration) {
+	toClose, toStart := a.GetScheduleToCloseTimeout().AsDuration(), a.GetScheduleToStartTimeout().AsDuration()
+	attempt := a.GetStartToCloseTimeout().AsDuration()
 	switch {
-	case whole > 0:
-		start, attempt = within(start, whole), within(attempt, whole)
+	case toClose > 0:
+		toStart, attempt = capped(toStart, toClose), capped(attempt, toClose)
 	default:
-		whole = run
-		if start <= 0 {
-			start = run
+		toClose = run
+		if toStart <= 0 {
+			toStart = run
 		}
 	}
-	beat := a.GetHeartbeatTimeout().AsDuration()
+	heartbeat := a.GetHeartbeatTimeout().AsDuration()
 	if run > 0 {
-		whole, start, attempt, beat = min(whole, run), min(start, run), min(attempt, run), min(beat, run)
+		toClose, toStart, attempt, heartbeat = min(toClose, run), min(toStart, run), min(attempt, run), min(heartbeat, run)
 	}
-	a.ScheduleToCloseTimeout, a.ScheduleToStartTimeout = durationpb.New(whole), durationpb.New(start)
-	a.StartToCloseTimeout, a.HeartbeatTimeout = durationpb.New(attempt), durationpb.New(min(beat, attempt))
+	a.ScheduleToCloseTimeout, a.ScheduleToStartTimeout = durationpb.New(toClose), durationpb.New(toStart)
+	a.StartToCloseTimeout, a.HeartbeatTimeout = durationpb.New(attempt), durationpb.New(min(heartbeat, attempt))
 }
 
-// within is d, which is no more than limit, and limit where it is left out.
-func within(d, limit time.Duration) time.Duration {
+// capped returns the smaller of d and limit, or limit if d is not set.
+func capped(d, limit time.Duration) time.Duration {
 	if d <= 0 {
 		return limit
 	}
 	return min(d, limit)
 }
 
-// retryPolicy fills in what is left out as retrypolicy.EnsureDefaults of the server does.
+// retryPolicy sets missing fields like retrypolicy.EnsureDefaults in the server.
 func retryPolicy(p *temporal.RetryPolicy) *commonpb.RetryPolicy {
 	if p == nil {
 		p = &temporal.RetryPolicy{}
@@ -53,12 +54,12 @@ func retryPolicy(p *temporal.RetryPolicy) *commonpb.RetryPolicy {
 	if multiplier == 0 {
 		multiplier = 2
 	}
-	longest := p.MaximumInterval
-	if longest == 0 {
-		longest = 100 * initial
+	maxInterval := p.MaximumInterval
+	if maxInterval == 0 {
+		maxInterval = 100 * initial
 	}
 	return &commonpb.RetryPolicy{
-		InitialInterval: durationpb.New(initial), BackoffCoefficient: multiplier, MaximumInterval: durationpb.New(longest),
+		InitialInterval: durationpb.New(initial), BackoffCoefficient: multiplier, MaximumInterval: durationpb.New(maxInterval),
 		MaximumAttempts: p.MaximumAttempts, NonRetryableErrorTypes: p.NonRetryableErrorTypes,
 	}
 }

@@ -13,11 +13,12 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 )
 
-// uncompared are the fields that say nothing of what the code wants: servers fill them in, or they change with any code.
+// uncompared lists the fields that do not depend on what the code does: the server sets them, or any change of the code changes
+// them.
 var uncompared = map[string]bool{"kind": true, "normalName": true, "stackTrace": true, "stack_trace": true}
 
-// tree is a message as JSON would have it, names and all, with its payloads decoded: maps, lists, strings, bools and
-// json.Numbers. What is empty is left out.
+// tree returns a message as decoded JSON, with the JSON names of its fields and with decoded payloads: maps, slices, strings,
+// bools and json.Numbers. Empty fields are omitted.
 func tree(m protoreflect.Message, c converter.DataConverter) any {
 	switch v := m.Interface().(type) {
 	case *commonpb.Payload:
@@ -36,7 +37,7 @@ func tree(m protoreflect.Message, c converter.DataConverter) any {
 	fields := map[string]any{}
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		if name := f.JSONName(); !uncompared[name] {
-			if value := branch(f, v, c); !isEmpty(v, f) {
+			if value := branch(f, v, c); !isZeroDuration(v, f) {
 				fields[name] = value
 			}
 		}
@@ -45,8 +46,8 @@ func tree(m protoreflect.Message, c converter.DataConverter) any {
 	return fields
 }
 
-// isEmpty holds for a duration of nothing, which is the same as none.
-func isEmpty(v protoreflect.Value, f protoreflect.FieldDescriptor) bool {
+// isZeroDuration reports whether a field is a duration of 0, which means the same as an absent one.
+func isZeroDuration(v protoreflect.Value, f protoreflect.FieldDescriptor) bool {
 	if f.Message() == nil || f.IsList() || f.IsMap() {
 		return false
 	}
@@ -54,6 +55,7 @@ func isEmpty(v protoreflect.Value, f protoreflect.FieldDescriptor) bool {
 	return ok && d.AsDuration() == 0
 }
 
+// branch returns the tree of a field, which may be a map or a list.
 func branch(f protoreflect.FieldDescriptor, v protoreflect.Value, c converter.DataConverter) any {
 	switch {
 	case f.IsMap():
@@ -74,6 +76,7 @@ func branch(f protoreflect.FieldDescriptor, v protoreflect.Value, c converter.Da
 	}
 }
 
+// leaf returns the tree of a single value.
 func leaf(f protoreflect.FieldDescriptor, v protoreflect.Value, c converter.DataConverter) any {
 	switch f.Kind() {
 	case protoreflect.MessageKind, protoreflect.GroupKind:
@@ -94,7 +97,7 @@ func leaf(f protoreflect.FieldDescriptor, v protoreflect.Value, c converter.Data
 	}
 }
 
-// decoded is a payload's text as JSON, and as text where it is not. Numbers stay as they are written.
+// decoded returns the value of a payload's text. Text that is not JSON is returned as a string. Numbers keep their notation.
 func decoded(text string) any {
 	decoder := json.NewDecoder(strings.NewReader(text))
 	decoder.UseNumber()
@@ -105,7 +108,7 @@ func decoded(text string) any {
 	return withoutUncompared(value)
 }
 
-// withoutUncompared: a failure converter may hide a stack trace in a payload.
+// withoutUncompared removes the stack trace that a failure converter may have encoded into a payload.
 func withoutUncompared(value any) any {
 	if fields, ok := value.(map[string]any); ok {
 		delete(fields, "stack_trace")
@@ -113,12 +116,12 @@ func withoutUncompared(value any) any {
 	return value
 }
 
-// only is the tree of some fields of a message.
+// only returns the tree of the named fields of a message.
 func only(m proto.Message, c converter.DataConverter, names ...string) map[string]any {
 	fields := map[string]any{}
 	m.ProtoReflect().Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		for _, name := range names {
-			if f.JSONName() == name && !isEmpty(v, f) {
+			if f.JSONName() == name && !isZeroDuration(v, f) {
 				fields[name] = branch(f, v, c)
 			}
 		}

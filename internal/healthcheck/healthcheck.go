@@ -1,5 +1,5 @@
-// Package healthcheck is the subcommand by which a container without a shell asks its own process whether it
-// is healthy.
+// Package healthcheck provides a subcommand that checks the health of a running process. Container images without a shell use it
+// as their health check.
 package healthcheck
 
 import (
@@ -11,15 +11,16 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// Command returns the subcommand healthcheck: it exits 0 if the URL answers 200 within three seconds.
+// Command returns the subcommand healthcheck. It succeeds if a GET of the URL returns status 200 within three seconds. The flag
+// --url replaces the given URL.
 func Command(url string) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "healthcheck",
-		Short: "Exit 0 if a running process is healthy; for containers without a shell",
+		Short: "Exit with 0 if the process is healthy; for containers without a shell",
 		Args:  cobra.NoArgs,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return probe(cmd.Context(), url) },
 	}
-	cmd.Flags().StringVar(&url, "url", url, "address to ask")
+	cmd.Flags().StringVar(&url, "url", url, "health endpoint of the process")
 	return cmd
 }
 
@@ -34,9 +35,9 @@ func probe(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }() // only its status matters
+	defer func() { _ = resp.Body.Close() }() // only the status matters
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
+		return fmt.Errorf("%s returned %s: want 200 OK", url, resp.Status)
 	}
 	return nil
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestHealthcheckFollowsTheStatusOfTheAnswer(t *testing.T) {
+func TestHealthcheckSucceedsOnlyIfTheStatusIs200(t *testing.T) {
 	status := http.StatusOK
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(status) }))
 	check := func() error {
@@ -21,5 +21,5 @@ func TestHealthcheckFollowsTheStatusOfTheAnswer(t *testing.T) {
 	status = http.StatusServiceUnavailable
 	require.ErrorContains(t, check(), "503")
 	server.Close()
-	require.Error(t, check(), "nobody listens")
+	require.Error(t, check(), "no process listens")
 }

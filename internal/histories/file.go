@@ -13,10 +13,10 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// Suffix ends the name of a file that holds what Pack makes.
+// Suffix is the suffix of the name of a file that holds the output of [Pack].
 const Suffix = ".json.gz"
 
-// Fetch reads a whole history from the server; without a run id, that of the last run.
+// Fetch reads the complete history of a run from the Temporal server. If runID is empty, it reads that of the latest run.
 func Fetch(ctx context.Context, temporal client.Client, workflowID, runID string) (*historypb.History, error) {
 	h := &historypb.History{}
 	events := temporal.GetWorkflowHistory(ctx, workflowID, runID, false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -30,7 +30,7 @@ func Fetch(ctx context.Context, temporal client.Client, workflowID, runID string
 	return h, nil
 }
 
-// Pack writes a history as the temporal command does, compressed.
+// Pack encodes a history in the JSON format of the temporal command, compressed with gzip.
 func Pack(h *historypb.History) ([]byte, error) {
 	text, err := temporalproto.CustomJSONMarshalOptions{}.Marshal(h)
 	if err != nil {
@@ -50,22 +50,23 @@ func Pack(h *historypb.History) ([]byte, error) {
 	return packed.Bytes(), nil
 }
 
-// FileName is a name for the history of a run: every id is in it as far as file names allow.
+// FileName returns a file name for the history of a run. It contains both IDs; in the workflow ID, characters that are not
+// portable in file names are replaced, and it is cut to 150 bytes, so that the name stays below the usual limit of 255 bytes.
 func FileName(workflowID, runID string) string {
-	name := unfit.ReplaceAllLiteralString(workflowID, "_")
-	const longest = 150
-	if len(name) > longest {
-		name = name[:longest]
+	name := notPortable.ReplaceAllLiteralString(workflowID, "_")
+	const maxBytes = 150
+	if len(name) > maxBytes {
+		name = name[:maxBytes]
 	}
 	return name + "_" + runID + Suffix
 }
 
-var unfit = regexp.MustCompile(`[^A-Za-z0-9._-]`)
+var notPortable = regexp.MustCompile(`[^A-Za-z0-9._-]`)
 
-// Anonymize takes out who worked on the workflow: names of machines, processes and operators.
+// Anonymize replaces the identities of clients and workers in h. They contain the names of machines, processes and operators.
 func Anonymize(h *historypb.History) {
 	for _, event := range h.GetEvents() {
-		each(event.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
+		forEachString(event.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
 			if f.Name() == "identity" {
 				m.Set(f, protoreflect.ValueOfString("anonymous"))
 			}
@@ -73,22 +74,22 @@ func Anonymize(h *historypb.History) {
 	}
 }
 
-// each visits all string fields of a message and of those in it.
-func each(m protoreflect.Message, visit func(protoreflect.Message, protoreflect.FieldDescriptor)) {
+// forEachString calls visit for every singular string field of a message and of the messages in it.
+func forEachString(m protoreflect.Message, visit func(protoreflect.Message, protoreflect.FieldDescriptor)) {
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.IsMap() && f.MapValue().Message() != nil:
 			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				each(v.Message(), visit)
+				forEachString(v.Message(), visit)
 				return true
 			})
 		case f.IsList() && f.Message() != nil:
 			for i := range v.List().Len() {
-				each(v.List().Get(i).Message(), visit)
+				forEachString(v.List().Get(i).Message(), visit)
 			}
 		case f.IsMap() || f.IsList():
 		case f.Message() != nil:
-			each(v.Message(), visit)
+			forEachString(v.Message(), visit)
 		case f.Kind() == protoreflect.StringKind:
 			visit(m, f)
 		}

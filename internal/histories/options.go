@@ -1,4 +1,5 @@
-// Package histories knows the histories of our own workflows: how they are replayed, and what is personal in them.
+// Package histories reads, replays and scrubs the histories of Florin's workflows. It defines which of their fields contain
+// personal data.
 package histories
 
 import (
@@ -7,18 +8,19 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// Options are how histories are replayed. The store's activities return what they were given to store, but for what is the
-// store's own; texts for people it may cut.
+// Options are the options for replaying the histories of Florin's workflows. The store's activities return the stored record,
+// which repeats their argument. Ignored are the fields that the store sets itself or does not return, and messages, which it may
+// truncate.
 var Options = replaytest.Options{
 	Register: workflows.Register,
 	Echoes: []replaytest.Echo{
-		{Activity: payment.ActivityBeginPayment, Within: "charge", Except: []string{
+		{Activity: payment.ActivityBeginPayment, ResultField: "charge", Ignored: []string{
 			"processor", "capture", "customer_id", "description", "metadata",
 		}},
-		{Activity: payment.ActivityRecordPayment, Except: []string{
+		{Activity: payment.ActivityRecordPayment, Ignored: []string{
 			"processor_request_id", "refunded_amount", "revision", "updated_at", "decline.message", "failure.message",
 		}},
-		{Activity: payment.ActivityReserveRefund, Within: "refund", Except: []string{"reason", "metadata"}},
-		{Activity: payment.ActivitySettleRefund, Except: []string{"revision", "updated_at", "decline.message", "failure.message"}},
+		{Activity: payment.ActivityReserveRefund, ResultField: "refund", Ignored: []string{"reason", "metadata"}},
+		{Activity: payment.ActivitySettleRefund, Ignored: []string{"revision", "updated_at", "decline.message", "failure.message"}},
 	},
 }

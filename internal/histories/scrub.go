@@ -19,49 +19,53 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// scrubbed stands for what was taken out and cannot be missing.
+// scrubbed replaces a personal value that must not be empty.
 const scrubbed = "scrubbed"
 
-// removed are the fields that go, wherever they are: the requests', and those of the calls that they are copied to.
-// replaced are those that have to say something.
+// removed and replaced are the names of fields with personal data, at any depth of a payload: those of requests, and of the
+// operations into which the workflow copies them. A replaced field must not be empty, so its value becomes scrubbed.
 var (
 	removed  = []string{"customer_id", "description", "metadata", "reason"}
 	replaced = []string{"payment_method", "by", "evidence"}
 )
 
-// ErrNotScrubbed says that a history cannot do without what is personal in it, as one of a request that was refused for it.
-var ErrNotScrubbed = errors.New("it does not replay without what is personal in it")
+// ErrNotScrubbed reports that a history no longer replays after its personal data is removed, for example because the request
+// was refused for that data.
+var ErrNotScrubbed = errors.New("the history does not replay without its personal data")
 
-// Scrub returns the history without what is personal: payment methods, customer ids, descriptions, reasons, metadata, an
-// operator's name and evidence, the names of machines. What the workflow copies from its input is taken out wherever it was
-// copied to, and what it derives, its fingerprints, is derived anew: with them somebody could confirm a guess. So the history
-// replays as before. Ids, keys, amounts, and what a processor said, stay.
+// Scrub returns a copy of the history without personal data: payment methods, customer IDs, descriptions, reasons, metadata, an
+// operator's name and evidence, and the names of machines. It removes the data wherever the workflow copied it. It also
+// recomputes fingerprints, which are hashes of the data: an attacker could use them to confirm a guess. So the copy replays like
+// the original. IDs, idempotency keys, amounts and the processors' responses are kept.
+//
+// Scrub returns an error if a payload is not JSON, and an error that wraps [ErrNotScrubbed] if the original replays but the copy
+// does not.
 func Scrub(h *historypb.History) (*historypb.History, error) {
 	clean, ok := proto.Clone(h).(*historypb.History)
 	if !ok {
-		return nil, errors.New("not a history")
+		return nil, errors.New("the clone of a history is not a history")
 	}
 	Anonymize(clean)
-	words, err := derived(clean)
+	replacer, err := derivedTexts(clean)
 	if err != nil {
 		return nil, err
 	}
 	for _, event := range clean.GetEvents() {
-		each(event.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
-			m.Set(f, protoreflect.ValueOfString(words.Replace(m.Get(f).String())))
+		forEachString(event.ProtoReflect(), func(m protoreflect.Message, f protoreflect.FieldDescriptor) {
+			m.Set(f, protoreflect.ValueOfString(replacer.Replace(m.Get(f).String())))
 		})
-		if err := payloads(event.ProtoReflect(), func(p *commonpb.Payload) error { return scrub(p, words) }); err != nil {
+		if err := forEachPayload(event.ProtoReflect(), func(p *commonpb.Payload) error { return scrub(p, replacer) }); err != nil {
 			return nil, fmt.Errorf("event %d: %w", event.GetEventId(), err)
 		}
 	}
-	return clean, stillReplays(h, clean)
+	return clean, checkReplay(h, clean)
 }
 
-// stillReplays: a history that the code replayed before, it has to replay after.
-func stillReplays(before, after *historypb.History) error {
+// checkReplay returns ErrNotScrubbed if the original history replays and the scrubbed one does not.
+func checkReplay(before, after *historypb.History) error {
 	differences, err := replaytest.Check(before, Options)
 	if err != nil || len(differences) > 0 {
-		return nil //nolint:nilerr // the answer to another question
+		return nil //nolint:nilerr // the original does not replay either: scrubbing did not break it
 	}
 	differences, err = replaytest.Check(after, Options)
 	if err == nil && len(differences) > 0 {
@@ -73,69 +77,71 @@ func stillReplays(before, after *historypb.History) error {
 	return nil
 }
 
-// derived finds what is made of personal things, and what takes its place: fingerprints, and the words in which the workflow
-// tells what an operator said.
-func derived(h *historypb.History) (*strings.Replacer, error) {
-	words := map[string]string{}
+// derivedTexts returns a replacer for the texts that the workflow derives from personal data: fingerprints, and its
+// description of an operator's resolution. It replaces each with what the workflow derives from the scrubbed data.
+func derivedTexts(h *historypb.History) (*strings.Replacer, error) {
+	replacements := map[string]string{}
 	for _, event := range h.GetEvents() {
 		started := event.GetWorkflowExecutionStartedEventAttributes()
 		accepted := event.GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput()
 		var err error
 		switch {
 		case started.GetWorkflowType().GetName() == payment.WorkflowCharge:
-			err = fingerprint[payment.ChargeRequest](started.GetInput(), words)
+			err = addFingerprint[payment.ChargeRequest](started.GetInput(), replacements)
 		case started.GetWorkflowType().GetName() == payment.WorkflowRefund:
-			err = fingerprint[payment.RefundRequest](started.GetInput(), words)
+			err = addFingerprint[payment.RefundRequest](started.GetInput(), replacements)
 		case accepted.GetName() == payment.UpdateResolve:
-			err = resolution(accepted.GetArgs(), words)
+			err = addResolution(accepted.GetArgs(), replacements)
 		}
 		if err != nil {
 			return nil, fmt.Errorf("event %d: %w", event.GetEventId(), err)
 		}
 	}
 	var pairs []string
-	for _, old := range slices.Sorted(maps.Keys(words)) {
-		pairs = append(pairs, old, words[old])
+	for _, old := range slices.Sorted(maps.Keys(replacements)) {
+		pairs = append(pairs, old, replacements[old])
 	}
 	return strings.NewReplacer(pairs...), nil
 }
 
-// fingerprint notes that of a request, and of what is left of it.
-func fingerprint[R interface{ Fingerprint() string }](input *commonpb.Payloads, words map[string]string) error {
+// addFingerprint adds the fingerprint of a request, and its replacement: that of the scrubbed request.
+func addFingerprint[R interface{ Fingerprint() string }](input *commonpb.Payloads, replacements map[string]string) error {
 	var before, after R
 	if err := converter.GetDefaultDataConverter().FromPayloads(input, &before); err != nil {
 		return err
 	}
 	clean, ok := proto.Clone(input).(*commonpb.Payloads)
 	if !ok {
-		return errors.New("not payloads")
+		return errors.New("the clone of payloads is not payloads")
 	}
-	if err := payloads(clean.ProtoReflect(), func(p *commonpb.Payload) error { return scrub(p, strings.NewReplacer()) }); err != nil {
+	scrubPayload := func(p *commonpb.Payload) error { return scrub(p, strings.NewReplacer()) }
+	if err := forEachPayload(clean.ProtoReflect(), scrubPayload); err != nil {
 		return err
 	}
 	if err := converter.GetDefaultDataConverter().FromPayloads(clean, &after); err != nil {
 		return err
 	}
-	words[before.Fingerprint()] = after.Fingerprint()
+	replacements[before.Fingerprint()] = after.Fingerprint()
 	return nil
 }
 
-// resolution replaces what an operator said, and what the workflow makes of it.
-func resolution(args *commonpb.Payloads, words map[string]string) error {
-	var said payment.Resolution
-	if err := converter.GetDefaultDataConverter().FromPayloads(args, &said); err != nil {
+// addResolution adds the fingerprint of an operator's resolution and the text in which the workflow describes it.
+func addResolution(args *commonpb.Payloads, replacements map[string]string) error {
+	var before payment.Resolution
+	if err := converter.GetDefaultDataConverter().FromPayloads(args, &before); err != nil {
 		return err
 	}
-	unsaid := said
-	unsaid.By, unsaid.Evidence = scrubbed, scrubbed
-	words[said.Fingerprint()] = unsaid.Fingerprint()
-	const told = "resolved by %s: %s"
-	words[fmt.Sprintf(told, said.By, said.Evidence)] = fmt.Sprintf(told, unsaid.By, unsaid.Evidence)
+	after := before
+	after.By, after.Evidence = scrubbed, scrubbed
+	replacements[before.Fingerprint()] = after.Fingerprint()
+	// The format is that of package workflows, and of recorded histories.
+	const format = "resolved by %s: %s"
+	replacements[fmt.Sprintf(format, before.By, before.Evidence)] = fmt.Sprintf(format, after.By, after.Evidence)
 	return nil
 }
 
-// payloads visits all payloads in a message.
-func payloads(m protoreflect.Message, visit func(*commonpb.Payload) error) (err error) {
+// forEachPayload calls visit for every payload in a message. It stops at the first error and returns it.
+func forEachPayload(m protoreflect.Message, visit func(*commonpb.Payload) error) (err error) {
 	if p, ok := m.Interface().(*commonpb.Payload); ok {
 		return visit(p)
 	}
@@ -143,23 +149,23 @@ func payloads(m protoreflect.Message, visit func(*commonpb.Payload) error) (err 
 		switch {
 		case f.IsMap() && f.MapValue().Message() != nil:
 			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				err = payloads(v.Message(), visit)
+				err = forEachPayload(v.Message(), visit)
 				return err == nil
 			})
 		case f.IsList() && f.Message() != nil:
 			for i := 0; i < v.List().Len() && err == nil; i++ {
-				err = payloads(v.List().Get(i).Message(), visit)
+				err = forEachPayload(v.List().Get(i).Message(), visit)
 			}
 		case f.Message() != nil && !f.IsMap():
-			err = payloads(v.Message(), visit)
+			err = forEachPayload(v.Message(), visit)
 		}
 		return err == nil
 	})
 	return err
 }
 
-// scrub takes the personal fields out of a payload, and puts words in the place of others.
-func scrub(p *commonpb.Payload, words *strings.Replacer) error {
+// scrub removes the personal fields from a payload and applies the replacer to its other strings.
+func scrub(p *commonpb.Payload, replacer *strings.Replacer) error {
 	switch encoding := string(p.GetMetadata()[converter.MetadataEncoding]); encoding {
 	case converter.MetadataEncodingNil:
 		return nil
@@ -173,19 +179,19 @@ func scrub(p *commonpb.Payload, words *strings.Replacer) error {
 	if err := decoder.Decode(&value); err != nil {
 		return err
 	}
-	clean, err := json.Marshal(without(value, words))
+	clean, err := json.Marshal(scrubValue(value, replacer))
 	p.Data = clean
 	return err
 }
 
-// without is a decoded value without what is personal in it.
-func without(value any, words *strings.Replacer) any {
+// scrubValue scrubs a decoded JSON value. It modifies maps and slices in place.
+func scrubValue(value any, replacer *strings.Replacer) any {
 	switch v := value.(type) {
 	case string:
-		return words.Replace(v)
+		return replacer.Replace(v)
 	case []any:
 		for i := range v {
-			v[i] = without(v[i], words)
+			v[i] = scrubValue(v[i], replacer)
 		}
 	case map[string]any:
 		for name, field := range v {
@@ -195,7 +201,7 @@ func without(value any, words *strings.Replacer) any {
 			case slices.Contains(replaced, name):
 				v[name] = scrubbed
 			default:
-				v[name] = without(field, words)
+				v[name] = scrubValue(field, replacer)
 			}
 		}
 	}

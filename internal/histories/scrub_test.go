@@ -18,7 +18,7 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// readable is a history with its payloads as the JSON that they hold.
+// readable returns a history as JSON, with each payload as the value that it encodes.
 func readable(t *testing.T, h *historypb.History) string {
 	t.Helper()
 	options := temporalproto.CustomJSONMarshalOptions{Metadata: map[string]any{commonpb.EnablePayloadShorthandMetadataKey: true}}
@@ -27,7 +27,7 @@ func readable(t *testing.T, h *historypb.History) string {
 	return string(text)
 }
 
-// corpus are the recorded histories. The requests in them are the recorder's.
+// corpus returns the paths of the recorded histories. Their requests are those of sandbox/histories.
 func corpus(t *testing.T) []string {
 	t.Helper()
 	paths, err := replaytest.Files(cmp.Or(os.Getenv("HISTORIES"), "../../workflows/testdata/histories"))
@@ -35,7 +35,7 @@ func corpus(t *testing.T) []string {
 	return paths
 }
 
-func TestAScrubbedHistoryReplaysAndTellsNobodyAnything(t *testing.T) {
+func TestScrubbedHistoryReplaysAndHasNoPersonalData(t *testing.T) {
 	for _, path := range corpus(t) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			h, err := replaytest.Read(path)
@@ -43,7 +43,7 @@ func TestAScrubbedHistoryReplaysAndTellsNobodyAnything(t *testing.T) {
 			before := readable(t, h)
 			clean, err := Scrub(h)
 			require.NoError(t, err)
-			require.Equal(t, before, readable(t, h), "the original stays as it is")
+			require.Equal(t, before, readable(t, h), "the original is not modified")
 			differences, err := replaytest.Check(clean, Options)
 			require.NoError(t, err)
 			require.Empty(t, differences)
@@ -51,18 +51,19 @@ func TestAScrubbedHistoryReplaysAndTellsNobodyAnything(t *testing.T) {
 			for _, personal := range []string{"tok_", "customer-1", "two pizzas", "cold pizza", `"order"`, "jane", "dashboard", "recorder"} {
 				require.NotContains(t, after, personal)
 			}
-			require.Contains(t, after, "acme", "ids stay")
+			require.Contains(t, after, "acme", "IDs are kept")
 		})
 	}
 }
 
-// A fingerprint is a hash of all of a request: who knows the rest of it could try one payment method after the other.
-func TestAScrubbedHistoryHasTheFingerprintsOfWhatIsLeft(t *testing.T) {
+// A fingerprint is a hash of a whole request: an attacker who knows the rest of the request could try one payment method
+// after the other.
+func TestScrubbedHistoryHasTheFingerprintsOfTheScrubbedData(t *testing.T) {
 	req := payment.ChargeRequest{
 		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
 		CustomerID: "customer-1", Metadata: map[string]string{"name": "Jane"},
 	}
-	said := payment.Resolution{Status: payment.Failed, By: "jane", Evidence: `saw "nothing" & <left>`}
+	resolution := payment.Resolution{Status: payment.Failed, By: "jane", Evidence: `saw "nothing" & <left>`}
 	clean, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{
 		{EventId: 1, Attributes: &historypb.HistoryEvent_WorkflowExecutionStartedEventAttributes{
 			WorkflowExecutionStartedEventAttributes: &historypb.WorkflowExecutionStartedEventAttributes{
@@ -70,29 +71,34 @@ func TestAScrubbedHistoryHasTheFingerprintsOfWhatIsLeft(t *testing.T) {
 			},
 		}},
 		update(t, payment.UpdateOutcome, req.Fingerprint()+"/after/run-1", map[string]string{"fingerprint": req.Fingerprint()}),
-		update(t, payment.UpdateResolve, said.Fingerprint(), said),
-		update(t, "echo", "echo", "resolved by "+said.By+": "+said.Evidence),
+		update(t, payment.UpdateResolve, resolution.Fingerprint(), resolution),
+		update(t, "echo", "echo", "resolved by "+resolution.By+": "+resolution.Evidence),
 	}})
 	require.NoError(t, err)
-	left := payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "scrubbed"}
-	unsaid := payment.Resolution{Status: payment.Failed, By: "scrubbed", Evidence: "scrubbed"}
+	scrubbedRequest := payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "scrubbed",
+	}
+	scrubbedResolution := payment.Resolution{Status: payment.Failed, By: "scrubbed", Evidence: "scrubbed"}
 	text := readable(t, clean)
 	require.NotContains(t, text, req.Fingerprint())
-	require.NotContains(t, text, said.Fingerprint())
+	require.NotContains(t, text, resolution.Fingerprint())
 	require.NotContains(t, text, "jane")
 	require.NotContains(t, text, "laptop")
-	require.Contains(t, text, left.Fingerprint()+"/after/run-1")
-	require.Equal(t, 3, strings.Count(text, left.Fingerprint()), "the id of the update, its message and its argument")
-	require.Contains(t, text, unsaid.Fingerprint())
+	require.Contains(t, text, scrubbedRequest.Fingerprint()+"/after/run-1")
+	require.Equal(t, 3, strings.Count(text, scrubbedRequest.Fingerprint()), "the ID of the update, its message and its argument")
+	require.Contains(t, text, scrubbedResolution.Fingerprint())
 	require.Contains(t, text, "resolved by scrubbed: scrubbed")
 }
 
+// update returns the event of an accepted update.
 func update(t *testing.T, name, id string, arg any) *historypb.HistoryEvent {
 	t.Helper()
 	text, err := json.Marshal(map[string]any{
 		"eventType": "WorkflowExecutionUpdateAccepted",
 		"workflowExecutionUpdateAcceptedEventAttributes": map[string]any{
-			"protocolInstanceId": id, "acceptedRequest": map[string]any{"input": map[string]any{"name": name, "args": []any{arg}}, "meta": map[string]string{"updateId": id}},
+			"protocolInstanceId": id, "acceptedRequest": map[string]any{
+				"input": map[string]any{"name": name, "args": []any{arg}}, "meta": map[string]string{"updateId": id},
+			},
 		},
 	})
 	require.NoError(t, err)
@@ -109,16 +115,17 @@ func encoded(t *testing.T, value any) *commonpb.Payloads {
 	return payloads
 }
 
-func TestWhatCannotBeReadIsNotScrubbed(t *testing.T) {
-	_, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{{EventId: 7, Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{
-		WorkflowExecutionSignaledEventAttributes: &historypb.WorkflowExecutionSignaledEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{
-			{Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}, Data: []byte("…")},
-		}}},
-	}}}})
+func TestEncryptedPayloadCannotBeScrubbed(t *testing.T) {
+	encrypted := &commonpb.Payload{Metadata: map[string][]byte{"encoding": []byte("binary/encrypted")}, Data: []byte("…")}
+	signaled := &historypb.WorkflowExecutionSignaledEventAttributes{Input: &commonpb.Payloads{Payloads: []*commonpb.Payload{encrypted}}}
+	_, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{{
+		EventId:    7,
+		Attributes: &historypb.HistoryEvent_WorkflowExecutionSignaledEventAttributes{WorkflowExecutionSignaledEventAttributes: signaled},
+	}}})
 	require.EqualError(t, err, `event 7: a payload is encoded as "binary/encrypted": only "json/plain" can be scrubbed`)
 }
 
-func TestAPackedHistoryIsReadBack(t *testing.T) {
+func TestPackedHistoryCanBeRead(t *testing.T) {
 	path := corpus(t)[0]
 	h, err := replaytest.Read(path)
 	require.NoError(t, err)

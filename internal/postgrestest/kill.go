@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// Kill ends the server and all its processes with SIGKILL, and returns when they are gone: StartAgain then recovers what
-// was committed, as after a power cut.
+// Kill ends the server and all its processes with SIGKILL, and returns when they have ended. [Cluster.StartAgain] then recovers
+// the committed data, as after a power failure.
 func (c *Cluster) Kill(ctx context.Context) error {
 	postmaster, err := c.postmaster()
 	if err != nil {
 		return err
 	}
-	// Stopped first, it cannot start more of them meanwhile.
+	// A stopped postmaster cannot start more children while they are killed.
 	if err := syscall.Kill(postmaster, syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop the postmaster: %w", err)
 	}
@@ -32,14 +32,14 @@ func (c *Cluster) Kill(ctx context.Context) error {
 			return fmt.Errorf("kill process %d of PostgreSQL: %w", pid, err)
 		}
 	}
-	// The shell takes note of the postmaster's end; whoever adopts the others, of theirs.
+	// The shell waits for the postmaster. The children are reaped by the process that adopts them.
 	if err := c.Stop(); err != nil {
 		return err
 	}
-	return gone(ctx, children)
+	return waitForExit(ctx, children)
 }
 
-// postmaster is the process id that the server left in its directory.
+// postmaster returns the process ID of the server, from the file postmaster.pid in its data directory.
 func (c *Cluster) postmaster() (int, error) {
 	content, err := os.ReadFile(filepath.Join(c.data(), "postmaster.pid"))
 	if err != nil {
@@ -48,27 +48,28 @@ func (c *Cluster) postmaster() (int, error) {
 	first, _, _ := bytes.Cut(content, []byte("\n"))
 	pid, err := strconv.Atoi(string(first))
 	if err != nil || pid <= 1 {
-		return 0, fmt.Errorf("postmaster.pid begins with %q, which is no process", first)
+		return 0, fmt.Errorf("postmaster.pid begins with %q: want a process ID", first)
 	}
 	return pid, nil
 }
 
-// childrenOf asks /proc. Processes that end meanwhile are none.
+// childrenOf returns the process IDs of the children, from /proc. It skips processes that end in the meantime.
 func childrenOf(parent int) (children []int, err error) {
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
 		return nil, err
 	}
 	for _, path := range stats {
-		pid, of, _, ok := readStat(path)
-		if ok && of == parent {
+		pid, parentPID, _, ok := readStat(path)
+		if ok && parentPID == parent {
 			children = append(children, pid)
 		}
 	}
 	return children, nil
 }
 
-// readStat reads the beginning of "pid (name) state parent …"; the name may hold anything.
+// readStat parses the beginning of a stat file: "pid (name) state parent …". The name may contain any character, even a
+// parenthesis. ok is false if the process has ended.
 func readStat(path string) (pid, parent int, state string, ok bool) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -84,8 +85,8 @@ func readStat(path string) (pid, parent int, state string, ok bool) {
 	return pid, parent, string(fields[0]), pidErr == nil && parentErr == nil
 }
 
-// gone waits until none of the processes holds on to the shared memory. A zombie holds nothing.
-func gone(ctx context.Context, pids []int) error {
+// waitForExit waits until none of the processes is attached to the shared memory any more. A zombie is not attached.
+func waitForExit(ctx context.Context, pids []int) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for _, pid := range pids {
@@ -96,7 +97,7 @@ func gone(ctx context.Context, pids []int) error {
 			select {
 			case <-time.After(time.Millisecond):
 			case <-ctx.Done():
-				return fmt.Errorf("process %d of PostgreSQL does not end: %w", pid, ctx.Err())
+				return fmt.Errorf("process %d of PostgreSQL has not ended after SIGKILL: %w", pid, ctx.Err())
 			}
 		}
 	}

@@ -1,5 +1,6 @@
-// Package postgrestest runs a private PostgreSQL from the binaries of this machine, for tests: it listens on a socket in
-// its own directory only, can be killed as a power cut would, and ends with the process that started it.
+// Package postgrestest runs a private PostgreSQL server for tests, from the binaries that are installed on the machine. The
+// server listens only on a socket in its own directory. It can be killed to simulate a power failure, and it stops when the
+// process that started it ends.
 package postgrestest
 
 import (
@@ -17,24 +18,27 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrMissing says that this machine has no PostgreSQL.
-var ErrMissing = errors.New("there is nothing in /usr/lib/postgresql/*/bin: apt-get install postgresql")
+// ErrMissing reports that PostgreSQL is not installed on this machine.
+var ErrMissing = errors.New("no PostgreSQL server in /usr/lib/postgresql/*/bin: run apt-get install postgresql")
 
-// startTimeout bounds how long a server takes to answer, also after a crash.
+// startTimeout limits how long a server may take to accept connections, including recovery after a crash.
 const startTimeout = 30 * time.Second
 
 // Cluster is a PostgreSQL server and its data. It is not safe for concurrent use.
 type Cluster struct {
 	bin, dir string
-	// as runs a command as another user: PostgreSQL refuses to run as root.
-	as []string
-	// shell is the server's parent, nil where none runs. It ends the server when its input ends.
+	// asUser is a command prefix that runs a command as another user, because PostgreSQL refuses to run as root. It is empty if
+	// this process is not root.
+	asUser []string
+	// shell is the parent of the server, or nil if the server is not running. It stops the server at the end of its standard
+	// input, which is closed through stdin.
 	shell *exec.Cmd
-	leash io.Closer
+	stdin io.Closer
 }
 
-// Start makes a cluster in dir, an existing directory that is empty, and starts it. Where this process is root, dir
-// becomes the user postgres's, who must be able to reach it.
+// Start creates a cluster in dir, which must be an existing, empty directory, and starts its server. If this process is root, the
+// server runs as the user postgres: Start makes that user the owner of dir, and the user must have access to its parents. Start
+// returns [ErrMissing] if PostgreSQL is not installed. ctx limits the start only, not the life of the server.
 func Start(ctx context.Context, dir string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
@@ -42,7 +46,7 @@ func Start(ctx context.Context, dir string) (*Cluster, error) {
 	}
 	c := &Cluster{bin: bin, dir: dir}
 	if os.Geteuid() == 0 {
-		c.as = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"}
+		c.asUser = []string{"setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"}
 		if out, err := exec.CommandContext(ctx, "chown", "postgres:postgres", dir).CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("chown to postgres: %w: %s", err, out)
 		}
@@ -54,13 +58,13 @@ func Start(ctx context.Context, dir string) (*Cluster, error) {
 	return c, c.StartAgain(ctx)
 }
 
-// Available is ErrMissing where Start could not work.
+// Available returns [ErrMissing] if PostgreSQL is not installed, and nil otherwise.
 func Available() error {
 	_, err := binaries()
 	return err
 }
 
-// binaries is the directory of the newest version's.
+// binaries returns the directory with the binaries of the newest installed version.
 func binaries() (string, error) {
 	found, err := filepath.Glob("/usr/lib/postgresql/*/bin")
 	if err != nil || len(found) == 0 {
@@ -72,32 +76,34 @@ func binaries() (string, error) {
 func (c *Cluster) data() string { return filepath.Join(c.dir, "data") }
 
 func (c *Cluster) command(ctx context.Context, arguments ...string) *exec.Cmd {
-	all := slices.Concat(c.as, arguments)
-	cmd := exec.CommandContext(ctx, all[0], all[1:]...) //nolint:gosec // our own words
+	all := slices.Concat(c.asUser, arguments)
+	cmd := exec.CommandContext(ctx, all[0], all[1:]...) //nolint:gosec // the arguments are constants and paths of this package
 	cmd.Dir = c.dir
 	return cmd
 }
 
-// DSN is the URL of the database postgres of the cluster.
+// DSN returns the URL of the database postgres of the cluster.
 func (c *Cluster) DSN() string {
 	return (&url.URL{Scheme: "postgres", User: url.User("florin"), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}).String()
 }
 
-// Socket is the path of the socket that the server listens on.
+// Socket returns the path of the socket that the server listens on.
 func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
 
-// StartAgain starts the server after Kill or Stop, and returns once it answers.
+// StartAgain starts the server after [Cluster.Kill] or [Cluster.Stop], and returns when it accepts connections. ctx limits the
+// start only.
 func (c *Cluster) StartAgain(ctx context.Context) error {
 	log, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	// The shell stops the server when this process is gone, however it went: then its input ends. ctx does not end it.
+	// When this process ends, for whatever reason, the standard input of the shell ends too, and the shell stops the server. The
+	// end of ctx does not stop it.
 	c.shell = c.command(context.WithoutCancel(ctx), "sh", "-c", `"$@" & server=$!; read -r _; kill -INT $server; wait $server`, "sh",
 		filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=", "-c", "port=5432", "-c", "max_connections=200")
 	c.shell.Stdout, c.shell.Stderr = log, log
-	if c.leash, err = c.shell.StdinPipe(); err != nil {
+	if c.stdin, err = c.shell.StdinPipe(); err != nil {
 		return err
 	}
 	if err := c.shell.Start(); err != nil {
@@ -105,15 +111,15 @@ func (c *Cluster) StartAgain(ctx context.Context) error {
 		return err
 	}
 	if err := c.wait(ctx); err != nil {
-		said, _ := os.ReadFile(c.log())
-		return fmt.Errorf("%w: %s", err, said)
+		output, _ := os.ReadFile(c.log())
+		return fmt.Errorf("%w: %s", err, output)
 	}
 	return nil
 }
 
 func (c *Cluster) log() string { return filepath.Join(c.dir, "log") }
 
-// wait lasts until the server answers.
+// wait returns when the server accepts connections, or when startTimeout or ctx has ended.
 func (c *Cluster) wait(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
@@ -125,20 +131,20 @@ func (c *Cluster) wait(ctx context.Context) error {
 		select {
 		case <-time.After(20 * time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("PostgreSQL does not answer: %w", err)
+			return fmt.Errorf("PostgreSQL does not accept connections: %w", err)
 		}
 	}
 }
 
-// Stop ends the server in order. It is safe to call again.
+// Stop shuts the server down cleanly. It may be called more than once, and on a nil Cluster.
 func (c *Cluster) Stop() error {
 	if c == nil || c.shell == nil {
 		return nil
 	}
-	if err := c.leash.Close(); err != nil {
+	if err := c.stdin.Close(); err != nil {
 		return err
 	}
-	// The shell ends as the server does; how, does not matter.
+	// The shell exits with the status of the server, which does not matter here.
 	_ = c.shell.Wait()
 	c.shell = nil
 	return nil

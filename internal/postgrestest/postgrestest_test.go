@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestAKilledClusterComesBackWithWhatWasCommitted(t *testing.T) {
+func TestKilledClusterRecoversCommittedData(t *testing.T) {
 	if _, err := binaries(); err != nil {
 		if os.Getenv("CI") == "true" {
 			t.Fatal(err)
@@ -17,7 +17,7 @@ func TestAKilledClusterComesBackWithWhatWasCommitted(t *testing.T) {
 		t.Skip(err)
 	}
 	ctx := t.Context()
-	// Not t.TempDir: the user postgres must be able to reach it.
+	// Not t.TempDir: the user postgres has no access to it.
 	dir, err := os.MkdirTemp("", "florin-pg-")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -36,9 +36,9 @@ func TestAKilledClusterComesBackWithWhatWasCommitted(t *testing.T) {
 
 	require.NoError(t, cluster.Kill(ctx))
 	_, err = conn.Exec(ctx, "COMMIT")
-	require.Error(t, err, "the server is gone")
+	require.Error(t, err, "the server is killed")
 	_, err = pgx.Connect(ctx, cluster.DSN())
-	require.Error(t, err, "nobody listens")
+	require.Error(t, err, "no process listens")
 
 	require.NoError(t, cluster.StartAgain(ctx))
 	conn, err = pgx.Connect(ctx, cluster.DSN())
@@ -46,5 +46,5 @@ func TestAKilledClusterComesBackWithWhatWasCommitted(t *testing.T) {
 	t.Cleanup(func() { _ = conn.Close(context.WithoutCancel(ctx)) })
 	var sum int
 	require.NoError(t, conn.QueryRow(ctx, "SELECT sum(n) FROM kept").Scan(&sum))
-	require.Equal(t, 1, sum, "what was committed, and nothing else")
+	require.Equal(t, 1, sum, "committed rows only")
 }

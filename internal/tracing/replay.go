@@ -7,52 +7,55 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// A workflow is replayed whenever somebody asks about a payment that is in no worker's memory, and after every restart.
-// What was told of it before must not be told again, and what is told later has to fit to it: the span of a workflow has
-// the same id in every replay, so that its children find it whichever worker ends it.
+// A worker replays a workflow after every restart, and whenever an update or a query reaches a workflow that is in no
+// worker's cache. A span must not be exported again in a replay. And spans that are exported later must fit those that were
+// exported before: the span of a workflow has the same ID in every replay, so that its children have the right parent,
+// whichever worker ends it.
 
-// replays keeps what a replay would tell out of the trace.
-type replays struct{ interceptor.Interceptor }
+// replayInterceptor prevents a replay from exporting spans a second time.
+type replayInterceptor struct{ interceptor.Interceptor }
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
-func (r replays) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	inner := &replayed{}
+func (r replayInterceptor) InterceptWorkflow(ctx workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
+	inner := &replayInbound{}
 	inner.Next = next
 	return r.Interceptor.InterceptWorkflow(ctx, inner)
 }
 
-type replayed struct {
+// replayInbound is next to the workflow's code, within the SDK's tracing interceptor.
+type replayInbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 }
 
 // ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor.
-func (r *replayed) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (result any, err error) {
-	once(ctx, func() { result, err = r.Next.ExecuteWorkflow(ctx, in) })
+func (r *replayInbound) ExecuteWorkflow(ctx workflow.Context, in *interceptor.ExecuteWorkflowInput) (result any, err error) {
+	endOnce(ctx, func() { result, err = r.Next.ExecuteWorkflow(ctx, in) })
 	return result, err
 }
 
 // ExecuteUpdate implements interceptor.WorkflowInboundInterceptor.
-func (r *replayed) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (result any, err error) {
-	once(ctx, func() { result, err = r.Next.ExecuteUpdate(ctx, in) })
+func (r *replayInbound) ExecuteUpdate(ctx workflow.Context, in *interceptor.UpdateInput) (result any, err error) {
+	endOnce(ctx, func() { result, err = r.Next.ExecuteUpdate(ctx, in) })
 	return result, err
 }
 
-// once has the span told where run comes to its end, for the first time. It comes to none where the workflow panics, or
-// leaves the worker's memory.
-func once(ctx workflow.Context, run func()) {
+// endOnce calls run and lets the span in ctx end only when run returns for the first time, that is, outside of a replay. run
+// does not return if the workflow panics or is evicted from the worker's cache: then the span does not end.
+func endOnce(ctx workflow.Context, run func()) {
 	s, ok := ctx.Value(spanKey{}).(*span)
 	if !ok {
 		run()
 		return
 	}
-	s.silent = true
+	s.suppressed = true
 	run()
-	s.silent = workflow.IsReplaying(ctx)
+	s.suppressed = workflow.IsReplaying(ctx)
 }
 
 type idempotencyKey struct{}
 
-// WithKey says that the span that is about to start under ctx is started again in every replay, under this key.
+// WithKey returns a context for starting a span that starts again in every replay. The key is the same each time. An empty key
+// leaves ctx as it is.
 func WithKey(ctx context.Context, key string) context.Context {
 	if key == "" {
 		return ctx
@@ -60,7 +63,8 @@ func WithKey(ctx context.Context, key string) context.Context {
 	return context.WithValue(ctx, idempotencyKey{}, key)
 }
 
-// Key is that of WithKey, for the generator of ids of the worker's provider; empty for a span that starts once.
+// Key returns the key that [WithKey] put into ctx, or an empty string for a span that starts only once. The worker's span ID
+// generator derives the IDs of a span from it.
 func Key(ctx context.Context) string {
 	key, _ := ctx.Value(idempotencyKey{}).(string)
 	return key

@@ -1,6 +1,6 @@
-// Package tracing puts what Temporal's SDK does for a payment into an OpenTelemetry trace, on the side of the service as on
-// the worker's. Temporal's own ids name a payment by its idempotency key, so no span has them: florin.payment_id and
-// florin.refund_id are those of package payment.
+// Package tracing traces the operations of the Temporal SDK with OpenTelemetry, in services and in workers. Workflow IDs contain
+// idempotency keys, so spans do not have them. They have the attributes florin.payment_id and florin.refund_id instead, with the
+// IDs of package payment.
 package tracing
 
 import (
@@ -19,41 +19,41 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Interceptor traces the calls of a Temporal client, and what the workers on it do. provider is where the spans go; nil is
-// OpenTelemetry's global one.
+// Interceptor returns an interceptor that traces the calls of a Temporal client and the work of the workers that use the client.
+// Spans go to provider; nil means OpenTelemetry's global provider.
 func Interceptor(provider trace.TracerProvider) interceptor.Interceptor {
 	if provider == nil {
 		provider = otel.GetTracerProvider()
 	}
 	t := &tracer{spans: provider.Tracer("github.com/florinpay/florin")}
-	return replays{interceptor.NewTracingInterceptor(t)}
+	return replayInterceptor{interceptor.NewTracingInterceptor(t)}
 }
 
-// headerKey is the one that Temporal's SDKs use for OpenTelemetry in every language.
+// headerKey is the header field that Temporal's SDKs use for OpenTelemetry in every language.
 const headerKey = "_tracer-data"
 
-// span is one of OpenTelemetry's as the SDK's interceptor holds it.
+// span adapts an OpenTelemetry span to the SDK's interceptor.
 type span struct {
 	trace.Span
-	// silent: what it would tell was told before, or has not come to an end.
-	silent bool
+	// suppressed reports whether the span must not end: it was exported before a replay, or its work has not ended.
+	suppressed bool
 }
 
-// spanKey is where a workflow's context has its span.
+// spanKey is the key of the span in the context of a workflow.
 type spanKey struct{}
 
 // tracer implements interceptor.Tracer.
 type tracer struct {
 	interceptor.BaseTracer
 	spans trace.Tracer
-	wire  propagation.TraceContext // no baggage: it is not for us to store in histories
+	wire  propagation.TraceContext // without baggage: the caller's data must not be stored in histories
 }
 
-// Options implements interceptor.Tracer. Queries are not traced: each look at a payment would be a trace.
+// Options implements interceptor.Tracer. Queries are not traced: each read of a payment would make a trace.
 func (t *tracer) Options() interceptor.TracerOptions {
 	return interceptor.TracerOptions{
 		SpanContextKey: spanKey{}, HeaderKey: headerKey, DisableQueryTracing: true,
-		// Whatever is in a header, no payment fails for it.
+		// An invalid header must not fail a payment.
 		AllowInvalidParentSpans: true,
 	}
 }
@@ -112,7 +112,7 @@ func (t *tracer) StartSpan(o *interceptor.TracerStartSpanOptions) (interceptor.T
 	return &span{Span: started}, nil
 }
 
-// attributes are what tags say, in words that are no secret.
+// attributes returns the attributes of a span for the SDK's tags. They contain no idempotency key.
 func attributes(tags map[string]string) (all []attribute.KeyValue) {
 	kind, rest, _ := strings.Cut(tags["temporalWorkflowID"], "/")
 	merchantID, key, ok := strings.Cut(rest, "/")
@@ -130,17 +130,17 @@ func attributes(tags map[string]string) (all []attribute.KeyValue) {
 
 // Finish implements interceptor.TracerSpan.
 func (s *span) Finish(o *interceptor.TracerFinishSpanOptions) {
-	if s.silent {
+	if s.suppressed {
 		return // a span that is not ended is not exported
 	}
 	if o.Error != nil {
-		s.SetStatus(codes.Error, kindOf(o.Error))
+		s.SetStatus(codes.Error, errorType(o.Error))
 	}
 	s.End()
 }
 
-// kindOf names an error without what it says: that may be the words of a processor or of a caller.
-func kindOf(err error) string {
+// errorType returns the type of an error. Its message is left out, because it may contain text of a processor or of a caller.
+func errorType(err error) string {
 	if application, ok := err.(*temporal.ApplicationError); ok { //nolint:errorlint // the outermost, as Temporal sees it
 		return application.Type()
 	}

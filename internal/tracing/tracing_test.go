@@ -20,13 +20,13 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// recorded is a provider, and the spans that have ended.
+// recorded returns a provider and a recorder of its ended spans.
 func recorded() (trace.TracerProvider, *tracetest.SpanRecorder) {
 	spans := tracetest.NewSpanRecorder()
 	return sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)), spans
 }
 
-func TestAWorkflowAndItsActivitiesAreOneTrace(t *testing.T) {
+func TestWorkflowAndItsActivitiesAreOneTrace(t *testing.T) {
 	provider, spans := recorded()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
@@ -56,14 +56,14 @@ func TestAWorkflowAndItsActivitiesAreOneTrace(t *testing.T) {
 	require.Equal(t, []string{"the r", "RunAc", "Start", "RunWo"}, names)
 }
 
-func TestNoSpanHasAKey(t *testing.T) {
+func TestNoSpanHasAnIdempotencyKeyOrAnErrorMessage(t *testing.T) {
 	provider, spans := recorded()
 	tr := &tracer{spans: provider.Tracer("")}
 	for id, want := range map[string]string{
 		payment.ChargeWorkflowID("acme", "order-1"): "florin.payment_id=" + payment.PaymentID("acme", "order-1"),
 		payment.RefundWorkflowID("acme", "back-1"):  "florin.refund_id=" + payment.RefundID("acme", "back-1"),
-		"someone/else/s": "",
-		"":               "",
+		"another/workflow/s":                        "",
+		"":                                          "",
 	} {
 		s, err := tr.StartSpan(&interceptor.TracerStartSpanOptions{
 			Operation: "RunWorkflow", Name: "Charge", IdempotencyKey: "default:" + id,
@@ -86,7 +86,7 @@ func TestNoSpanHasAKey(t *testing.T) {
 	}
 }
 
-func TestASpanGoesThroughAHeader(t *testing.T) {
+func TestSpanIsPropagatedInAHeader(t *testing.T) {
 	provider, _ := recorded()
 	tr := &tracer{spans: provider.Tracer("")}
 	sent, err := tr.StartSpan(&interceptor.TracerStartSpanOptions{ToHeader: true})
@@ -102,15 +102,15 @@ func TestASpanGoesThroughAHeader(t *testing.T) {
 	require.Equal(t, from.TraceID(), to.TraceID())
 	require.NotEqual(t, from.SpanID(), to.SpanID())
 
-	for _, strange := range []map[string]string{nil, {"traceparent": "nonsense"}} {
-		parent, err := tr.UnmarshalSpan(strange)
-		require.NoError(t, err, "no payment fails for it")
+	for _, invalid := range []map[string]string{nil, {"traceparent": "nonsense"}} {
+		parent, err := tr.UnmarshalSpan(invalid)
+		require.NoError(t, err, "an invalid header must not fail a payment")
 		require.Nil(t, parent)
 	}
 	require.Nil(t, tr.SpanFromContext(t.Context()))
 }
 
-// scripted is a workflow that does what it is told.
+// scripted is a workflow that calls run.
 type scripted struct {
 	interceptor.WorkflowInboundInterceptorBase
 	run func() (any, error)
@@ -120,14 +120,14 @@ func (s *scripted) ExecuteWorkflow(workflow.Context, *interceptor.ExecuteWorkflo
 	return s.run()
 }
 
-func TestASpanIsToldOnlyWhereItsWorkflowEnds(t *testing.T) {
+func TestSpanEndsOnlyIfItsWorkflowReturns(t *testing.T) {
 	for name, c := range map[string]struct {
 		run  func() (any, error)
 		want int
 	}{
-		"it returns": {func() (any, error) { return "x", nil }, 1},
-		"it fails":   {func() (any, error) { return nil, errors.New("x") }, 1},
-		"it panics":  {func() (any, error) { panic("x") }, 0},
+		"returns": {run: func() (any, error) { return "x", nil }, want: 1},
+		"fails":   {run: func() (any, error) { return nil, errors.New("x") }, want: 1},
+		"panics":  {run: func() (any, error) { panic("x") }, want: 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			provider, spans := recorded()
@@ -141,7 +141,7 @@ func TestASpanIsToldOnlyWhereItsWorkflowEnds(t *testing.T) {
 					_ = recover()
 					s.Finish(&interceptor.TracerFinishSpanOptions{})
 				}()
-				inner := &replayed{}
+				inner := &replayInbound{}
 				inner.Next = &scripted{run: c.run}
 				_, err = inner.ExecuteWorkflow(workflow.WithValue(ctx, spanKey{}, s), nil)
 				return err
@@ -151,9 +151,9 @@ func TestASpanIsToldOnlyWhereItsWorkflowEnds(t *testing.T) {
 	}
 }
 
-func TestAReplayedSpanHasItsKey(t *testing.T) {
+func TestSpanIsStartedWithItsReplayKey(t *testing.T) {
 	var seen []string
-	tr := &tracer{spans: watching{seen: &seen}}
+	tr := &tracer{spans: keyTracer{seen: &seen}}
 	for _, key := range []string{"", "Charge:1"} {
 		_, err := tr.StartSpan(&interceptor.TracerStartSpanOptions{IdempotencyKey: key})
 		require.NoError(t, err)
@@ -161,13 +161,13 @@ func TestAReplayedSpanHasItsKey(t *testing.T) {
 	require.Equal(t, []string{"", "Charge:1"}, seen)
 }
 
-// watching notes the keys of what is started.
-type watching struct {
+// keyTracer records the keys of the spans that it starts.
+type keyTracer struct {
 	trace.Tracer
 	seen *[]string
 }
 
-func (w watching) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
+func (w keyTracer) Start(ctx context.Context, _ string, _ ...trace.SpanStartOption) (context.Context, trace.Span) {
 	*w.seen = append(*w.seen, Key(ctx))
 	return ctx, trace.SpanFromContext(ctx)
 }

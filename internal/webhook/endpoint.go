@@ -18,66 +18,70 @@ import (
 )
 
 const (
-	// maxAtWork is how many requests are read or worked on at once, of MaxBody each.
-	maxAtWork = 32
-	// patience is for store and Temporal together. Processors wait for some ten seconds.
-	patience = 5 * time.Second
+	// maxInFlight is how many requests are handled concurrently. Each may hold a body of MaxBody bytes.
+	maxInFlight = 32
+	// handleTimeout limits the calls of the store and of Temporal together. Processors wait about ten seconds for a response.
+	handleTimeout = 5 * time.Second
 	// retryAfter is in seconds.
 	retryAfter = "5"
-	// maxHeard is how many events are remembered.
-	maxHeard = 10_000
+	// maxSignaled is how many events are kept for deduplication.
+	maxSignaled = 10_000
 )
 
 // Source is a processor that sends events.
 type Source struct {
 	Verifier *Verifier
-	// Header is where it puts the signature.
+	// Header is the name of the header with the signature.
 	Header string
-	// Event is the adapter's.
+	// Event parses the body of an event. It is implemented by the adapter.
 	Event func(body []byte) (processor.Event, error)
 }
 
-// Store is what the endpoint asks package store for.
+// Store reads payments and refunds; [store.Store] implements it. Its methods return an error that wraps [store.ErrNotFound]
+// if there is none with the ID.
 type Store interface {
 	PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error)
 	RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error)
 }
 
-// Signaler is what the endpoint asks a Temporal client for.
+// Signaler signals workflows; a Temporal client implements it. SignalWorkflow returns a *serviceerror.NotFound if the workflow is
+// not running.
 type Signaler interface {
 	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
 }
 
-// Endpoint answers POST /webhooks/<processor>: a signed event about a payment or a refund becomes a signal to its workflow,
-// which then asks the processor. Of the event itself nothing but its id and type goes anywhere.
+// Endpoint serves POST /webhooks/<processor>. For a signed event about a payment or a refund it signals the workflow, which then
+// looks up the state at the processor. Only the ID and the type of an event are logged and signaled, nothing else of it.
 //
-// 200 is for everything that need not come again, 503 for what should.
+// The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
+// event gets a status from 400 to 413.
 type Endpoint struct {
 	http.Handler
-	sources  map[string]Source // by the processor's name
+	sources  map[string]Source // by processor name
 	store    Store
 	temporal Signaler
 	logger   *zap.Logger
-	// warnings are bounded: whoever can reach us can cause them.
+	// warnings is rate-limited, because every client that reaches the endpoint can cause warnings.
 	warnings *zap.Logger
-	atWork   chan struct{}
-	// heard are the events that need not be told again, by processor and id.
-	heard *lru.Cache[string, struct{}]
+	// slots limits the number of requests in flight.
+	slots chan struct{}
+	// signaled holds the recent events whose workflow was signaled, by processor and event ID.
+	signaled *lru.Cache[string, struct{}]
 }
 
-// NewEndpoint returns the endpoint of the processors that have a Source.
+// NewEndpoint returns an endpoint for the events of the given processors. The keys of sources are processor names.
 func NewEndpoint(sources map[string]Source, s Store, temporal Signaler, logger *zap.Logger) (*Endpoint, error) {
-	heard, err := lru.New[string, struct{}](maxHeard)
+	signaled, err := lru.New[string, struct{}](maxSignaled)
 	if err != nil {
 		return nil, err
 	}
-	bounded := zap.WrapCore(func(core zapcore.Core) zapcore.Core {
-		return zapcore.NewSamplerWithOptions(core, time.Minute, 10, 0) // ten of each message in a minute
+	limited := zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, 10, 0) // ten of each message per minute
 	})
 	mux := http.NewServeMux()
 	e := &Endpoint{
 		Handler: mux, sources: sources, store: s, temporal: temporal,
-		logger: logger, warnings: logger.WithOptions(bounded), atWork: make(chan struct{}, maxAtWork), heard: heard,
+		logger: logger, warnings: logger.WithOptions(limited), slots: make(chan struct{}, maxInFlight), signaled: signaled,
 	}
 	mux.HandleFunc("POST /webhooks/{processor}", e.receive)
 	return e, nil
@@ -87,48 +91,48 @@ func (e *Endpoint) receive(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("processor")
 	source, ok := e.sources[name]
 	if !ok {
-		answer(w, http.StatusNotFound, "unknown")
+		respond(w, http.StatusNotFound, "unknown")
 		return
 	}
 	select {
-	case e.atWork <- struct{}{}:
-		defer func() { <-e.atWork }()
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
 	default:
-		e.warnings.Warn("too many webhooks at once", zap.String("processor", name))
-		answer(w, http.StatusServiceUnavailable, "busy")
+		e.warnings.Warn("rejected a webhook: too many requests in flight", zap.String("processor", name))
+		respond(w, http.StatusServiceUnavailable, "busy")
 		return
 	}
-	status, word := e.handle(r, http.MaxBytesReader(w, r.Body, MaxBody), name, source)
-	answer(w, status, word)
+	status, result := e.handle(r, http.MaxBytesReader(w, r.Body, MaxBody), name, source)
+	respond(w, status, result)
 }
 
-// handle returns what to answer.
-func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source Source) (status int, word string) {
-	refuse := func(status int, word string) (int, string) {
-		e.warnings.Warn("refused a webhook", zap.String("processor", name), zap.Int("status", status), zap.String("why", word))
-		return status, word
+// handle reads, verifies and processes one event. It returns the status and the body of the response.
+func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source Source) (status int, result string) {
+	reject := func(status int, result string) (int, string) {
+		e.warnings.Warn("rejected a webhook", zap.String("processor", name), zap.Int("status", status), zap.String("why", result))
+		return status, result
 	}
 	body, err := io.ReadAll(from)
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		return refuse(http.StatusRequestEntityTooLarge, "large")
-	case err != nil: // it was too slow, or went away
-		return refuse(http.StatusBadRequest, "cut")
+		return reject(http.StatusRequestEntityTooLarge, "large")
+	case err != nil: // the client was too slow or closed the connection
+		return reject(http.StatusBadRequest, "cut")
 	}
 	if err := source.Verifier.Verify(r.Header.Get(source.Header), body, time.Now()); err != nil {
-		return refuse(http.StatusUnauthorized, reason(err))
+		return reject(http.StatusUnauthorized, reason(err))
 	}
 	event, err := source.Event(body)
 	if err != nil {
-		return refuse(http.StatusBadRequest, "unreadable")
+		return reject(http.StatusBadRequest, "unreadable")
 	}
-	ctx, cancel := context.WithTimeout(r.Context(), patience)
+	ctx, cancel := context.WithTimeout(r.Context(), handleTimeout)
 	defer cancel()
-	return e.tell(ctx, name, event)
+	return e.notify(ctx, name, event)
 }
 
-// reason is one word on why a signature is not accepted: whoever tries to forge one should not learn more.
+// reason returns why a signature is rejected, as one word. A client that tries to forge signatures must not learn more.
 func reason(err error) string {
 	switch {
 	case errors.Is(err, ErrNoSignature):
@@ -142,74 +146,81 @@ func reason(err error) string {
 	}
 }
 
-// tell signals the workflow of what the event is about, and returns what to answer.
-func (e *Endpoint) tell(ctx context.Context, source string, event processor.Event) (status int, word string) {
-	of := []zap.Field{
+// notify signals the workflow of the payment or refund that the event is about. It returns the status and the body of the
+// response.
+func (e *Endpoint) notify(ctx context.Context, source string, event processor.Event) (status int, result string) {
+	fields := []zap.Field{
 		zap.String("processor", source), zap.String("event", processor.Clip(event.ID)), zap.String("type", processor.Clip(event.Type)),
 	}
 	if event.MerchantID == "" {
-		e.logger.Debug("an event is about nothing of ours", of...)
+		e.logger.Debug("ignored an event without a Florin payment or refund", fields...)
 		return http.StatusOK, "ignored"
 	}
-	about, err := e.find(ctx, event)
+	subject, err := e.find(ctx, event)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // of another Florin with the same account, perhaps
-		e.logger.Debug("an event is about what the store does not have", of...)
+	case errors.Is(err, store.ErrNotFound): // perhaps another Florin installation uses the same processor account
+		e.logger.Debug("ignored an event about an unknown payment or refund", fields...)
 		return http.StatusOK, "ignored"
 	case err != nil:
-		e.warnings.Warn("cannot look up what an event is about: it should come again", append(of, zap.Error(err))...)
+		e.warnings.Warn("failed to read the payment or refund of an event: the processor should send it again",
+			append(fields, zap.Error(err))...)
 		return http.StatusServiceUnavailable, "later"
 	}
-	of = append(of, zap.String("about", about.id))
+	fields = append(fields, zap.String("about", subject.id))
 	switch {
-	case about.processor != source:
-		e.warnings.Warn("an event is about what is another processor's", append(of, zap.String("belongs_to", about.processor))...)
+	case subject.processor != source:
+		e.warnings.Warn("ignored an event about a payment or refund of another processor",
+			append(fields, zap.String("belongs_to", subject.processor))...)
 		return http.StatusOK, "ignored"
-	case about.final: // as is most of what a processor tells: our own calls brought the news before
+	case subject.final: // the usual case: the operation's response has already set the final status
 		return http.StatusOK, "known"
 	}
-	// Remembered first, so that of two at once only one signals. Where that fails, the processor sends it again.
+	// The event is added before the signal, so that only one of two concurrent requests signals. If the signal fails, the event is
+	// removed and the processor sends it again.
 	key := source + " " + event.ID
-	if heard, _ := e.heard.ContainsOrAdd(key, struct{}{}); heard {
+	if found, _ := e.signaled.ContainsOrAdd(key, struct{}{}); found {
 		return http.StatusOK, "known"
 	}
-	err = e.temporal.SignalWorkflow(ctx, about.workflowID, "", payment.SignalProcessorEvent,
+	err = e.temporal.SignalWorkflow(ctx, subject.workflowID, "", payment.SignalProcessorEvent,
 		payment.ProcessorEvent{ID: processor.Clip(event.ID), Type: processor.Clip(event.Type)})
-	var ended *serviceerror.NotFound
+	var notRunning *serviceerror.NotFound
 	switch {
-	case errors.As(err, &ended):
-		e.logger.Debug("an event is about what has ended", of...)
+	case errors.As(err, &notRunning):
+		e.logger.Debug("ignored an event: the workflow is no longer running", fields...)
 		return http.StatusOK, "ended"
 	case err != nil:
-		e.heard.Remove(key)
-		e.warnings.Warn("cannot signal a workflow: the event should come again", append(of, zap.Error(err))...)
+		e.signaled.Remove(key)
+		e.warnings.Warn("failed to signal a workflow: the processor should send the event again", append(fields, zap.Error(err))...)
 		return http.StatusServiceUnavailable, "later"
 	}
-	e.logger.Info("a processor has news", of...)
+	e.logger.Info("signaled a workflow about a processor event", fields...)
 	return http.StatusOK, "signaled"
 }
 
-// subject is what an event is about, as the store has it.
+// subject is the payment or refund that an event is about, as it is stored.
 type subject struct {
-	id         string // of the payment or refund
+	id         string // payment or refund ID
 	workflowID string
 	processor  string
-	// final: nothing that the processor says can change it.
+	// final reports whether the status is final, so that no event can change it.
 	final bool
 }
 
+// find returns the subject of an event. The error wraps [store.ErrNotFound] if it is not stored.
 func (e *Endpoint) find(ctx context.Context, event processor.Event) (subject, error) {
 	if event.RefundID != "" {
 		r, err := e.store.RefundByID(ctx, event.MerchantID, event.RefundID)
-		return subject{r.RefundID, payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey), r.Processor, r.Status.Final()}, err
+		id := payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey)
+		return subject{id: r.RefundID, workflowID: id, processor: r.Processor, final: r.Status.Final()}, err
 	}
 	c, err := e.store.PaymentByID(ctx, event.MerchantID, event.PaymentID)
-	return subject{c.PaymentID, payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey), c.Processor, c.Status.Final()}, err
+	id := payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey)
+	return subject{id: c.PaymentID, workflowID: id, processor: c.Processor, final: c.Status.Final()}, err
 }
 
-func answer(w http.ResponseWriter, status int, word string) {
+func respond(w http.ResponseWriter, status int, body string) {
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", retryAfter)
 	}
-	http.Error(w, word, status)
+	http.Error(w, body, status)
 }

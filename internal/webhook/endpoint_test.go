@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,76 +27,76 @@ import (
 
 const (
 	signatureHeader = rest.SignatureHeader
-	// private is in every body, and must not come out anywhere.
+	// private is in every body. It must not be logged, signaled or returned.
 	private = "jenny.rosen@example.com"
 )
 
-// sent is a signal as Temporal gets it.
-type sent struct {
+// signal is a signal that was sent to a workflow.
+type signal struct {
 	workflowID string
 	event      payment.ProcessorEvent
 }
 
-// temporal takes signals and answers with err.
-type temporal struct {
+// fakeTemporal records signals and returns err.
+type fakeTemporal struct {
 	mu      sync.Mutex
 	err     error
-	signals []sent
-	// hold, if set, keeps every signal until it is closed; entered counts those that are kept.
-	hold    chan struct{}
+	signals []signal
+	// block, if set, blocks every call until it is closed. entered receives a value for each blocked call.
+	block   chan struct{}
 	entered chan struct{}
 }
 
-func (f *temporal) SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error {
+func (f *fakeTemporal) SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error {
 	if _, bounded := ctx.Deadline(); !bounded || runID != "" || signalName != "processor-event" {
-		return errors.New("not as it should be asked")
+		return errors.New("want a deadline, no run ID and the signal processor-event")
 	}
-	if f.hold != nil {
+	if f.block != nil {
 		f.entered <- struct{}{}
-		<-f.hold
+		<-f.block
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	event, ok := arg.(payment.ProcessorEvent)
 	if !ok {
-		return fmt.Errorf("a %T", arg)
+		return fmt.Errorf("argument is a %T: want a payment.ProcessorEvent", arg)
 	}
-	f.signals = append(f.signals, sent{workflowID, event})
+	f.signals = append(f.signals, signal{workflowID: workflowID, event: event})
 	return f.err
 }
 
-// bench is an endpoint for the processors acme and bolt, with all that is around it.
-type bench struct {
+// fixture is an endpoint for the processors acme and bolt, with a real store and a fake Temporal client.
+type fixture struct {
 	*Endpoint
-	temporal *temporal
+	temporal *fakeTemporal
 	store    *store.Store
 	logs     *observer.ObservedLogs
 }
 
-func newBench(t *testing.T) bench {
+func newFixture(t *testing.T) fixture {
 	t.Helper()
 	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
 	_, _, err := store.Migrate(t.Context(), dsn)
 	require.NoError(t, err)
-	books, err := store.Open(t.Context(), dsn)
+	payments, err := store.Open(t.Context(), dsn)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = books.Close() }) // closed by the test of a store that is away
+	t.Cleanup(func() { _ = payments.Close() }) // one test closes it earlier
 	core, logs := observer.New(zapcore.DebugLevel)
-	b := bench{temporal: &temporal{}, store: books, logs: logs}
+	f := fixture{temporal: &fakeTemporal{}, store: payments, logs: logs}
 	source := Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: rest.ReadEvent}
-	b.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, books, b.temporal, zap.New(core))
+	f.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, payments, f.temporal, zap.New(core))
 	require.NoError(t, err)
-	return b
+	return f
 }
 
-// begin makes a payment known, under way at acme; its status is what is given.
-func (b bench) begin(t *testing.T, key string, status payment.Status) payment.Charge {
+// begin stores a payment of the processor acme in the given status.
+func (f fixture) begin(t *testing.T, key string, status payment.Status) payment.Charge {
 	t.Helper()
 	c := payment.Charge{
 		PaymentID: payment.PaymentID("shop", key), MerchantID: "shop", IdempotencyKey: key, Status: payment.Processing,
 		Amount: 1250, Currency: "USD", Processor: "acme", PaymentMethod: "tok_visa",
 	}
-	_, _, err := b.store.BeginPayment(t.Context(), c, "fingerprint of "+key)
+	_, _, err := f.store.BeginPayment(t.Context(), c, "fingerprint of "+key)
 	require.NoError(t, err)
 	if status == payment.Processing {
 		return c
@@ -104,224 +105,305 @@ func (b bench) begin(t *testing.T, key string, status payment.Status) payment.Ch
 	if status == payment.Succeeded {
 		c.CapturedAmount = c.Amount
 	}
-	_, err = b.store.RecordPayment(t.Context(), c, store.Cause{By: "test"})
+	_, err = f.store.RecordPayment(t.Context(), c, store.Cause{By: "test"})
 	require.NoError(t, err)
 	return c
 }
 
-func (b bench) reserve(t *testing.T, key string, of payment.Charge) payment.Refund {
+// reserve stores a refund of the payment.
+func (f fixture) reserve(t *testing.T, key string, of payment.Charge) payment.Refund {
 	t.Helper()
-	r, _, _, err := b.store.ReserveRefund(t.Context(), payment.Refund{
+	r, _, _, err := f.store.ReserveRefund(t.Context(), payment.Refund{
 		RefundID: payment.RefundID("shop", key), MerchantID: "shop", IdempotencyKey: key, PaymentID: of.PaymentID, Amount: 100,
 	}, "fingerprint of "+key)
 	require.NoError(t, err)
 	return r
 }
 
-// about is the body of an event about what is named by a kind, such as payment, and an id.
-func about(event, kind, id string) string {
-	return fmt.Sprintf(`{"id":%q,"type":"payment.updated","data":{"email":%q,"metadata":{"florin_%s_id":%q,"florin_merchant_id":"shop"}}}`, event, private, kind, id)
+// eventBody returns the body of an event about an object. kind is, for example, payment or refund.
+func eventBody(event, kind, id string) string {
+	metadata := fmt.Sprintf(`{"florin_%s_id":%q,"florin_merchant_id":"shop"}`, kind, id)
+	return fmt.Sprintf(`{"id":%q,"type":"payment.updated","data":{"email":%q,"metadata":%s}}`, event, private, metadata)
 }
 
-// post sends a body that is signed as it should be.
-func (b bench) post(t *testing.T, processor, body string) *httptest.ResponseRecorder {
+// post sends a body with a valid signature.
+func (f fixture) post(t *testing.T, processor, body string) *httptest.ResponseRecorder {
 	t.Helper()
-	return b.send(t, http.MethodPost, "/webhooks/"+processor, Sign(secret, []byte(body), time.Now()), strings.NewReader(body))
+	return f.send(t, http.MethodPost, "/webhooks/"+processor, Sign(secret, []byte(body), time.Now()), strings.NewReader(body))
 }
 
-func (b bench) send(t *testing.T, method, path, signature string, body io.Reader) *httptest.ResponseRecorder {
+func (f fixture) send(t *testing.T, method, path, signature string, body io.Reader) *httptest.ResponseRecorder {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, body)
 	r.Header.Set(signatureHeader, signature)
-	answer := httptest.NewRecorder()
-	b.ServeHTTP(answer, r)
-	return answer
+	response := httptest.NewRecorder()
+	f.ServeHTTP(response, r)
+	return response
 }
 
-// requireAnswer also looks for what must not be anywhere.
-func (b bench) requireAnswer(t *testing.T, status int, word string, got *httptest.ResponseRecorder) {
+// requireResponse also requires that nothing private was logged or signaled.
+func (f fixture) requireResponse(t *testing.T, status int, body string, got *httptest.ResponseRecorder) {
 	t.Helper()
-	require.Equal(t, word+"\n", got.Body.String())
+	require.Equal(t, body+"\n", got.Body.String())
 	require.Equal(t, status, got.Code)
 	require.Equal(t, status == http.StatusServiceUnavailable, got.Header().Get("Retry-After") != "")
-	for _, line := range b.logs.All() {
+	for _, line := range f.logs.All() {
 		encoded, err := zapcore.NewJSONEncoder(zapcore.EncoderConfig{MessageKey: "msg"}).EncodeEntry(line.Entry, line.Context)
 		require.NoError(t, err)
-		for _, word := range []string{private, "example.com", secret, "v1=", "tok_visa", "4242424242424242"} {
-			require.NotContains(t, encoded.String(), word)
+		for _, secretText := range []string{private, "example.com", secret, "v1=", "tok_visa", "4242424242424242"} {
+			require.NotContains(t, encoded.String(), secretText)
 		}
 	}
-	require.NotContains(t, fmt.Sprint(b.temporal.signals), private)
+	require.NotContains(t, fmt.Sprint(f.temporal.signals), private)
 }
 
-func TestAnEventBecomesASignal(t *testing.T) {
-	b := newBench(t)
-	open := b.begin(t, "open", payment.Pending)
-	calling := b.begin(t, "calling", payment.Processing)
-	held := b.begin(t, "held", payment.Authorized)
-	paid := b.begin(t, "paid", payment.Succeeded)
-	declined := b.begin(t, "declined", payment.Declined)
-	refund := b.reserve(t, "refund", paid)
-	forged := strings.Replace(about("evt_forged", "payment", open.PaymentID), "shop", "other", 1)
+func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
+	f := newFixture(t)
+	pending := f.begin(t, "pending", payment.Pending)
+	processing := f.begin(t, "processing", payment.Processing)
+	authorized := f.begin(t, "authorized", payment.Authorized)
+	succeeded := f.begin(t, "succeeded", payment.Succeeded)
+	declined := f.begin(t, "declined", payment.Declined)
+	refund := f.reserve(t, "refund", succeeded)
+	forged := strings.Replace(eventBody("evt_forged", "payment", pending.PaymentID), "shop", "other", 1)
 
 	for name, c := range map[string]struct {
 		processor, body string
 		status          int
-		word            string
-		signal          string // the workflow; empty: none
+		response        string
+		signal          string // workflow ID; empty if no signal is expected
 	}{
-		"a pending payment":            {"acme", about("evt_1", "payment", open.PaymentID), 200, "signaled", "charge/shop/open"},
-		"a payment that is being made": {"acme", about("evt_2", "payment", calling.PaymentID), 200, "signaled", "charge/shop/calling"},
-		"a payment that holds money":   {"acme", about("evt_3", "payment", held.PaymentID), 200, "signaled", "charge/shop/held"},
-		"a refund":                     {"acme", about("evt_4", "refund", refund.RefundID), 200, "signaled", "refund/shop/refund"},
-		"a payment that is settled":    {"acme", about("evt_5", "payment", paid.PaymentID), 200, "known", ""},
-		"a payment that was declined":  {"acme", about("evt_6", "payment", declined.PaymentID), 200, "known", ""},
-		"another processor's payment":  {"bolt", about("evt_7", "payment", open.PaymentID), 200, "ignored", ""},
-		"another processor's refund":   {"bolt", about("evt_8", "refund", refund.RefundID), 200, "ignored", ""},
-		"a payment of nobody's":        {"acme", about("evt_9", "payment", payment.PaymentID("shop", "nobody")), 200, "ignored", ""},
-		"a refund of nobody's":         {"acme", about("evt_10", "refund", payment.RefundID("shop", "nobody")), 200, "ignored", ""},
-		"another merchant's":           {"acme", forged, 200, "ignored", ""},
-		"nothing of ours":              {"acme", about("evt_11", "customer", open.PaymentID), 200, "ignored", ""},
-		"an id that was made up":       {"acme", about("evt_12", "payment", "pay_1' OR 1=1 --"), 200, "ignored", ""},
-		"no event":                     {"acme", `{"email":"` + private + `"}`, 400, "unreadable", ""},
-		"no JSON":                      {"acme", private, 400, "unreadable", ""},
-		"an id of more than one line":  {"acme", `{"id":"evt_1\nlevel=error","type":"t"}`, 400, "unreadable", ""},
-		"an id without an end":         {"acme", `{"id":"` + strings.Repeat("e", 256) + `","type":"t"}`, 400, "unreadable", ""},
-		"a processor of nobody's":      {"acne", about("evt_1", "payment", open.PaymentID), 404, "unknown", ""},
+		"pending payment": {
+			processor: "acme", body: eventBody("evt_1", "payment", pending.PaymentID),
+			status: 200, response: "signaled", signal: "charge/shop/pending",
+		},
+		"processing payment": {
+			processor: "acme", body: eventBody("evt_2", "payment", processing.PaymentID),
+			status: 200, response: "signaled", signal: "charge/shop/processing",
+		},
+		"authorized payment": {
+			processor: "acme", body: eventBody("evt_3", "payment", authorized.PaymentID),
+			status: 200, response: "signaled", signal: "charge/shop/authorized",
+		},
+		"pending refund": {
+			processor: "acme", body: eventBody("evt_4", "refund", refund.RefundID),
+			status: 200, response: "signaled", signal: "refund/shop/refund",
+		},
+		"succeeded payment": {
+			processor: "acme", body: eventBody("evt_5", "payment", succeeded.PaymentID),
+			status: 200, response: "known",
+		},
+		"declined payment": {
+			processor: "acme", body: eventBody("evt_6", "payment", declined.PaymentID),
+			status: 200, response: "known",
+		},
+		"payment of another processor": {
+			processor: "bolt", body: eventBody("evt_7", "payment", pending.PaymentID),
+			status: 200, response: "ignored",
+		},
+		"refund of another processor": {
+			processor: "bolt", body: eventBody("evt_8", "refund", refund.RefundID),
+			status: 200, response: "ignored",
+		},
+		"unknown payment": {
+			processor: "acme", body: eventBody("evt_9", "payment", payment.PaymentID("shop", "unknown")),
+			status: 200, response: "ignored",
+		},
+		"unknown refund": {
+			processor: "acme", body: eventBody("evt_10", "refund", payment.RefundID("shop", "unknown")),
+			status: 200, response: "ignored",
+		},
+		"another merchant": {processor: "acme", body: forged, status: 200, response: "ignored"},
+		"no payment or refund": {
+			processor: "acme", body: eventBody("evt_11", "customer", pending.PaymentID),
+			status: 200, response: "ignored",
+		},
+		"SQL in the payment ID": {
+			processor: "acme", body: eventBody("evt_12", "payment", "pay_1' OR 1=1 --"),
+			status: 200, response: "ignored",
+		},
+		"JSON that is not an event": {
+			processor: "acme", body: `{"email":"` + private + `"}`,
+			status: 400, response: "unreadable",
+		},
+		"not JSON": {processor: "acme", body: private, status: 400, response: "unreadable"},
+		"event ID of two lines": {
+			processor: "acme", body: `{"id":"evt_1\nlevel=error","type":"t"}`,
+			status: 400, response: "unreadable",
+		},
+		"event ID that is too long": {
+			processor: "acme", body: `{"id":"` + strings.Repeat("e", 256) + `","type":"t"}`,
+			status: 400, response: "unreadable",
+		},
+		"unknown processor": {
+			processor: "acne", body: eventBody("evt_1", "payment", pending.PaymentID),
+			status: 404, response: "unknown",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.temporal.signals = nil
-			b.requireAnswer(t, c.status, c.word, b.post(t, c.processor, c.body))
+			f.temporal.signals = nil
+			f.requireResponse(t, c.status, c.response, f.post(t, c.processor, c.body))
 			if c.signal == "" {
-				require.Empty(t, b.temporal.signals)
+				require.Empty(t, f.temporal.signals)
 				return
 			}
-			require.Len(t, b.temporal.signals, 1)
-			require.Equal(t, c.signal, b.temporal.signals[0].workflowID)
-			require.Equal(t, "payment.updated", b.temporal.signals[0].event.Type)
+			require.Len(t, f.temporal.signals, 1)
+			require.Equal(t, c.signal, f.temporal.signals[0].workflowID)
+			require.Equal(t, "payment.updated", f.temporal.signals[0].event.Type)
 		})
 	}
-	require.Equal(t, 2, b.logs.FilterMessage("an event is about what is another processor's").FilterLevelExact(zapcore.WarnLevel).Len())
+	warnings := f.logs.FilterMessage("ignored an event about a payment or refund of another processor").FilterLevelExact(zapcore.WarnLevel)
+	require.Equal(t, 2, warnings.Len())
 }
 
-func TestWhatIsNotSignedAsItShouldBeIsRefused(t *testing.T) {
-	b := newBench(t)
-	body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
+func TestInvalidRequestIsRejected(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
 	good := Sign(secret, []byte(body), time.Now())
 	largest := strings.NewReader(strings.Repeat(" ", MaxBody+1))
 	for name, c := range map[string]struct {
-		method, path, signature string
-		body                    io.Reader
-		status                  int
-		word                    string
+		method, path string // POST and /webhooks/acme if empty
+		signature    string
+		body         io.Reader
+		status       int
+		response     string
 	}{
-		"no signature":        {http.MethodPost, "/webhooks/acme", "", strings.NewReader(body), 401, "unsigned"},
-		"no known scheme":     {http.MethodPost, "/webhooks/acme", strings.Replace(good, "v1=", "v0=", 1), strings.NewReader(body), 401, "unsigned"},
-		"not in the form":     {http.MethodPost, "/webhooks/acme", "v1", strings.NewReader(body), 401, "malformed"},
-		"an hour old":         {http.MethodPost, "/webhooks/acme", Sign(secret, []byte(body), time.Now().Add(-time.Hour)), strings.NewReader(body), 401, "stale"},
-		"by another secret":   {http.MethodPost, "/webhooks/acme", Sign("whsec_other", []byte(body), time.Now()), strings.NewReader(body), 401, "mismatch"},
-		"of another body":     {http.MethodPost, "/webhooks/acme", good, strings.NewReader(body + " "), 401, "mismatch"},
-		"too large":           {http.MethodPost, "/webhooks/acme", good, largest, 413, "large"},
-		"cut off":             {http.MethodPost, "/webhooks/acme", good, io.MultiReader(strings.NewReader(body), broken{}), 400, "cut"},
-		"another method":      {http.MethodGet, "/webhooks/acme", good, nil, 405, "Method Not Allowed"},
-		"no processor":        {http.MethodPost, "/webhooks/", good, strings.NewReader(body), 404, "404 page not found"},
-		"below the processor": {http.MethodPost, "/webhooks/acme/x", good, strings.NewReader(body), 404, "404 page not found"},
-		"somewhere else":      {http.MethodPost, "/healthz", good, strings.NewReader(body), 404, "404 page not found"},
+		"no signature": {signature: "", body: strings.NewReader(body), status: 401, response: "unsigned"},
+		"unknown scheme": {
+			signature: strings.Replace(good, "v1=", "v0=", 1), body: strings.NewReader(body),
+			status: 401, response: "unsigned",
+		},
+		"malformed header": {signature: "v1", body: strings.NewReader(body), status: 401, response: "malformed"},
+		"signed an hour ago": {
+			signature: Sign(secret, []byte(body), time.Now().Add(-time.Hour)), body: strings.NewReader(body),
+			status: 401, response: "stale",
+		},
+		"signed with another secret": {
+			signature: Sign("whsec_other", []byte(body), time.Now()), body: strings.NewReader(body),
+			status: 401, response: "mismatch",
+		},
+		"signature of another body": {
+			signature: good, body: strings.NewReader(body + " "),
+			status: 401, response: "mismatch",
+		},
+		"body too large": {signature: good, body: largest, status: 413, response: "large"},
+		"incomplete body": {
+			signature: good, body: io.MultiReader(strings.NewReader(body), broken{}),
+			status: 400, response: "cut",
+		},
+		"GET": {
+			method: http.MethodGet, signature: good, body: nil,
+			status: 405, response: "Method Not Allowed",
+		},
+		"no processor in the path": {
+			path: "/webhooks/", signature: good, body: strings.NewReader(body),
+			status: 404, response: "404 page not found",
+		},
+		"path below the processor": {
+			path: "/webhooks/acme/x", signature: good, body: strings.NewReader(body),
+			status: 404, response: "404 page not found",
+		},
+		"another path": {
+			path: "/healthz", signature: good, body: strings.NewReader(body),
+			status: 404, response: "404 page not found",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b.requireAnswer(t, c.status, c.word, b.send(t, c.method, c.path, c.signature, c.body))
+			method, path := cmp.Or(c.method, http.MethodPost), cmp.Or(c.path, "/webhooks/acme")
+			f.requireResponse(t, c.status, c.response, f.send(t, method, path, c.signature, c.body))
 		})
 	}
-	require.Empty(t, b.temporal.signals)
+	require.Empty(t, f.temporal.signals)
 }
 
+// broken is a body whose connection is closed.
 type broken struct{}
 
 func (broken) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
-func TestABodyAsLargeAsMayBeIsRead(t *testing.T) {
-	b := newBench(t)
-	body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", body+strings.Repeat(" ", MaxBody-len(body))))
+func TestBodyOfMaximumSizeIsAccepted(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body+strings.Repeat(" ", MaxBody-len(body))))
 }
 
-func TestTheSameEventSignalsOnce(t *testing.T) {
-	b := newBench(t)
-	body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", body))
-	b.requireAnswer(t, 200, "known", b.post(t, "acme", body))
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", strings.Replace(body, "evt_1", "evt_2", 1)))
-	require.Len(t, b.temporal.signals, 2)
+func TestRepeatedEventSignalsOnce(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", strings.Replace(body, "evt_1", "evt_2", 1)))
+	require.Len(t, f.temporal.signals, 2)
 }
 
-func TestWhatHasEndedNeedsNoSignal(t *testing.T) {
-	b := newBench(t)
-	b.temporal.err = serviceerror.NewNotFound("workflow execution already completed")
-	body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-	b.requireAnswer(t, 200, "ended", b.post(t, "acme", body))
-	b.requireAnswer(t, 200, "known", b.post(t, "acme", body))
+func TestEventOfClosedWorkflowIsAcknowledged(t *testing.T) {
+	f := newFixture(t)
+	f.temporal.err = serviceerror.NewNotFound("workflow execution already completed")
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "ended", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
 }
 
-func TestWithoutTemporalTheEventShouldComeAgain(t *testing.T) {
+func TestEventShouldBeSentAgainIfTheSignalFails(t *testing.T) {
 	for name, err := range map[string]error{
-		"not there":    serviceerror.NewUnavailable("connection refused"),
-		"too slow":     context.DeadlineExceeded,
+		"unavailable":  serviceerror.NewUnavailable("connection refused"),
+		"timeout":      context.DeadlineExceeded,
 		"no namespace": serviceerror.NewNamespaceNotFound("payments"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBench(t)
-			body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-			b.temporal.err = err
-			b.requireAnswer(t, 503, "later", b.post(t, "acme", body))
-			b.requireAnswer(t, 503, "later", b.post(t, "acme", body))
-			b.temporal.err = nil
-			b.requireAnswer(t, 200, "signaled", b.post(t, "acme", body))
+			f := newFixture(t)
+			body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+			f.temporal.err = err
+			f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+			f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+			f.temporal.err = nil
+			f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
 		})
 	}
 }
 
-func TestWithoutTheStoreTheEventShouldComeAgain(t *testing.T) {
-	b := newBench(t)
-	body := about("evt_1", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-	require.NoError(t, b.store.Close())
-	b.requireAnswer(t, 503, "later", b.post(t, "acme", body))
-	require.Empty(t, b.temporal.signals)
+func TestEventShouldBeSentAgainIfTheStoreFails(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	require.NoError(t, f.store.Close())
+	f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+	require.Empty(t, f.temporal.signals)
 }
 
-// An id that looks like a card number is told apart from another one, but not written down.
-func TestASensitiveIDOfAnEventIsWithheld(t *testing.T) {
-	b := newBench(t)
-	body := about("4242424242424242", "payment", b.begin(t, "open", payment.Pending).PaymentID)
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", body))
-	b.requireAnswer(t, 200, "known", b.post(t, "acme", body))
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", strings.Replace(body, "4242424242424242", "5555555555554444", 1)))
-	require.Contains(t, b.temporal.signals[0].event.ID, "withheld")
+// Event IDs that look like card numbers are still distinguished from each other.
+func TestEventIDThatLooksLikeACardNumberIsWithheld(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("4242424242424242", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "known", f.post(t, "acme", body))
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", strings.Replace(body, "4242424242424242", "5555555555554444", 1)))
+	require.Contains(t, f.temporal.signals[0].event.ID, "withheld")
 }
 
-func TestMoreThanCanBeWorkedOnIsSentAway(t *testing.T) {
-	b := newBench(t)
-	id := b.begin(t, "open", payment.Pending).PaymentID
-	b.temporal.hold, b.temporal.entered = make(chan struct{}), make(chan struct{})
-	answers := make(chan *httptest.ResponseRecorder, maxAtWork)
-	for i := range maxAtWork {
-		go func() { answers <- b.post(t, "acme", about(fmt.Sprintf("evt_%d", i), "payment", id)) }()
+func TestRequestOverTheConcurrencyLimitIsRejected(t *testing.T) {
+	f := newFixture(t)
+	id := f.begin(t, "pending", payment.Pending).PaymentID
+	f.temporal.block, f.temporal.entered = make(chan struct{}), make(chan struct{})
+	responses := make(chan *httptest.ResponseRecorder, maxInFlight)
+	for i := range maxInFlight {
+		go func() { responses <- f.post(t, "acme", eventBody(fmt.Sprintf("evt_%d", i), "payment", id)) }()
 	}
-	for range maxAtWork {
-		<-b.temporal.entered
+	for range maxInFlight {
+		<-f.temporal.entered
 	}
-	b.requireAnswer(t, 503, "busy", b.post(t, "acme", about("evt_more", "payment", id)))
-	close(b.temporal.hold)
-	for range maxAtWork {
-		require.Equal(t, 200, (<-answers).Code)
+	f.requireResponse(t, 503, "busy", f.post(t, "acme", eventBody("evt_more", "payment", id)))
+	close(f.temporal.block)
+	for range maxInFlight {
+		require.Equal(t, 200, (<-responses).Code)
 	}
-	b.temporal.hold = nil
-	b.requireAnswer(t, 200, "signaled", b.post(t, "acme", about("evt_more", "payment", id)))
+	f.temporal.block = nil
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", eventBody("evt_more", "payment", id)))
 }
 
-func TestAFloodDoesNotFillTheLog(t *testing.T) {
-	b := newBench(t)
+func TestWarningsAreRateLimited(t *testing.T) {
+	f := newFixture(t)
 	for range 100 {
-		b.requireAnswer(t, 401, "unsigned", b.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
+		f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
 	}
-	require.Equal(t, 10, b.logs.Len())
+	require.Equal(t, 10, f.logs.Len())
 }

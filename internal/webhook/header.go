@@ -8,16 +8,16 @@ import (
 	"time"
 )
 
-// claim is what a header says, before anything of it is believed.
+// claim is a parsed header that is not verified.
 type claim struct {
-	timestamp  string // as it was written: it is part of what was signed
+	timestamp  string // as written, because it is part of the signed text
 	signedAt   time.Time
 	signatures [][]byte
 }
 
-// parse reads t=<unix>,v1=<hex>,… with the elements in any order. It is as strict as what Stripe writes, but for
-// the elements of schemes that we do not know: those are skipped, or a new scheme would stop us, and never
-// believed, or an attacker would choose the weakest.
+// parse parses t=<unix>,v1=<hex>,… with the elements in any order. It accepts only what Stripe writes. Elements of unknown
+// schemes are ignored: rejecting them would break Florin when Stripe adds a scheme, and trusting them would let an attacker
+// choose the weakest scheme.
 func parse(header string) (claim, error) {
 	var c claim
 	if header == "" {
@@ -29,14 +29,14 @@ func parse(header string) (claim, error) {
 	for element := range strings.SplitSeq(header, ",") {
 		name, value, ok := strings.Cut(element, "=")
 		if !ok || !isName(name) {
-			return c, fmt.Errorf("%w: want elements of the form name=value with commas between them", ErrMalformed)
+			return c, fmt.Errorf("%w: want elements of the form name=value, separated by commas", ErrMalformed)
 		}
 		switch name {
 		case "t":
 			if c.timestamp != "" {
 				return c, fmt.Errorf("%w: more than one t", ErrMalformed)
 			}
-			// 40 bits last for 30000 years and leave no room for an overflow.
+			// 40 bits are enough for more than 30,000 years and cannot overflow an int64.
 			seconds, err := strconv.ParseUint(value, 10, 40)
 			if err != nil || strconv.FormatUint(seconds, 10) != value {
 				return c, fmt.Errorf("%w: t is not a time in Unix seconds", ErrMalformed)
@@ -48,7 +48,7 @@ func parse(header string) (claim, error) {
 			}
 			signature, err := hex.DecodeString(value)
 			if err != nil || len(value) != 64 || value != strings.ToLower(value) {
-				return c, fmt.Errorf("%w: v1 is not 64 hexadecimal digits in lower case", ErrMalformed)
+				return c, fmt.Errorf("%w: v1 is not 64 lower-case hexadecimal digits", ErrMalformed)
 			}
 			c.signatures = append(c.signatures, signature)
 		}
@@ -62,7 +62,8 @@ func parse(header string) (claim, error) {
 	return c, nil
 }
 
-// isName catches a t or v1 with a space or in upper case, which would pass as an unknown scheme.
+// isName reports whether s may be the name of an element. A t or v1 with a space or in upper case is not a name: otherwise
+// it would be ignored as an unknown scheme.
 func isName(s string) bool {
 	for _, c := range []byte(s) {
 		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_' {

@@ -1,6 +1,6 @@
-// Package webhook hears what processors tell by themselves (endpoint.go), and tells whether it was really they: it
-// verifies, and for tests makes, HMAC-SHA256 signatures in Stripe's scheme, see
-// https://docs.stripe.com/webhooks#verify-manually. HMAC is RFC 2104.
+// Package webhook receives the events that processors send (endpoint.go) and verifies their signatures. Signatures are
+// HMAC-SHA256 in Stripe's scheme, see https://docs.stripe.com/webhooks#verify-manually. HMAC is defined by RFC 2104. For
+// tests, the package also signs.
 package webhook
 
 import (
@@ -15,43 +15,43 @@ import (
 	"time"
 )
 
-// DefaultTolerance is Stripe's own: how far the time of signing may be from ours, either way.
+// DefaultTolerance is how far the time of signing may be in the past or in the future. It is the same as Stripe's.
 const DefaultTolerance = 5 * time.Minute
 
-// MaxBody is the largest body that is verified, in bytes. A handler should read no more than that.
+// MaxBody is the largest body that is verified, in bytes. A handler should not read more.
 const MaxBody = 1 << 20
 
-// Limits of the header. Stripe signs with one secret, or while it is being replaced with two.
+// Limits of the header. Stripe signs with one secret, and with two while a secret is being rotated.
 const (
 	maxHeader     = 4 << 10 // bytes
 	maxSignatures = 8
 )
 
-// Why a body was not accepted. None of the errors repeats the header, the body or a secret.
+// The reasons why a body is rejected. No error contains the header, the body or a secret.
 var (
-	// ErrNoSignature: the header is empty, or has no signature of the scheme v1. Others prove nothing.
+	// ErrNoSignature: the header is empty or has no signature of the scheme v1. Signatures of other schemes are not trusted.
 	ErrNoSignature = errors.New("webhook is not signed")
-	// ErrMalformed: the header is not in the form of the scheme.
+	// ErrMalformed: the header does not have the format of the scheme.
 	ErrMalformed = errors.New("webhook signature header is malformed")
 	// ErrTooLarge: the body is larger than MaxBody.
 	ErrTooLarge = errors.New("webhook body is too large")
-	// ErrTooOld: the time of signing is outside the tolerance, in the past or in the future. It is either a
-	// replay, or a clock is wrong.
-	ErrTooOld = errors.New("webhook signature is outside the tolerance")
-	// ErrMismatch: no signature is by one of our secrets over this time and body.
+	// ErrTooOld: the time of signing is outside of the tolerance, in the past or in the future. The webhook is replayed, or a clock
+	// is wrong.
+	ErrTooOld = errors.New("webhook signature is outside of the tolerance")
+	// ErrMismatch: no signature was made with one of the secrets for this time and body.
 	ErrMismatch = errors.New("webhook signature does not match")
 )
 
 // Verifier verifies signatures. It is safe for concurrent use.
 type Verifier struct {
-	// macs are functions, so that no way of printing a Verifier prints the secrets.
+	// macs holds the secrets in closures, so that printing a Verifier never prints them.
 	macs      []func() hash.Hash
 	tolerance time.Duration
 }
 
-// New returns a Verifier that accepts what was signed with any of the secrets: while one is being replaced, the
-// old and the new one are active. A secret is used as Stripe shows it, with its whsec_. A tolerance of 0 is
-// DefaultTolerance.
+// New returns a Verifier that accepts signatures made with any of the secrets: during a rotation the old and the new secret are
+// both active. A secret includes the prefix whsec_, as Stripe shows it. A tolerance of 0 means [DefaultTolerance]. New returns an
+// error if there is no secret, a secret is empty or has white space around it, or the tolerance is negative.
 func New(secrets []string, tolerance time.Duration) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no webhook secret: want at least one")
@@ -66,10 +66,10 @@ func New(secrets []string, tolerance time.Duration) (*Verifier, error) {
 	for i, secret := range secrets {
 		switch {
 		case strings.TrimSpace(secret) == "":
-			// Anyone can sign with it.
+			// Every sender could sign with it.
 			return nil, fmt.Errorf("webhook secret %d of %d is empty", i+1, len(secrets))
 		case strings.TrimSpace(secret) != secret:
-			// A file's line end, most likely. Nothing would ever match.
+			// Probably the line end of a file. No signature would match.
 			return nil, fmt.Errorf("webhook secret %d of %d begins or ends with white space", i+1, len(secrets))
 		}
 		v.macs = append(v.macs, func() hash.Hash { return newMAC(secret) })
@@ -77,11 +77,11 @@ func New(secrets []string, tolerance time.Duration) (*Verifier, error) {
 	return v, nil
 }
 
-// Verify returns nil if body was signed with one of the secrets at a time within the tolerance of now. header is
-// the value of Stripe-Signature, body the bytes exactly as they came. The error is, for errors.Is, one of those of
-// this package.
+// Verify returns nil if body was signed with one of the secrets at a time within the tolerance around now. header is the value of
+// the signature header, such as Stripe-Signature. body must be the unmodified bytes of the request. Every error wraps one of the
+// errors of this package.
 //
-// What is accepted may come again until the tolerance has passed: whoever acts on it must know events by their id.
+// An accepted webhook can be replayed until the tolerance has passed. The caller must deduplicate events by their ID.
 func (v *Verifier) Verify(header string, body []byte, now time.Time) error {
 	if len(body) > MaxBody {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(body), MaxBody)
@@ -90,9 +90,9 @@ func (v *Verifier) Verify(header string, body []byte, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	// Before the signature, because it is cheap: a replayed flood costs no hashing.
+	// The age is checked before the signature because that is cheap: a flood of replayed webhooks costs no hashing.
 	if age := now.Sub(claim.signedAt); age > v.tolerance || age < -v.tolerance {
-		return fmt.Errorf("%w: it is %s old, want at most %s either way", ErrTooOld, age, v.tolerance)
+		return fmt.Errorf("%w: its age is %s, want at most %s in the past or in the future", ErrTooOld, age, v.tolerance)
 	}
 	for _, mac := range v.macs {
 		want := sum(mac(), claim.timestamp, body)
@@ -105,7 +105,7 @@ func (v *Verifier) Verify(header string, body []byte, now time.Time) error {
 	return ErrMismatch
 }
 
-// Sign returns the header that Stripe would send with body at that time.
+// Sign returns the header that Stripe would send with body at the given time.
 func Sign(secret string, body []byte, at time.Time) string {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	return "t=" + timestamp + ",v1=" + hex.EncodeToString(sum(newMAC(secret), timestamp, body))
@@ -113,7 +113,7 @@ func Sign(secret string, body []byte, at time.Time) string {
 
 func newMAC(secret string) hash.Hash { return hmac.New(sha256.New, []byte(secret)) }
 
-// sum signs what the scheme signs: the time as it stands in the header, a dot, and the body.
+// sum signs the time as it is written in the header, a dot and the body, as the scheme requires.
 func sum(mac hash.Hash, timestamp string, body []byte) []byte {
 	mac.Write([]byte(timestamp + "."))
 	mac.Write(body)

@@ -27,29 +27,42 @@ func verifier(tb testing.TB, tolerance time.Duration, secrets ...string) *Verifi
 	return v
 }
 
-// signature is what stands after v1= in the header that Sign makes.
+// signature returns the value of v1 in the header that Sign returns.
 func signature(secret string, body []byte, at time.Time) string {
 	_, hexadecimal, _ := strings.Cut(Sign(secret, body, at), ",v1=")
 	return hexadecimal
 }
 
-// Computed with Python's hmac; the first one with openssl as well.
-func TestSignaturesAreStripes(t *testing.T) {
-	for want, c := range map[string]struct {
+// The signatures were computed with Python's hmac, and the first one also with openssl.
+func TestSignEqualsIndependentlyComputedSignatures(t *testing.T) {
+	for _, c := range []struct {
 		secret, body string
 		at           time.Time
+		want         string
 	}{
-		"t=1768478400,v1=f83f691465d637eb6098f7db9ae785713b7f708ff0a94c4080e9a5512688f267":    {secret, string(body), noon},
-		"t=1768478400,v1=44e3b71eb75ec134a0f54d57763c8958ba0a880f2ffa2f3359fe35a17650a624":    {secret, "", noon.Add(time.Second - 1)},
-		"t=0,v1=0af927f015d6df57e570f6c353d82a4dab8defbf2a2ba5653c70a5d82b9e4251":             {strings.Repeat("s", 100), "\x00\xff\r\n", time.Unix(0, 0)},
-		"t=1099511627775,v1=437f280c8bf3c7990886d72fdf18472c129b64fd952a36cdcb3496d47a2e88ae": {"whsec_é", "{}", time.Unix(1<<40-1, 0)},
+		{
+			secret: secret, body: string(body), at: noon,
+			want: "t=1768478400,v1=f83f691465d637eb6098f7db9ae785713b7f708ff0a94c4080e9a5512688f267",
+		},
+		{
+			secret: secret, body: "", at: noon.Add(time.Second - 1),
+			want: "t=1768478400,v1=44e3b71eb75ec134a0f54d57763c8958ba0a880f2ffa2f3359fe35a17650a624",
+		},
+		{
+			secret: strings.Repeat("s", 100), body: "\x00\xff\r\n", at: time.Unix(0, 0),
+			want: "t=0,v1=0af927f015d6df57e570f6c353d82a4dab8defbf2a2ba5653c70a5d82b9e4251",
+		},
+		{
+			secret: "whsec_é", body: "{}", at: time.Unix(1<<40-1, 0),
+			want: "t=1099511627775,v1=437f280c8bf3c7990886d72fdf18472c129b64fd952a36cdcb3496d47a2e88ae",
+		},
 	} {
-		require.Equal(t, want, Sign(c.secret, []byte(c.body), c.at))
-		require.NoError(t, verifier(t, 0, c.secret).Verify(want, []byte(c.body), c.at))
+		require.Equal(t, c.want, Sign(c.secret, []byte(c.body), c.at))
+		require.NoError(t, verifier(t, 0, c.secret).Verify(c.want, []byte(c.body), c.at))
 	}
 }
 
-func TestAChangeOfAnyBitOfTheHeaderOrTheBodyIsRefused(t *testing.T) {
+func TestChangeOfAnyBitOfHeaderOrBodyIsRejected(t *testing.T) {
 	v, header := verifier(t, 0, secret), Sign(secret, body, noon)
 	require.NoError(t, v.Verify(header, body, noon))
 	for bit := range 8 {
@@ -70,8 +83,8 @@ func TestAChangeOfAnyBitOfTheHeaderOrTheBodyIsRefused(t *testing.T) {
 	require.ErrorIs(t, v.Verify(header, nil, noon), ErrMismatch)
 }
 
-// The dot keeps them apart, and only digits may stand before it.
-func TestTheTimeCannotBeMovedIntoTheBody(t *testing.T) {
+// A dot separates the time from the body, and only digits are accepted before it.
+func TestDigitsCannotBeMovedBetweenTimeAndBody(t *testing.T) {
 	v, good := verifier(t, math.MaxInt64, secret), signature(secret, []byte("5.body"), time.Unix(176847840, 0))
 	require.NoError(t, v.Verify("t=176847840,v1="+good, []byte("5.body"), noon))
 	for timestamp, body := range map[string]string{"1768478405": "body", "176847840.5": "body", "17684784": "0.5.body"} {
@@ -79,7 +92,7 @@ func TestTheTimeCannotBeMovedIntoTheBody(t *testing.T) {
 	}
 }
 
-func TestWhileASecretIsReplacedBothAreAccepted(t *testing.T) {
+func TestDuringRotationBothSecretsAreAccepted(t *testing.T) {
 	const old, replacement, foreign = "whsec_old", "whsec_new", "whsec_foreign"
 	byOld, byNew, byForeign := signature(old, body, noon), signature(replacement, body, noon), signature(foreign, body, noon)
 	for name, c := range map[string]struct {
@@ -87,15 +100,15 @@ func TestWhileASecretIsReplacedBothAreAccepted(t *testing.T) {
 		signatures []string
 		want       error
 	}{
-		"the old one":                     {[]string{old, replacement}, []string{byOld}, nil},
-		"the new one":                     {[]string{old, replacement}, []string{byNew}, nil},
-		"both":                            {[]string{old, replacement}, []string{byNew, byOld}, nil},
-		"we have only the old one yet":    {[]string{old}, []string{byNew, byOld}, nil},
-		"we have only the new one by now": {[]string{replacement}, []string{byOld, byNew}, nil},
-		"the old one after it was ended":  {[]string{replacement}, []string{byOld}, ErrMismatch},
-		"somebody else's":                 {[]string{old, replacement}, []string{byForeign}, ErrMismatch},
-		"somebody else's beside ours":     {[]string{old, replacement}, []string{byForeign, byNew}, nil},
-		"the same one twice":              {[]string{old, old}, []string{byOld, byOld}, nil},
+		"signed with the old secret":        {active: []string{old, replacement}, signatures: []string{byOld}, want: nil},
+		"signed with the new secret":        {active: []string{old, replacement}, signatures: []string{byNew}, want: nil},
+		"signed with both":                  {active: []string{old, replacement}, signatures: []string{byNew, byOld}, want: nil},
+		"only the old secret is configured": {active: []string{old}, signatures: []string{byNew, byOld}, want: nil},
+		"only the new secret is configured": {active: []string{replacement}, signatures: []string{byOld, byNew}, want: nil},
+		"old secret after the rotation":     {active: []string{replacement}, signatures: []string{byOld}, want: ErrMismatch},
+		"foreign secret":                    {active: []string{old, replacement}, signatures: []string{byForeign}, want: ErrMismatch},
+		"foreign signature first":           {active: []string{old, replacement}, signatures: []string{byForeign, byNew}, want: nil},
+		"same secret and signature twice":   {active: []string{old, old}, signatures: []string{byOld, byOld}, want: nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			header := fmt.Sprintf("t=%d", noon.Unix())
@@ -107,22 +120,22 @@ func TestWhileASecretIsReplacedBothAreAccepted(t *testing.T) {
 	}
 }
 
-func TestTheTimeOfSigningIsWithinTheTolerance(t *testing.T) {
+func TestTimeOfSigningMustBeWithinTheTolerance(t *testing.T) {
 	for name, c := range map[string]struct {
 		tolerance time.Duration
 		age       time.Duration
 		want      error
 	}{
-		"just now":                    {0, 0, nil},
-		"as old as by default":        {0, 5 * time.Minute, nil},
-		"a little older":              {0, 5*time.Minute + 1, ErrTooOld},
-		"as far in the future":        {0, -5 * time.Minute, nil},
-		"a little further":            {0, -5*time.Minute - 1, ErrTooOld},
-		"as old as was asked for":     {time.Second, time.Second, nil},
-		"older than was asked for":    {time.Second, time.Second + 1, ErrTooOld},
-		"further than was asked for":  {time.Second, -time.Second - 1, ErrTooOld},
-		"a clock that was never set":  {0, -time.Duration(noon.Unix()) * time.Second, ErrTooOld},
-		"a year ago, and that is all": {0, 365 * 24 * time.Hour, ErrTooOld},
+		"signed now":                                {tolerance: 0, age: 0, want: nil},
+		"default tolerance, in the past":            {tolerance: 0, age: 5 * time.Minute, want: nil},
+		"over the default tolerance, in the past":   {tolerance: 0, age: 5*time.Minute + 1, want: ErrTooOld},
+		"default tolerance, in the future":          {tolerance: 0, age: -5 * time.Minute, want: nil},
+		"over the default tolerance, in the future": {tolerance: 0, age: -5*time.Minute - 1, want: ErrTooOld},
+		"own tolerance, in the past":                {tolerance: time.Second, age: time.Second, want: nil},
+		"over the own tolerance, in the past":       {tolerance: time.Second, age: time.Second + 1, want: ErrTooOld},
+		"over the own tolerance, in the future":     {tolerance: time.Second, age: -time.Second - 1, want: ErrTooOld},
+		"clock that was never set":                  {tolerance: 0, age: -time.Duration(noon.Unix()) * time.Second, want: ErrTooOld},
+		"a year ago":                                {tolerance: 0, age: 365 * 24 * time.Hour, want: ErrTooOld},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.ErrorIs(t, verifier(t, c.tolerance, secret).Verify(Sign(secret, body, noon), body, noon.Add(c.age)), c.want)
@@ -134,66 +147,66 @@ func TestTheTimeOfSigningIsWithinTheTolerance(t *testing.T) {
 	}
 }
 
-func TestAHeaderIsReadStrictly(t *testing.T) {
+func TestHeaderIsParsedStrictly(t *testing.T) {
 	good := signature(secret, body, noon)
 	other := strings.Repeat("0", 64)
 	for name, c := range map[string]struct {
 		header string
 		want   error
 	}{
-		"as it should be":             {"t=1768478400,v1=" + good, nil},
-		"another order":               {"v1=" + good + ",t=1768478400", nil},
-		"the test scheme besides":     {"t=1768478400,v1=" + good + ",v0=" + other, nil},
-		"a scheme to come":            {"t=1768478400,v2=a=b;c,v1=" + good + ",pq_1=", nil},
-		"as many as there may be":     {"t=1768478400" + strings.Repeat(",v1="+other, 7) + ",v1=" + good, nil},
-		"the good one among too many": {"t=1768478400,v1=" + good + strings.Repeat(",v1="+other, 8), ErrMalformed},
-		"as long as it may be":        {padded("t=1768478400,v1="+good, 4096), nil},
-		"too long":                    {padded("t=1768478400,v1="+good, 4097), ErrMalformed},
+		"valid":                        {header: "t=1768478400,v1=" + good, want: nil},
+		"elements in another order":    {header: "v1=" + good + ",t=1768478400", want: nil},
+		"also the test scheme":         {header: "t=1768478400,v1=" + good + ",v0=" + other, want: nil},
+		"also unknown schemes":         {header: "t=1768478400,v2=a=b;c,v1=" + good + ",pq_1=", want: nil},
+		"maximum number of signatures": {header: "t=1768478400" + strings.Repeat(",v1="+other, 7) + ",v1=" + good, want: nil},
+		"too many signatures":          {header: "t=1768478400,v1=" + good + strings.Repeat(",v1="+other, 8), want: ErrMalformed},
+		"maximum length":               {header: padded("t=1768478400,v1="+good, 4096), want: nil},
+		"over the maximum length":      {header: padded("t=1768478400,v1="+good, 4097), want: ErrMalformed},
 
-		"nothing":                      {"", ErrNoSignature},
-		"only a time":                  {"t=1768478400", ErrNoSignature},
-		"only the test scheme":         {"t=1768478400,v0=" + good, ErrNoSignature},
-		"a scheme to come, alone":      {"t=1768478400,v2=" + good, ErrNoSignature},
-		"ours as another scheme":       {"t=1768478400,v11=" + good, ErrNoSignature},
-		"no time":                      {"v1=" + good, ErrMalformed},
-		"only somebody else's":         {"t=1768478400,v1=" + other, ErrMismatch},
-		"the time twice":               {"t=1768478400,t=1768478400,v1=" + good, ErrMalformed},
-		"the time twice, one is wrong": {"t=1768478400,v1=" + good + ",t=1", ErrMalformed},
-		"an empty time":                {"t=,v1=" + good, ErrMalformed},
-		"an empty time and a good one": {"t=,t=1768478400,v1=" + good, ErrMalformed},
-		"a zero before the time":       {"t=01768478400,v1=" + good, ErrMalformed},
-		"a sign before the time":       {"t=+1768478400,v1=" + good, ErrMalformed},
-		"a negative time":              {"t=-1768478400,v1=" + good, ErrMalformed},
-		"a fraction of a time":         {"t=1768478400.0,v1=" + good, ErrMalformed},
-		"an exponent":                  {"t=1e9,v1=" + good, ErrMalformed},
-		"hexadecimal time":             {"t=0x69000000,v1=" + good, ErrMalformed},
-		"time with underscores":        {"t=1_768_478_400,v1=" + good, ErrMalformed},
-		"other digits":                 {"t=１７６８４７８４００,v1=" + good, ErrMalformed},
-		"a date":                       {"t=2026-01-15T12:00:00Z,v1=" + good, ErrMalformed},
-		"a time past the limit":        {"t=1099511627776,v1=" + good, ErrMalformed},
-		"a time that overflows":        {"t=18446744075478029056,v1=" + good, ErrMalformed},
-		"an empty signature":           {"t=1768478400,v1=", ErrMalformed},
-		"a short signature":            {"t=1768478400,v1=" + good[:62], ErrMalformed},
-		"half a byte missing":          {"t=1768478400,v1=" + good[:63], ErrMalformed},
-		"a long signature":             {"t=1768478400,v1=" + good + "00", ErrMalformed},
-		"a broken one beside ours":     {"t=1768478400,v1=" + good + ",v1=x", ErrMalformed},
-		"upper case":                   {"t=1768478400,v1=" + strings.ToUpper(good), ErrMalformed},
-		"not hexadecimal":              {"t=1768478400,v1=g" + good[1:], ErrMalformed},
-		"in quotes":                    {`t=1768478400,v1="` + good + `"`, ErrMalformed},
-		"base64":                       {"t=1768478400,v1=+D9pFGXWN+tgmPfbmueFcTt/cI/wqUxAgOmlUSaI8mc=", ErrMalformed},
-		"a space after the comma":      {"t=1768478400, v1=" + good, ErrMalformed},
-		"a space at the end":           {"t=1768478400,v1=" + good + " ", ErrMalformed},
-		"a space before":               {" t=1768478400,v1=" + good, ErrMalformed},
-		"a name in upper case":         {"T=1768478400,V1=" + good, ErrMalformed},
-		"no name":                      {"t=1768478400,v1=" + good + ",=1", ErrMalformed},
-		"an element without a value":   {"t=1768478400,v1=" + good + ",v0", ErrMalformed},
-		"a comma at the end":           {"t=1768478400,v1=" + good + ",", ErrMalformed},
-		"two commas":                   {"t=1768478400,,v1=" + good, ErrMalformed},
-		"only commas":                  {",,,", ErrMalformed},
-		"semicolons":                   {"t=1768478400;v1=" + good, ErrMalformed},
-		"a line end":                   {"t=1768478400,v1=" + good + "\n", ErrMalformed},
-		"zero bytes":                   {"t=1768478400\x00,v1=" + good, ErrMalformed},
-		"only the signature":           {good, ErrMalformed},
+		"empty":                                  {header: "", want: ErrNoSignature},
+		"no signature":                           {header: "t=1768478400", want: ErrNoSignature},
+		"only the test scheme":                   {header: "t=1768478400,v0=" + good, want: ErrNoSignature},
+		"only an unknown scheme":                 {header: "t=1768478400,v2=" + good, want: ErrNoSignature},
+		"valid signature of another scheme":      {header: "t=1768478400,v11=" + good, want: ErrNoSignature},
+		"no time":                                {header: "v1=" + good, want: ErrMalformed},
+		"signature with a foreign secret":        {header: "t=1768478400,v1=" + other, want: ErrMismatch},
+		"time twice":                             {header: "t=1768478400,t=1768478400,v1=" + good, want: ErrMalformed},
+		"time twice, one is wrong":               {header: "t=1768478400,v1=" + good + ",t=1", want: ErrMalformed},
+		"empty time":                             {header: "t=,v1=" + good, want: ErrMalformed},
+		"empty time and a valid one":             {header: "t=,t=1768478400,v1=" + good, want: ErrMalformed},
+		"time with a leading zero":               {header: "t=01768478400,v1=" + good, want: ErrMalformed},
+		"time with a plus sign":                  {header: "t=+1768478400,v1=" + good, want: ErrMalformed},
+		"negative time":                          {header: "t=-1768478400,v1=" + good, want: ErrMalformed},
+		"time with a fraction":                   {header: "t=1768478400.0,v1=" + good, want: ErrMalformed},
+		"time with an exponent":                  {header: "t=1e9,v1=" + good, want: ErrMalformed},
+		"hexadecimal time":                       {header: "t=0x69000000,v1=" + good, want: ErrMalformed},
+		"time with underscores":                  {header: "t=1_768_478_400,v1=" + good, want: ErrMalformed},
+		"time with full-width digits":            {header: "t=１７６８４７８４００,v1=" + good, want: ErrMalformed},
+		"date instead of a time":                 {header: "t=2026-01-15T12:00:00Z,v1=" + good, want: ErrMalformed},
+		"time over 40 bits":                      {header: "t=1099511627776,v1=" + good, want: ErrMalformed},
+		"time that overflows int64":              {header: "t=18446744075478029056,v1=" + good, want: ErrMalformed},
+		"empty signature":                        {header: "t=1768478400,v1=", want: ErrMalformed},
+		"signature of 31 bytes":                  {header: "t=1768478400,v1=" + good[:62], want: ErrMalformed},
+		"signature with an odd number of digits": {header: "t=1768478400,v1=" + good[:63], want: ErrMalformed},
+		"signature of 33 bytes":                  {header: "t=1768478400,v1=" + good + "00", want: ErrMalformed},
+		"invalid signature after a valid one":    {header: "t=1768478400,v1=" + good + ",v1=x", want: ErrMalformed},
+		"signature in upper case":                {header: "t=1768478400,v1=" + strings.ToUpper(good), want: ErrMalformed},
+		"signature that is not hexadecimal":      {header: "t=1768478400,v1=g" + good[1:], want: ErrMalformed},
+		"signature in quotes":                    {header: `t=1768478400,v1="` + good + `"`, want: ErrMalformed},
+		"signature in base64":                    {header: "t=1768478400,v1=+D9pFGXWN+tgmPfbmueFcTt/cI/wqUxAgOmlUSaI8mc=", want: ErrMalformed},
+		"space after the comma":                  {header: "t=1768478400, v1=" + good, want: ErrMalformed},
+		"space at the end":                       {header: "t=1768478400,v1=" + good + " ", want: ErrMalformed},
+		"space at the start":                     {header: " t=1768478400,v1=" + good, want: ErrMalformed},
+		"names in upper case":                    {header: "T=1768478400,V1=" + good, want: ErrMalformed},
+		"element without a name":                 {header: "t=1768478400,v1=" + good + ",=1", want: ErrMalformed},
+		"element without a value":                {header: "t=1768478400,v1=" + good + ",v0", want: ErrMalformed},
+		"comma at the end":                       {header: "t=1768478400,v1=" + good + ",", want: ErrMalformed},
+		"two commas in a row":                    {header: "t=1768478400,,v1=" + good, want: ErrMalformed},
+		"only commas":                            {header: ",,,", want: ErrMalformed},
+		"semicolons":                             {header: "t=1768478400;v1=" + good, want: ErrMalformed},
+		"line feed at the end":                   {header: "t=1768478400,v1=" + good + "\n", want: ErrMalformed},
+		"zero byte in the time":                  {header: "t=1768478400\x00,v1=" + good, want: ErrMalformed},
+		"only the hexadecimal signature":         {header: good, want: ErrMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := verifier(t, 0, secret).Verify(c.header, body, noon)
@@ -203,12 +216,13 @@ func TestAHeaderIsReadStrictly(t *testing.T) {
 	}
 }
 
-// padded makes a header so many bytes long.
+// padded extends a header to the given length in bytes.
 func padded(header string, length int) string {
 	return header + ",v0=" + strings.Repeat("0", length-len(header)-len(",v0="))
 }
 
-// requireSecrecy: errors are logged, and answered to whoever sent the request.
+// requireSecrecy requires that an error contains no secret, no body and no signature, because callers may log errors or
+// return them to the client.
 func requireSecrecy(t *testing.T, err error) {
 	t.Helper()
 	if err == nil {
@@ -216,30 +230,34 @@ func requireSecrecy(t *testing.T, err error) {
 	}
 	require.NotContains(t, err.Error(), secret)
 	require.NotContains(t, err.Error(), "evt_1")
-	require.NotRegexp(t, `[0-9a-fA-F]{16}`, err.Error(), "a signature, or a part of it")
+	require.NotRegexp(t, `[0-9a-fA-F]{16}`, err.Error(), "a signature or a part of one")
 }
 
-func TestALargeBodyIsRefusedBeforeItIsHashed(t *testing.T) {
+func TestTooLargeBodyIsRejected(t *testing.T) {
 	v, largest := verifier(t, 0, secret), make([]byte, MaxBody)
 	require.NoError(t, v.Verify(Sign(secret, largest, noon), largest, noon))
 	larger := append(largest, 0)
 	require.ErrorIs(t, v.Verify(Sign(secret, larger, noon), larger, noon), ErrTooLarge)
 }
 
-func TestAVerifierNeedsSecretsThatCanBeRight(t *testing.T) {
+func TestVerifierNeedsUsableSecretsAndTolerance(t *testing.T) {
 	for name, c := range map[string]struct {
 		secrets   []string
 		tolerance time.Duration
 		want      string
 	}{
-		"no list":                   {nil, 0, "no webhook secret: want at least one"},
-		"an empty list":             {[]string{}, 0, "no webhook secret: want at least one"},
-		"an empty secret":           {[]string{""}, 0, "webhook secret 1 of 1 is empty"},
-		"an empty one besides":      {[]string{secret, ""}, 0, "webhook secret 2 of 2 is empty"},
-		"only white space":          {[]string{" \n"}, 0, "webhook secret 1 of 1 is empty"},
-		"with the file's line end":  {[]string{secret + "\n"}, 0, "webhook secret 1 of 1 begins or ends with white space"},
-		"with a space before it":    {[]string{secret, " " + secret}, 0, "webhook secret 2 of 2 begins or ends with white space"},
-		"with a negative tolerance": {[]string{secret}, -1, "webhook tolerance -1ns: must not be negative"},
+		"nil list":            {secrets: nil, tolerance: 0, want: "no webhook secret: want at least one"},
+		"empty list":          {secrets: []string{}, tolerance: 0, want: "no webhook secret: want at least one"},
+		"empty secret":        {secrets: []string{""}, tolerance: 0, want: "webhook secret 1 of 1 is empty"},
+		"empty second secret": {secrets: []string{secret, ""}, tolerance: 0, want: "webhook secret 2 of 2 is empty"},
+		"only white space":    {secrets: []string{" \n"}, tolerance: 0, want: "webhook secret 1 of 1 is empty"},
+		"line feed at the end": {
+			secrets: []string{secret + "\n"}, tolerance: 0, want: "webhook secret 1 of 1 begins or ends with white space",
+		},
+		"space at the start of the second": {
+			secrets: []string{secret, " " + secret}, tolerance: 0, want: "webhook secret 2 of 2 begins or ends with white space",
+		},
+		"negative tolerance": {secrets: []string{secret}, tolerance: -1, want: "webhook tolerance -1ns: must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			v, err := New(c.secrets, c.tolerance)
@@ -250,7 +268,7 @@ func TestAVerifierNeedsSecretsThatCanBeRight(t *testing.T) {
 	}
 }
 
-func TestPrintingAVerifierDoesNotPrintItsSecrets(t *testing.T) {
+func TestPrintedVerifierContainsNoSecret(t *testing.T) {
 	v := verifier(t, 0, secret)
 	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%q", "%d"} {
 		for _, value := range []any{v, *v} {
@@ -262,8 +280,8 @@ func TestPrintingAVerifierDoesNotPrintItsSecrets(t *testing.T) {
 	}
 }
 
-// Changing the list after New would let an empty secret in.
-func TestTheListOfSecretsIsNotSharedWithTheCaller(t *testing.T) {
+// Otherwise a caller could add an empty secret after New has checked the list.
+func TestVerifierCopiesTheListOfSecrets(t *testing.T) {
 	secrets := []string{secret}
 	v := verifier(t, 0, secrets...)
 	secrets[0] = ""
@@ -294,7 +312,7 @@ func FuzzVerify(f *testing.F) {
 				mac.Write([]byte(times[0][1] + "." + string(body)))
 				signed = signed || strings.Contains(header, fmt.Sprintf("v1=%x", mac.Sum(nil)))
 			}
-			require.True(t, signed, "%q accepted without a signature", header)
+			require.True(t, signed, "%q was accepted without a valid signature", header)
 		}
 		for _, secretText := range []string{secret, "whsec_new"} {
 			if err != nil {

@@ -99,7 +99,7 @@ func TestAnEventFinishesAPendingPaymentAndItsRefundAtOnce(t *testing.T) {
 
 	require.Zero(t, p.stop(t))
 	require.NotContains(t, p.log.String(), webhookSecret)
-	require.Contains(t, p.log.String(), "a processor has news")
+	require.Contains(t, p.log.String(), "signaled a workflow about a processor event")
 }
 
 // settledPayment waits until the simulator has decided, and returns its record.

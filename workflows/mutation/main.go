@@ -1,6 +1,6 @@
-// Command mutation proves that the recorded histories guard the workflows: it changes the source in ways that matter, one at
-// a time, replays all histories with each, and shows whether package replaytest finds it, and whether the SDK's own replayer
-// does. The sources on disk stay as they are.
+// Command mutation shows that the recorded histories detect harmful changes of the workflows. It applies one mutation of the
+// source at a time, replays all histories, and reports whether package replaytest and the SDK's own replayer find a
+// difference. It uses build overlays: the sources on disk are not modified.
 package main
 
 import (
@@ -24,27 +24,28 @@ import (
 )
 
 func main() {
-	module := flag.String("module", ".", "the directory of the module")
-	dir := flag.String("histories", "workflows/testdata/histories", "the directory of the histories")
+	module := flag.String("module", ".", "directory of the module")
+	dir := flag.String("histories", "workflows/testdata/histories", "directory of the recorded histories")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := prove(ctx, *module, *dir, os.Stdout); err != nil {
+	if err := testMutations(ctx, *module, *dir, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "mutation:", err)
 		os.Exit(1)
 	}
 }
 
-// caught is how many histories show a change to each replayer, and the first difference that replaytest names.
-type caught struct {
+// replayResult is the output of command replay: the number of histories, and how many of them differ according to each replayer.
+type replayResult struct {
 	Histories  int    `json:"histories"`
 	Replaytest int    `json:"replaytest"`
-	Plain      int    `json:"plain"`
-	First      string `json:"first"`
+	Plain      int    `json:"plain"` // according to the SDK's replayer
+	First      string `json:"first"` // the first difference that replaytest reports
 }
 
-// prove prints a table. It is an error if replaytest misses a mutation, or if anything differs without one.
-func prove(ctx context.Context, module, histories string, out io.Writer) error {
+// testMutations prints the result of each mutation as a table. It returns an error if replaytest misses a mutation, or if a
+// history differs without a mutation.
+func testMutations(ctx context.Context, module, histories string, out io.Writer) error {
 	histories, err := filepath.Abs(histories)
 	if err != nil {
 		return err
@@ -54,18 +55,18 @@ func prove(ctx context.Context, module, histories string, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(work) }()
-	overlays, err := prepare(module, work)
+	overlays, err := writeOverlays(module, work)
 	if err != nil {
 		return err
 	}
 	unchanged, err := replay(ctx, module, histories, work, "")
 	if err != nil {
-		return fmt.Errorf("the code as it is: %w", err)
+		return fmt.Errorf("without a mutation: %w", err)
 	}
 	if unchanged.Replaytest+unchanged.Plain > 0 {
-		return fmt.Errorf("the code as it is does not replay: %s", unchanged.First)
+		return fmt.Errorf("a history differs without a mutation: %s", unchanged.First)
 	}
-	results := make([]caught, len(mutations))
+	results := make([]replayResult, len(mutations))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
 	for i, m := range mutations {
@@ -79,12 +80,13 @@ func prove(ctx context.Context, module, histories string, out io.Writer) error {
 	if err := group.Wait(); err != nil {
 		return err
 	}
-	return table(out, unchanged.Histories, results)
+	return printTable(out, unchanged.Histories, results)
 }
 
-func table(out io.Writer, histories int, results []caught) error {
+// printTable returns an error if replaytest missed a mutation.
+func printTable(out io.Writer, histories int, results []replayResult) error {
 	columns := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(columns, "mutation\treplaytest\tplain\tthe first difference in %d histories\n", histories)
+	fmt.Fprintf(columns, "mutation\treplaytest\tplain\tfirst difference in %d histories\n", histories)
 	var found, plain int
 	var missed []error
 	for i, m := range mutations {
@@ -93,7 +95,7 @@ func table(out io.Writer, histories int, results []caught) error {
 		if r.Replaytest > 0 {
 			found++
 		} else {
-			missed = append(missed, fmt.Errorf("replaytest does not find %q", m.name))
+			missed = append(missed, fmt.Errorf("replaytest missed the mutation %q", m.name))
 		}
 		if r.Plain > 0 {
 			plain++
@@ -106,6 +108,7 @@ func table(out io.Writer, histories int, results []caught) error {
 	return errors.Join(missed...)
 }
 
+// verdict describes in how many histories a replayer found a difference.
 func verdict(n int) string {
 	if n == 0 {
 		return "missed"
@@ -113,8 +116,9 @@ func verdict(n int) string {
 	return fmt.Sprintf("caught (%d)", n)
 }
 
-// prepare makes the overlays of all mutations, before anything is built: an edit that fits no more is found at once.
-func prepare(module, work string) ([]string, error) {
+// writeOverlays writes the overlays of all mutations before the first build, so that a mutation that no longer fits the source is
+// reported at once.
+func writeOverlays(module, work string) ([]string, error) {
 	overlays := make([]string, len(mutations))
 	var problems []error
 	for i, m := range mutations {
@@ -130,25 +134,25 @@ func prepare(module, work string) ([]string, error) {
 	return overlays, errors.Join(problems...)
 }
 
-// replay builds the replayer, with an overlay if there is one, and runs it.
-func replay(ctx context.Context, module, histories, work, overlay string) (result caught, err error) {
+// replay builds command replay and runs it. overlay is the path of a build overlay, or empty.
+func replay(ctx context.Context, module, histories, work, overlay string) (result replayResult, err error) {
 	binary := filepath.Join(work, "replay")
-	// Without symbols it links faster.
+	// Linking is faster without symbols.
 	compile := exec.CommandContext(ctx, "go", "build", "-o", binary, "-ldflags", "-s -w", "-overlay", overlay, "./workflows/mutation/replay")
 	compile.Dir = module
 	if output, err := compile.CombinedOutput(); err != nil {
-		return result, fmt.Errorf("it does not compile: %w\n%s", err, output)
+		return result, fmt.Errorf("build command replay: %w\n%s", err, output)
 	}
 	var stdout, stderr bytes.Buffer
-	run := exec.CommandContext(ctx, binary, histories) //nolint:gosec // G204: it was built here
+	run := exec.CommandContext(ctx, binary, histories) //nolint:gosec // G204: the binary was built above
 	run.Stdout, run.Stderr = &stdout, &stderr
 	if err := run.Run(); err != nil {
-		return result, fmt.Errorf("replay: %w\n%s", err, stderr.String())
+		return result, fmt.Errorf("run command replay: %w\n%s", err, stderr.String())
 	}
 	return result, json.Unmarshal(stdout.Bytes(), &result)
 }
 
-// overlay writes the changed source and the file that puts it in the place of the original.
+// overlay writes the mutated source and a build overlay that replaces the original with it. It returns the path of the overlay.
 func (m *mutation) overlay(module, work string) (string, error) {
 	original, err := filepath.Abs(filepath.Join(module, m.file))
 	if err != nil {
@@ -159,10 +163,10 @@ func (m *mutation) overlay(module, work string) (string, error) {
 		return "", err
 	}
 	if n := strings.Count(string(source), m.old); n != 1 {
-		return "", fmt.Errorf("%s has %d times what is to be changed: want it once\n%s", m.file, n, m.old)
+		return "", fmt.Errorf("%s contains the text to replace %d times: want it once\n%s", m.file, n, m.old)
 	}
 	mutated := filepath.Join(work, "mutated.go")
-	//nolint:gosec // G703: whoever runs this names the directory
+	//nolint:gosec // G703: the path is in a directory that this command created
 	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), m.old, m.changed, 1)), 0o600); err != nil {
 		return "", err
 	}

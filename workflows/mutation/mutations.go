@@ -1,54 +1,54 @@
 package main
 
-// mutation is one edit of the source. Each is of a kind that has cost somebody money, and compiles.
+// mutation is one edit of the source. The edited source compiles. Each is a kind of bug that can lose money in production.
 type mutation struct {
 	name string
-	// file is below the module; old is found in it exactly once.
+	// file is relative to the module. old must occur in it exactly once.
 	file, old, changed string
 }
 
 var mutations = []mutation{
 	{
-		name: "order of steps: stored before it is adopted", file: "workflows/operation.go",
+		name: "order of steps: store before the result is applied", file: "workflows/operation.go",
 		old:     "\t\t\to.open = false\n\t\t\to.subject.adopt(ctx, result)\n\t\t\to.subject.tell(ctx, byProcessor(result))\n",
 		changed: "\t\t\to.open = false\n\t\t\to.subject.tell(ctx, byProcessor(result))\n\t\t\to.subject.adopt(ctx, result)\n",
 	},
 	{
-		name: "key: counted from 1", file: "payment/ids.go",
+		name: "idempotency key: sequence starts at 1", file: "payment/ids.go",
 		old: "strconv.Itoa(sequence))", changed: "strconv.Itoa(sequence+1))",
 	},
 	{
-		name: "amount: all is captured in place of a part", file: "workflows/orders.go",
+		name: "amount: capture everything instead of a part", file: "workflows/orders.go",
 		old: "Amount: o.amount, Currency: c.value.Currency,", changed: "Amount: c.value.Amount, Currency: c.value.Currency,",
 	},
 	{
-		name: "currency: refunds always in EUR", file: "workflows/refund.go",
+		name: "currency: always refund in EUR", file: "workflows/refund.go",
 		old: "Currency:           r.value.Currency,", changed: "Currency:           \"EUR\",",
 	},
 	{
-		name: "retry policy: refusals are retried", file: "workflows/operation.go",
+		name: "retry policy: retry final errors", file: "workflows/operation.go",
 		old: "NonRetryableErrorTypes: activities.NeverRetried,", changed: "NonRetryableErrorTypes: nil,",
 	},
 	{
-		name: "timer: lookups do not wait", file: "workflows/resolve.go",
+		name: "timer: look up without waiting", file: "workflows/resolve.go",
 		old: "AwaitOptions{Timeout: d,", changed: "AwaitOptions{Timeout: 0 * d,",
 	},
 	{
-		name: "activity: a capture in place of a void", file: "workflows/orders.go",
+		name: "activity: capture instead of void", file: "workflows/orders.go",
 		old: "op.activity = payment.ActivityProcessorVoid", changed: "op.activity = payment.ActivityProcessorCapture",
 	},
 	{
-		name: "task queue: calls on the workflows' own", file: "workflows/operation.go",
+		name: "task queue: operations on the queue of the workflows", file: "workflows/operation.go",
 		old:     "TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
 		changed: "TaskQueue:              payment.TaskQueue,\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
 	},
 	{
-		name: "timeout: one attempt may take as long as all", file: "workflows/operation.go",
+		name: "timeout: no limit for a single attempt", file: "workflows/operation.go",
 		old:     "StartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
 		changed: "ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
 	},
 	{
-		name: "result: all counts as captured", file: "workflows/charge.go",
+		name: "result: report the whole amount as captured", file: "workflows/charge.go",
 		old:     "c.value.CapturedAmount = r.CapturedAmount\n\t\tc.value.Decline = r.Decline\n",
 		changed: "c.value.CapturedAmount = r.Amount\n\t\tc.value.Decline = r.Decline\n",
 	},

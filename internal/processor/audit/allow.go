@@ -6,10 +6,13 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// allowed are the fields whose values are written: amounts, times, flags, words from a closed set, and ids that a
-// processor gives to what it did. Not among them, on purpose: "reference", which is the idempotency key; "message",
-// in which a processor may repeat anything, and "param", which may be a name that a customer chose; "reason", which
-// is the merchant's own text; "request_log_url", which leads to the request as it was.
+// allowed lists the fields whose values are written: amounts, times, flags, values from a closed set, and IDs that a processor
+// assigns. Deliberately not in the list are:
+//   - "reference": it is the idempotency key;
+//   - "message": a processor may repeat any input in it;
+//   - "param": it may be a name that a customer chose;
+//   - "reason": it is the merchant's own text;
+//   - "request_log_url": it leads to the unredacted request.
 var allowed = []string{
 	"id", "status", "code", "type", "created_at", "next_cursor",
 	"amount", "currency", "capture", "captured_amount", "refunded_amount",
@@ -18,7 +21,7 @@ var allowed = []string{
 	payment.ReservedMetadataPrefix + "merchant_id",
 	payment.ReservedMetadataPrefix + "refund_id",
 
-	// Stripe's.
+	// Fields of the Stripe API.
 	"object", "livemode", "created", "canceled_at", "has_more", "expand",
 	"amount_received", "amount_capturable", "amount_to_capture", "amount_captured", "amount_refunded",
 	"capture_method", "confirmation_method", "payment_method_types", "setup_future_usage", "confirm", "off_session",
@@ -27,9 +30,9 @@ var allowed = []string{
 	"network_status", "network_decline_code", "advice_code", "network_advice_code",
 }
 
-// isClosed holds for the fields in which nothing is written but Florin's own metadata. In metadata the merchant's
-// customers choose the names: a "code" in it is not the processor's. In the others an "id" or a "code" is a way
-// to pay, or a person.
+// isClosed reports whether only Florin's own metadata is written of the fields inside the named one. In metadata, the
+// merchant's customers choose the names: a "code" there is not the processor's. In the others, an "id" or a "code"
+// identifies a payment method or a person.
 func isClosed(name string) bool {
 	switch name {
 	case "metadata", "payment_method", "payment_method_options", "card", "source", "customer":
@@ -38,14 +41,15 @@ func isClosed(name string) bool {
 	return false
 }
 
-// allowList has the names whose values are written; true says: in closed fields as well.
+// allowList returns the names of the fields whose values are written. The value is true if this also applies inside closed
+// fields.
 func allowList(more []string) map[string]bool {
 	list := make(map[string]bool, len(allowed)+len(more))
 	for _, name := range allowed {
 		list[name] = strings.HasPrefix(name, payment.ReservedMetadataPrefix)
 	}
 	for _, name := range more {
-		// What a line cannot hold, nothing can be called.
+		// An empty or unprintable name is never written, so it cannot be allowed.
 		if name != "" && isPrintable(name) {
 			list[name] = true
 		}
@@ -53,8 +57,8 @@ func allowList(more []string) map[string]bool {
 	return list
 }
 
-// isIdentifier holds for the names of fields that protocols use. Any other may be content: a map of card
-// numbers, say.
+// isIdentifier reports whether a name looks like a field of a protocol. Any other name may itself be content, for example
+// the key of a map by card number.
 func isIdentifier(name string) bool {
 	if name == "" || len(name) > 40 {
 		return false

@@ -1,6 +1,6 @@
-// Package audit is the compliance log of everything that is said to payment processors: one line of JSON for
-// each request on the wire and its answer. Bodies are redacted by an allow-list (allow.go) in one pass
-// (redact.go), and every other text is looked through for card numbers and secrets (secret.go).
+// Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP
+// request and its response. Bodies are redacted with an allow list (allow.go) in a single pass (redact.go). All other texts
+// are searched for card numbers and secrets (secret.go).
 package audit
 
 import (
@@ -12,48 +12,49 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Record is one request on the wire and its answer.
+// Record is one HTTP request and its response.
 type Record struct {
 	Time      time.Time
 	Processor string
 	Operation string // charge, refund, lookup, …
-	PaymentID string // payment or refund id, may be empty
+	PaymentID string // payment or refund ID; may be empty
 	Attempt   int
 	Method    string
-	Path      string // without query
-	// Key is the idempotency key itself. It is never written; it is here to be masked wherever it is repeated.
+	Path      string // any query is removed
+	// Key is the idempotency key. It is never written: Write masks it wherever it occurs in the record.
 	Key       string
-	KeyHash   string // already hashed by the caller
-	Status    int    // 0: no answer
+	KeyHash   string // hash of Key, computed by the caller
+	Status    int    // 0 if there was no response
 	Duration  time.Duration
 	Sends     int
 	Certainty string // answered, not_executed, ambiguous
 	RequestID string
-	Error     string // transport message
-	// RequestType is the media type of Request, without parameters: "" is JSON, "application/x-www-form-urlencoded"
-	// a form. Of any other only the size is written. An answer is always read as JSON.
+	Error     string // of the transport
+	// RequestType is the media type of Request, without parameters. An empty type means JSON, and
+	// "application/x-www-form-urlencoded" a form. For any other type only the size of the body is written. Answer is always parsed
+	// as JSON.
 	RequestType string
-	// Request and Answer are the raw bodies. Write redacts them and keeps neither.
+	// Request and Answer are the raw bodies of the request and the response. Write redacts them and does not keep them.
 	Request, Answer []byte
 }
 
-// Options of a Log. The zero value writes to standard output.
+// Options configure a [Log]. The zero value writes to standard output.
 type Options struct {
-	// Path of the file; "" or "stdout" is standard output.
+	// Path is the file to write. An empty path or "stdout" means standard output.
 	Path string
-	// MaxSizeMB is the size at which the file is rotated, 100 unless given. MaxBackups and MaxAgeDays bound
-	// how many rotated files are kept and how long; 0 keeps all.
+	// MaxSizeMB is the size at which the file is rotated; 0 means 100 MB. MaxBackups is the number of rotated files that are kept,
+	// and MaxAgeDays how long they are kept; 0 means no limit.
 	MaxSizeMB, MaxBackups, MaxAgeDays int
-	// Compress the rotated files with gzip.
+	// Compress reports whether rotated files are compressed with gzip.
 	Compress bool
-	// Allow names more fields whose values are written as they are, beside the built-in list. Card numbers
-	// and secrets in them are masked all the same.
+	// Allow names further fields whose values are written, in addition to the built-in list. Card numbers and secrets in them are
+	// still masked.
 	Allow []string
-	// Fallback hears of the first record that could not be written.
+	// Fallback logs the first failure to write a record. It may be nil.
 	Fallback *zap.Logger
 }
 
-// Log writes records. It is safe for concurrent use, and lines never interleave.
+// Log writes records. It is safe for concurrent use: lines never interleave.
 type Log struct {
 	core     zapcore.Core
 	sink     *sink
@@ -63,7 +64,7 @@ type Log struct {
 	fallback *zap.Logger
 }
 
-// New logs to any sink; of the options it takes Allow and Fallback.
+// New returns a Log that writes to out. It uses only the options Allow and Fallback.
 func New(out zapcore.WriteSyncer, o Options) *Log {
 	s := &sink{out: out, close: out.Sync}
 	l := &Log{
@@ -78,25 +79,26 @@ func New(out zapcore.WriteSyncer, o Options) *Log {
 	return l
 }
 
-// Write writes one record. A payment does not fail because its record cannot be written: that is counted, and
-// the first time told to the fallback logger.
+// Write writes one record. It returns no error, because a payment must not fail when its record cannot be written. Failures are
+// counted, see [Log.Failures], and the fallback logger logs the first one.
 func (l *Log) Write(r Record) {
 	line, ok := l.lines.Get().(*line)
 	if !ok {
 		line = newLine(l.allow)
 	}
 	line.record = r
-	// The core is called without a logger around it: nothing samples, filters or adds a stack trace.
+	// The core is called directly, because a logger could sample, filter or add a stack trace.
 	err := l.core.Write(zapcore.Entry{Level: zapcore.InfoLevel, Time: r.Time.UTC(), Message: message}, line.fields)
-	line.forget()
+	line.reset()
 	l.lines.Put(line)
 	if err != nil && l.failures.Add(1) == 1 {
-		l.fallback.Error("an audit record was lost", zap.Error(err))
+		l.fallback.Error("failed to write an audit record: later failures are only counted", zap.Error(err))
 	}
 }
 
-// Failures is the number of records that could not be written.
+// Failures returns the number of records that could not be written.
 func (l *Log) Failures() uint64 { return l.failures.Load() }
 
-// Close flushes the log and closes the file that Open opened. Records written after it are lost, and counted.
+// Close flushes the log and closes the file that [Open] opened. Later calls of [Log.Write] fail and are counted. Close may
+// be called more than once.
 func (l *Log) Close() error { return l.sink.Close() }

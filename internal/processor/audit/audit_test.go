@@ -13,12 +13,12 @@ import (
 )
 
 const (
-	key      = "0d6aa59e-7d5f-5d9c-8a7c-4b8d1a2f3c4d"
-	cardToOn = `{"card_token":"tok_visa","amount":1250,"currency":"USD","capture":true,"reference":"` + key + `","metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
-	paid     = `{"id":"ch_9f4d2a1041e84a6b9b1e","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,"refunded_amount":0,"reference":"` + key + `","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":{"brand":"visa","last4":"4242","exp_month":12,"exp_year":2027},"metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
+	key            = "0d6aa59e-7d5f-5d9c-8a7c-4b8d1a2f3c4d"
+	chargeRequest  = `{"card_token":"tok_visa","amount":1250,"currency":"USD","capture":true,"reference":"` + key + `","metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
+	chargeResponse = `{"id":"ch_9f4d2a1041e84a6b9b1e","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,"refunded_amount":0,"reference":"` + key + `","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":{"brand":"visa","last4":"4242","exp_month":12,"exp_year":2027},"metadata":{"order":"o-17","florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}`
 )
 
-// charge is a typical record.
+// charge returns a typical record.
 func charge() Record {
 	return Record{
 		Time:      time.Date(2026, 1, 15, 13, 0, 0, 123456789, time.FixedZone("CET", 3600)),
@@ -35,12 +35,12 @@ func charge() Record {
 		Sends:     1,
 		Certainty: "answered",
 		RequestID: "req_1",
-		Request:   []byte(cardToOn),
-		Answer:    []byte(paid),
+		Request:   []byte(chargeRequest),
+		Answer:    []byte(chargeResponse),
 	}
 }
 
-// written is what a log writes for a record.
+// written returns the line that a log writes for a record.
 func written(tb testing.TB, r Record, allow ...string) string {
 	tb.Helper()
 	var out bytes.Buffer
@@ -50,12 +50,13 @@ func written(tb testing.TB, r Record, allow ...string) string {
 	return out.String()
 }
 
-func TestALineHasEverythingThatIsAllowedAndNothingElse(t *testing.T) {
+func TestLineHasAllFieldsAndOnlyAllowedValues(t *testing.T) {
 	for name, tc := range map[string]struct {
 		record Record
 		want   string
 	}{
-		"a charge": {charge(), `{"level":"info","time":"2026-01-15T12:00:00.123456789Z","msg":"processor call","processor":"simulator",` +
+		"charge": {record: charge(), want: `{"level":"info","time":"2026-01-15T12:00:00.123456789Z","msg":"processor call",` +
+			`"processor":"simulator",` +
 			`"operation":"charge","payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc","attempt":1,"method":"POST","path":"/v1/charges",` +
 			`"key_hash":"5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef","status":200,"duration_ms":12.345,"sends":1,` +
 			`"certainty":"answered","request_id":"req_1",` +
@@ -65,43 +66,55 @@ func TestALineHasEverythingThatIsAllowedAndNothingElse(t *testing.T) {
 			`"refunded_amount":0,"reference":"***","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":` +
 			`{"brand":"***","last4":"***","exp_month":"***","exp_year":"***"},"metadata":{"order":"***","florin_merchant_id":"acme",` +
 			`"florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}}`},
-		"no answer": {Record{Time: time.Unix(0, 0), Processor: "simulator", Operation: "lookup", Attempt: 3, Method: "GET",
-			Path: "/v1/payments?reference=" + key, Duration: 2 * time.Second, Sends: 2, Certainty: "ambiguous", Error: "read: connection reset by peer"},
-			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","processor":"simulator","operation":"lookup","attempt":3,` +
-				`"method":"GET","path":"/v1/payments","status":0,"duration_ms":2000,"sends":2,"certainty":"ambiguous",` +
-				`"error":"read: connection reset by peer"}`},
-		"a form": {Record{Time: time.Unix(0, 0), RequestType: "application/x-www-form-urlencoded", Request: []byte("amount=1250&id=a%22b"), Answer: []byte("id=pi_1")},
-			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":0,"duration_ms":0,"sends":0,` +
-				`"request":{"amount":"1250","id":"a\"b"},"answer":{"bytes":7,"not":"json"}}`},
-		"an HTML page": {Record{Time: time.Unix(0, 0), Status: 502, Answer: []byte("<h1>Bad gateway</h1>")},
-			`{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":502,"duration_ms":0,"sends":0,` +
-				`"answer":{"bytes":20,"not":"json"}}`},
+		"no response": {
+			record: Record{
+				Time: time.Unix(0, 0), Processor: "simulator", Operation: "lookup", Attempt: 3, Method: "GET",
+				Path: "/v1/payments?reference=" + key, Duration: 2 * time.Second, Sends: 2, Certainty: "ambiguous",
+				Error: "read: connection reset by peer",
+			},
+			want: `{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","processor":"simulator",` +
+				`"operation":"lookup","attempt":3,"method":"GET","path":"/v1/payments","status":0,"duration_ms":2000,"sends":2,"certainty":"ambiguous",` +
+				`"error":"read: connection reset by peer"}`,
+		},
+		"form request, and a form as a response": {
+			record: Record{
+				Time: time.Unix(0, 0), RequestType: "application/x-www-form-urlencoded",
+				Request: []byte("amount=1250&id=a%22b"), Answer: []byte("id=pi_1"),
+			},
+			want: `{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":0,"duration_ms":0,"sends":0,` +
+				`"request":{"amount":"1250","id":"a\"b"},"answer":{"bytes":7,"not":"json"}}`,
+		},
+		"HTML response": {
+			record: Record{Time: time.Unix(0, 0), Status: 502, Answer: []byte("<h1>Bad gateway</h1>")},
+			want: `{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":502,"duration_ms":0,"sends":0,` +
+				`"answer":{"bytes":20,"not":"json"}}`,
+		},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, tc.want+"\n", written(t, tc.record)) })
 	}
 }
 
-func TestTheTextsOfARecordAreCleaned(t *testing.T) {
+func TestTextsOfRecordAreCleaned(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"plain":                  {"dial tcp: connection refused", "dial tcp: connection refused"},
-		"percent":                {"100% of 5", "100% of 5"},
-		"card number":            {"card 4111 1111 1111 1111 refused", "***"},
-		"API key":                {"key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "***"},
-		"bearer token":           {"Authorization: Bearer abc", "***"},
-		"idempotency key":        {"key " + key + " in use", "***"},
-		"escaped idempotency":    {"key " + strings.ReplaceAll(key, "-", "%2D") + " in use", "***"},
-		"control characters":     {"a\x00b\nc\x1b[31md\x7f", "a b c [31md "},
-		"invisible characters":   {"a\u202eb\u200bc\u0085d", "a b c d"},
-		"invalid UTF-8":          {"a\xffb", "a\uFFFDb"},
-		"card cut by the limit":  {strings.Repeat("x ", 2000) + "4111111111111111", "***"},
-		"more than anyone looks": {strings.Repeat("x", maxLook+1), "***"},
-		"two ways of escaping":   {`%Beare\u0072 7Fq2mVx9Lr4TzKpW`, "***"},
-		"card around a control":  {"4111\x001111\x001111\x001111", "***"},
-		"secret round invisible": {"key sk\u200b_live_4eC39HqLyjWDarjtT1zdp7dc", "***"},
-		"key around invisibles":  {key[:8] + "\u200b" + key[8:] + "\u00ad", "***"},
-		"client secret":          {"/v1/pi_3MtwBwLkdIwHu7ix_secret_YrKJUKribcBjcG8HVhfZluoGH", "***"},
-		"time over two lines":    {"1767225600123\n1767225600124", "1767225600123 1767225600124"},
-		"card in percent escape": {"%34111111111111111", "***"},
+		"plain":                   {text: "dial tcp: connection refused", want: "dial tcp: connection refused"},
+		"percent":                 {text: "100% of 5", want: "100% of 5"},
+		"card number":             {text: "card 4111 1111 1111 1111 refused", want: "***"},
+		"API key":                 {text: "key sk_live_4eC39HqLyjWDarjtT1zdp7dc", want: "***"},
+		"bearer token":            {text: "Authorization: Bearer abc", want: "***"},
+		"idempotency key":         {text: "key " + key + " in use", want: "***"},
+		"escaped idempotency":     {text: "key " + strings.ReplaceAll(key, "-", "%2D") + " in use", want: "***"},
+		"control characters":      {text: "a\x00b\nc\x1b[31md\x7f", want: "a b c [31md "},
+		"invisible characters":    {text: "a\u202eb\u200bc\u0085d", want: "a b c d"},
+		"invalid UTF-8":           {text: "a\xffb", want: "a\uFFFDb"},
+		"card cut by the limit":   {text: strings.Repeat("x ", 2000) + "4111111111111111", want: "***"},
+		"longer than is searched": {text: strings.Repeat("x", maxSearch+1), want: "***"},
+		"two kinds of escapes":    {text: `%Beare\u0072 7Fq2mVx9Lr4TzKpW`, want: "***"},
+		"card with controls":      {text: "4111\x001111\x001111\x001111", want: "***"},
+		"secret with invisible":   {text: "key sk\u200b_live_4eC39HqLyjWDarjtT1zdp7dc", want: "***"},
+		"key with invisible":      {text: key[:8] + "\u200b" + key[8:] + "\u00ad", want: "***"},
+		"client secret":           {text: "/v1/pi_3MtwBwLkdIwHu7ix_secret_YrKJUKribcBjcG8HVhfZluoGH", want: "***"},
+		"times on two lines":      {text: "1767225600123\n1767225600124", want: "1767225600123 1767225600124"},
+		"card in percent escape":  {text: "%34111111111111111", want: "***"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for field, r := range map[string]Record{
@@ -122,7 +135,8 @@ func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	for extra := range 4 {
 		long := strings.Repeat("x", extra) + strings.Repeat("🙂", 1000)
 		var got struct{ Error, Path, RequestID string }
-		require.NoError(t, json.Unmarshal([]byte(strings.Replace(written(t, Record{Error: long, Path: long, RequestID: long}), "request_id", "RequestID", 1)), &got))
+		line := written(t, Record{Error: long, Path: long, RequestID: long})
+		require.NoError(t, json.Unmarshal([]byte(strings.Replace(line, "request_id", "RequestID", 1)), &got))
 		for limit, text := range map[int]string{maxError: got.Error, maxPath: got.Path, maxName: got.RequestID} {
 			require.True(t, strings.HasPrefix(long, text))
 			require.LessOrEqual(t, len(text), limit)
@@ -131,12 +145,12 @@ func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestAQueryIsNeverWritten(t *testing.T) {
+func TestQueryIsNeverWritten(t *testing.T) {
 	require.Contains(t, written(t, Record{Path: "/v1/refunds?reference=x#y"}), `"path":"/v1/refunds",`)
 	require.Contains(t, written(t, Record{Path: "/v1/refunds#y?z"}), `"path":"/v1/refunds",`)
 }
 
-func TestExtremeValuesMakeAValidLine(t *testing.T) {
+func TestExtremeValuesMakeValidLine(t *testing.T) {
 	for _, r := range []Record{
 		{},
 		{Time: time.Unix(math.MaxInt64, 0), Attempt: math.MinInt, Status: math.MaxInt, Sends: -1, Duration: math.MinInt64},
@@ -147,14 +161,14 @@ func TestExtremeValuesMakeAValidLine(t *testing.T) {
 	}
 }
 
-func TestTheBodiesBelongToTheCallerAgainAfterWrite(t *testing.T) {
+func TestWriteNeitherModifiesNorKeepsBodies(t *testing.T) {
 	var out bytes.Buffer
 	l := New(zapcore.AddSync(&out), Options{})
 	r := charge()
-	request, answer := string(r.Request), string(r.Answer)
+	request, response := string(r.Request), string(r.Answer)
 	l.Write(r)
 	require.Equal(t, request, string(r.Request))
-	require.Equal(t, answer, string(r.Answer))
+	require.Equal(t, response, string(r.Answer))
 
 	clear(r.Request)
 	clear(r.Answer)

@@ -13,20 +13,21 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lines reads the lines of a file, unzipped.
+// lines returns the lines of a file. It decompresses a .gz file.
 func lines(t *testing.T, path string) []string {
 	t.Helper()
 	content, err := os.ReadFile(path)
 	require.NoError(t, err)
 	if strings.HasSuffix(path, ".gz") {
-		unzip, err := gzip.NewReader(bytes.NewReader(content))
+		reader, err := gzip.NewReader(bytes.NewReader(content))
 		require.NoError(t, err)
-		content, err = io.ReadAll(unzip)
+		content, err = io.ReadAll(reader)
 		require.NoError(t, err)
 	}
 	return strings.SplitAfter(strings.TrimSuffix(string(content), "\n"), "\n")
 }
 
+// mode returns the mode of a file.
 func mode(t *testing.T, path string) fs.FileMode {
 	t.Helper()
 	info, err := os.Stat(path)
@@ -34,7 +35,7 @@ func mode(t *testing.T, path string) fs.FileMode {
 	return info.Mode()
 }
 
-func TestAFileIsMadeForItsOwnerAndAppendedTo(t *testing.T) {
+func TestFileIsPrivateAndAppendedTo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "new", "audit.log")
 	for range 2 {
 		l, err := Open(Options{Path: path})
@@ -42,7 +43,7 @@ func TestAFileIsMadeForItsOwnerAndAppendedTo(t *testing.T) {
 		l.Write(charge())
 		require.NoError(t, l.Close())
 		require.NoError(t, l.Close())
-		l.Write(charge()) // too late
+		l.Write(charge()) // after Close
 		require.EqualValues(t, 1, l.Failures())
 	}
 	require.Len(t, lines(t, path), 2)
@@ -50,7 +51,7 @@ func TestAFileIsMadeForItsOwnerAndAppendedTo(t *testing.T) {
 	require.Equal(t, fs.FileMode(0o700), mode(t, filepath.Dir(path)).Perm())
 }
 
-func TestAFileThatOthersCouldReadIsClosedToThem(t *testing.T) {
+func TestExistingFileBecomesPrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	require.NoError(t, os.WriteFile(path, []byte("before\n"), 0o644))
 	l, err := Open(Options{Path: path})
@@ -61,7 +62,7 @@ func TestAFileThatOthersCouldReadIsClosedToThem(t *testing.T) {
 	require.Equal(t, fs.FileMode(0o600), mode(t, path))
 }
 
-func TestRotationLosesNoLine(t *testing.T) {
+func TestRotationKeepsEveryLine(t *testing.T) {
 	for name, o := range map[string]Options{"plain": {}, "compressed": {Compress: true}} {
 		t.Run(name, func(t *testing.T) {
 			o.Path, o.MaxSizeMB = filepath.Join(t.TempDir(), "audit.log"), 1
@@ -92,7 +93,7 @@ func TestRotationLosesNoLine(t *testing.T) {
 	}
 }
 
-func TestNoMoreFilesAreKeptThanAsked(t *testing.T) {
+func TestNoMoreThanMaxBackupsAreKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "audit.log")
 	l, err := Open(Options{Path: path, MaxSizeMB: 1, MaxBackups: 2})
 	require.NoError(t, err)
@@ -105,20 +106,22 @@ func TestNoMoreFilesAreKeptThanAsked(t *testing.T) {
 	require.Len(t, files, 3)
 }
 
-func TestAWrongFileFailsAtOnceAndSaysWhy(t *testing.T) {
+func TestOpenRejectsInvalidOptions(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file"), nil, 0o600))
 	for name, tc := range map[string]struct {
 		options Options
 		want    string
 	}{
-		"a directory":       {Options{Path: dir}, "name a regular file, or stdout"},
-		"a device":          {Options{Path: os.DevNull}, "name a regular file, or stdout"},
-		"below a file":      {Options{Path: filepath.Join(dir, "file", "audit.log")}, "its directory cannot be made"},
-		"a negative size":   {Options{Path: filepath.Join(dir, "a"), MaxSizeMB: -1}, "size -1 MB"},
-		"negative backups":  {Options{Path: filepath.Join(dir, "a"), MaxBackups: -1}, "-1 backups"},
-		"a negative age":    {Options{Path: filepath.Join(dir, "a"), MaxAgeDays: -1}, "-1 days"},
-		"an impossible one": {Options{Path: filepath.Join(dir, strings.Repeat("x", 300))}, "name a file that can be written, or stdout"},
+		"directory":        {options: Options{Path: dir}, want: "want a regular file or stdout"},
+		"device":           {options: Options{Path: os.DevNull}, want: "want a regular file or stdout"},
+		"below a file":     {options: Options{Path: filepath.Join(dir, "file", "audit.log")}, want: "create its directory"},
+		"negative size":    {options: Options{Path: filepath.Join(dir, "a"), MaxSizeMB: -1}, want: "size -1 MB"},
+		"negative backups": {options: Options{Path: filepath.Join(dir, "a"), MaxBackups: -1}, want: "-1 backups"},
+		"negative age":     {options: Options{Path: filepath.Join(dir, "a"), MaxAgeDays: -1}, want: "-1 days"},
+		"file name that is too long": {
+			options: Options{Path: filepath.Join(dir, strings.Repeat("x", 300))}, want: "want a writable file or stdout",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Open(tc.options)
@@ -140,7 +143,7 @@ func TestStandardOutputIsTheDefault(t *testing.T) {
 
 		l.Write(charge())
 		require.NoError(t, l.Close())
-		require.NoError(t, out.Close(), "closing the log leaves standard output open")
+		require.NoError(t, out.Close(), "closing the log must not close standard output")
 		require.Equal(t, written(t, charge()), lines(t, out.Name())[0]+"\n")
 	}
 }

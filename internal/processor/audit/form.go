@@ -7,8 +7,9 @@ import (
 
 const formEncoded = "application/x-www-form-urlencoded"
 
-// form reads pairs such as "amount=1250&metadata[florin_payment_id]=pay_1" and writes them as one flat object, in
-// their order. It is false for what no encoder writes: who takes ";" for "&" would see other pairs than we do.
+// form redacts a form such as "amount=1250&metadata[florin_payment_id]=pay_1". It writes the pairs as one flat object, in
+// their order. It returns false if the text is not what an encoder would write: for example, a parser that treats ";" like
+// "&" would see other pairs.
 func (b *body) form() bool {
 	b.out = append(b.out, '{')
 	for pair := range strings.SplitSeq(b.in, "&") {
@@ -31,24 +32,24 @@ func (b *body) form() bool {
 	return true
 }
 
-// fullName writes a name such as "metadata[order]", each part of it as the name that it is, and says what the last
-// one allows.
-func (b *body) fullName(name string) (at place) {
+// fullName writes a name such as "metadata[order]". Each part is checked like the name of a field. It returns the rule for
+// the value, which is that of the last part.
+func (b *body) fullName(name string) (at rule) {
 	first, rest, nested := strings.Cut(name, "[")
 	rest, ended := strings.CutSuffix(rest, "]")
-	// As a whole too: a card number may be in several parts.
+	// The whole name is checked too, because a card number may be spread over several parts.
 	if nested != ended || len(name) > maxValue || sensitive(name, b.key) {
-		b.out = append(b.out, masked...)
-		return place{}
+		b.out = append(b.out, quotedMask...)
+		return rule{}
 	}
 	b.out = append(b.out, '"')
-	at = b.part(place{}, first)
+	at = b.part(rule{}, first)
 	if nested {
 		for part := range strings.SplitSeq(rest, "][") {
 			b.out = append(b.out, '[')
 			inside := b.part(at, part)
 			b.out = append(b.out, ']')
-			// An index keeps what the name before it allows, but in metadata a number is a name.
+			// An index has the rule of the name before it. In a closed field, such as metadata, a number is a name.
 			if at.closed || !isIndex(part) {
 				at = inside
 			}
@@ -58,10 +59,11 @@ func (b *body) fullName(name string) (at place) {
 	return at
 }
 
-func (b *body) part(at place, name string) place {
-	inside, seen := b.inside(at, name)
-	if !seen {
-		name = withheld
+// part writes one part of a name and returns its rule.
+func (b *body) part(at rule, name string) rule {
+	inside, nameAllowed := b.inside(at, name)
+	if !nameAllowed {
+		name = mask
 	}
 	b.out = appendEscaped(b.out, name)
 	return inside
@@ -69,8 +71,8 @@ func (b *body) part(at place, name string) place {
 
 func isIndex(part string) bool { return part != "" && strings.Trim(part, "0123456789") == "" }
 
-// decode undoes the encoding of a name or a value. It is false where a character should have been encoded, or is
-// badly.
+// decode decodes a name or a value. It returns false if a character is encoded incorrectly, or should have been encoded and
+// is not.
 func decode(raw string) (text string, ok bool) {
 	for i := range len(raw) {
 		if !isWord(raw[i]) && strings.IndexByte("-.~*+%[]", raw[i]) < 0 {

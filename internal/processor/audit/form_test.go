@@ -9,27 +9,27 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stripeCharge is a charge as stripe-go encodes it.
+// stripeCharge is the request for a charge as stripe-go encodes it.
 const stripeCharge = "amount=1250&capture_method=automatic&confirm=true&currency=usd&description=Order+17&expand[0]=latest_charge" +
 	"&metadata[florin_merchant_id]=acme&metadata[florin_payment_id]=pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc&metadata[order]=o-17" +
 	"&payment_method=pm_card_visa&payment_method_types[0]=card"
 
 func redactedForm(in string, allow ...string) string { return redactedAs(formEncoded, in, allow...) }
 
-// onlySizeOfForm is all that is written of a body that is not a form.
+// onlySizeOfForm returns what is written of a body that is not a form.
 func onlySizeOfForm(in string) string { return fmt.Sprintf(`{"bytes":%d,"not":"form"}`, len(in)) }
 
-func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
+func TestOnlyAllowedValuesOfFormAreWritten(t *testing.T) {
 	for in, want := range map[string]string{
 		stripeCharge: `{"amount":"1250","capture_method":"automatic","confirm":"true","currency":"usd","description":"***","expand[0]":"latest_charge",` +
 			`"metadata[florin_merchant_id]":"acme","metadata[florin_payment_id]":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc","metadata[order]":"***",` +
 			`"payment_method":"***","payment_method_types[0]":"card"}`,
 
-		// Order, and what stands there twice.
+		// The order is kept, and so are repeated names.
 		"id=a&amount=1&id=b": `{"id":"a","amount":"1","id":"b"}`,
 		"id=&x=":             `{"id":"","x":"***"}`,
 
-		// The last name decides.
+		// The last part of a name determines the rule.
 		"payment_method_data[type]=card&payment_method_data[card][token]=tok_visa": `{"payment_method_data[type]":"card","payment_method_data[card][token]":"***"}`,
 		"id[secret]=x&x[id]=y":             `{"id[secret]":"***","x[id]":"y"}`,
 		"id[0]=a&id[12][3]=b&x[0]=c":       `{"id[0]":"a","id[12][3]":"b","x[0]":"***"}`,
@@ -37,7 +37,7 @@ func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
 		"0=a&0[1]=b&17[id]=c":              `{"0":"***","0[1]":"***","17[id]":"c"}`,
 		"x%5Bid%5D=a&%69d=b&%6D%65ssage=c": `{"x[id]":"a","id":"b","message":"***"}`,
 
-		// The customer's own names, ways to pay, and people.
+		// Metadata, payment methods and customers.
 		"metadata[id]=a&metadata[0]=b&metadata[x][code]=c":                 `{"metadata[id]":"***","metadata[0]":"***","metadata[x][code]":"***"}`,
 		"metadata=x&metadata[]=y&x[metadata][id]=a":                        `{"metadata":"***","metadata[***]":"***","x[metadata][id]":"***"}`,
 		"metadata[Order+No]=1&metadata[a%5Bid%5D]=b&metadata[a-b]=c":       `{"metadata[***]":"***","metadata[***]":"***","metadata[***]":"***"}`,
@@ -45,7 +45,7 @@ func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
 		"card[number]=4242&card[cvc]=123&card[id]=card_1":                  `{"card[number]":"***","card[cvc]":"***","card[id]":"***"}`,
 		"mandate_data[customer_acceptance][online][ip_address]=192.0.2.17": `{"mandate_data[customer_acceptance][online][ip_address]":"***"}`,
 
-		// Names that may be content, or are not built as they should be.
+		// Names that may be content, or are malformed.
 		"=a&Id=b&%C3%A4=c&a+b=d":                                                           `{"***":"***","***":"***","***":"***","***":"***"}`,
 		"4111111111111111=1&x[4111111111111111]=1":                                         `{"***":"***","***":"***"}`,
 		"x[4111][1111][1111][1111]=1":                                                      `{"***":"***"}`,
@@ -58,7 +58,7 @@ func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
 		"id[=a&id[0=a&id]=a&id[0]x=a&[id]=a&id[x]y]=a&id[[x]]=a": `{"***":"***","***":"***","***":"***","***":"***","***[id]":"a","id[***]":"***",` +
 			`"id[***]":"***"}`,
 
-		// Allowed names with values that must not be seen.
+		// Allowed names with sensitive values.
 		"id=4111111111111111":                               `{"id":"***"}`,
 		"id=4111+1111+1111+1111":                            `{"id":"***"}`,
 		"id=4111%201111%201111%201111":                      `{"id":"***"}`,
@@ -76,7 +76,7 @@ func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
 		"code=" + strings.Repeat("x", 257):                       `{"code":"***"}`,
 		"reference=" + key + "&idempotency_key=o-17&reason=text": `{"reference":"***","idempotency_key":"***","reason":"***"}`,
 
-		// Values that are written anew.
+		// Values that are encoded differently.
 		"code=a%22b%5Cc+d%26e%3Df": `{"code":"a\"b\\c d&e=f"}`,
 		"code=%C3%BC+%F0%9F%99%82": `{"code":"ü 🙂"}`,
 	} {
@@ -88,7 +88,7 @@ func TestOfAFormOnlyAllowedValuesAreSeen(t *testing.T) {
 	}
 }
 
-func TestMoreNamesCanBeAllowedInForms(t *testing.T) {
+func TestFurtherNamesCanBeAllowedInForms(t *testing.T) {
 	allow := []string{"message", "merchantRef", `a"b`, "metadata"}
 	for in, want := range map[string]string{
 		"message=not+now&x[merchantRef]=r-1&x[a%22b]=c": `{"message":"not now","x[merchantRef]":"r-1","x[a\"b]":"c"}`,
@@ -99,7 +99,7 @@ func TestMoreNamesCanBeAllowedInForms(t *testing.T) {
 	}
 }
 
-func TestOfAnythingButAFormOnlyTheSizeIsSeen(t *testing.T) {
+func TestOnlySizeIsWrittenOfInvalidForm(t *testing.T) {
 	for _, in := range []string{
 		" ", "OK", "&", "tok_visa", "id", "id=a&", "&id=a", "id=a&&id=b", "id=a&secret", "id=a;cvc=123", "id=a=b", "id=a b", "id=a\n", "id=ä",
 		"id=%", "id=%4", "id=%zz", "%=a", "%4=a", "x=%u0034", `{"id":"a"}`, `id="a"`, "<html>id=a</html>", "id=a\x00",
@@ -109,7 +109,7 @@ func TestOfAnythingButAFormOnlyTheSizeIsSeen(t *testing.T) {
 	}
 }
 
-func TestOfAnUnknownMediaTypeOnlyTheSizeIsSeen(t *testing.T) {
+func TestOnlySizeIsWrittenOfUnknownMediaType(t *testing.T) {
 	for _, mediaType := range []string{"text/xml", "multipart/form-data", "application/x-www-form-urlencoded; charset=utf-8"} {
 		for _, in := range []string{`{"id":"a"}`, "id=a"} {
 			require.Equal(t, onlySize(in), redactedAs(mediaType, in))
@@ -117,14 +117,14 @@ func TestOfAnUnknownMediaTypeOnlyTheSizeIsSeen(t *testing.T) {
 	}
 }
 
-func TestALargeFormIsCutAfterRedaction(t *testing.T) {
+func TestLargeFormIsCutAfterRedaction(t *testing.T) {
 	large := "amount=1" + strings.Repeat("&x[id]=ch_1&card[number]=4242", 10_000)
 	got := redactedForm(large)
 	require.True(t, strings.HasPrefix(got, fmt.Sprintf(`{"bytes":%d,"cut":{"amount":"1","x[id]":"ch_1","card[number]":"***",`, len(large))))
 	require.True(t, json.Valid([]byte(got)))
 	require.InDelta(t, maxBody, len(got), 1000)
 
-	// What masking makes small enough is whole, and what is not a form to its end is not a form.
+	// A form that fits after masking is written completely. A form with an error after the limit is invalid.
 	require.JSONEq(t, `{"x":"***"}`, redactedForm("x="+strings.Repeat("x", 1<<20)))
 	require.Equal(t, onlySizeOfForm(large+"&x"), redactedForm(large+"&x"))
 }

@@ -15,18 +15,18 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// planted are the secrets: as they are planted, and what must not come out.
+// planted are the secrets that the fuzz tests plant: whole is the planted text, and needle must not be written.
 var planted = []struct{ whole, needle string }{
-	{"4111111111111111", "4111111111111111"},
-	{"4111 1111 1111 1111", "4111111111111111"},
-	{"3782-822463-10005", "378282246310005"},
-	{"sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqLyjWDarjtT1zdp7dc"},
-	{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
-	{"Bearer 7Fq2mVx9Lr4TzKpW", "7Fq2mVx9Lr4TzKpW"},
-	{key, strings.ReplaceAll(key, "-", "")},
+	{whole: "4111111111111111", needle: "4111111111111111"},
+	{whole: "4111 1111 1111 1111", needle: "4111111111111111"},
+	{whole: "3782-822463-10005", needle: "378282246310005"},
+	{whole: "sk_live_4eC39HqLyjWDarjtT1zdp7dc", needle: "4eC39HqLyjWDarjtT1zdp7dc"},
+	{whole: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", needle: "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
+	{whole: "Bearer 7Fq2mVx9Lr4TzKpW", needle: "7Fq2mVx9Lr4TzKpW"},
+	{whole: key, needle: strings.ReplaceAll(key, "-", "")},
 }
 
-// spellings are ways to write a text.
+// spellings encode a text for JSON in different ways.
 var spellings = []func(string) string{
 	func(s string) string { return s },
 	func(s string) string { return fmt.Sprintf(`\u%04x%s`, s[0], s[1:]) },
@@ -34,7 +34,7 @@ var spellings = []func(string) string{
 	func(s string) string { return fmt.Sprintf(`\\u%04x%s`, s[0], s[1:]) },
 	func(s string) string { return fmt.Sprintf(`%%%02x%s`, s[0], s[1:]) },
 	func(s string) string { return strings.ReplaceAll(strings.ReplaceAll(s, " ", "%20"), "-", "%2D") },
-	func(s string) string { // every character
+	func(s string) string { // encode every character
 		var b strings.Builder
 		for _, c := range []byte(s) {
 			fmt.Fprintf(&b, `\u%04x`, c)
@@ -43,14 +43,14 @@ var spellings = []func(string) string{
 	},
 }
 
-// formSpellings are ways to write a text in a form; the last one only where it has spaces.
+// formSpellings encode a text for a form in different ways. The last one changes only texts with spaces.
 var formSpellings = []func(string) string{
 	url.QueryEscape,
 	url.PathEscape,
 	func(s string) string { return url.QueryEscape(url.QueryEscape(s)) },
 	func(s string) string { return url.QueryEscape(strings.ReplaceAll(s, " ", "+")) },
 	func(s string) string { return fmt.Sprintf("%%%02X%s", s[0], url.QueryEscape(s[1:])) },
-	func(s string) string { // every character
+	func(s string) string { // encode every character
 		var b strings.Builder
 		for _, c := range []byte(s) {
 			fmt.Fprintf(&b, "%%%02x", c)
@@ -60,8 +60,7 @@ var formSpellings = []func(string) string{
 	func(s string) string { return strings.ReplaceAll(s, " ", "][") },
 }
 
-// FuzzRedaction puts a secret in the place of every @ of a template, and the result in everything that is
-// written.
+// FuzzRedaction replaces every @ of a template with a secret, and writes the result in every field of a record.
 func FuzzRedaction(f *testing.F) {
 	for i, template := range []string{
 		`@`, `"@"`, `{"id":"@"}`, `{"amount":@,"x":@}`, `{"@":1}`, `{"x":{"y":[{"id":["@"]}]},"code":"x@ y"}`, `[[[@]]]`,
@@ -94,8 +93,8 @@ func FuzzRedaction(f *testing.F) {
 	})
 }
 
-// FuzzForm puts a secret in the place of every @ of a form. What is written must be the pairs of the form, in
-// their order, and no other values than theirs.
+// FuzzForm replaces every @ of a form with a secret. The output must have the pairs of the form, in their order, with their
+// values or the mask.
 func FuzzForm(f *testing.F) {
 	for i, template := range []string{
 		stripeCharge, "id=@", "@=1", "@", "amount=@&x=@", "id=1&@=2", "metadata[@]=x", "metadata[florin_payment_id]=@", "x[@][id]=1", "x[id][@]=@", "@[0]=@",
@@ -108,7 +107,7 @@ func FuzzForm(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, template string, secret, spelling byte) {
 		hidden := planted[int(secret)%len(planted)]
-		// A % would make one character of two of the secret, or another digit beside it.
+		// A % next to the secret would change its first characters or add a digit.
 		template = strings.NewReplacer("@%", "@+%", "%@", "%25@").Replace(template)
 		text := plant(t, template, "+", formSpellings[int(spelling)%len(formSpellings)](hidden.whole), hidden.needle)
 		requireHidden(t, written(t, Record{Key: key, RequestType: formEncoded, Request: []byte(text)}, "message"), hidden.needle)
@@ -117,7 +116,7 @@ func FuzzForm(f *testing.F) {
 		if body == onlySizeOfForm(text) || strings.HasPrefix(body, `{"bytes":`) {
 			return
 		}
-		seen := texts(t, body)[1:] // as they are, and unescaped twice
+		seen := texts(t, body)[1:] // each text as it is, and unescaped once and twice
 		require.Equal(t, []string{"{", "}"}, []string{seen[0], seen[len(seen)-3]})
 		pairs := strings.Split(text, "&")
 		require.Len(t, seen, 3*(2*len(pairs)+2))
@@ -127,33 +126,33 @@ func FuzzForm(f *testing.F) {
 			require.NoError(t, err)
 			value, err = url.QueryUnescape(value)
 			require.NoError(t, err)
-			if got := seen[3*(2*i+1)]; !strings.Contains(got, withheld) {
+			if got := seen[3*(2*i+1)]; !strings.Contains(got, mask) {
 				require.Equal(t, name, got)
 			}
-			if got := seen[3*(2*i+2)]; got != withheld {
+			if got := seen[3*(2*i+2)]; got != mask {
 				require.Equal(t, value, got)
 			}
 		}
 	})
 }
 
-// plant puts a secret in the place of every @.
-func plant(t *testing.T, template, apart, secret, needle string) string {
+// plant replaces every @ with the secret. It inserts the separator where the secret would join adjacent text.
+func plant(t *testing.T, template, separator, secret, needle string) string {
 	t.Helper()
 	if strings.Contains(stripped(strings.ReplaceAll(template, "@", "")), needle) {
-		t.Skip("the template has the secret itself, perhaps beside other digits")
+		t.Skip("the template itself contains the secret")
 	}
-	// Beside these it would be a part of a longer number or of a hash.
-	const beside = "0123456789abcdefABCDEF-"
+	// Next to these characters the secret would be part of a longer number or of a hash.
+	const joining = "0123456789abcdefABCDEF-"
 	var text string
 	for i, part := range strings.Split(template, "@") {
 		if i > 0 {
-			if strings.ContainsAny(text[max(0, len(text)-1):], beside) {
-				text += apart
+			if strings.ContainsAny(text[max(0, len(text)-1):], joining) {
+				text += separator
 			}
 			text += secret
-			if strings.ContainsAny(part[:min(1, len(part))], beside) {
-				text += apart
+			if strings.ContainsAny(part[:min(1, len(part))], joining) {
+				text += separator
 			}
 		}
 		text += part
@@ -161,7 +160,7 @@ func plant(t *testing.T, template, apart, secret, needle string) string {
 	return text
 }
 
-// requireHidden looks for the secret in all that one line says.
+// requireHidden requires that a line does not contain the secret, in any encoding.
 func requireHidden(t *testing.T, line, needle string) {
 	t.Helper()
 	require.True(t, utf8.ValidString(line))
@@ -171,9 +170,9 @@ func requireHidden(t *testing.T, line, needle string) {
 	}
 }
 
-// depth is how deep valid JSON nests.
+// depth returns how deep valid JSON is nested.
 func depth(text string) int {
-	deepest, now := 0, 0
+	deepest, current := 0, 0
 	for d := json.NewDecoder(strings.NewReader(text)); ; {
 		token, err := d.Token()
 		if err != nil {
@@ -181,16 +180,16 @@ func depth(text string) int {
 		}
 		switch token {
 		case json.Delim('{'), json.Delim('['):
-			now++
-			deepest = max(deepest, now)
+			current++
+			deepest = max(deepest, current)
 		case json.Delim('}'), json.Delim(']'):
-			now--
+			current--
 		}
 	}
 }
 
-// texts are the line as it is, and everything in it as a reader would see it: names, texts and numbers, with
-// what is escaped in them unescaped.
+// texts returns the line, and each token in it as a reader sees it: names, strings and numbers, as they are and unescaped up
+// to two times.
 func texts(t *testing.T, line string) []string {
 	t.Helper()
 	all := []string{line}
@@ -215,7 +214,7 @@ func texts(t *testing.T, line string) []string {
 
 var escaped = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-F]{2}`)
 
-// stripped takes out what may stand between the digits of a card.
+// stripped removes the characters that may separate the digits of a card number.
 func stripped(text string) string {
 	return strings.NewReplacer(" ", "", "-", "", "+", "", "][", "").Replace(text)
 }

@@ -11,7 +11,7 @@ import (
 
 const message = "processor call"
 
-// Limits of the texts in a line, in bytes.
+// Limits for texts in a line, in bytes.
 const (
 	maxName  = 128
 	maxPath  = 256
@@ -29,7 +29,7 @@ var encoding = zapcore.EncoderConfig{
 	},
 }
 
-// line is a record on its way through zap. Lines are pooled.
+// line is a record that zap encodes. Lines are pooled.
 type line struct {
 	record          Record
 	request, answer body
@@ -42,14 +42,14 @@ func newLine(allow map[string]bool) *line {
 	return l
 }
 
-// forget lets go of what belongs to the caller.
-func (l *line) forget() {
+// reset drops the references to the caller's data.
+func (l *line) reset() {
 	l.record = Record{}
-	l.request.forget()
-	l.answer.forget()
+	l.request.reset()
+	l.answer.reset()
 }
 
-// MarshalLogObject names the fields of a line.
+// MarshalLogObject implements zapcore.ObjectMarshaler. It writes the fields of a line.
 func (l *line) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	r := &l.record
 	text := func(name, value string, limit int) {
@@ -84,13 +84,13 @@ func addBody(enc zapcore.ObjectEncoder, name string, b *body, raw []byte, mediaT
 	return enc.AddReflected(name, b)
 }
 
-// bodyEncoder puts a redacted body into the line as the JSON that it is.
+// bodyEncoder writes a redacted body as it is, because it is already JSON.
 type bodyEncoder struct{ w io.Writer }
 
 func (e bodyEncoder) Encode(value any) error {
 	b, ok := value.(*body)
 	if !ok {
-		return fmt.Errorf("a %T in an audit record: want a redacted body", value)
+		return fmt.Errorf("audit record contains a %T: want a redacted body", value)
 	}
 	_, err := e.w.Write(b.out)
 	return err

@@ -7,39 +7,40 @@ import (
 )
 
 const (
-	// masked stands for every value that is not written.
-	masked = `"***"`
-	// maxDepth is how deep arrays and objects may nest.
+	// quotedMask replaces every value that is not written.
+	quotedMask = `"***"`
+	// maxDepth is how deep arrays and objects may be nested.
 	maxDepth = 32
-	// maxBody is after how many redacted bytes nothing more is written.
+	// maxBody is the size of a redacted body, in bytes, after which no further elements are written.
 	maxBody = 64 << 10
-	// maxValue is the longest text that is written, in bytes.
+	// maxValue is the longest string that is written, in bytes.
 	maxValue = 256
 )
 
-// body redacts one body in one pass: it reads strict JSON (RFC 8259) and writes it anew without white space, or it
-// reads a form (form.go).
+// body redacts one body in a single pass. It parses strict JSON (RFC 8259) and writes it without white space, or it parses a form
+// (form.go).
 type body struct {
 	scanner
 	allow map[string]bool
 	key   string
 	out   []byte
-	cut   bool
+	cut   bool // elements were dropped
 }
 
-func (b *body) forget() { b.scanner, b.key = scanner{}, "" }
+func (b *body) reset() { b.scanner, b.key = scanner{}, "" }
 
-// redact leaves in out: the body with all masked that is not allowed; or {"bytes":N,"cut":…} where only a part
-// of that fits; or {"bytes":N,"not":"json"} or "form", for nobody knows what to mask in other formats.
+// redact writes the redacted body to out: the body with every value masked that is not allowed, or {"bytes":N,"cut":…} if only a
+// part of it fits. If the body has another format, it is unknown what to mask: then out is {"bytes":N,"not":"json"} or
+// {"bytes":N,"not":"form"}.
 func (b *body) redact(raw []byte, mediaType, key string) {
-	// One copy of the whole, or every name and value in it would need its own.
+	// One copy of the whole body, so that names and values need no copies of their own.
 	b.scanner = scanner{in: string(raw)}
 	b.key, b.out, b.cut = key, b.out[:0], false
 
 	format, ok := `"json"`, false
 	switch mediaType {
 	case "":
-		ok = b.value(place{}, 0) && b.atEnd()
+		ok = b.value(rule{}, 0) && b.atEnd()
 	case formEncoded:
 		format, ok = `"form"`, b.form()
 	}
@@ -55,13 +56,13 @@ func withSize(out []byte, size int) []byte {
 	return append(strconv.AppendInt(append(out, `{"bytes":`...), int64(size), 10), ',')
 }
 
-// place is where a value stands. The zero place allows nothing: the body as a whole has no name, nor have the
-// elements of an array.
-type place struct{ allowed, closed bool }
+// rule determines what is written of a value. allowed reports whether the value is written, closed whether it is inside a closed
+// field. The zero rule masks the value: it applies to the whole body and to elements of arrays, which have no name.
+type rule struct{ allowed, closed bool }
 
-// value reads one value and writes what may be seen of it. Like all below it is false where the body is not
-// JSON, or nested too deep; what it wrote is void then.
-func (b *body) value(at place, depth int) bool {
+// value parses one value and writes it redacted. Like the methods below, it returns false if the body is not JSON or nested
+// too deep. Then the output is not valid.
+func (b *body) value(at rule, depth int) bool {
 	switch b.next() {
 	case '{':
 		return depth < maxDepth && b.object(at, depth+1)
@@ -88,28 +89,29 @@ func (b *body) value(at place, depth int) bool {
 	}
 }
 
-// string writes a text, where it may be seen and nothing in it speaks against that.
-func (b *body) string(value string, seen bool) {
-	if seen && isPrintable(value) && !sensitive(value, b.key) {
+// string writes a string if it is allowed, printable and not sensitive. Otherwise it writes the mask.
+func (b *body) string(value string, allowed bool) {
+	if allowed && isPrintable(value) && !sensitive(value, b.key) {
 		b.out = appendQuoted(b.out, value)
 	} else {
-		b.out = append(b.out, masked...)
+		b.out = append(b.out, quotedMask...)
 	}
 }
 
-func (b *body) scalar(value string, seen bool) {
-	if !seen {
-		value = masked
+// scalar writes a number or a literal if it is allowed. Otherwise it writes the mask.
+func (b *body) scalar(value string, allowed bool) {
+	if !allowed {
+		value = quotedMask
 	}
 	b.out = append(b.out, value...)
 }
 
-// isInteger holds for numbers as amounts are written. 4.111111111111111e15 may be a card number.
+// isInteger reports whether a number is written like an amount. A number like 4.111111111111111e15 may be a card number.
 func isInteger(number string) bool {
 	return len(number) <= len("-9223372036854775808") && !strings.ContainsAny(number, ".eE")
 }
 
-func (b *body) object(at place, depth int) bool {
+func (b *body) object(at rule, depth int) bool {
 	return b.list('{', '}', func() bool {
 		inside, ok := b.name(at)
 		if !ok || !b.take(':') {
@@ -120,13 +122,13 @@ func (b *body) object(at place, depth int) bool {
 	})
 }
 
-func (b *body) array(at place, depth int) bool {
-	inside := place{closed: at.closed}
+func (b *body) array(at rule, depth int) bool {
+	inside := rule{closed: at.closed}
 	return b.list('[', ']', func() bool { return b.value(inside, depth) })
 }
 
-// list reads what stands between two brackets. Once the output is full, the elements are read, as the rest may
-// still not be JSON, but not kept.
+// list parses the elements between two brackets. Once the output is full, elements are parsed but not kept: the rest of the
+// body may still turn out not to be JSON.
 func (b *body) list(opening, closing byte, element func() bool) bool {
 	b.take(opening)
 	b.out = append(b.out, opening)
@@ -148,36 +150,36 @@ func (b *body) list(opening, closing byte, element func() bool) bool {
 	return true
 }
 
-// limit drops the element that was written from start on if the output was full before it.
+// limit drops the element that begins at start if the output was full before it.
 func (b *body) limit(start int) {
 	if start > maxBody {
 		b.out, b.cut = b.out[:start], true
 	}
 }
 
-// name reads the name of a field and says what it allows.
-func (b *body) name(at place) (inside place, ok bool) {
+// name parses and writes the name of a field. It returns the rule for the value of the field.
+func (b *body) name(at rule) (inside rule, ok bool) {
 	if b.next() != '"' {
-		return place{}, false
+		return rule{}, false
 	}
 	raw, ok := b.text()
 	name, short := unquote(raw)
 	if !short {
 		name = ""
 	}
-	inside, seen := b.inside(at, name)
-	if seen {
+	inside, nameAllowed := b.inside(at, name)
+	if nameAllowed {
 		b.out = appendQuoted(b.out, name)
 	} else {
-		b.out = append(b.out, masked...)
+		b.out = append(b.out, quotedMask...)
 	}
 	return inside, ok
 }
 
-// inside says what a field allows, and whether its name itself may be seen.
-func (b *body) inside(at place, name string) (inside place, seen bool) {
+// inside returns the rule for the value of a field, and whether the name itself is written.
+func (b *body) inside(at rule, name string) (inside rule, nameAllowed bool) {
 	everywhere, known := b.allow[name]
-	return place{
+	return rule{
 		allowed: known && (everywhere || !at.closed),
 		closed:  at.closed || isClosed(name),
 	}, known || isIdentifier(name) && !sensitive(name, b.key)

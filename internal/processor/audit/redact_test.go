@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// redacted is what becomes of a body of JSON.
+// redacted returns a JSON body as it is written.
 func redacted(in string, allow ...string) string { return redactedAs("", in, allow...) }
 
 func redactedAs(mediaType, in string, allow ...string) string {
@@ -18,12 +18,12 @@ func redactedAs(mediaType, in string, allow ...string) string {
 	return string(b.out)
 }
 
-// onlySize is all that is written of a body that is not JSON.
+// onlySize returns what is written of a body that is not JSON.
 func onlySize(in string) string { return fmt.Sprintf(`{"bytes":%d,"not":"json"}`, len(in)) }
 
-func TestOnlyAllowedValuesAreSeen(t *testing.T) {
+func TestOnlyAllowedValuesOfJSONAreWritten(t *testing.T) {
 	for in, want := range map[string]string{
-		// Structure and kinds of values.
+		// Structure and types of values.
 		`{}`:                           `{}`,
 		`[]`:                           `[]`,
 		" { \"id\" :\r\n\t\"ch_1\" } ": `{"id":"ch_1"}`,
@@ -42,7 +42,7 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 		`[{"id":"a"},{"id":"b"},[]]`:   `[{"id":"a"},{"id":"b"},[]]`,
 		`{"id":"a","id":"b"}`:          `{"id":"a","id":"b"}`,
 
-		// An allowed name allows the value that it names, not what is inside.
+		// An allowed name allows its value, but not the values nested in it.
 		`{"id":{"secret":"x"}}`:          `{"id":{"secret":"***"}}`,
 		`{"id":["4111","1111","x",1]}`:   `{"id":["***","***","***","***"]}`,
 		`{"reference":"` + key + `"}`:    `{"reference":"***"}`,
@@ -64,7 +64,7 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 		`{"risk_level":1,"mark_x":1,"bearer":1}`:          `{"risk_level":"***","mark_x":"***","bearer":"***"}`,
 		`{"` + strings.ReplaceAll(key, "-", "_") + `":1}`: `{"` + strings.ReplaceAll(key, "-", "_") + `":"***"}`,
 
-		// Allowed names with values that must not be seen.
+		// Allowed names with sensitive values.
 		`{"id":"4111111111111111"}`:                    `{"id":"***"}`,
 		`{"id":"4111 1111 1111 1111 12/27"}`:           `{"id":"***"}`,
 		`{"id":"4111.1111.1111.1111"}`:                 `{"id":"***"}`,
@@ -101,18 +101,18 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 		`{"code":"a\u0000b","id":"a\nb"}`:              `{"code":"***","id":"***"}`,
 		`{"code":"a\u202eb","id":"a` + "\xff" + `b"}`:  `{"code":"***","id":"***"}`,
 
-		// Values that are written anew.
+		// Values that are encoded differently.
 		`{"code":"a\"b\\c\/d"}`:      `{"code":"a\"b\\c/d"}`,
 		`{"code":"\u00fc ü 🙂"}`:      `{"code":"ü ü 🙂"}`,
 		`{"code":"\ud83d\ude42"}`:    `{"code":"🙂"}`,
 		`{"code":"bearer_required"}`: `{"code":"bearer_required"}`,
 		`{"next_cursor":"a%2Fb=="}`:  `{"next_cursor":"a%2Fb=="}`,
 
-		// The customer's own names.
+		// Metadata, whose names the customer chooses.
 		`{"metadata":{"code":"123","id":"x","florin_payment_id":"p"}}`: `{"metadata":{"code":"***","id":"***","florin_payment_id":"p"}}`,
 		`{"metadata":{"a":[{"id":"x"}],"b":{"id":"y"}},"id":"z"}`:      `{"metadata":{"a":[{"id":"***"}],"b":{"id":"***"}},"id":"z"}`,
 
-		// Ways to pay, and people.
+		// Payment methods and customers.
 		`{"payment_method":{"id":"pm_1","type":"card","card":{"last4":"4242"}},"id":"pi_1"}`:   `{"payment_method":{"id":"***","type":"***","card":{"last4":"***"}},"id":"pi_1"}`,
 		`{"customer":{"id":"cus_1","metadata":{"florin_payment_id":"p"}}}`:                     `{"customer":{"id":"***","metadata":{"florin_payment_id":"p"}}}`,
 		`{"source":{"id":"src_1"},"card":{"id":"card_1","code":"123"}}`:                        `{"source":{"id":"***"},"card":{"id":"***","code":"***"}}`,
@@ -127,7 +127,7 @@ func TestOnlyAllowedValuesAreSeen(t *testing.T) {
 	}
 }
 
-func TestOfAStripeAnswerOnlyWhatIsHarmlessIsSeen(t *testing.T) {
+func TestOnlyAllowedValuesOfStripeResponseAreWritten(t *testing.T) {
 	in := `{"id":"pi_1","object":"payment_intent","amount":1250,"amount_capturable":0,"amount_received":1250,"canceled_at":null,` +
 		`"cancellation_reason":null,"capture_method":"automatic","client_secret":"pi_1_secret_a","confirmation_method":"automatic","created":1768478400,` +
 		`"currency":"usd","customer":"cus_1","description":"Order 17","latest_charge":{"id":"ch_1","object":"charge","amount_captured":1250,` +
@@ -154,7 +154,7 @@ func TestOfAStripeAnswerOnlyWhatIsHarmlessIsSeen(t *testing.T) {
 		`"status":"succeeded"}`, redacted(in))
 }
 
-func TestMoreNamesCanBeAllowed(t *testing.T) {
+func TestFurtherNamesCanBeAllowedInJSON(t *testing.T) {
 	allow := []string{"message", "merchantRef", "order", "", "a\nb"}
 	for in, want := range map[string]string{
 		`{"message":"not now","merchantRef":"r-1"}`:    `{"message":"not now","merchantRef":"r-1"}`,
@@ -167,7 +167,7 @@ func TestMoreNamesCanBeAllowed(t *testing.T) {
 	}
 }
 
-func TestOfAnythingButJSONOnlyTheSizeIsSeen(t *testing.T) {
+func TestOnlySizeIsWrittenOfInvalidJSON(t *testing.T) {
 	for _, in := range []string{
 		" ", "OK", "<html>4111111111111111</html>", "card=4111111111111111&cvc=123", "\ufeff{}", "{}\x00", "\x00", "null\x00",
 		"{", "}", "[", "]", `{"id"`, `{"id":`, `{"id":"ch_1"`, `{"id":"ch_1",`, `{"id":"ch_1",}`, `{"id" "ch_1"}`, `{,}`, `{id:1}`, `{1:1}`,
@@ -182,8 +182,8 @@ func TestOfAnythingButJSONOnlyTheSizeIsSeen(t *testing.T) {
 	}
 }
 
-func TestDeepNestingIsNotFollowed(t *testing.T) {
-	for _, tc := range []struct{ opening, inside, closing string }{{"[", "", "]"}, {`{"a":`, "{}", "}"}} {
+func TestTooDeeplyNestedBodyIsNotWritten(t *testing.T) {
+	for _, tc := range []struct{ opening, inside, closing string }{{opening: "[", inside: "", closing: "]"}, {opening: `{"a":`, inside: "{}", closing: "}"}} {
 		nested := func(depth int) string {
 			if tc.inside != "" {
 				depth--
@@ -196,7 +196,7 @@ func TestDeepNestingIsNotFollowed(t *testing.T) {
 	}
 }
 
-func TestALargeBodyIsCutAfterRedaction(t *testing.T) {
+func TestLargeBodyIsCutAfterRedaction(t *testing.T) {
 	row := `{"id":"ch_1","card":{"number":"4242"},"amounts":[1,2]}`
 	list := `{"data":[` + strings.Repeat(row+",", 20_000) + row + `],"next_cursor":"c","id":"x"}`
 	got := redacted(list)
@@ -205,11 +205,11 @@ func TestALargeBodyIsCutAfterRedaction(t *testing.T) {
 	require.InDelta(t, maxBody, len(got), 1000)
 	require.NotContains(t, got, "next_cursor")
 
-	// What masking makes small enough is whole, and what is not JSON to its end is not JSON.
+	// A body that fits after masking is written completely. A body with an error after the limit is invalid.
 	require.JSONEq(t, `{"x":"***"}`, redacted(`{"x":"`+strings.Repeat("x", 1<<20)+`"}`))
 	require.Equal(t, onlySize(list[1:]), redacted(list[:len(list)-1]))
 
-	// Wherever the limit falls.
+	// The output is valid wherever the limit falls.
 	for names := range 200 {
 		in := `{"a":[[[` + strings.Repeat(`1,`, (maxBody-names)/len(`"***",`)) + `{"id":"a","b":{"c":[1,2,{"d":3}]}},[[1],2]],3],{"e":4}],"f":5}`
 		got := redacted(in)

@@ -5,14 +5,13 @@ import (
 	"strings"
 )
 
-// scanner reads the tokens of JSON, as strictly as encoding/json.
+// scanner parses the tokens of JSON as strictly as encoding/json.
 type scanner struct {
 	in  string
 	pos int
 }
 
-// next skips white space and returns the byte after it, which it does not take; 0 at the end. No token begins
-// with a 0.
+// next skips white space and returns the next byte without consuming it. At the end it returns 0, with which no token begins.
 func (s *scanner) next() byte {
 	for ; s.pos < len(s.in); s.pos++ {
 		switch c := s.in[s.pos]; c {
@@ -29,7 +28,7 @@ func (s *scanner) atEnd() bool {
 	return s.pos == len(s.in)
 }
 
-// take takes c if it is next.
+// take consumes c if it is the next byte after white space. It reports whether it was.
 func (s *scanner) take(c byte) bool {
 	if s.next() != c {
 		return false
@@ -38,6 +37,7 @@ func (s *scanner) take(c byte) bool {
 	return true
 }
 
+// literal consumes word if it is next.
 func (s *scanner) literal(word string) bool {
 	if !strings.HasPrefix(s.in[s.pos:], word) {
 		return false
@@ -46,12 +46,12 @@ func (s *scanner) literal(word string) bool {
 	return true
 }
 
-// text reads a text that begins here and returns it with its quotes and escapes.
+// text parses the string that begins here and returns it with its quotes and escape sequences.
 func (s *scanner) text() (raw string, ok bool) {
 	start := s.pos
 	for s.pos++; s.pos < len(s.in); s.pos++ {
 		c := s.in[s.pos]
-		if !inText[c] {
+		if !special[c] {
 			continue
 		}
 		switch {
@@ -65,8 +65,8 @@ func (s *scanner) text() (raw string, ok bool) {
 	return "", false
 }
 
-// inText are the bytes that are not just a part of a text: they end it, escape, or have no place there.
-var inText = func() (table [256]bool) {
+// special marks the bytes that are not ordinary characters of a string: quotes, backslashes and control characters.
+var special = func() (table [256]bool) {
 	for c := range byte(' ') {
 		table[c] = true
 	}
@@ -74,7 +74,7 @@ var inText = func() (table [256]bool) {
 	return table
 }()
 
-// escape reads what follows a backslash and stops at its last byte.
+// escape parses an escape sequence after its backslash. It stops at the last byte of the sequence.
 func (s *scanner) escape() bool {
 	s.pos++
 	if s.pos == len(s.in) {
@@ -92,7 +92,7 @@ func (s *scanner) escape() bool {
 	return true
 }
 
-// number is -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
+// number parses -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
 func (s *scanner) number() (number string, ok bool) {
 	start := s.pos
 	s.skip("-")
@@ -111,15 +111,16 @@ func (s *scanner) number() (number string, ok bool) {
 	return s.in[start:s.pos], true
 }
 
-// skip takes one byte if it is one of any.
-func (s *scanner) skip(any string) bool {
-	if s.pos == len(s.in) || strings.IndexByte(any, s.in[s.pos]) < 0 {
+// skip consumes the next byte if it is in set.
+func (s *scanner) skip(set string) bool {
+	if s.pos == len(s.in) || strings.IndexByte(set, s.in[s.pos]) < 0 {
 		return false
 	}
 	s.pos++
 	return true
 }
 
+// digits consumes at least one digit.
 func (s *scanner) digits() bool {
 	start := s.pos
 	for s.pos < len(s.in) && isDigit(s.in[s.pos]) {
@@ -128,7 +129,7 @@ func (s *scanner) digits() bool {
 	return s.pos > start
 }
 
-// unquote returns the text that a token of a text stands for. It is false for a token too long to be written.
+// unquote decodes a string token. It returns false if the token is too long to be written.
 func unquote(raw string) (text string, ok bool) {
 	switch {
 	case len(raw) < len(`""`) || len(raw) > maxValue+len(`""`):
@@ -136,17 +137,18 @@ func unquote(raw string) (text string, ok bool) {
 	case strings.IndexByte(raw, '\\') < 0:
 		return raw[1 : len(raw)-1], true
 	default:
-		var unescaped string // in this branch alone, as it is allocated
+		var unescaped string // declared here because it escapes to the heap
 		err := json.Unmarshal([]byte(raw), &unescaped)
 		return unescaped, err == nil
 	}
 }
 
-// appendQuoted writes a printable text as JSON.
+// appendQuoted appends a printable text as a JSON string.
 func appendQuoted(out []byte, text string) []byte {
 	return append(appendEscaped(append(out, '"'), text), '"')
 }
 
+// appendEscaped is like [appendQuoted] without the quotes.
 func appendEscaped(out []byte, text string) []byte {
 	for i := range len(text) {
 		if text[i] == '"' || text[i] == '\\' {
@@ -159,7 +161,7 @@ func appendEscaped(out []byte, text string) []byte {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// hexDigit is -1 for what is none.
+// hexDigit returns the value of a hexadecimal digit, or -1 if c is none.
 func hexDigit(c byte) int {
 	switch {
 	case isDigit(c):

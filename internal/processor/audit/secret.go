@@ -8,29 +8,29 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// withheld stands for a text that has something in it that must not be written.
-const withheld = "***"
+// mask replaces a text that contains something that must not be written.
+const mask = "***"
 
-// maxEscapes is how many times a text may be escaped within itself: in a URL that JSON quotes, in a message
-// that quotes the JSON. What is escaped more often is not written.
+// maxEscapes is how many levels of escaping are decoded, for example: in a URL, within JSON that quotes the URL, within a message
+// that quotes the JSON. A text with more levels is not written.
 const maxEscapes = 3
 
-// maxLook is the longest text that is looked through at all, in bytes: a payment waits for it.
-const maxLook = 8 << 10
+// maxSearch is the longest text that is searched, in bytes, because the search delays a payment.
+const maxSearch = 8 << 10
 
-// shortKey is up to which length a key may well be part of another text by chance: there it is no secret.
+// shortKey is the length in bytes up to which a key may occur in another text by chance. Such an occurrence is not masked.
 const shortKey = 7
 
-// clean makes a text of others fit to be written: as a whole or not at all if it is sensitive, without control
-// characters, and no longer than limit.
+// clean prepares a text from outside for the log. A sensitive text is masked as a whole. Control characters are replaced
+// with spaces, and the text is cut to limit bytes.
 func clean(text, key string, limit int) string {
-	if len(text) > maxLook || sensitive(text, key) {
-		return withheld
+	if len(text) > maxSearch || sensitive(text, key) {
+		return mask
 	}
 	if !isPrintable(text) {
-		// What nobody sees must not keep a secret from being recognized.
+		// Invisible characters must not hide a secret from the search.
 		if sensitive(printable(text, -1), key) {
-			return withheld
+			return mask
 		}
 		text = printable(text, ' ')
 	}
@@ -47,18 +47,18 @@ func withoutQuery(path string) string {
 	return path
 }
 
-// printable has instead of what is not; -1 leaves it out.
-func printable(text string, instead rune) string {
+// printable returns text with every unprintable character replaced. A replacement of -1 removes it.
+func printable(text string, replacement rune) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
 			return r
 		}
-		return instead
+		return replacement
 	}, text)
 }
 
-// isPrintable holds for valid UTF-8 without control characters and the invisible ones that hide or turn round
-// other text.
+// isPrintable reports whether text is valid UTF-8 without control characters and without the invisible characters that hide
+// or reverse other text.
 func isPrintable(text string) bool {
 	for i := range len(text) {
 		if text[i] < ' ' || text[i] >= 0x7f {
@@ -68,21 +68,21 @@ func isPrintable(text string) bool {
 	return true
 }
 
-// Sensitive holds for a text of others that has a card number or what is known to be a secret in it, however escaped:
-// who keeps such a text anywhere leaks it.
-func Sensitive(text string) bool { return len(text) > maxLook || sensitive(text, "") }
+// Sensitive reports whether a text contains a card number or a known kind of secret, however it is escaped. Such a text must
+// not be logged or stored. A text that is too long to be searched is sensitive.
+func Sensitive(text string) bool { return len(text) > maxSearch || sensitive(text, "") }
 
-// sensitive holds for a text with a card number, a secret or the idempotency key in it, also where it is
-// percent- or backslash-escaped.
+// sensitive reports whether a text contains a card number, a secret or the idempotency key, also percent-encoded or
+// backslash-escaped.
 func sensitive(text, key string) bool { return sensitiveWithin(text, key, maxEscapes) }
 
 func sensitiveWithin(text, key string, escapes int) bool {
-	found := look(text)
+	found := classify(text)
 	switch {
-	case repeats(text, key),
-		found.kinds&markOfSecret != 0 && hasSecret(text),
-		found.kinds&foreign != 0 && hasForeignDigit(text),
-		// Among escapes it is not certain where a number begins and ends.
+	case containsKey(text, key),
+		found.kinds&secretMark != 0 && hasSecret(text),
+		found.kinds&nonASCII != 0 && hasNonASCIIDigit(text),
+		// In a decoded text it is uncertain where a number begins and ends, so any long number counts.
 		found.digits >= minCardDigits && (escapes < maxEscapes || hasCardNumber(text)):
 		return true
 	case found.kinds&escape == 0:
@@ -96,12 +96,13 @@ func sensitiveWithin(text, key string, escapes int) bool {
 	return false
 }
 
-func repeats(text, key string) bool {
+// containsKey reports whether text is the key, or contains a key that is long enough not to occur by chance.
+func containsKey(text, key string) bool {
 	return key != "" && (text == key || len(key) > shortKey && strings.Contains(text, key))
 }
 
-// hasSecret recognizes API keys and webhook secrets (sk_…, rk_…, whsec_…), client secrets (pi_…_secret_…), bearer
-// tokens and JSON Web Tokens.
+// hasSecret reports whether text contains an API key or a webhook secret (sk_…, rk_…, whsec_…), a client secret
+// (pi_…_secret_…), a bearer token or a JSON Web Token.
 func hasSecret(text string) bool {
 	for i := range len(text) {
 		switch text[i] {
@@ -114,7 +115,7 @@ func hasSecret(text string) bool {
 				return true
 			}
 		case '.':
-			// Header and payload of a JWT both begin with {" in base64.
+			// The header and the payload of a JWT both begin with {" in base64, which is eyJ.
 			if strings.HasPrefix(text[i+1:], "eyJ") {
 				return true
 			}
@@ -123,8 +124,8 @@ func hasSecret(text string) bool {
 	return false
 }
 
-// isKeyPrefix looks at what stands on both sides of an underscore. Without "live" or "test" after it the
-// prefix has to begin a word: "risk_level" is no secret.
+// isKeyPrefix reports whether the texts before and after an underscore are those of a secret. Unless "live" or "test"
+// follows, the prefix must begin a word: "risk_level" is not a secret.
 func isKeyPrefix(before, after string) bool {
 	if hasSuffixFold(before, "whsec") || strings.HasPrefix(after, "secret_") {
 		return true
@@ -144,18 +145,18 @@ func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
-// hasCardNumber is payment.ContainsCardNumber, for numbers in any groups.
+// hasCardNumber is like payment.ContainsCardNumber, but its digits may be grouped in any way.
 func hasCardNumber(text string) bool {
-	return payment.ContainsCardNumber(text) || payment.ContainsCardNumber(spaced(text))
+	return payment.ContainsCardNumber(text) || payment.ContainsCardNumber(withSpaces(text))
 }
 
-// hasForeignDigit holds for digits of other scripts: nothing that is written has a reason for them.
-func hasForeignDigit(text string) bool {
+// hasNonASCIIDigit reports whether text contains a digit of another script. No legitimate text contains any.
+func hasNonASCIIDigit(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf && unicode.IsDigit(r) })
 }
 
-// spaced writes a space for all that may stand between groups of digits, but for the colon of times.
-func spaced(text string) string {
+// withSpaces replaces every character that may separate groups of digits with a space, except for the colon of times.
+func withSpaces(text string) string {
 	started := false
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -169,6 +170,7 @@ func spaced(text string) string {
 	}, text)
 }
 
+// isWord reports whether c is a letter, a digit or an underscore.
 func isWord(c byte) bool {
 	return c == '_' || isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'z'
 }

@@ -17,20 +17,20 @@ func TestOrdinaryTextsAreNotSensitive(t *testing.T) {
 	}
 }
 
-func TestAShortKeyIsOnlyMaskedWhereItStandsAlone(t *testing.T) {
+func TestShortKeyIsMaskedOnlyAsWholeText(t *testing.T) {
 	require.True(t, sensitive("order-1", "order-1"))
 	require.False(t, sensitive("order-17", "order-1"))
 	require.True(t, sensitive("an order-17 too", "order-17"))
 	require.False(t, sensitive("", ""))
 }
 
-func TestTextEscapedWithinItselfTooOftenIsSensitive(t *testing.T) {
+func TestTextWithTooManyLevelsOfEscapingIsSensitive(t *testing.T) {
 	require.False(t, sensitive("%252541", ""))
 	require.True(t, sensitive("%25252541", ""))
 }
 
-// Nanoseconds after minutes from 40 on begin like cards: a time is no card number all the same.
-func TestNoTimeIsTakenForACardNumber(t *testing.T) {
+// The digits of a time, such as 44:45.123456789, may have the prefix and the check digit of a card number.
+func TestTimeIsNotTakenForACardNumber(t *testing.T) {
 	at := charge().Time.UTC()
 	for range 20_000 {
 		at = at.Add(1_234_567_891_011)

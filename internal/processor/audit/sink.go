@@ -10,43 +10,46 @@ import (
 
 var errClosed = errors.New("the audit log is closed: stop the callers before closing it")
 
-// sink writes one line at a time.
+// sink serializes writes, so that lines do not interleave.
 type sink struct {
 	mu    sync.Mutex
 	out   zapcore.WriteSyncer
 	close func() error
-	// torn is set after half a line was written, to a full disk for example: the next one must not join it.
-	torn   bool
-	closed bool
+	// partial is true after a line was written only in part, for example because the disk is full. The next line must not continue
+	// it.
+	partial bool
+	closed  bool
 }
 
+// Write implements zapcore.WriteSyncer. It writes one line.
 func (s *sink) Write(line []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
 		return 0, errClosed
 	}
-	if s.torn {
+	if s.partial {
 		if _, err := s.out.Write([]byte{'\n'}); err != nil {
 			return 0, err
 		}
-		s.torn = false
+		s.partial = false
 	}
 	n, err := s.out.Write(line)
 	if err == nil && n < len(line) {
 		err = io.ErrShortWrite
 	}
-	s.torn = 0 < n && n < len(line)
+	s.partial = 0 < n && n < len(line)
 	return n, err
 }
 
+// Sync implements zapcore.WriteSyncer.
 func (s *sink) Sync() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.out.Sync()
 }
 
-// Close may be called more than once.
+// Close closes the output. It may be called more than once.
 func (s *sink) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,31 +14,31 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// scripted takes as many bytes of each write as the script says, then everything.
-type scripted struct {
+// limitedWriter accepts only as many bytes of each write as the next element of limits, then everything.
+type limitedWriter struct {
 	bytes.Buffer
-	take  []int
-	err   error
-	syncs int
+	limits []int
+	err    error // returned by limited writes
+	syncs  int
 }
 
-func (s *scripted) Write(p []byte) (int, error) {
-	if len(s.take) == 0 {
-		return s.Buffer.Write(p)
+func (w *limitedWriter) Write(p []byte) (int, error) {
+	if len(w.limits) == 0 {
+		return w.Buffer.Write(p)
 	}
-	n, _ := s.Buffer.Write(p[:s.take[0]])
-	s.take = s.take[1:]
-	return n, s.err
+	n, _ := w.Buffer.Write(p[:w.limits[0]])
+	w.limits = w.limits[1:]
+	return n, w.err
 }
 
-func (s *scripted) Sync() error {
-	s.syncs++
+func (w *limitedWriter) Sync() error {
+	w.syncs++
 	return nil
 }
 
-func TestAFailingSinkIsCountedAndReportedOnceWithoutContent(t *testing.T) {
+func TestFailedWritesAreCountedAndLoggedOnceWithoutContent(t *testing.T) {
 	core, reports := observer.New(zapcore.DebugLevel)
-	out := &scripted{take: []int{0, 0, 0}, err: errors.New("no space left on device")}
+	out := &limitedWriter{limits: []int{0, 0, 0}, err: errors.New("no space left on device")}
 	l := New(out, Options{Fallback: zap.New(core)})
 	for range 3 {
 		l.Write(charge())
@@ -49,30 +49,30 @@ func TestAFailingSinkIsCountedAndReportedOnceWithoutContent(t *testing.T) {
 	require.Equal(t, written(t, charge()), out.String())
 
 	require.Equal(t, 1, reports.Len())
-	require.Equal(t, "an audit record was lost", reports.All()[0].Message)
+	require.Equal(t, "failed to write an audit record: later failures are only counted", reports.All()[0].Message)
 	require.Equal(t, map[string]any{"error": "no space left on device"}, reports.All()[0].ContextMap())
 }
 
-func TestAFailingSinkNeedsNoFallback(t *testing.T) {
-	l := New(&scripted{take: []int{0}, err: errors.New("broken pipe")}, Options{})
+func TestFailedWriteNeedsNoFallback(t *testing.T) {
+	l := New(&limitedWriter{limits: []int{0}, err: errors.New("broken pipe")}, Options{})
 	l.Write(charge())
 	require.EqualValues(t, 1, l.Failures())
 }
 
-func TestHalfALineDoesNotSpoilTheNext(t *testing.T) {
+func TestPartialLineDoesNotCorruptTheNext(t *testing.T) {
 	line := written(t, charge())
-	out := &scripted{take: []int{10, 0}, err: errors.New("disk full")}
+	out := &limitedWriter{limits: []int{10, 0}, err: errors.New("disk full")}
 	l := New(out, Options{})
-	l.Write(charge()) // half of it
-	l.Write(charge()) // not even the end of that line
+	l.Write(charge()) // written in part
+	l.Write(charge()) // even the line end of the partial line fails
 	l.Write(charge())
 	require.EqualValues(t, 2, l.Failures())
 	require.Equal(t, line[:10]+"\n"+line, out.String())
 }
 
-func TestAShortWriteIsAFailureEvenIfTheSinkSaysNothing(t *testing.T) {
+func TestShortWriteWithoutErrorIsAFailure(t *testing.T) {
 	line := written(t, charge())
-	out := &scripted{take: []int{10}}
+	out := &limitedWriter{limits: []int{10}}
 	l := New(out, Options{})
 	l.Write(charge())
 	l.Write(charge())
@@ -80,9 +80,9 @@ func TestAShortWriteIsAFailureEvenIfTheSinkSaysNothing(t *testing.T) {
 	require.Equal(t, line[:10]+"\n"+line, out.String())
 }
 
-func TestAClosedLogLosesRecordsAndSaysSo(t *testing.T) {
+func TestWriteToClosedLogIsCountedAndLogged(t *testing.T) {
 	core, reports := observer.New(zapcore.DebugLevel)
-	out := &scripted{}
+	out := &limitedWriter{}
 	l := New(out, Options{Fallback: zap.New(core)})
 	l.Write(charge())
 	require.NoError(t, l.Close())

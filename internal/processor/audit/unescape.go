@@ -5,11 +5,11 @@ import (
 	"unicode/utf8"
 )
 
-// unescapes undo one layer of one way to escape. Each is tried by itself: where "%Beare\u0072" is both, "%Be"
-// hides what follows.
+// unescapes are the decoders of one level of escaping. Each is applied on its own: in "%Beare\u0072" both
+// kinds occur, and decoding "%Be" first would hide the word Bearer.
 var unescapes = []func(text string) string{unpercent, unbackslash}
 
-// unpercent undoes %34.
+// unpercent decodes percent-encoding, such as %34.
 func unpercent(text string) string {
 	plain := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
@@ -23,8 +23,8 @@ func unpercent(text string) string {
 	return string(plain)
 }
 
-// unbackslash undoes \x34 and \u0034. Any other backslash becomes a space: it may be one of several before an
-// escape, and a number must not grow by what stands beside it.
+// unbackslash decodes \x34 and \u0034. Any other backslash becomes a space: it may be one of several before an escape
+// sequence, and digits on both sides of it must not be joined to one number.
 func unbackslash(text string) string {
 	plain := make([]byte, 0, len(text))
 	for i := 0; i < len(text); i++ {
@@ -45,6 +45,7 @@ func unbackslash(text string) string {
 	return string(plain)
 }
 
+// isHex reports whether text begins with the given number of hexadecimal digits.
 func isHex(text string, digits int) bool {
 	if len(text) < digits {
 		return false

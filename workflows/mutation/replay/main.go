@@ -1,5 +1,5 @@
-// Command replay replays a directory of histories with package replaytest and with the SDK's own replayer, and prints how
-// many of them each refuses. Command mutation builds it, with other workflows in it.
+// Command replay replays a directory of histories with package replaytest and with the SDK's own replayer, and prints as
+// JSON in how many of them each finds a difference. Command mutation builds it with mutated workflows.
 package main
 
 import (
@@ -51,15 +51,15 @@ func run(dir string) error {
 				result.First = filepath.Base(path) + ": " + differences[0].String()
 			}
 		}
-		if plain(h) != nil {
+		if replayPlain(h) != nil {
 			result.Plain++
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(result)
 }
 
-// plain is what everybody's replay test does.
-func plain(h *historypb.History) error {
+// replayPlain replays a history with the SDK's own replayer, as replay tests usually do.
+func replayPlain(h *historypb.History) error {
 	replayer := worker.NewWorkflowReplayer()
 	workflows.Register(replayer)
 	return replayer.ReplayWorkflowHistory(log.NewStructuredLogger(slog.New(slog.DiscardHandler)), h)
