@@ -60,7 +60,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	if w.store, err = c.Store.Open(ctx, logger); err != nil {
 		return nil, err
 	}
-	w.store.Watch(told.Moved)
+	w.store.SetObserver(told.Moved)
 	keeping := &activities.Payments{Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
@@ -96,7 +96,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 
 // sources are what the gauges are read from.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*processor.Client{}, Waiting: w.store.Waiting}
+	s := telemetry.Sources{Processors: map[string]*processor.Client{}, Waiting: w.store.Backlog}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}

@@ -23,8 +23,8 @@ var answered = processor.Observation{
 }
 
 // anHourAgo is what a store has that nobody could clear up.
-func anHourAgo(context.Context) ([]store.Waiting, error) {
-	return []store.Waiting{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
+func anHourAgo(context.Context) ([]store.Backlog, error) {
+	return []store.Backlog{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
 }
 
 func newClient(t *testing.T, url string, o processor.ClientOptions) *processor.Client {
@@ -45,8 +45,8 @@ func newClient(t *testing.T, url string, o processor.ClientOptions) *processor.C
 func everything(t *testing.T) *Telemetry {
 	t.Helper()
 	told := New(nil)
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: 300 * time.Millisecond})
-	told.Moved(store.Change{Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second})
+	told.Moved(store.Transition{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: 300 * time.Millisecond})
+	told.Moved(store.Transition{Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second})
 	told.Called(answered)
 	again := answered
 	again.Outcome, again.Class, again.Status, again.Attempt, again.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -106,8 +106,8 @@ func TestWhatHappensIsCounted(t *testing.T) {
 
 func TestAChangeThatIsNoFirstOutcomeHasNoDuration(t *testing.T) {
 	told := New(nil)
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", To: payment.Processing})
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", From: payment.Authorized, To: payment.Succeeded, After: time.Hour})
+	told.Moved(store.Transition{Processor: "acme", Currency: "USD", To: payment.Processing})
+	told.Moved(store.Transition{Processor: "acme", Currency: "USD", From: payment.Authorized, To: payment.Succeeded, After: time.Hour})
 	require.NotContains(t, scrape(t, told), "florin_payment_outcome_duration_seconds")
 }
 
@@ -122,7 +122,7 @@ func TestWhatWasNotSentHasNoTimeOnTheWire(t *testing.T) {
 func TestTheStoreIsAskedNowAndThenAndNotForLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		told, asked := New(nil), 0
-		told.Watch(Sources{Waiting: func(ctx context.Context) ([]store.Waiting, error) {
+		told.Watch(Sources{Waiting: func(ctx context.Context) ([]store.Backlog, error) {
 			asked++
 			if asked < 3 {
 				return anHourAgo(ctx)
@@ -152,7 +152,7 @@ func TestTheStoreIsAskedNowAndThenAndNotForLong(t *testing.T) {
 func TestAWorkerThatIsBuiltAnewIsTheOneThatIsWatched(t *testing.T) {
 	told := New(nil)
 	require.NotContains(t, scrape(t, told), "florin_store_up")
-	told.Watch(Sources{Waiting: func(context.Context) ([]store.Waiting, error) { return nil, errors.New("closed") }})
+	told.Watch(Sources{Waiting: func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") }})
 	require.Contains(t, scrape(t, told), "florin_store_up 0\n")
 	told.Watch(Sources{Waiting: anHourAgo})
 	require.Contains(t, scrape(t, told), "florin_store_up 1\n")
@@ -205,7 +205,7 @@ func BenchmarkSDKMetric(b *testing.B) {
 
 func BenchmarkMoved(b *testing.B) {
 	told := New(nil)
-	c := store.Change{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second}
+	c := store.Transition{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second}
 	b.ReportAllocs()
 	for b.Loop() {
 		told.Moved(c)

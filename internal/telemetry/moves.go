@@ -38,8 +38,8 @@ func (m moves) register(r *prometheus.Registry) {
 	r.MustRegister(m.payments.total, m.payments.duration, m.refunds.total, m.refunds.duration)
 }
 
-// Moved hears of every change of a payment or a refund: it is for store.Watch. nil hears nothing.
-func (t *Telemetry) Moved(c store.Change) {
+// Moved hears of every change of a payment or a refund: it is for store.SetObserver. nil hears nothing.
+func (t *Telemetry) Moved(c store.Transition) {
 	if t == nil {
 		return
 	}

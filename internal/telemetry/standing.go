@@ -16,8 +16,8 @@ import (
 type Sources struct {
 	// Processors are the clients of the configured processors, by name.
 	Processors map[string]*processor.Client
-	// Waiting is store.Waiting.
-	Waiting func(context.Context) ([]store.Waiting, error)
+	// Waiting is store.Backlog.
+	Waiting func(context.Context) ([]store.Backlog, error)
 	// AuditLost is how many audit records were lost so far.
 	AuditLost func() uint64
 }
@@ -40,7 +40,7 @@ type standing struct {
 	mu      sync.Mutex
 	sources Sources
 	asked   time.Time
-	waiting []store.Waiting
+	waiting []store.Backlog
 	failed  bool
 }
 
@@ -104,7 +104,7 @@ func (s *standing) Collect(to chan<- prometheus.Metric) {
 }
 
 // ask asks the store, unless it was asked just now. Everybody who asks meanwhile waits for the same answer.
-func (s *standing) ask() (Sources, []store.Waiting, bool) {
+func (s *standing) ask() (Sources, []store.Backlog, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.sources.Waiting != nil && time.Since(s.asked) >= askAgain {
@@ -147,17 +147,17 @@ type slot struct {
 }
 
 // tellWaiting tells of every status that payments and refunds may wait in, at 0 where none does.
-func tellWaiting(tell tellFunc, sources Sources, waiting []store.Waiting) {
-	all := map[slot]store.Waiting{}
+func tellWaiting(tell tellFunc, sources Sources, waiting []store.Backlog) {
+	all := map[slot]store.Backlog{}
 	for name := range sources.Processors {
 		for status, moves := range payment.PaymentTransitions {
 			if len(moves) > 0 {
-				all[slot{false, name, status}] = store.Waiting{}
+				all[slot{false, name, status}] = store.Backlog{}
 			}
 		}
 		for status, moves := range payment.RefundTransitions {
 			if len(moves) > 0 {
-				all[slot{true, name, status}] = store.Waiting{}
+				all[slot{true, name, status}] = store.Backlog{}
 			}
 		}
 	}

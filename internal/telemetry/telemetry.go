@@ -1,5 +1,5 @@
 // Package telemetry tells Prometheus and OpenTelemetry how payments go. What it hears comes through the seams of the other
-// packages, none of which knows it: store.Watch, processor.ClientOptions and the options of a Temporal client.
+// packages, none of which knows it: store.SetObserver, processor.ClientOptions and the options of a Temporal client.
 //
 // Every label has few values: statuses, operations and failure classes are ours, processors are configured, currencies are
 // those of ISO 4217. No merchant, payment or key is one.
