@@ -107,7 +107,7 @@ func openProcessor(ctx context.Context, name string, p Processor, log *audit.Log
 		IdleTimeout:    time.Duration(p.IdleTimeout),
 		Retry:          retry,
 		Audit:          log,
-		Observe:        told.Observer(),
+		Observe:        told.CallObserver(),
 		Trace:          told.Tracer(name, p.PropagateTrace),
 	})
 	if err != nil {

@@ -60,7 +60,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	if w.store, err = c.Store.Open(ctx, logger); err != nil {
 		return nil, err
 	}
-	w.store.SetObserver(told.Moved)
+	w.store.SetObserver(told.CountTransition)
 	keeping := &activities.Payments{Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
 	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
 		p := c.Processors[name]
@@ -88,7 +88,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 	if w.webhooks, err = openWebhooks(ctx, c, w.store, temporal, logger); err != nil {
 		return nil, err
 	}
-	told.Watch(w.sources())
+	told.SetSources(w.sources())
 	logger.Info("workers built", zap.Strings("processors", slices.Sorted(maps.Keys(c.Processors))), zap.String("default_processor", c.DefaultProcessor),
 		zap.String("deployment", deployment.Version.DeploymentName), zap.String("build_id", deployment.Version.BuildID))
 	return w, nil
@@ -96,7 +96,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c Config, logger *z
 
 // sources are what the gauges are read from.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*processor.Client{}, Waiting: w.store.Backlog}
+	s := telemetry.Sources{Processors: map[string]*processor.Client{}, Backlog: w.store.Backlog}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}

@@ -1,8 +1,9 @@
-// Package telemetry tells Prometheus and OpenTelemetry how payments go. What it hears comes through the seams of the other
-// packages, none of which knows it: store.SetObserver, processor.ClientOptions and the options of a Temporal client.
+// Package telemetry exports metrics of payments, processor calls and Temporal's SDK to Prometheus, and traces to OpenTelemetry.
+// The packages that it measures do not depend on it: it registers with [store.Store.SetObserver], [processor.ClientOptions]
+// and the options of a Temporal client.
 //
-// Every label has few values: statuses, operations and failure classes are ours, processors are configured, currencies are
-// those of ISO 4217. No merchant, payment or key is one.
+// Every label has few values: statuses, operations and failure classes are defined in Florin, processors are configured, and
+// currencies are those of ISO 4217. Merchants, payments and keys are never labels.
 package telemetry
 
 import (
@@ -17,35 +18,37 @@ import (
 	"github.com/florinpay/florin/internal/tracing"
 )
 
-// Telemetry is what one process tells. It is safe for concurrent use. Where a method says so, a nil one tells nothing.
+// Telemetry has the metrics and the tracer of one process. It is safe for concurrent use. The methods that allow a nil
+// Telemetry say so.
 type Telemetry struct {
-	registry *prometheus.Registry
-	sdk      *sdkMetrics
-	moves    moves
-	calls    calls
-	now      *standing
-	// spans is nil where nothing is traced.
+	registry    *prometheus.Registry
+	sdk         *sdkMetrics
+	transitions transitions
+	calls       calls
+	gauges      *gauges
+	// spans is nil if tracing is off.
 	spans trace.TracerProvider
 }
 
-// New makes metrics; spans is where traces go, nil for none.
+// New returns a Telemetry that creates its spans with spans. It creates none if spans is nil.
 func New(spans trace.TracerProvider) *Telemetry {
 	t := &Telemetry{
-		registry: prometheus.NewRegistry(), sdk: newSDKMetrics(), moves: newMoves(), calls: newCalls(), now: &standing{}, spans: spans,
+		registry: prometheus.NewRegistry(), sdk: newSDKMetrics(), transitions: newTransitions(), calls: newCalls(), gauges: &gauges{}, spans: spans,
 	}
-	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.sdk, t.now)
-	t.moves.register(t.registry)
+	t.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), t.sdk, t.gauges)
+	t.transitions.register(t.registry)
 	t.calls.register(t.registry)
 	return t
 }
 
-// Handler answers with all metrics, for Prometheus.
+// Handler returns the handler of the endpoint that Prometheus scrapes. It serves all metrics.
 func (t *Telemetry) Handler() http.Handler {
-	// One that cannot be collected must not take the others with it.
+	// ContinueOnError: a metric that cannot be collected must not prevent serving the others.
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }
 
-// Temporal has a client that is dialled with o, and the workers on it, measured and traced; nil does nothing.
+// Temporal adds metrics and tracing to the options of a Temporal client. They then apply to the client and to the workers that
+// use it. Temporal does nothing if t is nil.
 func (t *Telemetry) Temporal(o *client.Options) {
 	if t == nil {
 		return
