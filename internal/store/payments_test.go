@@ -147,11 +147,14 @@ func TestEachRecordedStateAppendsAnEvent(t *testing.T) {
 			return stored
 		}
 		record(payment.Unknown, Cause{By: "processor"}, func(c *payment.Charge) {
-			c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "the response was lost: \"é\"\n", HTTPStatus: 504, ProcessorCode: "x"}
+			c.Failure = &payment.Failure{
+				Class: payment.ClassOutcomeUnknown, Message: "the response was lost: \"é\"\n", HTTPStatus: 504, ProcessorCode: "x",
+			}
 		})
 		record(payment.RequiresAction, Cause{By: "lookup"}, func(c *payment.Charge) { c.ProcessorPaymentID = "ch_1" })
 		record(payment.Pending, byProcessor, func(c *payment.Charge) { c.ProcessorRequestID = "req_2" })
-		c = record(payment.Succeeded, Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "note": "é"}}, func(c *payment.Charge) { c.CapturedAmount = c.Amount })
+		byOperator := Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "note": "é"}}
+		c = record(payment.Succeeded, byOperator, func(c *payment.Charge) { c.CapturedAmount = c.Amount })
 
 		events, err := s.Events(t.Context(), c.PaymentID)
 		require.NoError(t, err)
@@ -163,7 +166,7 @@ func TestEachRecordedStateAppendsAnEvent(t *testing.T) {
 			{At: morning.Add(3 * time.Millisecond), From: payment.RequiresAction, To: payment.Pending, ProcessorID: "ch_1", Cause: byProcessor},
 			{
 				At: morning.Add(4 * time.Millisecond), From: payment.Pending, To: payment.Succeeded, Amount: 10_000, ProcessorID: "ch_1",
-				Cause: Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "note": "é"}},
+				Cause: byOperator,
 			},
 		}, events)
 	})

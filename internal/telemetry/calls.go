@@ -21,7 +21,8 @@ func newCalls() calls {
 	return calls{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_calls_total",
-			Help: "Attempts at calls to a processor, by certainty of the outcome (answered, not_executed, ambiguous) and failure class (empty if answered).",
+			Help: "Attempts at calls to a processor, by certainty of the outcome (answered, not_executed, ambiguous) " +
+				"and failure class (empty if answered).",
 		}, []string{"processor", "operation", "certainty", "class"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_retries_total",

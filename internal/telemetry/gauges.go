@@ -60,18 +60,32 @@ func newGauge(name, help string, labels ...string) *prometheus.Desc {
 const sharedValue = " All workers on one store report the same value: aggregate with max, not with sum."
 
 var (
-	storeUp        = newGauge("store_up", "1 if the latest query of the store, at most 10 s ago, succeeded; 0 otherwise.")
-	paymentsCount  = newGauge("payments_waiting", "Payments in a non-final status."+sharedValue, "processor", "status")
-	paymentsAge    = newGauge("payments_waiting_oldest_seconds", "Time that the oldest payment has been in this non-final status; 0 if there is none."+sharedValue, "processor", "status")
-	refundsCount   = newGauge("refunds_waiting", "Refunds in a non-final status."+sharedValue, "processor", "status")
-	refundsAge     = newGauge("refunds_waiting_oldest_seconds", "Time that the oldest refund has been in this non-final status; 0 if there is none."+sharedValue, "processor", "status")
-	inFlight       = newGauge("processor_calls_in_flight", "Calls to the processor that this worker has in flight.", "processor")
-	inFlightLimit  = newGauge("processor_calls_in_flight_limit", "Maximum number of calls to the processor that this worker has in flight.", "processor")
-	breakerState   = newGauge("processor_breaker_state", "1 for the current state of this worker's circuit breaker, 0 for the other states.", "processor", "state")
-	held           = newGauge("processor_hold_seconds", "Remaining time that this worker delays all calls because the processor requested it.", "processor")
-	quotaRemaining = newGauge("processor_quota_remaining_calls", "Calls left in the rate limit quota that the processor reported; absent if unknown.", "processor")
-	quotaReset     = newGauge("processor_quota_reset_seconds", "Time until the processor resets the rate limit quota; absent if unknown.", "processor")
-	auditLost      = prometheus.NewDesc("florin_audit_records_lost_total", "Audit records that could not be written.", nil, nil)
+	storeUp       = newGauge("store_up", "1 if the latest query of the store, at most 10 s ago, succeeded; 0 otherwise.")
+	paymentsCount = newGauge("payments_waiting", "Payments in a non-final status."+sharedValue, "processor", "status")
+	paymentsAge   = newGauge("payments_waiting_oldest_seconds",
+		"Time that the oldest payment has been in this non-final status; 0 if there is none."+sharedValue,
+		"processor", "status")
+	refundsCount = newGauge("refunds_waiting", "Refunds in a non-final status."+sharedValue, "processor", "status")
+	refundsAge   = newGauge("refunds_waiting_oldest_seconds",
+		"Time that the oldest refund has been in this non-final status; 0 if there is none."+sharedValue,
+		"processor", "status")
+	inFlight      = newGauge("processor_calls_in_flight", "Calls to the processor that this worker has in flight.", "processor")
+	inFlightLimit = newGauge("processor_calls_in_flight_limit",
+		"Maximum number of calls to the processor that this worker has in flight.",
+		"processor")
+	breakerState = newGauge("processor_breaker_state",
+		"1 for the current state of this worker's circuit breaker, 0 for the other states.",
+		"processor", "state")
+	held = newGauge("processor_hold_seconds",
+		"Remaining time that this worker delays all calls because the processor requested it.",
+		"processor")
+	quotaRemaining = newGauge("processor_quota_remaining_calls",
+		"Calls left in the rate limit quota that the processor reported; absent if unknown.",
+		"processor")
+	quotaReset = newGauge("processor_quota_reset_seconds",
+		"Time until the processor resets the rate limit quota; absent if unknown.",
+		"processor")
+	auditLost = prometheus.NewDesc("florin_audit_records_lost_total", "Audit records that could not be written.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -29,7 +29,9 @@ func unknownForAnHour(context.Context) ([]store.Backlog, error) {
 
 func newClient(t *testing.T, url string, o processor.ClientOptions) *processor.Client {
 	t.Helper()
-	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) { return processor.Key{Value: "sk_a_secret_of_ours"}, nil })
+	credentials, err := processor.NewCredentials(t.Context(), func(context.Context) (processor.Key, error) {
+		return processor.Key{Value: "sk_a_secret"}, nil
+	})
 	require.NoError(t, err)
 	breaker, err := processor.NewBreaker(processor.DefaultBreaker)
 	require.NoError(t, err)
@@ -45,8 +47,14 @@ func newClient(t *testing.T, url string, o processor.ClientOptions) *processor.C
 func allMetrics(t *testing.T) *Telemetry {
 	t.Helper()
 	metrics := New(nil)
-	metrics.CountTransition(store.Transition{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: 300 * time.Millisecond})
-	metrics.CountTransition(store.Transition{Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second})
+	metrics.CountTransition(store.Transition{
+		Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded,
+		FirstOutcome: true, After: 300 * time.Millisecond,
+	})
+	metrics.CountTransition(store.Transition{
+		Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded,
+		FirstOutcome: true, After: time.Second,
+	})
 	metrics.CountCall(answered)
 	ambiguous := answered
 	ambiguous.Outcome, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -113,7 +121,10 @@ func TestTransitionWithoutFirstOutcomeHasNoDuration(t *testing.T) {
 
 func TestAttemptThatWasNotSentHasNoCallDuration(t *testing.T) {
 	metrics := New(nil)
-	metrics.CountCall(processor.Observation{Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable, Attempt: 1, Waited: 2 * time.Second})
+	metrics.CountCall(processor.Observation{
+		Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable,
+		Attempt: 1, Waited: 2 * time.Second,
+	})
 	text := scrape(t, metrics)
 	require.NotContains(t, text, "florin_processor_call_duration_seconds")
 	require.Contains(t, text, `florin_processor_limiter_wait_seconds_sum{processor="acme"} 2`)
@@ -132,7 +143,8 @@ func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 		}})
 		require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
 		<-time.After(storeQueryInterval - time.Second)
-		require.Contains(t, scrape(t, metrics), `florin_payments_waiting_oldest_seconds{processor="acme",status="unknown"} 3609`, "the age grows between queries")
+		require.Contains(t, scrape(t, metrics), `florin_payments_waiting_oldest_seconds{processor="acme",status="unknown"} 3609`,
+			"the age grows between queries")
 		require.Equal(t, 1, queries)
 		<-time.After(time.Second)
 		scrape(t, metrics)
@@ -164,7 +176,8 @@ func TestSDKMetricsHaveTheNamesFromTemporalsDocumentation(t *testing.T) {
 	metrics.Temporal(&o)
 	require.Empty(t, o.Interceptors, "tracing is off")
 	h := o.MetricsHandler
-	h.WithTags(map[string]string{"namespace": "default"}).WithTags(map[string]string{"operation": "PollActivityTaskQueue"}).Counter("temporal_request").Inc(2)
+	h.WithTags(map[string]string{"namespace": "default"}).
+		WithTags(map[string]string{"operation": "PollActivityTaskQueue"}).Counter("temporal_request").Inc(2)
 	h.WithTags(map[string]string{"operation": "PollActivityTaskQueue", "namespace": "default"}).Counter("temporal_request").Inc(1)
 	h.WithTags(map[string]string{"namespace": "default"}).Counter("temporal_request").Inc(1) // with other labels
 	h.Counter("temporal_local_activity_total").Inc(1)

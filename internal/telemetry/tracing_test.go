@@ -33,8 +33,14 @@ func TestEnvironmentVariablesTurnTracingOn(t *testing.T) {
 		"exporter none":        {env: "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_TRACES_EXPORTER=none", want: false},
 		"SDK disabled":         {env: "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_SDK_DISABLED=TRUE", want: false},
 		"unsupported exporter": {env: "OTEL_TRACES_EXPORTER=zipkin", wantErr: `OTEL_TRACES_EXPORTER "zipkin": want otlp or none`},
-		"unsupported protocol": {env: "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc", wantErr: `OTEL_EXPORTER_OTLP_PROTOCOL "grpc": want http/protobuf, which collectors accept on port 4318`},
-		"supported protocol for traces, unsupported one otherwise": {env: "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf", want: true},
+		"unsupported protocol": {
+			env:     "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+			wantErr: `OTEL_EXPORTER_OTLP_PROTOCOL "grpc": want http/protobuf, which collectors accept on port 4318`,
+		},
+		"supported protocol for traces, unsupported one otherwise": {
+			env:  "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf",
+			want: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{}
@@ -64,11 +70,11 @@ func TestSpansAreExportedToTheConfiguredCollector(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
 	provider, err := StartTracing(t.Context(), zap.NewNop())
 	require.NoError(t, err)
-	_, span := provider.Tracer("").Start(t.Context(), "a span of ours")
+	_, span := provider.Tracer("").Start(t.Context(), "a test span")
 	span.End()
 	require.NoError(t, provider.Shutdown(t.Context()))
 	sent := <-received
-	for _, part := range []string{"/v1/traces ", "a span of ours", "florin-worker", "staging"} {
+	for _, part := range []string{"/v1/traces ", "a test span", "florin-worker", "staging"} {
 		require.Contains(t, sent, part)
 	}
 }

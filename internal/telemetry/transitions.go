@@ -26,7 +26,8 @@ func newTransitionMetrics(subject string) transitionMetrics {
 	return transitionMetrics{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_" + subject + "s_total",
-			Help: "Transitions of " + subject + "s to a status, counted by the worker that stored them. Each " + subject + " begins with a transition to processing.",
+			Help: "Transitions of " + subject + "s to a status, counted by the worker that stored them. " +
+				"Each " + subject + " begins with a transition to processing.",
 		}, []string{"processor", "currency", "status"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "florin_" + subject + "_outcome_duration_seconds",
