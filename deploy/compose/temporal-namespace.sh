@@ -1,8 +1,9 @@
 #!/bin/sh
-# Creates the namespace and the search attributes that Florin's workflows set. The connection is in TEMPORAL_*.
+# Creates the namespace and the search attributes that Florin's workflows set. The variables TEMPORAL_* configure the
+# connection.
 set -eu
 
-# The port opens before the server has settled: allow it a minute.
+# The server accepts connections before it is ready: retry for a minute.
 retry() {
   tries=30
   until "$@"; do
@@ -12,14 +13,14 @@ retry() {
   done
 }
 
-# A payment can be asked for in Temporal for a week after it ended, and in the store after that.
-# These two commands ignore TEMPORAL_NAMESPACE: without -n they mean "default".
+# Temporal keeps closed workflows for a week. After that, payments can be read from the store only.
+# These two commands ignore TEMPORAL_NAMESPACE: without -n they use the namespace "default".
 create_namespace() {
   temporal operator namespace describe -n "$TEMPORAL_NAMESPACE" >/dev/null 2>&1 ||
     temporal operator namespace create -n "$TEMPORAL_NAMESPACE" --retention 7d
 }
 
-# One that exists with the same type is left alone; one with another type is an error.
+# Creating an attribute again has no effect if it has the same type, and fails if it has another one.
 create_search_attributes() {
   temporal operator search-attribute create \
     --name PaymentStatus --type Keyword \
@@ -31,7 +32,7 @@ create_search_attributes() {
     --name Amount --type Int
 }
 
-# The server works from a cached copy of the namespace: for seconds it refuses what was just registered.
+# The server caches the namespace: for some seconds it refuses queries with new search attributes.
 search_attributes_usable() {
   temporal workflow count --query "PaymentStatus = '' AND PaymentId = '' AND MerchantId = '' AND \
     Processor = '' AND Currency = '' AND FailureClass = '' AND Amount = 0"

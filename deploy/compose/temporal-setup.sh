@@ -1,13 +1,13 @@
 #!/bin/sh
-# Brings Temporal's two databases to the schema of this admin-tools image, and creates Florin's, which the service
-# migrate fills. The connection is in SQL_*.
+# Migrates Temporal's two databases to the schema of this admin-tools image, and creates Florin's database. The service migrate
+# creates its tables. The variables SQL_* configure the connection.
 set -eu
 
 schema=/etc/temporal/schema/postgresql/v12
 
 upgrade() { # database, schema directory
-  temporal-sql-tool --db "$1" create # an existing database is not an error
-  temporal-sql-tool --db "$1" setup-schema -v 0.0 # leaves a higher version alone
+  temporal-sql-tool --db "$1" create # succeeds if the database exists
+  temporal-sql-tool --db "$1" setup-schema -v 0.0 # does not change a higher version
   temporal-sql-tool --db "$1" update-schema -d "$schema/$2/versioned"
 }
 

@@ -85,7 +85,7 @@ func openProcessor(ctx context.Context, name string, p config.Processor, adapter
 		IdleTimeout:    time.Duration(p.IdleTimeout),
 		Retry:          policy,
 		Audit:          log,
-		Observe:        metrics.Observer(),
+		Observe:        metrics.CallObserver(),
 		Trace:          metrics.Tracer(name, p.PropagateTrace),
 	})
 	if err != nil {

@@ -74,7 +74,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	if w.store, err = OpenStore(ctx, c.Store, o.Logger); err != nil {
 		return err
 	}
-	w.store.Watch(o.Telemetry.Moved)
+	w.store.SetObserver(o.Telemetry.CountTransition)
 	options := worker.Options{
 		DeploymentOptions: deployment,
 		WorkerStopTimeout: time.Duration(c.Worker.StopTimeout),
@@ -110,7 +110,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Logger); err != nil {
 		return err
 	}
-	o.Telemetry.Watch(w.sources())
+	o.Telemetry.SetSources(w.sources())
 	o.Logger.Info("workers built", zap.Strings("processors", names), zap.String("default_processor", c.DefaultProcessor),
 		zap.String("deployment", deployment.Version.DeploymentName), zap.String("build_id", deployment.Version.BuildID))
 	return nil
@@ -118,7 +118,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 
 // sources are what the gauges are read from.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Waiting: w.store.Waiting}
+	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Backlog: w.store.Backlog}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}

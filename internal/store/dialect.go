@@ -1,7 +1,7 @@
 package store
 
-// What PostgreSQL and SQLite do differently: where they are, how they are opened, what their errors mean. The SQL is
-// the same, but for the migrations.
+// The differences between PostgreSQL and SQLite: DSNs, how a database is opened, and the classification of errors. Both use
+// the same SQL, except for the migrations.
 
 import (
 	"context"
@@ -27,19 +27,19 @@ import (
 )
 
 type dialect struct {
-	// name is also the folder of its migrations.
+	// name is also the name of the folder with the migrations.
 	name  string
 	goose goose.Dialect
-	// hasTable counts the tables of a name that a connection sees.
+	// hasTable is a query that counts the visible tables with the name $1.
 	hasTable string
-	// forUpdate locks the rows of a SELECT, where a transaction does not lock the whole database anyway.
+	// forUpdate is appended to a SELECT to lock its rows. It is empty if a writing transaction locks the whole database.
 	forUpdate string
 	isolation sql.IsolationLevel
-	// oneWriter: the database lets one transaction write at a time.
+	// oneWriter reports whether the database allows only one writing transaction at a time.
 	oneWriter bool
-	// prepares: a statement is worth preparing by hand, because the driver keeps none.
+	// prepares reports whether the store prepares its frequent statements, because the driver does not cache them.
 	prepares bool
-	// classify says what an error of the driver is to a caller; known is false for one that is not the database's own.
+	// classify translates an error that the database reported; known is false for any other error.
 	classify func(err error) (failed databaseError, known bool)
 }
 
@@ -48,7 +48,8 @@ var (
 		name: "postgres", goose: goose.DialectPostgres,
 		hasTable:  `SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)`,
 		forUpdate: " FOR UPDATE",
-		// Each statement sees what was committed before it: the one after a lock, what the lock waited for.
+		// Each statement sees everything that was committed before it started. So the statement after a lock sees the changes
+		// of the transaction that held the lock before.
 		isolation: sql.LevelReadCommitted,
 		classify:  classifyPostgres,
 	}
@@ -61,22 +62,22 @@ var (
 	}
 )
 
+// The largest number of open connections for each database.
 const (
-	// postgresConns is how many connections to PostgreSQL there are at most, and sqliteConns to a file: one writes, the
-	// others read.
 	postgresConns = 16
-	sqliteConns   = 4
+	sqliteConns   = 4 // one that writes, and three that read at the same time
 )
 
-// target is a database that a DSN names.
+// target is the database that a DSN names.
 type target struct {
 	dialect
-	file     string
-	server   *pgx.ConnConfig
+	file     string          // for SQLite only
+	server   *pgx.ConnConfig // for PostgreSQL only
 	maxConns int
 }
 
-// parseDSN quotes nothing of a DSN that it cannot read: it may have a password anywhere.
+// parseDSN returns ErrInvalid for a DSN that it cannot parse. The error quotes no part of the DSN: in a malformed one, the
+// password may be anywhere.
 func parseDSN(dsn string) (target, error) {
 	u, err := url.Parse(dsn)
 	if err != nil {
@@ -109,25 +110,26 @@ func parsePostgres(u *url.URL) (target, error) {
 	}
 	var err error
 	if t.server, err = pgx.ParseConfig(u.String()); err != nil {
-		return target{}, fmt.Errorf(`%w: database: not a DSN that PostgreSQL understands: want "postgres://user:password@host:5432/database?sslmode=…"; `+
-			"check the port, the options in the query, and the files that they and PG… in the environment name", ErrInvalid)
+		return target{}, fmt.Errorf(`%w: database: not a valid PostgreSQL DSN: want "postgres://user:password@host:5432/database?sslmode=…"; `+
+			"check the port, the query parameters, and the files named by them or by the PG… environment variables", ErrInvalid)
 	}
 	return t, nil
 }
 
-// exists spares a file that is not there from being made by a look at it.
-func (t target) exists() error {
+// requireFile returns ErrOutdated if the SQLite file is missing: only [Migrate] creates it.
+func (t target) requireFile() error {
 	if t.file == "" {
 		return nil
 	}
 	if _, err := os.Stat(t.file); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: there is no %s yet: run: worker migrate", ErrOutdated, t.file)
+		return fmt.Errorf("%w: the file %s does not exist: run: worker migrate", ErrOutdated, t.file)
 	}
 	return nil
 }
 
-// create makes an empty file that only this user may read; SQLite gives its other files the same permissions.
-func (t target) create() error {
+// createFile creates an empty SQLite file that only this user may read, unless it exists. SQLite gives the files that it
+// creates beside it the same permissions.
+func (t target) createFile() error {
 	if t.file == "" {
 		return nil
 	}
@@ -142,7 +144,7 @@ func (t target) open(ctx context.Context) (*sql.DB, error) {
 	var db *sql.DB
 	if t.server != nil {
 		db = sql.OpenDB(stdlib.GetConnector(*t.server, stdlib.OptionAfterConnect(postgresSession)))
-		db.SetConnMaxLifetime(time.Hour) // so that connections spread again after a failover
+		db.SetConnMaxLifetime(time.Hour) // connections spread over the servers again after a failover
 	} else {
 		var err error
 		if db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Path: t.file}).String()+sqliteOptions); err != nil {
@@ -157,40 +159,44 @@ func (t target) open(ctx context.Context) (*sql.DB, error) {
 	return db, nil
 }
 
-// sqliteOptions: writers say BEGIN IMMEDIATE, so that none has to start again halfway. synchronous FULL is one fsync of
-// the log for each commit, and what it costs is worth it: with NORMAL, a power loss may take back the commits of the
-// last moments. The file would stay consistent, but a charge that a caller was told of, or a refund's reservation, would
-// be gone, and could be made a second time. busy_timeout is short because nothing interrupts it: see write.
+// sqliteOptions are the connection options of SQLite:
+//
+//   - _txlock=immediate: a transaction takes the write lock when it begins, so it never fails halfway for lack of the lock.
+//   - busy_timeout(250): short, because a done context does not interrupt SQLite's waiting; see write, which repeats it.
+//   - synchronous(FULL): one fsync of the write-ahead log for each commit, which is worth its cost. With NORMAL, a power loss
+//     may undo the latest commits. The file would stay consistent, but an acknowledged charge or the reservation of a refund
+//     would be missing, and the operation could run a second time.
 const sqliteOptions = "?mode=rw&_txlock=immediate&_pragma=busy_timeout(250)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 
-// postgresSession bounds how long the locks of a worker last whose machine died without a word.
+// postgresSession limits how long PostgreSQL keeps the locks of a worker whose machine failed without closing its connections.
 func postgresSession(ctx context.Context, conn *pgx.Conn) error {
 	_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '30s'")
 	return err
 }
 
-// translate keeps of an error what a caller may know. what says what was asked.
-func (d dialect) translate(what string, err error) error {
+// translate returns an error with the text and the class that a caller needs, and without values that the driver may have
+// quoted. action describes the call; it becomes the beginning of the text.
+func (d dialect) translate(err error, action string) error {
 	if err == nil {
 		return nil
 	}
 	var failed *databaseError
-	switch known := sentinel(err); {
+	switch {
 	case errors.As(err, &failed):
-		return &databaseError{text: what + ": " + failed.text, is: failed.is, temporary: failed.temporary}
-	case known:
-		return fmt.Errorf("%s: %w", what, err)
+		return &databaseError{text: action + ": " + failed.text, is: failed.is, temporary: failed.temporary}
+	case isSentinel(err):
+		return fmt.Errorf("%s: %w", action, err)
 	}
 	if failed, known := d.classify(err); known {
-		failed.text = what + ": " + failed.text
+		failed.text = action + ": " + failed.text
 		return &failed
 	}
-	// The connection broke, or time was up.
-	return &databaseError{text: what + ": " + describe(err), is: ended(err), temporary: true}
+	// The database did not report it: the connection failed, or the context ended.
+	return &databaseError{text: action + ": " + safeText(err), is: contextError(err), temporary: true}
 }
 
-// sentinel reports whether an error is one of this package's own.
-func sentinel(err error) bool {
+// isSentinel reports whether err is one of this package's errors.
+func isSentinel(err error) bool {
 	for _, known := range []error{ErrNotFound, ErrMismatch, ErrIllegalTransition, ErrProcessorIDTaken, ErrPaymentNotFound,
 		ErrNotRefundable, ErrExceedsCaptured, ErrCurrency, ErrInvalid, ErrOutdated, ErrTooNew} {
 		if errors.Is(err, known) {
@@ -200,8 +206,8 @@ func sentinel(err error) bool {
 	return false
 }
 
-// ended keeps the context's errors for errors.Is.
-func ended(err error) error {
+// contextError returns the error of the context in err's tree, and nil if there is none.
+func contextError(err error) error {
 	for _, known := range []error{context.Canceled, context.DeadlineExceeded} {
 		if errors.Is(err, known) {
 			return known
@@ -210,19 +216,20 @@ func ended(err error) error {
 	return nil
 }
 
-// describe words an error that is not the database's own. An unknown one is only named: drivers quote arguments.
-func describe(err error) string {
+// safeText returns a text for an error that the database did not report. It gives only the type of an unknown error: drivers
+// may quote arguments.
+func safeText(err error) string {
 	var network net.Error
 	var connect *pgconn.ConnectError
 	switch {
-	case errors.As(err, &connect): // pgconn leaves the password out
+	case errors.As(err, &connect): // its text never contains the password
 		return connect.Error()
-	case ended(err) != nil:
-		return ended(err).Error()
+	case contextError(err) != nil:
+		return contextError(err).Error()
 	case errors.As(err, &network):
 		return network.Error()
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, driver.ErrBadConn), errors.Is(err, sql.ErrConnDone):
-		return "the connection to the database broke"
+		return "lost the connection to the database"
 	default:
 		for inner := err; inner != nil; inner = errors.Unwrap(inner) {
 			err = inner
@@ -231,60 +238,61 @@ func describe(err error) string {
 	}
 }
 
-// temporarySQLStates are the SQLSTATEs and classes of those that go away: PostgreSQL's documentation, appendix A.
+// temporarySQLStates are the prefixes of SQLSTATEs after which a retry may succeed: PostgreSQL's documentation, appendix A.
 var temporarySQLStates = []string{
 	"08",    // connection exception
 	"40",    // transaction rollback: serialization failure, deadlock
 	"53",    // insufficient resources: connections, disk, memory
-	"57P",   // shutting down, starting up, the session was ended
+	"57P",   // shutting down, starting up, session terminated
 	"57014", // query canceled, by a statement timeout or an operator
 	"55P03", // lock not available
-	"25P0",  // idle in transaction for too long, and what follows
-	"25006", // read-only: a standby, during a failover
-	"58",    // system error outside of PostgreSQL, such as the disk
+	"25P0",  // idle-in-transaction timeout, and statements in the aborted transaction
+	"25006", // read-only transaction: connected to a standby during a failover
+	"58",    // system error outside PostgreSQL, such as a disk error
 }
 
 func classifyPostgres(err error) (databaseError, bool) {
-	var answer *pgconn.PgError
-	if !errors.As(err, &answer) {
+	var reported *pgconn.PgError
+	if !errors.As(err, &reported) {
 		return databaseError{}, false
 	}
-	// Message names no values of text columns, unlike Detail.
-	failed := databaseError{text: fmt.Sprintf("%s (SQLSTATE %s)", answer.Message, answer.Code)}
+	// Unlike Detail, Message contains no values of text columns.
+	failed := databaseError{text: fmt.Sprintf("%s (SQLSTATE %s)", reported.Message, reported.Code)}
 	switch {
-	case answer.ConstraintName == "payments_one_per_processor_id", answer.ConstraintName == "refunds_one_per_processor_id":
+	case reported.ConstraintName == "payments_one_per_processor_id", reported.ConstraintName == "refunds_one_per_processor_id":
 		failed.is = ErrProcessorIDTaken
-	case strings.HasPrefix(answer.Code, "22"), strings.HasPrefix(answer.Code, "23"), strings.HasPrefix(answer.Code, "FL"):
+	case strings.HasPrefix(reported.Code, "22"), strings.HasPrefix(reported.Code, "23"), strings.HasPrefix(reported.Code, "FL"):
 		failed.is = ErrInvalid
 	}
 	for _, state := range temporarySQLStates {
-		failed.temporary = failed.temporary || strings.HasPrefix(answer.Code, state)
+		failed.temporary = failed.temporary || strings.HasPrefix(reported.Code, state)
 	}
 	return failed, true
 }
 
-// busy reports whether another process is writing to the file of SQLite; then nothing was done.
-func busy(err error) bool {
-	var answer *sqlite.Error
-	return errors.As(err, &answer) && answer.Code()&0xff == sqlite3.SQLITE_BUSY
+// isBusy reports whether a SQLite statement failed because another process locks the file. The statement had no effect.
+func isBusy(err error) bool {
+	var reported *sqlite.Error
+	return errors.As(err, &reported) && reported.Code()&0xff == sqlite3.SQLITE_BUSY
 }
 
 func classifySQLite(err error) (databaseError, bool) {
-	var answer *sqlite.Error
-	if !errors.As(err, &answer) {
+	var reported *sqlite.Error
+	if !errors.As(err, &reported) {
 		return databaseError{}, false
 	}
-	failed := databaseError{text: answer.Error()}
-	switch answer.Code() & 0xff {
+	failed := databaseError{text: reported.Error()}
+	switch reported.Code() & 0xff {
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 		failed.is = ErrInvalid
-		if _, unique, _ := strings.Cut(failed.text, "UNIQUE constraint failed"); strings.Contains(unique, ".processor_payment_id") || strings.Contains(unique, ".processor_refund_id") {
+		_, columns, _ := strings.Cut(failed.text, "UNIQUE constraint failed")
+		if strings.Contains(columns, ".processor_payment_id") || strings.Contains(columns, ".processor_refund_id") {
 			failed.is = ErrProcessorIDTaken
 		}
-	case sqlite3.SQLITE_INTERRUPT: // the context ended
+	case sqlite3.SQLITE_INTERRUPT: // the context ended: translate handles it
 		return databaseError{}, false
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_SCHEMA, // other processes
-		sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN: // the machine
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL, sqlite3.SQLITE_SCHEMA, // interference by other processes
+		sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_CANTOPEN: // disk, memory or file descriptors
 		failed.temporary = true
 	}
 	return failed, true

@@ -1,6 +1,6 @@
 package store
 
-// Events, and the details that are stored as JSON.
+// Events of payments and refunds, the details that are stored as JSON, and the check of status transitions.
 
 import (
 	"context"
@@ -16,11 +16,12 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Cause says who or what made a change: "processor", "lookup", "operator:jane". Evidence is what it is known by, such
-// as the processor's request id. It is kept for ever, so no secret and no card data belongs into it.
+// Cause describes why a payment or refund changed. By names the actor: "processor", "lookup", "operator:jane". Evidence
+// supports the change, such as the processor's request id. Causes are kept forever, so they must not contain secrets or card
+// data.
 //
-// By is needed, in at most 100 characters. Evidence is cut to 20 pairs with keys of 64 characters and values of 500:
-// too much of it must not keep a payment from being recorded.
+// By is required and is cut to 100 characters. Evidence is cut to 20 pairs, keys to 64 and values to 500 characters: too much
+// evidence must not prevent recording a payment.
 type Cause struct {
 	By       string            `json:"by"`
 	Evidence map[string]string `json:"evidence,omitempty"`
@@ -29,16 +30,16 @@ type Cause struct {
 // causeRequest is the cause of the first event of each payment and refund.
 var causeRequest = Cause{By: "request"}
 
-// Event is one thing that happened to a payment or a refund.
+// Event is one change of a payment or a refund.
 type Event struct {
-	// At is when Florin knew: the UpdatedAt of what was recorded.
+	// At is when Florin learned of the change: the UpdatedAt that was recorded with it.
 	At time.Time `json:"at"`
-	// From is empty for the first event. It equals To where only details changed.
+	// From is empty for the first event. It equals To if only details changed.
 	From payment.Status `json:"from,omitempty"`
 	To   payment.Status `json:"to"`
-	// Amount is what was captured of a payment by then, or the amount of the refund.
+	// Amount is in minor units. For a payment it is the captured amount after the change, for a refund its amount.
 	Amount int64 `json:"amount"`
-	// ProcessorID is the processor's id of the payment or refund, as far as it was known by then.
+	// ProcessorID is the processor's id of the payment or refund; empty if it was not known at that time.
 	ProcessorID string `json:"processor_id,omitempty"`
 	Cause       Cause  `json:"cause"`
 }
@@ -46,10 +47,10 @@ type Event struct {
 const selectEvents = `SELECT at, from_status, to_status, amount, processor_id, cause_by, evidence
 	FROM payment_events WHERE subject_id = $1 ORDER BY revision`
 
-// Events returns what happened to a payment or a refund, oldest first; nothing for an id that is not known.
+// Events returns the events of a payment or a refund, oldest first. It returns none for an unknown id.
 func (s *Store) Events(ctx context.Context, id string) ([]Event, error) {
 	var events []Event
-	err := s.read().each(ctx, selectEvents, []any{id}, func(row scanner) error {
+	err := s.read().queryEach(ctx, selectEvents, []any{id}, func(row scanner) error {
 		var e Event
 		var evidence string
 		if err := row.Scan(storedTime{&e.At}, optional{(*string)(&e.From)}, &e.To, &e.Amount, optional{&e.ProcessorID},
@@ -59,7 +60,7 @@ func (s *Store) Events(ctx context.Context, id string) ([]Event, error) {
 		events = append(events, e)
 		return json.Unmarshal([]byte(evidence), &events[len(events)-1].Cause.Evidence)
 	})
-	return events, s.fail(err, "events of %s", id)
+	return events, s.wrap(err, "events of %s", id)
 }
 
 const (
@@ -67,14 +68,14 @@ const (
 	maxEvidence      = 20
 	maxEvidenceKey   = 64
 	maxEvidenceValue = 500
-	// maxDetail is far above what processors say in a sentence.
+	// maxDetail is far above the length of the codes and messages that processors send.
 	maxDetail = 2000
 )
 
-// bounded is the cause as it is stored.
-func (c Cause) bounded() (by, evidence string, err error) {
+// encode returns the cause as it is stored, cut to the limits of [Cause]. It returns ErrInvalid if By is missing.
+func (c Cause) encode() (by, evidence string, err error) {
 	if c.By == "" {
-		return "", "", fmt.Errorf("%w: cause: By is missing: want who says so, such as \"processor\" or \"operator:jane\"", ErrInvalid)
+		return "", "", fmt.Errorf("%w: cause: By is missing: want the actor, such as \"processor\" or \"operator:jane\"", ErrInvalid)
 	}
 	kept := map[string]string{}
 	for _, key := range slices.Sorted(maps.Keys(c.Evidence)) {
@@ -87,8 +88,8 @@ func (c Cause) bounded() (by, evidence string, err error) {
 	return clean(c.By, maxCauseBy), string(text), err
 }
 
-// clean makes text from outside fit for a database: UTF-8 without the NUL that PostgreSQL does not store, and not
-// longer than limit characters. A processor's strange message must not keep a payment from being recorded.
+// clean makes external text fit for both databases: valid UTF-8, without NUL, which PostgreSQL cannot store, and cut to
+// limit characters. An unusual message of a processor must not prevent recording a payment.
 func clean(text string, limit int) string {
 	text = strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 	if utf8.RuneCountInString(text) > limit {
@@ -117,8 +118,8 @@ func cleanFailure(f *payment.Failure) *payment.Failure {
 	}
 }
 
-// detail stores a decline or a failure as JSON; nil is NULL.
-func detail[T any](value *T) (sql.NullString, error) {
+// encodeDetail returns a decline or a failure as JSON, and NULL for nil.
+func encodeDetail[T any](value *T) (sql.NullString, error) {
 	if value == nil {
 		return sql.NullString{}, nil
 	}
@@ -126,7 +127,7 @@ func detail[T any](value *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-// storedDetail scans what detail stored.
+// storedDetail scans a column that encodeDetail wrote.
 type storedDetail[T any] struct{ to **T }
 
 // Scan implements sql.Scanner.
@@ -139,20 +140,22 @@ func (d storedDetail[T]) Scan(from any) error {
 	return json.Unmarshal([]byte(text.String), d.to)
 }
 
-// verdict is what recording a status on top of the one that is stored comes to.
-type verdict int
+// transitionKind is the result of comparing a status to record with the stored one.
+type transitionKind int
 
 const (
-	same verdict = iota
+	unchanged transitionKind = iota
 	legal
 	illegal
 )
 
-// judge says what the UPDATE statements, which have the same rule, made of a call that changed nothing.
-func judge(transitions map[payment.Status][]payment.Status, from, to payment.Status, sameDetails bool) verdict {
+// checkTransition explains why an UPDATE statement of this package, which has the same rules in SQL, matched no row:
+// nothing would change, or the transition is illegal. If the transition is legal, a concurrent call changed the row after
+// the UPDATE.
+func checkTransition(transitions map[payment.Status][]payment.Status, from, to payment.Status, sameDetails bool) transitionKind {
 	switch {
 	case from == to && sameDetails:
-		return same
+		return unchanged
 	case from == to && len(transitions[from]) > 0, slices.Contains(transitions[from], to):
 		return legal
 	default:
@@ -160,10 +163,9 @@ func judge(transitions map[payment.Status][]payment.Status, from, to payment.Sta
 	}
 }
 
-// refused words an illegal move.
-func refused(from, to payment.Status) error {
+func illegalTransition(from, to payment.Status) error {
 	if from == to {
-		return fmt.Errorf("%w: it is %s, which is final: what was recorded with it cannot become something else", ErrIllegalTransition, from)
+		return fmt.Errorf("%w: it is %s, which is final: the details recorded with it cannot change", ErrIllegalTransition, from)
 	}
 	return fmt.Errorf("%w: from %s to %s", ErrIllegalTransition, from, to)
 }

@@ -15,38 +15,40 @@ import (
 //go:embed migrations
 var migrations embed.FS
 
-// versionTable is goose's. It has a name of our own because other programs may use goose in the same database.
+// versionTable is goose's table of applied migrations. It has a name of our own because other programs may use goose in the
+// same database.
 const versionTable = "florin_migrations"
 
-// noVersion is the version of a database that has not even the version table.
+// noVersion is the version of a database without the version table.
 const noVersion int64 = -1
 
-// Migrate brings the schema of a database up to this program's, and makes the file for SQLite. It returns the versions
-// before and after; 0 is an empty database. Safe to repeat, and safe when several processes do it at once. A database
-// that is newer is ErrTooNew and left alone.
+// Migrate applies the missing migrations to the database at dsn. For SQLite it creates the file if it is missing. It returns
+// the version of the schema before and after; 0 is an empty database. It is safe to repeat, and safe to run in several
+// processes at the same time. Migrate returns ErrTooNew, and changes nothing, if the schema is newer than this program knows,
+// and ErrInvalid if dsn cannot be parsed.
 func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
 	t, err := parseDSN(dsn)
 	if err != nil {
 		return 0, 0, err
 	}
-	if err := t.create(); err != nil {
+	if err := t.createFile(); err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}
 	from, to, err = t.migrate(ctx)
-	return max(from, 0), max(to, 0), t.translate("migrate", err)
+	return max(from, 0), max(to, 0), t.translate(err, "migrate")
 }
 
-// migrate tries until it was not disturbed: a migration is a transaction, so that of several processes one makes it and
-// the others fail without a trace, and find it made when they look again.
+// migrate retries while other processes migrate the same database. Each migration is a transaction: if several processes run
+// it at the same time, one of them commits it. The others fail without effect, and find it applied when they try again.
 func (t target) migrate(ctx context.Context) (from, to int64, err error) {
 	const (
-		patience = 30 * time.Second
-		pause    = 100 * time.Millisecond
+		maxWait = 30 * time.Second
+		pause   = 100 * time.Millisecond
 	)
 	from, to, err = t.migrateOnce(ctx)
 	for began, before := time.Now(), from; err != nil; {
-		moved := to != before
-		if !moved && !Temporary(t.translate("", err)) || time.Since(began) > patience {
+		progressed := to != before
+		if !progressed && !Temporary(t.translate(err, "")) || time.Since(began) > maxWait {
 			return from, to, err
 		}
 		select {
@@ -88,7 +90,7 @@ func (t target) migrateOnce(ctx context.Context) (before, after int64, err error
 	return before, after, errors.Join(err, versionErr)
 }
 
-// knownVersion is the newest migration of this program.
+// knownVersion returns the newest version among the migrations of this program.
 func (d dialect) knownVersion() (newest int64, err error) {
 	files, err := fs.Glob(migrations, "migrations/"+d.name+"/*.sql")
 	if err != nil {
@@ -104,7 +106,7 @@ func (d dialect) knownVersion() (newest int64, err error) {
 	return newest, nil
 }
 
-// version is the newest migration of a database.
+// version returns the newest version among the applied migrations, and noVersion if the version table is missing.
 func (d dialect) version(ctx context.Context, db *sql.DB) (int64, error) {
 	var tables int
 	if err := db.QueryRowContext(ctx, d.hasTable, versionTable).Scan(&tables); err != nil {
@@ -118,7 +120,7 @@ func (d dialect) version(ctx context.Context, db *sql.DB) (int64, error) {
 	return version, err
 }
 
-// checkVersion refuses a schema that this program does not know.
+// checkVersion returns ErrOutdated or ErrTooNew if the schema does not have the version of this program.
 func (d dialect) checkVersion(ctx context.Context, db *sql.DB) error {
 	version, err := d.version(ctx, db)
 	if err != nil {
@@ -129,9 +131,11 @@ func (d dialect) checkVersion(ctx context.Context, db *sql.DB) error {
 	case err != nil:
 		return err
 	case version < known:
-		return fmt.Errorf("%w: its schema has version %d, this program needs %d: run: worker migrate", ErrOutdated, max(version, 0), known)
+		return fmt.Errorf("%w: its schema has version %d, this program needs %d: run: worker migrate",
+			ErrOutdated, max(version, 0), known)
 	case version > known:
-		return fmt.Errorf("%w: its schema has version %d, this program knows %d: run the program that migrated it, or a newer one", ErrTooNew, version, known)
+		return fmt.Errorf("%w: its schema has version %d, this program knows %d: run the program version that migrated it, or a newer one",
+			ErrTooNew, version, known)
 	}
 	return nil
 }

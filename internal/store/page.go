@@ -10,19 +10,19 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Filter is that of package payment.
+// Filter is [payment.Filter].
 type Filter = payment.Filter
 
-// Page is that of package payment.
+// Page is [payment.Page].
 type Page = payment.Page
 
 const (
-	defaultPage = 50
-	maxPage     = 500
+	defaultPageSize = 50
+	maxPageSize     = 500
 )
 
-// openPayments is the condition of the index payments_open, to the letter: SQLite uses an index of some rows only for a
-// query that repeats its condition.
+// openPayments must repeat the condition of the index payments_open literally: SQLite uses a partial index only for a query
+// that contains its condition.
 const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation', 'conflicted')`
 
 var openStatuses = map[payment.Status]bool{
@@ -30,26 +30,27 @@ var openStatuses = map[payment.Status]bool{
 	payment.Unknown: true, payment.NeedsReconciliation: true, payment.Conflicted: true,
 }
 
-// Payments returns a page of payments, newest first and those of one moment by their ids. Payments that begin while a
-// caller pages are not on later pages, and none is there twice or missing. ErrInvalid: a cursor or status that is none.
+// Payments returns a page of payments, ordered by creation time and then by id, both descending. A caller that follows
+// [Page].Next gets every payment that existed when it read the first page once; payments that begin later are not on later
+// pages. Payments returns ErrInvalid for an invalid cursor or an unknown status.
 func (s *Store) Payments(ctx context.Context, f Filter) (Page, error) {
 	page, err := s.payments(ctx, f)
-	return page, s.fail(err, "list payments")
+	return page, s.wrap(err, "list payments")
 }
 
 func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	limit := f.Limit
 	switch {
 	case limit <= 0:
-		limit = defaultPage
-	case limit > maxPage:
-		limit = maxPage
+		limit = defaultPageSize
+	case limit > maxPageSize:
+		limit = maxPageSize
 	}
-	statement, args, err := query(f, limit+1)
+	statement, args, err := pageQuery(f, limit+1) // one more, in order to know whether there is a next page
 	if err != nil {
 		return page, err
 	}
-	err = s.read().each(ctx, statement, args, func(row scanner) error {
+	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
 		var p paymentRow
 		err := row.Scan(p.fields()...)
 		page.Payments = append(page.Payments, p.Charge)
@@ -61,12 +62,13 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	if len(page.Payments) > limit {
 		page.Payments = page.Payments[:limit]
 		last := page.Payments[limit-1]
-		page.Next = cursor(last.CreatedAt, last.PaymentID)
+		page.Next = newCursor(last.CreatedAt, last.PaymentID)
 	}
 	return page, nil
 }
 
-func query(f Filter, limit int) (string, []any, error) {
+// pageQuery returns the statement for a filter, and its arguments.
+func pageQuery(f Filter, limit int) (string, []any, error) {
 	var conditions []string
 	var args []any
 	arg := func(value any) string {
@@ -77,15 +79,15 @@ func query(f Filter, limit int) (string, []any, error) {
 		conditions = append(conditions, "merchant_id = "+arg(f.MerchantID))
 	}
 	if len(f.Statuses) > 0 {
-		places, open := make([]string, len(f.Statuses)), true
+		placeholders, allOpen := make([]string, len(f.Statuses)), true
 		for i, status := range f.Statuses {
 			if _, known := payment.PaymentTransitions[status]; !known {
 				return "", nil, fmt.Errorf("%w: unknown status %q", ErrInvalid, status)
 			}
-			places[i], open = arg(string(status)), open && openStatuses[status]
+			placeholders[i], allOpen = arg(string(status)), allOpen && openStatuses[status]
 		}
-		conditions = append(conditions, "status IN ("+strings.Join(places, ", ")+")")
-		if open {
+		conditions = append(conditions, "status IN ("+strings.Join(placeholders, ", ")+")")
+		if allOpen {
 			conditions = append(conditions, openPayments)
 		}
 	}
@@ -93,10 +95,10 @@ func query(f Filter, limit int) (string, []any, error) {
 		conditions = append(conditions, "processor = "+arg(f.Processor))
 	}
 	if !f.CreatedFrom.IsZero() {
-		conditions = append(conditions, "created_at >= "+arg(moment(f.CreatedFrom)))
+		conditions = append(conditions, "created_at >= "+arg(formatTime(f.CreatedFrom)))
 	}
 	if !f.CreatedBefore.IsZero() {
-		conditions = append(conditions, "created_at < "+arg(moment(f.CreatedBefore)))
+		conditions = append(conditions, "created_at < "+arg(formatTime(f.CreatedBefore)))
 	}
 	if f.Cursor != "" {
 		at, id, err := parseCursor(f.Cursor)
@@ -112,9 +114,9 @@ func query(f Filter, limit int) (string, []any, error) {
 	return statement + " ORDER BY created_at DESC, payment_id DESC LIMIT " + arg(limit), args, nil
 }
 
-// cursor names the last payment of a page.
-func cursor(createdAt time.Time, paymentID string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(moment(createdAt) + " " + paymentID))
+// newCursor returns an opaque reference to the last payment of a page.
+func newCursor(createdAt time.Time, paymentID string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(formatTime(createdAt) + " " + paymentID))
 }
 
 func parseCursor(cursor string) (at, paymentID string, err error) {
@@ -124,7 +126,7 @@ func parseCursor(cursor string) (at, paymentID string, err error) {
 		_, err = time.Parse(timeLayout, at)
 	}
 	if err != nil || !found || clean(paymentID, maxProcessorID) != paymentID {
-		return "", "", fmt.Errorf("%w: cursor: want the Next of the page before", ErrInvalid)
+		return "", "", fmt.Errorf("%w: cursor: want Next of the previous page", ErrInvalid)
 	}
 	return at, paymentID, nil
 }

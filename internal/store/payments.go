@@ -14,14 +14,14 @@ import (
 const paymentColumns = `payment_id, merchant_id, idempotency_key, status, amount, currency, captured_amount, refunded_amount,
 	processor, processor_payment_id, processor_request_id, payment_method, decline, failure, created_at, updated_at, revision`
 
-// paymentRow is a payment with what only the store knows of it.
+// paymentRow is a row of payments: the payment, and the columns that only the store uses.
 type paymentRow struct {
 	payment.Charge
 	fingerprint string
 	reserved    int64
 }
 
-// fields are where to scan paymentColumns, fingerprint, reserved_amount.
+// fields returns the scan destinations for paymentColumns, fingerprint, reserved_amount.
 func (p *paymentRow) fields() []any {
 	return []any{
 		&p.PaymentID, &p.MerchantID, &p.IdempotencyKey, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount,
@@ -37,66 +37,75 @@ const (
 	selectPaymentByID  = selectPayment + `WHERE merchant_id = $1 AND payment_id = $2`
 )
 
+// payment returns ErrNotFound if query finds no row.
 func (q querier) payment(ctx context.Context, query, merchantID, keyOrID string) (paymentRow, error) {
 	var p paymentRow
-	err := q.one(ctx, query, []any{merchantID, keyOrID}, p.fields()...)
+	err := q.queryOne(ctx, query, []any{merchantID, keyOrID}, p.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = ErrNotFound
 	}
 	return p, err
 }
 
-// Payment returns a merchant's payment by its idempotency key; ErrNotFound.
+// Payment returns the payment of a merchant with an idempotency key. It returns ErrNotFound if there is none.
 func (s *Store) Payment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByKey, merchantID, idempotencyKey)
-	return p.Charge, s.fail(err, "payment of merchant %q by its idempotency key", merchantID)
+	return p.Charge, s.wrap(err, "payment of merchant %q by its idempotency key", merchantID)
 }
 
-// PaymentByID returns a merchant's payment; ErrNotFound, also where the payment is another merchant's.
+// PaymentByID returns the payment of a merchant with an id. It returns ErrNotFound if there is none, and if the payment
+// belongs to another merchant.
 func (s *Store) PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByID, merchantID, paymentID)
-	return p.Charge, s.fail(err, "payment %q of merchant %q", paymentID, merchantID)
+	return p.Charge, s.wrap(err, "payment %q of merchant %q", paymentID, merchantID)
 }
 
-// ON CONFLICT names no columns on purpose: with them, PostgreSQL would report a primary key that another transaction
-// is just about to insert.
+// ON CONFLICT names no columns on purpose: if it did, PostgreSQL would report a violation of the primary key while another
+// transaction inserts the same one.
 const insertPayment = `INSERT INTO payments (payment_id, merchant_id, idempotency_key, fingerprint, status, amount, currency,
 		processor, payment_method, created_at, updated_at, cause_by, cause_evidence)
 	VALUES ($1, $2, $3, $4, 'processing', $5, $6, $7, $8, $9, $10, $11, $12)
 	ON CONFLICT DO NOTHING
 	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount`
 
-// BeginPayment makes a payment known before its processor is called: processing, with nothing captured. It needs c's
-// ids, amount, currency, processor and payment method; times that are zero are now. The same key again returns what is
-// stored, whatever became of it, and created is false: its processor and times are the ones to go on with. The same key
-// with another fingerprint is ErrMismatch. Safe to repeat.
-func (s *Store) BeginPayment(ctx context.Context, c payment.Charge, fingerprint string) (stored payment.Charge, created bool, err error) {
+// BeginPayment persists a payment before its processor is called: with the status processing, and nothing captured. It uses
+// the ids, amount, currency, processor, payment method and times of c; a zero time means now.
+//
+// If the merchant has used the idempotency key before, BeginPayment returns the stored payment in its current status, and
+// created is false. The caller must continue with the processor and the times of the stored payment. So the call is safe to
+// repeat.
+//
+// BeginPayment returns ErrMismatch if the stored payment has another fingerprint, and ErrInvalid if c violates a rule of the
+// database or if another payment has its id.
+func (s *Store) BeginPayment(
+	ctx context.Context, c payment.Charge, fingerprint string,
+) (stored payment.Charge, created bool, err error) {
 	p, created, err := s.beginPayment(ctx, c, fingerprint)
-	return p.Charge, created, s.fail(err, "begin payment %q", c.PaymentID)
+	return p.Charge, created, s.wrap(err, "begin payment %q", c.PaymentID)
 }
 
 func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint string) (p paymentRow, created bool, err error) {
 	if c.Status != payment.Processing && c.Status != "" {
-		return p, false, fmt.Errorf("%w: status %q: a payment begins as %s", ErrInvalid, c.Status, payment.Processing)
+		return p, false, fmt.Errorf("%w: status %q: a payment must begin as %s", ErrInvalid, c.Status, payment.Processing)
 	}
-	by, evidence, err := causeRequest.bounded()
+	by, evidence, err := causeRequest.encode()
 	if err != nil {
 		return p, false, err
 	}
-	createdAt, updatedAt := span(c.CreatedAt, c.UpdatedAt)
+	createdAt, updatedAt := formatTimes(c.CreatedAt, c.UpdatedAt)
 	err = s.write(ctx, func(q querier) error {
-		return q.one(ctx, insertPayment, []any{c.PaymentID, c.MerchantID, c.IdempotencyKey, fingerprint, c.Amount, c.Currency,
+		return q.queryOne(ctx, insertPayment, []any{c.PaymentID, c.MerchantID, c.IdempotencyKey, fingerprint, c.Amount, c.Currency,
 			c.Processor, c.PaymentMethod, createdAt, updatedAt, by, evidence}, p.fields()...)
 	})
 	if err == nil {
-		s.tell(Change{Processor: p.Processor, Currency: p.Currency, To: p.Status})
+		s.notify(Transition{Processor: p.Processor, Currency: p.Currency, To: p.Status})
 	}
 	if !errors.Is(err, sql.ErrNoRows) {
 		return p, err == nil, err
 	}
 	switch p, err = s.read().payment(ctx, selectPaymentByKey, c.MerchantID, c.IdempotencyKey); {
 	case errors.Is(err, ErrNotFound):
-		return p, false, fmt.Errorf("%w: another payment has its id", ErrInvalid)
+		return p, false, fmt.Errorf("%w: another payment has this id", ErrInvalid)
 	case err != nil:
 		return p, false, err
 	case p.fingerprint != fingerprint:
@@ -105,17 +114,18 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 	return p, false, nil
 }
 
-// span is when something was created and updated, as it is stored.
-func span(createdAt, updatedAt time.Time) (created, updated string) {
+// formatTimes returns the times of a new row as they are stored: a zero createdAt becomes now, and an updatedAt before
+// createdAt becomes createdAt.
+func formatTimes(createdAt, updatedAt time.Time) (created, updated string) {
 	createdAt = orNow(createdAt)
 	if updatedAt.Before(createdAt) {
 		updatedAt = createdAt
 	}
-	return moment(createdAt), moment(updatedAt)
+	return formatTime(createdAt), formatTime(updatedAt)
 }
 
-// A processor's id that is known is not forgotten. updated_at does not go back. The request id alone is no news: each
-// lookup has another one.
+// updatePayment never removes a known processor's id, and never sets updated_at back. A new request id alone changes nothing:
+// each lookup has another one.
 const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 		processor_payment_id = coalesce($5, processor_payment_id), processor_request_id = coalesce($6, processor_request_id),
 		decline = $7, failure = $8, updated_at = CASE WHEN updated_at < $9 THEN $9 ELSE updated_at END,
@@ -126,47 +136,52 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
 			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
 				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8))
-	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + earlierOfPayment
+	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
 
-// RecordPayment sets what became of a payment: status, captured amount, the processor's ids (an empty one leaves what is
-// stored), decline, failure and UpdatedAt (zero is now), and returns what is stored then. RefundedAmount is not taken
-// from c: it belongs to the refunds. What is stored already changes nothing and leaves no event, so it is safe to repeat.
+// RecordPayment persists the state of a payment and returns the stored payment. It sets the status, captured amount,
+// processor's ids, decline, failure and UpdatedAt. An empty id keeps the stored one, and a zero UpdatedAt means now. It
+// ignores c.RefundedAmount, which follows from the refunds. If the state is already stored, RecordPayment changes nothing and
+// appends no event, so the call is safe to repeat.
 //
-// ErrNotFound; ErrIllegalTransition for a move that payment.PaymentTransitions does not have, and for other details of
-// a final status. ErrProcessorIDTaken: another payment has this id of the processor, which then has answered for the
-// wrong one. Record it as conflicted without the id, and the id as evidence.
+// RecordPayment returns ErrNotFound if the merchant has no such payment. It returns ErrIllegalTransition for a transition that
+// is not in [payment.PaymentTransitions], and for other details of a final status. It returns ErrProcessorIDTaken if another
+// payment has the processor's id: the processor then answered for the wrong payment. In this case, record the payment as
+// conflicted, without the id, and with the id as evidence. It returns ErrInvalid for values that violate a rule of the
+// database.
 func (s *Store) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
 	p, err := s.recordPayment(ctx, c, cause)
-	return p.Charge, s.fail(err, "record payment %q as %s", c.PaymentID, c.Status)
+	return p.Charge, s.wrap(err, "record payment %q as %s", c.PaymentID, c.Status)
 }
 
 func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause) (p paymentRow, err error) {
 	if _, known := payment.PaymentTransitions[c.Status]; !known {
 		return p, fmt.Errorf("%w: unknown status %q", ErrInvalid, c.Status)
 	}
-	by, evidence, err := cause.bounded()
+	by, evidence, err := cause.encode()
 	if err != nil {
 		return p, err
 	}
 	c.Decline, c.Failure = cleanDecline(c.Decline), cleanFailure(c.Failure)
 	c.ProcessorRequestID = clean(c.ProcessorRequestID, maxProcessorID)
-	decline, err := detail(c.Decline)
+	decline, err := encodeDetail(c.Decline)
 	if err != nil {
 		return p, err
 	}
-	failure, err := detail(c.Failure)
+	failure, err := encodeDetail(c.Failure)
 	if err != nil {
 		return p, err
 	}
 	args := []any{c.MerchantID, c.PaymentID, string(c.Status), c.CapturedAmount, nullable(c.ProcessorPaymentID),
-		nullable(c.ProcessorRequestID), decline, failure, moment(orNow(c.UpdatedAt)), by, evidence}
-	for range maxRaces {
-		var before earlier
+		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence}
+	for range maxConcurrentChanges {
+		var before previous
 		err = s.write(ctx, func(q querier) error {
-			return q.one(ctx, updatePayment, args, append(p.fields(), before.fields()...)...)
+			return q.queryOne(ctx, updatePayment, args, append(p.fields(), before.fields()...)...)
 		})
 		if err == nil {
-			s.tell(before.change(Change{Processor: p.Processor, Currency: p.Currency, To: p.Status, After: p.UpdatedAt.Sub(p.CreatedAt)}))
+			s.notify(before.complete(Transition{
+				Processor: p.Processor, Currency: p.Currency, To: p.Status, After: p.UpdatedAt.Sub(p.CreatedAt),
+			}))
 		}
 		if !errors.Is(err, sql.ErrNoRows) {
 			return p, err
@@ -174,21 +189,21 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		if p, err = s.read().payment(ctx, selectPaymentByID, c.MerchantID, c.PaymentID); err != nil {
 			return p, err
 		}
-		switch judge(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {
-		case same:
+		switch checkTransition(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {
+		case unchanged:
 			return p, nil
 		case illegal:
-			return paymentRow{}, refused(p.Status, c.Status)
-		case legal: // another call changed it in between
+			return paymentRow{}, illegalTransition(p.Status, c.Status)
+		case legal: // a concurrent call changed the row after the UPDATE: try again
 		}
 	}
-	return paymentRow{}, errRaced
+	return paymentRow{}, errConcurrentChanges
 }
 
-// maxProcessorID is the longest id of a processor that is stored.
+// maxProcessorID is the longest id from a processor that the database accepts, in characters.
 const maxProcessorID = 255
 
-// hasDetails reports whether everything that RecordPayment sets is as c says; the request id does not count.
+// hasDetails reports whether recording c would change nothing but the status, UpdatedAt and the request id.
 func (p paymentRow) hasDetails(c payment.Charge) bool {
 	return p.CapturedAmount == c.CapturedAmount && (c.ProcessorPaymentID == "" || p.ProcessorPaymentID == c.ProcessorPaymentID) &&
 		reflect.DeepEqual(p.Decline, c.Decline) && reflect.DeepEqual(p.Failure, c.Failure)

@@ -13,9 +13,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestAPaymentIsStoredAsItBegan(t *testing.T) {
+func TestBegunPaymentIsStoredCompletely(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := aCharge("order 1 {é}~")
+		c := newCharge("order 1 {é}~")
 		c.IdempotencyKey = "order 1 {}~"
 		begun := begin(t, s, c)
 		c.Revision = 1
@@ -32,15 +32,15 @@ func TestAPaymentIsStoredAsItBegan(t *testing.T) {
 	})
 }
 
-func TestTheSameKeyAgainReturnsWhatIsStored(t *testing.T) {
+func TestBeginWithAUsedKeyReturnsTheStoredPayment(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		first := begin(t, s, aCharge("order-1"))
-		again := aCharge("order-1")
+		first := begin(t, s, newCharge("order-1"))
+		again := newCharge("order-1")
 		again.CreatedAt, again.UpdatedAt, again.Processor = later, later, "stripe"
 		stored, created, err := s.BeginPayment(t.Context(), again, fingerprint)
 		require.NoError(t, err)
 		require.False(t, created)
-		require.Equal(t, first, stored, "the stored times and processor win")
+		require.Equal(t, first, stored, "the stored times and processor are returned")
 
 		recorded, err := s.RecordPayment(t.Context(), succeeded(first), byProcessor)
 		require.NoError(t, err)
@@ -55,41 +55,41 @@ func TestTheSameKeyAgainReturnsWhatIsStored(t *testing.T) {
 	})
 }
 
-func TestOtherMerchantsHaveKeysOfTheirOwn(t *testing.T) {
+func TestIdempotencyKeysAreScopedToTheMerchant(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		begin(t, s, aCharge("order-1"))
-		other := aCharge("order-1")
+		begin(t, s, newCharge("order-1"))
+		other := newCharge("order-1")
 		other.MerchantID, other.PaymentID = "emca", payment.PaymentID("emca", "order-1")
 		begin(t, s, other)
 		_, err := s.PaymentByID(t.Context(), "acme", other.PaymentID)
 		require.ErrorIs(t, err, ErrNotFound)
 		_, err = s.Payment(t.Context(), "acme", "order-2")
 		require.ErrorIs(t, err, ErrNotFound)
-		_, err = s.RecordPayment(t.Context(), succeeded(aCharge("order-2")), byProcessor)
+		_, err = s.RecordPayment(t.Context(), succeeded(newCharge("order-2")), byProcessor)
 		require.ErrorIs(t, err, ErrNotFound)
 	})
 }
 
-func TestAPaymentBeginsAsTheRulesSay(t *testing.T) {
+func TestBeginRefusesInvalidPayments(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		for what, change := range map[string]func(*payment.Charge){
-			"status":         func(c *payment.Charge) { c.Status = payment.Succeeded },
-			"amount":         func(c *payment.Charge) { c.Amount = 0 },
-			"negative":       func(c *payment.Charge) { c.Amount = -1 },
-			"huge":           func(c *payment.Charge) { c.Amount = payment.MaxAmount + 1 },
-			"currency":       func(c *payment.Charge) { c.Currency = "eur" },
-			"long currency":  func(c *payment.Charge) { c.Currency = "EURO" },
-			"no currency":    func(c *payment.Charge) { c.Currency = "" },
-			"merchant":       func(c *payment.Charge) { c.MerchantID = "" },
-			"key":            func(c *payment.Charge) { c.IdempotencyKey = "" },
-			"processor":      func(c *payment.Charge) { c.Processor = "" },
-			"payment method": func(c *payment.Charge) { c.PaymentMethod = strings.Repeat("tok_vaulted", 30) },
-			"another's id":   func(c *payment.Charge) { c.PaymentID = payment.PaymentID("acme", "taken") },
+			"not processing":           func(c *payment.Charge) { c.Status = payment.Succeeded },
+			"zero amount":              func(c *payment.Charge) { c.Amount = 0 },
+			"negative amount":          func(c *payment.Charge) { c.Amount = -1 },
+			"amount above the maximum": func(c *payment.Charge) { c.Amount = payment.MaxAmount + 1 },
+			"lower-case currency":      func(c *payment.Charge) { c.Currency = "eur" },
+			"long currency":            func(c *payment.Charge) { c.Currency = "EURO" },
+			"no currency":              func(c *payment.Charge) { c.Currency = "" },
+			"no merchant":              func(c *payment.Charge) { c.MerchantID = "" },
+			"no idempotency key":       func(c *payment.Charge) { c.IdempotencyKey = "" },
+			"no processor":             func(c *payment.Charge) { c.Processor = "" },
+			"payment method too long":  func(c *payment.Charge) { c.PaymentMethod = strings.Repeat("tok_vaulted", 30) },
+			"id of another payment":    func(c *payment.Charge) { c.PaymentID = payment.PaymentID("acme", "taken") },
 		} {
-			if what == "another's id" {
-				begin(t, s, aCharge("taken"))
+			if what == "id of another payment" {
+				begin(t, s, newCharge("taken"))
 			}
-			c := aCharge("order-1")
+			c := newCharge("order-1")
 			change(&c)
 			_, created, err := s.BeginPayment(t.Context(), c, fingerprint)
 			require.ErrorIs(t, err, ErrInvalid, what)
@@ -100,9 +100,9 @@ func TestAPaymentBeginsAsTheRulesSay(t *testing.T) {
 	})
 }
 
-func TestTimesThatAreLeftOutAreNow(t *testing.T) {
+func TestZeroTimesBecomeNow(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := aCharge("order-1")
+		c := newCharge("order-1")
 		c.CreatedAt, c.UpdatedAt = time.Time{}, time.Time{}
 		stored := begin(t, s, c)
 		require.WithinDuration(t, time.Now(), stored.CreatedAt, time.Minute)
@@ -111,26 +111,25 @@ func TestTimesThatAreLeftOutAreNow(t *testing.T) {
 	})
 }
 
-// Both databases keep the same: UTC, to the microsecond.
-func TestTimesAreEqualOnBothDatabases(t *testing.T) {
+func TestTimesAreStoredInUTCWithMicroseconds(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := aCharge("order-1")
+		c := newCharge("order-1")
 		c.CreatedAt = time.Date(2026, 3, 29, 1, 59, 59, 987_654_321, time.FixedZone("", 2*60*60))
 		c.UpdatedAt = c.CreatedAt.Add(-time.Hour)
 		want := time.Date(2026, 3, 28, 23, 59, 59, 987_654_000, time.UTC)
 		stored := begin(t, s, c)
 		require.Equal(t, want, stored.CreatedAt)
-		require.Equal(t, want, stored.UpdatedAt, "never before it was created")
+		require.Equal(t, want, stored.UpdatedAt, "updated is never before created")
 		c.Status, c.UpdatedAt = payment.Pending, want.Add(-time.Hour)
 		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
-		require.Equal(t, want, stored.UpdatedAt, "never back")
+		require.Equal(t, want, stored.UpdatedAt, "updated is never set back")
 	})
 }
 
-func TestAWholeLifeIsRecordedWithItsEvents(t *testing.T) {
+func TestEachRecordedStateAppendsAnEvent(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := begin(t, s, aCharge("order-1"))
+		c := begin(t, s, newCharge("order-1"))
 		at := morning
 		record := func(status payment.Status, cause Cause, change func(*payment.Charge)) payment.Charge {
 			at = at.Add(time.Millisecond)
@@ -148,31 +147,34 @@ func TestAWholeLifeIsRecordedWithItsEvents(t *testing.T) {
 			return stored
 		}
 		record(payment.Unknown, Cause{By: "processor"}, func(c *payment.Charge) {
-			c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "the answer was lost: \"é\"\n", HTTPStatus: 504, ProcessorCode: "x"}
+			c.Failure = &payment.Failure{
+				Class: payment.ClassOutcomeUnknown, Message: "the response was lost: \"é\"\n", HTTPStatus: 504, ProcessorCode: "x",
+			}
 		})
 		record(payment.RequiresAction, Cause{By: "lookup"}, func(c *payment.Charge) { c.ProcessorPaymentID = "ch_1" })
 		record(payment.Pending, byProcessor, func(c *payment.Charge) { c.ProcessorRequestID = "req_2" })
-		c = record(payment.Succeeded, Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "said": "é"}}, func(c *payment.Charge) { c.CapturedAmount = c.Amount })
+		byOperator := Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42", "note": "é"}}
+		c = record(payment.Succeeded, byOperator, func(c *payment.Charge) { c.CapturedAmount = c.Amount })
 
 		events, err := s.Events(t.Context(), c.PaymentID)
 		require.NoError(t, err)
-		none := map[string]string{}
+		empty := map[string]string{}
 		require.Equal(t, []Event{
-			{At: morning, To: payment.Processing, Cause: Cause{"request", none}},
-			{At: morning.Add(1 * time.Millisecond), From: payment.Processing, To: payment.Unknown, Cause: Cause{"processor", none}},
-			{At: morning.Add(2 * time.Millisecond), From: payment.Unknown, To: payment.RequiresAction, ProcessorID: "ch_1", Cause: Cause{"lookup", none}},
+			{At: morning, To: payment.Processing, Cause: Cause{By: "request", Evidence: empty}},
+			{At: morning.Add(1 * time.Millisecond), From: payment.Processing, To: payment.Unknown, Cause: Cause{By: "processor", Evidence: empty}},
+			{At: morning.Add(2 * time.Millisecond), From: payment.Unknown, To: payment.RequiresAction, ProcessorID: "ch_1", Cause: Cause{By: "lookup", Evidence: empty}},
 			{At: morning.Add(3 * time.Millisecond), From: payment.RequiresAction, To: payment.Pending, ProcessorID: "ch_1", Cause: byProcessor},
 			{
 				At: morning.Add(4 * time.Millisecond), From: payment.Pending, To: payment.Succeeded, Amount: 10_000, ProcessorID: "ch_1",
-				Cause: Cause{"operator:jane", map[string]string{"ticket": "42", "said": "é"}},
+				Cause: byOperator,
 			},
 		}, events)
 	})
 }
 
-func TestADeclineIsKeptWhole(t *testing.T) {
+func TestDeclineIsStoredCompletely(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := begin(t, s, aCharge("order-1"))
+		c := begin(t, s, newCharge("order-1"))
 		c.Status, c.UpdatedAt = payment.Declined, later
 		c.Decline = &payment.Decline{Code: "do_not_honor", Kind: payment.DeclineSoft, NetworkCode: "05", AdviceCode: "02", Message: "Ask your bank"}
 		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
@@ -182,12 +184,12 @@ func TestADeclineIsKeptWhole(t *testing.T) {
 	})
 }
 
-// Every pair of statuses, on both databases, moves exactly where the vocabulary says.
+// The test tries every pair of statuses on both databases.
 func TestOnlyLegalTransitionsAreRecorded(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		for from := range payment.PaymentTransitions {
 			for to := range payment.PaymentTransitions {
-				c := begin(t, s, aCharge(fmt.Sprintf("%s-%s", from, to)))
+				c := begin(t, s, newCharge(fmt.Sprintf("%s-%s", from, to)))
 				for _, step := range pathTo(t, payment.PaymentTransitions, from) {
 					c.Status = step
 					_, err := s.RecordPayment(t.Context(), c, byProcessor)
@@ -197,7 +199,7 @@ func TestOnlyLegalTransitionsAreRecorded(t *testing.T) {
 				require.NoError(t, err)
 				c.Status = to
 				stored, err := s.RecordPayment(t.Context(), c, byProcessor)
-				if judge(payment.PaymentTransitions, from, to, true) != illegal {
+				if checkTransition(payment.PaymentTransitions, from, to, true) != illegal {
 					require.NoError(t, err, "%s to %s", from, to)
 					require.Equal(t, to, stored.Status)
 					continue
@@ -210,11 +212,11 @@ func TestOnlyLegalTransitionsAreRecorded(t *testing.T) {
 				require.Equal(t, before, after)
 			}
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-// pathTo finds moves that lead from processing to a status.
+// pathTo returns the shortest path of transitions from processing to a status.
 func pathTo(tb testing.TB, transitions map[payment.Status][]payment.Status, to payment.Status) []payment.Status {
 	tb.Helper()
 	paths := map[payment.Status][]payment.Status{payment.Processing: {}}
@@ -230,9 +232,9 @@ func pathTo(tb testing.TB, transitions map[payment.Status][]payment.Status, to p
 	return paths[to]
 }
 
-func TestDetailsChangeOnlyBeforeTheEnd(t *testing.T) {
+func TestDetailsOfAFinalStatusCannotChange(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := begin(t, s, aCharge("order-1"))
+		c := begin(t, s, newCharge("order-1"))
 		c.Status, c.UpdatedAt = payment.Unknown, later
 		c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "first"}
 		_, err := s.RecordPayment(t.Context(), c, byProcessor)
@@ -247,7 +249,7 @@ func TestDetailsChangeOnlyBeforeTheEnd(t *testing.T) {
 		c.ProcessorRequestID = "req_9"
 		stored, err = s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
-		require.Empty(t, stored.ProcessorRequestID, "a request id alone is no news")
+		require.Empty(t, stored.ProcessorRequestID, "a new request id alone changes nothing")
 		events, err := s.Events(t.Context(), c.PaymentID)
 		require.NoError(t, err)
 		require.Len(t, events, 3)
@@ -256,7 +258,7 @@ func TestDetailsChangeOnlyBeforeTheEnd(t *testing.T) {
 		c.Status, c.Failure, c.CapturedAmount = payment.Succeeded, nil, c.Amount
 		stored, err = s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
-		require.Equal(t, "ch_1", stored.ProcessorPaymentID, "an id is not forgotten")
+		require.Equal(t, "ch_1", stored.ProcessorPaymentID, "a known id is kept")
 
 		c.CapturedAmount--
 		_, err = s.RecordPayment(t.Context(), c, byProcessor)
@@ -265,9 +267,9 @@ func TestDetailsChangeOnlyBeforeTheEnd(t *testing.T) {
 	})
 }
 
-func TestRefundedAmountIsNotTheCallersToSet(t *testing.T) {
+func TestRecordIgnoresTheRefundedAmount(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := succeeded(begin(t, s, aCharge("order-1")))
+		c := succeeded(begin(t, s, newCharge("order-1")))
 		c.RefundedAmount = 700
 		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
@@ -275,38 +277,59 @@ func TestRefundedAmountIsNotTheCallersToSet(t *testing.T) {
 	})
 }
 
-func TestWhatCannotBeRecordedIsRefused(t *testing.T) {
+func TestRecordRefusesInvalidPayments(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		other := paid(t, s, "order-0")
-		begin(t, s, aCharge("order-1"))
+		begin(t, s, newCharge("order-1"))
 		for what, tc := range map[string]struct {
 			change func(*payment.Charge)
 			cause  Cause
 			want   error
 		}{
-			"unknown status":   {func(c *payment.Charge) { c.Status = "paid" }, byProcessor, ErrInvalid},
-			"no status":        {func(c *payment.Charge) { c.Status = "" }, byProcessor, ErrInvalid},
-			"negative":         {func(c *payment.Charge) { c.CapturedAmount = -1 }, byProcessor, ErrInvalid},
-			"captured > asked": {func(c *payment.Charge) { c.CapturedAmount = c.Amount + 1 }, byProcessor, ErrInvalid},
-			"long id":          {func(c *payment.Charge) { c.ProcessorPaymentID = strings.Repeat("x", 256) }, byProcessor, ErrInvalid},
-			"no cause":         {func(*payment.Charge) {}, Cause{}, ErrInvalid},
-			"another's id":     {func(c *payment.Charge) { c.ProcessorPaymentID = other.ProcessorPaymentID }, byProcessor, ErrProcessorIDTaken},
+			"unknown status": {
+				change: func(c *payment.Charge) { c.Status = "paid" },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"no status": {
+				change: func(c *payment.Charge) { c.Status = "" },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"negative captured amount": {
+				change: func(c *payment.Charge) { c.CapturedAmount = -1 },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"captured amount above the amount": {
+				change: func(c *payment.Charge) { c.CapturedAmount = c.Amount + 1 },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"processor's id too long": {
+				change: func(c *payment.Charge) { c.ProcessorPaymentID = strings.Repeat("x", 256) },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"no cause": {
+				change: func(*payment.Charge) {},
+				cause:  Cause{}, want: ErrInvalid,
+			},
+			"processor's id of another payment": {
+				change: func(c *payment.Charge) { c.ProcessorPaymentID = other.ProcessorPaymentID },
+				cause:  byProcessor, want: ErrProcessorIDTaken,
+			},
 		} {
-			c := succeeded(aCharge("order-1"))
+			c := succeeded(newCharge("order-1"))
 			tc.change(&c)
 			_, err := s.RecordPayment(t.Context(), c, tc.cause)
 			require.ErrorIs(t, err, tc.want, what)
 			require.False(t, Temporary(err), what)
 			require.NotContains(t, err.Error(), "tok_", what)
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-// What a processor says must not keep a payment from being recorded.
-func TestStrangeTextIsCleanedAndCut(t *testing.T) {
+// An unusual response of a processor must not prevent recording a payment.
+func TestInvalidAndLongTextIsCleanedAndCut(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := begin(t, s, aCharge("order-1"))
+		c := begin(t, s, newCharge("order-1"))
 		c.Status, c.ProcessorRequestID = payment.Declined, strings.Repeat("ü", 300)
 		c.Decline = &payment.Decline{Code: "a\x00b", Kind: payment.DeclineHard, Message: "\xff" + strings.Repeat("é", 3000)}
 		cause := Cause{By: strings.Repeat("b", 200), Evidence: map[string]string{"\x00": strings.Repeat("v", 900)}}
@@ -319,7 +342,7 @@ func TestStrangeTextIsCleanedAndCut(t *testing.T) {
 		require.Equal(t, "\uFFFD"+strings.Repeat("é", 1999), stored.Decline.Message)
 		require.Equal(t, strings.Repeat("ü", 255), stored.ProcessorRequestID)
 		again, err := s.RecordPayment(t.Context(), c, cause)
-		require.NoError(t, err, "the same again is still the same")
+		require.NoError(t, err, "recording the same uncleaned text again changes nothing")
 		require.Equal(t, stored, again)
 		events, err := s.Events(t.Context(), c.PaymentID)
 		require.NoError(t, err)
@@ -330,17 +353,17 @@ func TestStrangeTextIsCleanedAndCut(t *testing.T) {
 	})
 }
 
-func TestOneOfManyBeginsThePayment(t *testing.T) {
+func TestConcurrentBeginsCreateOnePayment(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		var created atomic.Int64
 		stored := make([]payment.Charge, 200)
 		errs := make([]error, 200)
-		together(200, func(i int) {
-			c := aCharge("order-1")
+		runConcurrently(200, func(i int) {
+			c := newCharge("order-1")
 			c.CreatedAt = c.CreatedAt.Add(time.Duration(i) * time.Millisecond)
 			c.UpdatedAt = c.CreatedAt
-			var mine bool
-			if stored[i], mine, errs[i] = s.BeginPayment(t.Context(), c, fingerprint); mine {
+			var isNew bool
+			if stored[i], isNew, errs[i] = s.BeginPayment(t.Context(), c, fingerprint); isNew {
 				created.Add(1)
 			}
 		})
@@ -349,17 +372,17 @@ func TestOneOfManyBeginsThePayment(t *testing.T) {
 		for _, c := range stored {
 			require.Equal(t, stored[0], c)
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-func TestOneOfManyRecordsThePayment(t *testing.T) {
+func TestConcurrentRecordsKeepOneFinalStatus(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		begin(t, s, aCharge("order-1"))
+		begin(t, s, newCharge("order-1"))
 		errs := make([]error, 100)
-		together(100, func(i int) {
-			c := succeeded(aCharge("order-1"))
-			if i%2 == 1 { // the same end, or another one
+		runConcurrently(100, func(i int) {
+			c := succeeded(newCharge("order-1"))
+			if i%2 == 1 { // half of the calls record another final status
 				c.Status, c.CapturedAmount = payment.Declined, 0
 			}
 			_, errs[i] = s.RecordPayment(t.Context(), c, byProcessor)
@@ -379,13 +402,13 @@ func TestOneOfManyRecordsThePayment(t *testing.T) {
 	})
 }
 
-func TestPagesAreWholeWhereTimesAreEqual(t *testing.T) {
+func TestPagesContainEveryPaymentOnceWhenTimesAreEqual(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		const n = 25
 		want := map[string]bool{}
 		for i := range n {
-			c := aCharge(fmt.Sprintf("order-%d", i))
-			c.CreatedAt = morning.Add(time.Duration(i/10) * time.Microsecond) // ten at a time
+			c := newCharge(fmt.Sprintf("order-%d", i))
+			c.CreatedAt = morning.Add(time.Duration(i/10) * time.Microsecond) // ten have the same time
 			c.UpdatedAt = c.CreatedAt
 			want[begin(t, s, c).PaymentID] = true
 		}
@@ -400,7 +423,7 @@ func TestPagesAreWholeWhereTimesAreEqual(t *testing.T) {
 				if f.Cursor = page.Next; f.Cursor == "" {
 					break
 				}
-				require.NotContains(t, f.Cursor, "pay_", "opaque")
+				require.NotContains(t, f.Cursor, "pay_", "the cursor is opaque")
 			}
 			require.Len(t, all, n)
 			seen := map[string]bool{}
@@ -430,7 +453,7 @@ func TestPaymentsAreFiltered(t *testing.T) {
 		}
 		at := func(minute int) time.Time { return morning.Add(time.Duration(minute) * time.Minute) }
 		for i, status := range []payment.Status{payment.Succeeded, payment.Processing, payment.Unknown, payment.Conflicted} {
-			c := aCharge(fmt.Sprintf("%d", i))
+			c := newCharge(fmt.Sprintf("%d", i))
 			c.CreatedAt, c.UpdatedAt = at(i), at(i)
 			if i == 3 {
 				c.MerchantID, c.Processor = "emca", "stripe"
@@ -448,9 +471,9 @@ func TestPaymentsAreFiltered(t *testing.T) {
 		require.Equal(t, []string{"2", "0"}, keys(Filter{Statuses: []payment.Status{payment.Unknown, payment.Succeeded}}))
 		require.Equal(t, []string{"2", "1"}, keys(Filter{CreatedFrom: at(1), CreatedBefore: at(3)}))
 		require.Equal(t, []string{"3", "2"}, keys(Filter{Limit: 2}))
-		require.Equal(t, []string{}, keys(Filter{MerchantID: "nobody"}))
+		require.Equal(t, []string{}, keys(Filter{MerchantID: "other"}))
 
-		for _, f := range []Filter{{Statuses: []payment.Status{"paid"}}, {Cursor: "x"}, {Cursor: "eA"}, {Cursor: cursor(morning, "\x00")}} {
+		for _, f := range []Filter{{Statuses: []payment.Status{"paid"}}, {Cursor: "x"}, {Cursor: "eA"}, {Cursor: newCursor(morning, "\x00")}} {
 			_, err := s.Payments(t.Context(), f)
 			require.ErrorIs(t, err, ErrInvalid)
 		}
@@ -459,29 +482,28 @@ func TestPaymentsAreFiltered(t *testing.T) {
 	})
 }
 
-// The indexes are there for these.
 func TestPagesAreReadFromAnIndex(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		explain := "EXPLAIN QUERY PLAN "
 		tx, err := s.db.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
 		defer tx.Rollback()
-		if s.dialect.name == "postgres" { // which would rather read a small table whole
+		if s.dialect.name == "postgres" { // PostgreSQL prefers a sequential scan of a small table
 			explain = "EXPLAIN "
 			_, err := tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
 			require.NoError(t, err)
 		}
 		for index, f := range map[string]Filter{
-			"payments_of_merchant": {MerchantID: "acme", Cursor: cursor(morning, "pay_1"), Processor: "rest"},
+			"payments_of_merchant": {MerchantID: "acme", Cursor: newCursor(morning, "pay_1"), Processor: "rest"},
 			"payments_by_time":     {CreatedFrom: morning},
 			"payments_open":        {Statuses: []payment.Status{payment.Unknown, payment.NeedsReconciliation}},
 		} {
-			query, args, err := query(f, 10)
+			statement, args, err := pageQuery(f, 10)
 			require.NoError(t, err)
-			plan := strings.Join(lines(t, tx, explain+query, args...), "\n")
+			plan := strings.Join(queryLines(t, tx, explain+statement, args...), "\n")
 			require.Contains(t, plan, index)
-			require.NotContains(t, plan, "TEMP B-TREE", "sorted by the index")
-			require.NotContains(t, plan, "Sort", "sorted by the index")
+			require.NotContains(t, plan, "TEMP B-TREE", "the index provides the order")
+			require.NotContains(t, plan, "Sort", "the index provides the order")
 		}
 	})
 }

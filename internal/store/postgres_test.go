@@ -1,6 +1,7 @@
 package store
 
-// A PostgreSQL to test on: the one that FLORIN_TEST_POSTGRES names, or a private one from the binaries of this machine.
+// The PostgreSQL server for tests: the one whose DSN is in FLORIN_TEST_POSTGRES, or a private one that runs the binaries
+// installed on this machine.
 
 import (
 	"context"
@@ -27,26 +28,27 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// server is started by the first test that needs it.
+// server is started by the first test that needs PostgreSQL.
 var server struct {
 	once    sync.Once
 	dsn     string
 	err     error
 	dir     string
-	cluster *postgrestest.Cluster // nil: FLORIN_TEST_POSTGRES
+	cluster *postgrestest.Cluster // nil if FLORIN_TEST_POSTGRES is set
 }
 
 var schemas atomic.Int64
 
-// postgresDSN is an empty schema of the test's own.
+// postgresDSN creates an empty schema for the test and returns its DSN. It skips the test if there is no PostgreSQL; in CI it
+// fails instead.
 func postgresDSN(tb testing.TB) string {
 	tb.Helper()
 	server.once.Do(startServer)
 	if server.err != nil {
 		if os.Getenv("CI") == "true" {
-			tb.Fatalf("no PostgreSQL to test on: %v", server.err)
+			tb.Fatalf("no PostgreSQL for tests: %v", server.err)
 		}
-		tb.Skipf("no PostgreSQL to test on: %v", server.err)
+		tb.Skipf("no PostgreSQL for tests: %v", server.err)
 	}
 	schema := fmt.Sprintf("florin_test_%d_%d", os.Getpid(), schemas.Add(1))
 	admin, err := sql.Open("pgx", server.dsn)
@@ -75,7 +77,7 @@ func startServer() {
 		return
 	}
 	if server.cluster, server.err = postgrestest.Start(ctx, server.dir); server.err != nil {
-		server.err = fmt.Errorf("FLORIN_TEST_POSTGRES is not set, and a private server: %w", server.err)
+		server.err = fmt.Errorf("FLORIN_TEST_POSTGRES is not set, and a private server did not start: %w", server.err)
 		return
 	}
 	server.dsn = server.cluster.DSN()

@@ -16,16 +16,16 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestARefundTakesWhatItNeedsFromItsPayment(t *testing.T) {
+func TestRefundReservesAndThenRefundsItsAmount(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
-		want := aRefund("r-1", c, 3_000)
-		stored, of, created, err := s.ReserveRefund(t.Context(), want, fingerprint)
+		want := newRefund("r-1", c, 3_000)
+		stored, refunded, created, err := s.ReserveRefund(t.Context(), want, fingerprint)
 		require.NoError(t, err)
 		require.True(t, created)
 		want.Currency, want.Processor = "EUR", "rest"
 		require.Equal(t, want, stored)
-		require.Equal(t, c, of)
+		require.Equal(t, c, refunded)
 		byKey, err := s.Refund(t.Context(), "acme", "r-1")
 		require.NoError(t, err)
 		require.Equal(t, want, byKey)
@@ -33,7 +33,7 @@ func TestARefundTakesWhatItNeedsFromItsPayment(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, byID)
 		_, err = s.RefundByID(t.Context(), "bolt", want.RefundID)
-		require.ErrorIs(t, err, ErrNotFound, "another merchant's")
+		require.ErrorIs(t, err, ErrNotFound, "refund of another merchant")
 
 		want.Status, want.ProcessorRefundID, want.UpdatedAt = payment.Succeeded, "re_1", later.Add(time.Second)
 		settled, err := s.SettleRefund(t.Context(), want, byProcessor)
@@ -50,18 +50,18 @@ func TestARefundTakesWhatItNeedsFromItsPayment(t *testing.T) {
 		events, err := s.Events(t.Context(), want.RefundID)
 		require.NoError(t, err)
 		require.Equal(t, []Event{
-			{At: later, To: payment.Processing, Amount: 3_000, Cause: Cause{"request", map[string]string{}}},
+			{At: later, To: payment.Processing, Amount: 3_000, Cause: Cause{By: "request", Evidence: map[string]string{}}},
 			{At: later.Add(time.Second), From: payment.Processing, To: payment.Succeeded, Amount: 3_000, ProcessorID: "re_1", Cause: byProcessor},
 		}, events)
 		payments, err := s.Events(t.Context(), c.PaymentID)
 		require.NoError(t, err)
-		require.Len(t, payments, 2, "a refund is no event of its payment")
+		require.Len(t, payments, 2, "a refund appends no event to its payment")
 
-		all := reserve(t, s, aRefund("r-2", c, 0))
-		require.Equal(t, int64(7_000), all.Amount, "all that is left")
+		rest := reserve(t, s, newRefund("r-2", c, 0))
+		require.Equal(t, int64(7_000), rest.Amount, "all of the remaining amount")
 		listed, err := s.Refunds(t.Context(), "acme", c.PaymentID)
 		require.NoError(t, err)
-		require.ElementsMatch(t, []payment.Refund{settled, all}, listed)
+		require.ElementsMatch(t, []payment.Refund{settled, rest}, listed)
 		listed, err = s.Refunds(t.Context(), "emca", c.PaymentID)
 		require.NoError(t, err)
 		require.Empty(t, listed)
@@ -70,77 +70,95 @@ func TestARefundTakesWhatItNeedsFromItsPayment(t *testing.T) {
 	})
 }
 
-func TestEachStatusHoldsOrReleasesItsAmount(t *testing.T) {
+func TestRefundStatusReservesRefundsOrReleasesTheAmount(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		for status := range payment.RefundTransitions {
 			c := paid(t, s, "order-"+string(status))
-			r := reserve(t, s, aRefund("r-"+string(status), c, 4_000))
+			r := reserve(t, s, newRefund("r-"+string(status), c, 4_000))
 			for _, step := range pathTo(t, payment.RefundTransitions, status) {
 				r = settle(t, s, r, step)
 			}
-			refunded, held := reserved(t, s, c)
+			refundedAmount, reservedAmount := amounts(t, s, c)
 			switch status {
 			case payment.Succeeded:
-				require.Equal(t, [2]int64{4_000, 0}, [2]int64{refunded, held}, status)
+				require.Equal(t, [2]int64{4_000, 0}, [2]int64{refundedAmount, reservedAmount}, status)
 			case payment.Declined, payment.Failed:
-				require.Equal(t, [2]int64{0, 0}, [2]int64{refunded, held}, status)
+				require.Equal(t, [2]int64{0, 0}, [2]int64{refundedAmount, reservedAmount}, status)
 			default:
-				require.Equal(t, [2]int64{0, 4_000}, [2]int64{refunded, held}, status)
+				require.Equal(t, [2]int64{0, 4_000}, [2]int64{refundedAmount, reservedAmount}, status)
 			}
 		}
 	})
 }
 
-func TestTheSameRefundAgainReturnsWhatIsStored(t *testing.T) {
+func TestReserveWithAUsedKeyReturnsTheStoredRefund(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c, other := paid(t, s, "order-1"), paid(t, s, "order-2")
-		r := settle(t, s, reserve(t, s, aRefund("r-1", c, 0)), payment.Succeeded)
-		stored, of, created, err := s.ReserveRefund(t.Context(), aRefund("r-1", c, 0), fingerprint)
+		r := settle(t, s, reserve(t, s, newRefund("r-1", c, 0)), payment.Succeeded)
+		stored, refunded, created, err := s.ReserveRefund(t.Context(), newRefund("r-1", c, 0), fingerprint)
 		require.NoError(t, err)
 		require.False(t, created)
 		require.Equal(t, r, stored)
-		require.Equal(t, int64(10_000), of.RefundedAmount)
+		require.Equal(t, int64(10_000), refunded.RefundedAmount)
 
-		for _, otherwise := range []payment.Refund{aRefund("r-1", c, 5), aRefund("r-1", other, 0), aRefund("r-1", aCharge("nowhere"), 0)} {
-			_, _, _, err = s.ReserveRefund(t.Context(), otherwise, strings.Repeat("0", 64))
+		for _, different := range []payment.Refund{newRefund("r-1", c, 5), newRefund("r-1", other, 0), newRefund("r-1", newCharge("missing"), 0)} {
+			_, _, _, err = s.ReserveRefund(t.Context(), different, strings.Repeat("0", 64))
 			require.ErrorIs(t, err, ErrMismatch)
 		}
 	})
 }
 
-func TestWhatCannotBeRefundedIsRefused(t *testing.T) {
+func TestReserveRefusesInvalidRefunds(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
-		reserve(t, s, aRefund("r-0", c, 9_000))
-		pending := aCharge("order-2")
+		reserve(t, s, newRefund("r-0", c, 9_000))
+		pending := newCharge("order-2")
 		begin(t, s, pending)
 		pending.Status = payment.Pending
 		_, err := s.RecordPayment(t.Context(), pending, byProcessor)
 		require.NoError(t, err)
 		full := paid(t, s, "order-3")
-		reserve(t, s, aRefund("r-full", full, 0))
-		foreign := aRefund("r-1", c, 100)
+		reserve(t, s, newRefund("r-full", full, 0))
+		foreign := newRefund("r-1", c, 100)
 		foreign.MerchantID = "emca"
-		dollars := aRefund("r-1", c, 100)
+		dollars := newRefund("r-1", c, 100)
 		dollars.Currency = "USD"
-		begun := aRefund("r-1", c, 100)
-		begun.Status = payment.Succeeded
-		stolen := aRefund("r-1", c, 100)
-		stolen.RefundID = payment.RefundID("acme", "r-0")
+		notProcessing := newRefund("r-1", c, 100)
+		notProcessing.Status = payment.Succeeded
+		takenID := newRefund("r-1", c, 100)
+		takenID.RefundID = payment.RefundID("acme", "r-0")
 		for what, tc := range map[string]struct {
 			r    payment.Refund
 			want error
 			text string
 		}{
-			"unknown payment":    {aRefund("r-1", aCharge("order-9"), 100), ErrPaymentNotFound, "payment not found"},
-			"another merchant's": {foreign, ErrPaymentNotFound, "payment not found"},
-			"not succeeded":      {aRefund("r-1", pending, 100), ErrNotRefundable, "it is pending"},
-			"too much":           {aRefund("r-1", c, 1_001), ErrExceedsCaptured, "10.01 EUR asked, but only 10.00 EUR is left"},
-			"nothing left":       {aRefund("r-1", full, 0), ErrExceedsCaptured, "nothing is left"},
-			"currency":           {dollars, ErrCurrency, `"USD", but the payment is in EUR`},
-			"negative":           {aRefund("r-1", c, -1), ErrInvalid, "amount -1"},
-			"status":             {begun, ErrInvalid, "begins as processing"},
-			"another's id":       {stolen, ErrInvalid, "another refund has its id"},
+			"unknown payment": {
+				r: newRefund("r-1", newCharge("order-9"), 100), want: ErrPaymentNotFound, text: "payment not found",
+			},
+			"payment of another merchant": {
+				r: foreign, want: ErrPaymentNotFound, text: "payment not found",
+			},
+			"payment not succeeded": {
+				r: newRefund("r-1", pending, 100), want: ErrNotRefundable, text: "its status is pending",
+			},
+			"amount above the remaining amount": {
+				r: newRefund("r-1", c, 1_001), want: ErrExceedsCaptured, text: "refund of 10.01 EUR, remaining 10.00 EUR",
+			},
+			"nothing remaining": {
+				r: newRefund("r-1", full, 0), want: ErrExceedsCaptured, text: "nothing remains to refund",
+			},
+			"another currency": {
+				r: dollars, want: ErrCurrency, text: `refund in "USD", payment in EUR`,
+			},
+			"negative amount": {
+				r: newRefund("r-1", c, -1), want: ErrInvalid, text: "amount -1",
+			},
+			"not processing": {
+				r: notProcessing, want: ErrInvalid, text: "must begin as processing",
+			},
+			"id of another refund": {
+				r: takenID, want: ErrInvalid, text: "another refund has this id",
+			},
 		} {
 			_, _, created, err := s.ReserveRefund(t.Context(), tc.r, fingerprint)
 			require.ErrorIs(t, err, tc.want, what)
@@ -148,22 +166,22 @@ func TestWhatCannotBeRefundedIsRefused(t *testing.T) {
 			require.False(t, Temporary(err), what)
 			require.False(t, created)
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-func TestOnlyLegalTransitionsAreSettled(t *testing.T) {
+func TestSettleRecordsOnlyLegalTransitions(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
 		for from := range payment.RefundTransitions {
 			for to := range payment.RefundTransitions {
-				r := reserve(t, s, aRefund(fmt.Sprintf("%s-%s", from, to), c, 1))
+				r := reserve(t, s, newRefund(fmt.Sprintf("%s-%s", from, to), c, 1))
 				for _, step := range pathTo(t, payment.RefundTransitions, from) {
 					r = settle(t, s, r, step)
 				}
 				r.Status = to
 				_, err := s.SettleRefund(t.Context(), r, byProcessor)
-				if judge(payment.RefundTransitions, from, to, true) == illegal {
+				if checkTransition(payment.RefundTransitions, from, to, true) == illegal {
 					require.ErrorIs(t, err, ErrIllegalTransition)
 					require.ErrorContains(t, err, fmt.Sprintf("from %s to %s", from, to))
 				} else {
@@ -171,29 +189,44 @@ func TestOnlyLegalTransitionsAreSettled(t *testing.T) {
 				}
 			}
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-func TestWhatCannotBeSettledIsRefused(t *testing.T) {
+func TestSettleRefusesInvalidRefunds(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
-		first := reserve(t, s, aRefund("r-0", c, 1))
+		first := reserve(t, s, newRefund("r-0", c, 1))
 		first.ProcessorRefundID = "re_0"
 		settle(t, s, first, payment.Succeeded)
-		reserve(t, s, aRefund("r-1", c, 1))
+		reserve(t, s, newRefund("r-1", c, 1))
 		for what, tc := range map[string]struct {
 			change func(*payment.Refund)
 			cause  Cause
 			want   error
 		}{
-			"unknown":            {func(r *payment.Refund) { r.RefundID = "ref_9" }, byProcessor, ErrNotFound},
-			"another merchant":   {func(r *payment.Refund) { r.MerchantID = "emca" }, byProcessor, ErrNotFound},
-			"a payment's status": {func(r *payment.Refund) { r.Status = payment.Voided }, byProcessor, ErrInvalid},
-			"no cause":           {func(*payment.Refund) {}, Cause{}, ErrInvalid},
-			"another's id":       {func(r *payment.Refund) { r.ProcessorRefundID = "re_0" }, byProcessor, ErrProcessorIDTaken},
+			"unknown refund": {
+				change: func(r *payment.Refund) { r.RefundID = "ref_9" },
+				cause:  byProcessor, want: ErrNotFound,
+			},
+			"refund of another merchant": {
+				change: func(r *payment.Refund) { r.MerchantID = "emca" },
+				cause:  byProcessor, want: ErrNotFound,
+			},
+			"status of payments only": {
+				change: func(r *payment.Refund) { r.Status = payment.Voided },
+				cause:  byProcessor, want: ErrInvalid,
+			},
+			"no cause": {
+				change: func(*payment.Refund) {},
+				cause:  Cause{}, want: ErrInvalid,
+			},
+			"processor's id of another refund": {
+				change: func(r *payment.Refund) { r.ProcessorRefundID = "re_0" },
+				cause:  byProcessor, want: ErrProcessorIDTaken,
+			},
 		} {
-			r := aRefund("r-1", c, 1)
+			r := newRefund("r-1", c, 1)
 			r.Status = payment.Succeeded
 			tc.change(&r)
 			_, err := s.SettleRefund(t.Context(), r, tc.cause)
@@ -203,36 +236,36 @@ func TestWhatCannotBeSettledIsRefused(t *testing.T) {
 	})
 }
 
-func TestConcurrentRefundsNeverExceedWhatWasCaptured(t *testing.T) {
+func TestConcurrentRefundsNeverExceedTheCapturedAmount(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
 		errs := make([]error, 1000)
-		together(len(errs), func(i int) {
-			_, _, _, errs[i] = s.ReserveRefund(t.Context(), aRefund(fmt.Sprintf("r-%d", i), c, 100), fingerprint)
+		runConcurrently(len(errs), func(i int) {
+			_, _, _, errs[i] = s.ReserveRefund(t.Context(), newRefund(fmt.Sprintf("r-%d", i), c, 100), fingerprint)
 		})
-		reservedOnes := 0
+		successes := 0
 		for _, err := range errs {
 			if err == nil {
-				reservedOnes++
+				successes++
 			} else {
 				require.ErrorIs(t, err, ErrExceedsCaptured)
 			}
 		}
-		require.Equal(t, 100, reservedOnes)
-		refunded, held := reserved(t, s, c)
-		require.Zero(t, refunded)
-		require.Equal(t, int64(10_000), held)
-		requireWhole(t, s)
+		require.Equal(t, 100, successes)
+		refundedAmount, reservedAmount := amounts(t, s, c)
+		require.Zero(t, refundedAmount)
+		require.Equal(t, int64(10_000), reservedAmount)
+		requireConsistent(t, s)
 	})
 }
 
-// The rows themselves are safe too: without the lock that ReserveRefund takes, the database's own still holds.
-func TestConcurrentRawRefundsNeverExceedWhatWasCaptured(t *testing.T) {
+// Raw SQL does not take the lock of ReserveRefund: the triggers of the database must lock the payment.
+func TestConcurrentRawRefundsNeverExceedTheCapturedAmount(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
 		errs := make([]error, 200)
-		together(len(errs), func(i int) {
-			r := aRefund(fmt.Sprintf("r-%d", i), c, 100)
+		runConcurrently(len(errs), func(i int) {
+			r := newRefund(fmt.Sprintf("r-%d", i), c, 100)
 			if i%2 == 0 {
 				r.Amount = 150
 			}
@@ -246,19 +279,19 @@ func TestConcurrentRawRefundsNeverExceedWhatWasCaptured(t *testing.T) {
 		}
 		require.Greater(t, total, int64(9_850))
 		require.LessOrEqual(t, total, int64(10_000))
-		_, held := reserved(t, s, c)
-		require.Equal(t, total, held)
-		requireWhole(t, s)
+		_, reservedAmount := amounts(t, s, c)
+		require.Equal(t, total, reservedAmount)
+		requireConsistent(t, s)
 	})
 }
 
-func TestOneOfManyReservesTheRefund(t *testing.T) {
+func TestConcurrentReservesOfOneKeyCreateOneRefund(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		payments := []payment.Charge{paid(t, s, "order-0"), paid(t, s, "order-1")}
 		results := make([]bool, 100)
 		errs := make([]error, 100)
-		together(100, func(i int) { // all that is left: only the first may find something
-			_, _, results[i], errs[i] = s.ReserveRefund(t.Context(), aRefund("r-1", payments[i%2], 0), "fingerprint-"+strconv.Itoa(i%2))
+		runConcurrently(100, func(i int) { // each for all of the remaining amount: only one can reserve it
+			_, _, results[i], errs[i] = s.ReserveRefund(t.Context(), newRefund("r-1", payments[i%2], 0), "fingerprint-"+strconv.Itoa(i%2))
 		})
 		created, winner := 0, slices.Index(results, true)%2
 		for i, err := range errs {
@@ -275,28 +308,28 @@ func TestOneOfManyReservesTheRefund(t *testing.T) {
 	})
 }
 
-func TestConcurrentSettlingKeepsTheSums(t *testing.T) {
+func TestConcurrentSettlesKeepTheSumsCorrect(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
 		refunds := make([]payment.Refund, 100)
 		for i := range refunds {
-			refunds[i] = reserve(t, s, aRefund(fmt.Sprintf("r-%d", i), c, 100))
+			refunds[i] = reserve(t, s, newRefund(fmt.Sprintf("r-%d", i), c, 100))
 		}
 		errs := make([]error, len(refunds))
-		together(len(refunds), func(i int) {
+		runConcurrently(len(refunds), func(i int) {
 			r := refunds[i]
 			r.Status = []payment.Status{payment.Succeeded, payment.Declined, payment.Unknown, payment.Succeeded}[i%4]
 			_, errs[i] = s.SettleRefund(t.Context(), r, byProcessor)
 		})
 		require.NoError(t, errors.Join(errs...))
-		refunded, held := reserved(t, s, c)
-		require.Equal(t, [2]int64{5_000, 2_500}, [2]int64{refunded, held})
-		requireWhole(t, s)
+		refundedAmount, reservedAmount := amounts(t, s, c)
+		require.Equal(t, [2]int64{5_000, 2_500}, [2]int64{refundedAmount, reservedAmount})
+		requireConsistent(t, s)
 	})
 }
 
-// Random calls, and a model of a few lines that says how each must end.
-func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
+// The test runs random calls and compares each result with a small model. FLORIN_TEST_SEED repeats a logged sequence.
+func TestRandomSequencesMatchTheModel(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	if text := os.Getenv("FLORIN_TEST_SEED"); text != "" {
 		var err error
@@ -308,8 +341,8 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 1))
 		payments, refunds := map[string]payment.Charge{}, map[string]payment.Refund{}
 		paymentStatuses, refundStatuses := sortedStatuses(payment.PaymentTransitions), sortedStatuses(payment.RefundTransitions)
-		// left is what may still be refunded.
-		left := func(c payment.Charge) int64 {
+		// remaining returns the amount that may still be refunded.
+		remaining := func(c payment.Charge) int64 {
 			sum := c.CapturedAmount
 			for _, r := range refunds {
 				if r.PaymentID == c.PaymentID && r.Status != payment.Declined && r.Status != payment.Failed {
@@ -325,18 +358,18 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 			r, isReserved := refunds[refundKey]
 			switch random.IntN(4) {
 			case 0:
-				_, created, err := s.BeginPayment(t.Context(), aCharge(key), fingerprint)
+				_, created, err := s.BeginPayment(t.Context(), newCharge(key), fingerprint)
 				require.NoError(t, err, step)
 				require.Equal(t, !begun, created, step)
 				if created {
-					payments[key] = aCharge(key)
+					payments[key] = newCharge(key)
 				}
 			case 1:
 				to := paymentStatuses[random.IntN(len(paymentStatuses))]
 				if random.IntN(2) == 0 {
 					to = payment.Succeeded
 				}
-				next := aCharge(key)
+				next := newCharge(key)
 				if next.Status = to; to == payment.Succeeded {
 					next.CapturedAmount = next.Amount
 				}
@@ -353,10 +386,10 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 					payments[key] = c
 				}
 			case 2:
-				ask := aRefund(refundKey, aCharge(key), int64(random.IntN(4_000)))
-				stored, _, created, err := s.ReserveRefund(t.Context(), ask, ask.PaymentID)
+				next := newRefund(refundKey, newCharge(key), int64(random.IntN(4_000)))
+				stored, _, created, err := s.ReserveRefund(t.Context(), next, next.PaymentID)
 				switch {
-				case isReserved && r.PaymentID != ask.PaymentID:
+				case isReserved && r.PaymentID != next.PaymentID:
 					require.ErrorIs(t, err, ErrMismatch, step)
 				case isReserved:
 					require.NoError(t, err, step)
@@ -366,20 +399,20 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 					require.ErrorIs(t, err, ErrPaymentNotFound, step)
 				case c.Status != payment.Succeeded:
 					require.ErrorIs(t, err, ErrNotRefundable, step)
-				case left(c) == 0 || ask.Amount > left(c):
+				case remaining(c) == 0 || next.Amount > remaining(c):
 					require.ErrorIs(t, err, ErrExceedsCaptured, step)
 				default:
 					require.NoError(t, err, step)
-					if ask.Amount == 0 {
-						ask.Amount = left(c)
+					if next.Amount == 0 {
+						next.Amount = remaining(c)
 					}
-					require.Equal(t, ask.Amount, stored.Amount)
-					refunds[refundKey] = ask
+					require.Equal(t, next.Amount, stored.Amount)
+					refunds[refundKey] = next
 				}
 			case 3:
 				next := r
 				if !isReserved {
-					next = aRefund(refundKey, aCharge(key), 1)
+					next = newRefund(refundKey, newCharge(key), 1)
 				}
 				next.Status = refundStatuses[random.IntN(len(refundStatuses))]
 				_, err := s.SettleRefund(t.Context(), next, byProcessor)
@@ -398,10 +431,10 @@ func TestRandomSequencesEndAsTheModelSays(t *testing.T) {
 			stored, err := s.Payment(t.Context(), "acme", key)
 			require.NoError(t, err)
 			require.Equal(t, want.Status, stored.Status)
-			_, held := reserved(t, s, stored)
-			require.Equal(t, left(want), stored.CapturedAmount-stored.RefundedAmount-held)
+			_, reservedAmount := amounts(t, s, stored)
+			require.Equal(t, remaining(want), stored.CapturedAmount-stored.RefundedAmount-reservedAmount)
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
@@ -414,17 +447,17 @@ func sortedStatuses(transitions map[payment.Status][]payment.Status) []payment.S
 	return statuses
 }
 
-// An operator has said that it succeeded, and not by what id the processor has it: a refund would be of nothing.
-func TestWhatTheProcessorCannotBeAskedForIsNotRefundable(t *testing.T) {
+// An operator may resolve a payment as succeeded without its id at the processor. A refund request needs that id.
+func TestPaymentWithoutProcessorIDIsNotRefundable(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		c := aCharge("order-1")
+		c := newCharge("order-1")
 		_, _, err := s.BeginPayment(t.Context(), c, fingerprint)
 		require.NoError(t, err)
 		c.Status, c.CapturedAmount = payment.Succeeded, c.Amount
 		_, err = s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
-		_, _, _, err = s.ReserveRefund(t.Context(), aRefund("r-1", c, 100), "fingerprint")
+		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("r-1", c, 100), "fingerprint")
 		require.ErrorIs(t, err, ErrNotRefundable)
-		require.ErrorContains(t, err, "nobody knows the processor's id of it")
+		require.ErrorContains(t, err, "its id at the processor is unknown")
 	})
 }

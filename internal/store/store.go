@@ -1,14 +1,17 @@
-// Package store keeps payments, refunds and their history in a database: PostgreSQL, or SQLite where one file on
-// one machine is enough. Both know the same rules, and enforce them without the help of this code:
+// Package store persists payments, refunds and their events in a database: PostgreSQL, or SQLite if one file on one
+// machine is enough. In both databases, constraints and triggers enforce the same rules for every client, not only for
+// this package:
 //
-//   - one payment, and one refund, for a merchant's idempotency key; one for a processor's id;
-//   - money is counted in minor units: 0 < amount, 0 <= captured <= amount, refunded + reserved <= captured;
-//   - a status moves only as payment.PaymentTransitions and payment.RefundTransitions say, and what is final stays;
-//   - what was asked for never changes, and nothing is ever deleted;
-//   - each change leaves an event, which is never changed either.
+//   - A merchant's idempotency key identifies at most one payment and at most one refund. The same is true of an id that a
+//     processor assigned.
+//   - Amounts are in minor units: 0 < amount, 0 <= captured <= amount, refunded + reserved <= captured.
+//   - A status changes only as [payment.PaymentTransitions] and [payment.RefundTransitions] allow. A final status never
+//     changes.
+//   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
+//   - Each change of a row appends an event. Events never change.
 //
-// Payments are found by what a caller knows of them, always together with the merchant they belong to. No error
-// has a payment method or a password in its text.
+// Every lookup of a payment or refund needs the merchant that it belongs to. No error text contains a payment method or a
+// password.
 package store
 
 import (
@@ -45,45 +48,47 @@ var (
 	ErrTooNew   = errors.New("the database is newer than this program")
 )
 
-// Store is a database of payments and refunds. It is safe for concurrent use, also by several processes.
+// Store is a database of payments and refunds. It is safe for concurrent use. Several processes may use one database.
 type Store struct {
 	db      *sql.DB
 	dialect dialect
-	// prepared are the frequent statements, where the driver does not keep them prepared by itself.
+	// prepared holds the frequent statements by their text. It is empty if the driver caches prepared statements itself.
 	prepared map[string]*sql.Stmt
-	// writer is taken by who writes, where there can be only one; nil where there can be many.
+	// writer has capacity 1 and serializes writes. It is nil if the database accepts concurrent writes.
 	writer chan struct{}
 	closed atomic.Bool
-	// changed hears of every change; nil where nobody listens.
-	changed func(Change)
+	// observer is called for every transition; nil if there is none.
+	observer func(Transition)
 }
 
-// Open connects to the database that dsn names: "postgres://user@host:5432/database" or "sqlite:///path/to/file.db".
-// pool_max_conns in the query bounds the connections to PostgreSQL; 16 unless said otherwise.
+// Open connects to the database at dsn: "postgres://user@host:5432/database" or "sqlite:///path/to/file.db".
+// The query parameter pool_max_conns limits the connections to PostgreSQL; the default is 16.
 //
-// A schema that is not the one of this program is ErrOutdated or ErrTooNew. Errors name no password.
+// Open returns ErrOutdated if the schema is older than this program needs, ErrTooNew if it is newer than this program
+// knows, and ErrInvalid if dsn cannot be parsed. No error contains the password of dsn.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	target, err := parseDSN(dsn)
 	if err != nil {
 		return nil, err
 	}
-	if err := target.exists(); err != nil {
+	if err := target.requireFile(); err != nil {
 		return nil, err
 	}
 	db, err := target.open(ctx)
 	if err != nil {
-		return nil, target.translate("open", err)
+		return nil, target.translate(err, "open")
 	}
 	s := &Store{db: db, dialect: target.dialect, prepared: map[string]*sql.Stmt{}}
 	if s.dialect.oneWriter {
 		s.writer = make(chan struct{}, 1)
 	}
 	if err := s.start(ctx); err != nil {
-		return nil, errors.Join(target.translate("open", err), s.Close())
+		return nil, errors.Join(target.translate(err, "open"), s.Close())
 	}
 	return s, nil
 }
 
+// start checks the version of the schema and prepares the frequent statements.
 func (s *Store) start(ctx context.Context) error {
 	if err := s.dialect.checkVersion(ctx, s.db); err != nil {
 		return err
@@ -104,8 +109,8 @@ func (s *Store) start(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for what is being asked for and closes the connections. What is asked for afterwards is refused with a
-// Temporary error: the process ends, and another one will be asked again.
+// Close waits for running statements and closes the connections. Later calls fail with a [Temporary] error: the process
+// is shutting down, and a retry reaches another process.
 func (s *Store) Close() error {
 	s.closed.Store(true)
 	var errs []error
@@ -115,15 +120,15 @@ func (s *Store) Close() error {
 	return errors.Join(append(errs, s.db.Close())...)
 }
 
-// querier is a transaction, or the database, which makes a transaction of each statement.
+// querier runs statements: in the transaction tx, or, if tx is nil, each in a transaction of its own.
 type querier struct {
 	s  *Store
 	tx *sql.Tx
 }
 
-// one runs a statement and scans its row. No row is sql.ErrNoRows. It reads to the very end, because only there a
-// statement that writes tells whether it was committed.
-func (q querier) one(ctx context.Context, query string, args []any, dest ...any) error {
+// queryOne runs a statement and scans its row. It returns sql.ErrNoRows if there is none. It reads past the row until the
+// end of the result: a failed commit of a writing statement is reported only there.
+func (q querier) queryOne(ctx context.Context, query string, args []any, dest ...any) error {
 	rows, err := q.query(ctx, query, args)
 	if err != nil {
 		return err
@@ -144,8 +149,8 @@ func (q querier) one(ctx context.Context, query string, args []any, dest ...any)
 	return rows.Err()
 }
 
-// each calls scan for every row.
-func (q querier) each(ctx context.Context, query string, args []any, scan func(row scanner) error) error {
+// queryEach runs a statement and calls scan for every row.
+func (q querier) queryEach(ctx context.Context, query string, args []any, scan func(row scanner) error) error {
 	rows, err := q.query(ctx, query, args)
 	if err != nil {
 		return err
@@ -161,7 +166,7 @@ func (q querier) each(ctx context.Context, query string, args []any, scan func(r
 
 type scanner interface{ Scan(dest ...any) error }
 
-//nolint:sqlclosecheck // its callers, above, do
+//nolint:sqlclosecheck // the callers, queryOne and queryEach, close the rows
 func (q querier) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
 	prepared := q.s.prepared[query]
 	switch {
@@ -178,8 +183,9 @@ func (q querier) query(ctx context.Context, query string, args []any) (*sql.Rows
 
 func (s *Store) read() querier { return querier{s: s} }
 
-// write runs fn when it is this caller's turn to write. Waiting here is cheaper and fairer than SQLite's polling, which
-// is left for other processes; and it ends when the context does, which SQLite's does not.
+// write runs fn once no other goroutine of this process writes, if the database allows only one writer. Waiting for the
+// channel is cheaper and fairer than SQLite's polling, and it stops when ctx is done, which SQLite's polling does not.
+// Polling remains necessary for writers in other processes, for up to maxBusy.
 func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
 	if s.writer == nil {
 		return fn(querier{s: s})
@@ -192,13 +198,13 @@ func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
 	}
 	for began := time.Now(); ; {
 		err := fn(querier{s: s})
-		if !busy(err) || ctx.Err() != nil || time.Since(began) > maxBusy {
+		if !isBusy(err) || ctx.Err() != nil || time.Since(began) > maxBusy {
 			return err
 		}
 	}
 }
 
-// maxBusy is how long a writer waits for other processes to finish with the file.
+// maxBusy is how long a writer retries while other processes lock the file.
 const maxBusy = 10 * time.Second
 
 // transact runs fn in one transaction.
@@ -208,7 +214,7 @@ func (s *Store) transact(ctx context.Context, fn func(q querier) error) error {
 		if err != nil {
 			return err
 		}
-		defer tx.Rollback() // after Commit it does nothing
+		defer tx.Rollback() // no effect after Commit
 		if err := fn(querier{s: s, tx: tx}); err != nil {
 			return err
 		}
@@ -216,20 +222,22 @@ func (s *Store) transact(ctx context.Context, fn func(q querier) error) error {
 	})
 }
 
-// fail is the one way that errors leave the package: what says how the store was asked, and what of.
-func (s *Store) fail(err error, what string, args ...any) error {
+// wrap translates an error at the boundary of the package: every exported method of Store returns its errors through it.
+// format and args describe the call, such as "begin payment %q".
+func (s *Store) wrap(err error, format string, args ...any) error {
 	if err == nil {
 		return nil
 	}
 	if s.closed.Load() {
-		return &databaseError{text: fmt.Sprintf(what, args...) + ": the store is closed", temporary: true}
+		return &databaseError{text: fmt.Sprintf(format, args...) + ": the store is closed", temporary: true}
 	}
-	return s.dialect.translate(fmt.Sprintf(what, args...), err)
+	return s.dialect.translate(err, fmt.Sprintf(format, args...))
 }
 
-// databaseError is what is left of a driver's error: enough to know what to do, and nothing of a row.
+// databaseError replaces an error of the driver. It has what a caller needs in order to react, and no values of a row.
 type databaseError struct {
-	text      string
+	text string
+	// is is what Unwrap returns: an error of this package or of the context; nil if neither applies.
 	is        error
 	temporary bool
 }
@@ -237,9 +245,10 @@ type databaseError struct {
 func (e *databaseError) Error() string { return e.text }
 func (e *databaseError) Unwrap() error { return e.is }
 
-// Temporary reports whether the same call may succeed later: the database is down, restarting, busy or full, a
-// deadlock was broken up, the time was too short. Whether it was done, such an error does not say, but every method
-// may be repeated. It is false for what will never work, for what the store refused, and for no error.
+// Temporary reports whether the same call may succeed later: the database is down, restarting, busy or full, a deadlock
+// was resolved by rolling back, or the context ended. After such an error the change may or may not have been committed;
+// repeating the call is safe for every method. Temporary is false for nil, for requests that the store refuses, and for
+// errors that a retry cannot fix.
 func Temporary(err error) bool {
 	var failed *databaseError
 	if errors.As(err, &failed) {
@@ -248,19 +257,18 @@ func Temporary(err error) bool {
 	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 }
 
-// maxRaces bounds how often a call starts again because another one was faster.
-const maxRaces = 10
+// maxConcurrentChanges limits how often a call starts again because a concurrent call changed the row first.
+const maxConcurrentChanges = 10
 
-// errRaced is for the unlikely: others kept changing the row.
-var errRaced = &databaseError{text: "others keep changing it at the same time", temporary: true}
+var errConcurrentChanges = &databaseError{text: "concurrent calls keep changing it", temporary: true}
 
-// timeLayout has a fixed width: SQLite keeps times as text, and they sort as times do.
+// timeLayout has a fixed width: SQLite stores times as text, and so their order as text is their order in time.
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// moment is how both databases take a time: in UTC, to the microsecond, which is what PostgreSQL keeps.
-func moment(t time.Time) string { return t.UTC().Format(timeLayout) }
+// formatTime returns t as both databases store it: in UTC, cut to microseconds, which is PostgreSQL's resolution.
+func formatTime(t time.Time) string { return t.UTC().Format(timeLayout) }
 
-// orNow fills in a time that the caller left out.
+// orNow returns t, or the current time if t is zero.
 func orNow(t time.Time) time.Time {
 	if t.IsZero() {
 		return time.Now()
@@ -268,7 +276,7 @@ func orNow(t time.Time) time.Time {
 	return t
 }
 
-// storedTime scans a time from what a driver makes of it.
+// storedTime scans a time: PostgreSQL's driver returns a time.Time, SQLite's a string.
 type storedTime struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
@@ -282,14 +290,14 @@ func (s storedTime) Scan(from any) error {
 		*s.to = t
 		return err
 	default:
-		return fmt.Errorf("a time of type %T", from)
+		return fmt.Errorf("cannot scan %T into a time", from)
 	}
 }
 
 // nullable stores an empty string as NULL, so that UNIQUE does not compare it.
 func nullable(text string) sql.NullString { return sql.NullString{String: text, Valid: text != ""} }
 
-// optional scans a text that may be NULL.
+// optional scans a text column that may be NULL; NULL becomes the empty string.
 type optional struct{ to *string }
 
 // Scan implements sql.Scanner.

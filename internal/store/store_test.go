@@ -22,13 +22,13 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// databases are what the suite runs on; dsn names an empty database of the test's own.
+// databases are what the tests run on. dsn returns the DSN of an empty database for the test alone.
 var databases = []struct {
 	name string
 	dsn  func(tb testing.TB) string
 }{
-	{"sqlite", sqliteDSN},
-	{"postgres", postgresDSN},
+	{name: "sqlite", dsn: sqliteDSN},
+	{name: "postgres", dsn: postgresDSN},
 }
 
 func sqliteDSN(tb testing.TB) string {
@@ -36,8 +36,8 @@ func sqliteDSN(tb testing.TB) string {
 	return "sqlite://" + filepath.Join(tb.TempDir(), "florin.db")
 }
 
-// onEach runs a test on both databases, empty.
-func onEach(t *testing.T, test func(t *testing.T, dsn string)) {
+// onEachDatabase runs a test on both databases, each of them empty.
+func onEachDatabase(t *testing.T, test func(t *testing.T, dsn string)) {
 	t.Helper()
 	for _, database := range databases {
 		t.Run(database.name, func(t *testing.T) {
@@ -47,13 +47,13 @@ func onEach(t *testing.T, test func(t *testing.T, dsn string)) {
 	}
 }
 
-// onEachStore runs a test on both databases, migrated.
+// onEachStore runs a test with a store on both databases.
 func onEachStore(t *testing.T, test func(t *testing.T, s *Store)) {
 	t.Helper()
-	onEach(t, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
+	onEachDatabase(t, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
 }
 
-// open migrates and opens a database.
+// open migrates and opens a database. It closes the store when the test ends.
 func open(tb testing.TB, dsn string) *Store {
 	tb.Helper()
 	_, _, err := Migrate(tb.Context(), dsn)
@@ -73,15 +73,15 @@ var (
 
 const fingerprint = "5f2ab0e4d1c37698b3a4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f80912"
 
-// aCharge is what a workflow begins with.
-func aCharge(key string) payment.Charge {
+// newCharge returns a payment as a workflow begins it.
+func newCharge(key string) payment.Charge {
 	return payment.Charge{
 		PaymentID: payment.PaymentID("acme", key), MerchantID: "acme", IdempotencyKey: key, Status: payment.Processing,
 		Amount: 10_000, Currency: "EUR", Processor: "rest", PaymentMethod: "tok_vaulted", CreatedAt: morning, UpdatedAt: morning,
 	}
 }
 
-func aRefund(key string, of payment.Charge, amount int64) payment.Refund {
+func newRefund(key string, of payment.Charge, amount int64) payment.Refund {
 	return payment.Refund{
 		RefundID: payment.RefundID(of.MerchantID, key), PaymentID: of.PaymentID, MerchantID: of.MerchantID, IdempotencyKey: key,
 		Status: payment.Processing, Amount: amount, CreatedAt: later, UpdatedAt: later,
@@ -96,17 +96,17 @@ func begin(tb testing.TB, s *Store, c payment.Charge) payment.Charge {
 	return stored
 }
 
-// succeeded is c once its processor has taken all of the money.
+// succeeded returns c as it is after its processor charged the full amount.
 func succeeded(c payment.Charge) payment.Charge {
 	c.Status, c.CapturedAmount, c.UpdatedAt = payment.Succeeded, c.Amount, later
 	c.ProcessorPaymentID, c.ProcessorRequestID = "ch_"+c.IdempotencyKey, "req_1"
 	return c
 }
 
-// paid begins and records a payment that succeeded.
+// paid stores a payment that succeeded.
 func paid(tb testing.TB, s *Store, key string) payment.Charge {
 	tb.Helper()
-	c, err := s.RecordPayment(tb.Context(), succeeded(begin(tb, s, aCharge(key))), byProcessor)
+	c, err := s.RecordPayment(tb.Context(), succeeded(begin(tb, s, newCharge(key))), byProcessor)
 	require.NoError(tb, err)
 	return c
 }
@@ -127,16 +127,16 @@ func settle(tb testing.TB, s *Store, r payment.Refund, status payment.Status) pa
 	return stored
 }
 
-// reserved reads what no method returns.
-func reserved(tb testing.TB, s *Store, c payment.Charge) (refundedAmount, reservedAmount int64) {
+// amounts returns the refunded and the reserved amount of a payment. No exported method returns the latter.
+func amounts(tb testing.TB, s *Store, c payment.Charge) (refundedAmount, reservedAmount int64) {
 	tb.Helper()
 	row, err := s.read().payment(tb.Context(), selectPaymentByID, c.MerchantID, c.PaymentID)
 	require.NoError(tb, err)
 	return row.RefundedAmount, row.reserved
 }
 
-// together runs fn n times at once.
-func together(n int, fn func(i int)) {
+// runConcurrently runs fn n times at the same time, and returns when all calls have returned.
+func runConcurrently(n int, fn func(i int)) {
 	var all sync.WaitGroup
 	start := make(chan struct{})
 	for i := range n {
@@ -149,8 +149,8 @@ func together(n int, fn func(i int)) {
 	all.Wait()
 }
 
-func TestOpenRefusesASchemaThatIsNotItsOwn(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		_, err := Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrOutdated)
 		require.ErrorContains(t, err, "run: worker migrate")
@@ -171,7 +171,7 @@ func TestOpenRefusesASchemaThatIsNotItsOwn(t *testing.T) {
 	})
 }
 
-func TestOpeningMakesNoFile(t *testing.T) {
+func TestOpenCreatesNoFile(t *testing.T) {
 	dsn := sqliteDSN(t)
 	_, err := Open(t.Context(), dsn)
 	require.ErrorIs(t, err, ErrOutdated)
@@ -179,7 +179,7 @@ func TestOpeningMakesNoFile(t *testing.T) {
 }
 
 func TestMigrateIsSafeToRepeat(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		for _, want := range []int64{0, 3, 3} {
 			from, to, err := Migrate(t.Context(), dsn)
 			require.NoError(t, err)
@@ -189,10 +189,10 @@ func TestMigrateIsSafeToRepeat(t *testing.T) {
 	})
 }
 
-func TestSeveralMayMigrateAtOnce(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+func TestConcurrentMigrationsSucceed(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		errs := make([]error, 8)
-		together(len(errs), func(i int) { _, _, errs[i] = Migrate(t.Context(), dsn) })
+		runConcurrently(len(errs), func(i int) { _, _, errs[i] = Migrate(t.Context(), dsn) })
 		for _, err := range errs {
 			require.NoError(t, err)
 		}
@@ -200,8 +200,8 @@ func TestSeveralMayMigrateAtOnce(t *testing.T) {
 	})
 }
 
-func TestMigrateDoesNotTryWhatNeverWorks(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+func TestMigrateDoesNotRetryPermanentErrors(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		began := time.Now()
@@ -211,7 +211,7 @@ func TestMigrateDoesNotTryWhatNeverWorks(t *testing.T) {
 	})
 }
 
-func TestOddDSNsAreRefusedWithoutTheirPassword(t *testing.T) {
+func TestInvalidDSNsAreRefusedWithoutQuotingThePassword(t *testing.T) {
 	const secret = "hunter2"
 	for _, dsn := range []string{
 		"", "/var/lib/florin.db", "florin.db", "mysql://u:hunter2@h/db", "sqlite://florin.db", "sqlite://", "sqlite:///", "sqlite:///dir/",
@@ -232,7 +232,7 @@ func TestOddDSNsAreRefusedWithoutTheirPassword(t *testing.T) {
 	}
 }
 
-func TestADatabaseThatIsDownIsTemporary(t *testing.T) {
+func TestUnreachableDatabaseIsATemporaryError(t *testing.T) {
 	dsn := "postgres://florin:hunter2@127.0.0.1:1/florin?connect_timeout=1&password=hunter2"
 	_, err := Open(t.Context(), dsn)
 	require.True(t, Temporary(err))
@@ -241,26 +241,26 @@ func TestADatabaseThatIsDownIsTemporary(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	onEachStore(t, func(t *testing.T, s *Store) {
-		_, _, err := s.BeginPayment(ctx, aCharge("order-1"), fingerprint)
+		_, _, err := s.BeginPayment(ctx, newCharge("order-1"), fingerprint)
 		require.ErrorIs(t, err, context.Canceled)
 		require.True(t, Temporary(err))
 	})
 }
 
-func TestWhatIsAskedOfAClosedStoreMayBeAskedAgain(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+func TestCallToAClosedStoreIsATemporaryError(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		_, _, err := Migrate(t.Context(), dsn)
 		require.NoError(t, err)
 		s, err := Open(t.Context(), dsn)
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
-		_, _, err = s.BeginPayment(t.Context(), aCharge("order-1"), fingerprint)
+		_, _, err = s.BeginPayment(t.Context(), newCharge("order-1"), fingerprint)
 		require.True(t, Temporary(err), err)
 		require.ErrorContains(t, err, "the store is closed")
 	})
 }
 
-func TestNoErrorIsTemporaryThatTheStoreMeant(t *testing.T) {
+func TestSentinelErrorsAreNotTemporary(t *testing.T) {
 	require.False(t, Temporary(nil))
 	for _, err := range []error{ErrNotFound, ErrMismatch, ErrIllegalTransition, ErrProcessorIDTaken, ErrPaymentNotFound, ErrNotRefundable,
 		ErrExceedsCaptured, ErrCurrency, ErrInvalid, ErrOutdated, ErrTooNew} {
@@ -269,8 +269,8 @@ func TestNoErrorIsTemporaryThatTheStoreMeant(t *testing.T) {
 	}
 }
 
-// A lock that is held for longer than a caller waits.
-func TestALockedPaymentIsTemporary(t *testing.T) {
+// A transaction holds the lock of the payment for longer than the caller waits.
+func TestLockedPaymentIsATemporaryError(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
 		tx, err := s.db.BeginTx(t.Context(), nil)
@@ -281,16 +281,16 @@ func TestALockedPaymentIsTemporary(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 		defer cancel()
 		began := time.Now()
-		_, _, _, err = s.ReserveRefund(ctx, aRefund("r-1", c, 100), fingerprint)
+		_, _, _, err = s.ReserveRefund(ctx, newRefund("r-1", c, 100), fingerprint)
 		require.True(t, Temporary(err), err)
-		require.Less(t, time.Since(began), 3*time.Second, "the context's time counts")
+		require.Less(t, time.Since(began), 3*time.Second, "the deadline of the context applies")
 		require.NoError(t, tx.Rollback())
-		reserve(t, s, aRefund("r-1", c, 100))
+		reserve(t, s, newRefund("r-1", c, 100))
 	})
 }
 
-// A connection that is killed while its statement waits takes nothing with it.
-func TestAKilledConnectionIsTemporary(t *testing.T) {
+// The connection is terminated while its statement waits for a lock. The statement must have no effect.
+func TestTerminatedConnectionIsATemporaryError(t *testing.T) {
 	s := open(t, postgresDSN(t))
 	c := paid(t, s, "order-1")
 	tx, err := s.db.BeginTx(t.Context(), nil)
@@ -300,20 +300,20 @@ func TestAKilledConnectionIsTemporary(t *testing.T) {
 	require.NoError(t, err)
 	failed := make(chan error)
 	go func() {
-		_, _, _, err := s.ReserveRefund(t.Context(), aRefund("r-1", c, 100), fingerprint)
+		_, _, _, err := s.ReserveRefund(t.Context(), newRefund("r-1", c, 100), fingerprint)
 		failed <- err
 	}()
 	require.Eventually(t, func() bool {
-		var killed int
+		var terminated int
 		err := s.db.QueryRow(`SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
-			WHERE wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`, backend(t, tx)).Scan(&killed)
-		return err == nil && killed > 0
+			WHERE wait_event_type = 'Lock' AND $1 = ANY (pg_blocking_pids(pid))`, backend(t, tx)).Scan(&terminated)
+		return err == nil && terminated > 0
 	}, 10*time.Second, 10*time.Millisecond)
 	err = <-failed
 	require.True(t, Temporary(err), err)
 	require.NoError(t, tx.Rollback())
-	reserve(t, s, aRefund("r-1", c, 100))
-	requireWhole(t, s)
+	reserve(t, s, newRefund("r-1", c, 100))
+	requireConsistent(t, s)
 }
 
 func backend(t *testing.T, tx *sql.Tx) (pid int) {
@@ -322,48 +322,48 @@ func backend(t *testing.T, tx *sql.Tx) (pid int) {
 	return pid
 }
 
-func TestSQLStatesThatGoAway(t *testing.T) {
+func TestSQLStatesAreClassifiedAsTemporary(t *testing.T) {
 	for code, temporary := range map[string]bool{
 		"08006": true, "40001": true, "40P01": true, "53300": true, "53100": true, "55P03": true, "57014": true, "57P01": true, "57P02": true,
 		"57P03": true, "58030": true, "25006": true, "25P03": true,
 		"23505": false, "23514": false, "22021": false, "42P01": false, "42501": false, "28P01": false, "3D000": false, "FL001": false, "0A000": false,
 	} {
-		err := postgres.translate("x", &pgconn.PgError{Code: code, Message: "m", Detail: "Failing row contains (tok_vaulted)"})
+		err := postgres.translate(&pgconn.PgError{Code: code, Message: "m", Detail: "Failing row contains (tok_vaulted)"}, "x")
 		require.Equal(t, temporary, Temporary(err), code)
 		require.NotContains(t, fmt.Sprintf("%v %+v %#v", err, err, err), "tok_")
 	}
 	for _, err := range []error{io.ErrUnexpectedEOF, driver.ErrBadConn, &net.OpError{Op: "read", Err: syscall.ECONNRESET}} {
-		require.True(t, Temporary(postgres.translate("x", err)))
+		require.True(t, Temporary(postgres.translate(err, "x")))
 	}
 }
 
-// A driver may quote what it was given.
-func TestUnknownErrorsAreNamedAndNotQuoted(t *testing.T) {
-	err := postgres.translate("begin payment", fmt.Errorf("encode: %w", errors.New("unable to encode tok_vaulted")))
+// The text of a driver's error may quote arguments of the statement.
+func TestUnknownErrorsGiveOnlyTheirType(t *testing.T) {
+	err := postgres.translate(fmt.Errorf("encode: %w", errors.New("unable to encode tok_vaulted")), "begin payment")
 	require.EqualError(t, err, "begin payment: the database driver failed (*errors.errorString)")
 }
 
-// Two stores on one file are to SQLite what two processes are.
-func TestSeveralProcessesMayShareAFile(t *testing.T) {
+// For SQLite, several stores on one file are the same as several processes.
+func TestSeveralProcessesCanShareAFile(t *testing.T) {
 	dsn := sqliteDSN(t)
 	stores := []*Store{open(t, dsn), open(t, dsn), open(t, dsn)}
 	errs := make([]error, 60)
-	together(len(errs), func(i int) {
+	runConcurrently(len(errs), func(i int) {
 		s := stores[i%len(stores)]
-		c, _, err := s.BeginPayment(t.Context(), aCharge(fmt.Sprintf("order-%d", i/2)), fingerprint)
+		c, _, err := s.BeginPayment(t.Context(), newCharge(fmt.Sprintf("order-%d", i/2)), fingerprint)
 		if err == nil {
 			c, err = s.RecordPayment(t.Context(), succeeded(c), byProcessor)
 		}
 		if err == nil {
-			_, _, _, err = s.ReserveRefund(t.Context(), aRefund(c.IdempotencyKey, c, 100), fingerprint)
+			_, _, _, err = s.ReserveRefund(t.Context(), newRefund(c.IdempotencyKey, c, 100), fingerprint)
 		}
 		errs[i] = err
 	})
 	require.NoError(t, errors.Join(errs...))
-	requireWhole(t, stores[0])
+	requireConsistent(t, stores[0])
 }
 
-func TestOnlyItsUserReadsTheFile(t *testing.T) {
+func TestFilesAreReadableByTheirUserOnly(t *testing.T) {
 	dsn := sqliteDSN(t)
 	paid(t, open(t, dsn), "order-1")
 	for _, suffix := range []string{"", "-wal", "-shm"} {
@@ -373,7 +373,7 @@ func TestOnlyItsUserReadsTheFile(t *testing.T) {
 	}
 }
 
-func TestAcknowledgedMeansWrittenToTheDisk(t *testing.T) {
+func TestSQLiteWritesCommitsToDisk(t *testing.T) {
 	s := open(t, sqliteDSN(t))
 	for pragma, want := range map[string]string{"synchronous": "2", "journal_mode": "wal", "foreign_keys": "1"} {
 		var got string
@@ -382,11 +382,11 @@ func TestAcknowledgedMeansWrittenToTheDisk(t *testing.T) {
 	}
 }
 
-func TestClosingInTheMiddleLeavesNoHalf(t *testing.T) {
-	onEach(t, func(t *testing.T, dsn string) {
+func TestCloseKeepsEveryAcknowledgedChange(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
 		for round := range 5 {
-			doomed, err := Open(t.Context(), dsn)
+			closing, err := Open(t.Context(), dsn)
 			require.NoError(t, err)
 			var all sync.WaitGroup
 			acknowledged := make([][]string, 4)
@@ -394,12 +394,12 @@ func TestClosingInTheMiddleLeavesNoHalf(t *testing.T) {
 				all.Go(func() {
 					for i := 0; ; i++ {
 						key := fmt.Sprintf("order-%d-%d-%d", round, worker, i)
-						c, _, err := doomed.BeginPayment(context.Background(), aCharge(key), fingerprint)
+						c, _, err := closing.BeginPayment(context.Background(), newCharge(key), fingerprint)
 						if err == nil {
-							c, err = doomed.RecordPayment(context.Background(), succeeded(c), byProcessor)
+							c, err = closing.RecordPayment(context.Background(), succeeded(c), byProcessor)
 						}
 						if err == nil {
-							_, _, _, err = doomed.ReserveRefund(context.Background(), aRefund(key, c, 100), fingerprint)
+							_, _, _, err = closing.ReserveRefund(context.Background(), newRefund(key, c, 100), fingerprint)
 						}
 						if err != nil {
 							return
@@ -409,28 +409,28 @@ func TestClosingInTheMiddleLeavesNoHalf(t *testing.T) {
 				})
 			}
 			<-time.After(30 * time.Millisecond)
-			require.NoError(t, doomed.Close())
+			require.NoError(t, closing.Close())
 			all.Wait()
 			for _, keys := range acknowledged {
 				for _, key := range keys {
 					_, err := s.Refund(t.Context(), "acme", key)
-					require.NoError(t, err, "acknowledged, but gone")
+					require.NoError(t, err, "acknowledged, but missing")
 				}
 			}
 		}
-		requireWhole(t, s)
+		requireConsistent(t, s)
 	})
 }
 
-// requireWhole checks that every row has the events that led to it, and every sum its refunds.
-func requireWhole(t *testing.T, s *Store) {
+// requireConsistent checks that every row has its complete events, and that every sum matches the refunds.
+func requireConsistent(t *testing.T, s *Store) {
 	t.Helper()
 	for what, query := range map[string]string{
 		"payments without their last event": `SELECT count(*) FROM payments WHERE NOT EXISTS (
 			SELECT 1 FROM payment_events WHERE subject_id = payment_id AND payment_events.revision = payments.revision AND to_status = status)`,
 		"refunds without their last event": `SELECT count(*) FROM refunds WHERE NOT EXISTS (
 			SELECT 1 FROM payment_events WHERE subject_id = refund_id AND payment_events.revision = refunds.revision AND to_status = status)`,
-		"gaps": `SELECT count(*) FROM payment_events e WHERE revision > 1 AND NOT EXISTS (
+		"events that do not follow from the event before": `SELECT count(*) FROM payment_events e WHERE revision > 1 AND NOT EXISTS (
 			SELECT 1 FROM payment_events p WHERE p.subject_id = e.subject_id AND p.revision = e.revision - 1 AND p.to_status = e.from_status)`,
 		"wrong sums": `SELECT count(*) FROM payments WHERE
 			refunded_amount <> (SELECT coalesce(sum(amount), 0) FROM refunds WHERE refunds.payment_id = payments.payment_id AND status = 'succeeded')
@@ -443,8 +443,8 @@ func requireWhole(t *testing.T, s *Store) {
 	}
 }
 
-// lines reads the rows of a query, as text.
-func lines(tb testing.TB, db interface {
+// queryLines returns the rows of a query as text, with the columns separated by spaces.
+func queryLines(tb testing.TB, db interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }, query string, args ...any) []string {
 	tb.Helper()
@@ -471,7 +471,7 @@ func lines(tb testing.TB, db interface {
 	return all
 }
 
-// execSQL runs raw SQL that works.
+// execSQL runs raw SQL that must succeed.
 func execSQL(tb testing.TB, s *Store, query string, args ...any) sql.Result {
 	tb.Helper()
 	result, err := s.db.Exec(query, args...)

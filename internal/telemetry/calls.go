@@ -6,7 +6,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
-// calls are those to processors, each attempt one.
+// calls are the metrics of calls to processors. Each attempt counts as one call.
 type calls struct {
 	total, retries, resends *prometheus.CounterVec
 	duration, wait          *prometheus.HistogramVec
@@ -21,24 +21,25 @@ func newCalls() calls {
 	return calls{
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_calls_total",
-			Help: "Attempts at calls to a processor, by what they prove about money (certainty: answered, not_executed, ambiguous) and why they brought no answer (class).",
+			Help: "Attempts at calls to a processor, by certainty of the outcome (answered, not_executed, ambiguous) " +
+				"and failure class (empty if answered).",
 		}, []string{"processor", "operation", "certainty", "class"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_retries_total",
-			Help: "Attempts at calls to a processor after the first one.",
+			Help: "Retries: attempts at calls to a processor after the first one.",
 		}, []string{"processor", "operation"}),
 		resends: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_resends_total",
-			Help: "Requests that net/http wrote again by itself, after the connection was closed on them.",
+			Help: "Requests that net/http sent again by itself because the connection was closed before a response.",
 		}, []string{"processor"}),
 		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "florin_processor_call_duration_seconds",
-			Help:    "Time on the wire of attempts that were sent, to the last byte of the answer.",
+			Help:    "Duration of attempts that were sent, until the last byte of the response.",
 			Buckets: callSeconds,
 		}, []string{"processor", "operation", "certainty"}),
 		wait: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "florin_processor_limiter_wait_seconds",
-			Help:    "Time that attempts waited in this worker for their place and for the rate limit.",
+			Help:    "Time that attempts waited in this worker for the concurrency limit and the rate limit.",
 			Buckets: waitSeconds,
 		}, []string{"processor"}),
 	}
@@ -48,16 +49,16 @@ func (c calls) collectors() []prometheus.Collector {
 	return []prometheus.Collector{c.total, c.retries, c.resends, c.duration, c.wait}
 }
 
-// Observer is for httpclient.Options.Observe; nil for nil.
-func (t *Telemetry) Observer() func(httpclient.Observation) {
+// CallObserver returns CountCall for [httpclient.Options].Observe. It returns nil if t is nil.
+func (t *Telemetry) CallObserver() func(httpclient.Observation) {
 	if t == nil {
 		return nil
 	}
-	return t.Called
+	return t.CountCall
 }
 
-// Called hears of every attempt.
-func (t *Telemetry) Called(o httpclient.Observation) {
+// CountCall counts an attempt at a call to a processor, and measures its duration.
+func (t *Telemetry) CountCall(o httpclient.Observation) {
 	certainty := string(o.Outcome)
 	t.calls.total.WithLabelValues(o.Processor, o.Operation, certainty, string(o.Class)).Inc()
 	t.calls.wait.WithLabelValues(o.Processor).Observe(o.Waited.Seconds())

@@ -1,6 +1,6 @@
 package telemetry
 
-// The rules, the dashboard and the runbook in deploy/ and docs/ name metrics, labels and each other.
+// Checks that the alert rules, the dashboard and the runbook in deploy/ and docs/ match the metrics, and each other.
 
 import (
 	"bytes"
@@ -37,7 +37,7 @@ func rules(t *testing.T) (all []rule) {
 	return all
 }
 
-// expressions are all that is asked of Prometheus, by who asks.
+// expressions returns every PromQL expression by the alert, panel or variable that uses it.
 func expressions(t *testing.T) map[string]string {
 	t.Helper()
 	all := map[string]string{}
@@ -62,7 +62,7 @@ func expressions(t *testing.T) map[string]string {
 		}
 	}
 	for _, v := range dashboard.Templating.List {
-		if v.Definition != "" { // all but the data source
+		if v.Definition != "" { // empty for the data source only
 			all["variable "+v.Name] = v.Definition
 		}
 	}
@@ -71,12 +71,12 @@ func expressions(t *testing.T) map[string]string {
 
 var (
 	metricName = regexp.MustCompile(`\b(?:florin|temporal|process|go)_[a-z_]+\b`)
-	// selector is a metric with what is asked of its labels.
+	// selector matches a metric with label matchers.
 	selector = regexp.MustCompile(`\b((?:florin|temporal|process|go)_[a-z_]+)\{([^}]*)\}`)
 	matcher  = regexp.MustCompile(`([a-z_]+)(=~|=|!=)"([^"]*)"`)
 )
 
-// base is the name of the family that a series of a histogram belongs to.
+// base returns the name of the metric family that a series belongs to: it removes the suffixes of histograms.
 func base(name string) string {
 	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
 		if cut, found := strings.CutSuffix(name, suffix); found && strings.HasSuffix(cut, "_seconds") {
@@ -86,10 +86,10 @@ func base(name string) string {
 	return name
 }
 
-// families are our metrics by name, each with the values of its labels.
+// families returns the values of the labels of each metric that Florin exports, by metric name and label name.
 func families(t *testing.T) map[string]map[string][]string {
 	t.Helper()
-	gathered, err := everything(t).registry.Gather()
+	gathered, err := allMetrics(t).registry.Gather()
 	require.NoError(t, err)
 	all := map[string]map[string][]string{}
 	for _, family := range gathered {
@@ -104,7 +104,7 @@ func families(t *testing.T) map[string]map[string][]string {
 	return all
 }
 
-// sdkNames are the constants of Temporal's SDK, which it does not export.
+// sdkNames returns the source file with the metric names of Temporal's SDK: the SDK does not export the constants.
 func sdkNames(t *testing.T) string {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "go.temporal.io/sdk").Output()
@@ -114,54 +114,54 @@ func sdkNames(t *testing.T) string {
 	return string(constants)
 }
 
-func TestEveryMetricThatIsAskedForExists(t *testing.T) {
+func TestEveryQueriedMetricExistsAndEveryMetricIsQueried(t *testing.T) {
 	known, sdk := families(t), sdkNames(t)
-	asked := map[string]bool{}
-	for who, expr := range expressions(t) {
+	queried := map[string]bool{}
+	for user, expr := range expressions(t) {
 		names := metricName.FindAllString(expr, -1)
 		if !strings.HasPrefix(expr, "up{") {
-			require.NotEmpty(t, names, who)
+			require.NotEmpty(t, names, user)
 		}
 		for _, name := range names {
-			asked[base(name)] = true
+			queried[base(name)] = true
 			if of, found := strings.CutPrefix(base(name), "temporal_"); found {
 				of = strings.TrimSuffix(strings.TrimSuffix(of, "_total"), "_seconds")
-				of = strings.TrimPrefix(of, "request") // made of two constants
-				require.Contains(t, sdk, of+`"`, "%s asks for %s", who, name)
+				of = strings.TrimPrefix(of, "request") // the SDK composes these names of two constants
+				require.Contains(t, sdk, of+`"`, "%s queries %s", user, name)
 				continue
 			}
-			require.Contains(t, known, base(name), who)
+			require.Contains(t, known, base(name), user)
 		}
 	}
 	for name := range known {
 		if strings.HasPrefix(name, "florin_") {
-			require.True(t, asked[name], "nobody looks at %s", name)
+			require.True(t, queried[name], "no alert, panel or variable queries %s", name)
 		}
 	}
 }
 
-// What a label can be where everything has happened only once.
-var values = map[string][]string{
+// otherValues are values of labels that occur in production but not in allMetrics.
+var otherValues = map[string][]string{
 	"class": {"rate_limited", "authentication", "permission", "config"}, "certainty": {"ambiguous"},
 	"status": {"processing", "failed", "conflicted"},
 }
 
-func TestEveryLabelThatIsAskedForExists(t *testing.T) {
+func TestEveryQueriedLabelValueExists(t *testing.T) {
 	known, checked := families(t), 0
-	for who, expr := range expressions(t) {
+	for user, expr := range expressions(t) {
 		for _, s := range selector.FindAllStringSubmatch(expr, -1) {
-			labels, ours := known[base(s[1])]
+			labels, exported := known[base(s[1])]
 			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
 				name, wanted := m[1], m[3]
-				if !ours || name == "job" {
+				if !exported || name == "job" {
 					continue
 				}
-				require.Contains(t, labels, name, "%s: %s", who, s[0])
+				require.Contains(t, labels, name, "%s: %s", user, s[0])
 				if strings.HasPrefix(wanted, "$") || wanted == "" {
 					continue
 				}
 				for one := range strings.SplitSeq(wanted, "|") {
-					require.True(t, slices.Contains(labels[name], one) || slices.Contains(values[name], one), "%s: %s is never %s", who, name, one)
+					require.True(t, slices.Contains(labels[name], one) || slices.Contains(otherValues[name], one), "%s: %s is never %s", user, name, one)
 				}
 				checked++
 			}
@@ -170,7 +170,7 @@ func TestEveryLabelThatIsAskedForExists(t *testing.T) {
 	require.Greater(t, checked, 10)
 }
 
-func TestEveryAlertIsInTheRunbook(t *testing.T) {
+func TestEveryAlertHasARunbookSection(t *testing.T) {
 	content, err := os.ReadFile(root + "docs/runbook.md")
 	require.NoError(t, err)
 	sections := map[string]string{}
@@ -188,7 +188,7 @@ func TestEveryAlertIsInTheRunbook(t *testing.T) {
 		delete(sections, r.Alert)
 	}
 	for heading := range sections {
-		require.False(t, strings.HasPrefix(heading, "Florin"), "there is no alert %s", heading)
+		require.False(t, strings.HasPrefix(heading, "Florin"), "the runbook has a section for the missing alert %s", heading)
 	}
 	for _, link := range regexp.MustCompile(`\]\(#([a-z-]+)\)`).FindAllStringSubmatch(string(content), -1) {
 		heading := strings.ReplaceAll(link[1], "-", " ")
@@ -199,7 +199,7 @@ func TestEveryAlertIsInTheRunbook(t *testing.T) {
 	}
 }
 
-// promtool is that of FLORIN_PROMTOOL, or the one on the path. The Debian package prometheus has it.
+// promtool runs the promtool at FLORIN_PROMTOOL, or the one in PATH. Without one it skips the test; in CI it fails instead.
 func promtool(t *testing.T, stdin string, args ...string) {
 	t.Helper()
 	path := os.Getenv("FLORIN_PROMTOOL")
@@ -207,7 +207,7 @@ func promtool(t *testing.T, stdin string, args ...string) {
 		path, _ = exec.LookPath("promtool")
 	}
 	if path == "" {
-		const missing = "no promtool on this machine: the Debian package prometheus has it; FLORIN_PROMTOOL may say where it is"
+		const missing = "promtool not found: install the Debian package prometheus, or set FLORIN_PROMTOOL to its path"
 		if os.Getenv("CI") == "true" {
 			t.Fatal(missing)
 		}
@@ -219,21 +219,21 @@ func promtool(t *testing.T, stdin string, args ...string) {
 	require.NoError(t, err, string(out))
 }
 
-func TestPrometheusTakesTheConfiguration(t *testing.T) {
+func TestPrometheusAcceptsTheConfiguration(t *testing.T) {
 	promtool(t, "", "check", "config", "prometheus.yml")
 	promtool(t, "", "check", "rules", "florin.rules.yml")
 }
 
-func TestTheAlertsFireWhereTheyShould(t *testing.T) {
+func TestAlertsFireAsSpecified(t *testing.T) {
 	promtool(t, "", "test", "rules", "florin.test.yml")
 }
 
-func TestPrometheusLikesOurNames(t *testing.T) {
-	var ours bytes.Buffer
-	for line := range strings.Lines(scrape(t, everything(t))) {
+func TestMetricsFollowPrometheusConventions(t *testing.T) {
+	var exported bytes.Buffer
+	for line := range strings.Lines(scrape(t, allMetrics(t))) {
 		if strings.Contains(line, "florin_") {
-			ours.WriteString(line)
+			exported.WriteString(line)
 		}
 	}
-	promtool(t, ours.String(), "check", "metrics")
+	promtool(t, exported.String(), "check", "metrics")
 }

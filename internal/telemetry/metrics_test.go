@@ -21,20 +21,20 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// answered is an attempt that went well.
+// answered is a successful attempt.
 var answered = httpclient.Observation{
 	Processor: "acme", Operation: "charge", Outcome: processor.Answered, Status: 200, Attempt: 1, Sends: 1, Took: 80 * time.Millisecond,
 }
 
-// anHourAgo is what a store has that nobody could clear up.
-func anHourAgo(context.Context) ([]store.Waiting, error) {
-	return []store.Waiting{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
+// unknownForAnHour is a backlog of two payments that have been unknown for an hour.
+func unknownForAnHour(context.Context) ([]store.Backlog, error) {
+	return []store.Backlog{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
 }
 
 func newClient(t *testing.T, url string, o httpclient.Options) *httpclient.Client {
 	t.Helper()
 	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
-		return credentials.Key{Value: "sk_a_secret_of_ours"}, nil
+		return credentials.Key{Value: "sk_a_secret"}, nil
 	})
 	require.NoError(t, err)
 	breaker, err := breaker.New(breaker.Default)
@@ -47,39 +47,45 @@ func newClient(t *testing.T, url string, o httpclient.Options) *httpclient.Clien
 	return c
 }
 
-// everything has told of everything that there is to tell, once.
-func everything(t *testing.T) *Telemetry {
+// allMetrics returns a Telemetry in which every metric of Florin has a value.
+func allMetrics(t *testing.T) *Telemetry {
 	t.Helper()
-	told := New(nil)
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: 300 * time.Millisecond})
-	told.Moved(store.Change{Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second})
-	told.Called(answered)
-	again := answered
-	again.Outcome, again.Class, again.Status, again.Attempt, again.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
-	told.Called(again)
+	metrics := New(nil)
+	metrics.CountTransition(store.Transition{
+		Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded,
+		FirstOutcome: true, After: 300 * time.Millisecond,
+	})
+	metrics.CountTransition(store.Transition{
+		Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded,
+		FirstOutcome: true, After: time.Second,
+	})
+	metrics.CountCall(answered)
+	ambiguous := answered
+	ambiguous.Outcome, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
+	metrics.CountCall(ambiguous)
 
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("RateLimit", `"default";r=7;t=60`) }))
 	t.Cleanup(s.Close)
 	c := newClient(t, s.URL, httpclient.Options{})
 	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
 	require.NoError(t, err)
-	told.Watch(Sources{
-		Processors: map[string]*httpclient.Client{"acme": c}, Waiting: anHourAgo, AuditLost: func() uint64 { return 3 },
+	metrics.SetSources(Sources{
+		Processors: map[string]*httpclient.Client{"acme": c}, Backlog: unknownForAnHour, AuditLost: func() uint64 { return 3 },
 	})
-	return told
+	return metrics
 }
 
-func scrape(t *testing.T, told *Telemetry) string {
+func scrape(t *testing.T, metrics *Telemetry) string {
 	t.Helper()
-	answer := httptest.NewRecorder()
-	told.Handler().ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
-	require.Equal(t, http.StatusOK, answer.Code)
-	return answer.Body.String()
+	recorder := httptest.NewRecorder()
+	metrics.Handler().ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	require.Equal(t, http.StatusOK, recorder.Code)
+	return recorder.Body.String()
 }
 
-func TestWhatHappensIsCounted(t *testing.T) {
-	told := everything(t)
-	text := scrape(t, told)
+func TestMetricsHaveTheObservedValues(t *testing.T) {
+	metrics := allMetrics(t)
+	text := scrape(t, metrics)
 	for _, line := range []string{
 		`# TYPE florin_payments_total counter`,
 		`florin_payments_total{currency="USD",processor="acme",status="succeeded"} 1`,
@@ -110,67 +116,72 @@ func TestWhatHappensIsCounted(t *testing.T) {
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)
 }
 
-func TestAChangeThatIsNoFirstOutcomeHasNoDuration(t *testing.T) {
-	told := New(nil)
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", To: payment.Processing})
-	told.Moved(store.Change{Processor: "acme", Currency: "USD", From: payment.Authorized, To: payment.Succeeded, After: time.Hour})
-	require.NotContains(t, scrape(t, told), "florin_payment_outcome_duration_seconds")
+func TestTransitionWithoutFirstOutcomeHasNoDuration(t *testing.T) {
+	metrics := New(nil)
+	metrics.CountTransition(store.Transition{Processor: "acme", Currency: "USD", To: payment.Processing})
+	metrics.CountTransition(store.Transition{Processor: "acme", Currency: "USD", From: payment.Authorized, To: payment.Succeeded, After: time.Hour})
+	require.NotContains(t, scrape(t, metrics), "florin_payment_outcome_duration_seconds")
 }
 
-func TestWhatWasNotSentHasNoTimeOnTheWire(t *testing.T) {
-	told := New(nil)
-	told.Called(httpclient.Observation{Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable, Attempt: 1, Waited: 2 * time.Second})
-	text := scrape(t, told)
+func TestAttemptThatWasNotSentHasNoCallDuration(t *testing.T) {
+	metrics := New(nil)
+	metrics.CountCall(httpclient.Observation{
+		Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable,
+		Attempt: 1, Waited: 2 * time.Second,
+	})
+	text := scrape(t, metrics)
 	require.NotContains(t, text, "florin_processor_call_duration_seconds")
 	require.Contains(t, text, `florin_processor_limiter_wait_seconds_sum{processor="acme"} 2`)
 }
 
-func TestTheStoreIsAskedNowAndThenAndNotForLong(t *testing.T) {
+func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told, asked := New(nil), 0
-		told.Watch(Sources{Waiting: func(ctx context.Context) ([]store.Waiting, error) {
-			asked++
-			if asked < 3 {
-				return anHourAgo(ctx)
+		metrics, queries := New(nil), 0
+		metrics.SetSources(Sources{Backlog: func(ctx context.Context) ([]store.Backlog, error) {
+			queries++
+			if queries < 3 {
+				return unknownForAnHour(ctx)
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
 		}})
-		require.Contains(t, scrape(t, told), "florin_store_up 1\n")
-		<-time.After(askAgain - time.Second)
-		require.Contains(t, scrape(t, told), `florin_payments_waiting_oldest_seconds{processor="acme",status="unknown"} 3609`, "the age grows all the same")
-		require.Equal(t, 1, asked)
+		require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
+		<-time.After(storeQueryInterval - time.Second)
+		require.Contains(t, scrape(t, metrics), `florin_payments_waiting_oldest_seconds{processor="acme",status="unknown"} 3609`,
+			"the age grows between queries")
+		require.Equal(t, 1, queries)
 		<-time.After(time.Second)
-		scrape(t, told)
-		require.Equal(t, 2, asked)
+		scrape(t, metrics)
+		require.Equal(t, 2, queries)
 
-		<-time.After(askAgain)
+		<-time.After(storeQueryInterval)
 		began := time.Now()
-		text := scrape(t, told)
-		require.Equal(t, askFor, time.Since(began))
+		text := scrape(t, metrics)
+		require.Equal(t, storeQueryTimeout, time.Since(began))
 		require.Contains(t, text, "florin_store_up 0\n")
-		require.NotContains(t, text, "florin_payments_waiting", "what is not known is not told")
-		scrape(t, told)
-		require.Equal(t, 3, asked, "a store that is down is not asked more often")
+		require.NotContains(t, text, "florin_payments_waiting", "an unknown backlog is left out")
+		scrape(t, metrics)
+		require.Equal(t, 3, queries, "a failing store is not queried more often")
 	})
 }
 
-func TestAWorkerThatIsBuiltAnewIsTheOneThatIsWatched(t *testing.T) {
-	told := New(nil)
-	require.NotContains(t, scrape(t, told), "florin_store_up")
-	told.Watch(Sources{Waiting: func(context.Context) ([]store.Waiting, error) { return nil, errors.New("closed") }})
-	require.Contains(t, scrape(t, told), "florin_store_up 0\n")
-	told.Watch(Sources{Waiting: anHourAgo})
-	require.Contains(t, scrape(t, told), "florin_store_up 1\n")
+func TestNewSourcesReplaceEarlierOnes(t *testing.T) {
+	metrics := New(nil)
+	require.NotContains(t, scrape(t, metrics), "florin_store_up")
+	metrics.SetSources(Sources{Backlog: func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") }})
+	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
+	metrics.SetSources(Sources{Backlog: unknownForAnHour})
+	require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
 }
 
-func TestTheSDKsMetricsHaveTheNamesOfPrometheus(t *testing.T) {
-	told := New(nil)
+func TestSDKMetricsHaveTheNamesFromTemporalsDocumentation(t *testing.T) {
+	metrics := New(nil)
 	var o client.Options
-	told.Temporal(&o)
-	require.Empty(t, o.Interceptors, "nothing is traced")
+	metrics.Temporal(&o)
+	require.Empty(t, o.Interceptors, "tracing is off")
 	h := o.MetricsHandler
-	h.WithTags(map[string]string{"namespace": "default"}).WithTags(map[string]string{"operation": "PollActivityTaskQueue"}).Counter("temporal_request").Inc(2)
+	h.WithTags(map[string]string{"namespace": "default"}).
+		WithTags(map[string]string{"operation": "PollActivityTaskQueue"}).Counter("temporal_request").Inc(2)
 	h.WithTags(map[string]string{"operation": "PollActivityTaskQueue", "namespace": "default"}).Counter("temporal_request").Inc(1)
 	h.WithTags(map[string]string{"namespace": "default"}).Counter("temporal_request").Inc(1) // with other labels
 	h.Counter("temporal_local_activity_total").Inc(1)
@@ -178,7 +189,7 @@ func TestTheSDKsMetricsHaveTheNamesOfPrometheus(t *testing.T) {
 	h.Gauge("temporal_num_pollers").Update(5)
 	h.Gauge("temporal_num_pollers").Update(4)
 	h.Timer("temporal_request_latency").Record(20 * time.Millisecond)
-	text := scrape(t, told)
+	text := scrape(t, metrics)
 	for _, line := range []string{
 		`temporal_request_total{namespace="default",operation="PollActivityTaskQueue"} 3`,
 		`temporal_request_total{namespace="default"} 1`,
@@ -191,16 +202,16 @@ func TestTheSDKsMetricsHaveTheNamesOfPrometheus(t *testing.T) {
 	}
 }
 
-// What telemetry adds to one call to a processor, with metrics and without traces.
-func BenchmarkCalled(b *testing.B) {
-	told := New(nil)
+// BenchmarkCountCall measures what metrics add to one call to a processor.
+func BenchmarkCountCall(b *testing.B) {
+	metrics := New(nil)
 	b.ReportAllocs()
 	for b.Loop() {
-		told.Called(answered)
+		metrics.CountCall(answered)
 	}
 }
 
-// What it adds to a payment at the store.
+// BenchmarkSDKMetric measures one metric of Temporal's SDK.
 func BenchmarkSDKMetric(b *testing.B) {
 	h := New(nil).sdk.handler().WithTags(map[string]string{"namespace": "default"})
 	b.ReportAllocs()
@@ -209,11 +220,12 @@ func BenchmarkSDKMetric(b *testing.B) {
 	}
 }
 
-func BenchmarkMoved(b *testing.B) {
-	told := New(nil)
-	c := store.Change{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second}
+// BenchmarkCountTransition measures what metrics add to one transition in the store.
+func BenchmarkCountTransition(b *testing.B) {
+	metrics := New(nil)
+	c := store.Transition{Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded, FirstOutcome: true, After: time.Second}
 	b.ReportAllocs()
 	for b.Loop() {
-		told.Moved(c)
+		metrics.CountTransition(c)
 	}
 }

@@ -11,10 +11,10 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// sdkMetrics are those of Temporal's SDK, under the names that Temporal's own documentation and dashboards have for
-// Prometheus: counters end in _total, timers in _seconds. It implements prometheus.Collector, and describes nothing: the
-// SDK makes metrics as it goes, and not always with the same labels.
-type sdkMetrics struct{ known sync.Map } // of sdkName to prometheus.Metric
+// sdkMetrics collects the metrics of Temporal's SDK. They have the names that Temporal's documentation and dashboards use with
+// Prometheus: names of counters end in _total, names of timers in _seconds. sdkMetrics implements prometheus.Collector without
+// describing its metrics: the SDK creates them while it runs, and not always with the same labels for one name.
+type sdkMetrics struct{ known sync.Map } // prometheus.Metric by sdkName
 
 type sdkName struct{ name, labels string }
 
@@ -35,47 +35,49 @@ func (s *sdkMetrics) Collect(to chan<- prometheus.Metric) {
 	})
 }
 
-// sdkHandler implements client.MetricsHandler. The SDK asks for the same handlers and metrics with every task, so each keeps
-// what it was asked for: there are as many as there are label values.
+// sdkHandler implements client.MetricsHandler. The SDK requests the same handlers and metrics for every task, so each handler
+// caches them. Their number is limited by the number of label values.
 type sdkHandler struct {
 	metrics *sdkMetrics
 	labels  prometheus.Labels
-	// id are the labels as one text.
+	// id is labelsKey(labels).
 	id string
-	// children are of further tags, as one text; made are the metrics, by name.
-	children, made sync.Map
+	// children caches handlers by the labelsKey of the additional tags.
+	children sync.Map
+	// cached holds metrics by name.
+	cached sync.Map
 }
 
-// get is the metric of a name and labels, made where there is none yet.
-func get[M prometheus.Metric](h *sdkHandler, name, suffix string, make func(name string) M) M {
-	found, ok := h.made.Load(name)
+// get returns the metric with a name and the labels of h. It creates the metric if there is none.
+func get[M prometheus.Metric](h *sdkHandler, name, suffix string, create func(name string) M) M {
+	found, ok := h.cached.Load(name)
 	if !ok {
-		// Another handler may have the same labels.
-		id := sdkName{name, h.id}
+		// Another handler may have the same labels, and then has the same metrics.
+		id := sdkName{name: name, labels: h.id}
 		if found, ok = h.metrics.known.Load(id); !ok {
-			found, _ = h.metrics.known.LoadOrStore(id, make(strings.TrimSuffix(name, suffix)+suffix))
+			found, _ = h.metrics.known.LoadOrStore(id, create(strings.TrimSuffix(name, suffix)+suffix))
 		}
-		h.made.Store(name, found)
+		h.cached.Store(name, found)
 	}
-	return found.(M) //nolint:errcheck // the SDK has one kind of metric for a name
+	return found.(M) //nolint:errcheck // the SDK uses one kind of metric for a name
 }
 
 // WithTags implements client.MetricsHandler.
 func (h *sdkHandler) WithTags(tags map[string]string) client.MetricsHandler {
-	id := textOf(tags)
+	id := labelsKey(tags)
 	if child, ok := h.children.Load(id); ok {
 		return child.(*sdkHandler) //nolint:errcheck // nothing else is stored
 	}
 	labels := make(prometheus.Labels, len(h.labels)+len(tags))
 	maps.Copy(labels, h.labels)
 	maps.Copy(labels, tags)
-	child, _ := h.children.LoadOrStore(id, &sdkHandler{metrics: h.metrics, labels: labels, id: textOf(labels)})
+	child, _ := h.children.LoadOrStore(id, &sdkHandler{metrics: h.metrics, labels: labels, id: labelsKey(labels)})
 	return child.(*sdkHandler) //nolint:errcheck // nothing else is stored
 }
 
-// textOf is the same for equal labels.
-func textOf(labels map[string]string) string {
-	names := make([]string, 0, 8) // on the stack, as is the text
+// labelsKey returns a text that is equal for equal labels, and different for different ones.
+func labelsKey(labels map[string]string) string {
+	names := make([]string, 0, 8) // fixed capacities keep this and text on the stack
 	for name := range labels {
 		names = append(names, name)
 	}
@@ -87,7 +89,7 @@ func textOf(labels map[string]string) string {
 	return string(text)
 }
 
-const sdkHelp = "Of Temporal's SDK: https://docs.temporal.io/references/sdk-metrics"
+const sdkHelp = "A metric of Temporal's SDK: https://docs.temporal.io/references/sdk-metrics"
 
 // Counter implements client.MetricsHandler.
 func (h *sdkHandler) Counter(name string) client.MetricsCounter {
@@ -103,7 +105,7 @@ func (h *sdkHandler) Gauge(name string) client.MetricsGauge {
 	})}
 }
 
-// sdkSeconds reach from a task to a workflow.
+// sdkSeconds ranges from the fastest tasks to workflows that run for a day.
 var sdkSeconds = []float64{0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 3600, 24 * 3600}
 
 // Timer implements client.MetricsHandler.
@@ -119,7 +121,7 @@ type (
 	sdkTimer   struct{ prometheus.Histogram }
 )
 
-// Inc implements client.MetricsCounter. A counter of Prometheus panics where it would go down.
+// Inc implements client.MetricsCounter. It ignores a negative n: Prometheus's counters panic on one.
 func (c sdkCounter) Inc(n int64) { c.Add(float64(max(n, 0))) }
 
 // Update implements client.MetricsGauge.

@@ -1,8 +1,9 @@
-// Package telemetry tells Prometheus and OpenTelemetry how payments go. What it hears comes through the seams of the other
-// packages, none of which knows it: store.Watch, processor.ClientOptions and the options of a Temporal client.
+// Package telemetry exports metrics of payments, processor calls and Temporal's SDK to Prometheus, and traces to OpenTelemetry.
+// The packages that it measures do not depend on it: it registers with [store.Store.SetObserver], [httpclient.Options]
+// and the options of a Temporal client.
 //
-// Every label has few values: statuses, operations and failure classes are ours, processors are configured, currencies are
-// those of ISO 4217. No merchant, payment or key is one.
+// Every label has few values: statuses, operations and failure classes are defined in Florin, processors are configured, and
+// currencies are those of ISO 4217. Merchants, payments and keys are never labels.
 package telemetry
 
 import (
@@ -19,32 +20,35 @@ import (
 	"github.com/florinpay/florin/internal/tracing"
 )
 
-// Telemetry is what one process tells. It is safe for concurrent use. Where a method says so, a nil one tells nothing.
+// Telemetry has the metrics and the tracer of one process. It is safe for concurrent use. The methods that allow a nil
+// Telemetry say so.
 type Telemetry struct {
-	registry *prometheus.Registry
-	sdk      *sdkMetrics
-	moves    moves
-	calls    calls
-	now      *standing
-	// spans is nil where nothing is traced.
+	registry    *prometheus.Registry
+	sdk         *sdkMetrics
+	transitions transitions
+	calls       calls
+	gauges      *gauges
+	// spans is nil if tracing is off.
 	spans trace.TracerProvider
 }
 
-// New returns a Telemetry with a registry of its own. Spans go to spans; nil does not trace.
+// New returns a Telemetry with a registry of its own. It creates its spans with spans; nil turns tracing off.
 func New(spans trace.TracerProvider) *Telemetry {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	t, err := NewWith(registry, spans)
 	if err != nil {
-		panic(err) // the registry is empty
+		panic(err) // the registry has nothing of this name
 	}
 	return t
 }
 
-// NewWith is [New] on a registry of the caller's. An error means that it has metrics of the same names.
+// NewWith is [New] on a registry of the caller's. It fails if the registry has metrics of the same names.
 func NewWith(registry *prometheus.Registry, spans trace.TracerProvider) (*Telemetry, error) {
-	t := &Telemetry{registry: registry, sdk: newSDKMetrics(), moves: newMoves(), calls: newCalls(), now: &standing{}, spans: spans}
-	for _, collector := range slices.Concat([]prometheus.Collector{t.sdk, t.now}, t.moves.collectors(), t.calls.collectors()) {
+	t := &Telemetry{
+		registry: registry, sdk: newSDKMetrics(), transitions: newTransitions(), calls: newCalls(), gauges: &gauges{}, spans: spans,
+	}
+	for _, collector := range slices.Concat([]prometheus.Collector{t.sdk, t.gauges}, t.transitions.collectors(), t.calls.collectors()) {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering Florin's metrics: %w", err)
 		}
@@ -52,16 +56,17 @@ func NewWith(registry *prometheus.Registry, spans trace.TracerProvider) (*Teleme
 	return t, nil
 }
 
-// Trace sends spans to spans from now on. It must be called before the Telemetry is used.
+// Trace creates the spans with spans from now on. It must be called before the Telemetry is used.
 func (t *Telemetry) Trace(spans trace.TracerProvider) { t.spans = spans }
 
-// Handler answers with all metrics, for Prometheus.
+// Handler returns the handler of the endpoint that Prometheus scrapes. It serves all metrics.
 func (t *Telemetry) Handler() http.Handler {
-	// One that cannot be collected must not take the others with it.
+	// ContinueOnError: a metric that cannot be collected must not prevent serving the others.
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{ErrorHandling: promhttp.ContinueOnError, MaxRequestsInFlight: 4})
 }
 
-// Temporal has a client that is dialled with o, and the workers on it, measured and traced; nil does nothing.
+// Temporal adds metrics and tracing to the options of a Temporal client. They then apply to the client and to the workers that
+// use it. Temporal does nothing if t is nil.
 func (t *Telemetry) Temporal(o *client.Options) {
 	if t == nil {
 		return

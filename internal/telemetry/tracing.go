@@ -24,33 +24,35 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// StartTracing sends spans to where the OTEL_* variables say, by OTLP over HTTP, sampled as they say. It returns nil where
-// none says: OTEL_EXPORTER_OTLP_ENDPOINT, its _TRACES_ variant, or OTEL_TRACES_EXPORTER=otlp. Shutdown sends what is left.
-// What goes wrong later is logged.
+// StartTracing returns a provider that exports spans by OTLP over HTTP. The OTEL_* environment variables configure the
+// endpoint, the sampling and the resource. It returns nil if tracing is off: it is on if OTEL_EXPORTER_OTLP_ENDPOINT,
+// OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_TRACES_EXPORTER=otlp is set. The caller must call Shutdown, which exports the
+// remaining spans. StartTracing returns an error for a setting that it does not support; it logs later export errors.
 func StartTracing(ctx context.Context, logger *zap.Logger) (*sdktrace.TracerProvider, error) {
-	on, err := wanted(os.Getenv)
+	on, err := tracingEnabled(os.Getenv)
 	if !on || err != nil {
 		return nil, err
 	}
 	otel.SetErrorHandler(otel.ErrorHandlerFunc(func(err error) { logger.Warn("tracing", zap.Error(err)) }))
 	exporter, err := otlptracehttp.New(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("the trace exporter of the OTEL_* variables: %w", err)
+		return nil, fmt.Errorf("create the trace exporter from the OTEL_* variables: %w", err)
 	}
-	from, err := resource.Merge(resource.NewSchemaless(attribute.String("service.name", "florin-worker")), resource.Environment())
+	res, err := resource.Merge(resource.NewSchemaless(attribute.String("service.name", "florin-worker")), resource.Environment())
 	if err != nil {
 		return nil, fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err)
 	}
-	return NewProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(from)), nil
+	return NewProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res)), nil
 }
 
-// NewProvider makes a provider of spans that knows those of a replayed workflow again.
+// NewProvider returns a provider whose spans of a workflow have the same ids when the workflow is replayed.
 func NewProvider(options ...sdktrace.TracerProviderOption) *sdktrace.TracerProvider {
 	return sdktrace.NewTracerProvider(append(options, sdktrace.WithIDGenerator(ids{}))...)
 }
 
-// wanted reads the variables of OpenTelemetry's specification that turn tracing on and off.
-func wanted(env func(string) string) (bool, error) {
+// tracingEnabled reports whether the environment variables of OpenTelemetry's specification turn tracing on. It returns an error
+// for an exporter or a protocol that is not supported.
+func tracingEnabled(env func(string) string) (bool, error) {
 	exporter := strings.TrimSpace(env("OTEL_TRACES_EXPORTER"))
 	endpoint := env("OTEL_EXPORTER_OTLP_ENDPOINT") != "" || env("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") != ""
 	switch {
@@ -63,13 +65,14 @@ func wanted(env func(string) string) (bool, error) {
 		if protocol := env(name); protocol == "http/protobuf" {
 			break
 		} else if protocol != "" {
-			return false, fmt.Errorf("%s %q: want http/protobuf, which collectors take on port 4318", name, protocol)
+			return false, fmt.Errorf("%s %q: want http/protobuf, which collectors accept on port 4318", name, protocol)
 		}
 	}
 	return true, nil
 }
 
-// ids are random, but for spans that begin anew in every replay of a workflow.
+// ids generates the ids of traces and spans. They are random, except for spans that every replay of a workflow creates again:
+// their ids are derived from [tracing.Key].
 type ids struct{}
 
 // NewIDs implements sdktrace.IDGenerator.
@@ -96,14 +99,15 @@ func (ids) NewSpanID(ctx context.Context, t trace.TraceID) (s trace.SpanID) {
 	return s
 }
 
+// fill sets id to random bytes.
 func fill(id []byte) {
 	for i := range id {
-		id[i] = byte(rand.Uint32()) //nolint:gosec // it names a span, and guards nothing
+		id[i] = byte(rand.Uint32()) //nolint:gosec // an id of a span needs no cryptographic randomness
 	}
 }
 
-// Tracer traces the requests to a processor: it is for httpclient.Options.Trace, and nil where nothing is traced.
-// With propagate the processor gets a traceparent header.
+// Tracer returns a function for [httpclient.Options].Trace that creates a span for each request to the processor called
+// name. If propagate is true, requests have a traceparent header. Tracer returns nil if t is nil or tracing is off.
 func (t *Telemetry) Tracer(name string, propagate bool) httpclient.Trace {
 	if t == nil || t.spans == nil {
 		return nil

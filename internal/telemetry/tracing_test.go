@@ -20,23 +20,29 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestTheStandardVariablesTurnTracingOn(t *testing.T) {
+func TestEnvironmentVariablesTurnTracingOn(t *testing.T) {
 	for name, tc := range map[string]struct {
-		env    string
-		want   bool
-		refuse string
+		env     string
+		want    bool
+		wantErr string
 	}{
-		"none":                     {"", false, ""},
-		"only a name":              {"OTEL_SERVICE_NAME=pay", false, ""},
-		"an endpoint":              {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", true, ""},
-		"one for traces":           {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318/v1/traces", true, ""},
-		"the default endpoint":     {"OTEL_TRACES_EXPORTER=otlp", true, ""},
-		"its protocol":             {"OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", true, ""},
-		"off":                      {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_TRACES_EXPORTER=none", false, ""},
-		"all off":                  {"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_SDK_DISABLED=TRUE", false, ""},
-		"another exporter":         {"OTEL_TRACES_EXPORTER=zipkin", false, `OTEL_TRACES_EXPORTER "zipkin": want otlp or none`},
-		"another protocol":         {"OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc", false, `OTEL_EXPORTER_OTLP_PROTOCOL "grpc": want http/protobuf, which collectors take on port 4318`},
-		"another one but for this": {"OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf", true, ""},
+		"no variables":         {want: false},
+		"service name only":    {env: "OTEL_SERVICE_NAME=pay", want: false},
+		"endpoint":             {env: "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318", want: true},
+		"endpoint for traces":  {env: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c:4318/v1/traces", want: true},
+		"otlp exporter":        {env: "OTEL_TRACES_EXPORTER=otlp", want: true},
+		"supported protocol":   {env: "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf", want: true},
+		"exporter none":        {env: "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_TRACES_EXPORTER=none", want: false},
+		"SDK disabled":         {env: "OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318 OTEL_SDK_DISABLED=TRUE", want: false},
+		"unsupported exporter": {env: "OTEL_TRACES_EXPORTER=zipkin", wantErr: `OTEL_TRACES_EXPORTER "zipkin": want otlp or none`},
+		"unsupported protocol": {
+			env:     "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc",
+			wantErr: `OTEL_EXPORTER_OTLP_PROTOCOL "grpc": want http/protobuf, which collectors accept on port 4318`,
+		},
+		"supported protocol for traces, unsupported one otherwise": {
+			env:  "OTEL_TRACES_EXPORTER=otlp OTEL_EXPORTER_OTLP_PROTOCOL=grpc OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/protobuf",
+			want: true,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := map[string]string{}
@@ -44,9 +50,9 @@ func TestTheStandardVariablesTurnTracingOn(t *testing.T) {
 				name, value, _ := strings.Cut(pair, "=")
 				env[name] = value
 			}
-			on, err := wanted(func(name string) string { return env[name] })
-			if tc.refuse != "" {
-				require.EqualError(t, err, tc.refuse)
+			on, err := tracingEnabled(func(name string) string { return env[name] })
+			if tc.wantErr != "" {
+				require.EqualError(t, err, tc.wantErr)
 				return
 			}
 			require.NoError(t, err)
@@ -55,7 +61,7 @@ func TestTheStandardVariablesTurnTracingOn(t *testing.T) {
 	}
 }
 
-func TestSpansGoToTheCollectorOfTheEnvironment(t *testing.T) {
+func TestSpansAreExportedToTheConfiguredCollector(t *testing.T) {
 	received := make(chan string, 1)
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -66,16 +72,16 @@ func TestSpansGoToTheCollectorOfTheEnvironment(t *testing.T) {
 	t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=staging")
 	provider, err := StartTracing(t.Context(), zap.NewNop())
 	require.NoError(t, err)
-	_, span := provider.Tracer("").Start(t.Context(), "a span of ours")
+	_, span := provider.Tracer("").Start(t.Context(), "a test span")
 	span.End()
 	require.NoError(t, provider.Shutdown(t.Context()))
 	sent := <-received
-	for _, part := range []string{"/v1/traces ", "a span of ours", "florin-worker", "staging"} {
+	for _, part := range []string{"/v1/traces ", "a test span", "florin-worker", "staging"} {
 		require.Contains(t, sent, part)
 	}
 }
 
-func TestNothingIsTracedWhereNobodyAsked(t *testing.T) {
+func TestTracingIsOffByDefault(t *testing.T) {
 	for _, name := range []string{"OTEL_TRACES_EXPORTER", "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"} {
 		t.Setenv(name, "")
 	}
@@ -94,10 +100,10 @@ func attributes(s sdktrace.ReadOnlySpan) map[attribute.Key]any {
 	return all
 }
 
-func TestARequestIsASpanWithoutWhatWasSaid(t *testing.T) {
+func TestRequestSpanHasNoContentOfTheRequest(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	provider := NewProvider(sdktrace.WithSpanProcessor(spans))
-	told := New(provider)
+	metrics := New(provider)
 	var traceparent string
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		traceparent = r.Header.Get("Traceparent")
@@ -105,7 +111,7 @@ func TestARequestIsASpanWithoutWhatWasSaid(t *testing.T) {
 	}))
 	defer s.Close()
 	for propagate, want := range map[bool]string{false: "^$", true: "^00-[0-9a-f]{32}-[0-9a-f]{16}-01$"} {
-		c := newClient(t, s.URL, httpclient.Options{Trace: told.Tracer("acme", propagate)})
+		c := newClient(t, s.URL, httpclient.Options{Trace: metrics.Tracer("acme", propagate)})
 		ctx, parent := provider.Tracer("").Start(t.Context(), "activity")
 		_, err := c.Do(retry.WithAttempt(ctx, 2), processor.Call{
 			Method: http.MethodPost, Path: "/charges", Key: "key-of-florin", Operation: "charge", PaymentID: "pay_1", Body: []byte(`{"card_token":"tok_visa"}`),
@@ -125,7 +131,7 @@ func TestARequestIsASpanWithoutWhatWasSaid(t *testing.T) {
 	}
 }
 
-func TestAReplayedSpanHasTheSameID(t *testing.T) {
+func TestReplayedSpanHasTheSameID(t *testing.T) {
 	ctx := context.Background()
 	trace1, span1 := ids{}.NewIDs(ctx)
 	trace2, span2 := ids{}.NewIDs(ctx)

@@ -1,9 +1,9 @@
--- Payments, refunds and their history. The rules of the package comment are enforced here, so that they hold
--- for every program and every person with a SQL prompt.
+-- Payments, refunds and their events. The rules in the comment of package store are enforced here, so that they apply to every
+-- SQL client.
 
 -- +goose Up
 
--- The legal moves: payment.PaymentTransitions and payment.RefundTransitions, which a test compares.
+-- The legal transitions. A test compares them with payment.PaymentTransitions and payment.RefundTransitions.
 CREATE TABLE transitions (
 	kind        text NOT NULL CONSTRAINT transitions_kind CHECK (kind IN ('payment', 'refund')),
 	from_status text COLLATE "C" NOT NULL,
@@ -25,8 +25,8 @@ SELECT kind, from_status, unnest(string_to_array(moves, ' ')) FROM (VALUES
 	('refund', 'needs_reconciliation', 'pending succeeded declined failed')
 ) AS legal (kind, from_status, moves);
 
--- revision counts what happened to a row, and cause_* say why it did the last time: a trigger keeps each as an event.
--- refunded_amount and reserved_amount are the sums over the payment's refunds; triggers keep them.
+-- revision counts the changes of a row, and the cause_ columns describe the latest change. A trigger appends each change as an
+-- event. Other triggers update refunded_amount and reserved_amount, which are the sums over the payment's refunds.
 CREATE TABLE payments (
 	payment_id           text COLLATE "C" NOT NULL PRIMARY KEY,
 	merchant_id          text COLLATE "C" NOT NULL CONSTRAINT payments_merchant_id CHECK (length(merchant_id) BETWEEN 1 AND 64),
@@ -57,7 +57,7 @@ CREATE TABLE payments (
 );
 CREATE INDEX payments_of_merchant ON payments (merchant_id, created_at, payment_id);
 CREATE INDEX payments_by_time ON payments (created_at, payment_id);
--- Those that somebody may have to look after: few, so the index costs little. Its condition is openPayments in page.go.
+-- The payments that may need attention: few, so the index is small. Its condition is openPayments in page.go.
 CREATE INDEX payments_open ON payments (created_at, payment_id)
 	WHERE status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation', 'conflicted');
 
@@ -86,7 +86,7 @@ CREATE TABLE refunds (
 );
 CREATE INDEX refunds_of_payment ON refunds (payment_id, created_at, refund_id);
 
--- What happened to a payment or a refund: subject_id is the id of either.
+-- The changes of payments and refunds. subject_id is the id of a payment or of a refund.
 CREATE TABLE payment_events (
 	subject_id   text COLLATE "C" NOT NULL,
 	revision     bigint NOT NULL,
@@ -101,7 +101,7 @@ CREATE TABLE payment_events (
 );
 
 -- +goose StatementBegin
--- florin_refuse stops a statement that must never run; its argument says why.
+-- florin_refuse fails a statement that is never allowed. Its argument is the error text.
 CREATE FUNCTION florin_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	RAISE EXCEPTION '%', TG_ARGV[0] USING ERRCODE = 'FL001';
@@ -116,7 +116,7 @@ CREATE TRIGGER payment_events_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON paymen
 	FOR EACH STATEMENT EXECUTE FUNCTION florin_refuse('events are never changed or deleted');
 
 -- +goose StatementBegin
--- An event is what a payment or refund just became; nobody makes one up.
+-- An event must match the current row of a payment or refund. This prevents inserting invented events.
 CREATE FUNCTION payment_events_append() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
 	IF NOT EXISTS (SELECT FROM payments WHERE payment_id = NEW.subject_id AND revision = NEW.revision AND status = NEW.to_status)
@@ -168,7 +168,7 @@ BEGIN
 	IF NEW.revision <> OLD.revision + 1 OR NEW.updated_at < OLD.updated_at THEN
 		RAISE EXCEPTION 'payment %: revision counts by one, and updated_at never goes back', OLD.payment_id USING ERRCODE = 'FL001';
 	END IF;
-	-- A status without moves is final: not even its details change.
+	-- A status without transitions is final: not even its details may change.
 	IF NOT EXISTS (SELECT FROM transitions WHERE kind = 'payment' AND from_status = OLD.status AND (to_status = NEW.status OR NEW.status = OLD.status)) THEN
 		RAISE EXCEPTION 'payment %: illegal transition from % to %', OLD.payment_id, OLD.status, NEW.status USING ERRCODE = 'FL001';
 	END IF;
@@ -180,7 +180,7 @@ END $$;
 CREATE TRIGGER payments_update AFTER UPDATE ON payments FOR EACH ROW EXECUTE FUNCTION payments_update();
 
 -- +goose StatementBegin
--- The payment is locked before anything else is: refunds of one payment come one after the other.
+-- The trigger locks the payment first, so that changes of its refunds run one after the other.
 CREATE FUNCTION refunds_lock() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE paid record;
 BEGIN
@@ -194,7 +194,7 @@ END $$;
 CREATE TRIGGER refunds_lock BEFORE INSERT OR UPDATE ON refunds FOR EACH ROW EXECUTE FUNCTION refunds_lock();
 
 -- +goose StatementBegin
--- The constraint payments_refunds_within_captured has the last word on the sums.
+-- The constraint payments_refunds_within_captured then checks the sums.
 CREATE FUNCTION payments_sum_refunds(id text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	UPDATE payments SET (refunded_amount, reserved_amount) = (

@@ -1,8 +1,8 @@
--- The same as postgres/00001_payments.sql: what the tables mean is said there. Times are text of a fixed width, in
--- UTC, which sorts as time does.
+-- The same schema as postgres/00001_payments.sql, which describes the tables. Times are text of a fixed width in UTC, so their
+-- order as text is their order in time.
 --
--- SQLite's "OR REPLACE" deletes rows without a trigger, and "OR IGNORE" skips constraints inside of triggers too. Only
--- RAISE(ABORT) stops both, so some rules that constraints make are made by triggers again.
+-- SQLite's OR REPLACE deletes rows without running triggers, and its OR IGNORE skips constraints, also inside triggers. Only
+-- RAISE(ABORT) stops both. Therefore triggers enforce some of the rules again that constraints already enforce.
 
 -- +goose Up
 
@@ -128,7 +128,7 @@ END;
 -- +goose StatementEnd
 
 -- +goose StatementBegin
--- Against OR REPLACE. A row that it would replace by one of the same id is found by payments_insert, by its event.
+-- Prevents OR REPLACE. A replacement with the same id is detected by payments_insert: its event exists already.
 CREATE TRIGGER payments_replace BEFORE INSERT ON payments
 BEGIN
 	SELECT RAISE(ABORT, 'payments are never replaced')
@@ -184,7 +184,7 @@ CREATE TRIGGER payments_update AFTER UPDATE ON payments WHEN NEW.revision <> OLD
 BEGIN
 	SELECT RAISE(ABORT, 'the revision of a payment counts by one, and updated_at never goes back')
 	WHERE NEW.revision <> OLD.revision + 1 OR NEW.updated_at < OLD.updated_at;
-	-- A status without moves is final: not even its details change.
+	-- A status without transitions is final: not even its details may change.
 	SELECT RAISE(ABORT, 'illegal transition of a payment')
 	WHERE NOT EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = OLD.status AND (to_status = NEW.status OR NEW.status = OLD.status));
 	INSERT INTO payment_events (subject_id, revision, at, from_status, to_status, amount, processor_id, cause_by, evidence)

@@ -1,5 +1,5 @@
--- A payment that waits for a capture, a void or a customer may get lost on the way to it, and an authorized one may turn
--- out to be whatever a processor says.
+-- The outcome of a payment may become unknown while it waits for a capture, a void or a customer. A processor may report any
+-- other status for an authorized payment.
 
 -- +goose Up
 

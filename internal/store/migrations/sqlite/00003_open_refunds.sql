@@ -1,4 +1,4 @@
--- What is open is counted for metrics, as payments_open serves it for payments.
+-- The index for counting open refunds for metrics. For payments, payments_open serves this purpose.
 
 -- +goose Up
 

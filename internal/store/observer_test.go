@@ -12,27 +12,27 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// watched collects what a store tells.
-func watched(s *Store) func() []Change {
+// observe collects the transitions of s; the returned function reads those collected so far.
+func observe(s *Store) func() []Transition {
 	var mu sync.Mutex
-	var seen []Change
-	s.Watch(func(c Change) {
+	var observed []Transition
+	s.SetObserver(func(t Transition) {
 		mu.Lock()
 		defer mu.Unlock()
-		seen = append(seen, c)
+		observed = append(observed, t)
 	})
-	return func() []Change {
+	return func() []Transition {
 		mu.Lock()
 		defer mu.Unlock()
-		return seen
+		return observed
 	}
 }
 
-func TestEveryChangeOfStatusIsToldOnce(t *testing.T) {
+func TestEveryTransitionOfAPaymentIsObservedOnce(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		seen := watched(s)
-		c := begin(t, s, aCharge("order-1"))
-		_, created, err := s.BeginPayment(t.Context(), aCharge("order-1"), fingerprint)
+		observed := observe(s)
+		c := begin(t, s, newCharge("order-1"))
+		_, created, err := s.BeginPayment(t.Context(), newCharge("order-1"), fingerprint)
 		require.NoError(t, err)
 		require.False(t, created)
 		record := func(status payment.Status, after time.Duration, change func(*payment.Charge)) {
@@ -40,7 +40,7 @@ func TestEveryChangeOfStatusIsToldOnce(t *testing.T) {
 			if change != nil {
 				change(&c)
 			}
-			for range 2 { // the activity was repeated
+			for range 2 { // as if the activity was repeated
 				_, err := s.RecordPayment(t.Context(), c, byProcessor)
 				require.NoError(t, err)
 			}
@@ -50,75 +50,76 @@ func TestEveryChangeOfStatusIsToldOnce(t *testing.T) {
 		record(payment.Authorized, 4*time.Second, func(c *payment.Charge) { c.Failure = &payment.Failure{Class: payment.ClassStateConflict} })
 		record(payment.Unknown, 5*time.Second, nil)
 		record(payment.Succeeded, 9*time.Second, func(c *payment.Charge) { c.Failure, c.CapturedAmount = nil, c.Amount })
-		change := func(from, to payment.Status, first bool, after time.Duration) Change {
-			return Change{Processor: c.Processor, Currency: c.Currency, From: from, To: to, FirstOutcome: first, After: after}
+		transition := func(from, to payment.Status, firstOutcome bool, after time.Duration) Transition {
+			return Transition{Processor: c.Processor, Currency: c.Currency, From: from, To: to, FirstOutcome: firstOutcome, After: after}
 		}
-		require.Equal(t, []Change{
-			change("", payment.Processing, false, 0),
-			change(payment.Processing, payment.Unknown, false, time.Second),
-			change(payment.Unknown, payment.Authorized, true, 3*time.Second),
-			change(payment.Authorized, payment.Unknown, false, 5*time.Second),
-			change(payment.Unknown, payment.Succeeded, false, 9*time.Second),
-		}, seen())
+		require.Equal(t, []Transition{
+			transition("", payment.Processing, false, 0),
+			transition(payment.Processing, payment.Unknown, false, time.Second),
+			transition(payment.Unknown, payment.Authorized, true, 3*time.Second),
+			transition(payment.Authorized, payment.Unknown, false, 5*time.Second),
+			transition(payment.Unknown, payment.Succeeded, false, 9*time.Second),
+		}, observed())
 	})
 }
 
-func TestEveryChangeOfARefundIsToldOnce(t *testing.T) {
+func TestEveryTransitionOfARefundIsObservedOnce(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
-		seen := watched(s)
-		r := reserve(t, s, aRefund("refund-1", c, 100))
-		_, _, created, err := s.ReserveRefund(t.Context(), aRefund("refund-1", c, 100), fingerprint)
+		observed := observe(s)
+		r := reserve(t, s, newRefund("refund-1", c, 100))
+		_, _, created, err := s.ReserveRefund(t.Context(), newRefund("refund-1", c, 100), fingerprint)
 		require.NoError(t, err)
 		require.False(t, created)
 		r = settle(t, s, r, payment.NeedsReconciliation)
 		r = settle(t, s, r, payment.Succeeded)
 		settle(t, s, r, payment.Succeeded)
-		moves := [][3]any{}
-		for _, told := range seen() {
-			require.True(t, told.Refund)
-			require.Equal(t, []string{c.Processor, c.Currency}, []string{told.Processor, told.Currency})
-			moves = append(moves, [3]any{told.From, told.To, told.FirstOutcome})
+		transitions := observed()
+		for i := range transitions {
+			transitions[i].After = 0
 		}
-		require.Equal(t, [][3]any{
-			{payment.Status(""), payment.Processing, false},
-			{payment.Processing, payment.NeedsReconciliation, true},
-			{payment.NeedsReconciliation, payment.Succeeded, false},
-		}, moves)
+		transition := func(from, to payment.Status, firstOutcome bool) Transition {
+			return Transition{Refund: true, Processor: c.Processor, Currency: c.Currency, From: from, To: to, FirstOutcome: firstOutcome}
+		}
+		require.Equal(t, []Transition{
+			transition("", payment.Processing, false),
+			transition(payment.Processing, payment.NeedsReconciliation, true),
+			transition(payment.NeedsReconciliation, payment.Succeeded, false),
+		}, transitions)
 	})
 }
 
-func TestOfManyWhoRecordTheSameOneIsTold(t *testing.T) {
+func TestConcurrentRecordingOfOneTransitionIsObservedOnce(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		begin(t, s, aCharge("order-1"))
-		seen := watched(s)
-		together(50, func(int) { _, _ = s.RecordPayment(t.Context(), succeeded(aCharge("order-1")), byProcessor) })
-		require.Len(t, seen(), 1)
+		begin(t, s, newCharge("order-1"))
+		observed := observe(s)
+		runConcurrently(50, func(int) { _, _ = s.RecordPayment(t.Context(), succeeded(newCharge("order-1")), byProcessor) })
+		require.Len(t, observed(), 1)
 	})
 }
 
-func TestWhatIsRefusedIsNotTold(t *testing.T) {
+func TestRefusedChangesAreNotObserved(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := paid(t, s, "order-1")
-		seen := watched(s)
+		observed := observe(s)
 		c.Status, c.CapturedAmount = payment.Declined, 0
 		_, err := s.RecordPayment(t.Context(), c, byProcessor)
 		require.ErrorIs(t, err, ErrIllegalTransition)
-		_, _, _, err = s.ReserveRefund(t.Context(), aRefund("refund-1", c, c.Amount+1), fingerprint)
+		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("refund-1", c, c.Amount+1), fingerprint)
 		require.ErrorIs(t, err, ErrExceedsCaptured)
-		require.Empty(t, seen())
+		require.Empty(t, observed())
 	})
 }
 
-func TestWhatWaitsIsCountedWithItsOldest(t *testing.T) {
+func TestBacklogCountsNonFinalStatusesWithTheirOldestUpdate(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
-		none, err := s.Waiting(t.Context())
+		empty, err := s.Backlog(t.Context())
 		require.NoError(t, err)
-		require.Empty(t, none)
+		require.Empty(t, empty)
 
 		at := func(minute int) time.Time { return morning.Add(time.Duration(minute) * time.Minute) }
 		for i, status := range []payment.Status{payment.Unknown, payment.Unknown, payment.Conflicted, payment.Succeeded, payment.NeedsReconciliation} {
-			c := aCharge(fmt.Sprintf("order-%d", i))
+			c := newCharge(fmt.Sprintf("order-%d", i))
 			c.CreatedAt = at(0)
 			c = begin(t, s, c)
 			if status == payment.NeedsReconciliation {
@@ -131,44 +132,44 @@ func TestWhatWaitsIsCountedWithItsOldest(t *testing.T) {
 			require.NoError(t, err)
 		}
 		of := paid(t, s, "order-9")
-		pending := reserve(t, s, aRefund("refund-1", of, 100))
-		settle(t, s, reserve(t, s, aRefund("refund-2", of, 100)), payment.Succeeded)
+		pending := reserve(t, s, newRefund("refund-1", of, 100))
+		settle(t, s, reserve(t, s, newRefund("refund-2", of, 100)), payment.Succeeded)
 
-		waiting, err := s.Waiting(t.Context())
+		backlog, err := s.Backlog(t.Context())
 		require.NoError(t, err)
-		require.ElementsMatch(t, []Waiting{
+		require.ElementsMatch(t, []Backlog{
 			{Processor: of.Processor, Status: payment.Unknown, Count: 2, Since: at(9)},
 			{Processor: of.Processor, Status: payment.NeedsReconciliation, Count: 1, Since: at(6)},
 			{Refund: true, Processor: of.Processor, Status: payment.Processing, Count: 1, Since: pending.UpdatedAt},
-		}, waiting)
+		}, backlog)
 	})
 }
 
-func TestWhatWaitsIsCountedFromTheIndexes(t *testing.T) {
+func TestBacklogIsReadFromTheIndexes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		explain := "EXPLAIN QUERY PLAN "
 		tx, err := s.db.BeginTx(t.Context(), nil)
 		require.NoError(t, err)
 		defer tx.Rollback()
-		if s.dialect.name == "postgres" { // which would rather read a small table whole
+		if s.dialect.name == "postgres" { // PostgreSQL prefers a sequential scan of a small table
 			explain = "EXPLAIN "
 			_, err := tx.Exec("SET LOCAL enable_seqscan = off")
 			require.NoError(t, err)
 		}
-		plan := strings.Join(lines(t, tx, explain+selectOpen), "\n")
+		plan := strings.Join(queryLines(t, tx, explain+selectBacklog), "\n")
 		require.Contains(t, plan, "payments_open")
 		require.Contains(t, plan, "refunds_open")
 	})
 }
 
-func TestOpenRefundsAreTheSameEverywhere(t *testing.T) {
+func TestOpenRefundsConditionMatchesIndexAndTransitions(t *testing.T) {
 	for _, name := range []string{"postgres", "sqlite"} {
 		script, err := migrations.ReadFile("migrations/" + name + "/00003_open_refunds.sql")
 		require.NoError(t, err)
 		require.Contains(t, string(script), "WHERE "+openRefunds+";")
 	}
-	for status, moves := range payment.RefundTransitions {
-		require.Equal(t, len(moves) > 0, strings.Contains(openRefunds, "'"+string(status)+"'"), status)
+	for status, next := range payment.RefundTransitions {
+		require.Equal(t, len(next) > 0, strings.Contains(openRefunds, "'"+string(status)+"'"), status)
 	}
 	for status := range payment.PaymentTransitions {
 		require.Equal(t, !status.HasOutcome(), strings.Contains(noOutcome, "'"+string(status)+"'"), status)

@@ -1,0 +1,95 @@
+package store
+
+// What monitoring reads from the store: status transitions as they happen, and the current backlog.
+
+import (
+	"context"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Transition is a change of the status of a payment or a refund.
+type Transition struct {
+	// Refund reports whether this is a refund; otherwise it is a payment.
+	Refund    bool
+	Processor string
+	Currency  string
+	// From is empty if the payment or refund begins with this transition.
+	From, To payment.Status
+	// FirstOutcome reports whether To is the first status that has an outcome for the caller: [payment.Status.HasOutcome].
+	FirstOutcome bool
+	// After is the time since the request. It is zero if From is empty.
+	After time.Duration
+}
+
+// SetObserver registers a function that is called once for each transition, after the transition was committed. Recording
+// the stored status again is not a transition. The transition of a process that crashes between the commit and the call is
+// never reported.
+//
+// SetObserver must be called before the store is used. observe must not block, and must be safe for concurrent use.
+func (s *Store) SetObserver(observe func(Transition)) { s.observer = observe }
+
+func (s *Store) notify(t Transition) {
+	if s.observer != nil && t.From != t.To {
+		s.observer(t)
+	}
+}
+
+// previous is what the events before an update show. The UPDATE statement returns it, which saves a query.
+type previous struct {
+	status     payment.Status
+	hadOutcome bool
+}
+
+const (
+	previousOfPayment = `(SELECT to_status FROM payment_events WHERE subject_id = payments.payment_id AND revision = payments.revision - 1),
+		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = payments.payment_id AND revision < payments.revision AND to_status NOT IN ` + noOutcome + `)`
+	previousOfRefund = `(SELECT to_status FROM payment_events WHERE subject_id = refunds.refund_id AND revision = refunds.revision - 1),
+		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = refunds.refund_id AND revision < refunds.revision AND to_status NOT IN ` + noOutcome + `)`
+	// noOutcome lists the statuses for which payment.Status.HasOutcome is false.
+	noOutcome = `('processing', 'unknown')`
+)
+
+// fields returns the scan destinations for previousOfPayment and previousOfRefund.
+func (p *previous) fields() []any { return []any{optional{(*string)(&p.status)}, &p.hadOutcome} }
+
+// complete sets From and FirstOutcome of t.
+func (p *previous) complete(t Transition) Transition {
+	t.From, t.FirstOutcome = p.status, !p.hadOutcome && t.To.HasOutcome()
+	return t
+}
+
+// Backlog is the number of payments, or refunds, of one processor in one non-final status.
+type Backlog struct {
+	// Refund reports whether refunds are counted; otherwise payments are.
+	Refund    bool
+	Processor string
+	Status    payment.Status
+	Count     int64
+	// Since is the earliest update time among them: since then the oldest one has been in this status.
+	Since time.Time
+}
+
+// The index payments_open includes conflicted payments, but that status is final. || prevents SQLite from scanning the whole
+// table by the index that begins with the processor.
+const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(updated_at) FROM payments
+		WHERE ` + openPayments + ` AND status <> 'conflicted' GROUP BY processor || '', status
+	UNION ALL
+	SELECT TRUE, processor || '', status, count(*), min(updated_at) FROM refunds
+		WHERE ` + openRefunds + ` GROUP BY processor || '', status`
+
+// openRefunds must repeat the condition of the index refunds_open literally, for the same reason as openPayments.
+const openRefunds = `status IN ('processing', 'pending', 'unknown', 'needs_reconciliation')`
+
+// Backlog counts the payments and refunds in a non-final status. It omits combinations without any. It reads only the rows
+// that it counts, through an index.
+func (s *Store) Backlog(ctx context.Context) (backlog []Backlog, err error) {
+	err = s.read().queryEach(ctx, selectBacklog, nil, func(row scanner) error {
+		var b Backlog
+		err := row.Scan(&b.Refund, &b.Processor, &b.Status, &b.Count, storedTime{&b.Since})
+		backlog = append(backlog, b)
+		return err
+	})
+	return backlog, s.wrap(err, "count the backlog")
+}

@@ -1,0 +1,197 @@
+package telemetry
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/florinpay/florin/internal/processor/httpclient"
+	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
+)
+
+// Sources are what the gauges are read from when Prometheus scrapes the worker. A nil field leaves its metrics out.
+type Sources struct {
+	// Processors are the clients of the configured processors, by name.
+	Processors map[string]*httpclient.Client
+	// Backlog is [store.Store.Backlog].
+	Backlog func(context.Context) ([]store.Backlog, error)
+	// AuditLost returns the number of audit records that could not be written since the start.
+	AuditLost func() uint64
+}
+
+// SetSources sets what the gauges are read from, and replaces earlier sources. It does nothing if t is nil.
+func (t *Telemetry) SetSources(s Sources) {
+	if t != nil {
+		t.gauges.setSources(s)
+	}
+}
+
+// The store is queried at most once per storeQueryInterval, however many scrapes there are. A query takes at most
+// storeQueryTimeout.
+const (
+	storeQueryInterval = 10 * time.Second
+	storeQueryTimeout  = 2 * time.Second
+)
+
+// gauges collects current values: the backlog in the store, and the state of the processor clients. It implements
+// prometheus.Collector.
+type gauges struct {
+	mu      sync.Mutex
+	sources Sources
+	// queried is the time of the latest query of the store. backlog and failed are its result.
+	queried time.Time
+	backlog []store.Backlog
+	failed  bool
+}
+
+func (g *gauges) setSources(sources Sources) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.sources, g.queried = sources, time.Time{}
+}
+
+func newGauge(name, help string, labels ...string) *prometheus.Desc {
+	return prometheus.NewDesc("florin_"+name, help, labels, nil)
+}
+
+const sharedValue = " All workers on one store report the same value: aggregate with max, not with sum."
+
+var (
+	storeUp       = newGauge("store_up", "1 if the latest query of the store, at most 10 s ago, succeeded; 0 otherwise.")
+	paymentsCount = newGauge("payments_waiting", "Payments in a non-final status."+sharedValue, "processor", "status")
+	paymentsAge   = newGauge("payments_waiting_oldest_seconds",
+		"Time that the oldest payment has been in this non-final status; 0 if there is none."+sharedValue,
+		"processor", "status")
+	refundsCount = newGauge("refunds_waiting", "Refunds in a non-final status."+sharedValue, "processor", "status")
+	refundsAge   = newGauge("refunds_waiting_oldest_seconds",
+		"Time that the oldest refund has been in this non-final status; 0 if there is none."+sharedValue,
+		"processor", "status")
+	inFlight      = newGauge("processor_calls_in_flight", "Calls to the processor that this worker has in flight.", "processor")
+	inFlightLimit = newGauge("processor_calls_in_flight_limit",
+		"Maximum number of calls to the processor that this worker has in flight.",
+		"processor")
+	breakerState = newGauge("processor_breaker_state",
+		"1 for the current state of this worker's circuit breaker, 0 for the other states.",
+		"processor", "state")
+	held = newGauge("processor_hold_seconds",
+		"Remaining time that this worker delays all calls because the processor requested it.",
+		"processor")
+	quotaRemaining = newGauge("processor_quota_remaining_calls",
+		"Calls left in the rate limit quota that the processor reported; absent if unknown.",
+		"processor")
+	quotaReset = newGauge("processor_quota_reset_seconds",
+		"Time until the processor resets the rate limit quota; absent if unknown.",
+		"processor")
+	auditLost = prometheus.NewDesc("florin_audit_records_lost_total", "Audit records that could not be written.", nil, nil)
+)
+
+// Describe implements prometheus.Collector.
+func (g *gauges) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{
+		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge,
+		inFlight, inFlightLimit, breakerState, held, quotaRemaining, quotaReset, auditLost,
+	} {
+		to <- d
+	}
+}
+
+// Collect implements prometheus.Collector. If the store cannot be queried, it leaves the backlog out.
+func (g *gauges) Collect(to chan<- prometheus.Metric) {
+	sources, backlog, failed := g.queryStore()
+	set := func(d *prometheus.Desc, value float64, labels ...string) {
+		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	for name, client := range sources.Processors {
+		setProcessor(set, name, client.Stats())
+	}
+	if sources.AuditLost != nil {
+		to <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(sources.AuditLost()))
+	}
+	switch {
+	case sources.Backlog == nil:
+	case failed:
+		set(storeUp, 0)
+	default:
+		set(storeUp, 1)
+		setBacklog(set, sources, backlog)
+	}
+}
+
+// queryStore returns the backlog in the store. It queries the store unless the latest result is recent enough. Concurrent
+// scrapes wait for one query and share its result.
+func (g *gauges) queryStore() (sources Sources, backlog []store.Backlog, failed bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sources.Backlog != nil && time.Since(g.queried) >= storeQueryInterval {
+		ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
+		defer cancel()
+		var err error
+		g.backlog, err = g.sources.Backlog(ctx)
+		g.queried, g.failed = time.Now(), err != nil
+	}
+	return g.sources, g.backlog, g.failed
+}
+
+// setFunc reports the value of a gauge to the current scrape.
+type setFunc func(d *prometheus.Desc, value float64, labels ...string)
+
+var breakerStates = []string{"closed", "half-open", "open"}
+
+func setProcessor(set setFunc, name string, s httpclient.Stats) {
+	set(inFlight, float64(s.InFlight), name)
+	set(inFlightLimit, float64(s.MaxInFlight), name)
+	set(held, s.Held.Seconds(), name)
+	for _, state := range breakerStates {
+		value := 0.0
+		if s.Breaker == state {
+			value = 1
+		}
+		set(breakerState, value, name, state)
+	}
+	if s.Quota != nil {
+		set(quotaRemaining, float64(s.Quota.Remaining), name)
+		set(quotaReset, s.Quota.Reset.Seconds(), name)
+	}
+}
+
+// series identifies one series of the backlog gauges.
+type series struct {
+	refund    bool
+	processor string
+	status    payment.Status
+}
+
+// setBacklog reports every non-final status of payments and refunds for every processor, with 0 if the backlog has none.
+func setBacklog(set setFunc, sources Sources, backlog []store.Backlog) {
+	all := map[series]store.Backlog{}
+	for name := range sources.Processors {
+		for status, next := range payment.PaymentTransitions {
+			if len(next) > 0 {
+				all[series{refund: false, processor: name, status: status}] = store.Backlog{}
+			}
+		}
+		for status, next := range payment.RefundTransitions {
+			if len(next) > 0 {
+				all[series{refund: true, processor: name, status: status}] = store.Backlog{}
+			}
+		}
+	}
+	for _, b := range backlog {
+		all[series{refund: b.Refund, processor: b.Processor, status: b.Status}] = b
+	}
+	for id, b := range all {
+		count, age := paymentsCount, paymentsAge
+		if id.refund {
+			count, age = refundsCount, refundsAge
+		}
+		seconds := 0.0
+		if b.Count > 0 {
+			seconds = max(time.Since(b.Since).Seconds(), 0)
+		}
+		set(count, float64(b.Count), id.processor, string(id.status))
+		set(age, seconds, id.processor, string(id.status))
+	}
+}
