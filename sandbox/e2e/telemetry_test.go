@@ -33,7 +33,7 @@ func tree(spans tracetest.SpanStubs, parent [8]byte, depth int) string {
 func TestAChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	provider := telemetry.NewProvider(sdktrace.WithSyncer(exporter))
-	env := start(t, environment.Options{Spans: provider})
+	env := start(t, environment.Options{TracerProvider: provider})
 
 	ctx, checkout := provider.Tracer("shop").Start(t.Context(), "checkout")
 	req := charge("a-secret-order", "tok_500_twice") // two retries
@@ -104,7 +104,7 @@ func TestAChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
 func TestAWorkflowKeepsItsSpanThroughARestart(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	provider := telemetry.NewProvider(sdktrace.WithSyncer(exporter))
-	env := start(t, environment.Options{Spans: provider})
+	env := start(t, environment.Options{TracerProvider: provider})
 	req := charge("held", "tok_visa")
 	req.Capture = payment.CaptureManual
 	c, err := env.Florin.Charge(t.Context(), req)
