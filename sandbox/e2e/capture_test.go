@@ -229,7 +229,7 @@ func TestEachCaptureTokenHasItsDocumentedOutcome(t *testing.T) {
 				require.EqualValues(t, 1000, captures[i].CapturedAmount)
 				require.Equal(t, payment.Voided, voids[i].Status)
 			} else {
-				require.NotNil(t, captures[i].Failure, "the reason")
+				require.NotNil(t, captures[i].Failure, "the failure must give the reason")
 			}
 			requireHistoryWithoutSecrets(t, env, payment.ChargeWorkflowID("acme", captures[i].IdempotencyKey))
 		})
@@ -312,8 +312,8 @@ func TestTerminatedAuthorizationCanBeCapturedAfterARepeatedCharge(t *testing.T) 
 	_, err = env.Florin.Capture(t.Context(), "acme", "terminated", full)
 	require.ErrorIs(t, err, florin.ErrStopped)
 
-	// Repeat the charge: a run that started less than a second ago could be the one that the call itself started, so Charge
-	// restarts only an older one.
+	// Charge replaces a terminated run only if that run started more than a second before the call, which allows for clock
+	// skew. Repeat the charge until then.
 	require.Eventually(t, func() bool {
 		c, err = env.Florin.Charge(t.Context(), req)
 		return err == nil
@@ -402,12 +402,12 @@ func TestWorkflowCancellationVoidsTheAuthorization(t *testing.T) {
 func TestVoidCancelsAPaymentThatRequiresActionButNotAPendingOne(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	action, err := env.Florin.Charge(t.Context(), charge("requires-action", "tok_requires_action"))
+	requiresAction, err := env.Florin.Charge(t.Context(), charge("requires-action", "tok_requires_action"))
 	require.NoError(t, err)
-	require.Equal(t, payment.RequiresAction, action.Status)
-	action, err = env.Florin.Void(t.Context(), "acme", "requires-action")
+	require.Equal(t, payment.RequiresAction, requiresAction.Status)
+	requiresAction, err = env.Florin.Void(t.Context(), "acme", "requires-action")
 	require.NoError(t, err)
-	require.Equal(t, payment.Voided, action.Status)
+	require.Equal(t, payment.Voided, requiresAction.Status)
 
 	pending, err := env.Florin.Charge(t.Context(), charge("pending", "tok_pending"))
 	require.NoError(t, err)
@@ -420,5 +420,5 @@ func TestVoidCancelsAPaymentThatRequiresActionButNotAPendingOne(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, pending.Status, "the workflow keeps polling")
 	require.Nil(t, pending.Failure)
-	requireLedgerMatches(t, env, []payment.Charge{action, pending}, nil)
+	requireLedgerMatches(t, env, []payment.Charge{requiresAction, pending}, nil)
 }
