@@ -1,4 +1,4 @@
-// Command sandbox runs a complete Florin system in one process and runs the demo on it.
+// Command sandbox starts a complete Florin system in one process and runs the demo on it.
 package main
 
 import (

@@ -114,7 +114,7 @@ func TestCallsThatNoWorkerStartedDuringALongPauseWereNotSent(t *testing.T) {
 	requireLedgerMatches(t, env, []payment.Charge{paid, c, a}, []payment.Refund{r, full})
 }
 
-// For such a call, Temporal reports nearly the same time-out as for a call that no worker ever started.
+// For such a call, Temporal reports nearly the same timeout as for a call that no worker ever started.
 func TestCallSentBeforeAPauseStaysUnknown(t *testing.T) {
 	t.Parallel()
 	for name, intervene := range map[string]func(*testing.T, *environment.Environment){

@@ -35,7 +35,7 @@ const (
 // Ports are the ports that clients connect to. Zero selects a free port.
 type Ports struct{ Temporal, Web, Simulator, Health int }
 
-// Options configure an [Environment]. The zero value keeps nothing after Stop, uses free ports and has no Temporal Web.
+// Options configures an [Environment]. The zero value keeps nothing after Stop, uses free ports and has no Temporal Web.
 type Options struct {
 	// DataDir keeps Temporal's database, the store and the simulator's ledger for the next Start. Empty: nothing is kept.
 	DataDir string
@@ -45,7 +45,7 @@ type Options struct {
 	Simulator simulator.Options
 	// Tune changes the worker's configuration before it starts.
 	Tune func(*app.Config)
-	// TracerProvider receives the spans of the worker and of Florin. Nil: no tracing.
+	// TracerProvider receives the spans of the worker and of the client Florin. Nil: no tracing.
 	TracerProvider trace.TracerProvider
 	// Logger receives the logs of all components. Nil: no logs.
 	Logger *zap.Logger

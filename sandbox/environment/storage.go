@@ -24,7 +24,7 @@ import (
 	"go.temporal.io/server/schema/sqlite"
 )
 
-// storage has the databases of a Temporal server. With SQLite, both are the same d.
+// storage has the databases of a Temporal server. With SQLite, both are the same one.
 type storage struct{ main, visibility *config.SQL }
 
 // sqliteStorage returns the database in the file temporal.db in dir, which it creates if missing, or one in memory if
