@@ -1,25 +1,25 @@
-# What there is to run. Everything needs Go and git only; the race detector is on where there is a C compiler.
+# All targets need only Go and git, unless noted. The race detector is on if a C compiler is installed.
 
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
 .PHONY: demo demo-check test lint crash histories mutation bench bench-client fuzz picture
 
-## demo: start everything, run charges and refunds, show them, stay up until Ctrl-C
+## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
 	@sandbox/bin/sandbox $(ARGS)
 
-## demo-check: the same, and exit; the last line sums it up
+## demo-check: the same, but exit after the demo; the last line is a summary
 demo-check: sandbox/bin/sandbox
 	@sandbox/bin/sandbox --check $(ARGS)
 
-# go knows best what has to be built again.
+# Phony: the go command determines what is out of date.
 .PHONY: sandbox/bin/sandbox
 sandbox/bin/sandbox:
 	@sandbox/build.sh
 
-## test: every test. The sandbox's run without the race detector, which finds races of the embedded Temporal server;
-## the worker and starter processes that they start are built with it
+## test: all tests. The sandbox's tests run without the race detector, which reports races of the embedded Temporal server.
+## The worker and starter processes that they start are built with it
 test:
 	go vet ./...
 	cd bench && go vet ./...
@@ -27,7 +27,7 @@ test:
 	cd sandbox && go vet ./...
 	cd sandbox && RACE=$(RACE) go test -timeout 20m ./...
 
-## lint: golangci-lint, workflowcheck, tidy modules
+## lint: golangci-lint, workflowcheck, and whether the modules are tidy
 lint:
 	go mod tidy -diff
 	cd sandbox && go mod tidy -diff
@@ -38,32 +38,32 @@ lint:
 	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	$(TOOL) workflowcheck ./workflows/...
 
-## crash: kill real processes with SIGKILL at named points while money moves, and compare all books; SEED= repeats a run,
-## CHARGES= and REFUNDS= say how much
+## crash: send SIGKILL to real processes at named points while payments are in flight, and compare the processor's ledger,
+## the store, the workflows and the callers' results. SEED= repeats a run, CHARGES= and REFUNDS= set the load
 SEED ?= 0
 CHARGES ?= 300
 REFUNDS ?= 100
 crash:
 	@cd sandbox && RACE=$(RACE) go run ./crash --seed=$(SEED) --charges=$(CHARGES) --refunds=$(REFUNDS) $(ARGS)
 
-## histories: record the histories that workflows/replay_test.go replays and that are missing; ARGS="-only NAME" records one
+## histories: record the missing histories of those that workflows/replay_test.go replays; ARGS="-only NAME" records one
 histories:
 	@cd sandbox && go run ./histories $(ARGS)
 
-## mutation: change the workflows in ten ways that matter, and show that replaying the histories finds each
+## mutation: make ten changes to the workflows that the recorded histories must detect, and show that replaying them does
 mutation:
 	@go run ./workflows/mutation $(ARGS)
 
-## bench: charges per second, latencies and cost beside a bare workflow with one HTTP activity; ARGS="--rounds 3" is quicker,
-## ARGS=--temporal-on-postgres has Temporal on PostgreSQL
+## bench: throughput, latency and cost of charges, compared with a bare workflow with one HTTP activity. ARGS="--rounds 3" is
+## faster, ARGS=--temporal-on-postgres runs Temporal on PostgreSQL
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
 
-## bench-client: what a charge costs through our HTTP client, beside net/http and other clients; bench/README.md
+## bench-client: cost of a charge through Florin's HTTP client, compared with net/http and other clients; see bench/README.md
 bench-client:
 	@cd bench && go run . $(ARGS)
 
-## fuzz: every fuzz target for FUZZTIME
+## fuzz: run each fuzz target for FUZZTIME
 FUZZTIME ?= 30s
 fuzz:
 	@set -e; for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
@@ -72,6 +72,7 @@ fuzz:
 		done; \
 	done
 
-## picture: the pictures of Temporal Web in docs/, taken by the test that reads what they show; needs Chromium
+## picture: take the screenshots of Temporal Web in docs/; the browser test that takes them also checks their text. Needs
+## Chromium
 picture:
 	cd sandbox && CI=true go test -count=1 -timeout 5m ./browser -pictures $(CURDIR)/docs

@@ -1,4 +1,4 @@
-// Command sandbox starts a whole Florin in one process and runs the demo on it.
+// Command sandbox starts a complete Florin system in one process and runs the demo on it.
 package main
 
 import (
@@ -29,6 +29,7 @@ func main() {
 	}
 }
 
+// settings are the command's flags.
 type settings struct {
 	options         environment.Options
 	script          string
@@ -47,8 +48,8 @@ func command() *cobra.Command {
 		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), s, cmd.OutOrStdout()) },
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&s.options.DataDir, "data", "", "keep Temporal's database and the ledger in this directory, and go on from there")
-	flags.StringVar(&s.script, "demo", "examples/demo.jsonl", "charges and refunds to run; empty runs none")
+	flags.StringVar(&s.options.DataDir, "data", "", "keep Temporal's database, the store and the ledger in this directory, and continue from them")
+	flags.StringVar(&s.script, "demo", "examples/demo.jsonl", "script of charges and refunds to run; empty: none")
 	flags.BoolVar(&s.check, "check", false, "exit after the demo")
 	flags.IntVar(&s.options.Ports.Temporal, "temporal-port", 7233, "port of the Temporal server")
 	flags.IntVar(&s.options.Ports.Web, "web-port", 8233, "port of Temporal Web")
@@ -57,12 +58,12 @@ func command() *cobra.Command {
 	flags.StringVar(&s.faults, "faults", "", "random faults of the simulator, such as 500=0.15,429=0.05,401=0.05,network=0.05")
 	flags.StringVar(&s.latency, "latency", "", "latency of the simulator, such as 50ms-200ms")
 	flags.Uint64Var(&s.options.Simulator.Seed, "seed", 1, "seed of the random faults and latencies")
-	flags.BoolVar(&s.verbose, "verbose", false, "show the logs of every part")
+	flags.BoolVar(&s.verbose, "verbose", false, "print the logs of all components")
 	return cmd
 }
 
 func run(ctx context.Context, s settings, out io.Writer) (err error) {
-	began := time.Now()
+	started := time.Now()
 	if s.options.Simulator.Faults, err = simulator.ParseRates(s.faults); err != nil {
 		return fmt.Errorf("--faults: %w", err)
 	}
@@ -87,7 +88,7 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, env.Stop()) }()
-	fmt.Fprintf(out, "Up after %.1f s.\n\n", time.Since(began).Seconds())
+	fmt.Fprintf(out, "Ready after %.1f s.\n\n", time.Since(started).Seconds())
 	fmt.Fprintf(out, "  Temporal Web         %s\n  Temporal server      127.0.0.1:%d\n  simulated processor  http://127.0.0.1:%d\n  worker health        http://127.0.0.1:%d/healthz\n\n",
 		env.WebURL(), env.Ports.Temporal, env.Ports.Simulator, env.Ports.Health)
 
@@ -99,14 +100,14 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 		return err
 	}
 	fmt.Fprintln(out, summary)
-	fmt.Fprintln(out, "\nThe sandbox stays up until Ctrl-C. From a second terminal, for example:")
+	fmt.Fprintln(out, "\nThe sandbox runs until Ctrl-C. Try, in a second terminal:")
 	fmt.Fprintf(out, "\n  %sgo run ./cmd/starter charge --merchant acme --key order-1 --amount 12.50 --currency USD --payment-method tok_visa\n", addressPrefix(env.Ports.Temporal))
 	<-ctx.Done()
 	fmt.Fprintln(out, "\nStopping …")
 	return nil
 }
 
-// addressPrefix is what the starter needs to be told where Temporal is not at its usual address.
+// addressPrefix returns the environment variable that the starter needs if Temporal is not on its default port.
 func addressPrefix(port int) string {
 	if port == 7233 {
 		return ""
@@ -114,19 +115,20 @@ func addressPrefix(port int) string {
 	return fmt.Sprintf("TEMPORAL_ADDRESS=127.0.0.1:%d ", port)
 }
 
-// runDemo returns the line that sums it up. Books that differ are an error that names each difference.
+// runDemo runs the steps and returns the summary line. If a reported outcome differs from the ledger, it returns an
+// error that lists every difference.
 func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Step, out io.Writer) (string, error) {
 	result, err := demo.Run(ctx, env, steps, out, fitsTerminal(out, len(steps)))
 	if err != nil {
-		return "", fmt.Errorf("the demo: %w", err)
+		return "", fmt.Errorf("running the demo: %w", err)
 	}
-	fmt.Fprintln(out, "\nEach in Temporal Web:")
+	fmt.Fprintln(out, "\nThe workflows in Temporal Web:")
 	for _, id := range demo.WorkflowIDs(steps) {
 		fmt.Fprintln(out, " ", env.WorkflowURL(id))
 	}
-	fmt.Fprintf(out, "\nTwo books, the workflows' outcomes and the simulator's ledger, compared: %d differences.\n", len(result.Comparison.Differences))
+	fmt.Fprintf(out, "\nThe workflows' outcomes, compared with the simulator's ledger: %d differences.\n", len(result.Comparison.Differences))
 	if result.Unresolved > 0 {
-		fmt.Fprintf(out, "%d waits for a human: it claims nothing, and asks on.\n", result.Unresolved)
+		fmt.Fprintf(out, "%d in needs_reconciliation: unknown whether money moved. Their workflows keep polling the processor.\n", result.Unresolved)
 	}
 	fmt.Fprintln(out)
 	summary := fmt.Sprintf("demo: charges=%d refunds=%d outcomes_equal_ledger=%t double_charges=%d",
@@ -141,15 +143,15 @@ func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Ste
 	return summary, nil
 }
 
-// fitsTerminal reports whether a table of so many rows can be redrawn in place on out.
+// fitsTerminal reports whether out is a terminal in which a table of that many rows can be redrawn in place.
 func fitsTerminal(out io.Writer, rows int) bool {
 	file, ok := out.(*os.File)
 	if !ok || !term.IsTerminal(int(file.Fd())) {
 		return false
 	}
-	const widest = 130
+	const tableWidth = 130 // columns
 	width, height, err := term.GetSize(int(file.Fd()))
-	return err == nil && width >= widest && height > rows+1
+	return err == nil && width >= tableWidth && height > rows+1
 }
 
 func logger(verbose bool) (*zap.Logger, error) {

@@ -17,23 +17,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pictures is where the pictures of the docs go: make picture says where. Other runs take them as well, and drop them.
-var pictures = flag.String("pictures", "", "keep the pictures in this directory")
+// pictures is set by make picture to the directory of the docs. Without it, the test takes the screenshots as well, and
+// saves them as artifacts of the test.
+var pictures = flag.String("pictures", "", "save the screenshots in this directory")
 
-// patience is for one page, on a machine that is busy with other things.
-const patience = 40 * time.Second
+// timeout bounds each step in the browser and each wait for a payment. It is generous for a busy machine.
+const timeout = 40 * time.Second
 
-// window is the size of a tab.
+// window is the size of the viewport, in CSS pixels.
 type window struct{ width, height int64 }
 
-// Temporal Web sets a page in columns from these widths on: wide for what is on top of it and its timeline, narrow for
-// the tab User Metadata.
+// Temporal Web's layout depends on the width. wide shows the header and the timeline of a workflow in columns, narrow the
+// tab User Metadata.
 var (
 	wide   = window{1280, 1100}
 	narrow = window{1024, 1400}
 )
 
-// chromium finds the browser. CI has one, or fails.
+// chromium returns the path of the browser. If none is installed, the test fails in CI and is skipped elsewhere.
 func chromium(t *testing.T) string {
 	t.Helper()
 	names := []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
@@ -42,7 +43,7 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	missing := fmt.Sprintf("no browser to test in: none of %s is installed", strings.Join(names, ", "))
+	missing := fmt.Sprintf("no browser: none of %s is installed", strings.Join(names, ", "))
 	if os.Getenv("CI") == "true" {
 		t.Fatal(missing)
 	}
@@ -50,15 +51,16 @@ func chromium(t *testing.T) string {
 	return ""
 }
 
-// tab is a tab of a browser. A step that fails shows what the tab showed.
+// tab is a browser tab. A step that fails logs the content of the page.
 type tab struct{ ctx context.Context }
 
-func open(t *testing.T, path string) tab {
+// openTab starts the browser at path, which ends with the test.
+func openTab(t *testing.T, path string) tab {
 	t.Helper()
 	options := append(chromedp.DefaultExecAllocatorOptions[:],
 		chromedp.ExecPath(path), chromedp.DisableGPU, chromedp.Flag("hide-scrollbars", true), chromedp.Env("TZ=UTC"))
 	if os.Geteuid() == 0 {
-		options = append(options, chromedp.NoSandbox) // Chromium has none for root
+		options = append(options, chromedp.NoSandbox) // Chromium's sandbox does not work for root
 	}
 	ctx, stop := chromedp.NewExecAllocator(context.Background(), options...)
 	t.Cleanup(stop)
@@ -68,51 +70,51 @@ func open(t *testing.T, path string) tab {
 	return tab{ctx}
 }
 
-// goTo loads a page in a window of that size.
+// goTo sets the viewport and loads a page.
 func (b tab) goTo(t *testing.T, url string, w window) {
 	t.Helper()
 	b.resize(t, w)
 	b.do(t, "open "+url, chromedp.Navigate(url))
 }
 
-// resize is for pages that are opened from now on: one that is there takes its time.
+// resize sets the viewport. Call it before a page is loaded: a page that is open adapts only after a while.
 func (b tab) resize(t *testing.T, w window) {
 	t.Helper()
 	b.do(t, "resize", chromedp.EmulateViewport(w.width, w.height, chromedp.EmulateScale(1.5)))
 }
 
-// prefer sets what Temporal Web remembers of its user, for the pages that are loaded from now on.
-func (b tab) prefer(t *testing.T, preferences map[string]any) {
+// setPreferences stores user preferences of Temporal Web, which apply to pages that are loaded afterwards.
+func (b tab) setPreferences(t *testing.T, preferences map[string]any) {
 	t.Helper()
 	for name, value := range preferences {
 		stored, err := json.Marshal(value)
 		require.NoError(t, err)
 		arguments, err := json.Marshal([]string{name, string(stored)})
 		require.NoError(t, err)
-		b.do(t, "prefer "+name, chromedp.Evaluate[chromedp.Void](fmt.Sprintf("localStorage.setItem(...%s)", arguments)))
+		b.do(t, "set preference "+name, chromedp.Evaluate[chromedp.Void](fmt.Sprintf("localStorage.setItem(...%s)", arguments)))
 	}
 }
 
-// click waits until the element is there.
+// click waits for the element and clicks it.
 func (b tab) click(t *testing.T, selector string) {
 	t.Helper()
 	b.do(t, "click "+selector, chromedp.Click(chromedp.CSS(selector)))
 }
 
-// press presses the button with that text.
+// press waits for the button with that text and clicks it.
 func (b tab) press(t *testing.T, text string) {
 	t.Helper()
 	b.do(t, "press "+text, chromedp.Click(fmt.Sprintf("//button[normalize-space()=%q]", text)))
 }
 
-// enter types the text, and Return.
+// enter types the text and the Return key.
 func (b tab) enter(t *testing.T, selector, text string) {
 	t.Helper()
 	b.do(t, "enter "+text, chromedp.SendKeys(chromedp.CSS(selector), text+"\r"))
 }
 
-// textOf is what a person reads in all that matches a selector, frames and all, every space as one. Temporal Web shows
-// Markdown in frames.
+// textOf is a JavaScript function that returns the visible text of all elements that match a selector, with white space
+// collapsed. It includes frames: Temporal Web renders Markdown in frames.
 const textOf = `selector => {
 	const inFrame = frame => frame.offsetHeight > 0 ? frame.contentDocument?.body?.innerText ?? '' : ''
 	const read = element => element.tagName === 'IFRAME' ? [inFrame(element)]
@@ -120,7 +122,7 @@ const textOf = `selector => {
 	return [...document.querySelectorAll(selector)].flatMap(read).join('\n').replace(/\s+/g, ' ')
 }`
 
-// The whole page, and its parts.
+// Selectors of the whole page and of its parts.
 const (
 	wholePage      = "body"
 	rows           = `[data-testid="workflows-summary-configurable-table-row"]`
@@ -128,76 +130,77 @@ const (
 	summary        = "#user-metadata-summary"
 	details        = "#user-metadata-details"
 	currentDetails = "#user-metadata-current-details"
-	// all three
+	// panels contains the three above.
 	panels = `:has(> [data-testid="user-metadata"])`
 )
 
-// sees waits until all the texts can be read there. Temporal Web sometimes leaves a frame without a height: then the page
-// is loaded again, as a person would.
-func (b tab) sees(t *testing.T, where string, texts ...string) {
+// sees waits until the elements at selector contain all texts, or fails the test. Temporal Web sometimes renders a frame
+// with height zero, so sees reloads the page once.
+func (b tab) sees(t *testing.T, selector string, texts ...string) {
 	t.Helper()
-	err := b.reads(patience/4, where, texts...)
+	err := b.waitForText(timeout/4, selector, texts...)
 	if err != nil {
-		b.do(t, "load the page again", chromedp.Reload())
-		err = b.reads(patience, where, texts...)
+		b.do(t, "reload the page", chromedp.Reload())
+		err = b.waitForText(timeout, selector, texts...)
 	}
 	if err == nil {
 		return
 	}
-	b.show(t)
-	read := b.text(t, where)
-	missing := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(read, text) })
-	require.NoError(t, err, "%q misses %q: %s", where, missing, read)
+	b.logPage(t)
+	found := b.text(t, selector)
+	missing := slices.DeleteFunc(slices.Clone(texts), func(text string) bool { return strings.Contains(found, text) })
+	require.NoError(t, err, "%q has no %q: %s", selector, missing, found)
 }
 
-func (b tab) reads(patience time.Duration, where string, texts ...string) error {
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+func (b tab) waitForText(timeout time.Duration, selector string, texts ...string) error {
+	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
-	args := []any{where}
+	args := []any{selector}
 	for _, text := range texts {
 		args = append(args, text)
 	}
 	_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
-		`(where, ...texts) => { const read = (`+textOf+`)(where); return texts.every(text => read.includes(text)) }`,
-		often, chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(args...)))
+		`(selector, ...texts) => { const found = (`+textOf+`)(selector); return texts.every(text => found.includes(text)) }`,
+		pollInterval, chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(args...)))
 	return err
 }
 
-// text is what can be read there now.
-func (b tab) text(t *testing.T, where string) string {
+// text returns the text at selector without waiting.
+func (b tab) text(t *testing.T, selector string) string {
 	t.Helper()
-	var read string
-	b.do(t, "read "+where, chromedp.Func(func(ctx context.Context, target *chromedp.Target) (err error) {
-		read, err = chromedp.Evaluate[string](fmt.Sprintf("(%s)(%q)", textOf, where))(ctx, target)
+	var found string
+	b.do(t, "read "+selector, chromedp.Func(func(ctx context.Context, target *chromedp.Target) (err error) {
+		found, err = chromedp.Evaluate[string](fmt.Sprintf("(%s)(%q)", textOf, selector))(ctx, target)
 		return err
 	}))
-	return read
+	return found
 }
 
-// still holds once every frame has its text, and nothing fades in any more.
-const still = `[...document.querySelectorAll('iframe')].filter(f => f.checkVisibility()).every(f => f.contentDocument?.body?.innerText.trim()) &&
+// isStable is a JavaScript expression that is true once every visible frame has its text, the fonts are loaded and no
+// animation that ends is running.
+const isStable = `[...document.querySelectorAll('iframe')].filter(f => f.checkVisibility()).every(f => f.contentDocument?.body?.innerText.trim()) &&
 	document.fonts.status === 'loaded' &&
 	document.getAnimations().every(a => a.playState !== 'running' || a.effect.getComputedTiming().endTime === Infinity)`
 
-// picture takes a picture for the docs: of the window, or of a part of the page.
-func (b tab) picture(t *testing.T, name, where string) {
+// picture saves a screenshot for the docs: of the viewport if selector is wholePage, otherwise of that element.
+func (b tab) picture(t *testing.T, name, selector string) {
 	t.Helper()
 	dir := *pictures
 	if dir == "" {
 		dir = t.ArtifactDir()
 	}
-	b.do(t, "look at nothing", chromedp.MouseEvent(chromedp.MouseMoved, 0, 0), chromedp.Evaluate[chromedp.Void](`document.activeElement?.blur()`))
-	b.wait(t, still)
-	image := chromedp.CaptureScreenshot()
-	if where != wholePage {
-		image = chromedp.ScreenshotScale(chromedp.CSS(where), 1)
+	b.do(t, "remove hover and focus", chromedp.MouseEvent(chromedp.MouseMoved, 0, 0), chromedp.Evaluate[chromedp.Void](`document.activeElement?.blur()`))
+	b.wait(t, isStable)
+	screenshot := chromedp.CaptureScreenshot()
+	if selector != wholePage {
+		screenshot = chromedp.ScreenshotScale(chromedp.CSS(selector), 1)
 	}
-	b.do(t, "picture "+name, save(filepath.Join(dir, name), image))
+	b.do(t, "picture "+name, save(filepath.Join(dir, name), screenshot))
 }
 
-func save(path string, image chromedp.Action[[]byte]) chromedp.Action[chromedp.Void] {
+func save(path string, screenshot chromedp.Action[[]byte]) chromedp.Action[chromedp.Void] {
 	return chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		png, err := image(ctx, target)
+		png, err := screenshot(ctx, target)
 		if err != nil {
 			return err
 		}
@@ -205,39 +208,39 @@ func save(path string, image chromedp.Action[[]byte]) chromedp.Action[chromedp.V
 	})
 }
 
-// wait waits until a JavaScript expression holds.
+// wait waits until a JavaScript expression is true.
 func (b tab) wait(t *testing.T, condition string) {
 	t.Helper()
 	b.do(t, condition, chromedp.Func(func(ctx context.Context, target *chromedp.Target) error {
-		_, err := chromedp.Poll[bool](condition, often, chromedp.WithPollingTimeout(0))(ctx, target)
+		_, err := chromedp.Poll[bool](condition, pollInterval, chromedp.WithPollingTimeout(0))(ctx, target)
 		return err
 	}))
 }
 
-var often = chromedp.WithPollingInterval(50 * time.Millisecond)
+var pollInterval = chromedp.WithPollingInterval(50 * time.Millisecond)
 
-// do takes the steps, or ends the test.
+// do runs the actions of one step. If one fails, it ends the test with the name of the step.
 func (b tab) do(t *testing.T, step string, actions ...chromedp.Action[chromedp.Void]) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	err := chromedp.Do(ctx, actions...)
 	if err != nil {
-		b.show(t)
+		b.logPage(t)
 	}
 	require.NoError(t, err, step)
 }
 
-// show logs what the tab shows, and where a picture of it is: one that outlives the test.
-func (b tab) show(t *testing.T) {
+// logPage logs the text of the page and the path of a screenshot, which is kept after the test.
+func (b tab) logPage(t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(b.ctx, patience)
+	ctx, cancel := context.WithTimeout(b.ctx, timeout)
 	defer cancel()
 	text, err := chromedp.Run(ctx, chromedp.Evaluate[string](fmt.Sprintf("location + ' ' + (%s)('body')", textOf)))
-	t.Logf("the page says: %s (%v)", text, err)
+	t.Logf("text of the page: %s (error: %v)", text, err)
 	dir, err := os.MkdirTemp("", "florin-browser-")
 	require.NoError(t, err)
 	path := filepath.Join(dir, "page.png")
 	err = chromedp.Do(ctx, save(path, chromedp.CaptureScreenshot()))
-	t.Logf("the page looks like %s (%v)", path, err)
+	t.Logf("screenshot of the page: %s (error: %v)", path, err)
 }

@@ -1,5 +1,5 @@
-// Package browser tests what people see of Florin: a real browser opens Temporal Web, on payments that went well, that
-// went wrong, and that nobody has decided. It takes the pictures of the docs, too.
+// Package browser tests what operators see in Temporal Web: a real browser opens the pages of payments that succeeded,
+// that were declined, that are authorized and whose outcome is unknown. It also takes the screenshots of the docs.
 package browser
 
 import (
@@ -17,11 +17,11 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// orders are the charges that people look at.
-var orders = []payment.ChargeRequest{
+// requests are the charges that the pages show.
+var requests = []payment.ChargeRequest{
 	charge("order-1001", 1250, "USD", "tok_lookup_late"),
 	charge("order-1002", 250000, "USD", "tok_insufficient_funds"),
-	hold(charge("order-1003", 8900, "EUR", "tok_visa")),
+	manual(charge("order-1003", 8900, "EUR", "tok_visa")),
 	charge("order-1004", 4999, "GBP", "tok_stolen_card"),
 	charge("order-1005", 5000, "USD", "tok_lost"),
 	charge("order-1006", 1250, "JPY", "tok_visa"),
@@ -33,28 +33,29 @@ func charge(key string, amount int64, currency, token string) payment.ChargeRequ
 	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: key, Amount: amount, Currency: currency, PaymentMethod: token}
 }
 
-func hold(req payment.ChargeRequest) payment.ChargeRequest {
+func manual(req payment.ChargeRequest) payment.ChargeRequest {
 	req.Capture = payment.CaptureManual
 	return req
 }
 
-func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
+func TestTemporalWebDescribesEachPayment(t *testing.T) {
 	path := chromium(t)
 	env := start(t)
-	for _, order := range orders {
-		_, err := env.Florin.StartCharge(t.Context(), order)
+	for _, req := range requests {
+		_, err := env.Florin.StartCharge(t.Context(), req)
 		require.NoError(t, err)
 	}
-	tab := open(t, path)
+	tab := openTab(t, path)
 	tab.goTo(t, env.WebURL(), wide)
-	tab.prefer(t, map[string]any{
+	tab.setPreferences(t, map[string]any{
 		"navOpen": false,
 		"namespace-workflow-table-columns": map[string]any{"default": []column{
-			{"Status"}, {"Workflow ID"}, {"PaymentStatus"}, {"Amount"}, {"Currency"}, {"Processor"}, {"Start"},
+			{Label: "Status"}, {Label: "Workflow ID"}, {Label: "PaymentStatus"}, {Label: "Amount"}, {Label: "Currency"},
+			{Label: "Processor"}, {Label: "Start"},
 		}},
 	})
 
-	t.Run("the declined ones are found by their status", func(t *testing.T) {
+	t.Run("a query by status lists the declined payments", func(t *testing.T) {
 		const query = `PaymentStatus = "declined"`
 		awaitList(t, env, query, 3)
 		tab.goTo(t, env.WebURL()+"/namespaces/default/workflows", window{1280, 540})
@@ -65,19 +66,19 @@ func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
 		tab.picture(t, "temporal-web-declined-list.png", wholePage)
 	})
 
-	t.Run("a declined one has the decline in its result", func(t *testing.T) {
-		await(t, env, "order-1002", payment.Declined)
-		tab.goTo(t, workflow(env, "order-1002"), window{1280, 960})
+	t.Run("a declined payment has the decline in its result", func(t *testing.T) {
+		awaitStatus(t, env, "order-1002", payment.Declined)
+		tab.goTo(t, chargeURL(env, "order-1002"), window{1280, 960})
 		tab.sees(t, inputAndResult, `"status": "declined"`, `"code": "insufficient_funds"`, `"kind": "soft"`)
 		tab.picture(t, "temporal-web-declined.png", wholePage)
 		tab.click(t, metadata)
 		tab.sees(t, currentDetails, "The processor declined it (insufficient_funds, soft): no money has moved.")
 	})
 
-	t.Run("a lost answer is told as what was sent, waited for and asked", func(t *testing.T) {
-		await(t, env, "order-1001", payment.Succeeded)
-		tab.goTo(t, workflow(env, "order-1001"), wide)
-		tab.press(t, "Descending") // from now on ascending: as it happened
+	t.Run("an unknown outcome shows the retries, the waits and the lookups that resolved it", func(t *testing.T) {
+		awaitStatus(t, env, "order-1001", payment.Succeeded)
+		tab.goTo(t, chargeURL(env, "order-1001"), wide)
+		tab.press(t, "Descending") // switches to ascending, in the order of the events
 		tab.sees(t, wholePage, "ProcessorCharge • charge 12.50 USD via simulator",
 			"wait 1s, then look up after a lost answer, try 1", "ProcessorLookup • look up after a lost answer, try 1",
 			"wait 2s, then look up after a lost answer, try 3", "ProcessorLookup • look up after a lost answer, try 3")
@@ -94,9 +95,9 @@ func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
 		tab.picture(t, "temporal-web-details.png", panels)
 	})
 
-	t.Run("one that is only held says how to take it or to let it go", func(t *testing.T) {
-		await(t, env, "order-1003", payment.Authorized)
-		tab.goTo(t, workflow(env, "order-1003"), narrow)
+	t.Run("an authorized payment shows how to capture and how to void it", func(t *testing.T) {
+		awaitStatus(t, env, "order-1003", payment.Authorized)
+		tab.goTo(t, chargeURL(env, "order-1003"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, details, "Hold, for a later capture, 89.00 EUR")
 		tab.sees(t, currentDetails, "authorized. 89.00 EUR are held, and not taken.", "Next: ",
@@ -104,9 +105,9 @@ func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
 		tab.picture(t, "temporal-web-authorized.png", panels)
 	})
 
-	t.Run("one that nobody knows the outcome of says what is known, what comes next and what to do", func(t *testing.T) {
-		await(t, env, "order-1005", payment.NeedsReconciliation)
-		tab.goTo(t, workflow(env, "order-1005"), narrow)
+	t.Run("a payment that needs reconciliation shows what is known, what comes next and what the operator can do", func(t *testing.T) {
+		awaitStatus(t, env, "order-1005", payment.NeedsReconciliation)
+		tab.goTo(t, chargeURL(env, "order-1005"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, currentDetails, "needs_reconciliation. Nobody knows whether money has moved", "Why: outcome_unknown: the processor could not say",
 			"Next: simulator is still asked now and then", "What you can do:", "Send a Signal, processor-event",
@@ -115,15 +116,15 @@ func TestTemporalWebTellsPeopleWhatBecameOfAPayment(t *testing.T) {
 	})
 }
 
-// metadata is the tab of a workflow's page that says what was asked for, and how it stands.
+// metadata selects the tab of a workflow's page with its summary, details and current details.
 const metadata = `[data-testid="user-metadata-tab"]`
 
-// column of a list of workflows.
+// column is a column of Temporal Web's list of workflows.
 type column struct {
 	Label string `json:"label"`
 }
 
-// start runs an environment whose processor is believed only when it finds a payment.
+// start starts an environment in which a lookup that finds nothing never proves that a payment does not exist.
 func start(t *testing.T) *environment.Environment {
 	t.Helper()
 	env, err := environment.Start(context.Background(), environment.Options{Web: true, Tune: func(c *config.Config) {
@@ -139,26 +140,26 @@ func start(t *testing.T) *environment.Environment {
 	return env
 }
 
-// workflow is the page of a charge.
-func workflow(env *environment.Environment, key string) string {
+// chargeURL returns the address of a charge's page.
+func chargeURL(env *environment.Environment, key string) string {
 	return env.WorkflowURL(payment.ChargeWorkflowID("acme", key))
 }
 
-// await waits until a charge has become what it was to become.
-func await(t *testing.T, env *environment.Environment, key string, status payment.Status) {
+// awaitStatus waits until a charge has the status.
+func awaitStatus(t *testing.T, env *environment.Environment, key string, status payment.Status) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		charge, err := env.Florin.Get(t.Context(), "acme", key)
 		return err == nil && charge.Status == status
-	}, patience, 50*time.Millisecond, "%s does not become %s", key, status)
+	}, timeout, 50*time.Millisecond, "%s is not %s in time", key, status)
 }
 
-// awaitList waits until Temporal lists so many workflows: lists come late.
+// awaitList waits until the query finds n workflows: visibility is eventually consistent.
 func awaitList(t *testing.T, env *environment.Environment, query string, n int64) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		found, err := env.Temporal.CountWorkflow(t.Context(), &workflowservice.CountWorkflowExecutionsRequest{Query: query})
 		require.NoError(t, err)
 		return found.GetCount() == n
-	}, patience, 50*time.Millisecond)
+	}, timeout, 50*time.Millisecond)
 }

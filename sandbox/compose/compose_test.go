@@ -18,9 +18,10 @@ import (
 	"github.com/florinpay/florin/internal/config"
 )
 
+// root is the root of the repository.
 const root = "../../"
 
-// load reads docker-compose.yml as docker compose does, with nothing but env in the environment.
+// load reads docker-compose.yml as docker compose does, with env as the whole environment.
 func load(t *testing.T, env ...string) *types.Project {
 	t.Helper()
 	options, err := cli.NewProjectOptions([]string{root + "docker-compose.yml"}, cli.WithEnv(env), cli.WithDefaultProfiles())
@@ -37,21 +38,21 @@ func service(t *testing.T, project *types.Project, name string) types.ServiceCon
 	return s
 }
 
-// mounted is the file of the repository that a service finds at path.
+// mounted returns the file of the repository that is mounted into a service at path.
 func mounted(t *testing.T, s types.ServiceConfig, path string) string {
 	t.Helper()
 	for _, v := range s.Volumes {
 		if v.Target == path {
 			require.Equal(t, types.VolumeTypeBind, v.Type)
-			require.True(t, v.ReadOnly, "%s is not to be written", path)
+			require.True(t, v.ReadOnly, "%s must be mounted read-only", path)
 			return v.Source
 		}
 	}
-	require.Fail(t, "nothing is mounted", "%s of %s", path, s.Name)
+	require.Fail(t, "nothing is mounted", "at %s of %s", path, s.Name)
 	return ""
 }
 
-// flagOf is the value of a flag in a command.
+// flagOf returns the value of a flag in a command.
 func flagOf(t *testing.T, command []string, flag string) string {
 	t.Helper()
 	i := slices.Index(command, flag)
@@ -75,7 +76,7 @@ func port(t *testing.T, address string) string {
 	return port
 }
 
-// environment is what a service sets, as its process sees it.
+// environment returns the environment variables that a service sets for its process.
 func environment(s types.ServiceConfig) map[string]string {
 	set := map[string]string{}
 	for name, value := range s.Environment {
@@ -86,46 +87,46 @@ func environment(s types.ServiceConfig) map[string]string {
 	return set
 }
 
-func TestTheWorkerIsToldWhatItReads(t *testing.T) {
+func TestWorkerGetsExactlyTheVariablesThatItReads(t *testing.T) {
 	project := load(t)
 	worker := environment(service(t, project, "worker"))
 	require.Equal(t, "temporal:7233", worker["TEMPORAL_ADDRESS"])
-	require.Equal(t, environment(service(t, project, "temporal-namespace"))["TEMPORAL_NAMESPACE"], worker["TEMPORAL_NAMESPACE"], "it works where the attributes were registered")
+	require.Equal(t, environment(service(t, project, "temporal-namespace"))["TEMPORAL_NAMESPACE"], worker["TEMPORAL_NAMESPACE"], "the search attributes are registered in the worker's namespace")
 
 	read := []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"} // by envconfig
 	for _, p := range workerConfig(t, project).Processors {
-		require.NotEmpty(t, worker[p.APIKey.Env], "the worker has no %s", p.APIKey.Env)
+		require.NotEmpty(t, worker[p.APIKey.Env], "the worker needs %s", p.APIKey.Env)
 		read = append(read, p.APIKey.Env)
 	}
 	database := workerConfig(t, project).Store.Postgres.Env
 	require.NotEmpty(t, worker[database])
-	require.Equal(t, worker[database], environment(service(t, project, "migrate"))[database], "it works where the tables were made")
+	require.Equal(t, worker[database], environment(service(t, project, "migrate"))[database], "the tables are in the worker's database")
 	read = append(read, database)
 	for name := range worker {
-		require.Contains(t, read, name, "nothing reads it")
+		require.Contains(t, read, name, "the worker does not read it")
 	}
 }
 
-func TestTheDatabaseOfTheWorkerIsMadeWhereTheServerIs(t *testing.T) {
+func TestSetupCreatesTheWorkersDatabase(t *testing.T) {
 	project := load(t)
-	at, err := url.Parse(environment(service(t, project, "worker"))[workerConfig(t, project).Store.Postgres.Env])
+	database, err := url.Parse(environment(service(t, project, "worker"))[workerConfig(t, project).Store.Postgres.Env])
 	require.NoError(t, err)
-	require.Equal(t, "postgresql:5432", at.Host)
+	require.Equal(t, "postgresql:5432", database.Host)
 	setup := environment(service(t, project, "temporal-setup"))
-	require.Equal(t, setup["SQL_USER"], at.User.Username())
-	password, _ := at.User.Password()
+	require.Equal(t, setup["SQL_USER"], database.User.Username())
+	password, _ := database.User.Password()
 	require.Equal(t, setup["SQL_PASSWORD"], password)
 	script, err := os.ReadFile(mounted(t, service(t, project, "temporal-setup"), "/temporal-setup.sh"))
 	require.NoError(t, err)
-	require.Contains(t, string(script), "--db "+strings.TrimPrefix(at.Path, "/")+" create")
+	require.Contains(t, string(script), "--db "+strings.TrimPrefix(database.Path, "/")+" create")
 }
 
-func TestBothEndsHaveTheSameKey(t *testing.T) {
+func TestWorkerAndSimulatorHaveTheSameAPIKey(t *testing.T) {
 	for name, env := range map[string][]string{"by default": nil, "from the environment": {"SIMULATOR_API_KEY=sk_other"}} {
 		t.Run(name, func(t *testing.T) {
 			project := load(t, env...)
 			key := workerConfig(t, project).Processors["simulator"].APIKey.Env
-			// cmd/simulator reads this one unless --api-key-env says otherwise.
+			// cmd/simulator reads this variable unless --api-key-env names another.
 			require.Equal(t, "SIMULATOR_API_KEY", key)
 			require.NotContains(t, service(t, project, "simulator").Command, "--api-key-env")
 			worker, simulator := environment(service(t, project, "worker")), environment(service(t, project, "simulator"))
@@ -138,7 +139,7 @@ func TestBothEndsHaveTheSameKey(t *testing.T) {
 	}
 }
 
-func TestTheWorkerFindsTheSimulator(t *testing.T) {
+func TestWorkersBaseURLIsTheSimulator(t *testing.T) {
 	project := load(t)
 	base, err := url.Parse(workerConfig(t, project).Processors["simulator"].BaseURL)
 	require.NoError(t, err)
@@ -155,7 +156,7 @@ func TestTheWorkerFindsTheSimulator(t *testing.T) {
 	}), "the ledger is on a volume")
 }
 
-func TestTheHealthCheckAsksWhereTheProcessListens(t *testing.T) {
+func TestHealthCheckUsesThePortOfTheProcess(t *testing.T) {
 	project := load(t)
 	for name, listen := range map[string]string{
 		"worker":    workerConfig(t, project).Health.Listen,
@@ -165,19 +166,19 @@ func TestTheHealthCheckAsksWhereTheProcessListens(t *testing.T) {
 			s := service(t, project, name)
 			test := []string(s.HealthCheck.Test)
 			require.Equal(t, []string{"CMD", name, "healthcheck"}, test[:3])
-			asked, err := url.Parse(flagOf(t, test, "--url"))
+			checked, err := url.Parse(flagOf(t, test, "--url"))
 			require.NoError(t, err)
-			require.Equal(t, "/healthz", asked.Path)
-			require.Equal(t, port(t, listen), asked.Port())
+			require.Equal(t, "/healthz", checked.Path)
+			require.Equal(t, port(t, listen), checked.Port())
 			require.Len(t, s.Ports, 1)
-			require.Equal(t, asked.Port(), s.Ports[0].Published)
-			require.Equal(t, asked.Port(), strconv.Itoa(int(s.Ports[0].Target)))
-			require.True(t, strings.HasPrefix(listen, "0.0.0.0:"), "on loopback of the container nobody outside reaches it")
+			require.Equal(t, checked.Port(), s.Ports[0].Published)
+			require.Equal(t, checked.Port(), strconv.Itoa(int(s.Ports[0].Target)))
+			require.True(t, strings.HasPrefix(listen, "0.0.0.0:"), "loopback of the container is not reachable from outside")
 		})
 	}
 }
 
-func TestNothingIsPublishedBeyondThisMachine(t *testing.T) {
+func TestPortsArePublishedOnLoopbackOnly(t *testing.T) {
 	published := map[string]string{}
 	for name, s := range load(t).Services {
 		require.NotEqual(t, "host", s.NetworkMode, name)
@@ -190,7 +191,7 @@ func TestNothingIsPublishedBeyondThisMachine(t *testing.T) {
 	require.Equal(t, map[string]string{"7233": "temporal", "8233": "temporal-ui", "8711": "worker", "8712": "simulator"}, published)
 }
 
-func TestEverythingWaitsForWhatItNeeds(t *testing.T) {
+func TestServicesWaitForTheirDependencies(t *testing.T) {
 	project := load(t)
 	for name, needs := range map[string]map[string]string{
 		"temporal-setup":     {"postgresql": types.ServiceConditionHealthy},
@@ -209,35 +210,35 @@ func TestEverythingWaitsForWhatItNeeds(t *testing.T) {
 			require.True(t, dependency.Required)
 			needed := service(t, project, other)
 			if dependency.Condition == types.ServiceConditionHealthy {
-				require.NotNil(t, needed.HealthCheck, "%s can never be healthy", other)
+				require.NotNil(t, needed.HealthCheck, "%s needs a health check", other)
 			} else {
-				require.Empty(t, needed.Restart, "%s would never be completed", other)
+				require.Empty(t, needed.Restart, "%s must not restart: it would never complete", other)
 			}
 		}
 		require.Equal(t, needs, got, name)
 	}
 }
 
-func TestEveryImageHasAFixedTag(t *testing.T) {
+func TestImagesHaveVersionTags(t *testing.T) {
 	for name, s := range load(t).Services {
 		_, tag, found := strings.Cut(s.Image, ":")
 		require.True(t, found, "%s: %s", name, s.Image)
 		if s.Build != nil {
-			continue // made here
+			continue // built from this repository
 		}
 		require.Regexp(t, `^\d+\.\d+`, tag, name)
 	}
 }
 
-func TestAStoppingWorkerIsNotKilledDuringACall(t *testing.T) {
+func TestStopGracePeriodIsLongerThanStopTimeout(t *testing.T) {
 	project := load(t)
 	grace := service(t, project, "worker").StopGracePeriod
 	require.NotNil(t, grace)
 	stop := time.Duration(workerConfig(t, project).Worker.StopTimeout)
-	require.Greater(t, time.Duration(*grace), stop+10*time.Second, "stop_timeout is %s, and closing takes a moment", stop)
+	require.Greater(t, time.Duration(*grace), stop+10*time.Second, "stop_timeout is %s, and the worker needs time to close", stop)
 }
 
-func TestOurContainersHaveNoPrivileges(t *testing.T) {
+func TestFlorinsContainersHaveNoPrivileges(t *testing.T) {
 	project := load(t)
 	for _, name := range []string{"worker", "migrate", "simulator"} {
 		s := service(t, project, name)
@@ -245,12 +246,12 @@ func TestOurContainersHaveNoPrivileges(t *testing.T) {
 		require.Equal(t, []string{"ALL"}, s.CapDrop)
 		require.Empty(t, s.CapAdd)
 		require.False(t, s.Privileged)
-		require.Empty(t, s.User, "the image has its own, and that is not root")
+		require.Empty(t, s.User, "the image sets the user, which is not root")
 		require.Contains(t, s.SecurityOpt, "no-new-privileges:true")
 	}
 }
 
-func TestEveryMountedFileIsInTheRepository(t *testing.T) {
+func TestMountedFilesAreInTheRepository(t *testing.T) {
 	for name, s := range load(t).Services {
 		for _, v := range s.Volumes {
 			if v.Type == types.VolumeTypeBind {
@@ -260,7 +261,7 @@ func TestEveryMountedFileIsInTheRepository(t *testing.T) {
 			}
 		}
 		if len(s.Entrypoint) == 2 {
-			require.NotEmpty(t, mounted(t, s, s.Entrypoint[1]), "%s runs a script that is mounted", name)
+			require.NotEmpty(t, mounted(t, s, s.Entrypoint[1]), "the entrypoint of %s is a mounted script", name)
 		}
 	}
 }

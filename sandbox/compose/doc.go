@@ -1,3 +1,3 @@
-// Package compose tests that docker-compose.yml, the files it mounts and the Dockerfile fit what the programs
-// read. No container is started.
+// Package compose tests that docker-compose.yml, the files it mounts and the Dockerfile match the configuration that the
+// programs read. It starts no container.
 package compose

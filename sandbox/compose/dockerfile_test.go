@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stages are the instructions of the Dockerfile by stage, comments and line ends taken out.
+// stages returns the instructions of the Dockerfile by stage, without comments and with continued lines joined.
 func stages(t *testing.T) map[string][]string {
 	t.Helper()
 	content, err := os.ReadFile(root + "Dockerfile")
@@ -29,7 +29,7 @@ func stages(t *testing.T) map[string][]string {
 	return stages
 }
 
-func TestTheImagesHoldTheBinariesThatComposeRuns(t *testing.T) {
+func TestImagesHaveTheBinariesThatComposeRuns(t *testing.T) {
 	project, stages := load(t), stages(t)
 	built := strings.Join(stages["build"], "\n")
 	for name, binaries := range map[string][]string{"worker": {"worker", "starter"}, "simulator": {"simulator"}} {
@@ -43,7 +43,7 @@ func TestTheImagesHoldTheBinariesThatComposeRuns(t *testing.T) {
 			require.DirExists(t, root+"cmd/"+binary)
 			require.Regexp(t, `(?m)^COPY --from=build .*/out/`+binary+` .*/usr/local/bin/$`, strings.Join(stage, "\n"))
 		}
-		require.Equal(t, name, s.Command[0], "on the path of the image")
+		require.Equal(t, name, s.Command[0], "in PATH of the image")
 		for _, p := range s.Ports {
 			require.Contains(t, stage, "EXPOSE "+p.Published)
 		}
@@ -52,7 +52,7 @@ func TestTheImagesHoldTheBinariesThatComposeRuns(t *testing.T) {
 	require.Equal(t, []string{"worker", "--config", "/etc/florin/worker.yaml"}, []string(service(t, project, "worker").Command))
 }
 
-func TestTheImagesRunWithoutRoot(t *testing.T) {
+func TestImagesDoNotRunAsRoot(t *testing.T) {
 	stages := stages(t)
 	require.Regexp(t, `^FROM gcr\.io/distroless/static-debian\d+:nonroot AS base$`, stages["base"][0])
 	for name, stage := range stages {
@@ -61,7 +61,7 @@ func TestTheImagesRunWithoutRoot(t *testing.T) {
 		}
 	}
 	data := regexp.MustCompile(`--chown=65532:65532 /out/data (\S+)`).FindStringSubmatch(strings.Join(stages["base"], "\n"))
-	require.NotNil(t, data, "a volume belongs to the user of the image")
+	require.NotNil(t, data, "the directory of the volume must belong to the user of the image")
 	for _, name := range []string{"worker", "simulator"} {
 		var targets []string
 		for _, v := range service(t, load(t), name).Volumes {
@@ -71,7 +71,7 @@ func TestTheImagesRunWithoutRoot(t *testing.T) {
 	}
 }
 
-func TestTheToolchainIsThatOfTheModule(t *testing.T) {
+func TestToolchainIsTheOneOfGoMod(t *testing.T) {
 	module, err := os.ReadFile(root + "go.mod")
 	require.NoError(t, err)
 	version := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(module)

@@ -11,34 +11,34 @@ import (
 	"github.com/florinpay/florin/internal/app"
 )
 
-func TestTheNamespaceScriptRegistersWhatTheWorkerChecks(t *testing.T) {
+func TestNamespaceScriptRegistersTheSearchAttributesOfTheWorker(t *testing.T) {
 	script, err := os.ReadFile(mounted(t, service(t, load(t), "temporal-namespace"), "/temporal-namespace.sh"))
 	require.NoError(t, err)
 
 	registered := map[string]enumspb.IndexedValueType{}
 	for _, m := range regexp.MustCompile(`--name (\w+) --type (\w+)`).FindAllSubmatch(script, -1) {
 		kind, err := enumspb.IndexedValueTypeFromString(string(m[2]))
-		require.NoError(t, err, "the CLI knows no such type")
+		require.NoError(t, err, "the CLI has no such type")
 		require.NotContains(t, registered, string(m[1]))
 		registered[string(m[1])] = kind
 	}
 	require.Equal(t, app.SearchAttributes, registered)
 
-	// Waiting for all of them: one that is forgotten here fails the first payments after a start.
-	asked := map[string]enumspb.IndexedValueType{}
+	// The script's last query must have all of them: if one is not usable yet, the first payments after a start fail.
+	queried := map[string]enumspb.IndexedValueType{}
 	for _, m := range regexp.MustCompile(`(\w+) = ('')?`).FindAllSubmatch(script, -1) {
-		asked[string(m[1])] = enumspb.INDEXED_VALUE_TYPE_INT
+		queried[string(m[1])] = enumspb.INDEXED_VALUE_TYPE_INT
 		if len(m[2]) > 0 {
-			asked[string(m[1])] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+			queried[string(m[1])] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
 		}
 	}
-	require.Equal(t, app.SearchAttributes, asked)
+	require.Equal(t, app.SearchAttributes, queried)
 }
 
-func TestTheNamespaceScriptWorksOnTheWorkersNamespace(t *testing.T) {
+func TestNamespaceScriptUsesTheNamespaceOfTheWorker(t *testing.T) {
 	script, err := os.ReadFile(root + "deploy/compose/temporal-namespace.sh")
 	require.NoError(t, err)
 	for _, m := range regexp.MustCompile(`(?m)temporal operator namespace (describe|create)(.*)$`).FindAllSubmatch(script, -1) {
-		require.Contains(t, string(m[2]), `-n "$TEMPORAL_NAMESPACE"`, "%s means the namespace default", m[0])
+		require.Contains(t, string(m[2]), `-n "$TEMPORAL_NAMESPACE"`, "without -n, %s uses the namespace default", m[0])
 	}
 }

@@ -2,7 +2,6 @@ package demo
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"sync"
@@ -15,39 +14,40 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// patience is how long the demo waits for a payment to end.
-const patience = 60 * time.Second
+// runTimeout bounds the whole demo.
+const runTimeout = 60 * time.Second
 
-// Result is the summary of a run.
+// Result summarizes a run.
 type Result struct {
 	Charges, Refunds int
 	Comparison       books.Comparison
-	// Unresolved counts the payments that wait for a human: they claim nothing.
+	// Unresolved counts the payments in needs_reconciliation. Their outcome is unknown, so they agree with any ledger.
 	Unresolved int
 }
 
-// Run makes all payments at once, each refund as soon as its charge has ended, and draws them on out until
-// the last one has.
+// Run runs all steps concurrently, but each refund after its charge has ended and each step with After after that
+// charge has ended. It writes a table of the steps to out, which it updates in place if terminal is true, and returns
+// when the last step has ended.
 func Run(ctx context.Context, env *environment.Environment, steps []Step, out io.Writer, terminal bool) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, runTimeout)
 	defer cancel()
 	rows := make([]*row, len(steps))
-	ended := map[string]chan struct{}{}
+	chargeEnded := map[string]chan struct{}{}
 	for i, s := range steps {
 		rows[i] = newRow(s)
 		if s.Charge != nil {
-			ended[s.Charge.IdempotencyKey] = make(chan struct{})
+			chargeEnded[s.Charge.IdempotencyKey] = make(chan struct{})
 		}
 	}
 	var group errgroup.Group
 	for _, r := range rows {
 		group.Go(func() error {
 			if r.step.Charge != nil {
-				defer close(ended[r.step.Charge.IdempotencyKey])
+				defer close(chargeEnded[r.step.Charge.IdempotencyKey])
 			}
 			for _, first := range []string{r.step.Of, r.step.After} {
 				if first != "" {
-					<-ended[first]
+					<-chargeEnded[first]
 				}
 			}
 			return r.run(ctx, env)
@@ -85,7 +85,7 @@ func compare(ctx context.Context, env *environment.Environment, rows []*row) (Re
 	return result, nil
 }
 
-// row is one payment or refund while it runs.
+// row is the state of one step in the table.
 type row struct {
 	step Step
 
@@ -94,7 +94,7 @@ type row struct {
 	money    payment.Money
 	attempts int
 	began    time.Time
-	took     time.Duration // 0 while it runs
+	took     time.Duration // 0 until the step has ended
 	charge   payment.Charge
 	refund   payment.Refund
 }
@@ -109,7 +109,7 @@ func newRow(s Step) *row {
 	return r
 }
 
-// run makes the payment as a service would, and stays until its status is final or a human is asked.
+// run executes the step as a service would, and returns once hasEnded is true for its status.
 func (r *row) run(ctx context.Context, env *environment.Environment) (err error) {
 	r.mu.Lock()
 	r.began, r.status = time.Now(), payment.Processing
@@ -117,11 +117,11 @@ func (r *row) run(ctx context.Context, env *environment.Environment) (err error)
 	if r.step.Charge != nil {
 		charge, err := env.Florin.Charge(ctx, *r.step.Charge)
 		if err == nil && charge.Status == payment.Authorized {
-			r.show(charge.Status, charge.Money())
-			charge, err = r.order(ctx, env)
+			r.update(charge.Status, charge.Money())
+			charge, err = r.modify(ctx, env)
 		}
-		for err == nil && !settled(charge.Status) {
-			r.show(charge.Status, charge.Money())
+		for err == nil && !hasEnded(charge.Status) {
+			r.update(charge.Status, charge.Money())
 			charge, err = pollCharge(ctx, env, *r.step.Charge)
 		}
 		if err != nil {
@@ -132,7 +132,7 @@ func (r *row) run(ctx context.Context, env *environment.Environment) (err error)
 		return nil
 	}
 	refund, err := env.Florin.Refund(ctx, *r.step.Refund)
-	if err == nil && !settled(refund.Status) {
+	if err == nil && !hasEnded(refund.Status) {
 		refund, err = env.Florin.WaitRefund(ctx, refund.MerchantID, refund.IdempotencyKey)
 	}
 	if err != nil {
@@ -143,27 +143,28 @@ func (r *row) run(ctx context.Context, env *environment.Environment) (err error)
 	return nil
 }
 
-// order takes what is held, or lets it go.
-func (r *row) order(ctx context.Context, env *environment.Environment) (payment.Charge, error) {
+// modify captures or voids the authorized payment, as the step says.
+func (r *row) modify(ctx context.Context, env *environment.Environment) (payment.Charge, error) {
 	if r.step.Void {
 		return env.Florin.Void(ctx, r.step.merchant(), r.step.key())
 	}
 	return env.Florin.Capture(ctx, r.step.merchant(), r.step.key(), *r.step.Capture)
 }
 
-// pollCharge reads the charge again after a moment.
+// pollCharge reads the charge after a pause.
 func pollCharge(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
 	select {
 	case <-ctx.Done():
-		return payment.Charge{}, errors.New("no final status in time")
+		return payment.Charge{}, fmt.Errorf("no final status within %s", runTimeout)
 	case <-time.After(200 * time.Millisecond):
 		return env.Florin.Get(ctx, req.MerchantID, req.IdempotencyKey)
 	}
 }
 
-func settled(s payment.Status) bool { return s.Final() || s == payment.NeedsReconciliation }
+// hasEnded reports whether the demo waits no longer for a payment: its status is final, or an operator must resolve it.
+func hasEnded(s payment.Status) bool { return s.Final() || s == payment.NeedsReconciliation }
 
-func (r *row) show(status payment.Status, money payment.Money) {
+func (r *row) update(status payment.Status, money payment.Money) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.status, r.money = status, money

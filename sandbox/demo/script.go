@@ -1,5 +1,5 @@
-// Package demo runs the payments of a file through package florin, as a service would, shows them while they
-// run, and compares the books in the end.
+// Package demo runs the charges and refunds of a script through package florin, as a service would. It draws their
+// progress and compares the outcomes with the simulator's ledger at the end.
 package demo
 
 import (
@@ -13,22 +13,23 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Step is one line of the script: a charge, or the refund of a charge of the same script.
+// Step is one line of the script: a charge, or the refund of a charge on an earlier line.
 type Step struct {
-	// Shows is what there is to see, for people.
-	Shows  string                 `json:"shows"`
+	// Shows describes what the step demonstrates.
+	Shows string `json:"shows"`
+	// Exactly one of Charge and Refund is set.
 	Charge *payment.ChargeRequest `json:"charge,omitempty"`
 	Refund *payment.RefundRequest `json:"refund,omitempty"`
-	// Capture or Void is what becomes of a charge that only holds the money.
+	// Capture or Void is set for a charge with manual capture: the modification that follows the authorization.
 	Capture *payment.CaptureRequest `json:"capture,omitempty"`
 	Void    bool                    `json:"void,omitempty"`
-	// Of is the idempotency key of the charge to refund.
+	// Of is the idempotency key of the charge that Refund refunds.
 	Of string `json:"of,omitempty"`
-	// After is the idempotency key of a charge that has to end before this one starts.
+	// After is the idempotency key of a charge that must end before this step starts.
 	After string `json:"after,omitempty"`
 }
 
-// ReadScript reads and checks all lines before anything is started.
+// ReadScript reads and validates all lines. The error names every invalid one.
 func ReadScript(path string) ([]Step, error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -61,30 +62,31 @@ func readStep(text []byte, charged map[string]bool) (Step, error) {
 	}
 	switch {
 	case (s.Charge == nil) == (s.Refund == nil):
-		return s, errors.New("want either a charge or a refund")
+		return s, errors.New("want exactly one of charge and refund")
 	case s.After != "" && !charged[s.After]:
-		return s, fmt.Errorf("after: %q is no charge of an earlier line", s.After)
+		return s, fmt.Errorf("after: no earlier line has a charge with the key %q", s.After)
 	case s.Charge != nil:
 		charged[s.Charge.IdempotencyKey] = true
-		return s, errors.Join(s.Charge.Validate(), s.validateOrder())
+		return s, errors.Join(s.Charge.Validate(), s.validateModification())
 	case s.Capture != nil || s.Void:
-		return s, errors.New("a refund is neither captured nor voided")
+		return s, errors.New("capture or void on a refund: want them on a charge with manual capture only")
 	case !charged[s.Of]:
-		return s, fmt.Errorf("of: %q is no charge of an earlier line", s.Of)
+		return s, fmt.Errorf("of: no earlier line has a charge with the key %q", s.Of)
 	default:
 		s.Refund.PaymentID = payment.PaymentID(s.Refund.MerchantID, s.Of)
 		return s, s.Refund.Validate()
 	}
 }
 
-// validateOrder: held money that nobody takes or lets go of would keep the demo waiting.
-func (s Step) validateOrder() error {
-	ordered := s.Capture != nil || s.Void
+// validateModification checks that a charge has a capture or a void if its capture is manual, and only then. An
+// authorized payment without one would keep the demo waiting until it times out.
+func (s Step) validateModification() error {
+	modified := s.Capture != nil || s.Void
 	switch {
 	case s.Capture != nil && s.Void:
-		return errors.New("want either capture or void")
-	case (s.Charge.Capture == payment.CaptureManual) != ordered:
-		return errors.New("want capture or void with a charge whose capture is manual, and only there")
+		return errors.New("both capture and void: want one of them")
+	case (s.Charge.Capture == payment.CaptureManual) != modified:
+		return errors.New("want capture or void if the charge's capture is manual, and only then")
 	case s.Capture != nil:
 		return s.Capture.Validate()
 	default:
@@ -113,7 +115,7 @@ func (s Step) workflowID() string {
 	return payment.RefundWorkflowID(s.merchant(), s.key())
 }
 
-// WorkflowIDs names the workflow of every step.
+// WorkflowIDs returns the workflow ID of every step.
 func WorkflowIDs(steps []Step) []string {
 	ids := make([]string, len(steps))
 	for i, s := range steps {

@@ -14,8 +14,8 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// draw shows the rows until the returned function is called: on a terminal as a table that changes in place,
-// otherwise as a line for each row that has ended.
+// draw writes the rows to out as a table: on a terminal it updates the table in place until stop is called, otherwise
+// it writes the table once, when stop is called.
 func draw(ctx context.Context, env *environment.Environment, rows []*row, out io.Writer, terminal bool) (stop func()) {
 	quit, done := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -35,7 +35,7 @@ func draw(ctx context.Context, env *environment.Environment, rows []*row, out io
 				return
 			case <-ticks.C:
 				for _, r := range rows {
-					r.observe(ctx, env)
+					r.refresh(ctx, env)
 				}
 				redraw(out, rows)
 			}
@@ -47,7 +47,7 @@ func draw(ctx context.Context, env *environment.Environment, rows []*row, out io
 	}
 }
 
-// redraw moves the cursor up over the table and writes it again, clearing what is left of each line.
+// redraw moves the cursor to the top of the table and writes the table again, clearing the rest of each line.
 func redraw(out io.Writer, rows []*row) {
 	text := table(rows)
 	fmt.Fprintf(out, "\x1b[%dA%s", strings.Count(text, "\n"), strings.ReplaceAll(text, "\n", "\x1b[K\n"))
@@ -56,30 +56,30 @@ func redraw(out io.Writer, rows []*row) {
 func table(rows []*row) string {
 	var text strings.Builder
 	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "WHAT\tAMOUNT\tSTATUS\tATTEMPTS\tSECONDS\tSHOWS")
+	fmt.Fprintln(w, "OPERATION\tAMOUNT\tSTATUS\tATTEMPTS\tSECONDS\tDEMONSTRATES")
 	for _, r := range rows {
 		r.mu.Lock()
 		took := r.took
 		if took == 0 && !r.began.IsZero() {
 			took = time.Since(r.began)
 		}
-		amount := "all that is left"
+		amount := "the rest"
 		if r.money.Amount > 0 {
 			amount = r.money.String()
 		}
-		what := "charge"
+		operation := "charge"
 		if r.step.Refund != nil {
-			what = "refund"
+			operation = "refund"
 		}
-		fmt.Fprintf(w, "%s %s\t%s\t%s\t%d\t%.1f\t%s\n", what, r.step.key(), amount, r.status, r.attempts, took.Seconds(), r.step.Shows)
+		fmt.Fprintf(w, "%s %s\t%s\t%s\t%d\t%.1f\t%s\n", operation, r.step.key(), amount, r.status, r.attempts, took.Seconds(), r.step.Shows)
 		r.mu.Unlock()
 	}
 	_ = w.Flush() // a strings.Builder never fails
 	return text.String()
 }
 
-// observe brings a running row up to date. That Temporal could not say is left to the next time.
-func (r *row) observe(ctx context.Context, env *environment.Environment) {
+// refresh updates a row whose step is running. If Temporal does not answer, the row keeps its status until the next tick.
+func (r *row) refresh(ctx context.Context, env *environment.Environment) {
 	r.mu.Lock()
 	running := r.took == 0 && !r.began.IsZero()
 	r.mu.Unlock()
@@ -102,10 +102,10 @@ func (r *row) observe(ctx context.Context, env *environment.Environment) {
 	}
 }
 
-// attempts counts how often the workflow called the processor to move money: what its history says of the
-// calls that ended, and what is pending. It is decoration: 0 where Temporal does not say.
+// attempts counts the workflow's calls to the processor that move money: those in its history, and those of pending
+// activities. The count is informational: if Temporal does not answer, it is too low.
 func attempts(ctx context.Context, env *environment.Environment, workflowID string) int {
-	sends, sum := map[int64]bool{}, 0
+	counted, sum := map[int64]bool{}, 0
 	events := env.Temporal.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
@@ -113,9 +113,9 @@ func attempts(ctx context.Context, env *environment.Environment, workflowID stri
 			return sum
 		}
 		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
-			sends[event.GetEventId()] = movesMoney(scheduled.GetActivityType().GetName())
+			counted[event.GetEventId()] = movesMoney(scheduled.GetActivityType().GetName())
 		}
-		if started := event.GetActivityTaskStartedEventAttributes(); started != nil && sends[started.GetScheduledEventId()] {
+		if started := event.GetActivityTaskStartedEventAttributes(); started != nil && counted[started.GetScheduledEventId()] {
 			sum += int(started.GetAttempt())
 		}
 	}

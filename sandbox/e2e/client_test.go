@@ -13,7 +13,7 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-func TestWhatDoesNotExistIsNotFound(t *testing.T) {
+func TestUnknownPaymentIsNotFound(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	_, err := env.Florin.Get(t.Context(), "acme", "never")
@@ -24,7 +24,7 @@ func TestWhatDoesNotExistIsNotFound(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrNotFound)
 }
 
-func TestAnUnknownProcessorIsRefused(t *testing.T) {
+func TestUnknownProcessorIsRefused(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	req := charge("nowhere", "tok_visa")
@@ -34,16 +34,16 @@ func TestAnUnknownProcessorIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrInvalidRequest)
 	require.ErrorContains(t, err, "backup or simulator")
 
-	knowing := florin.NewClient(env.Temporal, florin.Options{Processors: []string{"simulator"}})
+	restricted := florin.NewClient(env.Temporal, florin.Options{Processors: []string{"simulator"}})
 	req.IdempotencyKey = "never-started"
-	_, err = knowing.Charge(t.Context(), req)
+	_, err = restricted.Charge(t.Context(), req)
 	var invalid *payment.InvalidRequestError
 	require.ErrorAs(t, err, &invalid)
 	_, err = env.Florin.Get(t.Context(), "acme", "never-started")
 	require.ErrorIs(t, err, florin.ErrNotFound)
 }
 
-func TestACallerWhoseTimeIsUpCanAskAgain(t *testing.T) {
+func TestChargeCanBeRepeatedAfterItsDeadline(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	req := charge("slow", "tok_timeout_after_charge")
@@ -55,7 +55,7 @@ func TestACallerWhoseTimeIsUpCanAskAgain(t *testing.T) {
 	succeed(t, env, req)
 }
 
-func TestPaymentsAreFoundByWhatPeopleSearchFor(t *testing.T) {
+func TestPaymentsAreFoundBySearchAttributes(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	for key, token := range map[string]string{"ok": "tok_visa", "no": "tok_stolen_card", "forbidden": "tok_403"} {

@@ -1,5 +1,5 @@
-// Package e2e tests Florin end to end: package florin, a real Temporal server, the real worker, real HTTP to
-// the simulated processor, and its ledger as the witness.
+// Package e2e tests Florin end to end: package florin, a real Temporal server, the real worker, and real HTTP to the
+// simulated processor. The tests compare the reported outcomes with the simulator's ledger.
 package e2e
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// start runs an environment for one test.
+// start starts an environment and stops it at the end of the test.
 func start(tb testing.TB, o environment.Options) *environment.Environment {
 	tb.Helper()
 	env, err := environment.Start(context.Background(), o)
@@ -23,12 +23,13 @@ func start(tb testing.TB, o environment.Options) *environment.Environment {
 	return env
 }
 
+// charge is a request for 12.50 USD.
 func charge(key, token string) payment.ChargeRequest {
 	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: key, Amount: 1250, Currency: "USD", PaymentMethod: token}
 }
 
-// final charges and stays until the status is final or a human is asked.
-func final(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
+// chargeUntilResolved charges, then polls until the status is final or needs_reconciliation.
+func chargeUntilResolved(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
 	c, err := env.Florin.Charge(ctx, req)
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
@@ -39,17 +40,17 @@ func final(ctx context.Context, env *environment.Environment, req payment.Charge
 	return c, err
 }
 
-// succeed charges with a token that ends well.
+// succeed charges and requires that the payment succeeds.
 func succeed(tb testing.TB, env *environment.Environment, req payment.ChargeRequest) payment.Charge {
 	tb.Helper()
-	c, err := final(tb.Context(), env, req)
+	c, err := chargeUntilResolved(tb.Context(), env, req)
 	require.NoError(tb, err)
 	require.Equal(tb, payment.Succeeded, c.Status)
 	return c
 }
 
-// requireEqualBooks compares what was reported with the simulator's ledger.
-func requireEqualBooks(tb testing.TB, env *environment.Environment, charges []payment.Charge, refunds []payment.Refund) {
+// requireLedgerMatches requires that the simulator's ledger has exactly the reported charges and refunds, each once.
+func requireLedgerMatches(tb testing.TB, env *environment.Environment, charges []payment.Charge, refunds []payment.Refund) {
 	tb.Helper()
 	ledger, err := env.Simulator.Ledger(tb.Context())
 	require.NoError(tb, err)

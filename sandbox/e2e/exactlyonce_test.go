@@ -17,7 +17,7 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-func TestTheSameRequestFiftyTimesAtOnceIsOneCharge(t *testing.T) {
+func TestFiftyConcurrentIdenticalRequestsAreOneCharge(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	for _, token := range []string{"tok_visa", "tok_reset_after_charge", "tok_500_once_after_charge"} {
@@ -55,35 +55,35 @@ func TestTheSameRequestFiftyTimesAtOnceIsOneCharge(t *testing.T) {
 	}
 }
 
-func TestAnotherRequestUnderAUsedKeyIsRefused(t *testing.T) {
+func TestDifferentRequestWithAUsedKeyIsRefused(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	calls := map[string]func(payment.ChargeRequest) error{
 		"Charge":      func(r payment.ChargeRequest) error { _, err := env.Florin.Charge(t.Context(), r); return err },
 		"StartCharge": func(r payment.ChargeRequest) error { _, err := env.Florin.StartCharge(t.Context(), r); return err },
 	}
-	for first, begin := range calls {
+	for first, start := range calls {
 		for second, repeat := range calls {
 			for _, token := range []string{"tok_visa", "tok_pending"} {
 				t.Run(fmt.Sprintf("%s after %s of %s", second, first, token), func(t *testing.T) {
 					req := charge(fmt.Sprintf("used-%s-%s-%s", first, second, token), token)
-					require.NoError(t, begin(req))
+					require.NoError(t, start(req))
 					if token == "tok_visa" {
 						_, err := env.Florin.Wait(t.Context(), req.MerchantID, req.IdempotencyKey)
 						require.NoError(t, err)
 					}
-					require.NoError(t, repeat(req), "the same request is welcome")
+					require.NoError(t, repeat(req), "the same request is accepted")
 					other := req
 					other.Amount++
 					require.ErrorIs(t, repeat(other), florin.ErrIdempotencyMismatch)
-					require.ErrorIs(t, repeat(other), florin.ErrIdempotencyMismatch, "also the second time")
+					require.ErrorIs(t, repeat(other), florin.ErrIdempotencyMismatch, "refused again")
 				})
 			}
 		}
 	}
 }
 
-func TestARepeatedChargeTellsWhatIsTrueNow(t *testing.T) {
+func TestRepeatedChargeReturnsTheCurrentStatus(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	req := charge("pending", "tok_pending")
@@ -97,7 +97,7 @@ func TestARepeatedChargeTellsWhatIsTrueNow(t *testing.T) {
 	require.Equal(t, payment.Succeeded, again.Status)
 }
 
-func TestTwoHundredChargesAtOnceAgainstARestlessProcessor(t *testing.T) {
+func TestTwoHundredConcurrentChargesWithRandomFaults(t *testing.T) {
 	t.Parallel()
 	faults, err := simulator.ParseRates("500=0.15,429=0.05,401=0.05,network=0.05")
 	require.NoError(t, err)
@@ -119,10 +119,10 @@ func TestTwoHundredChargesAtOnceAgainstARestlessProcessor(t *testing.T) {
 	for _, c := range charges {
 		require.True(t, c.Status.Final(), "%s is %s", c.IdempotencyKey, c.Status)
 	}
-	requireEqualBooks(t, env, charges, nil)
+	requireLedgerMatches(t, env, charges, nil)
 }
 
-func TestAWorkerStoppedAndStartedMidChargeGoesOn(t *testing.T) {
+func TestChargeContinuesAfterAWorkerRestart(t *testing.T) {
 	t.Parallel()
 	for _, token := range []string{"tok_500_twice", "tok_timeout_after_charge", "tok_500_after_charge", "tok_pending"} {
 		t.Run(token, func(t *testing.T) {
@@ -138,20 +138,20 @@ func TestAWorkerStoppedAndStartedMidChargeGoesOn(t *testing.T) {
 			env.StopWorker()
 			require.NoError(t, env.StartWorker(t.Context()))
 			c := succeed(t, env, req)
-			requireEqualBooks(t, env, []payment.Charge{c}, nil)
+			requireLedgerMatches(t, env, []payment.Charge{c}, nil)
 		})
 	}
 }
 
-func TestChargesGoOnAfterARestartOfEverything(t *testing.T) {
+func TestChargesContinueAfterAFullRestart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	req, late := charge("before", "tok_visa"), charge("late", "tok_pending")
+	req, pending := charge("before", "tok_visa"), charge("pending", "tok_pending")
 	env, err := environment.Start(t.Context(), environment.Options{DataDir: dir})
 	require.NoError(t, err)
 	before, err := env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
-	_, err = env.Florin.StartCharge(t.Context(), late)
+	_, err = env.Florin.StartCharge(t.Context(), pending)
 	require.NoError(t, err)
 	require.NoError(t, env.Stop())
 
@@ -159,16 +159,16 @@ func TestChargesGoOnAfterARestartOfEverything(t *testing.T) {
 	after, err := env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, before, after)
-	decided, err := env.Florin.Wait(t.Context(), late.MerchantID, late.IdempotencyKey)
+	resolved, err := env.Florin.Wait(t.Context(), pending.MerchantID, pending.IdempotencyKey)
 	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, decided.Status)
-	requireEqualBooks(t, env, []payment.Charge{after, decided}, nil)
+	require.Equal(t, payment.Succeeded, resolved.Status)
+	requireLedgerMatches(t, env, []payment.Charge{after, resolved}, nil)
 }
 
-func TestAServiceInAnotherLanguageCanStartACharge(t *testing.T) {
+func TestServiceInAnotherLanguageCanStartACharge(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	// All that another SDK has: the names and shapes of the contract, no search attributes, no fingerprint.
+	// Another SDK has only the names and the JSON of the contract: no search attributes, no fingerprint.
 	run := func(key, token string) (payment.Charge, error) {
 		handle, err := env.Temporal.ExecuteWorkflow(t.Context(), client.StartWorkflowOptions{
 			ID: "charge/acme/" + key, TaskQueue: "payments",
@@ -184,7 +184,7 @@ func TestAServiceInAnotherLanguageCanStartACharge(t *testing.T) {
 	c, err := run("foreign", "tok_visa")
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, c.Status)
-	requireEqualBooks(t, env, []payment.Charge{c}, nil)
+	requireLedgerMatches(t, env, []payment.Charge{c}, nil)
 
 	_, err = run("foreign-card", "4242424242424242")
 	var application *temporal.ApplicationError

@@ -32,65 +32,73 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// In each cell of the matrix so many charges, and as many refunds, meet the fault at once: most are waited for, the
-// others started and looked at later.
+// Each cell of the matrix makes networkEach charges and networkEach refunds concurrently. networkSync of each use the blocking
+// calls Charge and Refund, the others StartCharge and StartRefund.
 const (
 	networkSync  = 8
 	networkAsync = 4
 	networkEach  = networkSync + networkAsync
 )
 
-// networkFault is what is done to the network between the worker and the processor. Each is a row of the matrix, once
-// on the way out and once on the way back.
+// networkFault is a fault of the network between the worker and the processor. The matrix has each fault twice: on requests
+// and on responses.
 type networkFault struct {
 	name string
-	// toxics are the attributes of each toxic, by its type, in the order of the bytes through them. None is a cut.
+	// toxics are Toxiproxy's faults, in the order in which the bytes pass through them. Without toxics the fault is a cut:
+	// all connections are closed, and new ones are refused for a while.
 	toxics []toxic
-	// fewest and most connections that are poisoned; from then on the network is well. Beside the 24 calls that are
-	// begun at once this leaves room for their repeats, and where it is large, for lookups.
+	// The fault affects between fewest and most connections; later connections have none. 24 calls start at once: the rest
+	// is for their retries and, if the number is large, for lookups.
 	fewest, most int
-	// slow is a fault under which every call gets through, but none faster than this. Any other fault loses calls.
+	// slow is set for a fault under which every call succeeds, but takes at least this long. All other faults make the
+	// outcome of calls unknown.
 	slow time.Duration
 }
 
+// toxic is one of Toxiproxy's faults.
 type toxic struct {
-	kind       string
+	kind       string // Toxiproxy's type
 	attributes map[string]any
 }
 
-// A call of the matrix is some 1.7 kB out and 1.4 kB back, and may take 1.2 s.
+// The toxics are tuned to the calls: requests of about 1.7 kB, responses of about 1.4 kB, and an HTTP timeout of 1.2 s.
 var networkFaults = []networkFault{
-	{name: "latency with jitter", toxics: []toxic{{"latency", map[string]any{"latency": 1500, "jitter": 400}}}, fewest: 50, most: 80},
-	{name: "reset_peer", toxics: []toxic{{"reset_peer", map[string]any{"timeout": 0}}}, fewest: 60, most: 130},
-	{name: "timeout", toxics: []toxic{{"timeout", map[string]any{"timeout": 0}}}, fewest: 40, most: 65},
-	{name: "slicer", toxics: []toxic{{"slicer", map[string]any{"average_size": 128, "size_variation": 32, "delay": 20_000}}},
-		fewest: 24, most: 40, slow: 100 * time.Millisecond},
-	{name: "limit_data in the headers", toxics: []toxic{{"limit_data", map[string]any{"bytes": 100}}}, fewest: 60, most: 130},
-	{name: "limit_data in the body", toxics: []toxic{{"limit_data", map[string]any{"bytes": 900}}}, fewest: 40, most: 100},
+	{name: "latency with jitter", toxics: []toxic{{kind: "latency", attributes: map[string]any{"latency": 1500, "jitter": 400}}},
+		fewest: 50, most: 80},
+	{name: "reset_peer", toxics: []toxic{{kind: "reset_peer", attributes: map[string]any{"timeout": 0}}}, fewest: 60, most: 130},
+	{name: "timeout", toxics: []toxic{{kind: "timeout", attributes: map[string]any{"timeout": 0}}}, fewest: 40, most: 65},
+	{name: "slicer", toxics: []toxic{
+		{kind: "slicer", attributes: map[string]any{"average_size": 128, "size_variation": 32, "delay": 20_000}},
+	}, fewest: 24, most: 40, slow: 100 * time.Millisecond},
+	{name: "limit_data in the headers", toxics: []toxic{{kind: "limit_data", attributes: map[string]any{"bytes": 100}}},
+		fewest: 60, most: 130},
+	{name: "limit_data in the body", toxics: []toxic{{kind: "limit_data", attributes: map[string]any{"bytes": 900}}},
+		fewest: 40, most: 100},
 	{name: "limit_data and slow_close", toxics: []toxic{
-		{"limit_data", map[string]any{"bytes": 900}}, {"slow_close", map[string]any{"delay": 500}},
+		{kind: "limit_data", attributes: map[string]any{"bytes": 900}},
+		{kind: "slow_close", attributes: map[string]any{"delay": 500}},
 	}, fewest: 40, most: 80},
-	{name: "bandwidth", toxics: []toxic{{"bandwidth", map[string]any{"rate": 1}}}, fewest: 40, most: 70},
-	// On the way back the connections hold their answers until they are cut.
+	{name: "bandwidth", toxics: []toxic{{kind: "bandwidth", attributes: map[string]any{"rate": 1}}}, fewest: 40, most: 70},
+	// Downstream, the responses are held back until the cut.
 	{name: "cut", fewest: 2 * networkEach, most: 2 * networkEach},
 }
 
-// networkCell is one fault in one direction, on a processor and with a merchant of its own, both of that name.
+// networkCell is one fault in one direction. It has a processor and a merchant of its own, both with the cell's name.
 type networkCell struct {
 	fault networkFault
-	// direction is as Toxiproxy has it: upstream is the way out, downstream the way back.
+	// direction is Toxiproxy's: upstream affects requests, downstream responses.
 	direction stream.Direction
-	// poisoned is how many connections are.
-	poisoned int
-	name     string
-	gate     *networkGate
+	// faulty is the number of connections that the fault affects.
+	faulty int
+	name   string
+	proxy  *networkProxy
 
-	// What was reported: paid is what the refunds are of.
+	// The reported outcomes. paid are the charges that the refunds are for; they were made without the fault.
 	paid, charges []payment.Charge
 	refunds       []payment.Refund
 }
 
-func TestNetworkFaultsLoseNoMoney(t *testing.T) {
+func TestReportedOutcomesMatchTheLedgerUnderNetworkFaults(t *testing.T) {
 	t.Parallel()
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)
@@ -98,17 +106,17 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 	var cells []*networkCell
 	for _, f := range networkFaults {
 		for _, direction := range []stream.Direction{stream.Upstream, stream.Downstream} {
-			cell := &networkCell{fault: f, direction: direction, poisoned: f.fewest + random.IntN(f.most-f.fewest+1)}
+			cell := &networkCell{fault: f, direction: direction, faulty: f.fewest + random.IntN(f.most-f.fewest+1)}
 			cell.name = strings.ReplaceAll(f.name, " ", "_") + "-" + direction.String()
 			cells = append(cells, cell)
 		}
 	}
-	// A processor for each, so that the cells run side by side, on one ledger.
+	// Each cell has a processor of its own, so that cells run concurrently. All share one ledger.
 	env := start(t, environment.Options{Tune: func(c *config.Config) {
 		for _, cell := range cells {
 			p := c.Processors[environment.ProcessorName]
-			cell.gate = openGate(t, strings.TrimPrefix(p.BaseURL, "http://"), cell)
-			p.BaseURL = "http://" + cell.gate.address
+			cell.proxy = startProxy(t, strings.TrimPrefix(p.BaseURL, "http://"), cell)
+			p.BaseURL = "http://" + cell.proxy.address
 			c.Processors[cell.name] = p
 		}
 	}})
@@ -126,7 +134,7 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 	}
 	require.NoError(t, group.Wait())
 
-	// What a toxic still holds back of calls that were given up must not come to the ledger after it was read.
+	// Requests that timed out may still be delayed in a toxic. Let them arrive at the ledger before it is read.
 	timer := time.NewTimer(2 * time.Second)
 	defer timer.Stop()
 	<-timer.C
@@ -139,13 +147,14 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 	for _, cell := range cells {
 		t.Run(cell.fault.name+" "+cell.direction.String(), func(t *testing.T) {
 			violations := cell.violations(ledger)
-			told := cell.told(calls)
-			table = append(table, fmt.Sprintf("%-26s %-10s %-11d %-8s %-8s %-8d %-10d %d",
-				cell.fault.name, cell.direction, cell.gate.faulty(), fmt.Sprintf("%d/%d", cell.chargesThat(payment.Succeeded), networkEach),
-				fmt.Sprintf("%d/%d", cell.refundsThat(payment.Succeeded), networkEach), told.retried, told.lookedUp, len(violations)))
+			stats := cell.stats(calls)
+			charges := fmt.Sprintf("%d/%d", cell.chargesWith(payment.Succeeded), networkEach)
+			refunds := fmt.Sprintf("%d/%d", cell.refundsWith(payment.Succeeded), networkEach)
+			table = append(table, fmt.Sprintf("%-26s %-10s %-11d %-8s %-8s %-8d %-10d %d", cell.fault.name, cell.direction,
+				cell.proxy.faultyConns(), charges, refunds, stats.retried, stats.lookedUp, len(violations)))
 			require.Empty(t, violations)
 			cell.requireEnded(ctx, t, env)
-			cell.requireFaults(t, told)
+			cell.requireFaults(t, stats)
 		})
 	}
 	var charges []payment.Charge
@@ -154,43 +163,44 @@ func TestNetworkFaultsLoseNoMoney(t *testing.T) {
 		charges = append(append(charges, cell.paid...), cell.charges...)
 		refunds = append(refunds, cell.refunds...)
 	}
-	requireEqualBooks(t, env, charges, refunds)
+	requireLedgerMatches(t, env, charges, refunds)
 	t.Log("\n" + strings.Join(table, "\n"))
 }
 
-// run pays in peace what is refunded later, and then charges and refunds through the fault.
+// run makes the charges to refund without the fault, and then charges and refunds with it.
 func (c *networkCell) run(ctx context.Context, env *environment.Environment) error {
 	if err := c.pay(ctx, env); err != nil {
 		return err
 	}
-	c.gate.arm(c.poisoned)
+	c.proxy.arm(c.faulty)
 	if len(c.fault.toxics) > 0 {
 		return c.chargeAndRefund(ctx, env)
 	}
 	var group errgroup.Group
-	happened := c.refusedBoth
+	reached := c.refusedBoth
 	if c.direction == stream.Upstream {
-		// Nobody listens when the calls are made.
-		c.gate.cut()
+		// Connections are refused from the start.
+		c.proxy.cut()
 	} else {
-		// Answers are held back until the cut.
-		happened = c.executedBoth
+		// Requests arrive, and the responses are held back until the cut.
+		reached = c.executedBoth
 	}
 	group.Go(func() error { return c.chargeAndRefund(ctx, env) })
-	if err := every(ctx, 10*time.Millisecond, func() (bool, error) { return happened(ctx, env) }); err != nil {
+	if err := poll(ctx, 10*time.Millisecond, func() (bool, error) { return reached(ctx, env) }); err != nil {
 		return errors.Join(err, group.Wait())
 	}
-	c.gate.cut()
+	c.proxy.cut()
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
 	}
-	err := every(ctx, 5*time.Millisecond, func() (bool, error) { return c.gate.restore() == nil, nil })
+	err := poll(ctx, 5*time.Millisecond, func() (bool, error) { return c.proxy.restore() == nil, nil })
 	return errors.Join(err, group.Wait())
 }
 
+// pay makes the charges that are refunded later.
 func (c *networkCell) pay(ctx context.Context, env *environment.Environment) error {
 	var group errgroup.Group
 	c.paid = make([]payment.Charge, networkEach)
@@ -206,6 +216,7 @@ func (c *networkCell) pay(ctx context.Context, env *environment.Environment) err
 	return group.Wait()
 }
 
+// chargeAndRefund makes all charges and refunds concurrently and records their outcomes.
 func (c *networkCell) chargeAndRefund(ctx context.Context, env *environment.Environment) error {
 	var group errgroup.Group
 	c.charges, c.refunds = make([]payment.Charge, networkEach), make([]payment.Refund, networkEach)
@@ -218,14 +229,15 @@ func (c *networkCell) chargeAndRefund(ctx context.Context, env *environment.Envi
 				_, err = env.Florin.StartCharge(ctx, req)
 			}
 			if err == nil && !c.charges[i].Status.Final() {
-				c.charges[i], err = ended(ctx, c.name, req.IdempotencyKey, env.Florin.Wait, env.Florin.Get)
+				c.charges[i], err = awaitOutcome(ctx, c.name, req.IdempotencyKey, env.Florin.Wait, env.Florin.Get)
 			}
 			return err
 		})
 		group.Go(func() (err error) {
 			amount := int64(500 + i)
 			req := payment.RefundRequest{
-				MerchantID: c.name, IdempotencyKey: fmt.Sprintf("back-%d", i), PaymentID: c.paid[i].PaymentID, Amount: &amount, Metadata: padding,
+				MerchantID: c.name, IdempotencyKey: fmt.Sprintf("back-%d", i), PaymentID: c.paid[i].PaymentID,
+				Amount: &amount, Metadata: padding,
 			}
 			if i < networkSync {
 				c.refunds[i], err = env.Florin.Refund(ctx, req)
@@ -233,7 +245,7 @@ func (c *networkCell) chargeAndRefund(ctx context.Context, env *environment.Envi
 				_, err = env.Florin.StartRefund(ctx, req)
 			}
 			if err == nil && !c.refunds[i].Status.Final() {
-				c.refunds[i], err = ended(ctx, c.name, req.IdempotencyKey, env.Florin.WaitRefund, env.Florin.GetRefund)
+				c.refunds[i], err = awaitOutcome(ctx, c.name, req.IdempotencyKey, env.Florin.WaitRefund, env.Florin.GetRefund)
 			}
 			return err
 		})
@@ -241,7 +253,7 @@ func (c *networkCell) chargeAndRefund(ctx context.Context, env *environment.Envi
 	return group.Wait()
 }
 
-// padding makes calls and answers so long that they can be slow, and break off in the middle.
+// padding makes requests and responses long enough to be slowed down and to be cut in the middle.
 var padding = map[string]string{"note": strings.Repeat("n", 500), "remark": strings.Repeat("r", 500)}
 
 func (c *networkCell) chargeRequest(key string) payment.ChargeRequest {
@@ -250,23 +262,24 @@ func (c *networkCell) chargeRequest(key string) payment.ChargeRequest {
 	return req
 }
 
-// ended waits for the end of a workflow, but not for that of one that waits for a human.
-func ended[T any](ctx context.Context, merchant, key string, wait, get func(ctx context.Context, merchant, key string) (T, error)) (T, error) {
-	patience, stop := context.WithTimeout(ctx, 30*time.Second)
+// awaitOutcome waits up to 30 s for the outcome of a workflow. After that it returns the current state: the workflow of a
+// payment that needs reconciliation does not end by itself.
+func awaitOutcome[T any](ctx context.Context, merchant, key string, wait, get func(ctx context.Context, merchant, key string) (T, error)) (T, error) {
+	waitCtx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
-	value, err := wait(patience, merchant, key)
+	value, err := wait(waitCtx, merchant, key)
 	if errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil {
 		return get(ctx, merchant, key)
 	}
 	return value, err
 }
 
-// every asks until it is true, fails, or the time of ctx is up.
-func every(ctx context.Context, pause time.Duration, ask func() (bool, error)) error {
-	ticks := time.NewTicker(pause)
+// poll calls done at the interval until it returns true or an error, or ctx ends.
+func poll(ctx context.Context, interval time.Duration, done func() (bool, error)) error {
+	ticks := time.NewTicker(interval)
 	defer ticks.Stop()
 	for {
-		if ok, err := ask(); ok || err != nil {
+		if ok, err := done(); ok || err != nil {
 			return err
 		}
 		select {
@@ -277,7 +290,7 @@ func every(ctx context.Context, pause time.Duration, ask func() (bool, error)) e
 	}
 }
 
-// own is the part of the ledger that the cell's requests are in.
+// own returns the part of the ledger that is the cell's.
 func (c *networkCell) own(all simulator.Ledger) (own simulator.Ledger) {
 	for _, p := range all.Payments {
 		if p.Metadata["florin_merchant_id"] == c.name {
@@ -292,23 +305,25 @@ func (c *networkCell) own(all simulator.Ledger) (own simulator.Ledger) {
 	return own
 }
 
+// executedBoth reports whether the processor has executed at least one charge and one refund since pay.
 func (c *networkCell) executedBoth(ctx context.Context, env *environment.Environment) (bool, error) {
 	ledger, err := env.Simulator.Ledger(ctx)
 	own := c.own(ledger)
 	return len(own.Payments) > networkEach && len(own.Refunds) > 0, err
 }
 
-// refusedBoth asks the audit log: a connection that is refused leaves no other trace.
+// refusedBoth reports whether at least one charge and one refund had its connection refused. It reads the audit log, the
+// only trace of a refused connection.
 func (c *networkCell) refusedBoth(_ context.Context, env *environment.Environment) (bool, error) {
 	calls, err := readCalls(env.Config.Audit.Path)
 	refused := map[string]bool{}
 	for _, call := range calls {
-		refused[call.Operation] = refused[call.Operation] || call.Processor == c.name && c.met(call)
+		refused[call.Operation] = refused[call.Operation] || call.Processor == c.name && c.affected(call)
 	}
 	return refused[string(payment.OperationCharge)] && refused[string(payment.OperationRefund)], err
 }
 
-// violations are what the two books do not agree on, and keys that were executed twice.
+// violations returns the differences between the reported outcomes and the ledger, and the keys that were executed twice.
 func (c *networkCell) violations(ledger simulator.Ledger) []string {
 	own := c.own(ledger)
 	found := books.Compare(append(append([]payment.Charge{}, c.paid...), c.charges...), c.refunds, own).Differences
@@ -321,31 +336,34 @@ func (c *networkCell) violations(ledger simulator.Ledger) []string {
 	}
 	for reference, times := range executed {
 		if times > 1 {
-			found = append(found, fmt.Sprintf("the key %s was executed %d times", reference, times))
+			found = append(found, fmt.Sprintf("key %s was executed %d times, want once", reference, times))
 		}
 	}
 	return found
 }
 
-func (c *networkCell) chargesThat(are payment.Status) (n int) {
+// chargesWith counts the cell's charges with a status.
+func (c *networkCell) chargesWith(status payment.Status) (n int) {
 	for _, charge := range c.charges {
-		if charge.Status == are {
+		if charge.Status == status {
 			n++
 		}
 	}
 	return n
 }
 
-func (c *networkCell) refundsThat(are payment.Status) (n int) {
+// refundsWith counts the cell's refunds with a status.
+func (c *networkCell) refundsWith(status payment.Status) (n int) {
 	for _, refund := range c.refunds {
-		if refund.Status == are {
+		if refund.Status == status {
 			n++
 		}
 	}
 	return n
 }
 
-// requireEnded finds each workflow ended, with the result that was reported before, or waiting for a human.
+// requireEnded requires that each workflow has closed with the reported outcome, or still runs if its payment needs
+// reconciliation.
 func (c *networkCell) requireEnded(ctx context.Context, t *testing.T, env *environment.Environment) {
 	t.Helper()
 	for _, reported := range c.charges {
@@ -375,7 +393,7 @@ func requireRunning(ctx context.Context, t *testing.T, env *environment.Environm
 	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, d.GetWorkflowExecutionInfo().GetStatus(), workflowID)
 }
 
-// networkCall is a line of the audit log.
+// networkCall is a record of the audit log.
 type networkCall struct {
 	Processor  string  `json:"processor"`
 	Operation  string  `json:"operation"`
@@ -385,6 +403,7 @@ type networkCall struct {
 	DurationMS float64 `json:"duration_ms"`
 }
 
+// readCalls reads the audit log while workers append to it.
 func readCalls(path string) (calls []networkCall, err error) {
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -393,7 +412,7 @@ func readCalls(path string) (calls []networkCall, err error) {
 	for line := range bytes.Lines(content) {
 		var call networkCall
 		if !bytes.HasSuffix(line, []byte("\n")) {
-			break // being written
+			break // the worker is still writing this record
 		}
 		if err := json.Unmarshal(line, &call); err != nil {
 			return nil, err
@@ -403,16 +422,16 @@ func readCalls(path string) (calls []networkCall, err error) {
 	return calls, nil
 }
 
-// networkTale is what the audit log tells of a cell.
-type networkTale struct {
-	// charges and refunds that met the fault: a call of theirs was lost or, where the fault is slow, took as long.
+// networkStats are a cell's numbers from the audit log.
+type networkStats struct {
+	// charges and refunds count the operations with at least one call that the fault affected.
 	charges, refunds int
-	// retried were sent more than once, lookedUp asked for.
+	// retried counts the operations that were sent more than once, lookedUp those that were looked up.
 	retried, lookedUp int
 }
 
-func (c *networkCell) told(calls []networkCall) (tale networkTale) {
-	type count struct{ met, sent, lookedUp int }
+func (c *networkCell) stats(calls []networkCall) (stats networkStats) {
+	type count struct{ affected, sent, lookedUp int }
 	counts := map[string]*count{}
 	for _, call := range calls {
 		if call.Processor != c.name {
@@ -428,33 +447,33 @@ func (c *networkCell) told(calls []networkCall) (tale networkTale) {
 			continue
 		}
 		n.sent++
-		if c.met(call) {
-			n.met++
+		if c.affected(call) {
+			n.affected++
 		}
 	}
-	sum := func(id string, operation payment.Operation) (met int) {
-		// The hash is the audit log's.
+	add := func(id string, operation payment.Operation) (affected int) {
+		// As the audit log hashes idempotency keys.
 		hash := sha256.Sum256([]byte(payment.ProcessorKey(id, operation, 0)))
 		n := cmp.Or(counts[hex.EncodeToString(hash[:8])], &count{})
 		if n.sent > 1 {
-			tale.retried++
+			stats.retried++
 		}
 		if n.lookedUp > 0 {
-			tale.lookedUp++
+			stats.lookedUp++
 		}
-		return min(n.met, 1)
+		return min(n.affected, 1)
 	}
 	for _, charge := range c.charges {
-		tale.charges += sum(charge.PaymentID, payment.OperationCharge)
+		stats.charges += add(charge.PaymentID, payment.OperationCharge)
 	}
 	for _, refund := range c.refunds {
-		tale.refunds += sum(refund.RefundID, payment.OperationRefund)
+		stats.refunds += add(refund.RefundID, payment.OperationRefund)
 	}
-	return tale
+	return stats
 }
 
-// met holds for a call that shows the fault.
-func (c *networkCell) met(call networkCall) bool {
+// affected reports whether a call shows the effect of the fault.
+func (c *networkCell) affected(call networkCall) bool {
 	switch {
 	case c.fault.slow > 0:
 		return call.DurationMS >= float64(c.fault.slow.Milliseconds())
@@ -465,141 +484,142 @@ func (c *networkCell) met(call networkCall) bool {
 	}
 }
 
-// requireFaults makes sure that the fault was there, for charges and for refunds.
-func (c *networkCell) requireFaults(t *testing.T, told networkTale) {
+// requireFaults requires that the fault had an effect on charges and on refunds.
+func (c *networkCell) requireFaults(t *testing.T, stats networkStats) {
 	t.Helper()
-	require.NotZero(t, told.charges, "charges met the fault")
-	require.NotZero(t, told.refunds, "refunds met the fault")
+	require.NotZero(t, stats.charges, "charges that the fault affected")
+	require.NotZero(t, stats.refunds, "refunds that the fault affected")
 	if c.fault.slow == 0 {
-		require.NotZero(t, told.retried+told.lookedUp, "calls were retried or looked up")
+		require.NotZero(t, stats.retried+stats.lookedUp, "operations that were retried or looked up")
 	}
 	switch {
 	case len(c.fault.toxics) == 0:
 	case c.fault.slow > 0:
-		// A connection is free again for the next call.
-		require.NotZero(t, c.gate.faulty(), "poisoned connections")
+		// Calls succeed and reuse connections, so that few connections are opened.
+		require.NotZero(t, c.proxy.faultyConns(), "connections with the fault")
 	default:
-		require.GreaterOrEqual(t, c.gate.faulty(), networkEach, "poisoned connections")
+		require.GreaterOrEqual(t, c.proxy.faultyConns(), networkEach, "connections with the fault")
 	}
 }
 
-// networkGate is Toxiproxy before the processor, with one difference to its own listener: it counts connections, and only
-// a given number of them gets the toxics. No toxic is ever taken off a connection that has it.
-type networkGate struct {
+// networkProxy is Toxiproxy in front of the processor. In place of Toxiproxy's own listener it has one that counts
+// connections and gives the toxics only to a limited number of them. A connection keeps its toxics until it is closed.
+type networkProxy struct {
 	address, target string
 	server          *toxiproxy.ApiServer
 	clean, toxic    *toxiproxy.ToxicCollection
 
 	mu       sync.Mutex
-	listener net.Listener // nil: cut
-	// poison is how many connections are still to get the toxics, poisoned how many got them.
-	poison, poisoned int
-	accepted         int
-	conns            []net.Conn
+	listener net.Listener // nil while the network is cut
+	// toFault is the number of connections that still get the toxics, faulty the number of those that got them.
+	toFault, faulty int
+	accepted        int
+	conns           []net.Conn
 }
 
-// openGate listens before target with the toxics of the cell, which no connection gets yet.
-func openGate(t *testing.T, target string, cell *networkCell) *networkGate {
+// startProxy starts a proxy in front of target with the toxics of the cell. No connection gets them before arm.
+func startProxy(t *testing.T, target string, cell *networkCell) *networkProxy {
 	t.Helper()
 	server := toxiproxy.NewServer(toxiproxy.NewMetricsContainer(nil), zerolog.Nop())
-	g := &networkGate{
+	p := &networkProxy{
 		address: "127.0.0.1:0", target: target, server: server,
 		clean: toxiproxy.NewProxy(server, cell.name, "", target).Toxics,
 		toxic: toxiproxy.NewProxy(server, cell.name, "", target).Toxics,
 	}
 	toxics := cell.fault.toxics
 	if len(toxics) == 0 && cell.direction == stream.Downstream {
-		toxics = []toxic{{"timeout", map[string]any{"timeout": 0}}}
+		toxics = []toxic{{kind: "timeout", attributes: map[string]any{"timeout": 0}}}
 	}
 	for _, toxic := range toxics {
-		described, err := json.Marshal(map[string]any{
+		definition, err := json.Marshal(map[string]any{
 			"type": toxic.kind, "stream": cell.direction.String(), "toxicity": 1, "attributes": toxic.attributes,
 		})
 		require.NoError(t, err)
-		_, err = g.toxic.AddToxicJson(strings.NewReader(string(described)))
+		_, err = p.toxic.AddToxicJson(strings.NewReader(string(definition)))
 		require.NoError(t, err)
 	}
-	require.NoError(t, g.restore())
-	t.Cleanup(g.cut)
-	return g
+	require.NoError(t, p.restore())
+	t.Cleanup(p.cut)
+	return p
 }
 
-// restore listens, where nobody does since the cut, and poisons no more connections.
-func (g *networkGate) restore() error {
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", g.address)
+// restore listens again after a cut. New connections get no toxics.
+func (p *networkProxy) restore() error {
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", p.address)
 	if err != nil {
 		return err
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.address, g.listener, g.poison = listener.Addr().String(), listener, 0
-	go g.serve(listener)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.address, p.listener, p.toFault = listener.Addr().String(), listener, 0
+	go p.serve(listener)
 	return nil
 }
 
-func (g *networkGate) serve(listener net.Listener) {
+func (p *networkProxy) serve(listener net.Listener) {
 	for {
 		near, err := listener.Accept()
 		if err != nil {
-			return // cut
+			return // the listener was closed by cut
 		}
-		far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", g.target)
+		far, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", p.target)
 		if err != nil {
-			_ = near.Close() // the processor has been stopped
+			_ = near.Close() // the processor has stopped
 			continue
 		}
-		g.join(listener, near, far)
+		p.join(listener, near, far)
 	}
 }
 
-func (g *networkGate) join(listener net.Listener, near, far net.Conn) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.conns = append(g.conns, near, far)
-	if g.listener != listener {
-		_, _ = near.Close(), far.Close() // cut meanwhile
+// join connects near, the worker's connection, with far, the processor's, through the toxics if any are left to give.
+func (p *networkProxy) join(listener net.Listener, near, far net.Conn) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns = append(p.conns, near, far)
+	if p.listener != listener {
+		_, _ = near.Close(), far.Close() // cut since it was accepted
 		return
 	}
-	toxics := g.clean
-	if g.poison > 0 {
-		g.poison--
-		g.poisoned++
-		toxics = g.toxic
+	toxics := p.clean
+	if p.toFault > 0 {
+		p.toFault--
+		p.faulty++
+		toxics = p.toxic
 	}
-	g.accepted++
-	toxics.StartLink(g.server, fmt.Sprintf("%d-out", g.accepted), near, far, stream.Upstream)
-	toxics.StartLink(g.server, fmt.Sprintf("%d-back", g.accepted), far, near, stream.Downstream)
+	p.accepted++
+	toxics.StartLink(p.server, fmt.Sprintf("%d-out", p.accepted), near, far, stream.Upstream)
+	toxics.StartLink(p.server, fmt.Sprintf("%d-back", p.accepted), far, near, stream.Downstream)
 }
 
-// arm poisons the next n connections, and closes those at hand so that nothing passes by.
-func (g *networkGate) arm(n int) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.poison = n
-	g.closeConns()
+// arm gives the toxics to the next n connections. It closes the existing ones, so that no call bypasses the fault.
+func (p *networkProxy) arm(n int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.toFault = n
+	p.closeConns()
 }
 
 // cut closes all connections and refuses new ones.
-func (g *networkGate) cut() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.listener != nil {
-		_ = g.listener.Close() // nobody else closes it
-		g.listener = nil
+func (p *networkProxy) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.listener != nil {
+		_ = p.listener.Close() // closed only here
+		p.listener = nil
 	}
-	g.closeConns()
+	p.closeConns()
 }
 
-func (g *networkGate) closeConns() {
-	for _, conn := range g.conns {
-		_ = conn.Close() // most have been closed already
+func (p *networkProxy) closeConns() {
+	for _, conn := range p.conns {
+		_ = conn.Close() // most are closed already
 	}
-	g.conns = nil
+	p.conns = nil
 }
 
-// faulty is how many connections got the toxics.
-func (g *networkGate) faulty() int {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.poisoned
+// faultyConns returns the number of connections that got the toxics.
+func (p *networkProxy) faultyConns() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.faulty
 }

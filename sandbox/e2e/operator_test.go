@@ -24,10 +24,11 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// scripted is a processor that answers the nth POST as the test says, and finds every payment by lookup.
+// scripted is a processor that answers POST requests with post, and finds every payment that is looked up.
 type scripted struct {
 	posts atomic.Int32
-	post  func(n int32, w http.ResponseWriter, key string)
+	// post writes the response to the nth POST, counted from 1.
+	post func(n int32, w http.ResponseWriter, key string)
 }
 
 func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -39,6 +40,7 @@ func (s *scripted) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"data":[%s]}`, paid(r.URL.Query().Get("reference")))
 }
 
+// paid is the record of a payment that has succeeded.
 func paid(reference string) []byte {
 	text, err := json.Marshal(map[string]any{"id": "ch_1", "status": "succeeded", "amount": 1250, "currency": "USD", "captured_amount": 1250, "reference": reference})
 	if err != nil {
@@ -47,13 +49,14 @@ func paid(reference string) []byte {
 	return text
 }
 
-func refuse(w http.ResponseWriter, status int) {
+// respondWithError writes an error response of the processor.
+func respondWithError(w http.ResponseWriter, status int) {
 	w.WriteHeader(status)
 	_, _ = fmt.Fprint(w, `{"error":{"code":"scripted"}}`)
 }
 
-// startOn runs an environment whose processors are the given servers.
-func startOn(t *testing.T, handlers map[string]http.Handler) *environment.Environment {
+// startWithProcessors starts an environment in which each handler serves the processor of that name.
+func startWithProcessors(t *testing.T, handlers map[string]http.Handler) *environment.Environment {
 	t.Helper()
 	urls := map[string]string{}
 	for name, handler := range handlers {
@@ -71,6 +74,7 @@ func startOn(t *testing.T, handlers map[string]http.Handler) *environment.Enviro
 	}})
 }
 
+// resetActivity resets the pending activity that charges, as an operator can in Temporal Web.
 func resetActivity(t *testing.T, env *environment.Environment, workflowID string) {
 	t.Helper()
 	_, err := env.Temporal.WorkflowService().ResetActivity(t.Context(), &workflowservice.ResetActivityRequest{
@@ -80,31 +84,31 @@ func resetActivity(t *testing.T, env *environment.Environment, workflowID string
 	require.NoError(t, err)
 }
 
-// Resetting an activity, in Temporal Web or by the command line, makes its attempt number 1 again.
-func TestResettingAnActivityDoesNotForgetThatMoneyMayHaveMoved(t *testing.T) {
+// A reset of an activity, in Temporal Web or with the temporal CLI, sets its attempt number to 1 again.
+func TestActivityResetKeepsAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		post func(release <-chan struct{}) func(n int32, w http.ResponseWriter, key string)
-		when int32 // how many POSTs there were when the operator resets
+		when int32 // number of POSTs before the operator resets the activity
 	}{
 		"between two attempts": {when: 1, post: func(<-chan struct{}) func(int32, http.ResponseWriter, string) {
 			return func(n int32, w http.ResponseWriter, _ string) {
 				if n == 1 {
-					refuse(w, http.StatusInternalServerError) // the money has moved
+					respondWithError(w, http.StatusInternalServerError) // money has moved
 					return
 				}
-				refuse(w, http.StatusForbidden)
+				respondWithError(w, http.StatusForbidden)
 			}
 		}},
 		"during the second attempt": {when: 2, post: func(release <-chan struct{}) func(int32, http.ResponseWriter, string) {
 			return func(n int32, w http.ResponseWriter, _ string) {
 				switch n {
 				case 1:
-					refuse(w, http.StatusTooManyRequests)
+					respondWithError(w, http.StatusTooManyRequests)
 				case 2:
-					<-release // the money moves, and no answer comes in time
+					<-release // money moves, and the response does not come in time
 				default:
-					refuse(w, http.StatusForbidden)
+					respondWithError(w, http.StatusForbidden)
 				}
 			}
 		}},
@@ -112,7 +116,7 @@ func TestResettingAnActivityDoesNotForgetThatMoneyMayHaveMoved(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			release := make(chan struct{})
 			p := &scripted{post: tt.post(release)}
-			env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
+			env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: p})
 			t.Cleanup(func() { close(release) })
 			req := charge("reset", "tok_any")
 			_, err := env.Florin.StartCharge(t.Context(), req)
@@ -132,11 +136,11 @@ func TestResettingAnActivityDoesNotForgetThatMoneyMayHaveMoved(t *testing.T) {
 	}
 }
 
-func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
+func TestWorkflowResetDoesNotChargeAgain(t *testing.T) {
 	t.Parallel()
 	accept := func(_ int32, w http.ResponseWriter, key string) { _, _ = w.Write(paid(key)) }
 	first, second := &scripted{post: accept}, &scripted{post: accept}
-	env := startOn(t, map[string]http.Handler{environment.ProcessorName: first, environment.BackupName: second})
+	env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: first, environment.BackupName: second})
 	c := succeed(t, env, charge("reset", "tok_any"))
 	require.Equal(t, environment.ProcessorName, c.Processor)
 
@@ -151,11 +155,11 @@ func TestAResetWorkflowDoesNotChargeAgain(t *testing.T) {
 	require.NoError(t, err)
 	again, err := env.Florin.Wait(t.Context(), "acme", "reset")
 	require.NoError(t, err)
-	require.Equal(t, c, again, "the store knows how it ended")
+	require.Equal(t, c, again, "the outcome is in the store")
 	require.EqualValues(t, 1, first.posts.Load()+second.posts.Load())
 }
 
-// workflowTask is the event that ended the nth workflow task.
+// workflowTask returns the ID of the event that completed the nth workflow task.
 func workflowTask(t *testing.T, env *environment.Environment, workflowID string, n int) int64 {
 	t.Helper()
 	events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -168,25 +172,25 @@ func workflowTask(t *testing.T, env *environment.Environment, workflowID string,
 			}
 		}
 	}
-	require.Fail(t, "fewer workflow tasks were completed")
+	require.Fail(t, "the history has too few completed workflow tasks")
 	return 0
 }
 
-func TestATerminatedPaymentGoesOnWhenItIsAskedForAgain(t *testing.T) {
+func TestRepeatedChargeRestartsATerminatedWorkflow(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
-	booked := map[string]bool{}
+	charged := map[string]bool{}
 	var mu sync.Mutex
 	p := &scripted{post: func(n int32, w http.ResponseWriter, key string) {
 		mu.Lock()
-		booked[key] = true
+		charged[key] = true
 		mu.Unlock()
 		if n == 1 {
-			<-release // the money has moved, and nobody hears of it
+			<-release // money has moved, and the response does not come in time
 		}
 		_, _ = w.Write(paid(key))
 	}}
-	env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
+	env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: p})
 	t.Cleanup(func() { close(release) })
 	req := charge("terminated", "tok_any")
 	_, err := env.Florin.StartCharge(t.Context(), req)
@@ -202,33 +206,33 @@ func TestATerminatedPaymentGoesOnWhenItIsAskedForAgain(t *testing.T) {
 	_, err = env.Florin.Charge(t.Context(), other)
 	require.ErrorIs(t, err, florin.ErrIdempotencyMismatch)
 	c, err := env.Florin.Charge(t.Context(), req)
-	require.NoError(t, err, "a refused stranger does not keep the owner out")
+	require.NoError(t, err, "a mismatched request does not block the original one")
 	require.Equal(t, payment.Succeeded, c.Status)
-	require.Len(t, booked, 1, "under one key")
+	require.Len(t, charged, 1, "idempotency keys")
 }
 
-func TestAKeyIsKnownLongAfterTemporalHasForgottenTheWorkflow(t *testing.T) {
+func TestPaymentIsReturnedAfterTheRetentionOfItsWorkflow(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	req := charge("forgotten", "tok_visa")
+	req := charge("retention", "tok_visa")
 	first := succeed(t, env, req)
-	half := int64(500)
-	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "forgotten", PaymentID: first.PaymentID, Amount: &half}
-	given, err := env.Florin.Refund(t.Context(), refund)
+	amount := int64(500)
+	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "retention", PaymentID: first.PaymentID, Amount: &amount}
+	refunded, err := env.Florin.Refund(t.Context(), refund)
 	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, given.Status)
-	now, err := env.Florin.Get(t.Context(), "acme", "forgotten")
+	require.Equal(t, payment.Succeeded, refunded.Status)
+	current, err := env.Florin.Get(t.Context(), "acme", "retention")
 	require.NoError(t, err)
-	require.EqualValues(t, 500, now.RefundedAmount, "at once")
-	forget(t, env, payment.ChargeWorkflowID("acme", "forgotten"))
-	forget(t, env, payment.RefundWorkflowID("acme", "forgotten"))
+	require.EqualValues(t, 500, current.RefundedAmount, "without delay")
+	deleteWorkflow(t, env, payment.ChargeWorkflowID("acme", "retention"))
+	deleteWorkflow(t, env, payment.RefundWorkflowID("acme", "retention"))
 
-	later, err := env.Florin.Get(t.Context(), "acme", "forgotten")
+	later, err := env.Florin.Get(t.Context(), "acme", "retention")
 	require.NoError(t, err)
-	require.Equal(t, now, later)
-	givenLater, err := env.Florin.GetRefund(t.Context(), "acme", "forgotten")
+	require.Equal(t, current, later)
+	refundLater, err := env.Florin.GetRefund(t.Context(), "acme", "retention")
 	require.NoError(t, err)
-	require.Equal(t, given, givenLater)
+	require.Equal(t, refunded, refundLater)
 	_, err = env.Florin.Get(t.Context(), "acme", "never")
 	require.ErrorIs(t, err, florin.ErrNotFound)
 
@@ -238,16 +242,16 @@ func TestAKeyIsKnownLongAfterTemporalHasForgottenTheWorkflow(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrIdempotencyMismatch)
 	again, err := env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
-	require.EqualValues(t, 500, again.RefundedAmount, "and it knows what went back since")
+	require.EqualValues(t, 500, again.RefundedAmount, "including the refund")
 	again.RefundedAmount = 0
 	require.Equal(t, first, again)
-	givenAgain, err := env.Florin.Refund(t.Context(), refund)
+	refundAgain, err := env.Florin.Refund(t.Context(), refund)
 	require.NoError(t, err)
-	require.Equal(t, given, givenAgain)
-	requireEqualBooks(t, env, []payment.Charge{first}, []payment.Refund{given})
+	require.Equal(t, refunded, refundAgain)
+	requireLedgerMatches(t, env, []payment.Charge{first}, []payment.Refund{refunded})
 }
 
-func TestPaymentsAreListedPageByPage(t *testing.T) {
+func TestListReturnsPages(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	for i := range 5 {
@@ -255,7 +259,7 @@ func TestPaymentsAreListedPageByPage(t *testing.T) {
 		if i == 2 {
 			token = "tok_insufficient_funds"
 		}
-		_, err := final(t.Context(), env, charge(fmt.Sprint("list-", i), token))
+		_, err := chargeUntilResolved(t.Context(), env, charge(fmt.Sprint("list-", i), token))
 		require.NoError(t, err)
 	}
 	var keys []string
@@ -279,30 +283,30 @@ func TestPaymentsAreListedPageByPage(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrInvalidRequest)
 }
 
-func TestAnOperatorResolvesWhatTheProcessorCannotTell(t *testing.T) {
+func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	said := payment.Resolution{Status: payment.Failed, Evidence: "not in the dashboard", By: "jane"}
-	_, err := env.Florin.Resolve(t.Context(), "acme", "resolve", said)
+	resolution := payment.Resolution{Status: payment.Failed, Evidence: "not in the dashboard", By: "jane"}
+	_, err := env.Florin.Resolve(t.Context(), "acme", "resolve", resolution)
 	require.ErrorIs(t, err, florin.ErrNotFound)
-	c, err := final(t.Context(), env, charge("resolve", "tok_lost"))
+	c, err := chargeUntilResolved(t.Context(), env, charge("resolve", "tok_lost"))
 	require.NoError(t, err)
 	require.Equal(t, payment.NeedsReconciliation, c.Status)
 	for range 2 {
-		c, err = env.Florin.Resolve(t.Context(), "acme", "resolve", said)
-		require.NoError(t, err, "the same twice is one")
+		c, err = env.Florin.Resolve(t.Context(), "acme", "resolve", resolution)
+		require.NoError(t, err, "repeating the resolution is not an error")
 		require.Equal(t, payment.Failed, c.Status)
 	}
 	c, err = env.Florin.Wait(t.Context(), "acme", "resolve")
 	require.NoError(t, err)
 	require.Equal(t, "resolved by jane: not in the dashboard", c.Failure.Message)
-	said.By = "joe"
-	_, err = env.Florin.Resolve(t.Context(), "acme", "resolve", said)
+	resolution.By = "joe"
+	_, err = env.Florin.Resolve(t.Context(), "acme", "resolve", resolution)
 	require.ErrorIs(t, err, florin.ErrNotResolvable)
 }
 
-// forget is what Temporal does at the end of its retention.
-func forget(t *testing.T, env *environment.Environment, workflowID string) {
+// deleteWorkflow deletes a closed workflow, as Temporal does at the end of the retention.
+func deleteWorkflow(t *testing.T, env *environment.Environment, workflowID string) {
 	t.Helper()
 	_, err := env.Temporal.WorkflowService().DeleteWorkflowExecution(t.Context(), &workflowservice.DeleteWorkflowExecutionRequest{
 		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
@@ -310,7 +314,7 @@ func forget(t *testing.T, env *environment.Environment, workflowID string) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool {
 		_, err := env.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
-		var gone *serviceerror.NotFound
-		return errors.As(err, &gone)
+		var notFound *serviceerror.NotFound
+		return errors.As(err, &notFound)
 	}, time.Minute, 20*time.Millisecond)
 }

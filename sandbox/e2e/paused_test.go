@@ -24,21 +24,23 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// limit is what docs/runbook.md says of pausing a processor: so many calls a second; nil is as many as there are.
-func limit(ctx context.Context, env *environment.Environment, perSecond *taskqueuepb.RateLimit) error {
+// setRateLimit limits the default processor's task queue, as docs/runbook.md describes for pausing a processor. Nil removes
+// the limit.
+func setRateLimit(ctx context.Context, env *environment.Environment, limit *taskqueuepb.RateLimit) error {
 	_, err := env.Temporal.WorkflowService().UpdateTaskQueueConfig(ctx, &workflowservice.UpdateTaskQueueConfigRequest{
 		Namespace: "default", TaskQueue: payment.ProcessorTaskQueue(env.Config.DefaultProcessor), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
-		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: perSecond, Reason: "a test"},
+		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: limit, Reason: "a test"},
 	})
 	return err
 }
 
+// paused is the rate limit of a paused queue.
 var paused = &taskqueuepb.RateLimit{RequestsPerSecond: 0}
 
-func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
+func TestPausedQueueDelaysAllCalls(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	require.NoError(t, limit(t.Context(), env, paused))
+	require.NoError(t, setRateLimit(t.Context(), env, paused))
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
 	_, err := env.Florin.Charge(ctx, charge("order-1", "tok_visa"))
@@ -46,12 +48,13 @@ func TestAPausedQueueHoldsEveryCallBack(t *testing.T) {
 	require.NotContains(t, metrics(t, env), "florin_processor_calls_total")
 	require.Contains(t, metrics(t, env), `florin_payments_waiting{processor="simulator",status="processing"} 1`)
 
-	require.NoError(t, limit(t.Context(), env, nil))
+	require.NoError(t, setRateLimit(t.Context(), env, nil))
 	succeed(t, env, charge("order-1", "tok_visa"))
 }
 
-// startPausable runs an environment in which absence alone proves nothing.
-func startPausable(t *testing.T, tune func(*config.Processor)) *environment.Environment {
+// startWithoutAbsenceProof starts an environment in which a lookup that finds nothing does not prove that a call was not
+// executed.
+func startWithoutAbsenceProof(t *testing.T, tune func(*config.Processor)) *environment.Environment {
 	t.Helper()
 	return start(t, environment.Options{Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
@@ -61,12 +64,12 @@ func startPausable(t *testing.T, tune func(*config.Processor)) *environment.Envi
 	}})
 }
 
-func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
+func TestCallsThatNoWorkerStartedDuringALongPauseWereNotSent(t *testing.T) {
 	t.Parallel()
-	env := startPausable(t, func(*config.Processor) {})
+	env := startWithoutAbsenceProof(t, func(*config.Processor) {})
 	paid := succeed(t, env, charge("paid", "tok_visa"))
-	hold(t, env, manual("held", "tok_visa"))
-	require.NoError(t, limit(t.Context(), env, paused))
+	authorize(t, env, manual("authorized", "tok_visa"))
+	require.NoError(t, setRateLimit(t.Context(), env, paused))
 
 	_, err := env.Florin.StartCharge(t.Context(), charge("charged", "tok_visa"))
 	require.NoError(t, err)
@@ -74,7 +77,7 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 	require.NoError(t, err)
 	captured := make(chan error, 1)
 	go func() {
-		_, err := env.Florin.Capture(t.Context(), "acme", "held", whole)
+		_, err := env.Florin.Capture(t.Context(), "acme", "authorized", full)
 		captured <- err
 	}()
 	require.Eventually(t, func() bool {
@@ -82,11 +85,11 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 		require.NoError(t, err)
 		r, err := env.Florin.GetRefund(t.Context(), "acme", "refunded")
 		require.NoError(t, err)
-		h, err := env.Florin.Get(t.Context(), "acme", "held")
+		a, err := env.Florin.Get(t.Context(), "acme", "authorized")
 		require.NoError(t, err)
-		return c.Status == payment.Unknown && r.Status == payment.Unknown && h.Status == payment.Unknown
+		return c.Status == payment.Unknown && r.Status == payment.Unknown && a.Status == payment.Unknown
 	}, 30*time.Second, 50*time.Millisecond)
-	require.NoError(t, limit(t.Context(), env, nil))
+	require.NoError(t, setRateLimit(t.Context(), env, nil))
 
 	c, err := env.Florin.Wait(t.Context(), "acme", "charged")
 	require.NoError(t, err)
@@ -97,29 +100,29 @@ func TestWhatNobodyTookDuringALongPauseWasNotSent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.Failed, r.Status)
 	require.Equal(t, payment.ClassNotSent, r.Failure.Class)
-	// What is left of the payment may be refunded again.
-	whole, err := env.Florin.Refund(t.Context(), refund("refunded-again", paid.PaymentID, 1250))
+	// The failed refund does not reduce the refundable amount.
+	full, err := env.Florin.Refund(t.Context(), refund("refunded-again", paid.PaymentID, 1250))
 	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, whole.Status)
-	// An order is carried out late: somebody has asked for that money.
+	require.Equal(t, payment.Succeeded, full.Status)
+	// The capture is executed late: its caller still wants the money.
 	require.NoError(t, <-captured)
-	h, err := env.Florin.Wait(t.Context(), "acme", "held")
+	a, err := env.Florin.Wait(t.Context(), "acme", "authorized")
 	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, h.Status)
+	require.Equal(t, payment.Succeeded, a.Status)
 	paid, err = env.Florin.Get(t.Context(), "acme", "paid")
 	require.NoError(t, err)
-	requireEqualBooks(t, env, []payment.Charge{paid, c, h}, []payment.Refund{r, whole})
+	requireLedgerMatches(t, env, []payment.Charge{paid, c, a}, []payment.Refund{r, full})
 }
 
-// The last word of Temporal on such a call is nearly the same as on one that nobody ever took.
-func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
+// For such a call, Temporal reports nearly the same timeout as for a call that no worker ever started.
+func TestCallSentBeforeAPauseStaysUnknown(t *testing.T) {
 	t.Parallel()
-	for name, meanwhile := range map[string]func(*testing.T, *environment.Environment){
-		"left alone": func(*testing.T, *environment.Environment) {},
-		"and reset": func(t *testing.T, env *environment.Environment) {
+	for name, intervene := range map[string]func(*testing.T, *environment.Environment){
+		"no intervention": func(*testing.T, *environment.Environment) {},
+		"activity reset": func(t *testing.T, env *environment.Environment) {
 			resetActivity(t, env, payment.ChargeWorkflowID("acme", "order-1"))
 		},
-		"with other options": func(t *testing.T, env *environment.Environment) {
+		"activity options changed": func(t *testing.T, env *environment.Environment) {
 			_, err := env.Temporal.WorkflowService().UpdateActivityOptions(t.Context(), &workflowservice.UpdateActivityOptionsRequest{
 				Namespace: "default", Execution: &commonpb.WorkflowExecution{WorkflowId: payment.ChargeWorkflowID("acme", "order-1")},
 				Activity:        &workflowservice.UpdateActivityOptionsRequest_Type{Type: payment.ActivityProcessorCharge},
@@ -131,12 +134,14 @@ func TestWhatWasSentBeforeAPauseStaysUnknown(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			sentBeforeAPause(t, meanwhile)
+			testCallSentBeforeAPause(t, intervene)
 		})
 	}
 }
 
-func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Environment)) {
+// testCallSentBeforeAPause pauses the queue after the first attempt, whose outcome is unknown, and calls intervene while
+// the second attempt waits.
+func testCallSentBeforeAPause(t *testing.T, intervene func(*testing.T, *environment.Environment)) {
 	var env *environment.Environment
 	var posts atomic.Int32
 	processor := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -146,14 +151,14 @@ func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Envi
 			return
 		}
 		posts.Add(1)
-		if limit(r.Context(), env, paused) != nil { // before there can be a second attempt
-			refuse(w, http.StatusForbidden) // ends as failed
+		if setRateLimit(r.Context(), env, paused) != nil { // before a second attempt can start
+			respondWithError(w, http.StatusForbidden) // the setup failed: make the payment, and with it the test, fail
 			return
 		}
-		refuse(w, http.StatusInternalServerError)
+		respondWithError(w, http.StatusInternalServerError)
 	}))
 	t.Cleanup(processor.Close)
-	env = startPausable(t, func(p *config.Processor) {
+	env = startWithoutAbsenceProof(t, func(p *config.Processor) {
 		p.BaseURL = processor.URL
 		p.Retry.Initial = activities.Duration(time.Second)
 	})
@@ -164,8 +169,8 @@ func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Envi
 		require.NoError(t, err)
 		return len(d.GetPendingActivities()) == 1 && d.GetPendingActivities()[0].GetAttempt() == 2
 	}, 10*time.Second, 20*time.Millisecond)
-	meanwhile(t, env)
-	reaches := func(want payment.Status) {
+	intervene(t, env)
+	requireReaches := func(want payment.Status) {
 		require.Eventually(t, func() bool {
 			c, err := env.Florin.Get(t.Context(), "acme", "order-1")
 			require.NoError(t, err)
@@ -173,9 +178,9 @@ func sentBeforeAPause(t *testing.T, meanwhile func(*testing.T, *environment.Envi
 			return c.Status == want
 		}, 30*time.Second, 50*time.Millisecond)
 	}
-	reaches(payment.Unknown)
+	requireReaches(payment.Unknown)
 	require.Equal(t, int32(1), posts.Load())
-	require.NoError(t, limit(t.Context(), env, nil))
-	reaches(payment.NeedsReconciliation)
+	require.NoError(t, setRateLimit(t.Context(), env, nil))
+	requireReaches(payment.NeedsReconciliation)
 	require.Equal(t, int32(1), posts.Load())
 }

@@ -14,12 +14,12 @@ func listRequest(query string) *workflowservice.ListWorkflowExecutionsRequest {
 	return &workflowservice.ListWorkflowExecutionsRequest{Namespace: "default", Query: query}
 }
 
-func TestAPortInUseIsNamedWithItsFlag(t *testing.T) {
+func TestErrorForAPortInUseNamesTheFlag(t *testing.T) {
 	t.Parallel()
-	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	inUse, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	defer func() { require.NoError(t, taken.Close()) }()
-	address, ok := taken.Addr().(*net.TCPAddr)
+	defer func() { require.NoError(t, inUse.Close()) }()
+	address, ok := inUse.Addr().(*net.TCPAddr)
 	require.True(t, ok)
 	for flag, ports := range map[string]environment.Ports{
 		"--temporal-port":  {Temporal: address.Port},

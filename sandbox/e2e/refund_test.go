@@ -12,11 +12,12 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
+// refund is a request for a part of a payment.
 func refund(key, paymentID string, amount int64) payment.RefundRequest {
 	return payment.RefundRequest{MerchantID: "acme", IdempotencyKey: key, PaymentID: paymentID, Amount: &amount}
 }
 
-func TestARefundThatCannotBeGetsATypedError(t *testing.T) {
+func TestImpossibleRefundReturnsATypedError(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	paid := succeed(t, env, charge("paid", "tok_visa"))
@@ -29,23 +30,23 @@ func TestARefundThatCannotBeGetsATypedError(t *testing.T) {
 		req  payment.RefundRequest
 		want error
 	}{
-		{"more than was captured", refund("r1", paid.PaymentID, 1251), florin.ErrRefundExceedsCaptured},
-		{"of a declined payment", refund("r2", declined.PaymentID, 100), florin.ErrPaymentNotRefundable},
-		{"of a payment that does not exist", refund("r3", payment.PaymentID("acme", "never"), 100), florin.ErrPaymentNotFound},
-		{"of another merchant's payment", foreign, florin.ErrPaymentNotFound},
+		{name: "exceeds the captured amount", req: refund("r1", paid.PaymentID, 1251), want: florin.ErrRefundExceedsCaptured},
+		{name: "of a declined payment", req: refund("r2", declined.PaymentID, 100), want: florin.ErrPaymentNotRefundable},
+		{name: "of an unknown payment", req: refund("r3", payment.PaymentID("acme", "never"), 100), want: florin.ErrPaymentNotFound},
+		{name: "of another merchant's payment", req: foreign, want: florin.ErrPaymentNotFound},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			_, err := env.Florin.Refund(t.Context(), tt.req)
 			require.ErrorIs(t, err, tt.want)
 			_, err = env.Florin.Refund(t.Context(), tt.req)
-			require.ErrorIs(t, err, tt.want, "the same again")
+			require.ErrorIs(t, err, tt.want, "the same when repeated")
 		})
 	}
-	requireEqualBooks(t, env, []payment.Charge{paid, declined}, nil)
+	requireLedgerMatches(t, env, []payment.Charge{paid, declined}, nil)
 }
 
-func TestManyRefundsAtOnceNeverExceedWhatWasCaptured(t *testing.T) {
+func TestConcurrentRefundsNeverExceedTheCapturedAmount(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	paid := succeed(t, env, charge("paid", "tok_visa"))
@@ -72,6 +73,6 @@ func TestManyRefundsAtOnceNeverExceedWhatWasCaptured(t *testing.T) {
 			reported = append(reported, r)
 		}
 	}
-	require.Equal(t, 12, succeeded, "12 times 1.00 fit into 12.50 USD")
-	requireEqualBooks(t, env, []payment.Charge{paid}, reported)
+	require.Equal(t, 12, succeeded, "12 refunds of 1.00 USD fit into 12.50 USD")
+	requireLedgerMatches(t, env, []payment.Charge{paid}, reported)
 }

@@ -19,25 +19,26 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// Temporal remembers what the terminated run answered. Nobody would ever find out more.
-func TestAPaymentThatWasTerminatedAfterItsFirstOutcomeGoesOnWhenItIsAskedForAgain(t *testing.T) {
+// Temporal deduplicates updates by ID and keeps the terminated run's answer. Returning that answer is not enough: without a
+// new run, no workflow would resolve the payment.
+func TestRepeatedChargeRestartsAWorkflowTerminatedAfterItsFirstOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	req := charge("told", "tok_lost")
+	req := charge("terminated-late", "tok_lost")
 	c, err := env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, payment.NeedsReconciliation, c.Status)
-	workflowID := payment.ChargeWorkflowID("acme", "told")
+	workflowID := payment.ChargeWorkflowID("acme", "terminated-late")
 	require.NoError(t, env.Temporal.TerminateWorkflow(t.Context(), workflowID, "", "a test"))
 	c, err = env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, payment.NeedsReconciliation, c.Status)
 	d, err := env.Temporal.DescribeWorkflowExecution(t.Context(), workflowID, "")
 	require.NoError(t, err)
-	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, d.GetWorkflowExecutionInfo().GetStatus(), "somebody is at work on it")
+	require.Equal(t, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, d.GetWorkflowExecutionInfo().GetStatus(), "a new run must be in progress")
 }
 
-func TestARefundThatWasRefusedOnceIsNotRefusedForEver(t *testing.T) {
+func TestRefundRefusedOnceCanSucceedLater(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	r := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "early", PaymentID: payment.PaymentID("acme", "early")}
@@ -45,24 +46,24 @@ func TestARefundThatWasRefusedOnceIsNotRefusedForEver(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrPaymentNotFound)
 	succeed(t, env, charge("early", "tok_visa"))
 	require.Eventually(t, func() bool {
-		given, err := env.Florin.Refund(t.Context(), r)
-		return err == nil && given.Status == payment.Succeeded
+		refunded, err := env.Florin.Refund(t.Context(), r)
+		return err == nil && refunded.Status == payment.Succeeded
 	}, 10*time.Second, 200*time.Millisecond)
 }
 
-// The part of the history that a reset keeps does not know of what was sent after it.
-func TestAResetBetweenTwoSendsDoesNotForgetTheSecond(t *testing.T) {
+// The part of the history that a reset keeps has no trace of the calls that were made after that point.
+func TestWorkflowResetBetweenTwoCallsFindsTheSecond(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	p := &scripted{post: func(n int32, w http.ResponseWriter, _ string) {
 		switch n {
 		case 1:
 			w.Header().Set("Retry-After", "3")
-			refuse(w, http.StatusTooManyRequests)
+			respondWithError(w, http.StatusTooManyRequests)
 		case 2:
-			<-release // the money has moved
+			<-release // money has moved, and the response does not come in time
 		default:
-			refuse(w, http.StatusForbidden)
+			respondWithError(w, http.StatusForbidden)
 		}
 	}}
 	server := httptest.NewServer(p)
@@ -86,31 +87,31 @@ func TestAResetBetweenTwoSendsDoesNotForgetTheSecond(t *testing.T) {
 	require.NoError(t, err)
 	c, err := env.Florin.Wait(t.Context(), "acme", "mid")
 	require.NoError(t, err)
-	require.Equal(t, payment.Succeeded, c.Status, "looked up: the 403 to the third says nothing about the second")
+	require.Equal(t, payment.Succeeded, c.Status, "resolved by a lookup: the 403 of the third call proves nothing about the second")
 }
 
-func TestAStrangerWhoWasRefusedDoesNotHideThatNobodyIsAtWork(t *testing.T) {
+func TestMismatchedRequestDoesNotHideThatTheWorkflowWasTerminated(t *testing.T) {
 	t.Parallel()
 	release := make(chan struct{})
 	p := &scripted{post: func(int32, http.ResponseWriter, string) { <-release }}
-	env := startOn(t, map[string]http.Handler{environment.ProcessorName: p})
+	env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: p})
 	t.Cleanup(func() { close(release) })
-	req := charge("stranger", "tok_any")
+	req := charge("mismatch", "tok_any")
 	_, err := env.Florin.StartCharge(t.Context(), req)
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return p.posts.Load() > 0 }, 10*time.Second, 5*time.Millisecond)
-	require.NoError(t, env.Temporal.TerminateWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "stranger"), "", "a test"))
+	require.NoError(t, env.Temporal.TerminateWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "mismatch"), "", "a test"))
 	other := req
 	other.Amount++
 	_, err = env.Florin.Charge(t.Context(), other)
 	require.ErrorIs(t, err, florin.ErrIdempotencyMismatch)
-	c, err := env.Florin.Get(t.Context(), "acme", "stranger")
+	c, err := env.Florin.Get(t.Context(), "acme", "mismatch")
 	require.ErrorIs(t, err, florin.ErrStopped)
 	require.Equal(t, payment.Processing, c.Status)
 }
 
-// A backup holds the store for longer than one local activity may take.
-func TestAStoreThatIsBusyWhenAPaymentBeginsIsWaitedFor(t *testing.T) {
+// A lock, such as that of a backup, can last longer than the time limit of one local activity.
+func TestChargeWaitsForALockedStore(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	db, err := sql.Open("sqlite", "file:"+env.Config.Store.SQLite)
@@ -120,12 +121,12 @@ func TestAStoreThatIsBusyWhenAPaymentBeginsIsWaitedFor(t *testing.T) {
 	require.NoError(t, err)
 	_, err = lock.ExecContext(t.Context(), "BEGIN IMMEDIATE")
 	require.NoError(t, err)
-	_, err = env.Florin.StartCharge(t.Context(), charge("busy", "tok_visa"))
+	_, err = env.Florin.StartCharge(t.Context(), charge("locked", "tok_visa"))
 	require.NoError(t, err)
 	<-time.After(7 * time.Second)
 	_, err = lock.ExecContext(t.Context(), "ROLLBACK")
 	require.NoError(t, err)
-	c, err := env.Florin.Wait(t.Context(), "acme", "busy")
+	c, err := env.Florin.Wait(t.Context(), "acme", "locked")
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, c.Status)
 }

@@ -19,7 +19,7 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// tree is a trace as a text: each span below its parent, siblings in the order in which they started.
+// tree renders a trace as text: each span is indented below its parent.
 func tree(spans tracetest.SpanStubs, parent [8]byte, depth int) string {
 	var b strings.Builder
 	for _, s := range spans {
@@ -30,10 +30,10 @@ func tree(spans tracetest.SpanStubs, parent [8]byte, depth int) string {
 	return b.String()
 }
 
-func TestAChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
+func TestChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	provider := telemetry.NewProvider(sdktrace.WithSyncer(exporter))
-	env := start(t, environment.Options{Spans: provider})
+	env := start(t, environment.Options{TracerProvider: provider})
 
 	ctx, checkout := provider.Tracer("shop").Start(t.Context(), "checkout")
 	req := charge("a-secret-order", "tok_500_twice") // two retries
@@ -63,7 +63,7 @@ func TestAChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
 		count[s.Name]++
 	}
 	for _, s := range trace {
-		require.True(t, s.Name == "checkout" || ids[s.Parent.SpanID()], "%s has lost its parent", s.Name)
+		require.True(t, s.Name == "checkout" || ids[s.Parent.SpanID()], "the parent of %s is not in the trace", s.Name)
 		text := fmt.Sprint(s.Attributes, s.Status, s.Events, s.Name)
 		for _, secret := range []string{"tok_", "a-secret-order", "sim_sandbox_key", payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)} {
 			require.NotContains(t, text, secret, s.Name)
@@ -90,29 +90,29 @@ func TestAChargeIsOneTraceFromTheServiceToTheProcessor(t *testing.T) {
 		require.Equal(t, []string{"RunActivity:ProcessorCharge", "StartActivity:ProcessorCharge", "RunWorkflow:Charge", "UpdateWithStartWorkflow:outcome"}, path)
 	}
 
-	// Looking at it, from history and on another worker, tells nothing of it again.
+	// Get makes another worker replay the history, which must not record the workflow's spans again.
 	env.StopWorker()
 	require.NoError(t, env.StartWorker(context.WithoutCancel(t.Context())))
 	before := len(exporter.GetSpans().Snapshots())
 	_, err = env.Florin.Get(context.Background(), req.MerchantID, req.IdempotencyKey)
 	require.NoError(t, err)
 	for _, s := range exporter.GetSpans()[before:] {
-		require.NotContains(t, s.Name, "Workflow", "replayed")
+		require.NotContains(t, s.Name, "Workflow", "recorded again by a replay")
 	}
 }
 
-func TestAWorkflowKeepsItsSpanThroughARestart(t *testing.T) {
+func TestWorkflowHasOneSpanAcrossAWorkerRestart(t *testing.T) {
 	exporter := tracetest.NewInMemoryExporter()
 	provider := telemetry.NewProvider(sdktrace.WithSyncer(exporter))
-	env := start(t, environment.Options{Spans: provider})
-	req := charge("held", "tok_visa")
+	env := start(t, environment.Options{TracerProvider: provider})
+	req := charge("authorized", "tok_visa")
 	req.Capture = payment.CaptureManual
 	c, err := env.Florin.Charge(t.Context(), req)
 	require.NoError(t, err)
 	require.Equal(t, payment.Authorized, c.Status)
 	env.StopWorker()
 	for _, s := range exporter.GetSpans() {
-		require.NotEqual(t, "RunWorkflow:Charge", s.Name, "it has not ended")
+		require.NotEqual(t, "RunWorkflow:Charge", s.Name, "the workflow is still running")
 	}
 	require.NoError(t, env.StartWorker(context.WithoutCancel(t.Context())))
 	c, err = env.Florin.Void(t.Context(), req.MerchantID, req.IdempotencyKey)
@@ -134,11 +134,11 @@ func TestAWorkflowKeepsItsSpanThroughARestart(t *testing.T) {
 			children[s.Name]++
 		}
 	}
-	require.Equal(t, 1, children["StartActivity:ProcessorCharge"], "of the worker that began it")
-	require.Equal(t, 1, children["StartActivity:ProcessorVoid"], "of the worker that ended it")
+	require.Equal(t, 1, children["StartActivity:ProcessorCharge"], "recorded by the first worker")
+	require.Equal(t, 1, children["StartActivity:ProcessorVoid"], "recorded by the second worker")
 }
 
-// metrics is what Prometheus would read.
+// metrics returns the response of /metrics.
 func metrics(t *testing.T, env *environment.Environment) string {
 	t.Helper()
 	resp, err := http.Get(fmt.Sprintf("http://127.0.0.1:%d/metrics", env.Ports.Health))
@@ -149,11 +149,11 @@ func metrics(t *testing.T, env *environment.Environment) string {
 	return string(text)
 }
 
-func TestTheMetricsTellWhatHappened(t *testing.T) {
+func TestMetricsCountPaymentsCallsAndRetries(t *testing.T) {
 	env := start(t, environment.Options{})
 	paid := succeed(t, env, charge("order-1", "tok_visa"))
 	retried := succeed(t, env, charge("order-2", "tok_500_twice"))
-	declined, err := final(t.Context(), env, charge("order-3", "tok_insufficient_funds"))
+	declined, err := chargeUntilResolved(t.Context(), env, charge("order-3", "tok_insufficient_funds"))
 	require.NoError(t, err)
 	require.Equal(t, payment.Declined, declined.Status)
 	refund, err := env.Florin.Refund(t.Context(), payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "back-1", PaymentID: paid.PaymentID})
@@ -176,7 +176,7 @@ func TestTheMetricsTellWhatHappened(t *testing.T) {
 	} {
 		require.Contains(t, text, line+"\n")
 	}
-	// Of the SDK's metrics, those that rules and dashboard ask for and that are there without a failure.
+	// The SDK's metrics that the alert rules and the dashboard use, except those that exist only after a failure.
 	for _, name := range []string{
 		"temporal_request_total", "temporal_activity_schedule_to_start_latency_seconds_bucket",
 		"temporal_workflow_task_schedule_to_start_latency_seconds_bucket", "temporal_worker_task_slots_available",

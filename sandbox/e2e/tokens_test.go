@@ -16,7 +16,7 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// tokens lists the simulator's tokens of one scope.
+// tokens returns the simulator's tokens for one kind of operation.
 func tokens(scope string) (found []simulator.Token) {
 	for _, token := range simulator.Tokens() {
 		if token.Scope == scope {
@@ -26,29 +26,29 @@ func tokens(scope string) (found []simulator.Token) {
 	return found
 }
 
-func TestEveryChargeTokenEndsAsItsTableSays(t *testing.T) {
+func TestEachChargeTokenHasItsDocumentedOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	table := tokens("charge")
 	charges := make([]payment.Charge, len(table))
 	var group errgroup.Group
-	var limited []int
+	var rateLimited []int // indexes of the tokens that cause a 429
 	for i, token := range table {
 		if strings.HasPrefix(token.Name, "tok_429") {
-			limited = append(limited, i)
+			rateLimited = append(rateLimited, i)
 			continue
 		}
 		group.Go(func() (err error) {
-			charges[i], err = final(t.Context(), env, charge(token.Name, token.Name))
+			charges[i], err = chargeUntilResolved(t.Context(), env, charge(token.Name, token.Name))
 			return err
 		})
 	}
-	// A 429 holds back every call to its processor: they get one of their own, one after the other.
+	// A 429 delays all calls to its processor: these charges run one after the other, on a processor of their own.
 	group.Go(func() (err error) {
-		for _, i := range limited {
+		for _, i := range rateLimited {
 			req := charge(table[i].Name, table[i].Name)
 			req.Processor = environment.BackupName
-			if charges[i], err = final(t.Context(), env, req); err != nil {
+			if charges[i], err = chargeUntilResolved(t.Context(), env, req); err != nil {
 				return err
 			}
 		}
@@ -58,15 +58,15 @@ func TestEveryChargeTokenEndsAsItsTableSays(t *testing.T) {
 	for i, token := range table {
 		t.Run(token.Name, func(t *testing.T) {
 			require.Equal(t, token.ExpectedStatus, string(charges[i].Status), token.Description)
-			requireSecretFree(t, env, payment.ChargeWorkflowID("acme", token.Name))
+			requireHistoryWithoutSecrets(t, env, payment.ChargeWorkflowID("acme", token.Name))
 		})
 	}
-	requireEqualBooks(t, env, charges, nil)
-	requireRedactedAudit(t, env, charges)
+	requireLedgerMatches(t, env, charges, nil)
+	requireRedactedAuditLog(t, env, charges)
 }
 
-// requireRedactedAudit reads the audit log: every charge is in it, and nothing that may not be.
-func requireRedactedAudit(t *testing.T, env *environment.Environment, charges []payment.Charge) {
+// requireRedactedAuditLog requires that the audit log has every charge, and no API key, payment method or idempotency key.
+func requireRedactedAuditLog(t *testing.T, env *environment.Environment, charges []payment.Charge) {
 	t.Helper()
 	content, err := os.ReadFile(env.Config.Audit.Path)
 	require.NoError(t, err)
@@ -79,15 +79,15 @@ func requireRedactedAudit(t *testing.T, env *environment.Environment, charges []
 	}
 }
 
-func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {
+func TestEachRefundTokenHasItsDocumentedOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", ExpectedStatus: "succeeded"})
+	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", Ends: "succeeded"})
 	charges, refunds := make([]payment.Charge, len(table)), make([]payment.Refund, len(table))
 	var group errgroup.Group
 	for i, token := range table {
 		group.Go(func() (err error) {
-			if charges[i], err = final(t.Context(), env, charge(token.Name, token.Name)); err != nil {
+			if charges[i], err = chargeUntilResolved(t.Context(), env, charge(token.Name, token.Name)); err != nil {
 				return err
 			}
 			refunds[i], err = env.Florin.Refund(t.Context(), refund("refund-"+token.Name, charges[i].PaymentID, 250))
@@ -104,24 +104,24 @@ func TestEveryRefundTokenEndsAsItsTableSays(t *testing.T) {
 			require.Equal(t, token.ExpectedStatus, string(refunds[i].Status), token.Description)
 		})
 	}
-	requireEqualBooks(t, env, charges, refunds)
+	requireLedgerMatches(t, env, charges, refunds)
 }
 
-// requireSecretFree reads the whole history of a workflow: the processor's key must not be in it.
-func requireSecretFree(t *testing.T, env *environment.Environment, workflowID string) {
+// requireHistoryWithoutSecrets requires that the processor's API key is not in the history of a workflow.
+func requireHistoryWithoutSecrets(t *testing.T, env *environment.Environment, workflowID string) {
 	t.Helper()
 	events := env.Temporal.GetWorkflowHistory(t.Context(), workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	for events.HasNext() {
 		event, err := events.Next()
 		require.NoError(t, err)
-		text, err := proto.Marshal(event) // as JSON, payloads are base64
+		text, err := proto.Marshal(event) // not as JSON, which encodes payloads in base64
 		require.NoError(t, err)
 		require.NotContains(t, string(text), "sim_sandbox_key")
 		require.NotContains(t, string(text), "Bearer")
 	}
 }
 
-func TestALongRetryAfterIsATimerThatPeopleCanSee(t *testing.T) {
+func TestLongRetryAfterIsATimerWithASummary(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	req := charge("long", "tok_429_long")
@@ -142,7 +142,7 @@ func TestALongRetryAfterIsATimerThatPeopleCanSee(t *testing.T) {
 		return false
 	}, 10*time.Second, 20*time.Millisecond)
 	require.Contains(t, summary, "Retry-After")
-	c, err := final(t.Context(), env, req)
+	c, err := chargeUntilResolved(t.Context(), env, req)
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, c.Status)
 }

@@ -1,4 +1,4 @@
-// Package environment starts a whole Florin in one process: a Temporal server, Temporal Web, the simulated
+// Package environment runs a complete Florin system in one process: a Temporal server, Temporal Web, the simulated
 // processor and the worker. Everything listens on loopback only.
 package environment
 
@@ -26,19 +26,19 @@ import (
 	"github.com/florinpay/florin/internal/telemetry"
 )
 
-// The names under which the worker knows the simulated processor: as two, so that what holds one back leaves
-// the other alone. Both have one ledger.
+// The worker has the simulated processor under two names, so that rate limits and backpressure of one do not affect the
+// other. Both share one ledger.
 const (
 	ProcessorName = "simulator"
 	BackupName    = "backup"
 )
 
-// Ports are those that people use. 0 takes any free one.
+// Ports are the ports that clients connect to. Zero selects a free port.
 type Ports struct{ Temporal, Web, Simulator, Health int }
 
-// Options of an Environment. The zero value keeps everything in memory, on free ports, without Temporal Web.
+// Options configures an [Environment]. The zero value keeps nothing after Stop, uses free ports and has no Temporal Web.
 type Options struct {
-	// DataDir keeps Temporal's database and the simulator's ledger, to go on from later. Empty: in memory.
+	// DataDir keeps Temporal's database, the store and the simulator's ledger for the next Start. Empty: nothing is kept.
 	DataDir string
 	Ports   Ports
 	// Web starts Temporal Web.
@@ -46,51 +46,51 @@ type Options struct {
 	Simulator simulator.Options
 	// Tune changes the worker's configuration before it starts.
 	Tune func(*config.Config)
-	// Spans is where the traces of the worker go; nil: nowhere.
-	Spans trace.TracerProvider
-	// Logger hears from every part.
+	// TracerProvider receives the spans of the worker and of the client Florin. Nil: no tracing.
+	TracerProvider trace.TracerProvider
+	// Logger receives the logs of all components. Nil: no logs.
 	Logger *zap.Logger
 }
 
-// Environment is a running Florin.
+// Environment is a running Florin system.
 type Environment struct {
 	Temporal  client.Client
 	Florin    *florin.Client
 	Simulator *simulator.Simulator
-	// Config is the worker's.
+	// Config is the worker's configuration. StartWorker reads it.
 	Config config.Config
 	Ports  Ports
 
-	options  Options
-	logger   *zap.Logger
-	told     *telemetry.Telemetry
-	workers  *app.Workers
-	cleanups []func() error
+	options   Options
+	logger    *zap.Logger
+	telemetry *telemetry.Telemetry
+	workers   *app.Workers
+	cleanups  []func() error
 }
 
-// Start starts all parts in order and returns once payments can be made. On an error nothing is left running.
+// Start starts all components in order and returns once payments can be made. If it fails, it stops what it has started.
 func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if o.Logger == nil {
 		o.Logger = zap.NewNop()
 	}
-	e := &Environment{options: o, logger: o.Logger, told: telemetry.New(o.Spans)}
+	e := &Environment{options: o, logger: o.Logger, telemetry: telemetry.New(o.TracerProvider)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, e.Stop())
 		}
 	}()
-	if err := e.takePorts(ctx); err != nil {
+	if err := e.choosePorts(ctx); err != nil {
 		return nil, err
 	}
 	dir, err := e.directory()
 	if err != nil {
 		return nil, err
 	}
-	in, err := inSQLite(dir, o.DataDir != "")
+	db, err := sqliteStorage(dir, o.DataDir != "")
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, e.Ports.Temporal, in, o.Logger.Named("temporal"), namespace)
+	server, err := startTemporal(ctx, e.Ports.Temporal, db, o.Logger.Named("temporal"), namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -121,8 +121,8 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	return e, e.startHealth(ctx)
 }
 
-// takePorts makes sure that every port is free before anything starts, so that an error can name its flag.
-func (e *Environment) takePorts(ctx context.Context) error {
+// choosePorts sets Ports and checks that each is free before anything starts, so that an error can name the flag.
+func (e *Environment) choosePorts(ctx context.Context) error {
 	free, err := FreePorts(ctx, 4)
 	if err != nil {
 		return err
@@ -132,8 +132,8 @@ func (e *Environment) takePorts(ctx context.Context) error {
 		port *int
 		flag string
 	}{
-		{&e.Ports.Temporal, "--temporal-port"}, {&e.Ports.Web, "--web-port"},
-		{&e.Ports.Simulator, "--simulator-port"}, {&e.Ports.Health, "--health-port"},
+		{port: &e.Ports.Temporal, flag: "--temporal-port"}, {port: &e.Ports.Web, flag: "--web-port"},
+		{port: &e.Ports.Simulator, flag: "--simulator-port"}, {port: &e.Ports.Health, flag: "--health-port"},
 	} {
 		if *p.port == 0 {
 			*p.port = free[i]
@@ -167,7 +167,7 @@ func (e *Environment) startSimulator(ctx context.Context, dir string) error {
 	if e.options.DataDir != "" {
 		o.Path = filepath.Join(dir, "simulator.db")
 	}
-	// The worker reads its key from a file, as it would in production.
+	// The worker reads its API key from a file, as in production.
 	if err := os.WriteFile(filepath.Join(dir, "simulator.key"), []byte(o.APIKey), 0o600); err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func (e *Environment) dial(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	options := client.Options{HostPort: address, Namespace: namespace, Logger: app.TemporalLogger(e.logger)}
-	e.told.Temporal(&options)
+	e.telemetry.Temporal(&options)
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return fmt.Errorf("the embedded Temporal server does not answer: %w", err)
@@ -215,13 +215,13 @@ func (e *Environment) startHealth(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	e.serve(app.HealthServer(app.HealthHandler(e.Temporal, e.told)), listener)
+	e.serve(app.HealthServer(app.HealthHandler(e.Temporal, e.telemetry)), listener)
 	return nil
 }
 
-// StartWorker starts the worker; StopWorker stops it as SIGTERM would.
+// StartWorker starts a worker with Config, after [Environment.StopWorker] has stopped the one before.
 func (e *Environment) StartWorker(ctx context.Context) error {
-	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, app.WorkersOptions{Logger: e.logger, Telemetry: e.told})
+	workers, err := app.NewWorkers(ctx, e.Temporal, e.Config, app.WorkersOptions{Logger: e.logger, Telemetry: e.telemetry})
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (e *Environment) StartWorker(ctx context.Context) error {
 	return nil
 }
 
-// StopWorker lets the calls in flight finish.
+// StopWorker stops the worker as SIGTERM would: calls in flight may finish. Without a worker it does nothing.
 func (e *Environment) StopWorker() {
 	if e.workers != nil {
 		e.workers.Stop()
@@ -240,17 +240,17 @@ func (e *Environment) StopWorker() {
 	}
 }
 
-// WebURL is the address of Temporal Web.
+// WebURL returns the address of Temporal Web.
 func (e *Environment) WebURL() string { return webURL(e.Ports.Web) }
 
-// WorkflowURL is the page of one workflow in Temporal Web.
+// WorkflowURL returns the address of a workflow's page in Temporal Web.
 func (e *Environment) WorkflowURL(workflowID string) string {
 	return workflowURL(e.Ports.Web, workflowID)
 }
 
 func (e *Environment) onStop(f func() error) { e.cleanups = append(e.cleanups, f) }
 
-// Stop stops all parts, the last first.
+// Stop stops all components in reverse order.
 func (e *Environment) Stop() error {
 	e.StopWorker()
 	var errs []error
@@ -261,7 +261,7 @@ func (e *Environment) Stop() error {
 	return errors.Join(errs...)
 }
 
-// workerConfig is short of patience, so that every ending of a payment can be watched within seconds.
+// workerConfig has short timeouts, so that a payment reaches each of its outcomes within seconds.
 func workerConfig(dir, simulatorURL string) (config.Config, error) {
 	duration := func(d time.Duration) activities.Duration { return activities.Duration(d) }
 	p := config.Processor{
@@ -279,7 +279,7 @@ func workerConfig(dir, simulatorURL string) (config.Config, error) {
 		Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(5 * time.Second)},
 		Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
 		RateLimit: config.RateLimit{MaxWait: duration(time.Second)},
-		// The demo and the tests ask for more faults at once than an outage has.
+		// Effectively disabled: the demo and the tests inject faults at rates that would open it.
 		Breaker: config.Breaker{MinCalls: 1000},
 	}
 	c := config.Config{

@@ -11,24 +11,25 @@ import (
 	"syscall"
 )
 
-// Ports that systems give to outgoing connections begin above these: at 32768 on Linux, later elsewhere.
+// The range is below the ports that operating systems assign to outgoing connections: these start at 32768 on Linux and
+// higher elsewhere.
 const (
 	lowestPort  = 20000
 	highestPort = 32767
 )
 
-// handedOut are the ports that this process has been given.
-var handedOut sync.Map
+// reserved has the ports that FreePorts has returned in this process.
+var reserved sync.Map
 
-// FreePorts finds n different ports on the loopback that nobody listens on. Until they are used no connection takes
-// them, and no other call in this process gets them.
+// FreePorts returns n different loopback ports on which no process listens. No outgoing connection and no later call in
+// this process gets them.
 func FreePorts(ctx context.Context, n int) (ports []int, err error) {
 	for range highestPort - lowestPort {
 		if len(ports) == n {
 			return ports, nil
 		}
 		port := lowestPort + rand.IntN(highestPort-lowestPort+1) //nolint:gosec // not a secret
-		if _, taken := handedOut.LoadOrStore(port, true); taken {
+		if _, taken := reserved.LoadOrStore(port, true); taken {
 			continue
 		}
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, strconv.Itoa(port)))
@@ -43,5 +44,5 @@ func FreePorts(ctx context.Context, n int) (ports []int, err error) {
 		}
 		ports = append(ports, port)
 	}
-	return nil, fmt.Errorf("no %d free ports from %d to %d", n, lowestPort, highestPort)
+	return nil, fmt.Errorf("fewer than %d free ports from %d to %d", n, lowestPort, highestPort)
 }

@@ -24,17 +24,18 @@ import (
 	"go.temporal.io/server/schema/sqlite"
 )
 
-// storage is where a Temporal server keeps what it knows. With SQLite both databases are one.
+// storage has the databases of a Temporal server. With SQLite, both are the same one.
 type storage struct{ main, visibility *config.SQL }
 
-// inSQLite is the file temporal.db in dir, or memory.
-func inSQLite(dir string, persistent bool) (storage, error) {
+// sqliteStorage returns the database in the file temporal.db in dir, which it creates if missing, or one in memory if
+// persistent is false.
+func sqliteStorage(dir string, persistent bool) (storage, error) {
 	db := &config.SQL{PluginName: sqliteplugin.PluginName, ConnectAttributes: map[string]string{}}
 	if !persistent {
 		db.DatabaseName = uuid.NewString()
 		db.ConnectAttributes["mode"] = "memory"
 		db.ConnectAttributes["cache"] = "shared"
-		return storage{db, db}, nil
+		return storage{main: db, visibility: db}, nil
 	}
 	db.DatabaseName = filepath.Join(dir, "temporal.db")
 	db.ConnectAttributes["mode"] = "rwc"
@@ -45,39 +46,39 @@ func inSQLite(dir string, persistent bool) (storage, error) {
 			return storage{}, fmt.Errorf("creating %s: %w", db.DatabaseName, err)
 		}
 	}
-	return storage{db, db}, nil
+	return storage{main: db, visibility: db}, nil
 }
 
-// inPostgres makes the two databases of Temporal.
-func inPostgres(socketDir string) (in storage, err error) {
+// createPostgresStorage creates Temporal's two databases with their tables.
+func createPostgresStorage(socketDir string) (created storage, err error) {
 	database := func(name string) *config.SQL {
 		return &config.SQL{
 			PluginName: postgresql.PluginNamePGX, User: "florin", DatabaseName: name,
 			ConnectAttributes: map[string]string{"host": socketDir}, MaxConns: 20, MaxIdleConns: 20,
 		}
 	}
-	in = storage{database("temporal"), database("temporal_visibility")}
-	for _, one := range []struct {
+	created = storage{main: database("temporal"), visibility: database("temporal_visibility")}
+	for _, d := range []struct {
 		db              *config.SQL
 		schema, version string
 	}{
-		{in.main, "temporal", postgresschema.Version},
-		{in.visibility, "visibility", postgresschema.VisibilityVersion},
+		{db: created.main, schema: "temporal", version: postgresschema.Version},
+		{db: created.visibility, schema: "visibility", version: postgresschema.VisibilityVersion},
 	} {
-		err := onAdmin(database("postgres"), func(admin sqlplugin.AdminDB) error { return admin.CreateDatabase(one.db.DatabaseName) })
+		err := withAdminDB(database("postgres"), func(admin sqlplugin.AdminDB) error { return admin.CreateDatabase(d.db.DatabaseName) })
 		if err == nil {
-			err = onAdmin(one.db, func(admin sqlplugin.AdminDB) error {
-				return createTables(admin, one.db.DatabaseName, one.schema, one.version)
+			err = withAdminDB(d.db, func(admin sqlplugin.AdminDB) error {
+				return createTables(admin, d.db.DatabaseName, d.schema, d.version)
 			})
 		}
 		if err != nil {
-			return in, fmt.Errorf("creating the database %s: %w", one.db.DatabaseName, err)
+			return storage{}, fmt.Errorf("creating the database %s: %w", d.db.DatabaseName, err)
 		}
 	}
-	return in, nil
+	return created, nil
 }
 
-func onAdmin(db *config.SQL, do func(sqlplugin.AdminDB) error) (err error) {
+func withAdminDB(db *config.SQL, do func(sqlplugin.AdminDB) error) (err error) {
 	admin, err := sql.NewSQLAdminDB(sqlplugin.DbKindUnknown, db, resolver.NewNoopResolver(), serverlog.NewNoopLogger(), metrics.NoopMetricsHandler)
 	if err != nil {
 		return err

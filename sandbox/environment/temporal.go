@@ -29,59 +29,61 @@ const (
 	retention = 30 * 24 * time.Hour
 )
 
-// dynamicConfig lets the embedded server hand out work at once: its defaults are made for many shards, and
-// with one shard each task would wait up to 50 ms for its turn.
+// dynamicConfig makes the embedded server dispatch tasks without delay: the defaults suit many shards, and with a single
+// shard each task would wait up to 50 ms.
 var dynamicConfig = dynamicconfig.StaticClient{
 	dynamicconfig.TransferProcessorMaxPollRPS.Key():   2000,
 	dynamicconfig.TimerProcessorMaxPollRPS.Key():      2000,
 	dynamicconfig.VisibilityProcessorMaxPollRPS.Key(): 2000,
-	// One host needs no partitions.
+	// A single host needs no partitions.
 	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
-	// Timers may fire this late: it makes up for clocks that differ between hosts, of which there is one.
+	// Timers may fire late by this much. It allows for clock skew between hosts, and there is only one host.
 	dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
-	// Until then a workflow that has closed cannot be deleted, and all tasks of that time are looked through for each new one.
+	// Until its tasks are acknowledged, a closed workflow cannot be deleted. Each new task scans the ones not acknowledged yet.
 	dynamicconfig.TransferProcessorUpdateAckInterval.Key():   time.Second,
 	dynamicconfig.VisibilityProcessorUpdateAckInterval.Key(): time.Second,
 	dynamicconfig.TimerProcessorUpdateAckInterval.Key():      time.Second,
 }
 
-// temporalServer is a whole Temporal server in this process, on SQLite. Server.temporaltest of the Temporal
-// source is its model.
+// temporalServer is a complete Temporal server in this process. It is modeled on temporaltest in the source of the
+// Temporal server.
 type temporalServer struct {
 	server  temporal.Server
 	address string
 }
 
-// StartTemporal starts a Temporal server alone, for a process of its own. It goes on from the database in dir, or keeps
-// everything in memory where that is empty; stop ends it in order. It has the namespace default, and more where they are named.
+// StartTemporal starts a Temporal server and nothing else, for a process of its own. It uses the SQLite database in dir,
+// which it creates if missing, or one in memory if dir is empty. The server has the namespace default and the given ones.
+// stop shuts it down in order.
 func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
-	in, err := inSQLite(dir, dir != "")
+	db, err := sqliteStorage(dir, dir != "")
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, port, in, logger, append(namespaces, namespace)...)
-	if err != nil {
-		return nil, err
-	}
-	return server.stop, nil
-}
-
-// StartTemporalOnPostgres is StartTemporal on a new PostgreSQL, whose socket is in dir and whose user florin may make databases.
-func StartTemporalOnPostgres(ctx context.Context, port int, dir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
-	in, err := inPostgres(dir)
-	if err != nil {
-		return nil, err
-	}
-	server, err := startTemporal(ctx, port, in, logger, append(namespaces, namespace)...)
+	server, err := startTemporal(ctx, port, db, logger, append(namespaces, namespace)...)
 	if err != nil {
 		return nil, err
 	}
 	return server.stop, nil
 }
 
-func startTemporal(ctx context.Context, port int, in storage, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
-	conf, err := serverConfig(ctx, port, in)
+// StartTemporalOnPostgres is like [StartTemporal] on a new PostgreSQL cluster, in which it creates Temporal's databases.
+// The cluster's socket is in socketDir, and its user florin must be allowed to create databases.
+func StartTemporalOnPostgres(ctx context.Context, port int, socketDir string, logger *zap.Logger, namespaces ...string) (stop func() error, err error) {
+	db, err := createPostgresStorage(socketDir)
+	if err != nil {
+		return nil, err
+	}
+	server, err := startTemporal(ctx, port, db, logger, append(namespaces, namespace)...)
+	if err != nil {
+		return nil, err
+	}
+	return server.stop, nil
+}
+
+func startTemporal(ctx context.Context, port int, db storage, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
+	conf, err := serverConfig(ctx, port, db)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +94,7 @@ func startTemporal(ctx context.Context, port int, in storage, logger *zap.Logger
 		}
 		created[i].Detail.Config.Retention = durationpb.New(retention)
 	}
-	if err := sqlite.CreateNamespaces(in.main, created...); err != nil {
+	if err := sqlite.CreateNamespaces(db.main, created...); err != nil {
 		return nil, err
 	}
 	log := serverlog.NewZapLogger(logger)
@@ -118,8 +120,8 @@ func startTemporal(ctx context.Context, port int, in storage, logger *zap.Logger
 	return &temporalServer{server: server, address: conf.PublicClient.HostPort}, nil
 }
 
-func serverConfig(ctx context.Context, port int, in storage) (*config.Config, error) {
-	// Every service but the frontend takes any free port.
+func serverConfig(ctx context.Context, port int, db storage) (*config.Config, error) {
+	// For pprof and for every service but the frontend.
 	ports, err := FreePorts(ctx, 4)
 	if err != nil {
 		return nil, err
@@ -135,7 +137,7 @@ func serverConfig(ctx context.Context, port int, in storage) (*config.Config, er
 		DefaultStore:     "main",
 		VisibilityStore:  "visibility",
 		NumHistoryShards: 1,
-		DataStores:       map[string]config.DataStore{"main": {SQL: in.main}, "visibility": {SQL: in.visibility}},
+		DataStores:       map[string]config.DataStore{"main": {SQL: db.main}, "visibility": {SQL: db.visibility}},
 	}
 	c.ClusterMetadata = &cluster.Config{
 		FailoverVersionIncrement: 10,
@@ -161,8 +163,8 @@ func serverConfig(ctx context.Context, port int, in storage) (*config.Config, er
 	return &c, nil
 }
 
-// staticHosts tells the services where each other are. They would otherwise look for the hosts of the last run,
-// too, whose ports nobody listens on any more, and hand out no work for a minute.
+// staticHosts returns the address of each service. Without it, the services would also look for the hosts of the last
+// run, on whose ports nothing listens any more, and would dispatch no tasks for a minute.
 func staticHosts(c *config.Config) map[primitives.ServiceName]static.Hosts {
 	hosts := map[primitives.ServiceName]static.Hosts{}
 	for name, service := range c.Services {

@@ -12,7 +12,7 @@ import (
 	"github.com/temporalio/ui-server/v2/server/server_options"
 )
 
-// web is Temporal Web.
+// web is a running Temporal Web.
 type web struct {
 	server *server.Server
 	done   chan struct{}
@@ -32,7 +32,7 @@ func startWeb(ctx context.Context, port int, temporalAddress string) (*web, erro
 	}))}
 	go func() {
 		defer close(w.done)
-		// It exits the process by itself where it cannot listen; Start made sure that it can.
+		// Start exits the process if it cannot listen. choosePorts has checked that it can.
 		_ = w.server.Start()
 	}()
 	return w, w.waitUntilServing(ctx, webURL(port))
@@ -47,7 +47,7 @@ func (w *web) waitUntilServing(ctx context.Context, address string) error {
 			return err
 		}
 		if resp, err := http.DefaultClient.Do(req); err == nil {
-			_ = resp.Body.Close() // only its status matters
+			_ = resp.Body.Close() // only the status matters
 			if resp.StatusCode == http.StatusOK {
 				return nil
 			}
@@ -56,7 +56,7 @@ func (w *web) waitUntilServing(ctx context.Context, address string) error {
 		case <-ctx.Done():
 			return fmt.Errorf("Temporal Web does not answer at %s", address) //nolint:staticcheck // a name
 		case <-w.done:
-			return fmt.Errorf("Temporal Web stopped while it started") //nolint:staticcheck // a name
+			return fmt.Errorf("Temporal Web stopped while starting") //nolint:staticcheck // a name
 		case <-time.After(20 * time.Millisecond):
 		}
 	}

@@ -1,5 +1,5 @@
-// Package worker tests cmd/worker and cmd/starter as people run them: as processes, against a real Temporal
-// server and the simulated processor.
+// Package worker tests cmd/worker and cmd/starter as operators run them: as processes, against a real Temporal server and
+// the simulated processor.
 package worker
 
 import (
@@ -22,14 +22,15 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// soon bounds what must happen shortly, on a busy machine too.
-const soon = 30 * time.Second
+// timeout bounds every wait. It is generous for a busy machine.
+const timeout = 30 * time.Second
 
-// binaries is the directory of the worker and the starter; shared an environment for the tests that need
-// nothing of their own. Its worker is stopped: theirs is a process.
 var (
+	// binaries is the directory with the built worker and starter.
 	binaries string
-	shared   *environment.Environment
+	// shared is the environment of all tests that need no special one. Its built-in worker is stopped: each test starts a
+	// worker process.
+	shared *environment.Environment
 )
 
 func TestMain(m *testing.M) { os.Exit(runAll(m)) }
@@ -42,7 +43,7 @@ func runAll(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(binaries) }()
 	arguments := []string{"build", "-o", binaries}
-	if race := os.Getenv("RACE"); race != "" { // as make test says
+	if race := os.Getenv("RACE"); race != "" { // set by make test
 		arguments = append(arguments, race)
 	}
 	build := exec.CommandContext(ctx, "go", append(arguments, "./cmd/worker", "./cmd/starter")...)
@@ -62,7 +63,7 @@ func runAll(m *testing.M) int {
 	return m.Run()
 }
 
-// command runs a binary against the environment; nothing of this machine's own settings gets in.
+// command prepares a run of a binary against env. It inherits nothing from the environment of the test.
 func command(t *testing.T, env *environment.Environment, name string, args ...string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(binaries, name), args...)
@@ -77,15 +78,15 @@ func command(t *testing.T, env *environment.Environment, name string, args ...st
 // process is a running worker.
 type process struct {
 	cmd *exec.Cmd
-	// health is the address of /healthz, webhooks that of the processors' events, if they are taken.
+	// health is the address of /healthz. webhooks is the address of the webhook endpoint, empty if it is off.
 	health, webhooks string
-	// log is what it wrote; complete once ended is closed.
+	// log has the process's standard error. It is complete once ended is closed.
 	log   bytes.Buffer
 	ended chan struct{}
 }
 
-// configure writes a worker.yaml for the environment's simulator, with deadlines as short as a test wants.
-func configure(t *testing.T, env *environment.Environment) string {
+// writeConfig writes a worker.yaml for env's simulator, with timeouts short enough for tests, and returns its path.
+func writeConfig(t *testing.T, env *environment.Environment) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "worker.yaml")
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
@@ -108,21 +109,21 @@ processors:
 	return path
 }
 
-// startWorker starts the worker and returns once it polls.
+// startWorker starts a worker process and returns once it is ready.
 func startWorker(t *testing.T, env *environment.Environment) *process {
 	t.Helper()
-	return run(t, command(t, env, "worker", "--config", configure(t, env)))
+	return startProcess(t, command(t, env, "worker", "--config", writeConfig(t, env)))
 }
 
-// run starts a worker's process and returns once it polls.
-func run(t *testing.T, cmd *exec.Cmd) *process {
+// startProcess starts cmd, a worker, and returns once its log has the ready message and its health check succeeds.
+func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 	t.Helper()
 	p := &process{cmd: cmd, ended: make(chan struct{})}
 	stderr, err := p.cmd.StderrPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.cmd.Start())
 	type line struct{ Msg, Health, Webhooks string }
-	runs := make(chan line, 1)
+	ready := make(chan line, 1)
 	go func() {
 		defer close(p.ended)
 		lines := bufio.NewScanner(stderr)
@@ -130,32 +131,32 @@ func run(t *testing.T, cmd *exec.Cmd) *process {
 			p.log.Write(append(lines.Bytes(), '\n'))
 			var l line
 			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "worker runs" {
-				runs <- l
+				ready <- l
 			}
 		}
-		_ = p.cmd.Wait() // the exit code says it
+		_ = p.cmd.Wait() // the tests read the exit code
 	}()
 	t.Cleanup(func() {
-		_ = p.cmd.Process.Kill() // it has ended in most tests
+		_ = p.cmd.Process.Kill() // fails in most tests: the process has ended
 		<-p.ended
 		if t.Failed() {
 			t.Logf("worker:\n%s", p.log.String())
 		}
 	})
 	select {
-	case l := <-runs:
+	case l := <-ready:
 		p.health, p.webhooks = l.Health, l.Webhooks
 	case <-p.ended:
-		require.Fail(t, "the worker ended", p.log.String())
-	case <-time.After(soon):
-		require.Fail(t, "the worker does not run")
+		require.Fail(t, "the worker exited", p.log.String())
+	case <-time.After(timeout):
+		require.Fail(t, "the worker is not ready in time")
 	}
-	require.Eventually(t, func() bool { return p.healthy(t) == http.StatusOK }, soon, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return p.healthStatus(t) == http.StatusOK }, timeout, 20*time.Millisecond)
 	return p
 }
 
-// healthy is the status of /healthz; 0 where nobody answers.
-func (p *process) healthy(t *testing.T) int {
+// healthStatus returns the HTTP status of /healthz, or 0 if nothing listens there.
+func (p *process) healthStatus(t *testing.T) int {
 	t.Helper()
 	resp, err := http.Get("http://" + p.health + "/healthz")
 	if err != nil {
@@ -165,32 +166,32 @@ func (p *process) healthy(t *testing.T) int {
 	return resp.StatusCode
 }
 
-// stop asks the worker to end and returns its exit code.
+// stop sends SIGTERM and returns the exit code.
 func (p *process) stop(t *testing.T) int {
 	t.Helper()
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
 	select {
 	case <-p.ended:
-	case <-time.After(soon):
-		require.Fail(t, "the worker does not stop")
+	case <-time.After(timeout):
+		require.Fail(t, "the worker does not stop in time")
 	}
 	return p.cmd.ProcessState.ExitCode()
 }
 
-// answer is what the starter said.
-type answer struct {
+// result is the result of a starter command.
+type result struct {
 	code           int
 	stdout, stderr string
 }
 
-// into reads the JSON on standard output.
-func (a answer) into(t *testing.T, value any) {
+// decode decodes the JSON on standard output into value.
+func (r result) decode(t *testing.T, value any) {
 	t.Helper()
-	require.NoError(t, json.Unmarshal([]byte(a.stdout), value), "%+v", a)
+	require.NoError(t, json.Unmarshal([]byte(r.stdout), value), "%+v", r)
 }
 
-// starter runs the starter to its end.
-func starter(t *testing.T, env *environment.Environment, args ...string) answer {
+// starter runs a starter command and returns its result.
+func starter(t *testing.T, env *environment.Environment, args ...string) result {
 	t.Helper()
 	var out, errOut bytes.Buffer
 	cmd := command(t, env, "starter", args...)
@@ -199,10 +200,10 @@ func starter(t *testing.T, env *environment.Environment, args ...string) answer 
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 	}
-	return answer{cmd.ProcessState.ExitCode(), out.String(), errOut.String()}
+	return result{code: cmd.ProcessState.ExitCode(), stdout: out.String(), stderr: errOut.String()}
 }
 
-// chargeFlags are those of a charge of 12.50 USD.
+// chargeFlags returns the arguments of a charge of 12.50 USD.
 func chargeFlags(key, token string, more ...string) []string {
 	return append(strings.Fields("charge --json --merchant acme --amount 12.50 --currency USD --key "+key+" --payment-method "+token), more...)
 }

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestHistoriesAreExportedAndReplayed(t *testing.T) {
+func TestExportedHistoriesReplay(t *testing.T) {
 	startWorker(t, shared)
 	for _, key := range []string{"history-1", "history-2"} {
 		a := starter(t, shared, chargeFlags(key, "tok_visa", "--capture", "manual", "--customer", "customer-9", "--metadata", "secret=pizza")...)
@@ -27,15 +27,15 @@ func TestHistoriesAreExportedAndReplayed(t *testing.T) {
 	a = starter(t, shared, "history", "export", "--merchant", "acme", "--key", "never", "--dir", dir)
 	require.Equal(t, 6, a.code, "%+v", a)
 	a = starter(t, shared, "history", "replay", dir)
-	require.Equal(t, answer{0, "histories: replayed=2 differ=0\n", ""}, a)
+	require.Equal(t, result{stdout: "histories: replayed=2 differ=0\n"}, a)
 
-	// What is in flight, with nothing personal in it.
+	// The payments in flight, without personal data.
 	query := `ExecutionStatus="Running" AND MerchantId="acme" AND Amount=1250`
-	require.Eventually(t, func() bool { // visibility follows
+	require.Eventually(t, func() bool { // visibility is eventually consistent
 		a = starter(t, shared, "history", "replay", "--query", query)
 		require.Zero(t, a.code, "%+v", a)
 		return !strings.HasPrefix(a.stdout, "histories: replayed=0") && !strings.HasPrefix(a.stdout, "histories: replayed=1 ")
-	}, soon, 100*time.Millisecond)
+	}, timeout, 100*time.Millisecond)
 	scrubbed := t.TempDir()
 	a = starter(t, shared, "history", "export", "--query", query, "--scrub", "--dir", scrubbed, "--limit", "2")
 	require.Zero(t, a.code, "%+v", a)
@@ -43,7 +43,7 @@ func TestHistoriesAreExportedAndReplayed(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, files, 2)
 	a = starter(t, shared, "history", "replay", scrubbed)
-	require.Equal(t, answer{0, "histories: replayed=2 differ=0\n", ""}, a)
+	require.Equal(t, result{stdout: "histories: replayed=2 differ=0\n"}, a)
 	a = starter(t, shared, "history", "export", "--query", "nonsense", "--dir", dir)
 	require.Equal(t, 1, a.code, "%+v", a)
 	a = starter(t, shared, "history", "export", "--query", `MerchantId="nobody"`, "--dir", dir)

@@ -15,7 +15,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestTheExitCodeSaysHowTheChargeEnded(t *testing.T) {
+func TestExitCodeReportsTheOutcomeOfTheCharge(t *testing.T) {
 	startWorker(t, shared)
 	for name, c := range map[string]struct {
 		token  string
@@ -23,29 +23,29 @@ func TestTheExitCodeSaysHowTheChargeEnded(t *testing.T) {
 		status payment.Status
 		stderr string
 	}{
-		"succeeded":           {"tok_visa", 0, payment.Succeeded, ""},
-		"after a retry":       {"tok_503_then_ok", 0, payment.Succeeded, ""},
-		"declined":            {"tok_insufficient_funds", 3, payment.Declined, "starter: the payment is declined\n"},
-		"failed":              {"tok_403", 4, payment.Failed, "starter: the payment is failed\n"},
-		"not what was wanted": {"tok_wrong_amount", 5, payment.Conflicted, "starter: the payment is conflicted\n"},
+		"succeeded":               {token: "tok_visa", code: 0, status: payment.Succeeded},
+		"succeeded after a retry": {token: "tok_503_then_ok", code: 0, status: payment.Succeeded},
+		"declined":                {token: "tok_insufficient_funds", code: 3, status: payment.Declined, stderr: "starter: the payment is declined\n"},
+		"failed":                  {token: "tok_403", code: 4, status: payment.Failed, stderr: "starter: the payment is failed\n"},
+		"charged a wrong amount":  {token: "tok_wrong_amount", code: 5, status: payment.Conflicted, stderr: "starter: the payment is conflicted\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := starter(t, shared, chargeFlags("exit-"+c.token, c.token)...)
 			require.Equal(t, c.code, a.code, "%+v", a)
 			require.Equal(t, c.stderr, a.stderr)
 			var charge payment.Charge
-			a.into(t, &charge)
+			a.decode(t, &charge)
 			require.Equal(t, c.status, charge.Status)
 			require.Equal(t, int64(1250), charge.Amount)
 			require.Equal(t, payment.PaymentID("acme", "exit-"+c.token), charge.PaymentID)
 
 			again := starter(t, shared, chargeFlags("exit-"+c.token, c.token)...)
-			require.Equal(t, a, again, "the same request is the same payment")
+			require.Equal(t, a, again, "the same request returns the same payment")
 		})
 	}
 }
 
-func TestAnotherRequestUnderTheSameKeyExitsWith4(t *testing.T) {
+func TestDifferentRequestWithTheSameKeyExitsWith4(t *testing.T) {
 	startWorker(t, shared)
 	require.Zero(t, starter(t, shared, chargeFlags("mismatch", "tok_visa")...).code)
 	a := starter(t, shared, chargeFlags("mismatch", "tok_success")...)
@@ -54,7 +54,7 @@ func TestAnotherRequestUnderTheSameKeyExitsWith4(t *testing.T) {
 	require.Contains(t, a.stderr, "charge/acme/mismatch")
 }
 
-func TestAMistakeExitsWith2AndStartsNothing(t *testing.T) {
+func TestInvalidRequestExitsWith2AndStartsNothing(t *testing.T) {
 	startWorker(t, shared)
 	a := starter(t, shared, chargeFlags("mistake", "tok_visa", "--amount", "12.505")...)
 	require.Equal(t, 2, a.code)
@@ -68,24 +68,24 @@ func TestAMistakeExitsWith2AndStartsNothing(t *testing.T) {
 	require.ErrorIs(t, err, florin.ErrNotFound)
 }
 
-func TestGetAndWaitReadAPayment(t *testing.T) {
+func TestGetAndWaitReturnThePayment(t *testing.T) {
 	startWorker(t, shared)
 	a := starter(t, shared, chargeFlags("read", "tok_visa")...)
 	require.Zero(t, a.code, "%+v", a)
-	for _, use := range []string{"get", "wait"} {
-		read := starter(t, shared, use, "--json", "--merchant", "acme", "--key", "read")
+	for _, subcommand := range []string{"get", "wait"} {
+		read := starter(t, shared, subcommand, "--json", "--merchant", "acme", "--key", "read")
 		require.Zero(t, read.code, "%+v", read)
 		require.JSONEq(t, a.stdout, read.stdout)
 
-		text := starter(t, shared, use, "--merchant", "acme", "--key", "read")
+		text := starter(t, shared, subcommand, "--merchant", "acme", "--key", "read")
 		require.Contains(t, text.stdout, "status             succeeded\namount             12.50 USD\n")
 
-		missing := starter(t, shared, use, "--merchant", "acme", "--key", "never")
+		missing := starter(t, shared, subcommand, "--merchant", "acme", "--key", "never")
 		require.Equal(t, 6, missing.code)
 		require.Contains(t, missing.stderr, "starter: workflow charge/acme/never: not found")
 	}
-	// Pending at first: wait waits, and a charge says that nobody knows yet.
-	key := fmt.Sprintf("read-pending-%d", time.Now().UnixNano()) // new with every run
+	// A pending payment: charge exits with 5, outcome not known yet, and wait waits for the outcome.
+	key := fmt.Sprintf("read-pending-%d", time.Now().UnixNano()) // unique: with -count all runs share the environment
 	a = starter(t, shared, chargeFlags(key, "tok_pending")...)
 	require.Equal(t, 5, a.code, "%+v", a)
 	a = starter(t, shared, "wait", "--json", "--merchant", "acme", "--key", key)
@@ -93,57 +93,57 @@ func TestGetAndWaitReadAPayment(t *testing.T) {
 	require.Contains(t, a.stdout, `"status": "succeeded"`)
 }
 
-func TestWhatIsHeldIsCapturedOrVoided(t *testing.T) {
+func TestAuthorizedPaymentIsCapturedOrVoided(t *testing.T) {
 	startWorker(t, shared)
 	for _, key := range []string{"capture", "void"} {
 		a := starter(t, shared, chargeFlags(key, "tok_visa", "--capture", "manual")...)
 		require.Zero(t, a.code, "%+v", a)
 		require.Contains(t, a.stdout, `"status": "authorized"`)
 	}
-	order := func(use, key string, more ...string) answer {
-		return starter(t, shared, append([]string{use, "--merchant", "acme", "--key", key}, more...)...)
+	run := func(subcommand, key string, more ...string) result {
+		return starter(t, shared, append([]string{subcommand, "--merchant", "acme", "--key", key}, more...)...)
 	}
-	a := order("capture", "capture", "--amount", "12.51", "--currency", "USD")
+	a := run("capture", "capture", "--amount", "12.51", "--currency", "USD")
 	require.Equal(t, 4, a.code, "%+v", a)
 	require.Contains(t, a.stderr, "12.50 USD are held, asked were 12.51 USD")
 
-	a = order("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD")
+	a = run("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD")
 	require.Zero(t, a.code, "%+v", a)
 	var c payment.Charge
-	a.into(t, &c)
+	a.decode(t, &c)
 	require.Equal(t, payment.Succeeded, c.Status)
 	require.Equal(t, int64(1000), c.CapturedAmount)
-	require.Equal(t, a, order("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD"), "the same again")
-	require.Equal(t, 4, order("capture", "capture").code, "all of it is another capture")
-	require.Equal(t, 4, order("void", "capture").code)
+	require.Equal(t, a, run("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD"), "a repeated capture returns the same")
+	require.Equal(t, 4, run("capture", "capture").code, "a capture of the full amount is a different one")
+	require.Equal(t, 4, run("void", "capture").code)
 
-	a = order("void", "void")
-	require.Zero(t, a.code, "it was carried out: %+v", a)
+	a = run("void", "void")
+	require.Zero(t, a.code, "the void succeeded: %+v", a)
 	require.Contains(t, a.stdout, "status             voided\n")
-	require.Equal(t, 4, order("get", "void").code, "no money moved")
-	a = order("capture", "void")
+	require.Equal(t, 4, run("get", "void").code, "get exits with 4: no money moved")
+	a = run("capture", "void")
 	require.Equal(t, 4, a.code)
 	require.Contains(t, a.stderr, "not capturable: it is voided")
-	for _, use := range []string{"capture", "void"} {
-		require.Equal(t, 6, order(use, "never-held").code)
+	for _, subcommand := range []string{"capture", "void"} {
+		require.Equal(t, 6, run(subcommand, "never-authorized").code)
 	}
 }
 
-func TestARefundGivesBackAPartAndThenTheRest(t *testing.T) {
+func TestPartialRefundAndThenTheRest(t *testing.T) {
 	startWorker(t, shared)
 	require.Zero(t, starter(t, shared, chargeFlags("refunded", "tok_visa")...).code)
-	refund := func(more ...string) answer {
+	refund := func(more ...string) result {
 		return starter(t, shared, append([]string{"refund", "--json", "--merchant", "acme", "--charge-key", "refunded"}, more...)...)
 	}
 	var r payment.Refund
 	a := refund("--key", "part", "--amount", "5.00", "--currency", "USD")
 	require.Zero(t, a.code, "%+v", a)
-	a.into(t, &r)
+	a.decode(t, &r)
 	require.Equal(t, int64(500), r.Amount)
 
 	a = refund("--key", "rest")
 	require.Zero(t, a.code, "%+v", a)
-	a.into(t, &r)
+	a.decode(t, &r)
 	require.Equal(t, int64(750), r.Amount)
 	require.Equal(t, payment.PaymentID("acme", "refunded"), r.PaymentID)
 
@@ -154,14 +154,14 @@ func TestARefundGivesBackAPartAndThenTheRest(t *testing.T) {
 	require.Equal(t, 4, a.code, "%+v", a)
 }
 
-func TestTheRefundOfNoPaymentExitsWith4(t *testing.T) {
+func TestRefundOfAnUnknownPaymentExitsWith4(t *testing.T) {
 	startWorker(t, shared)
 	a := starter(t, shared, "refund", "--merchant", "acme", "--key", "orphan", "--charge-key", "never-charged")
 	require.Equal(t, 4, a.code, "%+v", a)
 	require.Empty(t, a.stdout)
 }
 
-func TestAFileChargesItsGoodLinesAndNamesTheBadOnes(t *testing.T) {
+func TestChargeFileChargesValidLinesAndReportsInvalidOnes(t *testing.T) {
 	startWorker(t, shared)
 	line := func(key, token, more string) string {
 		return fmt.Sprintf(`{"merchant_id":"acme","idempotency_key":%q,"amount":1250,"currency":"USD","payment_method":%q%s}`, key, token, more)
@@ -186,14 +186,14 @@ func TestAFileChargesItsGoodLinesAndNamesTheBadOnes(t *testing.T) {
 	require.Contains(t, a.stderr, path+":8: not a charge request: unexpected EOF")
 	require.NotContains(t, a.stdout+a.stderr, "4242424242424242")
 
-	type result struct {
+	type lineResult struct {
 		Line   int             `json:"line"`
 		Charge *payment.Charge `json:"charge"`
 		Error  string          `json:"error"`
 	}
 	got := map[int]string{}
 	for _, text := range strings.Split(strings.TrimSpace(a.stdout), "\n") {
-		var r result
+		var r lineResult
 		require.NoError(t, json.Unmarshal([]byte(text), &r))
 		if r.Charge == nil {
 			require.NotEmpty(t, r.Error)
@@ -214,7 +214,7 @@ func TestAFileChargesItsGoodLinesAndNamesTheBadOnes(t *testing.T) {
 	require.Contains(t, text.stdout, "line 5  file-5  declined  insufficient_funds (soft)")
 }
 
-func TestACaptureInAnotherCurrencyThanThePaymentsTakesNothing(t *testing.T) {
+func TestCaptureInADifferentCurrencyIsRefused(t *testing.T) {
 	startWorker(t, shared)
 	require.Zero(t, starter(t, shared, chargeFlags("currency", "tok_visa", "--capture", "manual")...).code)
 	a := starter(t, shared, "capture", "--json", "--merchant", "acme", "--key", "currency", "--amount", "1000", "--currency", "JPY")

@@ -17,49 +17,49 @@ import (
 
 const deployment = "florin"
 
-// build makes a worker that calls itself so, and starts it in the deployment.
-func build(t *testing.T, env *environment.Environment, id string) {
+// startBuild builds a worker with the given build ID and starts it in the deployment.
+func startBuild(t *testing.T, env *environment.Environment, id string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "worker-"+id)
 	arguments := []string{"build", "-o", binary, "-ldflags", "-X github.com/florinpay/florin/internal/app.buildID=" + id}
 	if race := os.Getenv("RACE"); race != "" {
 		arguments = append(arguments, race)
 	}
-	building := exec.CommandContext(t.Context(), "go", append(arguments, "./cmd/worker")...)
-	building.Dir = "../.."
-	out, err := building.CombinedOutput()
+	compile := exec.CommandContext(t.Context(), "go", append(arguments, "./cmd/worker")...)
+	compile.Dir = "../.."
+	out, err := compile.CombinedOutput()
 	require.NoError(t, err, string(out))
 
-	config := configure(t, env)
+	config := writeConfig(t, env)
 	content, err := os.ReadFile(config)
 	require.NoError(t, err)
 	versioned := strings.Replace(string(content), "worker: {", "worker: {deployment: "+deployment+", ", 1)
 	require.NoError(t, os.WriteFile(config, []byte(versioned), 0o600))
 	cmd := command(t, env, "worker", "--config", config)
 	cmd.Path = binary
-	run(t, cmd)
+	startProcess(t, cmd)
 }
 
-// makeCurrent gives new payments to a build, once Temporal has heard of it.
+// makeCurrent routes new payments to a build. It retries until Temporal knows the build.
 func makeCurrent(t *testing.T, env *environment.Environment, id string) {
 	t.Helper()
 	handle := env.Temporal.WorkerDeploymentClient().GetHandle(deployment)
 	require.Eventually(t, func() bool {
 		_, err := handle.SetCurrentVersion(t.Context(), client.WorkerDeploymentSetCurrentVersionOptions{BuildID: id})
 		return err == nil
-	}, soon, 100*time.Millisecond)
+	}, timeout, 100*time.Millisecond)
 }
 
-// builtBy is the build that works on a charge.
-func builtBy(t *testing.T, env *environment.Environment, key string) string {
+// buildOf returns the ID of the build that runs a charge's workflow.
+func buildOf(t *testing.T, env *environment.Environment, key string) string {
 	t.Helper()
 	described, err := env.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", key), "")
 	require.NoError(t, err)
 	return described.GetWorkflowExecutionInfo().GetVersioningInfo().GetDeploymentVersion().GetBuildId()
 }
 
-// A new build is brought out while money is held, and taken back again.
-func TestPaymentsInFlightAreFinishedByTheBuildThatBeganThem(t *testing.T) {
+// The test rolls out a new build while a payment is authorized, and rolls it back.
+func TestPaymentInFlightIsFinishedByTheBuildThatStartedIt(t *testing.T) {
 	env, err := environment.Start(t.Context(), environment.Options{})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, env.Stop()) })
@@ -73,23 +73,23 @@ func TestPaymentsInFlightAreFinishedByTheBuildThatBeganThem(t *testing.T) {
 		return c.Status
 	}
 
-	build(t, env, "a")
+	startBuild(t, env, "a")
 	makeCurrent(t, env, "a")
 	require.Equal(t, payment.Authorized, charge("in-flight", payment.CaptureManual))
 
-	build(t, env, "b")
+	startBuild(t, env, "b")
 	makeCurrent(t, env, "b")
 	require.Equal(t, payment.Succeeded, charge("new", ""))
-	require.Equal(t, "b", builtBy(t, env, "new"))
+	require.Equal(t, "b", buildOf(t, env, "new"))
 
 	captured, err := payments.Capture(t.Context(), "acme", "in-flight", payment.CaptureRequest{})
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, captured.Status)
-	require.Equal(t, "a", builtBy(t, env, "in-flight"))
+	require.Equal(t, "a", buildOf(t, env, "in-flight"))
 
 	makeCurrent(t, env, "a")
 	require.Equal(t, payment.Succeeded, charge("after-the-rollback", ""))
-	require.Equal(t, "a", builtBy(t, env, "after-the-rollback"))
+	require.Equal(t, "a", buildOf(t, env, "after-the-rollback"))
 	stored, err := payments.Get(t.Context(), "acme", "new")
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, stored.Status)

@@ -22,8 +22,9 @@ import (
 
 const webhookSecret = "whsec_of_the_simulator"
 
-// configureWebhooks writes a worker.yaml of one that asks for what is pending every hour only.
-func configureWebhooks(t *testing.T, env *environment.Environment) string {
+// writeWebhookConfig writes a worker.yaml with webhooks, and returns its path. That worker polls a pending payment only
+// once an hour: within a test, only an event can resolve it.
+func writeWebhookConfig(t *testing.T, env *environment.Environment) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "worker.yaml")
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
@@ -41,60 +42,61 @@ processors:
 	return path
 }
 
-// tell sends an event about data, signed with a secret, as the simulator would if it sent any.
-func (p *process) tell(t *testing.T, id string, data any, secret string) (status int, word string) {
+// sendEvent sends an event about data, signed with secret, as a processor does. The simulator sends no events itself.
+// It returns the response's status and body.
+func (p *process) sendEvent(t *testing.T, id string, data any, secret string) (status int, text string) {
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"id": id, "type": "updated", "data": data})
 	require.NoError(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.webhooks+"/webhooks/simulator", bytes.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set(rest.SignatureHeader, webhook.Sign(secret, body, time.Now()))
-	answer, err := http.DefaultClient.Do(r)
+	resp, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
-	defer func() { _ = answer.Body.Close() }()
-	said, err := io.ReadAll(answer.Body)
+	defer func() { _ = resp.Body.Close() }()
+	content, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	return answer.StatusCode, string(bytes.TrimSpace(said))
+	return resp.StatusCode, string(bytes.TrimSpace(content))
 }
 
-func TestAnEventFinishesAPendingPaymentAndItsRefundAtOnce(t *testing.T) {
-	worker := command(t, shared, "worker", "--config", configureWebhooks(t, shared))
+func TestEventFinishesAPendingPaymentAndItsRefund(t *testing.T) {
+	worker := command(t, shared, "worker", "--config", writeWebhookConfig(t, shared))
 	worker.Env = append(worker.Env, "SIMULATOR_WEBHOOK_SECRET="+webhookSecret)
-	p := run(t, worker)
-	finish := func(workflowID string, into any) error {
-		ctx, cancel := context.WithTimeout(t.Context(), soon)
+	p := startProcess(t, worker)
+	wait := func(workflowID string, into any) error {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
 		defer cancel()
 		return shared.Temporal.GetWorkflow(ctx, workflowID, "").Get(ctx, into)
 	}
 
-	key := fmt.Sprintf("event-%d", time.Now().UnixNano()) // new with every run
+	key := fmt.Sprintf("event-%d", time.Now().UnixNano()) // unique: with -count all runs share the environment
 	a := starter(t, shared, chargeFlags(key, "tok_pending")...)
 	require.Equal(t, 5, a.code, "%+v", a)
 	var charge payment.Charge
-	a.into(t, &charge)
+	a.decode(t, &charge)
 	require.Equal(t, payment.Pending, charge.Status)
-	booked := settledPayment(t, charge.ProcessorPaymentID)
-	require.Equal(t, 5, starter(t, shared, "get", "--merchant", "acme", "--key", key).code, "nobody has told")
+	paymentRecord := succeededPayment(t, charge.ProcessorPaymentID)
+	require.Equal(t, 5, starter(t, shared, "get", "--merchant", "acme", "--key", key).code, "no event was sent yet")
 
-	status, word := p.tell(t, "evt_forged", booked, "whsec_guessed")
-	require.Equal(t, []any{401, "mismatch"}, []any{status, word})
-	status, word = p.tell(t, "evt_paid", booked, webhookSecret)
-	require.Equal(t, []any{200, "signaled"}, []any{status, word})
-	require.NoError(t, finish(payment.ChargeWorkflowID("acme", key), &charge))
+	status, text := p.sendEvent(t, "evt_forged", paymentRecord, "whsec_guessed")
+	require.Equal(t, []any{401, "mismatch"}, []any{status, text})
+	status, text = p.sendEvent(t, "evt_paid", paymentRecord, webhookSecret)
+	require.Equal(t, []any{200, "signaled"}, []any{status, text})
+	require.NoError(t, wait(payment.ChargeWorkflowID("acme", key), &charge))
 	require.Equal(t, payment.Succeeded, charge.Status)
-	status, word = p.tell(t, "evt_late", booked, webhookSecret)
-	require.Equal(t, []any{200, "known"}, []any{status, word}, "the store has its outcome")
+	status, text = p.sendEvent(t, "evt_late", paymentRecord, webhookSecret)
+	require.Equal(t, []any{200, "known"}, []any{status, text}, "the outcome is persisted already")
 
 	a = starter(t, shared, chargeFlags(key+"-refund", "tok_refund_pending")...)
 	require.Zero(t, a.code, "%+v", a)
 	a = starter(t, shared, "refund", "--json", "--merchant", "acme", "--key", key, "--charge-key", key+"-refund")
 	require.Equal(t, 5, a.code, "%+v", a)
 	var refund payment.Refund
-	a.into(t, &refund)
-	returned := settledRefund(t, refund.ProcessorRefundID)
-	status, word = p.tell(t, "evt_returned", returned, webhookSecret)
-	require.Equal(t, []any{200, "signaled"}, []any{status, word})
-	require.NoError(t, finish(payment.RefundWorkflowID("acme", key), &refund))
+	a.decode(t, &refund)
+	refundRecord := succeededRefund(t, refund.ProcessorRefundID)
+	status, text = p.sendEvent(t, "evt_returned", refundRecord, webhookSecret)
+	require.Equal(t, []any{200, "signaled"}, []any{status, text})
+	require.NoError(t, wait(payment.RefundWorkflowID("acme", key), &refund))
 	require.Equal(t, payment.Succeeded, refund.Status)
 
 	require.Zero(t, p.stop(t))
@@ -102,36 +104,36 @@ func TestAnEventFinishesAPendingPaymentAndItsRefundAtOnce(t *testing.T) {
 	require.Contains(t, p.log.String(), "signaled a workflow about a processor event")
 }
 
-// settledPayment waits until the simulator has decided, and returns its record.
-func settledPayment(t *testing.T, id string) (settled any) {
+// succeededPayment waits until the payment has succeeded in the simulator, and returns the simulator's record.
+func succeededPayment(t *testing.T, id string) (record any) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		ledger, err := shared.Simulator.Ledger(t.Context())
 		require.NoError(t, err)
 		for _, p := range ledger.Payments {
 			if p.ID == id && p.Status == "succeeded" {
-				settled = p
+				record = p
 				return true
 			}
 		}
 		return false
-	}, soon, 50*time.Millisecond)
-	return settled
+	}, timeout, 50*time.Millisecond)
+	return record
 }
 
-// settledRefund is settledPayment for a refund.
-func settledRefund(t *testing.T, id string) (settled any) {
+// succeededRefund is like succeededPayment, for a refund.
+func succeededRefund(t *testing.T, id string) (record any) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		ledger, err := shared.Simulator.Ledger(t.Context())
 		require.NoError(t, err)
 		for _, r := range ledger.Refunds {
 			if r.ID == id && r.Status == "succeeded" {
-				settled = r
+				record = r
 				return true
 			}
 		}
 		return false
-	}, soon, 50*time.Millisecond)
-	return settled
+	}, timeout, 50*time.Millisecond)
+	return record
 }

@@ -16,16 +16,16 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-func TestAnIdleWorkerStopsAtOnceAndExitsWith0(t *testing.T) {
+func TestIdleWorkerStopsWithoutDelayAndExitsWith0(t *testing.T) {
 	p := startWorker(t, shared)
-	began := time.Now()
+	stopping := time.Now()
 	require.Zero(t, p.stop(t))
-	require.Less(t, time.Since(began), 10*time.Second, "not the whole stop_timeout")
+	require.Less(t, time.Since(stopping), 10*time.Second, "must not take the whole stop_timeout")
 	require.Contains(t, p.log.String(), "worker stopped")
-	require.Zero(t, p.healthy(t), "nobody listens any more")
+	require.Zero(t, p.healthStatus(t), "the health port is closed")
 }
 
-func TestTheLogHoldsNoSecretAndNoPaymentMethod(t *testing.T) {
+func TestLogHasNoSecretAndNoPaymentMethod(t *testing.T) {
 	p := startWorker(t, shared)
 	for _, token := range []string{"tok_visa", "tok_403", "tok_500_twice"} {
 		starter(t, shared, chargeFlags("log-"+token[4:], token)...)
@@ -39,39 +39,39 @@ func TestTheLogHoldsNoSecretAndNoPaymentMethod(t *testing.T) {
 	}
 }
 
-// A query of a payment that has ended replays it: the log must not tell it again.
-func TestEachMoveOfAPaymentIsOneLineOfTheLog(t *testing.T) {
+// A query of a closed workflow replays it: the replay must not log the transitions again.
+func TestEachTransitionIsLoggedOnce(t *testing.T) {
 	p := startWorker(t, shared)
-	starter(t, shared, chargeFlags("moves", "tok_insufficient_funds")...)
-	again := startWorker(t, shared) // it knows nothing of the payment yet
-	_, err := shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "moves"), "", payment.QueryStatus)
+	starter(t, shared, chargeFlags("transitions", "tok_insufficient_funds")...)
+	again := startWorker(t, shared) // a worker without the workflow in its cache
+	_, err := shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "transitions"), "", payment.QueryStatus)
 	require.NoError(t, err)
 	require.Zero(t, p.stop(t))
-	_, err = shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "moves"), "", payment.QueryStatus)
+	_, err = shared.Temporal.QueryWorkflow(t.Context(), payment.ChargeWorkflowID("acme", "transitions"), "", payment.QueryStatus)
 	require.NoError(t, err)
 	require.Zero(t, again.stop(t))
-	type move struct {
+	type transition struct {
 		Level, Msg, From, Status, WorkflowID, RunID string
 		PaymentID                                   string `json:"payment_id"`
 		Attempt                                     int
 	}
-	var moves []move
+	var transitions []transition
 	for line := range bytes.Lines(append(p.log.Bytes(), again.log.Bytes()...)) {
-		var m move
+		var m transition
 		require.NoError(t, json.Unmarshal(line, &m))
 		if m.PaymentID != "" {
 			require.NotEmpty(t, m.RunID)
 			m.RunID = ""
-			moves = append(moves, m)
+			transitions = append(transitions, m)
 		}
 	}
-	require.Equal(t, []move{{
+	require.Equal(t, []transition{{
 		Level: "info", Msg: "payment moved", From: "processing", Status: "declined", Attempt: 1,
-		WorkflowID: payment.ChargeWorkflowID("acme", "moves"), PaymentID: payment.PaymentID("acme", "moves"),
-	}}, moves)
+		WorkflowID: payment.ChargeWorkflowID("acme", "transitions"), PaymentID: payment.PaymentID("acme", "transitions"),
+	}}, transitions)
 }
 
-func TestSIGTERMLetsACallInFlightFinish(t *testing.T) {
+func TestSIGTERMLetsTheCallInFlightFinish(t *testing.T) {
 	env, err := environment.Start(t.Context(), environment.Options{
 		Simulator: simulator.Options{Latency: simulator.LatencyRange{Min: 2 * time.Second, Max: 2 * time.Second}},
 	})
@@ -86,18 +86,18 @@ func TestSIGTERMLetsACallInFlightFinish(t *testing.T) {
 	require.NoError(t, charge.Start())
 	charged := make(chan error, 1)
 	go func() { charged <- charge.Wait() }()
-	require.Eventually(t, func() bool { return inFlight(t, env, "in-flight") }, soon, 20*time.Millisecond)
-	require.Equal(t, http.StatusOK, p.healthy(t))
+	require.Eventually(t, func() bool { return inFlight(t, env, "in-flight") }, timeout, 20*time.Millisecond)
+	require.Equal(t, http.StatusOK, p.healthStatus(t))
 	require.Zero(t, p.stop(t))
 
-	// The worker is gone, its call is not: the next one finds the result in the history.
+	// The worker stopped only after its call had finished: the next worker reads the result from the history.
 	startWorker(t, env)
 	select {
 	case err := <-charged:
 		require.NoError(t, err, "exit code 0")
 		require.Contains(t, stdout.String(), `"status": "succeeded"`)
-	case <-time.After(soon):
-		require.Fail(t, "no outcome")
+	case <-time.After(timeout):
+		require.Fail(t, "the charge has no outcome in time")
 	}
 	require.Equal(t, []int32{1}, attempts(t, env, "in-flight"))
 	ledger, err := env.Simulator.Ledger(t.Context())
@@ -106,7 +106,7 @@ func TestSIGTERMLetsACallInFlightFinish(t *testing.T) {
 	require.Equal(t, 1, ledger.Payments[0].Requests)
 }
 
-// inFlight reports whether a worker has begun the call to the processor.
+// inFlight reports whether a worker has started the activity that calls the processor.
 func inFlight(t *testing.T, env *environment.Environment, key string) bool {
 	t.Helper()
 	w, err := env.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", key), "")
@@ -121,7 +121,7 @@ func inFlight(t *testing.T, env *environment.Environment, key string) bool {
 	return false
 }
 
-// attempts are the attempts that the history counts, one for each call to the processor.
+// attempts returns the last attempt number of each activity in the history.
 func attempts(t *testing.T, env *environment.Environment, key string) (counts []int32) {
 	t.Helper()
 	events := env.Temporal.GetWorkflowHistory(t.Context(), payment.ChargeWorkflowID("acme", key), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
@@ -135,15 +135,24 @@ func attempts(t *testing.T, env *environment.Environment, key string) (counts []
 	return counts
 }
 
-func TestAWorkerThatCannotWorkSaysWhyAndExitsWith1(t *testing.T) {
+func TestWorkerThatCannotStartPrintsTheReasonAndExitsWith1(t *testing.T) {
 	for name, c := range map[string]struct{ env, want string }{
-		"no such namespace": {"TEMPORAL_NAMESPACE=nope", "worker: namespace \"nope\" does not exist: create it with `temporal operator namespace create --namespace nope`, or set TEMPORAL_NAMESPACE\n"},
-		"no API key":        {"SIMULATOR_API_KEY=", "worker: processors.simulator: api_key: environment variable SIMULATOR_API_KEY is not set\n"},
-		"nobody there":      {"TEMPORAL_ADDRESS=127.0.0.1:1", "worker: no Temporal server answers at 127.0.0.1:1: start one"},
+		"no such namespace": {
+			env:  "TEMPORAL_NAMESPACE=nope",
+			want: "worker: namespace \"nope\" does not exist: create it with `temporal operator namespace create --namespace nope`, or set TEMPORAL_NAMESPACE\n",
+		},
+		"no API key": {
+			env:  "SIMULATOR_API_KEY=",
+			want: "worker: processors.simulator: api_key: environment variable SIMULATOR_API_KEY is not set\n",
+		},
+		"no Temporal server": {
+			env:  "TEMPORAL_ADDRESS=127.0.0.1:1",
+			want: "worker: no Temporal server answers at 127.0.0.1:1: start one",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stderr bytes.Buffer
-			cmd := command(t, shared, "worker", "--config", configure(t, shared))
+			cmd := command(t, shared, "worker", "--config", writeConfig(t, shared))
 			cmd.Env = append(cmd.Env, c.env)
 			cmd.Stderr = &stderr
 			var exit *exec.ExitError
