@@ -81,7 +81,8 @@ func (c *Comparison) compareCharge(reported payment.Charge, entries []simulator.
 		}
 		e := entries[len(entries)-1]
 		got := fmt.Sprintf("%s %d %s, captured %d, id %s", e.Status, e.Amount, e.Currency, e.CapturedAmount, e.ID)
-		want := fmt.Sprintf("%s %d %s, captured %d, id %s", reported.Status, reported.Amount, reported.Currency, reported.CapturedAmount, reported.ProcessorPaymentID)
+		want := fmt.Sprintf("%s %d %s, captured %d, id %s",
+			reported.Status, reported.Amount, reported.Currency, reported.CapturedAmount, reported.ProcessorPaymentID)
 		if got != want {
 			c.addDifference("%s: reported %s, but the ledger has %s", name, want, got)
 		}
@@ -97,7 +98,8 @@ func (c *Comparison) compareCharge(reported payment.Charge, entries []simulator.
 	case payment.Conflicted:
 		if moved == 0 {
 			c.addDifference("%s: reported %s, but the ledger has no entry", name, reported.Status)
-		} else if e := entries[0]; e.Amount == reported.Amount && e.Currency == reported.Currency && e.Reference == payment.ProcessorKey(reported.PaymentID, payment.OperationCharge, 0) {
+		} else if e := entries[0]; e.Amount == reported.Amount && e.Currency == reported.Currency &&
+			e.Reference == payment.ProcessorKey(reported.PaymentID, payment.OperationCharge, 0) {
 			c.addDifference("%s: reported %s, but the ledger has exactly the requested charge", name, reported.Status)
 		}
 	case payment.Unknown, payment.NeedsReconciliation:

@@ -56,12 +56,12 @@ func TestChargesAreComparedWithTheLedger(t *testing.T) {
 		{
 			name: "charged twice", reported: payment.Succeeded,
 			ledger: entries{entry("ch_1", "succeeded"), entry("ch_2", "succeeded")},
-			want: "2 times", double: 1,
+			want:   "2 times", double: 1,
 		},
 		{
 			name: "charged twice, and the outcome is unknown", reported: payment.NeedsReconciliation,
 			ledger: entries{entry("ch_1", "succeeded"), entry("ch_2", "pending")},
-			want: "2 times", double: 1,
+			want:   "2 times", double: 1,
 		},
 		{name: "another amount", reported: payment.Succeeded, ledger: entries{wrongAmount}, want: "1350 USD"},
 		{name: "another captured amount", reported: payment.Succeeded, ledger: entries{partlyCaptured}, want: "captured 1000"},
@@ -81,7 +81,7 @@ func TestChargesAreComparedWithTheLedger(t *testing.T) {
 		{
 			name: "reported conflicted, but nothing differs", reported: payment.Conflicted,
 			ledger: entries{entry("ch_1", "succeeded")},
-			want: "exactly the requested charge",
+			want:   "exactly the requested charge",
 		},
 		{name: "reported conflicted, but not charged", reported: payment.Conflicted, want: "no entry"},
 		{
@@ -109,7 +109,7 @@ func TestChargesAreComparedWithTheLedger(t *testing.T) {
 		{
 			name: "waiting for the customer, but reported expired", reported: payment.Expired,
 			ledger: entries{entry("ch_1", "requires_action")},
-			want: "reported expired",
+			want:   "reported expired",
 		},
 		{
 			name: "voided, but reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "voided")},
@@ -140,7 +140,9 @@ func TestLedgerEntryThatNoWorkflowReportedIsADifference(t *testing.T) {
 	unreported.Metadata = nil
 	got := Compare([]payment.Charge{charge(payment.Succeeded)}, nil, simulator.Ledger{
 		Payments: []simulator.LedgerPayment{entry("ch_1", "succeeded"), unreported},
-		Refunds:  []simulator.LedgerRefund{{ID: "re_1", Status: "succeeded", Metadata: map[string]string{"florin_refund_id": "ref_1"}}},
+		Refunds: []simulator.LedgerRefund{
+			{ID: "re_1", Status: "succeeded", Metadata: map[string]string{"florin_refund_id": "ref_1"}},
+		},
 	})
 	require.Len(t, got.Differences, 2)
 }
@@ -148,7 +150,9 @@ func TestLedgerEntryThatNoWorkflowReportedIsADifference(t *testing.T) {
 func TestRefundsAreComparedWithTheLedger(t *testing.T) {
 	type entries = []simulator.LedgerRefund
 	entry := func(id, status string, amount int64) simulator.LedgerRefund {
-		return simulator.LedgerRefund{ID: id, Status: status, Amount: amount, Currency: "USD", Metadata: map[string]string{"florin_refund_id": "ref_1"}}
+		return simulator.LedgerRefund{
+			ID: id, Status: status, Amount: amount, Currency: "USD", Metadata: map[string]string{"florin_refund_id": "ref_1"},
+		}
 	}
 	tests := []struct {
 		name     string
@@ -167,7 +171,7 @@ func TestRefundsAreComparedWithTheLedger(t *testing.T) {
 		{
 			name: "refunded twice", reported: payment.Succeeded,
 			ledger: entries{entry("re_1", "succeeded", 500), entry("re_2", "pending", 500)},
-			want: "2 times", double: 1,
+			want:   "2 times", double: 1,
 		},
 		{name: "declined, and reported declined", reported: payment.Declined, ledger: entries{entry("re_1", "declined", 500)}},
 		{

@@ -134,7 +134,8 @@ func (all *records) readStore(ctx context.Context, dsn string) error {
 func (s *system) readWorkflows(ctx context.Context, all *records, purchases []*purchase) (found []violation) {
 	for _, p := range purchases {
 		key := p.key()
-		c, status, err := workflowResult(ctx, s, payment.ChargeWorkflowID(merchant, key), func() (payment.Charge, error) { return s.client.Wait(ctx, merchant, key) },
+		c, status, err := workflowResult(ctx, s, payment.ChargeWorkflowID(merchant, key),
+			func() (payment.Charge, error) { return s.client.Wait(ctx, merchant, key) },
 			func() (payment.Charge, error) { return s.client.Get(ctx, merchant, key) })
 		if err != nil {
 			found = append(found, violationOf(p, "charge %s: no result (%s): %v", key, status, err))
@@ -146,7 +147,8 @@ func (s *system) readWorkflows(ctx context.Context, all *records, purchases []*p
 			if len(r.results.all) == 0 {
 				continue
 			}
-			refund, status, err := workflowResult(ctx, s, payment.RefundWorkflowID(merchant, key), func() (payment.Refund, error) { return s.client.WaitRefund(ctx, merchant, key) },
+			refund, status, err := workflowResult(ctx, s, payment.RefundWorkflowID(merchant, key),
+				func() (payment.Refund, error) { return s.client.WaitRefund(ctx, merchant, key) },
 				func() (payment.Refund, error) { return s.client.GetRefund(ctx, merchant, key) })
 			switch {
 			case err == nil:
@@ -162,7 +164,9 @@ func (s *system) readWorkflows(ctx context.Context, all *records, purchases []*p
 }
 
 // workflowResult returns the result of a closed workflow, or the current state of a running one, with the workflow's status.
-func workflowResult[T any](ctx context.Context, s *system, workflowID string, result, current func() (T, error)) (value T, status enumspb.WorkflowExecutionStatus, err error) {
+func workflowResult[T any](
+	ctx context.Context, s *system, workflowID string, result, current func() (T, error),
+) (value T, status enumspb.WorkflowExecutionStatus, err error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return value, status, err
@@ -276,7 +280,8 @@ func (all *records) contradictedResults(p *purchase) (found []violation) {
 	}
 	for _, r := range p.refunds {
 		for _, result := range r.results.all {
-			if problem := refundContradiction(result, all.refunds[r.request.IdempotencyKey], requested > final.CapturedAmount); problem != "" {
+			problem := refundContradiction(result, all.refunds[r.request.IdempotencyKey], requested > final.CapturedAmount)
+			if problem != "" {
 				found = append(found, violationOf(p, "refund %s: %s", r.request.IdempotencyKey, problem))
 			}
 		}

@@ -12,14 +12,17 @@ import (
 // consistentRecords returns a purchase of one payment with one refund, and records of it that agree.
 func consistentRecords() (*records, []*purchase) {
 	amount := int64(40)
-	r := &refund{request: payment.RefundRequest{IdempotencyKey: "order-0001-back-1", PaymentID: payment.PaymentID(merchant, "order-0001"), Amount: &amount}}
+	r := &refund{request: payment.RefundRequest{
+		IdempotencyKey: "order-0001-back-1", PaymentID: payment.PaymentID(merchant, "order-0001"), Amount: &amount,
+	}}
 	p := &purchase{charge: payment.ChargeRequest{IdempotencyKey: "order-0001", Amount: 100}, refunds: []*refund{r}}
 	c := payment.Charge{
 		PaymentID: p.id(), MerchantID: merchant, IdempotencyKey: "order-0001", Status: payment.Succeeded, Amount: 100, Currency: "USD",
 		CapturedAmount: 100, ProcessorPaymentID: "ch_1",
 	}
 	refunded := payment.Refund{
-		RefundID: payment.RefundID(merchant, r.request.IdempotencyKey), PaymentID: p.id(), MerchantID: merchant, IdempotencyKey: r.request.IdempotencyKey,
+		RefundID: payment.RefundID(merchant, r.request.IdempotencyKey), PaymentID: p.id(),
+		MerchantID: merchant, IdempotencyKey: r.request.IdempotencyKey,
 		Status: payment.Succeeded, Amount: 40, Currency: "USD", ProcessorRefundID: "re_1",
 	}
 	p.results.add(callResult[payment.Charge]{call: "charge", value: c})
@@ -27,8 +30,10 @@ func consistentRecords() (*records, []*purchase) {
 	stored := c
 	stored.RefundedAmount = 40
 	return &records{
-		charges: map[string]payment.Charge{"order-0001": c}, storedCharges: map[string]payment.Charge{"order-0001": stored},
-		refunds: map[string]payment.Refund{refunded.IdempotencyKey: refunded}, storedRefunds: map[string]payment.Refund{refunded.IdempotencyKey: refunded},
+		charges:       map[string]payment.Charge{"order-0001": c},
+		storedCharges: map[string]payment.Charge{"order-0001": stored},
+		refunds:       map[string]payment.Refund{refunded.IdempotencyKey: refunded},
+		storedRefunds: map[string]payment.Refund{refunded.IdempotencyKey: refunded},
 		ledger: simulator.Ledger{
 			Payments: []simulator.LedgerPayment{{
 				ID: "ch_1", Status: "succeeded", Amount: 100, Currency: "USD", CapturedAmount: 100, RefundedAmount: 40,
@@ -36,7 +41,8 @@ func consistentRecords() (*records, []*purchase) {
 			}},
 			Refunds: []simulator.LedgerRefund{{
 				ID: "re_1", PaymentID: "ch_1", Status: "succeeded", Amount: 40, Currency: "USD",
-				Reference: payment.ProcessorKey(refunded.RefundID, payment.OperationRefund, 0), Metadata: map[string]string{"florin_refund_id": refunded.RefundID},
+				Reference: payment.ProcessorKey(refunded.RefundID, payment.OperationRefund, 0),
+				Metadata:  map[string]string{"florin_refund_id": refunded.RefundID},
 			}},
 		},
 	}, []*purchase{p}

@@ -62,7 +62,10 @@ func TestVictimIsKilledAtThePointOfAWriteToTheStore(t *testing.T) {
 		}
 	}
 	refundOf := func(key string) payment.Refund {
-		return payment.Refund{MerchantID: merchant, IdempotencyKey: key, RefundID: payment.RefundID(merchant, key), PaymentID: payment.PaymentID(merchant, key), Amount: 600}
+		return payment.Refund{
+			MerchantID: merchant, IdempotencyKey: key, RefundID: payment.RefundID(merchant, key),
+			PaymentID: payment.PaymentID(merchant, key), Amount: 600,
+		}
 	}
 	// steps are the writes of the workflows, in their order. persisted reads the database without the proxy.
 	steps := []struct {
@@ -137,7 +140,10 @@ func TestVictimIsKilledAtThePointOfAWriteToTheStore(t *testing.T) {
 				require.True(t, k.succeeded())
 				require.Equal(t, moment == after, persistedAtKill, "persisted when the victim was killed")
 				require.Equal(t, moment == after, step.persisted(key), "persisted after the kill")
-				p := &purchase{charge: payment.ChargeRequest{IdempotencyKey: key}, refunds: []*refund{{request: payment.RefundRequest{IdempotencyKey: key}}}}
+				p := &purchase{
+					charge:  payment.ChargeRequest{IdempotencyKey: key},
+					refunds: []*refund{{request: payment.RefundRequest{IdempotencyKey: key}}},
+				}
 				require.True(t, p.namedIn(k.message), "the dropped message names the purchase")
 				require.NoError(t, step.write(proxied, key), "the write can be repeated")
 				require.True(t, step.persisted(key))
@@ -149,9 +155,10 @@ func TestVictimIsKilledAtThePointOfAWriteToTheStore(t *testing.T) {
 func TestRefusedRefundReachesNoPointOfTheStore(t *testing.T) {
 	var trigger trigger
 	_, proxied := serveDatabaseProxy(t, &trigger)
+	ofUnknownPayment := payment.Refund{MerchantID: merchant, IdempotencyKey: "none", RefundID: "ref_1", PaymentID: "pay_1"}
 	for _, moment := range []point{before, beforeCommit, after} {
 		k := armKill(t, &trigger, at(reserveRefund, moment), func() {})
-		_, _, _, err := proxied.ReserveRefund(t.Context(), payment.Refund{MerchantID: merchant, IdempotencyKey: "none", RefundID: "ref_1", PaymentID: "pay_1"}, "f")
+		_, _, _, err := proxied.ReserveRefund(t.Context(), ofUnknownPayment, "f")
 		require.ErrorIs(t, err, store.ErrPaymentNotFound)
 		require.False(t, k.succeeded())
 	}

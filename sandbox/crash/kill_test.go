@@ -20,12 +20,12 @@ func armKill(t *testing.T, trigger *trigger, p point, killed func()) *kill {
 func TestTriggerKillsOnceAndOnlyAtItsPoint(t *testing.T) {
 	var trigger trigger
 	kills := 0
-	k := armKill(t, &trigger, at(chargeCall, afterSend), func() { kills++ })
+	k := armKill(t, &trigger, at(chargeCall, beforeResponse), func() { kills++ })
 	require.NoError(t, trigger.reach(at(chargeCall, beforeSend), nil))
-	require.NoError(t, trigger.reach(at(refundCall, afterSend), nil))
+	require.NoError(t, trigger.reach(at(refundCall, beforeResponse), nil))
 	require.False(t, k.succeeded())
-	require.ErrorIs(t, trigger.reach(at(chargeCall, afterSend), []byte("first")), errDropped)
-	require.NoError(t, trigger.reach(at(chargeCall, afterSend), []byte("second")))
+	require.ErrorIs(t, trigger.reach(at(chargeCall, beforeResponse), []byte("first")), errDropped)
+	require.NoError(t, trigger.reach(at(chargeCall, beforeResponse), []byte("second")))
 	require.Equal(t, 1, kills)
 	require.True(t, k.succeeded())
 	require.Equal(t, "first", string(k.message))

@@ -75,7 +75,6 @@ func (l *load) wait() (unanswered []violation) {
 
 // purchase makes one purchase: the charge, then its modification, then its refunds.
 func (l *load) purchase(ctx context.Context, p *purchase) {
-	key := p.key()
 	charged := l.charge(ctx, p)
 	if charged.Status == payment.Authorized {
 		switch p.modification {
@@ -100,26 +99,34 @@ func (l *load) purchase(ctx context.Context, p *purchase) {
 	}
 	refunds.Wait()
 	// Read the payment again, as a service does that shows the order to its customer later.
-	repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) { return l.client.Get(ctx, merchant, key) })
+	repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) {
+		return l.client.Get(ctx, merchant, p.key())
+	})
 }
 
 func (l *load) charge(ctx context.Context, p *purchase) payment.Charge {
 	if !p.async {
-		return repeat(ctx, l, &p.results, "charge", func(ctx context.Context) (payment.Charge, error) { return l.client.Charge(ctx, p.charge) })
+		return repeat(ctx, l, &p.results, "charge", func(ctx context.Context) (payment.Charge, error) {
+			return l.client.Charge(ctx, p.charge)
+		})
 	}
 	repeat(ctx, l, &p.results, "start", func(ctx context.Context) (payment.Charge, error) {
 		_, err := l.client.StartCharge(ctx, p.charge)
 		return payment.Charge{}, err
 	})
 	return pollOutcome(ctx, func() (payment.Charge, payment.Status) {
-		c := repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) { return l.client.Get(ctx, merchant, p.key()) })
+		c := repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) {
+			return l.client.Get(ctx, merchant, p.key())
+		})
 		return c, c.Status
 	})
 }
 
 func (l *load) refund(ctx context.Context, r *refund) {
 	if !r.async {
-		repeat(ctx, l, &r.results, "refund", func(ctx context.Context) (payment.Refund, error) { return l.client.Refund(ctx, r.request) })
+		repeat(ctx, l, &r.results, "refund", func(ctx context.Context) (payment.Refund, error) {
+			return l.client.Refund(ctx, r.request)
+		})
 		return
 	}
 	repeat(ctx, l, &r.results, "start", func(ctx context.Context) (payment.Refund, error) {
@@ -161,12 +168,16 @@ func (l *load) capture(ctx context.Context, p *purchase) payment.Charge {
 }
 
 func (l *load) void(ctx context.Context, p *purchase) {
-	l.modify(ctx, p, "void", func(ctx context.Context) (payment.Charge, error) { return l.client.Void(ctx, merchant, p.key()) })
+	l.modify(ctx, p, "void", func(ctx context.Context) (payment.Charge, error) {
+		return l.client.Void(ctx, merchant, p.key())
+	})
 }
 
 // modify requests a capture or void. It requests it again while the payment stays authorized: then the modification was
 // provably not executed, for example because the processor was down.
-func (l *load) modify(ctx context.Context, p *purchase, name string, call func(context.Context) (payment.Charge, error)) (c payment.Charge) {
+func (l *load) modify(
+	ctx context.Context, p *purchase, name string, call func(context.Context) (payment.Charge, error),
+) (c payment.Charge) {
 	for range modificationAttempts {
 		if c = repeat(ctx, l, &p.results, name, call); c.Status != payment.Authorized {
 			break

@@ -45,8 +45,8 @@ func command() *cobra.Command {
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
-	root.Flags().Uint64Var(&o.seed, "seed", 0, "decides what is killed and when; the same seed repeats a run, 0 chooses a random one")
-	root.Flags().IntVar(&o.charges, "charges", 300, "number of charges; there is one kill for every three charges, and at least one at each point")
+	root.Flags().Uint64Var(&o.seed, "seed", 0, "decides what is killed and when; the same seed repeats a run; 0 chooses a seed")
+	root.Flags().IntVar(&o.charges, "charges", 300, "number of charges; one kill for every three charges, at least one at each point")
 	root.Flags().IntVar(&o.refunds, "refunds", 100, "number of refunds")
 	root.Flags().BoolVar(&o.sqlite, "sqlite", false, "use SQLite as the store: the points and kills of PostgreSQL are skipped")
 	root.AddCommand(temporalCommand())
@@ -84,7 +84,8 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err // The run is incomplete: its violations prove nothing.
 	}
-	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d violations=%d\n", o.seed, o.charges, o.refunds, len(p.kills), len(violations))
+	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d violations=%d\n",
+		o.seed, o.charges, o.refunds, len(p.kills), len(violations))
 	if len(violations) > 0 {
 		return errViolations
 	}

@@ -20,9 +20,9 @@ type point string
 // The moments of a request to the processor: the proxy has received the request, the proxy has just forwarded the
 // request, the proxy has received the response.
 const (
-	beforeSend point = "before the request is sent"
-	executing  point = "while the processor executes it"
-	afterSend  point = "after the response"
+	beforeSend     point = "before the request is sent"
+	executing      point = "while the processor executes it"
+	beforeResponse point = "before the response is returned"
 )
 
 // The moments of a request to Temporal and of a write to the store: the proxy has received the request, the proxy has
@@ -70,12 +70,12 @@ const (
 
 // matrix lists every point and the victims that are killed there.
 var matrix = slices.Concat(
-	rowsOf(chargeCall, anyPurchase, []victim{worker, simulated}, beforeSend, executing, afterSend),
-	rowsOf(refundCall, needRefund, []victim{worker, simulated}, beforeSend, executing, afterSend),
-	rowsOf(captureCall, needCapture, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(voidCall, needVoid, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(chargeLookup, needLookup, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(refundLookup, needRefundLookup, []victim{worker, simulated}, beforeSend, afterSend),
+	rowsOf(chargeCall, anyPurchase, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(refundCall, needRefund, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(captureCall, needCapture, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(voidCall, needVoid, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(chargeLookup, needLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(refundLookup, needRefundLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
 	rowsOf(activityCompleted, anyPurchase, []victim{worker, temporal}, before, after),
 	rowsOf(activityFailed, needFailure, []victim{worker, temporal}, before, after),
 	rowsOf(workflowTask, anyPurchase, []victim{worker, temporal}, before, after),

@@ -89,8 +89,9 @@ func (s *system) pendingReason(ctx context.Context, opened *store.Store, execute
 		return err.Error()
 	}
 	if status == payment.NeedsReconciliation {
-		// A webhook of the processor would send this signal: the workflow then looks the operation up again.
-		_ = s.temporal.SignalWorkflow(ctx, w.workflowID, "", payment.SignalProcessorEvent, nil) // The workflow may have closed meanwhile.
+		// A webhook of the processor would send this signal: the workflow then looks the operation up again. An error is
+		// ignored: the workflow may have closed meanwhile.
+		_ = s.temporal.SignalWorkflow(ctx, w.workflowID, "", payment.SignalProcessorEvent, nil)
 	}
 	idle := d.GetPendingWorkflowTask() == nil && len(d.GetPendingActivities()) == 0
 	neverKnown := w.purchase.outcomeNeverKnown(executed) || w.refund != "" && w.purchase.refundOutcomesNeverKnown()
@@ -117,7 +118,8 @@ func pendingTasks(d *workflowservice.DescribeWorkflowExecutionResponse) string {
 		text = append(text, fmt.Sprintf("workflow task %s, attempt %d", task.GetState(), task.GetAttempt()))
 	}
 	for _, a := range d.GetPendingActivities() {
-		text = append(text, fmt.Sprintf("%s %s, attempt %d: %s", a.GetActivityType().GetName(), a.GetState(), a.GetAttempt(), a.GetLastFailure().GetMessage()))
+		text = append(text, fmt.Sprintf("%s %s, attempt %d: %s",
+			a.GetActivityType().GetName(), a.GetState(), a.GetAttempt(), a.GetLastFailure().GetMessage()))
 	}
 	if len(text) == 0 {
 		return "it waits for a timer"

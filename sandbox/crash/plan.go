@@ -28,7 +28,8 @@ func newPlan(random *rand.Rand, charges, refunds int, sqlite bool) (*plan, error
 		delete(unreached, c.point)
 	}
 	if len(unreached) > 0 {
-		return nil, fmt.Errorf("%d charges and %d refunds are too few to reach every point: %d points are not reached; want at least 60 charges and 20 refunds",
+		return nil, fmt.Errorf("%d charges and %d refunds are too few to reach every point: "+
+			"%d points are not reached; want at least 60 charges and 20 refunds",
 			charges, refunds, len(unreached))
 	}
 	p := &plan{purchases: make([][]*purchase, len(chosen))}

@@ -36,7 +36,8 @@ func (p *process) start(ctx context.Context) error {
 	defer log.Close()
 	// Canceling ctx must not end the process: only kill does.
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), p.arguments[0], p.arguments[1:]...) //nolint:gosec // what was just built
-	p.cmd.Dir, p.cmd.Env, p.cmd.SysProcAttr = p.dir, append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...), killedWithParent()
+	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, killedWithParent()
+	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		p.cmd = nil

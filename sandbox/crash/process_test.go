@@ -10,8 +10,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func readyAtOnce(context.Context) error { return nil }
+
 func TestKilledProcessCanBeRestarted(t *testing.T) {
-	p := &process{name: "sleeper", dir: t.TempDir(), arguments: []string{"sleep", "60"}, ready: func(context.Context) error { return nil }}
+	p := &process{name: "sleeper", dir: t.TempDir(), arguments: []string{"sleep", "60"}, ready: readyAtOnce}
 	require.NoError(t, p.start(t.Context()))
 	first := p.cmd.Process.Pid
 	require.NoError(t, exec.Command("kill", "-0", strconv.Itoa(first)).Run())
@@ -26,13 +28,14 @@ func TestKilledProcessCanBeRestarted(t *testing.T) {
 }
 
 func TestKillOfAProcessThatExitedByItselfIsAnError(t *testing.T) {
-	p := &process{name: "short", dir: t.TempDir(), arguments: []string{"true"}, ready: func(context.Context) error { return nil }}
+	p := &process{name: "short", dir: t.TempDir(), arguments: []string{"true"}, ready: readyAtOnce}
 	require.NoError(t, p.start(t.Context()))
 	<-p.ended
 	require.ErrorContains(t, p.kill(), "the short had exited by itself")
 }
 
 func TestProcessThatExitsDuringItsStartIsAnError(t *testing.T) {
-	p := &process{name: "broken", dir: t.TempDir(), arguments: []string{"false"}, ready: func(context.Context) error { return net.ErrClosed }}
+	neverReady := func(context.Context) error { return net.ErrClosed }
+	p := &process{name: "broken", dir: t.TempDir(), arguments: []string{"false"}, ready: neverReady}
 	require.ErrorContains(t, p.start(t.Context()), "the broken exited during its start: exit status 1")
 }

@@ -70,14 +70,15 @@ func (p *processorProxy) serve(w http.ResponseWriter, r *http.Request) error {
 	if err := p.trigger.reach(at(exchange, beforeSend), message); err != nil {
 		return err
 	}
-	response, closeConn, err := p.forward(r, body, func() error { return p.trigger.reach(at(exchange, executing), message) })
+	sent := func() error { return p.trigger.reach(at(exchange, executing), message) }
+	response, closeConn, err := p.forward(r, body, sent)
 	if err != nil {
 		return err
 	}
 	defer response.Body.Close()
 	defer closeConn() // Runs first, so that closing the body does not wait for the rest of it.
 	content, readErr := io.ReadAll(response.Body)
-	if err := p.trigger.reach(at(exchange, afterSend), message); err != nil {
+	if err := p.trigger.reach(at(exchange, beforeResponse), message); err != nil {
 		return err
 	}
 	for name, values := range response.Header {
@@ -117,7 +118,8 @@ func (p *processorProxy) forward(r *http.Request, body []byte, sent func() error
 }
 
 func (p *processorProxy) roundTrip(r *http.Request, conn net.Conn, body []byte, sent func() error) (*http.Response, error) {
-	request, err := http.NewRequestWithContext(r.Context(), r.Method, "http://"+p.target+r.URL.RequestURI(), bytes.NewReader(body)) //nolint:gosec // to our own simulator
+	url := "http://" + p.target + r.URL.RequestURI()
+	request, err := http.NewRequestWithContext(r.Context(), r.Method, url, bytes.NewReader(body)) //nolint:gosec // to our own simulator
 	if err != nil {
 		return nil, err
 	}

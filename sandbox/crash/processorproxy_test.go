@@ -46,7 +46,7 @@ func TestVictimIsKilledAtThePointOfARequestToTheProcessor(t *testing.T) {
 		}{
 			{moment: beforeSend},
 			{moment: executing, receivedAtKill: 1, receivedAtEnd: 1, answeredAtEnd: 1},
-			{moment: afterSend, receivedAtKill: 1, answeredAtKill: 1, receivedAtEnd: 1, answeredAtEnd: 1},
+			{moment: beforeResponse, receivedAtKill: 1, answeredAtKill: 1, receivedAtEnd: 1, answeredAtEnd: 1},
 		} {
 			t.Run(string(at(request.exchange, tt.moment)), func(t *testing.T) {
 				var trigger trigger
@@ -88,7 +88,7 @@ func TestOtherRequestsDoNotReachThePointOfAnArmedKill(t *testing.T) {
 	var trigger trigger
 	url := serveProcessorProxy(t, &trigger, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("done")) })
 	for _, armed := range requests {
-		for _, moment := range []point{beforeSend, executing, afterSend} {
+		for _, moment := range []point{beforeSend, executing, beforeResponse} {
 			k := armKill(t, &trigger, at(armed.exchange, moment), func() {})
 			for _, other := range requests {
 				if other.exchange != armed.exchange {

@@ -111,7 +111,8 @@ type generator struct {
 func (g *generator) purchase(needs need) *purchase {
 	g.count++
 	p := &purchase{async: g.random.IntN(4) == 0, charge: payment.ChargeRequest{
-		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("order-%04d", g.count), Amount: int64(1000 + g.random.IntN(9000)), Currency: "USD",
+		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("order-%04d", g.count),
+		Amount: int64(1000 + g.random.IntN(9000)), Currency: "USD",
 	}}
 	switch needs {
 	case needLookup:
@@ -179,8 +180,9 @@ func (g *generator) addRefund(p *purchase) {
 // distributeRefunds adds the refunds that are left to payments that are likely to succeed.
 func (g *generator) distributeRefunds(batches [][]*purchase) {
 	var likely []*purchase
+	notCaptured := []modification{voidAll, captureAndVoid, letExpire}
 	for _, p := range slices.Concat(batches...) {
-		if slices.Contains(refundMethods, p.charge.PaymentMethod) && p.modification != voidAll && p.modification != captureAndVoid && p.modification != letExpire {
+		if slices.Contains(refundMethods, p.charge.PaymentMethod) && !slices.Contains(notCaptured, p.modification) {
 			likely = append(likely, p)
 		}
 	}

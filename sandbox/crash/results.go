@@ -57,7 +57,8 @@ func contradiction(result callResult[payment.Charge], final payment.Charge) stri
 	switch {
 	case result.refusal == nil && !leadsTo(payment.PaymentTransitions, got.Status, final.Status):
 		return fmt.Sprintf("%s returned %s, but the charge is %s", result.call, got.Status, final.Status)
-	case result.refusal == nil && got.Status.Final() && (got.CapturedAmount != final.CapturedAmount || got.ProcessorPaymentID != final.ProcessorPaymentID):
+	case result.refusal == nil && got.Status.Final() &&
+		(got.CapturedAmount != final.CapturedAmount || got.ProcessorPaymentID != final.ProcessorPaymentID):
 		return fmt.Sprintf("%s returned %s with %d captured as %q, but the charge has %d captured as %q",
 			result.call, got.Status, got.CapturedAmount, got.ProcessorPaymentID, final.CapturedAmount, final.ProcessorPaymentID)
 	case result.refusal == nil:
@@ -88,8 +89,10 @@ func refundContradiction(result callResult[payment.Refund], final payment.Refund
 		return fmt.Sprintf("%s returned %s, but its workflow failed", result.call, got.Status)
 	case result.refusal == nil && !leadsTo(payment.RefundTransitions, got.Status, final.Status):
 		return fmt.Sprintf("%s returned %s, but the refund is %s", result.call, got.Status, final.Status)
-	case result.refusal == nil && got.Status == payment.Succeeded && (got.Amount != final.Amount || got.ProcessorRefundID != final.ProcessorRefundID):
-		return fmt.Sprintf("%s returned %d as %q, but the refund is %d as %q", result.call, got.Amount, got.ProcessorRefundID, final.Amount, final.ProcessorRefundID)
+	case result.refusal == nil && got.Status == payment.Succeeded &&
+		(got.Amount != final.Amount || got.ProcessorRefundID != final.ProcessorRefundID):
+		return fmt.Sprintf("%s returned %d as %q, but the refund is %d as %q",
+			result.call, got.Amount, got.ProcessorRefundID, final.Amount, final.ProcessorRefundID)
 	case result.refusal == nil:
 		return ""
 	case errors.Is(result.refusal, florin.ErrRefundExceedsCaptured) && mayExceed && final.Status == "":

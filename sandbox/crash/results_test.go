@@ -43,13 +43,13 @@ func TestChargeResultMustAgreeWithTheFinalState(t *testing.T) {
 		},
 		{name: "returned pending, succeeded later", result: returned("charge", charge(payment.Pending, 0)), final: succeeded},
 		{
-			name: "returned needs_reconciliation, succeeded later",
+			name:   "returned needs_reconciliation, succeeded later",
 			result: returned("charge", charge(payment.NeedsReconciliation, 0)), final: succeeded,
 		},
 		{
 			name: "returned succeeded, is needs_reconciliation", result: returned("charge", succeeded),
 			final: charge(payment.NeedsReconciliation, 0),
-			want: "but the charge is needs_reconciliation",
+			want:  "but the charge is needs_reconciliation",
 		},
 		{
 			name: "another captured amount", result: returned("capture", charge(payment.Succeeded, 50)), final: succeeded,
@@ -107,7 +107,7 @@ func TestRefundResultMustAgreeWithTheFinalState(t *testing.T) {
 		{
 			name: "returned succeeded, workflow failed", result: returned(payment.Succeeded), final: workflowFailed,
 			mayExceed: true,
-			want: "its workflow failed",
+			want:      "its workflow failed",
 		},
 		{
 			name: "exceeds the captured amount, refused", result: refused(florin.ErrRefundExceedsCaptured), final: workflowFailed,
@@ -120,17 +120,17 @@ func TestRefundResultMustAgreeWithTheFinalState(t *testing.T) {
 		{
 			name: "refused, although it cannot exceed the captured amount", result: refused(florin.ErrRefundExceedsCaptured),
 			final: workflowFailed,
-			want: "was refused",
+			want:  "was refused",
 		},
 		{
 			name: "refused, is succeeded", result: refused(florin.ErrRefundExceedsCaptured), final: refund(payment.Succeeded),
 			mayExceed: true,
-			want: "was refused",
+			want:      "was refused",
 		},
 		{
 			name: "refused for another reason", result: refused(florin.ErrPaymentNotRefundable), final: workflowFailed,
 			mayExceed: true,
-			want: "was refused",
+			want:      "was refused",
 		},
 	}
 	for _, tt := range tests {

@@ -104,7 +104,8 @@ func (s *system) writeWorkerConfig(health string) (path string, err error) {
     http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, rate_limit: {patience: 1s},
     breaker: {min_calls: 1000}, absence_proof_after: %s, authorization_for: %s,
     retry: {initial: 200ms, max: 1s, longest_wait: 2s},
-    resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`, s.listeners[simulated].address, absence, hold, lookups)
+    resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`,
+			s.listeners[simulated].address, absence, hold, lookups)
 	}
 	path = filepath.Join(s.dir, "worker.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `

@@ -110,8 +110,10 @@ func (s *system) startSimulator(ctx context.Context) error {
 	s.simulatorURL = "http://" + address
 	s.processes[simulated] = &process{
 		name: string(simulated), dir: s.dir, env: []string{"SIMULATOR_API_KEY=" + apiKey},
-		arguments: []string{filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", "1s"},
-		ready:     func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
+		arguments: []string{
+			filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", "1s",
+		},
+		ready: func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
 	}
 	if err := s.run(ctx, simulated); err != nil {
 		return err
@@ -187,7 +189,8 @@ func (s *system) serve(ctx context.Context, v victim, serve func(net.Listener) e
 	go func() { ended <- serve(l) }()
 	s.onStop(func() error {
 		err := errors.Join(l.Close(), stop())
-		if served := <-ended; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) && !errors.Is(served, grpc.ErrServerStopped) {
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) &&
+			!errors.Is(served, grpc.ErrServerStopped) {
 			err = errors.Join(err, served)
 		}
 		return err
@@ -249,7 +252,8 @@ func (s *system) execute(ctx context.Context, p *plan, l *load) error {
 		if err := s.restart(ctx, k.victim); err != nil {
 			return fmt.Errorf("restart after kill %d, %s: %w", i+1, k, err)
 		}
-		if _, err := fmt.Fprintf(journal, "%s kill %d: %s; the point was reached after %s, the restart took %s\n", k.killedAt.Format("15:04:05.000"), i+1, k,
+		if _, err := fmt.Fprintf(journal, "%s kill %d: %s; the point was reached after %s, the restart took %s\n",
+			k.killedAt.Format("15:04:05.000"), i+1, k,
 			k.killedAt.Sub(armed).Round(time.Millisecond), time.Since(k.killedAt).Round(time.Millisecond)); err != nil {
 			return err
 		}

@@ -42,7 +42,9 @@ func newTemporalProxy(t *trigger, address string) (proxy *grpc.Server, stop func
 		return nil, nil, err
 	}
 	p := &temporalProxy{trigger: t, server: server}
-	return grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(p.serve), grpc.MaxRecvMsgSize(maxMessageSize)), server.Close, nil
+	proxy = grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(p.serve),
+		grpc.MaxRecvMsgSize(maxMessageSize))
+	return proxy, server.Close, nil
 }
 
 func (p *temporalProxy) serve(_ any, stream grpc.ServerStream) error {

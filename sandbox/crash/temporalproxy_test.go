@@ -28,7 +28,8 @@ func serveTemporalProxy(t *testing.T, trigger *trigger, handler grpc.StreamHandl
 	require.NoError(t, err)
 	go func() { _ = proxy.Serve(l) }()
 	t.Cleanup(func() { proxy.Stop(); require.NoError(t, disconnect()) })
-	conn, err := grpc.NewClient(l.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
+	conn, err := grpc.NewClient(l.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 	return conn
