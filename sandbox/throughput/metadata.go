@@ -9,53 +9,58 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// quiet takes away what people see: summaries, details and search attributes. What is left is what moves money.
-type quiet struct {
+// metadataRemover is an interceptor that removes what only Temporal Web shows: summaries, details and search attributes. The
+// rest of the workflow, which executes the payment, is unchanged.
+type metadataRemover struct {
 	interceptor.InterceptorBase
 }
 
 // InterceptClient implements interceptor.ClientInterceptor.
-func (*quiet) InterceptClient(next interceptor.ClientOutboundInterceptor) interceptor.ClientOutboundInterceptor {
-	return &quietClient{ClientOutboundInterceptorBase: interceptor.ClientOutboundInterceptorBase{Next: next}}
+func (*metadataRemover) InterceptClient(next interceptor.ClientOutboundInterceptor) interceptor.ClientOutboundInterceptor {
+	return &clientRemover{ClientOutboundInterceptorBase: interceptor.ClientOutboundInterceptorBase{Next: next}}
 }
 
-type quietClient struct {
+type clientRemover struct {
 	interceptor.ClientOutboundInterceptorBase
 }
 
 // ExecuteWorkflow implements interceptor.ClientOutboundInterceptor.
-func (q *quietClient) ExecuteWorkflow(ctx context.Context, in *interceptor.ClientExecuteWorkflowInput) (client.WorkflowRun, error) {
+func (r *clientRemover) ExecuteWorkflow(
+	ctx context.Context, in *interceptor.ClientExecuteWorkflowInput,
+) (client.WorkflowRun, error) {
 	in.Options.StaticSummary, in.Options.StaticDetails = "", ""
 	in.Options.TypedSearchAttributes = temporal.SearchAttributes{}
-	return q.Next.ExecuteWorkflow(ctx, in)
+	return r.Next.ExecuteWorkflow(ctx, in)
 }
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
-func (*quiet) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	return &quietWorkflow{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}}
+func (*metadataRemover) InterceptWorkflow(
+	_ workflow.Context, next interceptor.WorkflowInboundInterceptor,
+) interceptor.WorkflowInboundInterceptor {
+	return &workflowRemover{WorkflowInboundInterceptorBase: interceptor.WorkflowInboundInterceptorBase{Next: next}}
 }
 
-type quietWorkflow struct {
+type workflowRemover struct {
 	interceptor.WorkflowInboundInterceptorBase
 }
 
 // Init implements interceptor.WorkflowInboundInterceptor.
-func (q *quietWorkflow) Init(out interceptor.WorkflowOutboundInterceptor) error {
-	return q.Next.Init(&quietCommands{WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: out}})
+func (r *workflowRemover) Init(out interceptor.WorkflowOutboundInterceptor) error {
+	return r.Next.Init(&outboundRemover{WorkflowOutboundInterceptorBase: interceptor.WorkflowOutboundInterceptorBase{Next: out}})
 }
 
-type quietCommands struct {
+type outboundRemover struct {
 	interceptor.WorkflowOutboundInterceptorBase
 }
 
 // ExecuteActivity implements interceptor.WorkflowOutboundInterceptor.
-func (q *quietCommands) ExecuteActivity(ctx workflow.Context, activity string, args ...any) workflow.Future {
+func (r *outboundRemover) ExecuteActivity(ctx workflow.Context, activity string, args ...any) workflow.Future {
 	options := workflow.GetActivityOptions(ctx)
 	options.Summary = ""
-	return q.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, args...)
+	return r.Next.ExecuteActivity(workflow.WithActivityOptions(ctx, options), activity, args...)
 }
 
 // UpsertTypedSearchAttributes implements interceptor.WorkflowOutboundInterceptor.
-func (*quietCommands) UpsertTypedSearchAttributes(workflow.Context, ...temporal.SearchAttributeUpdate) error {
+func (*outboundRemover) UpsertTypedSearchAttributes(workflow.Context, ...temporal.SearchAttributeUpdate) error {
 	return nil
 }
