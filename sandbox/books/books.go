@@ -62,20 +62,20 @@ func (c *Comparison) addDifference(format string, args ...any) {
 // compareCharge compares a reported charge with the entries of the ledger for it.
 func (c *Comparison) compareCharge(reported payment.Charge, entries []simulator.LedgerPayment) {
 	name := fmt.Sprintf("charge %s/%s", reported.MerchantID, reported.IdempotencyKey)
-	moved := 0
+	executed := 0
 	for _, e := range entries {
 		if e.Status != string(payment.Declined) {
-			moved++
+			executed++
 		}
 	}
-	if moved > 1 {
+	if executed > 1 {
 		c.DoubleCharges++
-		c.addDifference("%s: the ledger has it charged %d times", name, moved)
+		c.addDifference("%s: the ledger has it charged %d times", name, executed)
 		return
 	}
 	switch reported.Status {
 	case payment.Succeeded, payment.Authorized, payment.Pending, payment.RequiresAction, payment.Voided:
-		if moved == 0 {
+		if executed == 0 {
 			c.addDifference("%s: reported %s, but the ledger has no entry", name, reported.Status)
 			return
 		}
@@ -88,15 +88,15 @@ func (c *Comparison) compareCharge(reported payment.Charge, entries []simulator.
 		}
 	case payment.Expired:
 		// The authorization must have been voided.
-		if moved > 0 && entries[len(entries)-1].Status != string(payment.Voided) {
+		if executed > 0 && entries[len(entries)-1].Status != string(payment.Voided) {
 			c.addDifference("%s: reported %s, but the ledger has it as %s", name, reported.Status, entries[len(entries)-1].Status)
 		}
 	case payment.Declined, payment.Failed:
-		if moved > 0 {
+		if executed > 0 {
 			c.addDifference("%s: reported %s, but the ledger has it as %s", name, reported.Status, entries[0].Status)
 		}
 	case payment.Conflicted:
-		if moved == 0 {
+		if executed == 0 {
 			c.addDifference("%s: reported %s, but the ledger has no entry", name, reported.Status)
 		} else if e := entries[0]; e.Amount == reported.Amount && e.Currency == reported.Currency &&
 			e.Reference == payment.ProcessorKey(reported.PaymentID, payment.OperationCharge, 0) {
@@ -112,20 +112,20 @@ func (c *Comparison) compareCharge(reported payment.Charge, entries []simulator.
 // compareRefund compares a reported refund with the entries of the ledger for it.
 func (c *Comparison) compareRefund(reported payment.Refund, entries []simulator.LedgerRefund) {
 	name := fmt.Sprintf("refund %s/%s", reported.MerchantID, reported.IdempotencyKey)
-	moved := 0
+	executed := 0
 	for _, e := range entries {
 		if e.Status != string(payment.Declined) {
-			moved++
+			executed++
 		}
 	}
-	if moved > 1 {
+	if executed > 1 {
 		c.DoubleCharges++
-		c.addDifference("%s: the ledger has it refunded %d times", name, moved)
+		c.addDifference("%s: the ledger has it refunded %d times", name, executed)
 		return
 	}
 	switch reported.Status {
 	case payment.Succeeded, payment.Pending:
-		if moved == 0 {
+		if executed == 0 {
 			c.addDifference("%s: reported %s, but the ledger has no entry", name, reported.Status)
 			return
 		}
@@ -136,7 +136,7 @@ func (c *Comparison) compareRefund(reported payment.Refund, entries []simulator.
 			c.addDifference("%s: reported %s, but the ledger has %s", name, want, got)
 		}
 	case payment.Declined, payment.Failed:
-		if moved > 0 {
+		if executed > 0 {
 			c.addDifference("%s: reported %s, but the ledger has it as %s", name, reported.Status, entries[0].Status)
 		}
 	case payment.Unknown, payment.NeedsReconciliation:

@@ -146,7 +146,8 @@ func poll(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// start starts a workflow without the checks of package florin, and waits until it is closed. A limit of 0 is none.
+// start starts a workflow without the checks of package florin, and waits until it is closed. limit is its run
+// timeout; 0 sets none.
 func (r *recording) start(ctx context.Context, workflow string, req any, limit time.Duration) error {
 	run, err := r.env.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: r.workflowID, TaskQueue: payment.TaskQueue, WorkflowRunTimeout: limit,

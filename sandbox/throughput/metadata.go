@@ -9,7 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// metadataRemover is an interceptor that removes what only Temporal Web shows: summaries, details and search attributes. The
+// metadataRemover is an interceptor that removes what only serves observability: summaries, details and search attributes. The
 // rest of the workflow, which executes the payment, is unchanged.
 type metadataRemover struct {
 	interceptor.InterceptorBase
