@@ -13,24 +13,24 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// What every peer sends.
+// What every client sends.
 const (
 	path     = "/charges"
 	key      = "8a7c5d8e-0000-5000-8000-000000000001"
 	apiKey   = "sk_bench_0123456789"
 	jsonType = "application/json"
 	timeout  = 20 * time.Second
-	// retries is what the clients without a default get; the default of ours is as many.
+	// retries is the number of retries of clients that have no default. It equals the default of Florin's client.
 	retries = 4
 )
 
-// chargeCall is there before the call: it is no part of what is measured.
+// chargeCall is the charge that Florin's client makes. It is created once, so that creating it is not measured.
 var chargeCall = processor.ChargeCall{
 	Key: key, PaymentID: "pay_1", MerchantID: "acme", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
 	Metadata: map[string]string{"order": "1"},
 }
 
-// chargeBody and record are the protocol's, as package rest has them.
+// chargeBody and record are the request and response of the REST protocol, with the fields that package rest has.
 type chargeBody struct {
 	CardToken string            `json:"card_token"`
 	Amount    int64             `json:"amount"`
@@ -67,7 +67,7 @@ func newChargeBody() chargeBody {
 
 func marshalCharge() ([]byte, error) { return json.Marshal(newChargeBody()) }
 
-// chargeWith is the call as one writes it by hand.
+// chargeWith makes the charge with net/http, as a program does without a client library.
 func chargeWith(ctx context.Context, client *http.Client, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
@@ -84,7 +84,7 @@ func chargeWith(ctx context.Context, client *http.Client, url string) error {
 	if err != nil {
 		return err
 	}
-	return readAnswer(resp)
+	return readResponse(resp)
 }
 
 func setHeaders(h http.Header) {
@@ -94,23 +94,24 @@ func setHeaders(h http.Header) {
 	h.Set("Idempotency-Key", key)
 }
 
-func readAnswer(resp *http.Response) error {
+// readResponse reads and closes the body, and returns an error unless the response is the expected one.
+func readResponse(resp *http.Response) error {
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		return err
 	}
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", resp.StatusCode)
+		return fmt.Errorf("status %d: want 200", resp.StatusCode)
 	}
-	var read record
-	if err := json.Unmarshal(body, &read); err != nil {
+	var got record
+	if err := json.Unmarshal(body, &got); err != nil {
 		return err
 	}
-	return checkAnswer(read.ID, resp.Header.Get("X-Request-Id"))
+	return checkResponse(got.ID, resp.Header.Get("X-Request-Id"))
 }
 
-// newTransport is net/http's default, with connections of its own.
+// newTransport returns a copy of net/http's default transport, with connections of its own.
 func newTransport() http.RoundTripper {
 	transport, ok := http.DefaultTransport.(*http.Transport)
 	if !ok {
@@ -119,6 +120,7 @@ func newTransport() http.RoundTripper {
 	return transport.Clone()
 }
 
+// shouldRetry reports whether a client without a retry condition of its own retries after a response with this status.
 func shouldRetry(status int) bool {
 	return status == http.StatusTooManyRequests || status >= http.StatusInternalServerError
 }

@@ -1,6 +1,6 @@
-// Command bench measures what our HTTP client costs: one successful charge through all that a worker puts around
-// it, against the same call through plain net/http and through the clients that Go programs use for such calls.
-// README.md says how each is configured.
+// Command bench measures what Florin's HTTP client costs. It makes a successful charge through the client as a worker
+// configures it, and the same charge through plain net/http and through other HTTP clients for Go. README.md describes how
+// each client is configured.
 package main
 
 import (
@@ -18,8 +18,8 @@ func main() {
 		exitOn(serve(os.Stdin, os.Stdout))
 		return
 	}
-	rounds := flag.Int("rounds", 500, "how often each client has its turn")
-	calls := flag.Int("calls", 100, "calls in a turn")
+	rounds := flag.Int("rounds", 500, "number of batches that each client makes")
+	calls := flag.Int("calls", 100, "number of charges in a batch")
 	flag.Parse()
 	exitOn(run(context.Background(), os.Stdout, *rounds, *calls))
 }
@@ -33,35 +33,35 @@ func exitOn(err error) {
 
 func run(ctx context.Context, out io.Writer, rounds, calls int) error {
 	if rounds < 1 || calls < 1 {
-		return fmt.Errorf("%d rounds of %d calls: want 1 or more of both", rounds, calls)
+		return fmt.Errorf("-rounds %d -calls %d: want at least 1 for both", rounds, calls)
 	}
 	server, err := startServer(ctx)
 	if err != nil {
 		return err
 	}
 	defer server.stop()
-	peers, err := newPeers(ctx, server.url)
+	clients, err := newClients(ctx, server.url)
 	if err != nil {
 		return err
 	}
-	measured, err := measure(ctx, peers, rounds, calls)
+	measured, err := measure(ctx, clients, rounds, calls)
 	if err != nil {
 		return err
 	}
-	return report(out, peers, measured)
+	return report(out, clients, measured)
 }
 
-// report prints the table, and ours once more on a last line that a script can read.
-func report(out io.Writer, peers []peer, measured []cost) error {
+// report prints a table, and the result of Florin's client on a last line that a script can parse.
+func report(out io.Writer, clients []httpClient, measured []cost) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(table, "peer\ttime/op (µs)\tratio\tB/op\tallocs/op\t")
+	fmt.Fprintln(table, "client\ttime/op (µs)\tratio\tB/op\tallocs/op\t")
 	for i, m := range measured {
-		fmt.Fprintf(table, "%s\t%.1f\t%.2f\t%.0f\t%.0f\t\n", peers[i].name, m.microseconds, m.ratio, m.bytes, m.allocs)
+		fmt.Fprintf(table, "%s\t%.1f\t%.2f\t%.0f\t%.0f\t\n", clients[i].name, m.microseconds, m.ratio, m.bytes, m.allocs)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
-	ours := measured[ourPeer]
-	_, err := fmt.Fprintf(out, "bench-client: time_ratio=%.2f allocs=%.0f\n", ours.ratio, math.Round(ours.allocs))
+	florin := measured[florinIndex]
+	_, err := fmt.Fprintf(out, "bench-client: time_ratio=%.2f allocs=%.0f\n", florin.ratio, math.Round(florin.allocs))
 	return err
 }

@@ -9,40 +9,41 @@ import (
 	"time"
 )
 
-// cost is what one call took; ratio is its time over that of the plain call.
+// cost is the cost of one charge. ratio is its time divided by the time of a charge through plain net/http.
 type cost struct {
 	microseconds, ratio, bytes, allocs float64
 }
 
-// warmUpTurns open the connections, grow the pools and let the caches of encoding/json fill.
-const warmUpTurns = 2
+// warmUpBatches is the number of batches that are not measured: they open the connections, grow the pools and fill the caches
+// of encoding/json.
+const warmUpBatches = 2
 
-// measure lets all peers have their turns in one run, in a new order in every round: what the machine does beside it,
-// and what one leaves to the next, then falls on all of them. Each cost is the median over the rounds. A ratio is taken
-// within a round, before the median.
-func measure(ctx context.Context, peers []peer, rounds, calls int) ([]cost, error) {
-	for _, p := range peers {
-		for range warmUpTurns {
-			if _, err := turn(ctx, p, calls); err != nil {
+// measure makes one batch with each client in every round, in a random order. Other load on the machine, and garbage that one
+// client leaves to the next, then affect all clients equally. Each cost is the median over the rounds. A ratio is taken within
+// a round, before the median.
+func measure(ctx context.Context, clients []httpClient, rounds, calls int) ([]cost, error) {
+	for _, client := range clients {
+		for range warmUpBatches {
+			if _, err := batch(ctx, client, calls); err != nil {
 				return nil, err
 			}
 		}
 	}
-	costs := make([][]cost, len(peers))
+	costs := make([][]cost, len(clients))
 	for round := range rounds {
-		for _, at := range rand.Perm(len(peers)) { //nolint:gosec // nobody gains from guessing it
-			c, err := turn(ctx, peers[at], calls)
+		for _, i := range rand.Perm(len(clients)) { //nolint:gosec // not a secret
+			c, err := batch(ctx, clients[i], calls)
 			if err != nil {
 				return nil, err
 			}
-			costs[at] = append(costs[at], c)
+			costs[i] = append(costs[i], c)
 		}
-		plain := costs[plainPeer][round].microseconds
-		for at := range peers {
-			costs[at][round].ratio = costs[at][round].microseconds / plain
+		plain := costs[plainIndex][round].microseconds
+		for i := range clients {
+			costs[i][round].ratio = costs[i][round].microseconds / plain
 		}
 	}
-	medians := make([]cost, len(peers))
+	medians := make([]cost, len(clients))
 	for i, c := range costs {
 		medians[i] = cost{
 			microseconds: median(c, func(c cost) float64 { return c.microseconds }),
@@ -54,15 +55,15 @@ func measure(ctx context.Context, peers []peer, rounds, calls int) ([]cost, erro
 	return medians, nil
 }
 
-// turn makes the calls of one turn, one after the other. The server is another process, so whatever is allocated
-// meanwhile is the client's, on its connection's goroutines too.
-func turn(ctx context.Context, p peer, calls int) (cost, error) {
+// batch makes charges one after the other and measures them. The server is another process, so all allocations are the
+// client's, including those of its connection's goroutines.
+func batch(ctx context.Context, client httpClient, calls int) (cost, error) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	began := time.Now()
 	for range calls {
-		if err := p.charge(ctx); err != nil {
-			return cost{}, fmt.Errorf("%s: %w", p.name, err)
+		if err := client.charge(ctx); err != nil {
+			return cost{}, fmt.Errorf("%s: %w", client.name, err)
 		}
 	}
 	took := time.Since(began)
@@ -75,10 +76,11 @@ func turn(ctx context.Context, p peer, calls int) (cost, error) {
 	}, nil
 }
 
-func median(costs []cost, of func(cost) float64) float64 {
+// median returns the median of one of the costs' values.
+func median(costs []cost, value func(cost) float64) float64 {
 	values := make([]float64, len(costs))
 	for i, c := range costs {
-		values[i] = of(c)
+		values[i] = value(c)
 	}
 	slices.Sort(values)
 	return (values[(len(values)-1)/2] + values[len(values)/2]) / 2

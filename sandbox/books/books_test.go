@@ -9,6 +9,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
+// charge returns a reported charge.
 func charge(status payment.Status) payment.Charge {
 	c := payment.Charge{PaymentID: "pay_1", MerchantID: "acme", IdempotencyKey: "order-1", Status: status, Amount: 1250, Currency: "USD"}
 	if status == payment.Succeeded {
@@ -17,6 +18,7 @@ func charge(status payment.Status) payment.Charge {
 	return c
 }
 
+// entry returns the ledger's entry for the charge.
 func entry(id, status string) simulator.LedgerPayment {
 	e := simulator.LedgerPayment{
 		ID: id, Status: status, Amount: 1250, Currency: "USD",
@@ -29,47 +31,95 @@ func entry(id, status string) simulator.LedgerPayment {
 	return e
 }
 
-func TestBooksAreComparedEntryByEntry(t *testing.T) {
+type entries = []simulator.LedgerPayment
+
+func TestChargesAreComparedWithTheLedger(t *testing.T) {
 	wrongAmount, partlyCaptured, otherReference := entry("ch_1", "succeeded"), entry("ch_1", "succeeded"), entry("ch_1", "succeeded")
 	wrongAmount.Amount, partlyCaptured.CapturedAmount, otherReference.Reference = 1350, 1000, "other"
 	tests := []struct {
 		name     string
 		reported payment.Status
-		ledger   []simulator.LedgerPayment
-		want     string // empty: the books are equal
+		ledger   entries
+		want     string // in the only difference; empty: there is no difference
 		double   int
 	}{
-		{"charged and reported", payment.Succeeded, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "", 0},
-		{"reported, but not charged", payment.Succeeded, nil, "the ledger has nothing", 0},
-		{"charged, but reported failed", payment.Failed, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "reported failed", 0},
-		{"charged, but reported declined", payment.Declined, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "reported declined", 0},
-		{"charged twice", payment.Succeeded, []simulator.LedgerPayment{entry("ch_1", "succeeded"), entry("ch_2", "succeeded")}, "2 times", 1},
-		{"charged twice, nobody knows", payment.NeedsReconciliation, []simulator.LedgerPayment{entry("ch_1", "succeeded"), entry("ch_2", "pending")}, "2 times", 1},
-		{"another amount", payment.Succeeded, []simulator.LedgerPayment{wrongAmount}, "1350 USD", 0},
-		{"another captured amount", payment.Succeeded, []simulator.LedgerPayment{partlyCaptured}, "captured 1000", 0},
-		{"another id", payment.Succeeded, []simulator.LedgerPayment{entry("ch_9", "succeeded")}, "ch_9", 0},
-		{"held, but reported taken", payment.Succeeded, []simulator.LedgerPayment{entry("ch_1", "authorized")}, "authorized", 0},
-		{"declined and reported", payment.Declined, []simulator.LedgerPayment{entry("ch_1", "declined")}, "", 0},
-		{"failed and not charged", payment.Failed, nil, "", 0},
-		{"failed after a decline", payment.Failed, []simulator.LedgerPayment{entry("ch_1", "declined")}, "", 0},
-		{"a conflict that is one", payment.Conflicted, []simulator.LedgerPayment{wrongAmount}, "", 0},
-		{"a conflict of reference", payment.Conflicted, []simulator.LedgerPayment{otherReference}, "", 0},
-		{"a conflict that is none", payment.Conflicted, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "just what was asked", 0},
-		{"a conflict about nothing", payment.Conflicted, nil, "the ledger has nothing", 0},
-		{"nobody knows, and it was charged", payment.NeedsReconciliation, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "", 0},
-		{"nobody knows, and it was not", payment.Unknown, nil, "", 0},
-		{"voided and reported", payment.Voided, []simulator.LedgerPayment{entry("", "voided")}, "", 0},
-		{"held, but reported voided", payment.Voided, []simulator.LedgerPayment{entry("", "authorized")}, "authorized", 0},
-		{"taken, but reported voided", payment.Voided, []simulator.LedgerPayment{entry("", "succeeded")}, "succeeded", 0},
-		{"expired and let go", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "voided")}, "", 0},
-		{"expired after a decline", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "declined")}, "", 0},
-		{"expired, and there was nothing", payment.Expired, nil, "", 0},
-		{"expired, but held", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "authorized")}, "reported expired", 0},
-		{"expired, but taken", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "succeeded")}, "reported expired", 0},
-		{"expired, but it may still be paid", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "requires_action")}, "reported expired", 0},
-		{"voided, but reported failed", payment.Failed, []simulator.LedgerPayment{entry("ch_1", "voided")}, "reported failed", 0},
-		{"held twice", payment.Expired, []simulator.LedgerPayment{entry("ch_1", "voided"), entry("ch_2", "voided")}, "2 times", 1},
-		{"no outcome", payment.Processing, nil, "no outcome", 0},
+		{name: "charged, and reported succeeded", reported: payment.Succeeded, ledger: entries{entry("ch_1", "succeeded")}},
+		{name: "not charged, but reported succeeded", reported: payment.Succeeded, want: "no entry"},
+		{
+			name: "charged, but reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "succeeded")},
+			want: "reported failed",
+		},
+		{
+			name: "charged, but reported declined", reported: payment.Declined, ledger: entries{entry("ch_1", "succeeded")},
+			want: "reported declined",
+		},
+		{
+			name: "charged twice", reported: payment.Succeeded,
+			ledger: entries{entry("ch_1", "succeeded"), entry("ch_2", "succeeded")},
+			want:   "2 times", double: 1,
+		},
+		{
+			name: "charged twice, and the outcome is unknown", reported: payment.NeedsReconciliation,
+			ledger: entries{entry("ch_1", "succeeded"), entry("ch_2", "pending")},
+			want:   "2 times", double: 1,
+		},
+		{name: "another amount", reported: payment.Succeeded, ledger: entries{wrongAmount}, want: "1350 USD"},
+		{name: "another captured amount", reported: payment.Succeeded, ledger: entries{partlyCaptured}, want: "captured 1000"},
+		{
+			name: "another processor payment ID", reported: payment.Succeeded, ledger: entries{entry("ch_9", "succeeded")},
+			want: "ch_9",
+		},
+		{
+			name: "authorized, but reported succeeded", reported: payment.Succeeded, ledger: entries{entry("ch_1", "authorized")},
+			want: "authorized",
+		},
+		{name: "declined, and reported declined", reported: payment.Declined, ledger: entries{entry("ch_1", "declined")}},
+		{name: "not charged, and reported failed", reported: payment.Failed},
+		{name: "declined, and reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "declined")}},
+		{name: "reported conflicted, and the amount differs", reported: payment.Conflicted, ledger: entries{wrongAmount}},
+		{name: "reported conflicted, and the reference differs", reported: payment.Conflicted, ledger: entries{otherReference}},
+		{
+			name: "reported conflicted, but nothing differs", reported: payment.Conflicted,
+			ledger: entries{entry("ch_1", "succeeded")},
+			want:   "exactly the requested charge",
+		},
+		{name: "reported conflicted, but not charged", reported: payment.Conflicted, want: "no entry"},
+		{
+			name: "charged, and the outcome is unknown", reported: payment.NeedsReconciliation,
+			ledger: entries{entry("ch_1", "succeeded")},
+		},
+		{name: "not charged, and the outcome is unknown", reported: payment.Unknown},
+		{name: "voided, and reported voided", reported: payment.Voided, ledger: entries{entry("", "voided")}},
+		{
+			name: "authorized, but reported voided", reported: payment.Voided, ledger: entries{entry("", "authorized")},
+			want: "authorized",
+		},
+		{name: "charged, but reported voided", reported: payment.Voided, ledger: entries{entry("", "succeeded")}, want: "succeeded"},
+		{name: "voided, and reported expired", reported: payment.Expired, ledger: entries{entry("ch_1", "voided")}},
+		{name: "declined, and reported expired", reported: payment.Expired, ledger: entries{entry("ch_1", "declined")}},
+		{name: "not charged, and reported expired", reported: payment.Expired},
+		{
+			name: "authorized, but reported expired", reported: payment.Expired, ledger: entries{entry("ch_1", "authorized")},
+			want: "reported expired",
+		},
+		{
+			name: "charged, but reported expired", reported: payment.Expired, ledger: entries{entry("ch_1", "succeeded")},
+			want: "reported expired",
+		},
+		{
+			name: "waiting for the customer, but reported expired", reported: payment.Expired,
+			ledger: entries{entry("ch_1", "requires_action")},
+			want:   "reported expired",
+		},
+		{
+			name: "voided, but reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "voided")},
+			want: "reported failed",
+		},
+		{
+			name: "authorized twice", reported: payment.Expired, ledger: entries{entry("ch_1", "voided"), entry("ch_2", "voided")},
+			want: "2 times", double: 1,
+		},
+		{name: "reported processing, which is not an outcome", reported: payment.Processing, want: "not an outcome"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -85,35 +135,50 @@ func TestBooksAreComparedEntryByEntry(t *testing.T) {
 	}
 }
 
-func TestMoneyThatNobodyReportedIsADifference(t *testing.T) {
-	stranger := entry("ch_2", "succeeded")
-	stranger.Metadata = nil
+func TestLedgerEntryThatNoWorkflowReportedIsADifference(t *testing.T) {
+	unreported := entry("ch_2", "succeeded")
+	unreported.Metadata = nil
 	got := Compare([]payment.Charge{charge(payment.Succeeded)}, nil, simulator.Ledger{
-		Payments: []simulator.LedgerPayment{entry("ch_1", "succeeded"), stranger},
-		Refunds:  []simulator.LedgerRefund{{ID: "re_1", Status: "succeeded", Metadata: map[string]string{"florin_refund_id": "ref_1"}}},
+		Payments: []simulator.LedgerPayment{entry("ch_1", "succeeded"), unreported},
+		Refunds: []simulator.LedgerRefund{
+			{ID: "re_1", Status: "succeeded", Metadata: map[string]string{"florin_refund_id": "ref_1"}},
+		},
 	})
 	require.Len(t, got.Differences, 2)
 }
 
-func TestRefundsAreComparedEntryByEntry(t *testing.T) {
+func TestRefundsAreComparedWithTheLedger(t *testing.T) {
+	type entries = []simulator.LedgerRefund
 	entry := func(id, status string, amount int64) simulator.LedgerRefund {
-		return simulator.LedgerRefund{ID: id, Status: status, Amount: amount, Currency: "USD", Metadata: map[string]string{"florin_refund_id": "ref_1"}}
+		return simulator.LedgerRefund{
+			ID: id, Status: status, Amount: amount, Currency: "USD", Metadata: map[string]string{"florin_refund_id": "ref_1"},
+		}
 	}
 	tests := []struct {
 		name     string
 		reported payment.Status
-		ledger   []simulator.LedgerRefund
-		want     string
+		ledger   entries
+		want     string // in the only difference; empty: there is no difference
 		double   int
 	}{
-		{"refunded and reported", payment.Succeeded, []simulator.LedgerRefund{entry("re_1", "succeeded", 500)}, "", 0},
-		{"reported, but not refunded", payment.Succeeded, nil, "the ledger has nothing", 0},
-		{"lost: refunded, but reported failed", payment.Failed, []simulator.LedgerRefund{entry("re_1", "succeeded", 500)}, "reported failed", 0},
-		{"another amount", payment.Succeeded, []simulator.LedgerRefund{entry("re_1", "succeeded", 499)}, "499", 0},
-		{"refunded twice", payment.Succeeded, []simulator.LedgerRefund{entry("re_1", "succeeded", 500), entry("re_2", "pending", 500)}, "2 times", 1},
-		{"declined and reported", payment.Declined, []simulator.LedgerRefund{entry("re_1", "declined", 500)}, "", 0},
-		{"nobody knows", payment.NeedsReconciliation, []simulator.LedgerRefund{entry("re_1", "succeeded", 500)}, "", 0},
-		{"no outcome", payment.Conflicted, nil, "no outcome", 0},
+		{name: "refunded, and reported succeeded", reported: payment.Succeeded, ledger: entries{entry("re_1", "succeeded", 500)}},
+		{name: "not refunded, but reported succeeded", reported: payment.Succeeded, want: "no entry"},
+		{
+			name: "refunded, but reported failed", reported: payment.Failed, ledger: entries{entry("re_1", "succeeded", 500)},
+			want: "reported failed",
+		},
+		{name: "another amount", reported: payment.Succeeded, ledger: entries{entry("re_1", "succeeded", 499)}, want: "499"},
+		{
+			name: "refunded twice", reported: payment.Succeeded,
+			ledger: entries{entry("re_1", "succeeded", 500), entry("re_2", "pending", 500)},
+			want:   "2 times", double: 1,
+		},
+		{name: "declined, and reported declined", reported: payment.Declined, ledger: entries{entry("re_1", "declined", 500)}},
+		{
+			name: "refunded, and the outcome is unknown", reported: payment.NeedsReconciliation,
+			ledger: entries{entry("re_1", "succeeded", 500)},
+		},
+		{name: "reported conflicted, which is not an outcome of a refund", reported: payment.Conflicted, want: "not an outcome"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

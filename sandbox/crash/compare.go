@@ -21,63 +21,64 @@ import (
 	"github.com/florinpay/florin/sandbox/books"
 )
 
-// violation is something that Florin promises never happens. of is nil where it is not about one purchase.
+// violation is a broken promise of Florin. purchase is nil if the violation is not about one purchase.
 type violation struct {
-	of   *purchase
-	text string
+	purchase *purchase
+	text     string
 }
 
-func about(p *purchase, format string, args ...any) violation {
-	return violation{of: p, text: fmt.Sprintf(format, args...)}
+func violationOf(p *purchase, format string, args ...any) violation {
+	return violation{purchase: p, text: fmt.Sprintf(format, args...)}
 }
 
-// accounts are all books, once everything is at rest.
-type accounts struct {
+// records are the records of all systems, once no payment is in flight any more.
+type records struct {
 	ledger simulator.Ledger
-	// The last words of the workflows, and what the store has, by idempotency key.
+	// charges and refunds are the results of the workflows, storedCharges and storedRefunds what the store has persisted.
+	// The keys are the idempotency keys.
 	charges, storedCharges map[string]payment.Charge
 	refunds, storedRefunds map[string]payment.Refund
 }
 
-// compare reads all books and tells what they do not agree on.
+// compare reads the records of all systems and returns their contradictions.
 func (s *system) compare(ctx context.Context, purchases []*purchase) ([]violation, error) {
-	a := accounts{
+	all := records{
 		charges: map[string]payment.Charge{}, storedCharges: map[string]payment.Charge{},
 		refunds: map[string]payment.Refund{}, storedRefunds: map[string]payment.Refund{},
 	}
 	var err error
-	if a.ledger, err = s.readLedger(ctx); err != nil {
+	if all.ledger, err = s.readLedger(ctx); err != nil {
 		return nil, err
 	}
-	if err := a.readStore(ctx, s.storeDSN); err != nil {
+	if err := all.readStore(ctx, s.storeDSN); err != nil {
 		return nil, err
 	}
-	found := s.lastWords(ctx, &a, purchases)
-	found = append(found, a.disagreements(purchases)...)
-	found = append(found, s.races()...)
+	found := s.readWorkflows(ctx, &all, purchases)
+	found = append(found, all.disagreements(purchases)...)
+	found = append(found, s.dataRaces()...)
 	for i, v := range found {
-		if v.of == nil {
-			v.of = concerning(v.text, purchases)
+		if v.purchase == nil {
+			found[i].purchase = purchaseNamedIn(v.text, purchases)
 		}
-		found[i] = v
 	}
 	return found, nil
 }
 
-// races are those that the race detector has found in a process, where it was built in.
-func (s *system) races() (found []violation) {
+// dataRaces returns a violation for each process in which the race detector has found a data race. It finds none in binaries
+// that were built without -race.
+func (s *system) dataRaces() (found []violation) {
 	for v := range s.processes {
 		log, err := os.ReadFile(filepath.Join(s.dir, string(v)+".log"))
 		if err != nil || bytes.Contains(log, []byte("WARNING: DATA RACE")) {
-			found = append(found, about(nil, "the log of the %s tells of a data race, or cannot be read: %v", v, err))
+			found = append(found, violationOf(nil, "the log of the %s contains a data race, or cannot be read: %v", v, err))
 		}
 	}
 	return found
 }
 
-// concerning finds the purchase that a text names.
-func concerning(text string, purchases []*purchase) *purchase {
-	if i := slices.IndexFunc(purchases, func(p *purchase) bool { return p.in([]byte(text)) }); i >= 0 {
+// purchaseNamedIn returns the purchase whose keys or IDs appear in the text, or nil.
+func purchaseNamedIn(text string, purchases []*purchase) *purchase {
+	if i := slices.IndexFunc(purchases, func(p *purchase) bool { return p.namedIn([]byte(text)) }); i >= 0 {
 		return purchases[i]
 	}
 	return nil
@@ -95,12 +96,12 @@ func (s *system) readLedger(ctx context.Context) (ledger simulator.Ledger, err e
 	}
 	defer response.Body.Close()
 	if response.StatusCode != http.StatusOK {
-		return ledger, fmt.Errorf("the ledger: %s", response.Status)
+		return ledger, fmt.Errorf("read the ledger: the simulator returned %s: want 200 OK", response.Status)
 	}
 	return ledger, json.NewDecoder(response.Body).Decode(&ledger)
 }
 
-func (a *accounts) readStore(ctx context.Context, dsn string) error {
+func (all *records) readStore(ctx context.Context, dsn string) error {
 	opened, err := store.Open(ctx, dsn)
 	if err != nil {
 		return err
@@ -112,13 +113,13 @@ func (a *accounts) readStore(ctx context.Context, dsn string) error {
 			return err
 		}
 		for _, c := range page.Payments {
-			a.storedCharges[c.IdempotencyKey] = c
+			all.storedCharges[c.IdempotencyKey] = c
 			refunds, err := opened.Refunds(ctx, c.MerchantID, c.PaymentID)
 			if err != nil {
 				return err
 			}
 			for _, r := range refunds {
-				a.storedRefunds[r.IdempotencyKey] = r
+				all.storedRefunds[r.IdempotencyKey] = r
 			}
 		}
 		if page.Next == "" {
@@ -128,159 +129,167 @@ func (a *accounts) readStore(ctx context.Context, dsn string) error {
 	}
 }
 
-// lastWords asks every workflow. One that failed has none: that is right for a refund that was refused, and only there.
-func (s *system) lastWords(ctx context.Context, a *accounts, purchases []*purchase) (found []violation) {
+// readWorkflows reads the result of every workflow. A failed workflow has no result: that is correct only for a refund that
+// was refused.
+func (s *system) readWorkflows(ctx context.Context, all *records, purchases []*purchase) (found []violation) {
 	for _, p := range purchases {
 		key := p.key()
-		c, ended, err := final(ctx, s, payment.ChargeWorkflowID(merchant, key), func() (payment.Charge, error) { return s.client.Wait(ctx, merchant, key) },
+		c, status, err := workflowResult(ctx, s, payment.ChargeWorkflowID(merchant, key),
+			func() (payment.Charge, error) { return s.client.Wait(ctx, merchant, key) },
 			func() (payment.Charge, error) { return s.client.Get(ctx, merchant, key) })
 		if err != nil {
-			found = append(found, about(p, "charge %s: no result (%s): %v", key, ended, err))
+			found = append(found, violationOf(p, "charge %s: no result (%s): %v", key, status, err))
 			continue
 		}
-		a.charges[key] = c
+		all.charges[key] = c
 		for _, r := range p.refunds {
 			key := r.request.IdempotencyKey
-			if len(r.answers.told) == 0 {
+			if len(r.results.all) == 0 {
 				continue
 			}
-			given, ended, err := final(ctx, s, payment.RefundWorkflowID(merchant, key), func() (payment.Refund, error) { return s.client.WaitRefund(ctx, merchant, key) },
+			refund, status, err := workflowResult(ctx, s, payment.RefundWorkflowID(merchant, key),
+				func() (payment.Refund, error) { return s.client.WaitRefund(ctx, merchant, key) },
 				func() (payment.Refund, error) { return s.client.GetRefund(ctx, merchant, key) })
 			switch {
 			case err == nil:
-				a.refunds[key] = given
-			case ended == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED && isRefusal(err):
-				// What its caller was told has to be the same; and the books must not have it.
+				all.refunds[key] = refund
+			case status == enumspb.WORKFLOW_EXECUTION_STATUS_FAILED && isRefusal(err):
+				// disagreements checks that the caller was refused, too, and that neither store nor ledger has the refund.
 			default:
-				found = append(found, about(p, "refund %s: no result (%s): %v", key, ended, err))
+				found = append(found, violationOf(p, "refund %s: no result (%s): %v", key, status, err))
 			}
 		}
 	}
 	return found
 }
 
-// final is the result of a workflow that has ended, and what one says that has not.
-func final[T any](ctx context.Context, s *system, workflowID string, result, now func() (T, error)) (value T, status enumspb.WorkflowExecutionStatus, err error) {
+// workflowResult returns the result of a closed workflow, or the current state of a running one, with the workflow's status.
+func workflowResult[T any](
+	ctx context.Context, s *system, workflowID string, result, current func() (T, error),
+) (value T, status enumspb.WorkflowExecutionStatus, err error) {
 	d, err := s.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return value, status, err
 	}
 	if status = d.GetWorkflowExecutionInfo().GetStatus(); status == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING {
-		value, err = now()
+		value, err = current()
 	} else {
 		value, err = result()
 	}
 	return value, status, err
 }
 
-// disagreements compares the books with each other and with what was told.
-func (a *accounts) disagreements(purchases []*purchase) (found []violation) {
-	say := func(format string, args ...any) { found = append(found, about(nil, format, args...)) }
-	for _, d := range books.Compare(values(a.charges), values(a.refunds), a.ledger).Differences {
-		say("workflows and ledger: %s", d)
+// disagreements compares the records with each other and with the results that callers received.
+func (all *records) disagreements(purchases []*purchase) (found []violation) {
+	report := func(format string, args ...any) { found = append(found, violationOf(nil, format, args...)) }
+	for _, d := range books.Compare(values(all.charges), values(all.refunds), all.ledger).Differences {
+		report("workflows and ledger: %s", d)
 	}
-	for _, d := range books.Compare(values(a.storedCharges), values(a.storedRefunds), a.ledger).Differences {
-		say("store and ledger: %s", d)
+	for _, d := range books.Compare(values(all.storedCharges), values(all.storedRefunds), all.ledger).Differences {
+		report("store and ledger: %s", d)
 	}
-	for reference, times := range executed(a.ledger) {
+	for reference, times := range executed(all.ledger) {
 		if times > 1 {
-			say("the key %s was executed %d times", reference, times)
+			report("the idempotency key %s was executed %d times", reference, times)
 		}
 	}
-	for key, c := range a.charges {
-		stored, ok := a.storedCharges[key]
-		// What was refunded of it after it ended, its result does not know.
+	for key, c := range all.charges {
+		stored, ok := all.storedCharges[key]
+		// The result of a closed workflow does not reflect later refunds.
 		c.RefundedAmount = stored.RefundedAmount
 		if d := difference(c, stored); !ok || d != "" {
-			say("charge %s: workflow and store: %s", key, d)
+			report("charge %s: workflow and store: %s", key, d)
 		}
 	}
-	for key, r := range a.refunds {
-		stored, ok := a.storedRefunds[key]
+	for key, r := range all.refunds {
+		stored, ok := all.storedRefunds[key]
 		if d := difference(r, stored); !ok || d != "" {
-			say("refund %s: workflow and store: %s", key, d)
+			report("refund %s: workflow and store: %s", key, d)
 		}
 	}
-	found = append(found, a.unknownToWorkflows()...)
-	found = append(found, a.refundSums()...)
+	found = append(found, all.onlyInStore()...)
+	found = append(found, all.wrongRefundSums()...)
 	for _, p := range purchases {
-		found = append(found, a.lies(p)...)
+		found = append(found, all.contradictedResults(p)...)
 	}
 	return found
 }
 
-// unknownToWorkflows is what only the store has.
-func (a *accounts) unknownToWorkflows() (found []violation) {
-	for key := range a.storedCharges {
-		if _, ok := a.charges[key]; !ok {
-			found = append(found, about(nil, "charge %s is in the store, but no workflow knows it", key))
+// onlyInStore returns the payments and refunds that are in the store, but are not the result of a workflow.
+func (all *records) onlyInStore() (found []violation) {
+	for key := range all.storedCharges {
+		if _, ok := all.charges[key]; !ok {
+			found = append(found, violationOf(nil, "charge %s is in the store, but no workflow reported it", key))
 		}
 	}
-	for key := range a.storedRefunds {
-		if _, ok := a.refunds[key]; !ok {
-			found = append(found, about(nil, "refund %s is in the store, but no workflow knows it", key))
+	for key := range all.storedRefunds {
+		if _, ok := all.refunds[key]; !ok {
+			found = append(found, violationOf(nil, "refund %s is in the store, but no workflow reported it", key))
 		}
 	}
 	return found
 }
 
-// refundSums compares what payments have as refunded with the refunds, in the store and in the ledger.
-func (a *accounts) refundSums() (found []violation) {
-	sums := map[string]int64{}
-	for _, r := range a.storedRefunds {
+// wrongRefundSums compares the refunded amount of each payment with the sum of its refunds, in the store and in the ledger.
+func (all *records) wrongRefundSums() (found []violation) {
+	stored := map[string]int64{}
+	for _, r := range all.storedRefunds {
 		if r.Status == payment.Succeeded {
-			sums[r.PaymentID] += r.Amount
+			stored[r.PaymentID] += r.Amount
 		}
 	}
-	for _, c := range a.storedCharges {
-		if c.RefundedAmount != sums[c.PaymentID] {
-			found = append(found, about(nil, "charge %s: the store has %d as refunded, but its refunds sum up to %d", c.IdempotencyKey, c.RefundedAmount, sums[c.PaymentID]))
+	for _, c := range all.storedCharges {
+		if c.RefundedAmount != stored[c.PaymentID] {
+			found = append(found, violationOf(nil, "charge %s: its refunded amount in the store is %d, but its refunds there sum up to %d",
+				c.IdempotencyKey, c.RefundedAmount, stored[c.PaymentID]))
 		}
 	}
 	ledger := map[string]int64{}
-	for _, r := range a.ledger.Refunds {
+	for _, r := range all.ledger.Refunds {
 		if r.Status != string(payment.Declined) {
 			ledger[r.PaymentID] += r.Amount
 		}
 	}
-	for _, p := range a.ledger.Payments {
+	for _, p := range all.ledger.Payments {
 		if p.RefundedAmount != ledger[p.ID] || p.RefundedAmount > p.CapturedAmount {
-			found = append(found, about(nil, "the ledger has %d of %d refunded of %s, but its refunds sum up to %d", p.RefundedAmount, p.CapturedAmount, p.Metadata["florin_payment_id"], ledger[p.ID]))
+			found = append(found, violationOf(nil, "the ledger has %d of %d refunded for %s, but its refunds sum up to %d",
+				p.RefundedAmount, p.CapturedAmount, p.Metadata["florin_payment_id"], ledger[p.ID]))
 		}
 	}
 	return found
 }
 
-// lies are the answers to calls that are not true.
-func (a *accounts) lies(p *purchase) (found []violation) {
-	last, ok := a.charges[p.key()]
+// contradictedResults returns the results of calls that the final state contradicts.
+func (all *records) contradictedResults(p *purchase) (found []violation) {
+	final, ok := all.charges[p.key()]
 	if !ok {
-		return nil // said already
+		return nil // readWorkflows has reported it.
 	}
-	for _, told := range p.answers.told {
-		if problem := contradiction(told, last); problem != "" {
-			found = append(found, about(p, "charge %s: %s", p.key(), problem))
+	for _, result := range p.results.all {
+		if problem := contradiction(result, final); problem != "" {
+			found = append(found, violationOf(p, "charge %s: %s", p.key(), problem))
 		}
 	}
-	asked := int64(0)
+	requested := int64(0)
 	for _, r := range p.refunds {
 		if r.request.Amount == nil {
-			asked += last.CapturedAmount
+			requested += final.CapturedAmount
 		} else {
-			asked += *r.request.Amount
+			requested += *r.request.Amount
 		}
 	}
 	for _, r := range p.refunds {
-		for _, told := range r.answers.told {
-			if problem := refundContradiction(told, a.refunds[r.request.IdempotencyKey], asked > last.CapturedAmount); problem != "" {
-				found = append(found, about(p, "refund %s: %s", r.request.IdempotencyKey, problem))
+		for _, result := range r.results.all {
+			problem := refundContradiction(result, all.refunds[r.request.IdempotencyKey], requested > final.CapturedAmount)
+			if problem != "" {
+				found = append(found, violationOf(p, "refund %s: %s", r.request.IdempotencyKey, problem))
 			}
 		}
 	}
 	return found
 }
 
-// executed counts how often each key is in the ledger.
+// executed counts how often the ledger has executed each idempotency key.
 func executed(ledger simulator.Ledger) map[string]int {
 	times := map[string]int{}
 	for _, p := range ledger.Payments {
@@ -299,10 +308,10 @@ func values[T any](of map[string]T) (all []T) {
 	return all
 }
 
-// difference names what two records of one payment or refund do not agree on.
-func difference[T any](one, other T) string {
-	a, aErr := fieldsOf(one)
-	b, bErr := fieldsOf(other)
+// difference describes the fields in which two records of one payment or refund differ. It returns "" if they are equal.
+func difference[T any](first, second T) string {
+	a, aErr := fieldsOf(first)
+	b, bErr := fieldsOf(second)
 	if err := errors.Join(aErr, bErr); err != nil {
 		return err.Error()
 	}
@@ -314,15 +323,15 @@ func difference[T any](one, other T) string {
 	}
 	for name := range b {
 		if _, ok := a[name]; !ok {
-			differ = append(differ, fmt.Sprintf("%s is missing and %v", name, b[name]))
+			differ = append(differ, fmt.Sprintf("%s is absent and %v", name, b[name]))
 		}
 	}
 	slices.Sort(differ)
 	return strings.Join(differ, ", ")
 }
 
-// fieldsOf leaves out when it was, which each book rounds for itself, and the processor's request id, which the store
-// keeps only together with other news.
+// fieldsOf returns the fields of a record by their JSON names. It omits the times, because each system rounds them
+// differently, and the processor's request ID, because the store updates it only together with other fields.
 func fieldsOf(record any) (fields map[string]any, err error) {
 	raw, err := json.Marshal(record)
 	if err != nil {

@@ -9,26 +9,31 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// agreed are books of one payment with one refund that agree, and the purchase.
-func agreed() (*accounts, []*purchase) {
+// consistentRecords returns a purchase of one payment with one refund, and records of it that agree.
+func consistentRecords() (*records, []*purchase) {
 	amount := int64(40)
-	r := &refund{request: payment.RefundRequest{IdempotencyKey: "order-0001-back-1", PaymentID: payment.PaymentID(merchant, "order-0001"), Amount: &amount}}
+	r := &refund{request: payment.RefundRequest{
+		IdempotencyKey: "order-0001-back-1", PaymentID: payment.PaymentID(merchant, "order-0001"), Amount: &amount,
+	}}
 	p := &purchase{charge: payment.ChargeRequest{IdempotencyKey: "order-0001", Amount: 100}, refunds: []*refund{r}}
 	c := payment.Charge{
 		PaymentID: p.id(), MerchantID: merchant, IdempotencyKey: "order-0001", Status: payment.Succeeded, Amount: 100, Currency: "USD",
 		CapturedAmount: 100, ProcessorPaymentID: "ch_1",
 	}
-	given := payment.Refund{
-		RefundID: payment.RefundID(merchant, r.request.IdempotencyKey), PaymentID: p.id(), MerchantID: merchant, IdempotencyKey: r.request.IdempotencyKey,
+	refunded := payment.Refund{
+		RefundID: payment.RefundID(merchant, r.request.IdempotencyKey), PaymentID: p.id(),
+		MerchantID: merchant, IdempotencyKey: r.request.IdempotencyKey,
 		Status: payment.Succeeded, Amount: 40, Currency: "USD", ProcessorRefundID: "re_1",
 	}
-	p.answers.add(answer[payment.Charge]{call: "charge", value: c})
-	r.answers.add(answer[payment.Refund]{call: "refund", value: given})
+	p.results.add(callResult[payment.Charge]{call: "charge", value: c})
+	r.results.add(callResult[payment.Refund]{call: "refund", value: refunded})
 	stored := c
 	stored.RefundedAmount = 40
-	return &accounts{
-		charges: map[string]payment.Charge{"order-0001": c}, storedCharges: map[string]payment.Charge{"order-0001": stored},
-		refunds: map[string]payment.Refund{given.IdempotencyKey: given}, storedRefunds: map[string]payment.Refund{given.IdempotencyKey: given},
+	return &records{
+		charges:       map[string]payment.Charge{"order-0001": c},
+		storedCharges: map[string]payment.Charge{"order-0001": stored},
+		refunds:       map[string]payment.Refund{refunded.IdempotencyKey: refunded},
+		storedRefunds: map[string]payment.Refund{refunded.IdempotencyKey: refunded},
 		ledger: simulator.Ledger{
 			Payments: []simulator.LedgerPayment{{
 				ID: "ch_1", Status: "succeeded", Amount: 100, Currency: "USD", CapturedAmount: 100, RefundedAmount: 40,
@@ -36,54 +41,87 @@ func agreed() (*accounts, []*purchase) {
 			}},
 			Refunds: []simulator.LedgerRefund{{
 				ID: "re_1", PaymentID: "ch_1", Status: "succeeded", Amount: 40, Currency: "USD",
-				Reference: payment.ProcessorKey(given.RefundID, payment.OperationRefund, 0), Metadata: map[string]string{"florin_refund_id": given.RefundID},
+				Reference: payment.ProcessorKey(refunded.RefundID, payment.OperationRefund, 0),
+				Metadata:  map[string]string{"florin_refund_id": refunded.RefundID},
 			}},
 		},
 	}, []*purchase{p}
 }
 
-func TestEveryDisagreementIsFound(t *testing.T) {
-	charge := func(in map[string]payment.Charge, change func(*payment.Charge)) {
+func TestEveryDisagreementOfTheRecordsIsFound(t *testing.T) {
+	changeCharge := func(in map[string]payment.Charge, change func(*payment.Charge)) {
 		c := in["order-0001"]
 		change(&c)
 		in["order-0001"] = c
 	}
 	tests := []struct {
 		name   string
-		change func(*accounts, *purchase)
-		want   []string // each is in one of the violations; none: the books agree
+		change func(*records, *purchase)
+		want   []string // each is in one of the violations; none: the records agree
 	}{
-		{"nothing", func(*accounts, *purchase) {}, nil},
-		{"the store knows nothing of it", func(a *accounts, _ *purchase) { delete(a.storedCharges, "order-0001") },
-			[]string{"store and ledger: the ledger has 1 payments", "workflow and store: amount is 100 and 0"}},
-		{"the store has another status", func(a *accounts, _ *purchase) {
-			charge(a.storedCharges, func(c *payment.Charge) { c.Status = payment.Unknown })
-		}, []string{"workflow and store: status is succeeded and unknown"}},
-		{"the store has refunded less", func(a *accounts, _ *purchase) {
-			charge(a.storedCharges, func(c *payment.Charge) { c.RefundedAmount = 0 })
-		}, []string{"the store has 0 as refunded, but its refunds sum up to 40"}},
-		{"the workflow says failed", func(a *accounts, _ *purchase) {
-			charge(a.charges, func(c *payment.Charge) { c.Status = payment.Failed })
-		}, []string{"workflows and ledger: charge acme/order-0001: reported failed", "workflow and store: status is failed and succeeded", "charge told succeeded, but it is failed"}},
-		{"the money moved twice", func(a *accounts, _ *purchase) {
-			a.ledger.Payments = append(a.ledger.Payments, a.ledger.Payments[0])
-		}, []string{"was executed 2 times", "took the money 2 times"}},
-		{"the money went back twice", func(a *accounts, _ *purchase) {
-			a.ledger.Refunds = append(a.ledger.Refunds, a.ledger.Refunds[0])
-		}, []string{"was executed 2 times", "gave the money back 2 times", "the ledger has 40 of 100 refunded"}},
-		{"a refund that no workflow knows", func(a *accounts, _ *purchase) { clear(a.refunds) },
-			[]string{"which no workflow reported", "is in the store, but no workflow knows it", "its workflow failed"}},
-		{"a lie", func(_ *accounts, p *purchase) {
-			p.answers.add(answer[payment.Charge]{call: "get", value: payment.Charge{Status: payment.Declined}})
-		}, []string{"get told declined, but it is succeeded"}},
+		{name: "no change", change: func(*records, *purchase) {}},
+		{
+			name:   "the store does not have the charge",
+			change: func(all *records, _ *purchase) { delete(all.storedCharges, "order-0001") },
+			want:   []string{"store and ledger: the ledger has 1 payments", "workflow and store: amount is 100 and 0"},
+		},
+		{
+			name: "the store has another status",
+			change: func(all *records, _ *purchase) {
+				changeCharge(all.storedCharges, func(c *payment.Charge) { c.Status = payment.Unknown })
+			},
+			want: []string{"workflow and store: status is succeeded and unknown"},
+		},
+		{
+			name: "the store has a smaller refunded amount",
+			change: func(all *records, _ *purchase) {
+				changeCharge(all.storedCharges, func(c *payment.Charge) { c.RefundedAmount = 0 })
+			},
+			want: []string{"its refunded amount in the store is 0, but its refunds there sum up to 40"},
+		},
+		{
+			name: "the workflow reports failed",
+			change: func(all *records, _ *purchase) {
+				changeCharge(all.charges, func(c *payment.Charge) { c.Status = payment.Failed })
+			},
+			want: []string{
+				"workflows and ledger: charge acme/order-0001: reported failed", "workflow and store: status is failed and succeeded",
+				"charge returned succeeded, but the charge is failed",
+			},
+		},
+		{
+			name: "the charge was executed twice",
+			change: func(all *records, _ *purchase) {
+				all.ledger.Payments = append(all.ledger.Payments, all.ledger.Payments[0])
+			},
+			want: []string{"was executed 2 times", "has it charged 2 times"},
+		},
+		{
+			name: "the refund was executed twice",
+			change: func(all *records, _ *purchase) {
+				all.ledger.Refunds = append(all.ledger.Refunds, all.ledger.Refunds[0])
+			},
+			want: []string{"was executed 2 times", "has it refunded 2 times", "the ledger has 40 of 100 refunded"},
+		},
+		{
+			name:   "no workflow reported the refund",
+			change: func(all *records, _ *purchase) { clear(all.refunds) },
+			want:   []string{"which no workflow reported", "is in the store, but no workflow reported it", "its workflow failed"},
+		},
+		{
+			name: "a caller received a false result",
+			change: func(_ *records, p *purchase) {
+				p.results.add(callResult[payment.Charge]{call: "get", value: payment.Charge{Status: payment.Declined}})
+			},
+			want: []string{"get returned declined, but the charge is succeeded"},
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			a, purchases := agreed()
-			tt.change(a, purchases[0])
-			found := a.disagreements(purchases)
+			all, purchases := consistentRecords()
+			tt.change(all, purchases[0])
 			var texts string
-			for _, v := range found {
+			for _, v := range all.disagreements(purchases) {
 				texts += v.text + "\n"
 			}
 			if tt.want == nil {
@@ -96,10 +134,10 @@ func TestEveryDisagreementIsFound(t *testing.T) {
 	}
 }
 
-func TestAViolationIsAboutThePurchaseThatItNames(t *testing.T) {
-	_, purchases := agreed()
+func TestPurchaseNamedInAViolationIsFound(t *testing.T) {
+	_, purchases := consistentRecords()
 	p := purchases[0]
-	require.Same(t, p, concerning("refund acme/order-0001-back-1: …", purchases))
-	require.Same(t, p, concerning("the key "+payment.ProcessorKey(p.id(), payment.OperationCapture, 1)+" was executed", purchases))
-	require.Nil(t, concerning("order-0002", purchases))
+	require.Same(t, p, purchaseNamedIn("refund acme/order-0001-back-1: …", purchases))
+	require.Same(t, p, purchaseNamedIn("the key "+payment.ProcessorKey(p.id(), payment.OperationCapture, 1)+" was executed", purchases))
+	require.Nil(t, purchaseNamedIn("order-0002", purchases))
 }

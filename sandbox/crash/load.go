@@ -12,81 +12,82 @@ import (
 )
 
 const (
-	// callTimeout is when a caller gives up on a call, and repeats it.
+	// callTimeout is how long a caller waits for a call before it repeats the call.
 	callTimeout = 15 * time.Second
-	// lastAnswers is how long the callers may take for their last answers, once nothing is killed any more.
-	lastAnswers = 2 * time.Minute
-	// orderTries is how often a capture or a void is given that came to nothing.
-	orderTries = 5
+	// lastCallsTimeout is how long the last calls may take once nothing is killed any more.
+	lastCallsTimeout = 2 * time.Minute
+	// modificationAttempts is how often a caller requests a capture or a void that was not executed.
+	modificationAttempts = 5
 )
 
-// load is the services that charge and refund. They talk to Temporal itself, and repeat a call until it is answered.
+// load simulates the services that charge and refund. They connect to Temporal directly, and repeat a call until they
+// receive a result.
 type load struct {
 	client    *florin.Client
 	purchases []*purchase
 	repeated  atomic.Int64
 
-	buyers sync.WaitGroup
-	// calls is the context of all calls; giveUp ends it, for callers that wait for too long.
-	calls  context.Context
-	giveUp context.CancelFunc
+	callers sync.WaitGroup
+	// ctx is the context of all calls, and cancel cancels it.
+	ctx    context.Context
+	cancel context.CancelFunc
 }
 
 func newLoad(ctx context.Context, client *florin.Client) *load {
 	l := &load{client: client}
-	l.calls, l.giveUp = context.WithCancel(ctx)
+	l.ctx, l.cancel = context.WithCancel(ctx)
 	return l
 }
 
-// buy makes purchases, side by side with all others.
-func (l *load) buy(purchases []*purchase) {
+// start makes purchases concurrently, each in a goroutine of its own.
+func (l *load) start(purchases []*purchase) {
 	for _, p := range purchases {
 		l.purchases = append(l.purchases, p)
-		l.buyers.Go(func() { l.one(l.calls, p) })
+		l.callers.Go(func() { l.purchase(l.ctx, p) })
 	}
 }
 
-// wait lasts until every caller has its answers, and names those that have none.
+// wait returns once each caller has the results of its calls. It returns a violation for each call that has none after
+// lastCallsTimeout.
 func (l *load) wait() (unanswered []violation) {
-	defer l.giveUp()
+	defer l.cancel()
 	done := make(chan struct{})
-	go func() { defer close(done); l.buyers.Wait() }()
+	go func() { defer close(done); l.callers.Wait() }()
 	select {
 	case <-done:
-	case <-time.After(lastAnswers):
-		l.giveUp()
+	case <-time.After(lastCallsTimeout):
+		l.cancel()
 		<-done
 	}
-	fmt.Printf("crash: %d calls had to be repeated\n", l.repeated.Load())
+	fmt.Printf("crash: calls were repeated %d times\n", l.repeated.Load())
 	for _, p := range l.purchases {
-		for _, problem := range p.answers.unanswered {
-			unanswered = append(unanswered, about(p, "no answer to %s: %s", p.key(), problem))
+		for _, problem := range p.results.unanswered {
+			unanswered = append(unanswered, violationOf(p, "no result for %s: %s", p.key(), problem))
 		}
 		for _, r := range p.refunds {
-			for _, problem := range r.answers.unanswered {
-				unanswered = append(unanswered, about(p, "no answer to %s: %s", r.request.IdempotencyKey, problem))
+			for _, problem := range r.results.unanswered {
+				unanswered = append(unanswered, violationOf(p, "no result for %s: %s", r.request.IdempotencyKey, problem))
 			}
 		}
 	}
 	return unanswered
 }
 
-// one makes a purchase: the charge, then what is to become of it.
-func (l *load) one(ctx context.Context, p *purchase) {
-	key := p.key()
+// purchase makes one purchase: the charge, then its modification, then its refunds.
+func (l *load) purchase(ctx context.Context, p *purchase) {
 	charged := l.charge(ctx, p)
 	if charged.Status == payment.Authorized {
-		switch p.order {
+		switch p.modification {
 		case captureAll, capturePart:
 			charged = l.capture(ctx, p)
-		case voidIt:
+		case voidAll:
 			l.void(ctx, p)
-		case rivals:
+		case captureAndVoid:
 			var both sync.WaitGroup
 			both.Go(func() { l.capture(ctx, p) })
 			both.Go(func() { l.void(ctx, p) })
 			both.Wait()
-		case noOrder, abandon:
+		case noModification, letExpire:
 		}
 	}
 	if charged.Status != payment.Succeeded {
@@ -97,43 +98,51 @@ func (l *load) one(ctx context.Context, p *purchase) {
 		refunds.Go(func() { l.refund(ctx, r) })
 	}
 	refunds.Wait()
-	// Once more, as somebody would who looks at the order later.
-	ask(ctx, l, &p.answers, "get", func(ctx context.Context) (payment.Charge, error) { return l.client.Get(ctx, merchant, key) })
+	// Read the payment again, as a service does that shows the order to its customer later.
+	repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) {
+		return l.client.Get(ctx, merchant, p.key())
+	})
 }
 
 func (l *load) charge(ctx context.Context, p *purchase) payment.Charge {
 	if !p.async {
-		return ask(ctx, l, &p.answers, "charge", func(ctx context.Context) (payment.Charge, error) { return l.client.Charge(ctx, p.charge) })
+		return repeat(ctx, l, &p.results, "charge", func(ctx context.Context) (payment.Charge, error) {
+			return l.client.Charge(ctx, p.charge)
+		})
 	}
-	ask(ctx, l, &p.answers, "start", func(ctx context.Context) (payment.Charge, error) {
+	repeat(ctx, l, &p.results, "start", func(ctx context.Context) (payment.Charge, error) {
 		_, err := l.client.StartCharge(ctx, p.charge)
 		return payment.Charge{}, err
 	})
-	return untilOutcome(ctx, func() (payment.Charge, payment.Status) {
-		c := ask(ctx, l, &p.answers, "get", func(ctx context.Context) (payment.Charge, error) { return l.client.Get(ctx, merchant, p.key()) })
+	return pollOutcome(ctx, func() (payment.Charge, payment.Status) {
+		c := repeat(ctx, l, &p.results, "get", func(ctx context.Context) (payment.Charge, error) {
+			return l.client.Get(ctx, merchant, p.key())
+		})
 		return c, c.Status
 	})
 }
 
 func (l *load) refund(ctx context.Context, r *refund) {
 	if !r.async {
-		ask(ctx, l, &r.answers, "refund", func(ctx context.Context) (payment.Refund, error) { return l.client.Refund(ctx, r.request) })
+		repeat(ctx, l, &r.results, "refund", func(ctx context.Context) (payment.Refund, error) {
+			return l.client.Refund(ctx, r.request)
+		})
 		return
 	}
-	ask(ctx, l, &r.answers, "start", func(ctx context.Context) (payment.Refund, error) {
+	repeat(ctx, l, &r.results, "start", func(ctx context.Context) (payment.Refund, error) {
 		_, err := l.client.StartRefund(ctx, r.request)
 		return payment.Refund{}, err
 	})
-	untilOutcome(ctx, func() (payment.Refund, payment.Status) {
-		given := ask(ctx, l, &r.answers, "get", func(ctx context.Context) (payment.Refund, error) {
+	pollOutcome(ctx, func() (payment.Refund, payment.Status) {
+		got := repeat(ctx, l, &r.results, "get", func(ctx context.Context) (payment.Refund, error) {
 			return l.client.GetRefund(ctx, merchant, r.request.IdempotencyKey)
 		})
-		return given, given.Status
+		return got, got.Status
 	})
 }
 
-// untilOutcome asks now and then.
-func untilOutcome[T any](ctx context.Context, get func() (T, payment.Status)) T {
+// pollOutcome polls until the status has an outcome. It returns the last value, even if ctx ends before.
+func pollOutcome[T any](ctx context.Context, get func() (T, payment.Status)) T {
 	for {
 		value, status := get()
 		if status.HasOutcome() {
@@ -147,43 +156,49 @@ func untilOutcome[T any](ctx context.Context, get func() (T, payment.Status)) T 
 	}
 }
 
-// capture is given again where it provably did nothing, as when the processor was down.
 func (l *load) capture(ctx context.Context, p *purchase) payment.Charge {
 	var request payment.CaptureRequest
-	if p.order == capturePart {
+	if p.modification == capturePart {
 		amount := p.charge.Amount / 2
 		request.Amount = &amount
 	}
-	return l.order(ctx, p, "capture", func(ctx context.Context) (payment.Charge, error) {
+	return l.modify(ctx, p, "capture", func(ctx context.Context) (payment.Charge, error) {
 		return l.client.Capture(ctx, merchant, p.key(), request)
 	})
 }
 
 func (l *load) void(ctx context.Context, p *purchase) {
-	l.order(ctx, p, "void", func(ctx context.Context) (payment.Charge, error) { return l.client.Void(ctx, merchant, p.key()) })
+	l.modify(ctx, p, "void", func(ctx context.Context) (payment.Charge, error) {
+		return l.client.Void(ctx, merchant, p.key())
+	})
 }
 
-func (l *load) order(ctx context.Context, p *purchase, name string, give func(context.Context) (payment.Charge, error)) (c payment.Charge) {
-	for range orderTries {
-		if c = ask(ctx, l, &p.answers, name, give); c.Status != payment.Authorized {
+// modify requests a capture or void. It requests it again while the payment stays authorized: then the modification was
+// provably not executed, for example because the processor was down.
+func (l *load) modify(
+	ctx context.Context, p *purchase, name string, call func(context.Context) (payment.Charge, error),
+) (c payment.Charge) {
+	for range modificationAttempts {
+		if c = repeat(ctx, l, &p.results, name, call); c.Status != payment.Authorized {
 			break
 		}
 	}
 	return c
 }
 
-// ask makes a call until it is answered, and keeps the answer. A refusal is one; it returns the zero value.
-func ask[T any](ctx context.Context, l *load, to *answers[T], name string, call func(context.Context) (T, error)) T {
+// repeat repeats a call until it returns a value or a refusal, and adds that to the results. For a refusal it returns the
+// zero value. If ctx ends before, it adds the call as unanswered.
+func repeat[T any](ctx context.Context, l *load, to *callResults[T], name string, call func(context.Context) (T, error)) T {
 	for {
 		limited, cancel := context.WithTimeout(ctx, callTimeout)
 		value, err := call(limited)
 		cancel()
 		switch {
 		case err == nil, isRefusal(err):
-			to.add(answer[T]{call: name, value: value, refusal: err})
+			to.add(callResult[T]{call: name, value: value, refusal: err})
 			return value
 		case ctx.Err() != nil:
-			to.missing(fmt.Sprintf("%s: %v", name, err))
+			to.addUnanswered(fmt.Sprintf("%s: %v", name, err))
 			return value
 		}
 		l.repeated.Add(1)

@@ -1,7 +1,8 @@
-// Command crash charges and refunds through real processes while it kills them with SIGKILL at named points, restarts
-// them, and then compares all books: the processor's ledger, the store, the workflows, and what each caller was told.
+// Command crash tests that Florin survives crashes. It charges and refunds through real processes, kills the processes
+// with SIGKILL at named points, and restarts them. At the end it compares the records of all systems: the processor's
+// ledger, the store, the workflows, and the result of each call that a caller received.
 //
-// Nothing in the processes knows of it. The points are found on the wire, by proxies between them.
+// The binaries under test are unmodified. Proxies between the processes find the points on the wire.
 package main
 
 import (
@@ -26,11 +27,11 @@ func main() {
 	}
 }
 
-// options of a run.
+// options are the flags of a run.
 type options struct {
 	seed             uint64
 	charges, refunds int
-	// sqlite keeps the store in a file, also where there is a PostgreSQL.
+	// sqlite stores payments in a SQLite file, even if PostgreSQL is installed.
 	sqlite bool
 }
 
@@ -38,21 +39,21 @@ func command() *cobra.Command {
 	var o options
 	root := &cobra.Command{
 		Use:           "crash",
-		Short:         "Kill real processes at named points while money moves, and compare all books",
+		Short:         "Kill real processes at named points during payments, then compare the records of all systems",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
 	}
-	root.Flags().Uint64Var(&o.seed, "seed", 0, "what is killed when; 0 draws one")
-	root.Flags().IntVar(&o.charges, "charges", 300, "how many charges; there is a kill for every three, and one at each point")
-	root.Flags().IntVar(&o.refunds, "refunds", 100, "how many refunds")
-	root.Flags().BoolVar(&o.sqlite, "sqlite", false, "keep the store in SQLite: without the points and kills of PostgreSQL")
+	root.Flags().Uint64Var(&o.seed, "seed", 0, "decides what is killed and when; the same seed repeats a run; 0 chooses a seed")
+	root.Flags().IntVar(&o.charges, "charges", 300, "number of charges; one kill for every three charges, at least one at each point")
+	root.Flags().IntVar(&o.refunds, "refunds", 100, "number of refunds")
+	root.Flags().BoolVar(&o.sqlite, "sqlite", false, "use SQLite as the store: the points and kills of PostgreSQL are skipped")
 	root.AddCommand(temporalCommand())
 	return root
 }
 
-var errViolations = errors.New("the books do not agree: see the violations above")
+var errViolations = errors.New("the records do not agree: see the violations above")
 
 func run(ctx context.Context, o options) error {
 	if o.seed == 0 {
@@ -66,14 +67,14 @@ func run(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d: building\n", o.seed, o.charges, o.refunds, len(p.strikes))
+	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d: building\n", o.seed, o.charges, o.refunds, len(p.kills))
 	s, err := startSystem(ctx, sqlite)
 	if err != nil {
 		return errors.Join(err, s.stop())
 	}
-	violations, err := s.judge(ctx, p)
+	violations, err := s.test(ctx, p)
 	err = errors.Join(err, s.stop())
-	printTable(p.strikes, violations)
+	printTable(p.kills, violations)
 	for _, v := range violations {
 		fmt.Println("violation:", v.text)
 	}
@@ -81,29 +82,30 @@ func run(ctx context.Context, o options) error {
 		fmt.Println("logs:", s.dir)
 	}
 	if err != nil {
-		return err // there is nothing to conclude
+		return err // The run is incomplete: its violations prove nothing.
 	}
-	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d violations=%d\n", o.seed, o.charges, o.refunds, len(p.strikes), len(violations))
+	fmt.Printf("crash: seed=%d charges=%d refunds=%d kills=%d violations=%d\n",
+		o.seed, o.charges, o.refunds, len(p.kills), len(violations))
 	if len(violations) > 0 {
 		return errViolations
 	}
 	return os.RemoveAll(s.dir)
 }
 
-// judge runs the plan, lets the system come to rest, and returns what is wrong then.
-func (s *system) judge(ctx context.Context, p *plan) ([]violation, error) {
+// test executes the plan, waits until no payment is in flight any more, and returns the violations it finds then.
+func (s *system) test(ctx context.Context, p *plan) ([]violation, error) {
 	began := time.Now()
 	l := newLoad(ctx, s.client)
-	defer l.giveUp()
-	if err := s.carryOut(ctx, p, l); err != nil {
+	defer l.cancel()
+	if err := s.execute(ctx, p, l); err != nil {
 		return nil, err
 	}
-	fmt.Printf("crash: %d kills in %s; waiting for the last payments\n", len(p.strikes), time.Since(began).Round(time.Second))
+	fmt.Printf("crash: %d kills in %s; waiting for the last payments\n", len(p.kills), time.Since(began).Round(time.Second))
 	unanswered := l.wait()
-	unsettled := s.settle(ctx, l.purchases)
+	stuck := s.awaitWorkflows(ctx, l.purchases)
 	violations, err := s.compare(ctx, l.purchases)
-	violations = append(append(unanswered, unsettled...), violations...)
+	violations = append(append(unanswered, stuck...), violations...)
 	fmt.Printf("crash: compared after %s\n", time.Since(began).Round(time.Second))
-	printEndings(l.purchases)
+	printOutcomes(l.purchases)
 	return violations, err
 }

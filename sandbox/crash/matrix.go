@@ -7,85 +7,87 @@ type victim string
 
 const (
 	worker    victim = "worker"
-	simulated victim = "simulator"
+	simulated victim = "simulator" // not named simulator, because that is an imported package
 	temporal  victim = "temporal"
 	database  victim = "database"
 )
 
 var victims = []victim{worker, simulated, temporal, database}
 
-// point is a moment on the wire between two processes.
+// point is a moment in an exchange between two processes. A proxy sees it on the wire, and a victim can be killed there.
 type point string
 
-// The moments of a call to the processor: the request has arrived at the proxy, it was passed on just now, the answer
-// has arrived at the proxy.
+// The moments of a request to the processor: the proxy has received the request, the proxy has just forwarded the
+// request, the proxy has received the response.
 const (
-	beforeSend point = "before the send"
-	executing  point = "while it is executed"
-	afterSend  point = "after the send"
+	beforeSend     point = "before the request is sent"
+	executing      point = "while the processor executes it"
+	beforeResponse point = "before the response is returned"
 )
 
-// The moments of a request to Temporal, and of a write: it has arrived at the proxy; its answer has.
+// The moments of a request to Temporal and of a write to the store: the proxy has received the request, the proxy has
+// received the response.
 const (
 	before point = "before"
 	after  point = "after"
 )
 
-// beforeCommit: the statement was executed, its transaction is about to be committed.
+// beforeCommit is the moment when the statement was executed, and its transaction is about to be committed.
 const beforeCommit point = "before the commit"
 
-// at names what happens and when.
-func at(what string, when point) point { return point(what+", ") + when }
+// at returns the point of an exchange at a moment.
+func at(exchange string, moment point) point { return point(exchange+", ") + moment }
 
-// The names of what happens at the points.
+// The exchanges.
 const (
 	chargeCall, refundCall, captureCall, voidCall = "charge", "refund", "capture", "void"
-	chargeLookup, refundLookup                    = "resolve loop of a charge", "resolve loop of a refund"
+	chargeLookup, refundLookup                    = "lookup of a charge", "lookup of a refund"
 	activityCompleted, activityFailed             = "activity completed", "activity failed"
 	workflowTask                                  = "workflow task completed"
-	begin, record, reserve, settleWrite           = "store: begin", "store: record", "store: reserve", "store: settle"
+	beginPayment, recordPayment                   = "store: begin payment", "store: record payment"
+	reserveRefund, recordRefund                   = "store: reserve refund", "store: record refund"
 )
 
-// row is a point of the matrix, with who is killed there and what it takes to get there.
+// row is a point of the matrix, with the victims that are killed there and the need of a purchase that reaches it.
 type row struct {
 	point   point
 	victims []victim
 	needs   need
 }
 
-// need is a kind of purchase that surely passes a point.
+// need is what a purchase must include so that it is certain to reach a point.
 type need int
 
 const (
 	anyPurchase need = iota
-	aLookup
-	aFailure
-	aCapture
-	aVoid
-	aRefund
-	aRefundLookup
+	needLookup
+	needFailure
+	needCapture
+	needVoid
+	needRefund
+	needRefundLookup
 )
 
-// matrix is everything that is struck.
+// matrix lists every point and the victims that are killed there.
 var matrix = slices.Concat(
-	rowsOf(chargeCall, anyPurchase, []victim{worker, simulated}, beforeSend, executing, afterSend),
-	rowsOf(refundCall, aRefund, []victim{worker, simulated}, beforeSend, executing, afterSend),
-	rowsOf(captureCall, aCapture, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(voidCall, aVoid, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(chargeLookup, aLookup, []victim{worker, simulated}, beforeSend, afterSend),
-	rowsOf(refundLookup, aRefundLookup, []victim{worker, simulated}, beforeSend, afterSend),
+	rowsOf(chargeCall, anyPurchase, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(refundCall, needRefund, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(captureCall, needCapture, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(voidCall, needVoid, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(chargeLookup, needLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
+	rowsOf(refundLookup, needRefundLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
 	rowsOf(activityCompleted, anyPurchase, []victim{worker, temporal}, before, after),
-	rowsOf(activityFailed, aFailure, []victim{worker, temporal}, before, after),
+	rowsOf(activityFailed, needFailure, []victim{worker, temporal}, before, after),
 	rowsOf(workflowTask, anyPurchase, []victim{worker, temporal}, before, after),
-	rowsOf(begin, anyPurchase, []victim{worker, database}, before, after),
-	rowsOf(record, anyPurchase, []victim{worker, database}, before, after),
-	rowsOf(reserve, aRefund, []victim{worker, database}, before, beforeCommit, after),
-	rowsOf(settleWrite, aRefund, []victim{worker, database}, before, after),
+	rowsOf(beginPayment, anyPurchase, []victim{worker, database}, before, after),
+	rowsOf(recordPayment, anyPurchase, []victim{worker, database}, before, after),
+	rowsOf(reserveRefund, needRefund, []victim{worker, database}, before, beforeCommit, after),
+	rowsOf(recordRefund, needRefund, []victim{worker, database}, before, after),
 )
 
-func rowsOf(what string, needs need, victims []victim, moments ...point) (rows []row) {
-	for _, when := range moments {
-		rows = append(rows, row{at(what, when), victims, needs})
+func rowsOf(exchange string, needs need, victims []victim, moments ...point) (rows []row) {
+	for _, moment := range moments {
+		rows = append(rows, row{point: at(exchange, moment), victims: victims, needs: needs})
 	}
 	return rows
 }
@@ -97,14 +99,14 @@ type cell struct {
 	needs  need
 }
 
-// cells are those of the matrix. Without PostgreSQL there is no wire to the store.
+// cells returns the cells of the matrix. With SQLite it omits the points of the store: there is no wire to a database.
 func cells(sqlite bool) (all []cell) {
 	for _, r := range matrix {
 		if sqlite && slices.Contains(r.victims, database) {
 			continue
 		}
 		for _, v := range r.victims {
-			all = append(all, cell{r.point, v, r.needs})
+			all = append(all, cell{point: r.point, victim: v, needs: r.needs})
 		}
 	}
 	return all

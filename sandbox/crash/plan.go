@@ -6,78 +6,80 @@ import (
 	"time"
 )
 
-// plan is all that a seed decides: what is killed in which order, and what is bought meanwhile.
+// plan is everything that the seed decides: which process is killed at which point, in which order, and which purchases
+// are made meanwhile.
 type plan struct {
-	strikes []*strike
-	// with is bought as soon as the strike of the same number is armed: the first one of each surely comes to its point.
-	with [][]*purchase
+	kills []*kill
+	// purchases[i] are made as soon as kills[i] is armed. The first one of them is certain to reach its point.
+	purchases [][]*purchase
 }
 
-// chargesPerKill spreads the kills over the charges, where that is enough for one kill at each point.
+// chargesPerKill is the number of charges for each kill, unless that gives fewer kills than there are points.
 const chargesPerKill = 3
 
-// newPlan strikes each point once, then each cell of the matrix that is left, and then goes on at random.
+// newPlan plans one kill at each point, then one for each remaining cell of the matrix, then kills of random cells.
 func newPlan(random *rand.Rand, charges, refunds int, sqlite bool) (*plan, error) {
-	points := map[point]bool{}
+	unreached := map[point]bool{}
 	for _, c := range cells(sqlite) {
-		points[c.point] = true
+		unreached[c.point] = true
 	}
-	order := orderOf(random, cells(sqlite), min(charges, max(len(points), charges/chargesPerKill)), refunds)
-	for _, c := range order {
-		delete(points, c.point)
+	chosen := chooseCells(random, cells(sqlite), min(charges, max(len(unreached), charges/chargesPerKill)), refunds)
+	for _, c := range chosen {
+		delete(unreached, c.point)
 	}
-	if len(points) > 0 {
-		return nil, fmt.Errorf("%d charges and %d refunds are too few to reach every point: %d would be left out; with 60 and 20 there is one for each",
-			charges, refunds, len(points))
+	if len(unreached) > 0 {
+		return nil, fmt.Errorf("%d charges and %d refunds are too few to reach every point: "+
+			"%d points are not reached; want at least 60 charges and 20 refunds",
+			charges, refunds, len(unreached))
 	}
-	p := &plan{with: make([][]*purchase, len(order))}
-	draw := &drawer{random: random, refunds: refunds}
-	for i, c := range order {
-		p.strikes = append(p.strikes, newStrike(c, time.Duration(random.IntN(300))*time.Millisecond))
-		draw.hurry = i > len(order)*2/3
-		p.with[i] = append(p.with[i], draw.purchase(c.needs))
+	p := &plan{purchases: make([][]*purchase, len(chosen))}
+	g := &generator{random: random, refundsLeft: refunds}
+	for i, c := range chosen {
+		p.kills = append(p.kills, newKill(c, time.Duration(random.IntN(300))*time.Millisecond))
+		g.skipSlow = i > len(chosen)*2/3
+		p.purchases[i] = append(p.purchases[i], g.purchase(c.needs))
 	}
-	for n := len(order); n < charges; n++ {
-		i := random.IntN(len(order))
-		draw.hurry = i > len(order)*2/3
-		p.with[i] = append(p.with[i], draw.purchase(anyPurchase))
+	for n := len(chosen); n < charges; n++ {
+		i := random.IntN(len(chosen))
+		g.skipSlow = i > len(chosen)*2/3
+		p.purchases[i] = append(p.purchases[i], g.purchase(anyPurchase))
 	}
-	draw.spreadRefunds(p.with)
+	g.distributeRefunds(p.purchases)
 	return p, nil
 }
 
-// orderOf are the cells to strike: not more of those that take a refund than there are refunds.
-func orderOf(random *rand.Rand, all []cell, kills, refunds int) (order []cell) {
-	take := func(c cell) bool {
-		if len(order) == kills || c.needs.refunds() > refunds {
+// chooseCells returns the cells to kill at, in order. It chooses no more cells that need a refund than there are refunds.
+func chooseCells(random *rand.Rand, all []cell, kills, refunds int) (chosen []cell) {
+	choose := func(c cell) bool {
+		if len(chosen) == kills || c.needs.refunds() > refunds {
 			return false
 		}
 		refunds -= c.needs.refunds()
-		order = append(order, c)
+		chosen = append(chosen, c)
 		return true
 	}
 	random.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
-	var left []cell
-	seen := map[point]bool{}
+	var rest []cell
+	covered := map[point]bool{}
 	for _, c := range all {
-		if seen[c.point] || !take(c) {
-			left = append(left, c)
+		if covered[c.point] || !choose(c) {
+			rest = append(rest, c)
 			continue
 		}
-		seen[c.point] = true
+		covered[c.point] = true
 	}
-	for _, c := range left {
-		take(c)
+	for _, c := range rest {
+		choose(c)
 	}
-	for tries := 0; len(order) < kills && tries < 100*kills; tries++ {
-		take(all[random.IntN(len(all))])
+	for tries := 0; len(chosen) < kills && tries < 100*kills; tries++ {
+		choose(all[random.IntN(len(all))])
 	}
-	return order
+	return chosen
 }
 
-// refunds is how many a purchase of this kind has at least.
+// refunds is the number of refunds that a purchase with this need has at least.
 func (n need) refunds() int {
-	if n == aRefund || n == aRefundLookup {
+	if n == needRefund || n == needRefundLookup {
 		return 1
 	}
 	return 0

@@ -16,31 +16,32 @@ func planned(t *testing.T, seed uint64, charges, refunds int, sqlite bool) *plan
 	return p
 }
 
-func TestEveryPlanStrikesEveryPoint(t *testing.T) {
+func TestEveryPlanKillsAtEveryPoint(t *testing.T) {
 	for _, tt := range []struct {
+		name             string
 		charges, refunds int
 		sqlite           bool
-		everyCell        bool
+		everyCell        bool // every victim is killed at every point
 	}{
-		{300, 100, false, true},
-		{60, 20, false, false},
-		{300, 100, true, true},
-		{60, 20, true, false},
+		{name: "the default load", charges: 300, refunds: 100, everyCell: true},
+		{name: "the smallest load", charges: 60, refunds: 20},
+		{name: "the default load with SQLite", charges: 300, refunds: 100, sqlite: true, everyCell: true},
+		{name: "the smallest load with SQLite", charges: 60, refunds: 20, sqlite: true},
 	} {
-		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			for seed := range uint64(50) {
 				p := planned(t, seed, tt.charges, tt.refunds, tt.sqlite)
-				points, struck := map[point]bool{}, map[cell]bool{}
-				for i, s := range p.strikes {
-					points[s.point], struck[s.cell] = true, true
-					require.NotEmpty(t, p.with[i], "something comes to it")
+				points, killed := map[point]bool{}, map[cell]bool{}
+				for i, k := range p.kills {
+					points[k.point], killed[k.cell] = true, true
+					require.NotEmpty(t, p.purchases[i], "a purchase reaches the point")
 				}
 				for _, c := range cells(tt.sqlite) {
 					require.True(t, points[c.point], c.point)
-					require.True(t, !tt.everyCell || struck[c], "%v", c)
+					require.True(t, !tt.everyCell || killed[c], "%v", c)
 				}
 				charges, refunds := 0, 0
-				for _, purchase := range slices.Concat(p.with...) {
+				for _, purchase := range slices.Concat(p.purchases...) {
 					charges++
 					refunds += len(purchase.refunds)
 				}
@@ -51,34 +52,38 @@ func TestEveryPlanStrikesEveryPoint(t *testing.T) {
 	}
 }
 
-func TestWithoutPostgreSQLItsPointsAreLeftOutAndNamed(t *testing.T) {
-	for _, s := range planned(t, 1, 60, 20, true).strikes {
-		require.NotEqual(t, database, s.victim)
-		require.NotContains(t, string(s.point), "store: ")
+func TestPointsOfPostgreSQLAreSkippedAndListedWithSQLite(t *testing.T) {
+	for _, k := range planned(t, 1, 60, 20, true).kills {
+		require.NotEqual(t, database, k.victim)
+		require.NotContains(t, string(k.point), "store: ")
 	}
-	for _, what := range []string{begin, record, reserve, settleWrite} {
-		require.Contains(t, leftOut(), string(at(what, before)))
-		require.Contains(t, leftOut(), string(at(what, after)))
+	for _, exchange := range []string{beginPayment, recordPayment, reserveRefund, recordRefund} {
+		require.Contains(t, skippedWithSQLite(), string(at(exchange, before)))
+		require.Contains(t, skippedWithSQLite(), string(at(exchange, after)))
 	}
 }
 
-func TestASeedDecidesEverything(t *testing.T) {
+func TestEqualSeedsGiveEqualPlans(t *testing.T) {
 	describe := func(p *plan) (text []string) {
-		for i, s := range p.strikes {
-			text = append(text, fmt.Sprint(s, s.delay))
-			for _, one := range p.with[i] {
-				text = append(text, fmt.Sprint(one.charge, one.order, one.async, len(one.refunds)))
+		for i, k := range p.kills {
+			text = append(text, fmt.Sprint(k, k.delay))
+			for _, one := range p.purchases[i] {
+				text = append(text, fmt.Sprint(one.charge, one.modification, one.async, len(one.refunds)))
 			}
 		}
 		return text
 	}
-	one, again, other := planned(t, 7, 60, 20, false), planned(t, 7, 60, 20, false), planned(t, 8, 60, 20, false)
-	require.Equal(t, describe(one), describe(again))
-	require.NotEqual(t, describe(one), describe(other))
+	first, same, other := planned(t, 7, 60, 20, false), planned(t, 7, 60, 20, false), planned(t, 8, 60, 20, false)
+	require.Equal(t, describe(first), describe(same))
+	require.NotEqual(t, describe(first), describe(other))
 }
 
-func TestTooLittleLoadIsAnError(t *testing.T) {
-	for _, tt := range []struct{ charges, refunds int }{{0, 0}, {20, 20}, {300, 5}} {
+func TestTooFewChargesOrRefundsAreAnError(t *testing.T) {
+	for _, tt := range []struct{ charges, refunds int }{
+		{charges: 0, refunds: 0},
+		{charges: 20, refunds: 20},
+		{charges: 300, refunds: 5},
+	} {
 		_, err := newPlan(rand.New(rand.NewPCG(1, 0)), tt.charges, tt.refunds, false)
 		require.ErrorContains(t, err, "too few to reach every point")
 	}

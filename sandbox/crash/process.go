@@ -11,32 +11,33 @@ import (
 	"time"
 )
 
-// patience bounds how long a process takes until it answers, on a busy machine too.
-const patience = 60 * time.Second
+// startTimeout is how long a process may take until it is ready, even on a busy machine.
+const startTimeout = 60 * time.Second
 
-// process is one that is killed and started again. Its methods are called one at a time.
+// process is a child process that is killed and restarted. Its methods must not be called concurrently.
 type process struct {
 	name      string
 	arguments []string
 	env       []string
 	dir       string
-	// ready asks whether it does its work.
+	// ready returns an error until the process does its work.
 	ready func(ctx context.Context) error
 
-	cmd   *exec.Cmd // nil where none runs
+	cmd   *exec.Cmd // nil while it does not run
 	ended chan struct{}
 }
 
-// start returns once the process is ready.
+// start starts the process and returns once it is ready.
 func (p *process) start(ctx context.Context) error {
 	log, err := os.OpenFile(filepath.Join(p.dir, p.name+".log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	// ctx does not end it: kill does.
+	// Canceling ctx must not end the process: only kill does.
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), p.arguments[0], p.arguments[1:]...) //nolint:gosec // what was just built
-	p.cmd.Dir, p.cmd.Env, p.cmd.SysProcAttr = p.dir, append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...), leash()
+	p.cmd.Dir, p.cmd.SysProcAttr = p.dir, killedWithParent()
+	p.cmd.Env = append([]string{"HOME=" + p.dir, "PATH=" + os.Getenv("PATH")}, p.env...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	if err := p.cmd.Start(); err != nil {
 		p.cmd = nil
@@ -46,14 +47,14 @@ func (p *process) start(ctx context.Context) error {
 	p.ended = ended
 	go func() {
 		defer close(ended)
-		_ = cmd.Wait() // how it ended, its state tells
+		_ = cmd.Wait() // The error is in cmd.ProcessState, too.
 	}()
-	return p.wait(ctx)
+	return p.waitReady(ctx)
 }
 
-// wait lasts until the process is ready.
-func (p *process) wait(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+// waitReady returns once the process is ready.
+func (p *process) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
 		err := p.ready(ctx)
@@ -62,7 +63,7 @@ func (p *process) wait(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("the %s ended when it was started: %s: see %s.log", p.name, p.cmd.ProcessState, p.name)
+			return fmt.Errorf("the %s exited during its start: %s: see %s.log", p.name, p.cmd.ProcessState, p.name)
 		case <-ctx.Done():
 			return fmt.Errorf("the %s is not ready: %w", p.name, err)
 		case <-time.After(10 * time.Millisecond):
@@ -70,14 +71,15 @@ func (p *process) wait(ctx context.Context) error {
 	}
 }
 
-// kill ends it with SIGKILL, and returns when it is gone.
+// kill sends SIGKILL and returns once the process has exited. It does nothing if the process was not started, and returns
+// an error if the process had exited by itself.
 func (p *process) kill() error {
 	if p.cmd == nil {
 		return nil
 	}
 	select {
 	case <-p.ended:
-		return fmt.Errorf("the %s had ended by itself: %s: see %s.log", p.name, p.cmd.ProcessState, p.name)
+		return fmt.Errorf("the %s had exited by itself: %s: see %s.log", p.name, p.cmd.ProcessState, p.name)
 	default:
 	}
 	if err := p.cmd.Process.Signal(syscall.SIGKILL); err != nil && !errors.Is(err, os.ErrProcessDone) {

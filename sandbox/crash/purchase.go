@@ -11,52 +11,55 @@ import (
 
 const merchant = "acme"
 
-// order is what is done with money that is held.
-type order string
+// modification is what the caller does with an authorized payment.
+type modification string
 
 const (
-	noOrder     order = ""
-	captureAll  order = "capture"
-	capturePart order = "capture a part"
-	voidIt      order = "void"
-	// rivals: a capture and a void at the same moment. One of them wins.
-	rivals order = "capture and void"
-	// abandon: the money is held until it expires, or for longer than the run.
-	abandon order = "abandon"
+	noModification modification = ""
+	captureAll     modification = "capture"
+	capturePart    modification = "capture a part"
+	voidAll        modification = "void"
+	// captureAndVoid requests a capture and a void concurrently. One of them wins.
+	captureAndVoid modification = "capture and void"
+	// letExpire requests nothing: the payment stays authorized until the authorization expires, or until the run ends.
+	letExpire modification = "let expire"
 )
 
-// purchase is a charge, and what is done with it afterwards.
+// purchase is a charge with its modification and its refunds.
 type purchase struct {
-	charge payment.ChargeRequest
-	order  order
-	// async starts the charge and looks at it later.
+	charge       payment.ChargeRequest
+	modification modification
+	// async starts the charge and polls its outcome. Otherwise the caller waits for it.
 	async   bool
 	refunds []*refund
-	answers answers[payment.Charge]
+	results callResults[payment.Charge]
 }
 
-// refund is one of a purchase. It is asked for only where its payment succeeded.
+// refund is a refund of a purchase. The caller requests it only if the payment succeeded.
 type refund struct {
 	request payment.RefundRequest
 	async   bool
-	answers answers[payment.Refund]
+	results callResults[payment.Refund]
 }
 
 func (p *purchase) key() string { return p.charge.IdempotencyKey }
 
 func (p *purchase) id() string { return payment.PaymentID(merchant, p.key()) }
 
-// lost: the processor never says what became of it. executed counts the keys in its ledger.
-func (p *purchase) lost(executed map[string]int) bool {
-	never := executed[payment.ProcessorKey(p.id(), payment.OperationCharge, 0)] == 0
-	return p.charge.PaymentMethod == "tok_lost" || p.charge.Processor == patient && never
+// outcomeNeverKnown reports whether the processor never reveals the outcome of the charge. executed counts the idempotency
+// keys in its ledger.
+func (p *purchase) outcomeNeverKnown(executed map[string]int) bool {
+	notExecuted := executed[payment.ProcessorKey(p.id(), payment.OperationCharge, 0)] == 0
+	return p.charge.PaymentMethod == "tok_lost" || p.charge.Processor == noAbsenceProof && notExecuted
 }
 
-// refundsLost: nor what became of its refunds.
-func (p *purchase) refundsLost() bool { return p.charge.PaymentMethod == "tok_refund_lost" }
+// refundOutcomesNeverKnown reports whether the processor never reveals the outcomes of the refunds.
+func (p *purchase) refundOutcomesNeverKnown() bool {
+	return p.charge.PaymentMethod == "tok_refund_lost"
+}
 
-// in reports whether something that was held on the wire is about the purchase or its refunds.
-func (p *purchase) in(held []byte) bool {
+// namedIn reports whether a message or text contains a key or ID of the purchase or its refunds.
+func (p *purchase) namedIn(message []byte) bool {
 	names := []string{p.key(), p.id()}
 	for n := range 3 {
 		for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationCapture, payment.OperationVoid} {
@@ -67,10 +70,10 @@ func (p *purchase) in(held []byte) bool {
 		id := payment.RefundID(merchant, r.request.IdempotencyKey)
 		names = append(names, id, payment.ProcessorKey(id, payment.OperationRefund, 0))
 	}
-	return slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(held, []byte(name)) })
+	return slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(message, []byte(name)) })
 }
 
-// The payment methods of the simulator, by what they are needed for. One that is there twice comes twice as often.
+// The payment methods of the simulator, by the need that they fulfill. A method that is listed n times is n times as likely.
 var (
 	anyMethod = []string{
 		"tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_visa",
@@ -81,10 +84,12 @@ var (
 		"tok_403", "tok_500_always",
 	}
 	lookupMethods = []string{"tok_418", "tok_302", "tok_pending", "tok_requires_action"}
-	// failMethods fail an activity for sure: a reset on a used connection, net/http may repeat by itself.
-	failMethods = []string{"tok_500_twice", "tok_500_once_after_charge", "tok_504_after_charge", "tok_408", "tok_418"}
-	heldMethods = []string{"tok_visa", "tok_visa", "tok_500_once_after_charge", "tok_reset_after_charge"}
-	// slowMethods take long to end: they come early in a run, so that nobody has to wait for them.
+	// failureMethods are certain to fail an activity. Methods with a reset are not among them: net/http itself may repeat a
+	// request whose reused connection was reset.
+	failureMethods    = []string{"tok_500_twice", "tok_500_once_after_charge", "tok_504_after_charge", "tok_408", "tok_418"}
+	authorizedMethods = []string{"tok_visa", "tok_visa", "tok_500_once_after_charge", "tok_reset_after_charge"}
+	// slowMethods take long until they have an outcome. They are chosen only early in a run, so that the run does not have to
+	// wait for them at its end.
 	slowMethods   = []string{"tok_lost", "tok_refund_lost", "tok_500_always", "tok_refund_500_always", "tok_lookup_late", "tok_500_after_charge"}
 	refundMethods = []string{
 		"tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_refund_500_twice", "tok_refund_timeout_after", "tok_refund_reset_after",
@@ -92,92 +97,96 @@ var (
 	}
 )
 
-// drawer draws purchases.
-type drawer struct {
+// generator generates random purchases.
+type generator struct {
 	random *rand.Rand
-	n      int
-	// refunds are left to be made.
-	refunds int
-	// hurry leaves out what takes long.
-	hurry bool
+	count  int
+	// refundsLeft is the number of refunds that are still to be generated.
+	refundsLeft int
+	// skipSlow excludes slowMethods.
+	skipSlow bool
 }
 
-// purchase draws one that surely passes the points of a need.
-func (d *drawer) purchase(needs need) *purchase {
-	d.n++
-	p := &purchase{async: d.random.IntN(4) == 0, charge: payment.ChargeRequest{
-		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("order-%04d", d.n), Amount: int64(1000 + d.random.IntN(9000)), Currency: "USD",
+// purchase generates a purchase that is certain to reach the points with this need.
+func (g *generator) purchase(needs need) *purchase {
+	g.count++
+	p := &purchase{async: g.random.IntN(4) == 0, charge: payment.ChargeRequest{
+		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("order-%04d", g.count),
+		Amount: int64(1000 + g.random.IntN(9000)), Currency: "USD",
 	}}
 	switch needs {
-	case aLookup:
-		p.charge.PaymentMethod = d.one(lookupMethods)
-	case aFailure:
-		p.charge.PaymentMethod = d.one(failMethods)
-	case aCapture:
-		d.hold(p, captureAll, capturePart)
-	case aVoid:
-		d.hold(p, voidIt)
-	case aRefund:
-		p.charge.PaymentMethod = d.one(refundMethods)
-		d.refund(p)
-	case aRefundLookup:
+	case needLookup:
+		p.charge.PaymentMethod = g.oneOf(lookupMethods)
+	case needFailure:
+		p.charge.PaymentMethod = g.oneOf(failureMethods)
+	case needCapture:
+		g.authorizeOnly(p, captureAll, capturePart)
+	case needVoid:
+		g.authorizeOnly(p, voidAll)
+	case needRefund:
+		p.charge.PaymentMethod = g.oneOf(refundMethods)
+		g.addRefund(p)
+	case needRefundLookup:
 		p.charge.PaymentMethod = "tok_refund_pending"
-		d.refund(p)
+		g.addRefund(p)
 	case anyPurchase:
-		switch d.random.IntN(10) {
+		switch g.random.IntN(10) {
 		case 0:
-			d.hold(p, captureAll, capturePart, voidIt, rivals, abandon)
+			g.authorizeOnly(p, captureAll, capturePart, voidAll, captureAndVoid, letExpire)
 		case 1, 2:
-			p.charge.PaymentMethod = d.one(refundMethods)
+			p.charge.PaymentMethod = g.oneOf(refundMethods)
 		default:
-			p.charge.PaymentMethod = d.one(anyMethod)
+			p.charge.PaymentMethod = g.oneOf(anyMethod)
 		}
 	}
 	if p.charge.PaymentMethod == "tok_lookup_late" {
-		p.charge.Processor = patient
+		p.charge.Processor = noAbsenceProof
 	}
 	return p
 }
 
-func (d *drawer) one(methods []string) string {
+func (g *generator) oneOf(methods []string) string {
 	for {
-		if method := methods[d.random.IntN(len(methods))]; !d.hurry || !slices.Contains(slowMethods, method) {
+		if method := methods[g.random.IntN(len(methods))]; !g.skipSlow || !slices.Contains(slowMethods, method) {
 			return method
 		}
 	}
 }
 
-func (d *drawer) hold(p *purchase, orders ...order) {
-	p.charge.PaymentMethod = d.one(heldMethods)
+// authorizeOnly makes the charge an authorization, with one of the modifications.
+func (g *generator) authorizeOnly(p *purchase, modifications ...modification) {
+	p.charge.PaymentMethod = g.oneOf(authorizedMethods)
 	p.charge.Capture = payment.CaptureManual
-	p.order = orders[d.random.IntN(len(orders))]
-	if p.order == abandon && d.random.IntN(2) == 0 {
-		p.charge.Processor = fleeting
+	p.modification = modifications[g.random.IntN(len(modifications))]
+	if p.modification == letExpire && g.random.IntN(2) == 0 {
+		p.charge.Processor = shortHold
 	}
 }
 
-// refund adds one: of a part, so that several may or may not fit into the payment, or of all that is left.
-func (d *drawer) refund(p *purchase) {
-	d.refunds--
-	r := &refund{async: d.random.IntN(4) == 0, request: payment.RefundRequest{
+// addRefund adds a refund: of the remaining amount, or of a part that is so large that several may exceed the captured
+// amount.
+func (g *generator) addRefund(p *purchase) {
+	g.refundsLeft--
+	r := &refund{async: g.random.IntN(4) == 0, request: payment.RefundRequest{
 		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("%s-back-%d", p.key(), len(p.refunds)+1), PaymentID: p.id(),
 	}}
-	if d.random.IntN(4) > 0 {
-		amount := p.charge.Amount * int64(20+d.random.IntN(50)) / 100
+	if g.random.IntN(4) > 0 {
+		amount := p.charge.Amount * int64(20+g.random.IntN(50)) / 100
 		r.request.Amount = &amount
 	}
 	p.refunds = append(p.refunds, r)
 }
 
-// spreadRefunds gives those that are left to payments that are likely to succeed.
-func (d *drawer) spreadRefunds(batches [][]*purchase) {
+// distributeRefunds adds the refunds that are left to payments that are likely to succeed.
+func (g *generator) distributeRefunds(batches [][]*purchase) {
 	var likely []*purchase
+	notCaptured := []modification{voidAll, captureAndVoid, letExpire}
 	for _, p := range slices.Concat(batches...) {
-		if slices.Contains(refundMethods, p.charge.PaymentMethod) && p.order != voidIt && p.order != rivals && p.order != abandon {
+		if slices.Contains(refundMethods, p.charge.PaymentMethod) && !slices.Contains(notCaptured, p.modification) {
 			likely = append(likely, p)
 		}
 	}
-	for d.refunds > 0 && len(likely) > 0 {
-		d.refund(likely[d.random.IntN(len(likely))])
+	for g.refundsLeft > 0 && len(likely) > 0 {
+		g.addRefund(likely[g.random.IntN(len(likely))])
 	}
 }

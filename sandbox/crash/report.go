@@ -10,22 +10,22 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// printTable shows how often each victim was killed at each point, and how many violations there are about payments that
-// were on the wire then.
-func printTable(strikes []*strike, violations []violation) {
-	kills := map[point]map[victim]int{}
+// printTable prints how often each victim was killed at each point, and the number of violations about the payments whose
+// messages were dropped there.
+func printTable(kills []*kill, violations []violation) {
+	counts := map[point]map[victim]int{}
 	found := map[point]int{}
-	for _, s := range strikes {
-		if kills[s.point] == nil {
-			kills[s.point] = map[victim]int{}
+	for _, k := range kills {
+		if counts[k.point] == nil {
+			counts[k.point] = map[victim]int{}
 		}
-		if !s.struck() {
+		if !k.succeeded() {
 			continue
 		}
-		kills[s.point][s.victim]++
+		counts[k.point][k.victim]++
 		for _, v := range violations {
-			if v.of != nil && v.of.in(s.held) {
-				found[s.point]++
+			if v.purchase != nil && v.purchase.namedIn(k.message) {
+				found[k.point]++
 			}
 		}
 	}
@@ -37,39 +37,39 @@ func printTable(strikes []*strike, violations []violation) {
 	}
 	_, _ = fmt.Fprintln(table, "violations")
 	for _, r := range matrix {
-		if kills[r.point] == nil {
-			_, _ = fmt.Fprintf(table, "%s\tleft out\n", r.point)
+		if counts[r.point] == nil {
+			_, _ = fmt.Fprintf(table, "%s\tskipped\n", r.point)
 			continue
 		}
 		_, _ = fmt.Fprintf(table, "%s\t", r.point)
 		for _, v := range victims {
-			_, _ = fmt.Fprintf(table, "%s\t", number(kills[r.point][v], slices.Contains(r.victims, v)))
+			_, _ = fmt.Fprintf(table, "%s\t", formatCount(counts[r.point][v], slices.Contains(r.victims, v)))
 		}
 		_, _ = fmt.Fprintf(table, "%d\n", found[r.point])
 	}
 }
 
-// number shows what is not in the matrix as a blank.
-func number(n int, inMatrix bool) string {
+// formatCount formats a count. It returns "" for a cell that is not in the matrix.
+func formatCount(n int, inMatrix bool) string {
 	if !inMatrix {
 		return ""
 	}
 	return fmt.Sprint(n)
 }
 
-// printEndings counts what became of the payments, as their callers know it.
-func printEndings(purchases []*purchase) {
+// printOutcomes counts the payments and refunds by the last status that their callers received.
+func printOutcomes(purchases []*purchase) {
 	charges, refunds := map[string]int{}, map[string]int{}
 	for _, p := range purchases {
-		charges[lastWord(&p.answers, func(c payment.Charge) payment.Status { return c.Status })]++
+		charges[lastStatus(&p.results, func(c payment.Charge) payment.Status { return c.Status })]++
 		for _, r := range p.refunds {
-			refunds[lastWord(&r.answers, func(r payment.Refund) payment.Status { return r.Status })]++
+			refunds[lastStatus(&r.results, func(r payment.Refund) payment.Status { return r.Status })]++
 		}
 	}
 	for _, kind := range []struct {
 		name   string
 		counts map[string]int
-	}{{"charges", charges}, {"refunds", refunds}} {
+	}{{name: "charges", counts: charges}, {name: "refunds", counts: refunds}} {
 		fmt.Printf("crash: %s:", kind.name)
 		for _, status := range slices.Sorted(maps.Keys(kind.counts)) {
 			fmt.Printf(" %d %s", kind.counts[status], status)
@@ -78,12 +78,12 @@ func printEndings(purchases []*purchase) {
 	}
 }
 
-// lastWord is what a caller was told last.
-func lastWord[T any](a *answers[T], status func(T) payment.Status) string {
-	if len(a.told) == 0 {
-		return "not asked"
+// lastStatus returns the status of the last result that a caller received.
+func lastStatus[T any](results *callResults[T], status func(T) payment.Status) string {
+	if len(results.all) == 0 {
+		return "not requested"
 	}
-	last := a.told[len(a.told)-1]
+	last := results.all[len(results.all)-1]
 	if last.refusal != nil {
 		return "refused"
 	}

@@ -15,10 +15,11 @@ import (
 	"github.com/florinpay/florin/internal/postgrestest"
 )
 
-// chooseStore takes PostgreSQL where this machine has it. CI must not go without.
+// chooseStore reports whether to use SQLite: if the caller asks for it, or if this machine has no PostgreSQL. In CI a
+// missing PostgreSQL is an error, so that CI never skips the kills of the database.
 func chooseStore(sqlite bool) (bool, error) {
 	if sqlite {
-		fmt.Println("crash: the store is a SQLite file, as asked: without", leftOut())
+		fmt.Println("crash: --sqlite: the store is a SQLite file; skipped:", skippedWithSQLite())
 		return true, nil
 	}
 	err := postgrestest.Available()
@@ -28,43 +29,43 @@ func chooseStore(sqlite bool) (bool, error) {
 	case os.Getenv("CI") == "true":
 		return false, err
 	default:
-		fmt.Printf("crash: no PostgreSQL: %v\ncrash: the store is a SQLite file: without %s\n", err, leftOut())
+		fmt.Printf("crash: no PostgreSQL: %v\ncrash: the store is a SQLite file; skipped: %s\n", err, skippedWithSQLite())
 		return true, nil
 	}
 }
 
-// leftOut names what cannot be struck without PostgreSQL.
-func leftOut() string {
-	with := map[point]bool{}
+// skippedWithSQLite describes the kills and points that need PostgreSQL.
+func skippedWithSQLite() string {
+	reached := map[point]bool{}
 	for _, c := range cells(true) {
-		with[c.point] = true
+		reached[c.point] = true
 	}
-	text := "kills of the database, and without the points"
+	text := "kills of the database, and the points"
 	for _, r := range matrix {
-		if !with[r.point] {
+		if !reached[r.point] {
 			text += fmt.Sprintf(" %q", r.point)
 		}
 	}
 	return text
 }
 
-// build makes the binaries, unmodified, with RACE where it is set.
+// build compiles the unmodified binaries into a directory. The environment variable RACE may hold the flag -race.
 func build(ctx context.Context, into string) error {
 	arguments := []string{"build", "-o", into}
-	if race := os.Getenv("RACE"); race != "" { // as make says
+	if race := os.Getenv("RACE"); race != "" { // set by the Makefile
 		arguments = append(arguments, race)
 	}
 	cmd := exec.CommandContext(ctx, "go", append(arguments, "./cmd/worker", "./cmd/simulator")...) //nolint:gosec // RACE is the caller's
 	cmd.Dir = ".."
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go build: %w (run it in the folder sandbox): %s", err, out)
+		return fmt.Errorf("go build: %w (the working directory must be sandbox): %s", err, out)
 	}
 	return nil
 }
 
-// quietPort is free, and none that the kernel gives to outgoing connections: a process that is started again finds it
-// free again.
-func quietPort(ctx context.Context) (string, error) {
+// stablePort returns a free port below the range from which the kernel takes the ports of outgoing connections (32768 and
+// above on Linux). No such connection can take it while its process is dead, so a restarted process finds it free again.
+func stablePort(ctx context.Context) (string, error) {
 	for {
 		port := strconv.Itoa(15000 + rand.IntN(15000)) //nolint:gosec // not a secret
 		listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", net.JoinHostPort(loopback, port))
@@ -77,31 +78,34 @@ func quietPort(ctx context.Context) (string, error) {
 	}
 }
 
-// The processors that the worker knows: one simulator, under different terms.
+// The processors in the worker's configuration: the same simulator, configured in three ways.
 const (
 	plain = "simulator"
-	// patient is for what lookups find late, however late that is: absence proves nothing.
-	patient = "patient"
-	// fleeting holds money for a moment only.
-	fleeting = "fleeting"
+	// noAbsenceProof has an absence_proof_after longer than the run: a lookup that finds nothing never proves that the
+	// operation was not executed. It is for operations that lookups find late.
+	noAbsenceProof = "no-absence-proof"
+	// shortHold has authorizations that expire after 2 s.
+	shortHold = "short-hold"
 )
 
-// writeWorkerConfig has deadlines so short that a lost answer is found out about within seconds.
+// writeWorkerConfig writes the worker's configuration. Its timeouts are so short that an unknown outcome is resolved within
+// seconds.
 func (s *system) writeWorkerConfig(health string) (path string, err error) {
 	storeLine := fmt.Sprintf("sqlite: %q", filepath.Join(s.dir, "florin.db"))
-	if d := s.doors[database]; d != nil {
+	if l := s.listeners[database]; l != nil {
 		url := filepath.Join(s.dir, "postgres.url")
-		if err := os.WriteFile(url, []byte("postgres://florin@"+d.address+"/postgres?sslmode=disable"), 0o600); err != nil {
+		if err := os.WriteFile(url, []byte("postgres://florin@"+l.address+"/postgres?sslmode=disable"), 0o600); err != nil {
 			return "", err
 		}
 		storeLine = fmt.Sprintf("postgres: {file: %q}", url)
 	}
 	processor := func(absence, lookups, hold string) string {
 		return fmt.Sprintf(`{adapter: rest, base_url: "http://%s", api_key: {env: SIMULATOR_API_KEY},
-    http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, rate_limit: {patience: 1s},
+    http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, rate_limit: {max_wait: 1s},
     breaker: {min_calls: 1000}, absence_proof_after: %s, authorization_for: %s,
     retry: {initial: 200ms, max: 1s, longest_wait: 2s},
-    resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`, s.doors[simulated].address, absence, hold, lookups)
+    resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`,
+			s.listeners[simulated].address, absence, hold, lookups)
 	}
 	path = filepath.Join(s.dir, "worker.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `
@@ -115,5 +119,5 @@ processors:
   %s: %s
   %s: %s
 `, health, storeLine, filepath.Join(s.dir, "audit.jsonl"), plain,
-		plain, processor("3s", "8s", "1h"), patient, processor("1h", "8s", "1h"), fleeting, processor("3s", "8s", "2s")), 0o600)
+		plain, processor("3s", "8s", "1h"), noAbsenceProof, processor("1h", "8s", "1h"), shortHold, processor("3s", "8s", "2s")), 0o600)
 }

@@ -22,35 +22,37 @@ import (
 
 const (
 	loopback = "127.0.0.1"
-	apiKey   = "sim_crash_key" //nolint:gosec // protects nothing
+	// reachTimeout is how long it may take until a message reaches the point of an armed kill and the victim is dead.
+	reachTimeout = 60 * time.Second
+	apiKey       = "sim_crash_key" //nolint:gosec // protects nothing
 )
 
-// system is everything that runs: the processes, and the proxies between them.
+// system is the system under test: the processes, and the proxies between them.
 type system struct {
-	// dir has the logs and the databases.
-	dir  string
-	gate gate
-	// doors are those of the proxies, by the victim behind them.
-	doors     map[victim]*door
+	// dir contains the logs and the databases.
+	dir     string
+	trigger trigger
+	// listeners are the listeners of the proxies, by the victim behind the proxy.
+	listeners map[victim]*proxyListener
 	processes map[victim]*process
-	cluster   *postgrestest.Cluster // nil: SQLite
-	// storeDSN is that of the database itself, simulatorURL that of the simulator itself.
+	cluster   *postgrestest.Cluster // nil with SQLite
+	// storeDSN and simulatorURL bypass the proxies.
 	storeDSN, simulatorURL string
-	// temporal is a connection to the Temporal server itself, as a service has one; client is Florin's on it.
+	// temporal and client bypass the proxies, too: they are the connection of a service to the Temporal server.
 	temporal client.Client
 	client   *florin.Client
 	cleanups []func() error
 }
 
-// startSystem starts everything in order. What it returns has to be stopped, also with an error.
+// startSystem starts all processes and proxies. The caller must stop the returned system, even after an error.
 func startSystem(ctx context.Context, sqlite bool) (*system, error) {
-	s := &system{doors: map[victim]*door{}, processes: map[victim]*process{}}
+	s := &system{listeners: map[victim]*proxyListener{}, processes: map[victim]*process{}}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "florin-crash-"); err != nil {
 		return s, err
 	}
-	// The user postgres has to reach what is its own in there.
-	if err := os.Chmod(s.dir, 0o711); err != nil { //nolint:gosec // nobody can list it
+	// PostgreSQL runs as the user postgres, who must reach its directory in there.
+	if err := os.Chmod(s.dir, 0o711); err != nil { //nolint:gosec // other users cannot list it
 		return s, err
 	}
 	if err := build(ctx, s.dir); err != nil {
@@ -65,14 +67,14 @@ func startSystem(ctx context.Context, sqlite bool) (*system, error) {
 }
 
 func (s *system) startTemporal(ctx context.Context) error {
-	port, err := quietPort(ctx)
+	port, err := stablePort(ctx)
 	if err != nil {
 		return err
 	}
 	address := net.JoinHostPort(loopback, port)
 	if s.temporal, err = client.NewLazyClient(client.Options{
 		HostPort: address, Logger: app.TemporalLogger(zap.NewNop()),
-		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithConnectParams(quickly)}},
+		ConnectionOptions: client.ConnectionOptions{DialOptions: []grpc.DialOption{grpc.WithConnectParams(fastReconnect)}},
 	}); err != nil {
 		return err
 	}
@@ -84,7 +86,7 @@ func (s *system) startTemporal(ctx context.Context) error {
 	if err := s.run(ctx, temporal); err != nil {
 		return err
 	}
-	proxy, disconnect, err := newTemporalProxy(&s.gate, address)
+	proxy, disconnect, err := newTemporalProxy(&s.trigger, address)
 	if err != nil {
 		return err
 	}
@@ -92,7 +94,7 @@ func (s *system) startTemporal(ctx context.Context) error {
 	return s.serve(ctx, temporal, proxy.Serve, func() error { proxy.Stop(); return nil })
 }
 
-// namespaceReady: a worker could start.
+// namespaceReady returns an error until a worker could start.
 func (s *system) namespaceReady(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
@@ -100,7 +102,7 @@ func (s *system) namespaceReady(ctx context.Context) error {
 }
 
 func (s *system) startSimulator(ctx context.Context) error {
-	port, err := quietPort(ctx)
+	port, err := stablePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -108,17 +110,19 @@ func (s *system) startSimulator(ctx context.Context) error {
 	s.simulatorURL = "http://" + address
 	s.processes[simulated] = &process{
 		name: string(simulated), dir: s.dir, env: []string{"SIMULATOR_API_KEY=" + apiKey},
-		arguments: []string{filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", "1s"},
-		ready:     func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
+		arguments: []string{
+			filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", "1s",
+		},
+		ready: func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
 	}
 	if err := s.run(ctx, simulated); err != nil {
 		return err
 	}
-	server := newProcessorProxy(&s.gate, address)
+	server := newProcessorProxy(&s.trigger, address)
 	return s.serve(ctx, simulated, server.Serve, server.Close)
 }
 
-// startStore makes the database and its tables.
+// startStore starts the database and creates the tables.
 func (s *system) startStore(sqlite bool) func(context.Context) error {
 	return func(ctx context.Context) error {
 		if sqlite {
@@ -140,13 +144,13 @@ func (s *system) startStore(sqlite bool) func(context.Context) error {
 		if _, _, err := store.Migrate(ctx, s.storeDSN); err != nil {
 			return err
 		}
-		proxy := &databaseProxy{gate: &s.gate, socket: s.cluster.Socket()}
-		return s.serve(ctx, database, func(l net.Listener) error { return proxy.serve(ctx, l) }, s.shut(database))
+		proxy := &databaseProxy{trigger: &s.trigger, socket: s.cluster.Socket()}
+		return s.serve(ctx, database, func(l net.Listener) error { return proxy.serve(ctx, l) }, s.closeListener(database))
 	}
 }
 
 func (s *system) startWorker(ctx context.Context) error {
-	port, err := quietPort(ctx)
+	port, err := stablePort(ctx)
 	if err != nil {
 		return err
 	}
@@ -157,35 +161,36 @@ func (s *system) startWorker(ctx context.Context) error {
 	}
 	s.processes[worker] = &process{
 		name: string(worker), dir: s.dir, arguments: []string{filepath.Join(s.dir, "worker"), "--config", config},
-		env:   []string{"TEMPORAL_ADDRESS=" + s.doors[temporal].address, "SIMULATOR_API_KEY=" + apiKey},
+		env:   []string{"TEMPORAL_ADDRESS=" + s.listeners[temporal].address, "SIMULATOR_API_KEY=" + apiKey},
 		ready: func(ctx context.Context) error { return healthy(ctx, "http://"+health+"/healthz") },
 	}
 	return s.run(ctx, worker)
 }
 
-// run starts a process, which ends with the system.
+// run starts a process. It is killed when the system is stopped.
 func (s *system) run(ctx context.Context, v victim) error {
 	p := s.processes[v]
 	s.onStop(p.kill)
 	return p.start(ctx)
 }
 
-// serve opens the door to a victim and lets a proxy serve there.
+// serve lets a proxy serve on a new listener for the victim behind it.
 func (s *system) serve(ctx context.Context, v victim, serve func(net.Listener) error, stop func() error) error {
-	port, err := quietPort(ctx)
+	port, err := stablePort(ctx)
 	if err != nil {
 		return err
 	}
-	d, err := newDoor(ctx, net.JoinHostPort(loopback, port))
+	l, err := newProxyListener(ctx, net.JoinHostPort(loopback, port))
 	if err != nil {
 		return err
 	}
-	s.doors[v] = d
+	s.listeners[v] = l
 	ended := make(chan error, 1)
-	go func() { ended <- serve(d) }()
+	go func() { ended <- serve(l) }()
 	s.onStop(func() error {
-		err := errors.Join(d.Close(), stop())
-		if served := <-ended; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) && !errors.Is(served, grpc.ErrServerStopped) {
+		err := errors.Join(l.Close(), stop())
+		if served := <-ended; !errors.Is(served, http.ErrServerClosed) && !errors.Is(served, net.ErrClosed) &&
+			!errors.Is(served, grpc.ErrServerStopped) {
 			err = errors.Join(err, served)
 		}
 		return err
@@ -193,15 +198,15 @@ func (s *system) serve(ctx context.Context, v victim, serve func(net.Listener) e
 	return nil
 }
 
-// shut closes the door to a victim for good.
-func (s *system) shut(v victim) func() error {
-	return func() error { return s.doors[v].Close() }
+// closeListener returns a function that closes the listener of the proxy before a victim.
+func (s *system) closeListener(v victim) func() error {
+	return func() error { return s.listeners[v].Close() }
 }
 
-// kill ends a victim; nobody reaches it any more.
+// kill suspends the proxy before a victim, then kills the victim.
 func (s *system) kill(ctx context.Context, v victim) error {
-	if d := s.doors[v]; d != nil {
-		d.shut()
+	if l := s.listeners[v]; l != nil {
+		l.suspend()
 	}
 	if v == database {
 		return s.cluster.Kill(ctx)
@@ -209,55 +214,57 @@ func (s *system) kill(ctx context.Context, v victim) error {
 	return s.processes[v].kill()
 }
 
-// revive starts a victim again and opens the door to it.
-func (s *system) revive(ctx context.Context, v victim) error {
+// restart starts a killed victim, then the listener of the proxy before it.
+func (s *system) restart(ctx context.Context, v victim) error {
 	var err error
 	if v == database {
 		err = s.cluster.StartAgain(ctx)
 	} else {
 		err = s.processes[v].start(ctx)
 	}
-	if d := s.doors[v]; err == nil && d != nil {
-		err = d.open(ctx)
+	if l := s.listeners[v]; err == nil && l != nil {
+		err = l.listen(ctx)
 	}
 	return err
 }
 
-// carryOut strikes as planned, and has the load go on meanwhile.
-func (s *system) carryOut(ctx context.Context, p *plan, l *load) error {
-	journal, err := os.Create(filepath.Join(s.dir, "strikes.log"))
+// execute executes the planned kills one after the other, and makes the purchases meanwhile.
+func (s *system) execute(ctx context.Context, p *plan, l *load) error {
+	journal, err := os.Create(filepath.Join(s.dir, "kills.log"))
 	if err != nil {
 		return err
 	}
 	defer journal.Close()
-	for i, one := range p.strikes {
+	for i, k := range p.kills {
 		select {
-		case <-time.After(one.delay):
+		case <-time.After(k.delay):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		one.kill = func() error { return s.kill(ctx, one.victim) }
-		began := time.Now()
-		s.gate.arm(one)
-		l.buy(p.with[i])
-		if err := one.wait(ctx, patience); err != nil {
-			s.gate.disarm()
-			return fmt.Errorf("strike %d, %s: %w", i+1, one, err)
+		k.killVictim = func() error { return s.kill(ctx, k.victim) }
+		armed := time.Now()
+		s.trigger.arm(k)
+		l.start(p.purchases[i])
+		if err := k.wait(ctx, reachTimeout); err != nil {
+			s.trigger.disarm()
+			return fmt.Errorf("kill %d, %s: %w", i+1, k, err)
 		}
-		if err := s.revive(ctx, one.victim); err != nil {
-			return fmt.Errorf("after strike %d, %s: %w", i+1, one, err)
+		if err := s.restart(ctx, k.victim); err != nil {
+			return fmt.Errorf("restart after kill %d, %s: %w", i+1, k, err)
 		}
-		if _, err := fmt.Fprintf(journal, "%s strike %d: %s; it took %s to come to it, and %s to come back\n", one.when.Format("15:04:05.000"), i+1, one,
-			one.when.Sub(began).Round(time.Millisecond), time.Since(one.when).Round(time.Millisecond)); err != nil {
+		if _, err := fmt.Fprintf(journal, "%s kill %d: %s; the point was reached after %s, the restart took %s\n",
+			k.killedAt.Format("15:04:05.000"), i+1, k,
+			k.killedAt.Sub(armed).Round(time.Millisecond), time.Since(k.killedAt).Round(time.Millisecond)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// onStop registers a function that stop calls.
 func (s *system) onStop(f func() error) { s.cleanups = append(s.cleanups, f) }
 
-// stop ends all, the last first.
+// stop stops everything, in the reverse order of its start.
 func (s *system) stop() error {
 	var errs []error
 	for i := len(s.cleanups) - 1; i >= 0; i-- {
@@ -267,6 +274,7 @@ func (s *system) stop() error {
 	return errors.Join(errs...)
 }
 
+// healthy returns an error unless a GET request to the URL returns status 200.
 func healthy(ctx context.Context, url string) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
@@ -278,9 +286,9 @@ func healthy(ctx context.Context, url string) error {
 	if err != nil {
 		return err
 	}
-	_ = response.Body.Close() // only its status matters
+	_ = response.Body.Close() // Only the status matters.
 	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, response.Status)
+		return fmt.Errorf("%s returned %s: want 200 OK", url, response.Status)
 	}
 	return nil
 }

@@ -10,13 +10,14 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// temporalCommand is this program as the Temporal server of another one.
+// temporalCommand runs the Temporal server. The test starts its own binary with it, so that the server is a process that
+// can be killed.
 func temporalCommand() *cobra.Command {
 	var port int
 	var dir string
 	cmd := &cobra.Command{
 		Use:    "temporal",
-		Short:  "Run a Temporal server on a file, until it is killed",
+		Short:  "Run a Temporal server with its database in a file, until it is killed",
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -39,7 +40,7 @@ func temporalCommand() *cobra.Command {
 	return cmd
 }
 
-// temporalProcess runs this very program.
+// temporalProcess is this binary, run with temporalCommand.
 func (s *system) temporalProcess(ctx context.Context, port string) (*process, error) {
 	self, err := os.Executable()
 	if err != nil {

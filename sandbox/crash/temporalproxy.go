@@ -15,89 +15,92 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// largestMessage is above anything that Temporal sends.
-const largestMessage = 128 << 20
+// maxMessageSize is larger than any message that Temporal sends, in bytes.
+const maxMessageSize = 128 << 20
 
-// temporalProxy is between the worker and the Temporal server. It passes on the bytes of every call of whatever service;
-// a worker makes none that streams.
+// temporalProxy is the proxy between the worker and the Temporal server. It forwards the bytes of each call without decoding
+// them, whatever the gRPC service is. It supports unary calls only: a worker makes no others.
 type temporalProxy struct {
-	gate   *gate
-	server *grpc.ClientConn
+	trigger *trigger
+	server  *grpc.ClientConn
 }
 
-// quickly finds a server that was restarted.
-var quickly = grpc.ConnectParams{
+// fastReconnect finds a restarted server within a fraction of a second.
+var fastReconnect = grpc.ConnectParams{
 	Backoff:           backoff.Config{BaseDelay: 20 * time.Millisecond, Multiplier: 1.5, MaxDelay: 200 * time.Millisecond},
 	MinConnectTimeout: time.Second,
 }
 
-// newTemporalProxy serves what a caller listens for; stop closes the connections to the server.
-func newTemporalProxy(g *gate, address string) (proxy *grpc.Server, stop func() error, err error) {
-	// passthrough: one connection, dialed at once when it is needed.
+// newTemporalProxy returns a proxy to the server at an address. The caller lets the proxy serve on a listener. stop closes
+// the connection to the server.
+func newTemporalProxy(t *trigger, address string) (proxy *grpc.Server, stop func() error, err error) {
+	// The scheme passthrough skips name resolution: gRPC makes one connection, dialed when the first call needs it.
 	server, err := grpc.NewClient("passthrough:///"+address, grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithConnectParams(quickly),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(verbatim{}), grpc.MaxCallRecvMsgSize(largestMessage)))
+		grpc.WithConnectParams(fastReconnect),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{}), grpc.MaxCallRecvMsgSize(maxMessageSize)))
 	if err != nil {
 		return nil, nil, err
 	}
-	p := &temporalProxy{gate: g, server: server}
-	return grpc.NewServer(grpc.ForceServerCodecV2(verbatim{}), grpc.UnknownServiceHandler(p.serve), grpc.MaxRecvMsgSize(largestMessage)), server.Close, nil
+	p := &temporalProxy{trigger: t, server: server}
+	proxy = grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(p.serve),
+		grpc.MaxRecvMsgSize(maxMessageSize))
+	return proxy, server.Close, nil
 }
 
 func (p *temporalProxy) serve(_ any, stream grpc.ServerStream) error {
 	method, ok := grpc.MethodFromServerStream(stream)
 	if !ok {
-		return status.Error(codes.Internal, "a call without a method")
+		return status.Error(codes.Internal, "the call has no method")
 	}
-	var request, answer []byte
+	var request, response []byte
 	if err := stream.RecvMsg(&request); err != nil {
 		return err
 	}
-	what := named(path.Base(method), request)
-	if err := p.gate.pass(at(what, before), request); err != nil {
-		return dropped(err)
+	exchange := exchangeOf(path.Base(method), request)
+	if err := p.trigger.reach(at(exchange, before), request); err != nil {
+		return unavailable(err)
 	}
 	ctx := stream.Context()
 	if headers, ok := metadata.FromIncomingContext(ctx); ok {
-		ctx = metadata.NewOutgoingContext(ctx, passedOn(headers))
+		ctx = metadata.NewOutgoingContext(ctx, forwarded(headers))
 	}
 	var header, trailer metadata.MD
-	err := p.server.Invoke(ctx, method, &request, &answer, grpc.Header(&header), grpc.Trailer(&trailer))
+	err := p.server.Invoke(ctx, method, &request, &response, grpc.Header(&header), grpc.Trailer(&trailer))
 	if err == nil {
-		if err := p.gate.pass(at(what, after), request); err != nil {
-			return dropped(err)
+		if err := p.trigger.reach(at(exchange, after), request); err != nil {
+			return unavailable(err)
 		}
 	}
 	stream.SetTrailer(trailer)
-	if err := stream.SetHeader(passedOn(header)); err != nil {
+	if err := stream.SetHeader(forwarded(header)); err != nil {
 		return err
 	}
 	if err != nil {
-		return err // as it is: a status that is wrapped is another one
+		return err // Not wrapped: wrapping would change the status that the worker receives.
 	}
-	return stream.SendMsg(&answer)
+	return stream.SendMsg(&response)
 }
 
-// dropped is what a caller sees whose connection broke.
-func dropped(err error) error { return status.Error(codes.Unavailable, err.Error()) }
+// unavailable returns the status that a caller receives when its connection breaks.
+func unavailable(err error) error { return status.Error(codes.Unavailable, err.Error()) }
 
-// passedOn leaves out what belongs to the connection.
-func passedOn(headers metadata.MD) metadata.MD {
+// forwarded returns a copy of the headers without those that belong to the connection.
+func forwarded(headers metadata.MD) metadata.MD {
 	kept := headers.Copy()
-	for _, own := range []string{":authority", "content-type", "user-agent", "te", "grpc-accept-encoding"} {
-		delete(kept, own)
+	for _, name := range []string{":authority", "content-type", "user-agent", "te", "grpc-accept-encoding"} {
+		delete(kept, name)
 	}
 	return kept
 }
 
-// named is what happens in a call, for those at which somebody may be killed. The activities are those that call the
-// processor: their task tokens name their types.
-func named(method string, request []byte) string {
-	ofProcessor := bytes.Contains(request, []byte("Processor"))
+// exchangeOf returns the name of a call in the matrix, or the method if it has none. Of the activities, only those that call
+// the processor are in the matrix: their task tokens contain their activity types, which contain "Processor".
+func exchangeOf(method string, request []byte) string {
+	callsProcessor := bytes.Contains(request, []byte("Processor"))
 	switch {
-	case method == "RespondActivityTaskCompleted" && ofProcessor:
+	case method == "RespondActivityTaskCompleted" && callsProcessor:
 		return activityCompleted
-	case method == "RespondActivityTaskFailed" && ofProcessor:
+	case method == "RespondActivityTaskFailed" && callsProcessor:
 		return activityFailed
 	case method == "RespondWorkflowTaskCompleted":
 		return workflowTask
@@ -106,26 +109,26 @@ func named(method string, request []byte) string {
 	}
 }
 
-// verbatim takes messages as they are on the wire.
-type verbatim struct{}
+// rawCodec passes messages as the bytes on the wire.
+type rawCodec struct{}
 
-// Name implements encoding.CodecV2. It is what the messages really are.
-func (verbatim) Name() string { return "proto" }
+// Name implements encoding.CodecV2. The name is that of the messages' real encoding.
+func (rawCodec) Name() string { return "proto" }
 
 // Marshal implements encoding.CodecV2.
-func (verbatim) Marshal(message any) (mem.BufferSlice, error) {
+func (rawCodec) Marshal(message any) (mem.BufferSlice, error) {
 	raw, ok := message.(*[]byte)
 	if !ok {
-		return nil, fmt.Errorf("a message of type %T", message)
+		return nil, fmt.Errorf("message of type %T: want *[]byte", message)
 	}
 	return mem.BufferSlice{mem.SliceBuffer(*raw)}, nil
 }
 
 // Unmarshal implements encoding.CodecV2.
-func (verbatim) Unmarshal(data mem.BufferSlice, message any) error {
+func (rawCodec) Unmarshal(data mem.BufferSlice, message any) error {
 	raw, ok := message.(*[]byte)
 	if !ok {
-		return fmt.Errorf("a message of type %T", message)
+		return fmt.Errorf("message of type %T: want *[]byte", message)
 	}
 	*raw = data.Materialize()
 	return nil

@@ -14,83 +14,84 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// temporalBehind serves calls behind the proxy, and returns a connection to the proxy.
-func temporalBehind(t *testing.T, g *gate, handler grpc.StreamHandler) *grpc.ClientConn {
+// serveTemporalProxy serves a gRPC handler behind the proxy. It returns a connection to the proxy.
+func serveTemporalProxy(t *testing.T, trigger *trigger, handler grpc.StreamHandler) *grpc.ClientConn {
 	t.Helper()
 	target, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
 	require.NoError(t, err)
-	server := grpc.NewServer(grpc.ForceServerCodecV2(verbatim{}), grpc.UnknownServiceHandler(handler))
+	server := grpc.NewServer(grpc.ForceServerCodecV2(rawCodec{}), grpc.UnknownServiceHandler(handler))
 	go func() { _ = server.Serve(target) }()
 	t.Cleanup(server.Stop)
-	d, err := newDoor(t.Context(), net.JoinHostPort(loopback, "0"))
+	l, err := newProxyListener(t.Context(), net.JoinHostPort(loopback, "0"))
 	require.NoError(t, err)
-	proxy, disconnect, err := newTemporalProxy(g, target.Addr().String())
+	proxy, disconnect, err := newTemporalProxy(trigger, target.Addr().String())
 	require.NoError(t, err)
-	go func() { _ = proxy.Serve(d) }()
+	go func() { _ = proxy.Serve(l) }()
 	t.Cleanup(func() { proxy.Stop(); require.NoError(t, disconnect()) })
-	conn, err := grpc.NewClient(d.address, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDefaultCallOptions(grpc.ForceCodecV2(verbatim{})))
+	conn, err := grpc.NewClient(l.address, grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(rawCodec{})))
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
 	return conn
 }
 
 func invoke(ctx context.Context, conn *grpc.ClientConn, method, request string) (string, error) {
-	raw, answer := []byte(request), []byte(nil)
-	err := conn.Invoke(ctx, "/temporal.api.workflowservice.v1.WorkflowService/"+method, &raw, &answer)
-	return string(answer), err
+	raw, response := []byte(request), []byte(nil)
+	err := conn.Invoke(ctx, "/temporal.api.workflowservice.v1.WorkflowService/"+method, &raw, &response)
+	return string(response), err
 }
 
-func TestARequestToTemporalIsStruckWhereItSays(t *testing.T) {
-	for _, tt := range []struct{ what, method, request string }{
-		{activityCompleted, "RespondActivityTaskCompleted", "… ProcessorCharge …"},
-		{activityFailed, "RespondActivityTaskFailed", "… ProcessorLookup …"},
-		{workflowTask, "RespondWorkflowTaskCompleted", "…"},
+func TestVictimIsKilledAtThePointOfARequestToTemporal(t *testing.T) {
+	for _, tt := range []struct{ exchange, method, request string }{
+		{exchange: activityCompleted, method: "RespondActivityTaskCompleted", request: "… ProcessorCharge …"},
+		{exchange: activityFailed, method: "RespondActivityTaskFailed", request: "… ProcessorLookup …"},
+		{exchange: workflowTask, method: "RespondWorkflowTaskCompleted", request: "…"},
 	} {
-		for _, when := range []point{before, after} {
-			t.Run(string(at(tt.what, when)), func(t *testing.T) {
-				var g gate
-				var handled, handledAtDeath atomic.Int32
-				conn := temporalBehind(t, &g, func(_ any, stream grpc.ServerStream) error {
+		for _, moment := range []point{before, after} {
+			t.Run(string(at(tt.exchange, moment)), func(t *testing.T) {
+				var trigger trigger
+				var handled, handledAtKill atomic.Int32
+				conn := serveTemporalProxy(t, &trigger, func(_ any, stream grpc.ServerStream) error {
 					handled.Add(1)
 					raw := []byte("done")
 					return stream.SendMsg(&raw)
 				})
-				s := armed(t, &g, at(tt.what, when), func() { handledAtDeath.Store(handled.Load()) })
+				k := armKill(t, &trigger, at(tt.exchange, moment), func() { handledAtKill.Store(handled.Load()) })
 				for _, other := range []string{"PollWorkflowTaskQueue", "RespondWorkflowTaskFailed", "RecordActivityTaskHeartbeat"} {
-					said, err := invoke(t.Context(), conn, other, tt.request)
+					response, err := invoke(t.Context(), conn, other, tt.request)
 					require.NoError(t, err)
-					require.Equal(t, "done", said)
+					require.Equal(t, "done", response)
 					handled.Add(-1)
 				}
 				_, err := invoke(t.Context(), conn, tt.method, tt.request)
 				require.Equal(t, codes.Unavailable, status.Code(err))
-				require.True(t, s.struck())
-				require.Equal(t, tt.request, string(s.held))
-				want := map[point]int32{before: 0, after: 1}[when]
-				require.Equal(t, want, handledAtDeath.Load())
+				require.True(t, k.succeeded())
+				require.Equal(t, tt.request, string(k.message))
+				want := map[point]int32{before: 0, after: 1}[moment]
+				require.Equal(t, want, handledAtKill.Load())
 				require.Equal(t, want, handled.Load())
 			})
 		}
 	}
 }
 
-func TestActivitiesThatCallNoProcessorAreLeftAlone(t *testing.T) {
-	require.NotEqual(t, activityCompleted, named("RespondActivityTaskCompleted", []byte("… GetPayment …")))
+func TestActivitiesThatDoNotCallTheProcessorAreNotInTheMatrix(t *testing.T) {
+	require.NotEqual(t, activityCompleted, exchangeOf("RespondActivityTaskCompleted", []byte("… GetPayment …")))
 }
 
-func TestWhatTemporalSaysComesThroughAsItIs(t *testing.T) {
-	var g gate
-	conn := temporalBehind(t, &g, func(_ any, stream grpc.ServerStream) error {
+func TestHeadersAndStatusOfTemporalAreForwardedUnchanged(t *testing.T) {
+	var trigger trigger
+	conn := serveTemporalProxy(t, &trigger, func(_ any, stream grpc.ServerStream) error {
 		headers, _ := metadata.FromIncomingContext(stream.Context())
-		if err := stream.SetHeader(metadata.Pairs("heard", headers.Get("said")[0])); err != nil {
+		if err := stream.SetHeader(metadata.Pairs("response-header", headers.Get("request-header")[0])); err != nil {
 			return err
 		}
 		return status.Error(codes.NotFound, "no such workflow")
 	})
-	raw, answer, header := []byte("x"), []byte(nil), metadata.MD{}
-	ctx := metadata.AppendToOutgoingContext(t.Context(), "said", "hello")
-	err := conn.Invoke(ctx, "/any.Service/Method", &raw, &answer, grpc.Header(&header))
+	raw, response, header := []byte("x"), []byte(nil), metadata.MD{}
+	ctx := metadata.AppendToOutgoingContext(t.Context(), "request-header", "hello")
+	err := conn.Invoke(ctx, "/any.Service/Method", &raw, &response, grpc.Header(&header))
 	require.Equal(t, codes.NotFound, status.Code(err))
 	require.Equal(t, "no such workflow", status.Convert(err).Message())
-	require.Equal(t, []string{"hello"}, header.Get("heard"))
+	require.Equal(t, []string{"hello"}, header.Get("response-header"))
 }

@@ -82,7 +82,7 @@ func requireRedactedAuditLog(t *testing.T, env *environment.Environment, charges
 func TestEachRefundTokenHasItsDocumentedOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
-	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", Ends: "succeeded"})
+	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", ExpectedStatus: "succeeded"})
 	charges, refunds := make([]payment.Charge, len(table)), make([]payment.Refund, len(table))
 	var group errgroup.Group
 	for i, token := range table {

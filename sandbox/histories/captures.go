@@ -8,16 +8,19 @@ import (
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
-// order holds money and gives orders, the last of which leaves the payment like this.
-func order(name, shows, token string, want payment.Status, orders ...func(context.Context, *recording) (payment.Charge, error)) scenario {
-	return scenario{name: name, shows: shows, run: func(ctx context.Context, r *recording) error {
-		if err := r.charge(ctx, r.held(token), payment.Authorized); err != nil {
+// modification captures, voids or cancels the payment of a scenario.
+type modification func(context.Context, *recording) (payment.Charge, error)
+
+// modified authorizes a payment, then executes the modifications. The payment must have the status want then.
+func modified(name, about, token string, want payment.Status, modifications ...modification) scenario {
+	return scenario{name: name, about: about, run: func(ctx context.Context, r *recording) error {
+		if err := r.charge(ctx, r.authorization(token), payment.Authorized); err != nil {
 			return err
 		}
 		var c payment.Charge
-		for _, give := range orders {
+		for _, modify := range modifications {
 			var err error
-			if c, err = give(ctx, r); err != nil {
+			if c, err = modify(ctx, r); err != nil {
 				return err
 			}
 		}
@@ -25,7 +28,8 @@ func order(name, shows, token string, want payment.Status, orders ...func(contex
 	}}
 }
 
-func capture(amount int64) func(context.Context, *recording) (payment.Charge, error) {
+// capture captures an amount; 0 captures the authorized amount.
+func capture(amount int64) modification {
 	return func(ctx context.Context, r *recording) (payment.Charge, error) {
 		req := payment.CaptureRequest{}
 		if amount > 0 {
@@ -35,61 +39,75 @@ func capture(amount int64) func(context.Context, *recording) (payment.Charge, er
 	}
 }
 
+// void voids the authorization.
 func void(ctx context.Context, r *recording) (payment.Charge, error) {
 	return r.env.Florin.Void(ctx, merchant, r.key)
 }
 
+// cancel cancels the workflow and waits for the outcome.
 func cancel(ctx context.Context, r *recording) (payment.Charge, error) {
 	if err := r.env.Temporal.CancelWorkflow(ctx, r.workflowID, ""); err != nil {
 		return payment.Charge{}, err
 	}
-	return r.env.Florin.Wait(ctx, merchant, r.key)
+	return r.waitForOutcome(ctx)
 }
 
-// patiently waits for what happens by itself.
-func patiently(ctx context.Context, r *recording) (payment.Charge, error) {
-	return r.env.Florin.Wait(ctx, merchant, r.key)
-}
-
+// captures are the scenarios of authorizations, of modifications, and of charges that expire.
 var captures = []scenario{
-	{name: "held", shows: "12.50 USD are held, and still are", run: func(ctx context.Context, r *recording) error {
-		return r.charge(ctx, r.held("tok_visa"), payment.Authorized)
-	}},
-	order("held-captured", "all that is held is taken", "tok_visa", payment.Succeeded, capture(0)),
-	order("held-captured-in-part", "10.00 of 12.50 USD are taken", "tok_visa", payment.Succeeded, capture(1000)),
-	order("held-voided", "what is held is let go", "tok_visa", payment.Voided, void),
-	order("held-cancelled", "the workflow is cancelled, and what is held let go", "tok_visa", payment.Voided, cancel),
-	order("held-capture-lost-found", "500 to the capture always, but the money has moved: a lookup finds it", "tok_capture_500_after", payment.Succeeded, capture(1000)),
-	order("held-capture-retried", "500 twice, then captured", "tok_capture_500_twice", payment.Succeeded, capture(0)),
-	order("held-capture-declined-again", "the capture is declined, and declined again, each time under a key of its own; then voided",
+	{
+		name: "held", about: "12.50 USD are authorized, and stay authorized",
+		run: func(ctx context.Context, r *recording) error {
+			return r.charge(ctx, r.authorization("tok_visa"), payment.Authorized)
+		},
+	},
+	modified("held-captured", "the authorized amount is captured", "tok_visa", payment.Succeeded, capture(0)),
+	modified("held-captured-in-part", "10.00 of 12.50 USD are captured", "tok_visa", payment.Succeeded, capture(1000)),
+	modified("held-voided", "the authorization is voided", "tok_visa", payment.Voided, void),
+	modified("held-cancelled", "the workflow is canceled, and the authorization is voided",
+		"tok_visa", payment.Voided, cancel),
+	modified("held-capture-lost-found", "500 to every attempt to capture, but the capture was executed: a lookup finds it",
+		"tok_capture_500_after", payment.Succeeded, capture(1000)),
+	modified("held-capture-retried", "500 to the capture twice, then captured",
+		"tok_capture_500_twice", payment.Succeeded, capture(0)),
+	modified("held-capture-declined-again", "two captures are declined, each under an idempotency key of its own; then voided",
 		"tok_capture_declined", payment.Voided, capture(0), capture(1000), void),
-	order("held-capture-refused", "403 to the capture: it is still held", "tok_capture_403", payment.Authorized, capture(0)),
-	{name: "held-expired", shows: "nobody takes it in time", run: func(ctx context.Context, r *recording) error {
-		req := r.held("tok_visa")
-		req.Processor = environment.BackupName
-		if err := r.charge(ctx, req, payment.Authorized); err != nil {
-			return err
-		}
-		c, err := patiently(ctx, r)
-		return errors.Join(err, expect(c.Status, payment.Expired))
-	}},
-	{name: "charge-expired", shows: "the customer does not act in time: it is called off", run: func(ctx context.Context, r *recording) error {
-		req := r.request("tok_requires_action")
-		req.Processor = environment.BackupName
-		if err := r.charge(ctx, req, payment.RequiresAction); err != nil {
-			return err
-		}
-		c, err := patiently(ctx, r)
-		return errors.Join(err, expect(c.Status, payment.Expired))
-	}},
-	{name: "charge-void-of-pending", shows: "what is pending cannot be voided; its end is awaited", run: func(ctx context.Context, r *recording) error {
-		if err := r.charge(ctx, r.request("tok_pending"), payment.Pending); err != nil {
-			return err
-		}
-		if _, err := void(ctx, r); err != nil {
-			return err
-		}
-		c, err := patiently(ctx, r)
-		return errors.Join(err, expect(c.Status, payment.Succeeded))
-	}},
+	modified("held-capture-refused", "403 to the capture: the payment stays authorized",
+		"tok_capture_403", payment.Authorized, capture(0)),
+	{
+		name: "held-expired", about: "neither captured nor voided in time: the authorization expires",
+		run: func(ctx context.Context, r *recording) error {
+			req := r.authorization("tok_visa")
+			req.Processor = environment.BackupName
+			if err := r.charge(ctx, req, payment.Authorized); err != nil {
+				return err
+			}
+			c, err := r.waitForOutcome(ctx)
+			return errors.Join(err, expect(c.Status, payment.Expired))
+		},
+	},
+	{
+		name: "charge-expired", about: "the customer does not act in time: the charge is voided and expires",
+		run: func(ctx context.Context, r *recording) error {
+			req := r.request("tok_requires_action")
+			req.Processor = environment.BackupName
+			if err := r.charge(ctx, req, payment.RequiresAction); err != nil {
+				return err
+			}
+			c, err := r.waitForOutcome(ctx)
+			return errors.Join(err, expect(c.Status, payment.Expired))
+		},
+	},
+	{
+		name: "charge-void-of-pending", about: "a pending charge cannot be voided; the workflow polls until it has an outcome",
+		run: func(ctx context.Context, r *recording) error {
+			if err := r.charge(ctx, r.request("tok_pending"), payment.Pending); err != nil {
+				return err
+			}
+			if _, err := void(ctx, r); err != nil {
+				return err
+			}
+			c, err := r.waitForOutcome(ctx)
+			return errors.Join(err, expect(c.Status, payment.Succeeded))
+		},
+	},
 }

@@ -1,5 +1,5 @@
-// Command histories records the histories that workflows/replay_test.go replays: one for every way in which a payment or
-// refund can go. It never overwrites one: what old code has recorded, new code has to replay.
+// Command histories records the workflow histories that workflows/replay_test.go replays, one for each scenario of a payment
+// or refund. It never overwrites a recorded history: new code must replay what older code has recorded.
 package main
 
 import (
@@ -26,15 +26,16 @@ import (
 )
 
 const (
-	// patience bounds all scenarios.
-	patience = 3 * time.Minute
-	// together is how many run at once: with more, answers come late that histories should show in time.
-	together = 12
+	// timeout limits all scenarios together.
+	timeout = 3 * time.Minute
+	// concurrency is how many scenarios run at once. With more of them the machine is so busy that responses which a history
+	// should contain in time arrive too late.
+	concurrency = 12
 )
 
 func main() {
-	out := flag.String("out", "../workflows/testdata/histories", "the directory to record into")
-	only := flag.String("only", "", "the scenarios to record, separated by commas; all that are missing if left out")
+	out := flag.String("out", "../workflows/testdata/histories", "the directory of the recorded histories")
+	only := flag.String("only", "", "the scenarios to record, separated by commas; default: all that are missing")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
@@ -53,7 +54,7 @@ func run(ctx context.Context, dir, only string) (err error) {
 		fmt.Println("histories: nothing is missing in", dir)
 		return nil
 	}
-	env, err := environment.Start(ctx, environment.Options{Tune: hurry})
+	env, err := environment.Start(ctx, environment.Options{Tune: shortenTimeouts})
 	if err != nil {
 		return err
 	}
@@ -61,44 +62,45 @@ func run(ctx context.Context, dir, only string) (err error) {
 	return record(ctx, env, wanted, dir)
 }
 
-// missing are the scenarios that are asked for and not recorded yet.
+// missing returns the scenarios to record: those named in only, or all that are not recorded yet. A named scenario that is
+// recorded already is an error.
 func missing(dir, only string) ([]scenario, error) {
-	asked := map[string]bool{}
+	requested := map[string]bool{}
 	for name := range strings.SplitSeq(only, ",") {
 		if name != "" {
-			asked[name] = true
+			requested[name] = true
 		}
 	}
 	var wanted []scenario
 	for _, s := range scenarios {
 		_, err := os.Stat(filepath.Join(dir, s.name+histories.Suffix))
 		switch {
-		case only != "" && !asked[s.name]:
+		case only != "" && !requested[s.name]:
 		case errors.Is(err, os.ErrNotExist):
 			wanted = append(wanted, s)
 		case only != "":
-			return nil, fmt.Errorf("%s is recorded already: what new code does differently gets another name", s.name)
+			return nil, fmt.Errorf("%s is recorded already: give a scenario for changed code another name", s.name)
 		}
-		delete(asked, s.name)
+		delete(requested, s.name)
 	}
-	if len(asked) > 0 {
-		return nil, fmt.Errorf("no such scenario: %s", strings.Join(slices.Sorted(maps.Keys(asked)), ", "))
+	if len(requested) > 0 {
+		return nil, fmt.Errorf("no such scenario: %s", strings.Join(slices.Sorted(maps.Keys(requested)), ", "))
 	}
 	return wanted, nil
 }
 
-// record runs the scenarios. One that fails keeps none of the others from being saved.
+// record runs the scenarios and saves their histories. If one fails, the others are saved nevertheless.
 func record(ctx context.Context, env *environment.Environment, wanted []scenario, dir string) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	var group errgroup.Group
-	group.SetLimit(together)
+	group.SetLimit(concurrency)
 	var mu sync.Mutex
 	var problems []error
 	recorded := 0
 	for _, s := range wanted {
 		group.Go(func() error {
-			r := &recording{env: env, key: s.name, alone: s.alone}
+			r := &recording{env: env, key: s.name, ownProcessor: s.ownProcessor}
 			err := s.run(ctx, r)
 			mu.Lock()
 			defer mu.Unlock()
@@ -107,7 +109,7 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 			}
 			if err != nil {
 				problems = append(problems, fmt.Errorf("%s: %w", s.name, err))
-				return nil // it is reported with the others
+				return nil // The error is returned at the end, so that the group runs the others.
 			}
 			recorded++
 			return nil
@@ -118,14 +120,15 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 	return errors.Join(append(problems, err)...)
 }
 
-// hurry shortens what the sandbox has no patience for either. The processor "backup" holds nothing for long.
-func hurry(c *config.Config) {
+// shortenTimeouts makes payments at the processor "backup" expire within seconds. It also adds the processors of the scenarios
+// with ownProcessor, configured like the sandbox's own.
+func shortenTimeouts(c *config.Config) {
 	seconds := func(n float64) activities.Duration { return activities.Duration(n * float64(time.Second)) }
 	p := c.Processors[environment.BackupName]
 	p.AuthorizationFor, p.Pending.For = seconds(2), seconds(1)
 	c.Processors[environment.BackupName] = p
 	for _, s := range scenarios {
-		if s.alone {
+		if s.ownProcessor {
 			c.Processors[s.name] = c.Processors[environment.ProcessorName]
 		}
 	}

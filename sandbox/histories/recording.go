@@ -19,34 +19,40 @@ import (
 
 const merchant = "acme"
 
-// recording is a scenario while it runs. The last run of the workflow is what is saved.
+// recordingReason is the reason that Temporal records for what a scenario does to a workflow or task queue.
+const recordingReason = "a recording"
+
+// recording is one execution of a scenario. The history of the workflow's last run is saved.
 type recording struct {
 	env *environment.Environment
-	// key is the idempotency key of the scenario's own payment or refund, and unique.
-	key        string
-	alone      bool
+	// key is the idempotency key of the payment or refund that is recorded. It is unique: no other scenario uses it.
+	key string
+	// ownProcessor sends the charge to the processor that is named like the scenario.
+	ownProcessor bool
+	// workflowID is the workflow whose history is saved. It is set when the workflow is started.
 	workflowID string
 }
 
-// request is a charge of 12.50 USD. Whoever pays is as real as the tokens.
+// request returns a request to charge 12.50 USD. All its data is invented.
 func (r *recording) request(token string) payment.ChargeRequest {
 	req := payment.ChargeRequest{
 		MerchantID: merchant, IdempotencyKey: r.key, Amount: 1250, Currency: "USD", PaymentMethod: token,
 		CustomerID: "customer-1", Description: "two pizzas", Metadata: map[string]string{"order": r.key},
 	}
-	if r.alone {
+	if r.ownProcessor {
 		req.Processor = r.key
 	}
 	return req
 }
 
-func (r *recording) held(token string) payment.ChargeRequest {
+// authorization returns a request to authorize 12.50 USD.
+func (r *recording) authorization(token string) payment.ChargeRequest {
 	req := r.request(token)
 	req.Capture = payment.CaptureManual
 	return req
 }
 
-// charge makes the payment, which has to stand like this then.
+// charge makes the charge. The payment must have the status want then.
 func (r *recording) charge(ctx context.Context, req payment.ChargeRequest, want payment.Status) error {
 	r.workflowID = payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
 	c, err := r.env.Florin.Charge(ctx, req)
@@ -56,8 +62,8 @@ func (r *recording) charge(ctx context.Context, req payment.ChargeRequest, want 
 	return expect(c.Status, want)
 }
 
-// paid makes another payment, for a refund of it.
-func (r *recording) paid(ctx context.Context, token string) (payment.Charge, error) {
+// paidCharge makes the payment that a scenario refunds. Its workflow is not recorded.
+func (r *recording) paidCharge(ctx context.Context, token string) (payment.Charge, error) {
 	req := r.request(token)
 	req.IdempotencyKey += "-paid"
 	c, err := r.env.Florin.Charge(ctx, req)
@@ -67,7 +73,7 @@ func (r *recording) paid(ctx context.Context, token string) (payment.Charge, err
 	return c, expect(c.Status, payment.Succeeded)
 }
 
-// refund gives back so much of a payment; 0 is all of it.
+// refund refunds an amount of a payment; 0 refunds the remaining amount. The refund must have the status want then.
 func (r *recording) refund(ctx context.Context, paymentID string, amount int64, want payment.Status) error {
 	refund, err := r.env.Florin.Refund(ctx, r.refundRequest(paymentID, amount))
 	if err != nil {
@@ -76,6 +82,7 @@ func (r *recording) refund(ctx context.Context, paymentID string, amount int64, 
 	return expect(refund.Status, want)
 }
 
+// refundRequest returns the request of the refund that is recorded.
 func (r *recording) refundRequest(paymentID string, amount int64) payment.RefundRequest {
 	r.workflowID = payment.RefundWorkflowID(merchant, r.key)
 	req := payment.RefundRequest{MerchantID: merchant, IdempotencyKey: r.key, PaymentID: paymentID, Reason: "cold pizza"}
@@ -85,38 +92,45 @@ func (r *recording) refundRequest(paymentID string, amount int64) payment.Refund
 	return req
 }
 
+// expect returns an error unless the status is the wanted one.
 func expect(got, want payment.Status) error {
 	if got != want {
-		return fmt.Errorf("it is %s: want %s", got, want)
+		return fmt.Errorf("status %s: want %s", got, want)
 	}
 	return nil
 }
 
-// reaches waits until the payment stands like this.
-func (r *recording) reaches(ctx context.Context, want payment.Status) error {
-	return until(ctx, func() (bool, error) {
+// waitForOutcome waits for the outcome of the charge.
+func (r *recording) waitForOutcome(ctx context.Context) (payment.Charge, error) {
+	return r.env.Florin.Wait(ctx, merchant, r.key)
+}
+
+// waitForStatus waits until the payment has a status.
+func (r *recording) waitForStatus(ctx context.Context, want payment.Status) error {
+	return poll(ctx, func() (bool, error) {
 		c, err := r.env.Florin.Get(ctx, merchant, r.key)
 		return c.Status == want, err
 	})
 }
 
-// refundReaches is reaches for refunds.
-func (r *recording) refundReaches(ctx context.Context, want payment.Status) error {
-	return until(ctx, func() (bool, error) {
+// waitForRefundStatus waits until the refund has a status.
+func (r *recording) waitForRefundStatus(ctx context.Context, want payment.Status) error {
+	return poll(ctx, func() (bool, error) {
 		refund, err := r.env.Florin.GetRefund(ctx, merchant, r.key)
 		return refund.Status == want, err
 	})
 }
 
-// happens waits for an event of the type.
-func (r *recording) happens(ctx context.Context, wanted enumspb.EventType) error {
-	return until(ctx, func() (bool, error) {
+// waitForEvent waits until the history contains an event of a type.
+func (r *recording) waitForEvent(ctx context.Context, wanted enumspb.EventType) error {
+	return poll(ctx, func() (bool, error) {
 		h, err := r.history(ctx)
 		return slices.ContainsFunc(h.GetEvents(), func(e *historypb.HistoryEvent) bool { return e.GetEventType() == wanted }), err
 	})
 }
 
-func until(ctx context.Context, done func() (bool, error)) error {
+// poll calls done every 50 ms, until it returns true or an error.
+func poll(ctx context.Context, done func() (bool, error)) error {
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
 	for {
@@ -132,7 +146,8 @@ func until(ctx context.Context, done func() (bool, error)) error {
 	}
 }
 
-// start starts a workflow as it is, past what package florin checks, and waits for its end.
+// start starts a workflow without the checks of package florin, and waits until it is closed. limit is its run
+// timeout; 0 sets none.
 func (r *recording) start(ctx context.Context, workflow string, req any, limit time.Duration) error {
 	run, err := r.env.Temporal.ExecuteWorkflow(ctx, client.StartWorkflowOptions{
 		ID: r.workflowID, TaskQueue: payment.TaskQueue, WorkflowRunTimeout: limit,
@@ -143,24 +158,25 @@ func (r *recording) start(ctx context.Context, workflow string, req any, limit t
 	return run.Get(ctx, nil)
 }
 
+// terminate terminates the workflow.
 func (r *recording) terminate(ctx context.Context) error {
-	return r.env.Temporal.TerminateWorkflow(ctx, r.workflowID, "", "a recording")
+	return r.env.Temporal.TerminateWorkflow(ctx, r.workflowID, "", recordingReason)
 }
 
-// history reads what the scenario is about.
+// history reads the history of the workflow's last run.
 func (r *recording) history(ctx context.Context) (*historypb.History, error) {
 	return histories.Fetch(ctx, r.env.Temporal, r.workflowID, "")
 }
 
-// reset begins a new run in the workflow task after the first event of the type.
+// reset resets the workflow to the first workflow task that completed after an event of the type.
 func (r *recording) reset(ctx context.Context, after enumspb.EventType) error {
 	var task int64
-	err := until(ctx, func() (bool, error) {
+	err := poll(ctx, func() (bool, error) {
 		h, err := r.history(ctx)
-		passed := false
+		found := false
 		for _, e := range h.GetEvents() {
-			passed = passed || e.GetEventType() == after
-			if passed && e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
+			found = found || e.GetEventType() == after
+			if found && e.GetEventType() == enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED {
 				task = e.GetEventId()
 				return true, nil
 			}
@@ -172,7 +188,7 @@ func (r *recording) reset(ctx context.Context, after enumspb.EventType) error {
 	}
 	_, err = r.env.Temporal.ResetWorkflowExecution(ctx, &workflowservice.ResetWorkflowExecutionRequest{
 		Namespace: client.DefaultNamespace, WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: r.workflowID},
-		WorkflowTaskFinishEventId: task, RequestId: r.key, Reason: "a recording",
+		WorkflowTaskFinishEventId: task, RequestId: r.key, Reason: recordingReason,
 	})
 	return err
 }

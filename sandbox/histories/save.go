@@ -15,20 +15,20 @@ import (
 	"github.com/florinpay/florin/internal/histories"
 )
 
-// save writes the history of what a scenario has left behind, and a line about it into the index.
+// save writes the history of a recorded workflow to a file, and adds a line about it to the index.
 func save(ctx context.Context, r *recording, s scenario, dir string) error {
 	h, err := r.history(ctx)
 	if err != nil {
 		return err
 	}
 	histories.Anonymize(h)
-	raw, err := proto.Marshal(h) // here payloads are as they are, and not in base64
+	raw, err := proto.Marshal(h) // Payloads are plain here. In JSON they would be base64, which hides secrets.
 	if err != nil {
 		return err
 	}
 	for _, secret := range []string{"sim_sandbox_key", "Bearer"} {
 		if bytes.Contains(raw, []byte(secret)) {
-			return fmt.Errorf("the history holds %q", secret)
+			return fmt.Errorf("the history contains the secret %q", secret)
 		}
 	}
 	packed, err := histories.Pack(h)
@@ -44,7 +44,7 @@ func save(ctx context.Context, r *recording, s scenario, dir string) error {
 	return index(dir, s)
 }
 
-// create writes a file that does not exist yet.
+// create writes a new file. It returns an error if the file exists.
 func create(path string, content []byte) error {
 	file, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -56,21 +56,21 @@ func create(path string, content []byte) error {
 
 const heading = `# Histories
 
-What every version of the workflows has to replay; ` + "`make histories`" + ` adds those that are missing, and never overwrites one.
-A history that new code no longer replays needs a version gate in the code, not another history. To read one:
-` + "`zcat NAME.json.gz | jq`" + `.
+Every version of the workflows must replay these histories. ` + "`make histories`" + ` records the missing ones, and never
+overwrites one. If new code does not replay a history, add a version gate to the code; do not record the history again.
+To read one: ` + "`zcat NAME.json.gz | jq`" + `.
 
 `
 
-// index adds the line of a scenario.
+// index adds the line of a scenario to the index, or replaces it.
 func index(dir string, s scenario) error {
 	path := filepath.Join(dir, "README.md")
-	written, err := os.ReadFile(filepath.Clean(path))
+	existing, err := os.ReadFile(filepath.Clean(path))
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
-	lines := []string{fmt.Sprintf("- `%s`: %s", s.name, s.shows)}
-	for line := range strings.SplitSeq(string(written), "\n") {
+	lines := []string{fmt.Sprintf("- `%s`: %s", s.name, s.about)}
+	for line := range strings.SplitSeq(string(existing), "\n") {
 		if strings.HasPrefix(line, "- ") && !strings.HasPrefix(line, fmt.Sprintf("- `%s`:", s.name)) {
 			lines = append(lines, line)
 		}

@@ -8,36 +8,41 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// scenario is one payment or refund. Its name is that of the file and of the idempotency key.
+// scenario makes one payment or refund whose history is recorded.
 type scenario struct {
-	name, shows string
-	run         func(context.Context, *recording) error
-	// alone: it has a processor of its own name, because a rate limit holds back all calls to a processor.
-	alone bool
+	// name is the name of the recorded file and the idempotency key.
+	name string
+	// about describes the scenario in the index.
+	about string
+	run   func(context.Context, *recording) error
+	// ownProcessor gives the scenario a processor with the scenario's name. Scenarios that change or exhaust a rate limit need
+	// one, because a rate limit delays all operations at its processor.
+	ownProcessor bool
 }
 
-// alone gives the scenario a processor of its own.
-func alone(s scenario) scenario {
-	s.alone = true
+// withOwnProcessor returns the scenario with a processor of its own.
+func withOwnProcessor(s scenario) scenario {
+	s.ownProcessor = true
 	return s
 }
 
+// scenarios are all scenarios.
 var scenarios = slices.Concat(charges, captures, interrupted, refunds)
 
-// ends is a charge that ends like this by itself.
-func ends(name, shows, token string, want payment.Status) scenario {
-	return scenario{name: name, shows: shows, run: func(ctx context.Context, r *recording) error {
+// chargeEnds is a charge that returns the final status want.
+func chargeEnds(name, about, token string, want payment.Status) scenario {
+	return scenario{name: name, about: about, run: func(ctx context.Context, r *recording) error {
 		return r.charge(ctx, r.request(token), want)
 	}}
 }
 
-// waits is a charge that stands like this at first, and ends by itself.
-func waits(name, shows, token string, first, want payment.Status) scenario {
-	return scenario{name: name, shows: shows, run: func(ctx context.Context, r *recording) error {
+// chargeEndsLater is a charge that returns the status first, and has the final status want later.
+func chargeEndsLater(name, about, token string, first, want payment.Status) scenario {
+	return scenario{name: name, about: about, run: func(ctx context.Context, r *recording) error {
 		if err := r.charge(ctx, r.request(token), first); err != nil {
 			return err
 		}
-		c, err := r.env.Florin.Wait(ctx, merchant, r.key)
+		c, err := r.waitForOutcome(ctx)
 		return errors.Join(err, expect(c.Status, want))
 	}}
 }

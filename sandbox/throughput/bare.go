@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -17,11 +16,12 @@ import (
 	"go.temporal.io/sdk/workflow"
 )
 
-// The floor: a workflow that makes one HTTP call in one activity, as one writes it first. No store, no lookup, no
-// classification; what is lost stays lost.
+// The baseline: a workflow that makes one HTTP call in one activity, the simplest way to charge with Temporal. It has no store,
+// no lookups and no classification of responses, so an unknown outcome is never resolved.
 
 const (
-	bareQueue     = "bare"
+	bareQueue = "bare"
+	// bareCallQueue is the activity's own task queue in the variant with two queues.
 	bareCallQueue = "bare-calls"
 )
 
@@ -51,10 +51,11 @@ type bareCalls struct {
 	http     *http.Client
 }
 
-// Post is the activity.
+// Post is the activity: it sends the charge to the processor.
 func (b *bareCalls) Post(ctx context.Context, req bareRequest) (result bareResult, err error) {
 	body, err := json.Marshal(map[string]any{
-		"card_token": "tok_visa", "amount": req.Amount, "currency": "USD", "capture": true, "reference": req.Key, "metadata": map[string]string{},
+		"card_token": "tok_visa", "amount": req.Amount, "currency": "USD", "capture": true, "reference": req.Key,
+		"metadata": map[string]string{},
 	})
 	if err != nil {
 		return result, err
@@ -66,26 +67,29 @@ func (b *bareCalls) Post(ctx context.Context, req bareRequest) (result bareResul
 	request.Header.Set("Authorization", "Bearer "+b.key)
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Idempotency-Key", req.Key)
-	answer, err := b.http.Do(request)
+	response, err := b.http.Do(request)
 	if err != nil {
 		return result, err
 	}
-	defer answer.Body.Close()
-	if answer.StatusCode != http.StatusOK {
-		return result, fmt.Errorf("status %d", answer.StatusCode)
+	defer response.Body.Close()
+	if response.StatusCode != http.StatusOK {
+		return result, fmt.Errorf("status %d", response.StatusCode)
 	}
-	content, err := io.ReadAll(io.LimitReader(answer.Body, 1<<20))
+	content, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
 	if err != nil {
 		return result, err
 	}
 	return result, json.Unmarshal(content, &result)
 }
 
-// startBare starts the workers. Where the call has a queue of its own, its rate can be limited for all workers together, and
-// it can be paused; where it shares the workflow's, Temporal hands it to the worker that asked for it, without a queue.
+// startBare starts the workers of a bare variant. An activity with a task queue of its own can be paused and rate-limited for all
+// workers together. An activity on the workflow's queue is faster: Temporal returns it with the completed workflow task, to the
+// worker that requested it, without going through a queue.
 func startBare(t client.Client, processorURL, callQueue string) (started []worker.Worker, err error) {
-	calls := &bareCalls{url: processorURL, key: processorKey, http: &http.Client{Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
-	options := worker.Options{ // as many pollers as our workers have
+	calls := &bareCalls{url: processorURL, key: processorKey, http: &http.Client{
+		Timeout: 20 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 100},
+	}}
+	options := worker.Options{ // as many pollers as Florin's workers have
 		MaxConcurrentWorkflowTaskPollers: 16, MaxConcurrentActivityTaskPollers: 16, WorkerStopTimeout: 10 * time.Second,
 	}
 	w := worker.New(t, bareQueue, options)
@@ -95,19 +99,20 @@ func startBare(t client.Client, processorURL, callQueue string) (started []worke
 		w.RegisterActivity(calls)
 	} else {
 		options.DisableWorkflowWorker = true
-		caller := worker.New(t, callQueue, options)
-		caller.RegisterActivity(calls)
-		workers = append(workers, caller)
+		activities := worker.New(t, callQueue, options)
+		activities.RegisterActivity(calls)
+		workers = append(workers, activities)
 	}
-	for _, one := range workers {
-		if err := one.Start(); err != nil {
+	for _, w := range workers {
+		if err := w.Start(); err != nil {
 			return started, err
 		}
-		started = append(started, one)
+		started = append(started, w)
 	}
 	return started, nil
 }
 
+// bareVariant charges with the bare workflow.
 func bareVariant(name string, t client.Client, callQueue string) variant {
 	return variant{name: name, temporal: t, charge: func(ctx context.Context, key string) (workflowID string, err error) {
 		run, err := t.ExecuteWorkflow(ctx, client.StartWorkflowOptions{ID: key, TaskQueue: bareQueue}, "Bare",
@@ -120,7 +125,7 @@ func bareVariant(name string, t client.Client, callQueue string) variant {
 			return "", err
 		}
 		if result.Status != "succeeded" {
-			return "", errors.New("it did not succeed")
+			return "", fmt.Errorf("the charge is %s: want succeeded", result.Status)
 		}
 		return run.GetID(), nil
 	}}

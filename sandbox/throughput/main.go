@@ -1,5 +1,6 @@
-// Command throughput measures what a charge costs through Florin, beside a bare workflow with one HTTP activity: the floor
-// that any design on Temporal pays. Temporal runs in a process of its own; rounds of all variants alternate on it.
+// Command throughput measures what a charge through Florin costs, compared with a bare workflow that makes one HTTP call in one
+// activity. The bare workflow is the baseline: what any design on Temporal costs. Temporal runs in a process of its own, and
+// all variants use it in turn, in alternating rounds.
 package main
 
 import (
@@ -31,7 +32,7 @@ func command() *cobra.Command {
 	var temporalOnPostgres bool
 	root := &cobra.Command{
 		Use:           "throughput",
-		Short:         "Measure charges per second, latencies and cost, beside a bare workflow",
+		Short:         "Measure charges per second, latencies and cost, compared with a bare workflow",
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -39,10 +40,11 @@ func command() *cobra.Command {
 			return run(cmd.Context(), cmd.OutOrStdout(), s, temporalOnPostgres)
 		},
 	}
-	root.Flags().IntVar(&s.rounds, "rounds", 21, "rounds of every variant")
-	root.Flags().IntVar(&s.charges, "charges", 160, "charges of a variant in a round")
-	root.Flags().IntVar(&s.concurrency, "concurrency", 16, "charges at once")
-	root.Flags().BoolVar(&temporalOnPostgres, "temporal-on-postgres", false, "run Temporal on PostgreSQL, not in memory; its CPU is told without PostgreSQL's")
+	root.Flags().IntVar(&s.rounds, "rounds", 21, "number of measured rounds of each variant")
+	root.Flags().IntVar(&s.charges, "charges", 160, "number of charges of each variant in a round")
+	root.Flags().IntVar(&s.concurrency, "concurrency", 16, "number of concurrent charges")
+	root.Flags().BoolVar(&temporalOnPostgres, "temporal-on-postgres", false,
+		"run Temporal on PostgreSQL instead of in memory; the CPU time of PostgreSQL is not measured")
 	root.AddCommand(temporalCommand())
 	return root
 }

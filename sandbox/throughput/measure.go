@@ -11,23 +11,26 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
+// amount is the amount of each charge, in cents.
 const amount = 1250
 
-// variant is one way to charge. Its workers wait in a namespace of their own while the others have their turns.
+// variant is one way to charge. Its workers poll in a namespace of their own, even while another variant is measured.
 type variant struct {
 	name     string
 	temporal client.Client
-	// charge makes one charge and waits for its outcome.
+	// charge makes one charge, waits for its outcome, and returns the ID of its workflow.
 	charge func(ctx context.Context, key string) (workflowID string, err error)
 }
 
-// round is what one variant did in one round.
+// round is the result of one variant in one round.
 type round struct {
 	perSecond float64
-	took      []time.Duration
-	// cpu is what Temporal worked for one charge, ours what this process did: service, worker and processor together.
-	cpu, ours time.Duration
-	// sample is one of the workflows.
+	// latencies are those of the charges, sorted.
+	latencies []time.Duration
+	// temporalCPU is the CPU time of the Temporal server for one charge. ownCPU is that of this process: caller, worker and
+	// processor together.
+	temporalCPU, ownCPU time.Duration
+	// sample is the ID of one of the workflows.
 	sample string
 }
 
@@ -37,12 +40,12 @@ func measure(ctx context.Context, temporal *server, v variant, name string, s si
 	if err != nil {
 		return r, err
 	}
-	oursBefore, err := ownCPU()
+	ownBefore, err := ownCPU()
 	if err != nil {
 		return r, err
 	}
 	began := time.Now()
-	took, sample, err := batch(ctx, v, name, s.charges, s.concurrency)
+	latencies, sample, err := batch(ctx, v, name, s.charges, s.concurrency)
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", v.name, err)
 	}
@@ -51,25 +54,28 @@ func measure(ctx context.Context, temporal *server, v variant, name string, s si
 	if err != nil {
 		return r, err
 	}
-	oursAfter, err := ownCPU()
+	ownAfter, err := ownCPU()
 	if err != nil {
 		return r, err
 	}
 	return round{
-		perSecond: float64(s.charges) / elapsed.Seconds(), took: took,
-		cpu: (after - before) / time.Duration(s.charges), ours: (oursAfter - oursBefore) / time.Duration(s.charges), sample: sample,
+		perSecond: float64(s.charges) / elapsed.Seconds(), latencies: latencies,
+		temporalCPU: (after - before) / time.Duration(s.charges), ownCPU: (ownAfter - ownBefore) / time.Duration(s.charges),
+		sample: sample,
 	}, nil
 }
 
-// batch makes n charges, so many at once, and says how long each took.
-func batch(ctx context.Context, v variant, name string, n, atOnce int) (took []time.Duration, sample string, err error) {
+// batch makes n charges with the given concurrency. It returns their latencies, sorted, and the ID of one of the workflows.
+func batch(
+	ctx context.Context, v variant, name string, n, concurrency int,
+) (latencies []time.Duration, sample string, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	took = make([]time.Duration, n)
+	latencies = make([]time.Duration, n)
 	var next atomic.Int64
 	var group sync.WaitGroup
 	var samples sync.Map
-	for range atOnce {
+	for range concurrency {
 		group.Go(func() {
 			for i := next.Add(1) - 1; i < int64(n) && ctx.Err() == nil; i = next.Add(1) - 1 {
 				began := time.Now()
@@ -78,7 +84,7 @@ func batch(ctx context.Context, v variant, name string, n, atOnce int) (took []t
 					cancel(fmt.Errorf("charge %d: %w", i, err))
 					return
 				}
-				took[i] = time.Since(began)
+				latencies[i] = time.Since(began)
 				samples.LoadOrStore("id", id)
 			}
 		})
@@ -89,6 +95,6 @@ func batch(ctx context.Context, v variant, name string, n, atOnce int) (took []t
 	}
 	id, _ := samples.Load("id")
 	sample, _ = id.(string)
-	slices.Sort(took)
-	return took, sample, nil
+	slices.Sort(latencies)
+	return latencies, sample, nil
 }

@@ -12,48 +12,55 @@ import (
 	"go.temporal.io/sdk/client"
 )
 
-// report sums the rounds up. Ratios are of one round each, because what slows one variant down slows its neighbours, too.
+// report prints a table of the medians over all rounds, and a last line that a script can parse. A ratio is taken within each
+// round before the median, because other load on the machine slows down all variants of the same round.
 func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]round) error {
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\tour CPU\tevents\tactions\tof bare (middle half)\tCPU of bare")
+	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\town CPU\tevents\tactions\t"+
+		"throughput ÷ bare (quartiles)\tCPU ÷ bare")
 	var events int
-	for v, one := range variants {
-		spent, err := costOf(ctx, one.temporal, rounds[0][v].sample)
+	for v, current := range variants {
+		spent, err := costOf(ctx, current.temporal, rounds[0][v].sample)
 		if err != nil {
 			return err
 		}
 		if v == asynchronous {
 			events = spent.events
 		}
-		took := latencies(rounds, v)
-		_, cpu, _ := spread(each(rounds, func(r []round) float64 { return float64(r[v].cpu+r[v].ours) / float64(r[bare].cpu+r[bare].ours) }))
-		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%.2f\n", one.name,
+		sorted := latencies(rounds, v)
+		cpuRatio := median(each(rounds, func(r []round) float64 {
+			return float64(r[v].temporalCPU+r[v].ownCPU) / float64(r[bare].temporalCPU+r[bare].ownCPU)
+		}))
+		fmt.Fprintf(table, "%s\t%.0f\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%.2f\n", current.name,
 			median(each(rounds, func(r []round) float64 { return r[v].perSecond })),
-			took[len(took)/2].Round(100*time.Microsecond), took[len(took)*99/100].Round(100*time.Microsecond),
-			middleOf(rounds, func(r []round) time.Duration { return r[v].cpu }),
-			middleOf(rounds, func(r []round) time.Duration { return r[v].ours }),
-			spent.events, spent.actions, shown(ratios(rounds, v, bare)), cpu)
+			sorted[len(sorted)/2].Round(100*time.Microsecond), sorted[len(sorted)*99/100].Round(100*time.Microsecond),
+			medianDuration(rounds, func(r []round) time.Duration { return r[v].temporalCPU }),
+			medianDuration(rounds, func(r []round) time.Duration { return r[v].ownCPU }),
+			spent.events, spent.actions, formatQuartiles(ratios(rounds, v, bare)), cpuRatio)
 	}
 	if err := table.Flush(); err != nil {
 		return err
 	}
 	if len(variants) > onPostgres {
-		fmt.Fprintf(out, "store on PostgreSQL, of on SQLite: %s\n", shown(ratios(rounds, onPostgres, asynchronous)))
+		fmt.Fprintf(out, "throughput with the store on PostgreSQL ÷ on SQLite: %s\n",
+			formatQuartiles(ratios(rounds, onPostgres, asynchronous)))
 	}
-	fmt.Fprintf(out, "asynchronous, of bare with a queue for its calls, as ours have: %s\n", shown(ratios(rounds, asynchronous, bareOnTwoQueues)))
+	fmt.Fprintf(out, "throughput of Florin, asynchronous ÷ bare with a second queue, as Florin has: %s\n",
+		formatQuartiles(ratios(rounds, asynchronous, bareOnTwoQueues)))
 	observed := ratios(rounds, asynchronous, unobserved)
-	fmt.Fprintf(out, "observability: %s of the throughput without it\n\n", shown(observed))
+	fmt.Fprintf(out, "throughput with observability ÷ without: %s\n\n", formatQuartiles(observed))
 	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f events=%d\n",
 		median(ratios(rounds, asynchronous, bare)), median(ratios(rounds, synchronous, bare)), 1-median(observed), events)
 	return nil
 }
 
-// shown is a median with the quarters beside it.
-func shown(values []float64) string {
-	low, middle, high := spread(values)
+// formatQuartiles formats the median, with the first and third quartile in parentheses.
+func formatQuartiles(values []float64) string {
+	low, middle, high := quartiles(values)
 	return fmt.Sprintf("%.2f (%.2f–%.2f)", middle, low, high)
 }
 
+// each returns a value of each round.
 func each(rounds [][]round, value func([]round) float64) (values []float64) {
 	for _, r := range rounds {
 		values = append(values, value(r))
@@ -61,41 +68,42 @@ func each(rounds [][]round, value func([]round) float64) (values []float64) {
 	return values
 }
 
-func middleOf(rounds [][]round, value func([]round) time.Duration) time.Duration {
+// medianDuration returns the median of a duration over the rounds.
+func medianDuration(rounds [][]round, value func([]round) time.Duration) time.Duration {
 	middle := median(each(rounds, func(r []round) float64 { return float64(value(r)) }))
 	return time.Duration(middle).Round(100 * time.Microsecond)
 }
 
-// latencies are all of a variant, sorted.
-func latencies(rounds [][]round, v int) (took []time.Duration) {
+// latencies returns the latencies of a variant in all rounds, sorted.
+func latencies(rounds [][]round, v int) (all []time.Duration) {
 	for _, r := range rounds {
-		took = append(took, r[v].took...)
+		all = append(all, r[v].latencies...)
 	}
-	slices.Sort(took)
-	return took
+	slices.Sort(all)
+	return all
 }
 
-// ratios are those of the throughput of one variant to another's, round by round.
-func ratios(rounds [][]round, v, of int) []float64 {
-	return each(rounds, func(r []round) float64 { return r[v].perSecond / r[of].perSecond })
+// ratios returns the throughput of a variant divided by that of the base variant, for each round.
+func ratios(rounds [][]round, v, base int) []float64 {
+	return each(rounds, func(r []round) float64 { return r[v].perSecond / r[base].perSecond })
 }
 
-func median(values []float64) float64 { _, middle, _ := spread(values); return middle }
+func median(values []float64) float64 { _, middle, _ := quartiles(values); return middle }
 
-// spread is the median, between the quarters.
-func spread(values []float64) (low, middle, high float64) {
+// quartiles returns the first quartile, the median and the third quartile.
+func quartiles(values []float64) (low, middle, high float64) {
 	values = slices.Sorted(slices.Values(values))
 	return values[len(values)/4], values[len(values)/2], values[len(values)*3/4]
 }
 
-// cost is what a workflow costs whoever runs Temporal, and whoever pays for it.
+// cost is what one workflow costs: events in its history, and actions.
 type cost struct {
 	events int
-	// actions as Temporal Cloud bills them, https://docs.temporal.io/cloud/actions.
+	// actions are what Temporal Cloud bills: https://docs.temporal.io/cloud/actions.
 	actions int
 }
 
-// billed are the events that are an action each.
+// billed are the event types that count as one action each.
 var billed = map[enumspb.EventType]bool{
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_STARTED:         true,
 	enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:        true,
@@ -105,7 +113,7 @@ var billed = map[enumspb.EventType]bool{
 	enumspb.EVENT_TYPE_UPSERT_WORKFLOW_SEARCH_ATTRIBUTES:  true,
 }
 
-// costOf counts. The local activities of one workflow task are one action together.
+// costOf counts the events and actions of a workflow. All local activities of one workflow task together are one action.
 func costOf(ctx context.Context, t client.Client, workflowID string) (c cost, err error) {
 	events := t.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
 	tasks := map[int64]bool{}

@@ -23,48 +23,51 @@ import (
 	"github.com/florinpay/florin/internal/processor/retry"
 )
 
-// peer is one way to make the charge. charge fails unless the whole answer was read and understood.
-type peer struct {
+// httpClient is one way to make the charge. charge returns an error unless it has read and decoded the whole response.
+type httpClient struct {
 	name   string
 	charge func(context.Context) error
 }
 
-// The places of two peers in the list.
+// The indexes of two clients in the list.
 const (
-	plainPeer = iota
-	ourPeer
+	plainIndex = iota
+	florinIndex
 )
 
-func newPeers(ctx context.Context, url string) ([]peer, error) {
-	florin, err := florinPeer(ctx, url, retry.Default())
+// newClients returns all clients, for the server at a URL.
+func newClients(ctx context.Context, url string) ([]httpClient, error) {
+	florin, err := florinClient(ctx, url, retry.Default())
 	if err != nil {
 		return nil, err
 	}
-	worker, err := florinPeer(ctx, url, nil)
+	worker, err := florinClient(ctx, url, nil)
 	if err != nil {
 		return nil, err
 	}
-	return []peer{
-		plainPeer: {"net/http", plain(url)},
-		ourPeer:   {"florin", florin},
-		{"florin in a worker", worker},
-		{"go-retryablehttp", retryable(url)},
-		{"resty", restyPeer(url)},
-		{"failsafe-go", failsafe(url)},
-		{"stripe-go", stripePeer(url)},
+	return []httpClient{
+		plainIndex:  {name: "net/http", charge: plainClient(url)},
+		florinIndex: {name: "florin", charge: florin},
+		{name: "florin in a worker", charge: worker},
+		{name: "go-retryablehttp", charge: retryableClient(url)},
+		{name: "resty", charge: restyClient(url)},
+		{name: "failsafe-go", charge: failsafeClient(url)},
+		{name: "stripe-go", charge: stripeClient(url)},
 	}, nil
 }
 
-func checkAnswer(id, requestID string) error {
-	if id != answeredID || requestID != answeredRequestID {
-		return fmt.Errorf("the answer is payment %q of request %q: want %q and %q", id, requestID, answeredID, answeredRequestID)
+// checkResponse returns an error unless the IDs are those that the server sends.
+func checkResponse(id, requestID string) error {
+	if id != sentPaymentID || requestID != sentRequestID {
+		return fmt.Errorf("the response has payment ID %q and request ID %q: want %q and %q",
+			id, requestID, sentPaymentID, sentRequestID)
 	}
 	return nil
 }
 
-// florinPeer is the chain that a configured processor gets: internal/app/processor.go. The rate limit is the one
-// value that is not the default: nothing here may wait for it.
-func florinPeer(ctx context.Context, url string, retry *retry.Policy) (func(context.Context) error, error) {
+// florinClient charges with the client of a configured processor, as internal/app/processor.go creates it. Only the rate limit
+// is not the default: it is so high that no charge waits for it. A nil retry is the client in a worker, where Temporal retries.
+func florinClient(ctx context.Context, url string, retry *retry.Policy) (func(context.Context) error, error) {
 	credentials, err := credentials.New(ctx, func(context.Context) (credentials.Key, error) {
 		return credentials.Key{Value: apiKey}, nil
 	})
@@ -77,7 +80,7 @@ func florinPeer(ctx context.Context, url string, retry *retry.Policy) (func(cont
 	if err != nil {
 		return nil, err
 	}
-	// A line is written, by a system call, and costs no disk.
+	// Each line of the audit log is written with a system call, but not to a disk.
 	discard, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
 	if err != nil {
 		return nil, err
@@ -103,16 +106,17 @@ func florinPeer(ctx context.Context, url string, retry *retry.Policy) (func(cont
 		if err != nil {
 			return err
 		}
-		return checkAnswer(result.ID, result.RequestID)
+		return checkResponse(result.ID, result.RequestID)
 	}, nil
 }
 
-func plain(url string) func(context.Context) error {
+// plainClient charges with net/http, without retries.
+func plainClient(url string) func(context.Context) error {
 	client := &http.Client{Transport: newTransport()}
 	return func(ctx context.Context) error { return chargeWith(ctx, client, url) }
 }
 
-func retryable(url string) func(context.Context) error {
+func retryableClient(url string) func(context.Context) error {
 	client := retryablehttp.NewClient()
 	client.Logger = nil
 	return func(ctx context.Context) error {
@@ -131,30 +135,30 @@ func retryable(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		return readAnswer(resp)
+		return readResponse(resp)
 	}
 }
 
-func restyPeer(url string) func(context.Context) error {
+func restyClient(url string) func(context.Context) error {
 	client := resty.New().SetBaseURL(url).SetRetryCount(retries).AddRetryCondition(func(r *resty.Response, err error) bool {
 		return err != nil || shouldRetry(r.StatusCode())
 	})
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, timeout)
 		defer cancel()
-		var read record
+		var got record
 		resp, err := client.R().SetContext(ctx).SetAuthToken(apiKey).SetHeader("Accept", jsonType).
 			SetHeader("Content-Type", jsonType).SetHeader("Idempotency-Key", key).
-			SetBody(newChargeBody()).SetResult(&read).Post(path)
+			SetBody(newChargeBody()).SetResult(&got).Post(path)
 		if err != nil {
 			return err
 		}
-		return checkAnswer(read.ID, resp.Header().Get("X-Request-Id"))
+		return checkResponse(got.ID, resp.Header().Get("X-Request-Id"))
 	}
 }
 
-//nolint:bodyclose // it takes the type in these policies for an answer; chargeWith closes the real ones
-func failsafe(url string) func(context.Context) error {
+//nolint:bodyclose // false positive: the policies mention *http.Response; chargeWith closes the bodies
+func failsafeClient(url string) func(context.Context) error {
 	breaker := circuitbreaker.NewBuilder[*http.Response]().
 		HandleIf(func(resp *http.Response, err error) bool { return err != nil || shouldRetry(resp.StatusCode) }).
 		WithFailureRateThreshold(0.5, 20, 30*time.Second).WithDelay(15 * time.Second).Build()
@@ -163,7 +167,7 @@ func failsafe(url string) func(context.Context) error {
 	return func(ctx context.Context) error { return chargeWith(ctx, client, url) }
 }
 
-func stripePeer(url string) func(context.Context) error {
+func stripeClient(url string) func(context.Context) error {
 	client := stripe.NewClient(apiKey, stripe.WithBackends(stripe.NewBackendsWithConfig(&stripe.BackendConfig{URL: &url})))
 	return func(ctx context.Context) error {
 		call := chargeCall
@@ -183,6 +187,6 @@ func stripePeer(url string) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		return checkAnswer(intent.ID, intent.LastResponse.RequestID)
+		return checkResponse(intent.ID, intent.LastResponse.RequestID)
 	}
 }

@@ -1,0 +1,8 @@
+//go:build !linux
+
+package main
+
+import "syscall"
+
+// killedWithParent does nothing: only Linux can kill a child process when its parent exits.
+func killedWithParent() *syscall.SysProcAttr { return nil }

@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/interceptor"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/postgrestest"
+	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/internal/telemetry"
+)
+
+const processorKey = "sim_throughput_key"
+
+// namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
+// each other's tasks.
+var namespaces = []string{"bare", "bare-two-queues", "florin", "florin-unobserved", "florin-postgres"}
+
+// testbed is what the variants share: one Temporal server, one simulated processor, and a directory.
+type testbed struct {
+	temporal     *server
+	processorURL string
+	dir          string
+	cleanups     []func() error
+}
+
+// open starts the Temporal server, on PostgreSQL or in memory, and the processor.
+func (b *testbed) open(ctx context.Context, onPostgres bool) (err error) {
+	if b.dir, err = os.MkdirTemp("", "florin-throughput-"); err != nil {
+		return err
+	}
+	b.onClose(func() error { return os.RemoveAll(b.dir) })
+	socketDir := ""
+	if onPostgres {
+		cluster, err := b.cluster(ctx)
+		if err != nil {
+			return err
+		}
+		socketDir = filepath.Dir(cluster.Socket())
+	}
+	if b.temporal, err = startServer(ctx, socketDir); err != nil {
+		return err
+	}
+	b.onClose(b.temporal.stop)
+	return b.startProcessor(ctx)
+}
+
+// onClose registers a function that close calls.
+func (b *testbed) onClose(cleanup func() error) { b.cleanups = append(b.cleanups, cleanup) }
+
+// close stops everything, in the reverse order of its start.
+func (b *testbed) close() error {
+	var errs []error
+	for _, cleanup := range slices.Backward(b.cleanups) {
+		errs = append(errs, cleanup())
+	}
+	return errors.Join(errs...)
+}
+
+// startProcessor starts the simulator, with its ledger in memory.
+func (b *testbed) startProcessor(ctx context.Context) error {
+	sim, err := simulator.Open(ctx, simulator.Options{APIKey: processorKey})
+	if err != nil {
+		return err
+	}
+	b.onClose(sim.Close)
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return err
+	}
+	serving := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	done := make(chan error, 1)
+	go func() { done <- serving.Serve(listener) }()
+	b.onClose(func() error {
+		err := serving.Close()
+		if served := <-done; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+		return err
+	})
+	b.processorURL = "http://" + listener.Addr().String()
+	return nil
+}
+
+// dial connects to a namespace of the Temporal server.
+func (b *testbed) dial(ctx context.Context, namespace string, options client.Options) (client.Client, error) {
+	options.Namespace = namespace
+	t, err := dial(ctx, b.temporal.address, options)
+	if err == nil {
+		b.onClose(func() error { t.Close(); return nil })
+	}
+	return t, err
+}
+
+// bare starts the workers of a bare variant.
+func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string) (v variant, err error) {
+	t, err := b.dial(ctx, namespace, client.Options{})
+	if err != nil {
+		return v, err
+	}
+	workers, err := startBare(t, b.processorURL, callQueue)
+	for _, w := range workers {
+		b.onClose(func() error { w.Stop(); return nil })
+	}
+	return bareVariant(name, t, callQueue), err
+}
+
+// florin starts Florin's workers in their default configuration, with the audit log in a file. If observed is
+// false, they set no summaries, details and search attributes, and record no metrics and traces.
+func (b *testbed) florin(ctx context.Context, namespace string, store config.Store, observed bool) (client.Client, error) {
+	var options client.Options
+	var metrics *telemetry.Telemetry
+	if observed {
+		metrics = telemetry.New(nil)
+		metrics.Temporal(&options)
+	} else {
+		options.Interceptors = []interceptor.ClientInterceptor{&metadataRemover{}}
+	}
+	t, err := b.dial(ctx, namespace, options)
+	if err != nil {
+		return nil, err
+	}
+	key, err := b.secret(namespace+".key", processorKey)
+	if err != nil {
+		return nil, err
+	}
+	settings, err := config.Config{
+		Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
+		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}},
+	}.Complete(app.BuiltIn)
+	if err != nil {
+		return nil, err
+	}
+	workers, err := app.NewWorkers(ctx, t, settings, app.WorkersOptions{Logger: zap.NewNop(), Telemetry: metrics})
+	if err != nil {
+		return nil, err
+	}
+	b.onClose(func() error { workers.Stop(); return nil })
+	return t, workers.Start()
+}
+
+// secret writes a secret to a file and returns the configuration that reads it.
+func (b *testbed) secret(name, value string) (config.Secret, error) {
+	path := filepath.Join(b.dir, name)
+	return config.Secret{File: path}, os.WriteFile(path, []byte(value), 0o600)
+}
+
+// sqlite returns the configuration of a store in a new SQLite file.
+func (b *testbed) sqlite(name string) config.Store {
+	return config.Store{SQLite: filepath.Join(b.dir, name+".db")}
+}
+
+// cluster starts a new PostgreSQL server.
+func (b *testbed) cluster(ctx context.Context) (*postgrestest.Cluster, error) {
+	// Not in b.dir: PostgreSQL runs as the user postgres, who cannot reach that.
+	dir, err := os.MkdirTemp("", "florin-throughput-postgres-")
+	if err != nil {
+		return nil, err
+	}
+	b.onClose(func() error { return os.RemoveAll(dir) })
+	cluster, err := postgrestest.Start(ctx, dir)
+	if err == nil {
+		b.onClose(cluster.Stop)
+	}
+	return cluster, err
+}
+
+// postgres starts a new PostgreSQL server and returns the configuration of a store on it, with Florin's tables.
+func (b *testbed) postgres(ctx context.Context) (store config.Store, err error) {
+	cluster, err := b.cluster(ctx)
+	if err != nil {
+		return store, err
+	}
+	if store.Postgres, err = b.secret("postgres.url", cluster.DSN()); err != nil {
+		return store, err
+	}
+	_, _, err = app.MigrateStore(ctx, store)
+	return store, err
+}
