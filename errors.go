@@ -14,76 +14,96 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// The errors of a Client, beside *payment.InvalidRequestError and those of the Temporal client. Test for
-// them with errors.Is; their message says more.
+// The refusals. Nothing was sent to a processor because of the refused call. Test for them with [errors.Is]; the error's message has
+// the reason. They are the codes of package payment.
 var (
-	// ErrIdempotencyMismatch: the key belongs to a different request. Nothing was done; use a new key for a
-	// new purchase.
-	ErrIdempotencyMismatch = errors.New("this idempotency key belongs to a different request")
-	// ErrNotFound: no payment or refund has this key.
-	ErrNotFound = errors.New("not found")
-	// ErrInvalidRequest: the worker refused the request; nothing was sent to a processor.
-	ErrInvalidRequest = errors.New("invalid request")
-	// ErrPaymentNotFound: the payment to refund does not exist, or is another merchant's.
-	ErrPaymentNotFound = errors.New("payment not found")
-	// ErrPaymentNotRefundable: the payment did not succeed, so there is nothing to give back.
-	ErrPaymentNotRefundable = errors.New("payment not refundable")
-	// ErrRefundExceedsCaptured: more was asked back than is left of the payment.
-	ErrRefundExceedsCaptured = errors.New("refund exceeds what is left of the payment")
-	// ErrNotResolvable: there is nothing that an operator has to resolve, or no longer.
-	ErrNotResolvable = errors.New("not resolvable")
-	// ErrNotCapturable and ErrNotVoidable: the payment holds nothing, or not any more, or another order is under way.
-	// The message says which. Nothing was done.
-	ErrNotCapturable = errors.New("not capturable")
-	ErrNotVoidable   = errors.New("not voidable")
-	// ErrCaptureExceedsAuthorized: more was to be captured than is held. Nothing was done.
-	ErrCaptureExceedsAuthorized = errors.New("capture exceeds what is authorized")
-	// ErrStopped: the workflow was terminated, so nobody finds out how the payment ended. Calling Charge or Refund
-	// again with the same request goes on with it.
-	ErrStopped = errors.New("stopped from outside before its outcome was known: the same request again goes on with it")
-	// ErrOutcomePending: the caller's time, or that of one request to Temporal, was up first. The payment goes on; ask
-	// again with the same key.
-	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
+	// ErrInvalidRequest means that the request cannot be executed as it is. [*payment.InvalidRequestError] lists the fields.
+	ErrInvalidRequest error = payment.ErrInvalidRequest
+	// ErrIdempotencyMismatch means that the idempotency key was used for a different request.
+	ErrIdempotencyMismatch error = payment.ErrIdempotencyMismatch
+	// ErrNotFound means that no payment or refund has this key.
+	ErrNotFound error = payment.ErrNotFound
+	// ErrPaymentNotFound means that the payment to refund does not exist, or belongs to another merchant.
+	ErrPaymentNotFound error = payment.ErrPaymentNotFound
+	// ErrPaymentNotRefundable means that the payment to refund has not succeeded.
+	ErrPaymentNotRefundable error = payment.ErrPaymentNotRefundable
+	// ErrRefundExceedsCaptured means that the refund exceeds what remains of the payment.
+	ErrRefundExceedsCaptured error = payment.ErrRefundExceedsCaptured
+	// ErrNotResolvable means that there is no unknown outcome to resolve, or that an operation is in flight.
+	ErrNotResolvable error = payment.ErrNotResolvable
+	// ErrNotCapturable means that the payment is not authorized, or that another modification is in flight.
+	ErrNotCapturable error = payment.ErrNotCapturable
+	// ErrNotVoidable means that there is nothing to void, or that another modification is in flight.
+	ErrNotVoidable error = payment.ErrNotVoidable
+	// ErrCaptureExceedsAuthorized means that the capture exceeds the authorized amount.
+	ErrCaptureExceedsAuthorized error = payment.ErrCaptureExceedsAuthorized
 )
 
-var byType = map[string]error{
-	payment.ErrorInvalidRequest:           ErrInvalidRequest,
-	payment.ErrorIdempotencyMismatch:      ErrIdempotencyMismatch,
-	payment.ErrorPaymentNotFound:          ErrPaymentNotFound,
-	payment.ErrorPaymentNotRefundable:     ErrPaymentNotRefundable,
-	payment.ErrorRefundExceedsCaptured:    ErrRefundExceedsCaptured,
-	payment.ErrorNotResolvable:            ErrNotResolvable,
-	payment.ErrorNotCapturable:            ErrNotCapturable,
-	payment.ErrorNotVoidable:              ErrNotVoidable,
-	payment.ErrorCaptureExceedsAuthorized: ErrCaptureExceedsAuthorized,
+// The errors about outcomes.
+var (
+	// ErrOutcomePending means that the outcome is not known yet. The operation continues: call again with the same
+	// idempotency key, or use [Client.Get].
+	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
+	// ErrStopped means that the workflow was terminated before the outcome was known. Calling Charge or Refund again with the
+	// same request continues it.
+	ErrStopped = errors.New("terminated before its outcome was known: the same request again continues it")
+	// ErrConflicted means that the processor did something else than requested, such as capturing another amount. The payment
+	// is [payment.Conflicted]: clear it up with the processor.
+	ErrConflicted = errors.New("the processor did something else than requested: clear it up with the processor")
+)
+
+// NotExecutedError is returned by [Client.Capture] and [Client.Void] if provably nothing was executed. Payment.Failure and
+// Payment.Decline have the reason.
+type NotExecutedError struct {
+	// Operation is [payment.OperationCapture] or [payment.OperationVoid].
+	Operation payment.Operation
+	// Payment is the current state of the payment.
+	Payment payment.Charge
 }
 
-// translate is the boundary to the errors of Temporal.
+// Error names the operation, the status of the payment and the reason.
+func (e *NotExecutedError) Error() string {
+	message := fmt.Sprintf("the %s of payment %s was not executed: the payment is %s", e.Operation, e.Payment.PaymentID, e.Payment.Status)
+	if e.Payment.Failure != nil {
+		message += ": " + e.Payment.Failure.String()
+	}
+	return message
+}
+
+// translate turns an error of the Temporal client into one of this package.
 func translate(ctx context.Context, err error, workflowID string) error {
 	if err == nil {
 		return nil
 	}
-	var application *temporal.ApplicationError
-	if errors.As(err, &application) {
-		if known, ok := byType[application.Type()]; ok {
-			return &refusedError{kind: known, message: application.Message(), workflowID: workflowID}
-		}
+	if code, ok := refusalCode(err); ok {
+		var application *temporal.ApplicationError
+		errors.As(err, &application)
+		return fmt.Errorf("workflow %s: %w", workflowID, &payment.Refusal{Code: code, Message: application.Message()})
 	}
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrNotFound)
 	}
-	var late *client.WorkflowUpdateServiceTimeoutOrCanceledError
-	ended := timeIsUp(ctx, err)
-	if errors.As(err, &late) || ended != nil {
-		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(ended, err))
+	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	done := contextError(ctx, err)
+	if errors.As(err, &timeout) || done != nil {
+		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(done, err))
 	}
 	return fmt.Errorf("workflow %s: %w", workflowID, err)
 }
 
-// timeIsUp is why the caller's context ended, nil if it has not. gRPC may know of a deadline a moment before the
-// context says so, and tells it in an error of its own.
-func timeIsUp(ctx context.Context, err error) error {
+// refusalCode returns the code of a refusal by a workflow or an activity.
+func refusalCode(err error) (payment.RefusalCode, bool) {
+	var application *temporal.ApplicationError
+	if !errors.As(err, &application) {
+		return "", false
+	}
+	return payment.ParseRefusalCode(application.Type())
+}
+
+// contextError returns why the caller's context is done; nil if it is not. gRPC may notice a deadline a moment before the context
+// does, and reports it in an error of its own.
+func contextError(ctx context.Context, err error) error {
 	var deadline *serviceerror.DeadlineExceeded
 	var canceled *serviceerror.Canceled
 	switch code := status.Code(err); {
@@ -97,13 +117,3 @@ func timeIsUp(ctx context.Context, err error) error {
 		return nil
 	}
 }
-
-// refusedError is a workflow's own refusal, in its words.
-type refusedError struct {
-	kind       error
-	message    string
-	workflowID string
-}
-
-func (e *refusedError) Error() string { return fmt.Sprintf("workflow %s: %s", e.workflowID, e.message) }
-func (e *refusedError) Unwrap() error { return e.kind }

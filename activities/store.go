@@ -62,7 +62,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 			Field:   "processor",
 			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
 		}}}
-		return Begun{}, temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil, err)
+		return Begun{}, storeError(err, err)
 	}
 	stored, created, err := p.Store.BeginPayment(ctx, payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
@@ -75,7 +75,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		PaymentMethod:  req.PaymentMethod,
 	}, req.Fingerprint())
 	if err != nil {
-		return Begun{}, requestError(err, payment.Refusal{
+		return Begun{}, requestError(err, payment.RefusedRequest{
 			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, Amount: req.Amount, Currency: req.Currency,
 			PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey),
 		})
@@ -88,7 +88,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 // store cannot say, it is taken for known, and the store is asked again.
 func (p *Payments) begun(ctx context.Context, req payment.ChargeRequest) bool {
 	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
-	return !errors.Is(err, store.ErrNotFound)
+	return !errors.Is(err, payment.ErrNotFound)
 }
 
 // terms of the processor that a payment was begun with. Without them nothing can be found out about it.
@@ -134,7 +134,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
-		return Reserved{}, requestError(err, payment.Refusal{
+		return Reserved{}, requestError(err, payment.RefusedRequest{
 			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, PaymentID: req.PaymentID, Amount: r.Amount, Currency: req.Currency,
 		})
 	}
@@ -169,40 +169,29 @@ func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.
 	return page, requestError(err, f)
 }
 
-// failures are the types of errors that the store's become where trying again is in vain.
-var failures = []struct {
-	is   error
-	kind string
-}{
-	{store.ErrMismatch, payment.ErrorIdempotencyMismatch},
-	{store.ErrPaymentNotFound, payment.ErrorPaymentNotFound},
-	{store.ErrNotRefundable, payment.ErrorPaymentNotRefundable},
-	{store.ErrExceedsCaptured, payment.ErrorRefundExceedsCaptured},
-	{store.ErrCurrency, payment.ErrorInvalidRequest},
-	{store.ErrNotFound, payment.ErrorNotFound},
-	{store.ErrProcessorIDTaken, ErrorProcessorIDTaken},
-}
-
-// ErrorProcessorIDTaken is the type of the error for a processor's id that another payment or refund has: the
-// processor answered for the wrong one.
+// ErrorProcessorIDTaken is the type of the application error for a processor's id that another payment or refund has: the processor
+// responded for the wrong one.
 const ErrorProcessorIDTaken = "ProcessorIDTaken"
 
-// storeError makes an error of the store one of Temporal. Whatever is not known to be final is tried again: the store
-// may be down, and a payment waits for it rather than be lost.
+// storeError turns an error of the store into an application error of Temporal. A refusal is final. Any other error is retried: the
+// store may be down, and a payment waits for it rather than be lost.
 func storeError(err error, details ...any) error {
-	for _, f := range failures {
-		if errors.Is(err, f.is) {
-			return temporal.NewNonRetryableApplicationError(err.Error(), f.kind, nil, details...)
-		}
+	var refusal payment.RefusalCode
+	switch {
+	case errors.As(err, &refusal):
+		return temporal.NewNonRetryableApplicationError(err.Error(), string(refusal), nil, details...)
+	case errors.Is(err, store.ErrProcessorIDTaken):
+		return temporal.NewNonRetryableApplicationError(err.Error(), ErrorProcessorIDTaken, nil, details...)
+	default:
+		return err
 	}
-	return err
 }
 
-// requestError is storeError for what a caller asks: what the store would never take is the caller's mistake. In what is
-// recorded it would be ours, and is waited for. asked is the detail for who looks into it.
-func requestError(err error, asked any) error {
+// requestError is storeError for a caller's request, which is the detail of the error: a value that the store never accepts is the
+// caller's mistake. When an outcome is persisted, it would be ours, and is retried.
+func requestError(err error, requested any) error {
 	if errors.Is(err, store.ErrInvalid) {
-		return temporal.NewNonRetryableApplicationError(err.Error(), payment.ErrorInvalidRequest, nil, asked)
+		err = payment.Refuse(payment.ErrInvalidRequest, "%s", strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": "))
 	}
-	return storeError(err, asked)
+	return storeError(err, requested)
 }

@@ -37,12 +37,12 @@ func got[T any](t *testing.T, value converter.EncodedValue, err error) (out T) {
 }
 
 // requireFinal checks an error that is not tried again.
-func requireFinal(t *testing.T, err error, kind string) {
+func requireFinal(t *testing.T, err error, code payment.RefusalCode) {
 	t.Helper()
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, err, &application)
 	require.True(t, application.NonRetryable())
-	require.Equal(t, kind, application.Type())
+	require.Equal(t, string(code), application.Type())
 }
 
 var purchase = payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
@@ -60,7 +60,7 @@ func TestBeginPaymentChoosesAProcessorThatThereIs(t *testing.T) {
 	req := purchase
 	req.Processor = "three"
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	requireFinal(t, err, payment.ErrorInvalidRequest)
+	requireFinal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "one or two")
 }
 
@@ -77,7 +77,7 @@ func TestAPaymentBeginsOnceAndGoesOnWithTheProcessorItHas(t *testing.T) {
 	other := purchase
 	other.Amount++
 	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, other)
-	requireFinal(t, err, payment.ErrorIdempotencyMismatch)
+	requireFinal(t, err, payment.ErrIdempotencyMismatch)
 
 	// Nobody could find out about it: that is waited for, and said.
 	delete(p.Processors, "one")
@@ -92,12 +92,12 @@ func TestARefundIsReservedAtItsPaymentsProcessor(t *testing.T) {
 	env, _ := keeping(t)
 	req := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1")}
 	_, err := env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	requireFinal(t, err, payment.ErrorPaymentNotFound)
+	requireFinal(t, err, payment.ErrPaymentNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
 	charge := got[Begun](t, value, err).Charge
 	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	requireFinal(t, err, payment.ErrorPaymentNotRefundable)
+	requireFinal(t, err, payment.ErrPaymentNotRefundable)
 
 	charge.Status, charge.CapturedAmount, charge.ProcessorPaymentID = payment.Succeeded, 1250, "ch_1"
 	value, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
@@ -115,7 +115,7 @@ func TestARefundIsReservedAtItsPaymentsProcessor(t *testing.T) {
 	another := req
 	another.IdempotencyKey = "refund-2"
 	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, another)
-	requireFinal(t, err, payment.ErrorRefundExceedsCaptured)
+	requireFinal(t, err, payment.ErrRefundExceedsCaptured)
 }
 
 func TestAStoreThatIsDownIsWaitedFor(t *testing.T) {
@@ -130,9 +130,9 @@ func TestAStoreThatIsDownIsWaitedFor(t *testing.T) {
 func TestTheStoreIsReadForServices(t *testing.T) {
 	env, _ := keeping(t)
 	_, err := env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
-	requireFinal(t, err, payment.ErrorNotFound)
+	requireFinal(t, err, payment.ErrNotFound)
 	_, err = env.ExecuteActivity(payment.ActivityGetRefund, "acme", "refund-1")
-	requireFinal(t, err, payment.ErrorNotFound)
+	requireFinal(t, err, payment.ErrNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
 	begun := got[Begun](t, value, err).Charge
@@ -141,7 +141,7 @@ func TestTheStoreIsReadForServices(t *testing.T) {
 	value, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{MerchantID: "acme"})
 	require.Equal(t, []payment.Charge{begun}, got[payment.Page](t, value, err).Payments)
 	_, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{Cursor: "nonsense"})
-	requireFinal(t, err, payment.ErrorInvalidRequest)
+	requireFinal(t, err, payment.ErrInvalidRequest)
 }
 
 func TestAPaymentOfAProcessorThatIsGoneIsStillKnown(t *testing.T) {

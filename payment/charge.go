@@ -91,3 +91,6 @@ type Charge struct {
 
 // Money is the amount that was asked for.
 func (c Charge) Money() Money { return Money{c.Amount, c.Currency} }
+
+// Final reports whether the status never changes by itself again, see [Status.Final].
+func (c Charge) Final() bool { return c.Status.Final() }

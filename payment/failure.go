@@ -42,17 +42,6 @@ func (f *Failure) String() string {
 	return fmt.Sprintf("%s: %s", f.Class, f.Message)
 }
 
-// Refusal is the detail of the error with which a request is refused that could not be worked on: what it asked for.
-// An InvalidRequest has an InvalidRequestError instead.
-type Refusal struct {
-	MerchantID     string `json:"merchant_id"`
-	IdempotencyKey string `json:"idempotency_key"`
-	PaymentID      string `json:"payment_id"`
-	// Amount is in minor units of Currency; 0 where all that is left was asked for.
-	Amount   int64  `json:"amount,omitempty"`
-	Currency string `json:"currency,omitempty"`
-}
-
 // DeclineKind says what a caller may do about a decline.
 type DeclineKind string
 

@@ -44,25 +44,6 @@ const (
 	AttributeAmount        = "Amount"
 )
 
-// The types of the application errors with which a workflow fails: only where no outcome exists. All are
-// non-retryable.
-const (
-	ErrorInvalidRequest        = "InvalidRequest"
-	ErrorIdempotencyMismatch   = "IdempotencyMismatch"
-	ErrorPaymentNotFound       = "PaymentNotFound"
-	ErrorRefundExceedsCaptured = "RefundExceedsCaptured"
-	ErrorPaymentNotRefundable  = "PaymentNotRefundable"
-	// ErrorNotResolvable is an update's: there is nothing that an operator has to resolve.
-	ErrorNotResolvable = "NotResolvable"
-	// ErrorNotCapturable and ErrorNotVoidable are updates': the payment holds nothing, or not any more.
-	ErrorNotCapturable = "NotCapturable"
-	ErrorNotVoidable   = "NotVoidable"
-	// ErrorCaptureExceedsAuthorized is an update's: less is held than was asked for.
-	ErrorCaptureExceedsAuthorized = "CaptureExceedsAuthorized"
-	// ErrorNotFound is an activity's: the store has no such payment or refund.
-	ErrorNotFound = "NotFound"
-)
-
 // ProcessorTaskQueue is the queue of the calls to one processor, and of nothing else: a rate limit of the
 // queue counts exactly those.
 func ProcessorTaskQueue(processor string) string { return "processor-" + processor }

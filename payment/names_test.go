@@ -18,8 +18,8 @@ func TestNamesAreThoseOfTheContract(t *testing.T) {
 		[]string{ActivityBeginPayment, ActivityReserveRefund, ActivityProcessorCharge, ActivityProcessorRefund, ActivityProcessorLookup})
 	require.Equal(t, []string{"PaymentStatus", "PaymentId", "MerchantId", "Processor", "Currency", "FailureClass", "Amount"},
 		[]string{AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency, AttributeFailureClass, AttributeAmount})
-	require.Equal(t, []string{"InvalidRequest", "IdempotencyMismatch", "PaymentNotFound", "RefundExceedsCaptured", "PaymentNotRefundable"},
-		[]string{ErrorInvalidRequest, ErrorIdempotencyMismatch, ErrorPaymentNotFound, ErrorRefundExceedsCaptured, ErrorPaymentNotRefundable})
+	require.Equal(t, []RefusalCode{"InvalidRequest", "IdempotencyMismatch", "PaymentNotFound", "RefundExceedsCaptured", "PaymentNotRefundable"},
+		[]RefusalCode{ErrInvalidRequest, ErrIdempotencyMismatch, ErrPaymentNotFound, ErrRefundExceedsCaptured, ErrPaymentNotRefundable})
 	require.Equal(t, []FailureClass{"invalid_request", "idempotency_mismatch", "authentication", "permission", "config",
 		"rate_limited", "unavailable", "not_sent", "state_conflict", "invalid_response", "outcome_unknown"}, FailureClasses)
 }

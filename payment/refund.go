@@ -42,3 +42,6 @@ type Refund struct {
 
 // Money is the amount of the refund.
 func (r Refund) Money() Money { return Money{r.Amount, r.Currency} }
+
+// Final reports whether the status never changes by itself again, see [Status.Final].
+func (r Refund) Final() bool { return r.Status.Final() }

@@ -47,6 +47,9 @@ func (e *InvalidRequestError) Error() string {
 	return "invalid request: " + strings.Join(problems, "; ")
 }
 
+// Unwrap returns [ErrInvalidRequest].
+func (e *InvalidRequestError) Unwrap() error { return ErrInvalidRequest }
+
 // Validate returns nil or an *InvalidRequestError that lists every bad field.
 func (r ChargeRequest) Validate() error {
 	var v validator

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -273,9 +274,9 @@ func (c *charge) show(ctx workflow.Context) {
 	if !c.value.Status.HasOutcome() {
 		return
 	}
-	attributes := outcomeAttributes(c.value.Processor, c.value.Status, c.value.Failure)
+	attributes := temporalweb.OutcomeAttributes(c.value.Processor, c.value.Status, c.value.Failure)
 	if c.valid {
-		attributes = append(attributes, ChargeAttributes(c.req)...)
+		attributes = append(attributes, temporalweb.ChargeAttributes(c.req)...)
 	}
 	upsert(ctx, attributes)
 }

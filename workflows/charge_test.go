@@ -161,7 +161,7 @@ func TestABadRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
 			env.ExecuteWorkflow(payment.WorkflowCharge, req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
-			require.Equal(t, payment.ErrorInvalidRequest, application.Type())
+			require.EqualValues(t, payment.ErrInvalidRequest, application.Type())
 			require.True(t, application.NonRetryable())
 			require.Contains(t, application.Error(), field)
 			require.NotContains(t, application.Error(), "4242424242424242")
@@ -189,9 +189,9 @@ func TestTheOutcomeUpdateWaitsForTheFirstOutcome(t *testing.T) {
 	env := newEnvironment(t, p)
 	var same, bare, other updateCallbacks
 	env.RegisterDelayedCallback(func() {
-		env.UpdateWorkflow(payment.UpdateOutcome, "same", &same, OutcomeRequest{Fingerprint: chargeRequest().Fingerprint()})
+		env.UpdateWorkflow(payment.UpdateOutcome, "same", &same, payment.OutcomeRequest{Fingerprint: chargeRequest().Fingerprint()})
 		env.UpdateWorkflow(payment.UpdateOutcome, "bare", &bare)
-		env.UpdateWorkflow(payment.UpdateOutcome, "other", &other, OutcomeRequest{Fingerprint: "of another request"})
+		env.UpdateWorkflow(payment.UpdateOutcome, "other", &other, payment.OutcomeRequest{Fingerprint: "of another request"})
 	}, 0)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
@@ -205,7 +205,7 @@ func TestTheOutcomeUpdateWaitsForTheFirstOutcome(t *testing.T) {
 	require.False(t, other.accepted)
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, other.err, &application)
-	require.Equal(t, payment.ErrorIdempotencyMismatch, application.Type())
+	require.EqualValues(t, payment.ErrIdempotencyMismatch, application.Type())
 }
 
 func TestTheOutcomeUpdateOfABadRequestFailsLikeTheWorkflow(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -52,7 +53,7 @@ func TestTheDetailsSayWhatIsSoWhatIsNextAndWhatOneCanDo(t *testing.T) {
 
 const lostCan = "\n\nWhat you can do:\n\n- ask for news at once: *More Actions*, *Send a Signal*, `processor-event`" +
 	"\n- say how it ended, once the processor has told you: `starter resolve --merchant acme --key 'order-1' --status succeeded|failed --by … --evidence …`" +
-	"\n- read more: [runbook](" + Runbook + ")"
+	"\n- read more: [runbook](" + temporalweb.Runbook + ")"
 
 func TestTheDetailsOfARefundSayTheSame(t *testing.T) {
 	for status, want := range map[payment.Status]string{
@@ -74,34 +75,13 @@ func TestTheDetailsOfARefundSayTheSame(t *testing.T) {
 	require.Contains(t, r.details(), `starter resolve --refund --merchant acme --key 'it'\''s' --status`)
 }
 
-func TestWhatAWorkflowWasStartedForIsToldWithoutThePaymentMethod(t *testing.T) {
-	charge := manual()
-	charge.Metadata = map[string]string{"cart": "secret"}
-	require.Equal(t, "12.50 USD · acme · order-1", ChargeSummary(charge))
-	require.Equal(t, "Hold, for a later capture, **12.50 USD** for merchant `acme` through the default processor.\n\n"+
-		"Asked for under the idempotency key `order-1`, as payment `"+payment.PaymentID("acme", "order-1")+"`. The same key never charges twice.\n\n[Runbook]("+Runbook+")", ChargeDetails(charge))
-	refund := refundRequest(500)
-	require.Equal(t, "refund 500 minor units · acme · refund-1", RefundSummary(refund))
-	refund.Currency = "USD"
-	require.Equal(t, "refund 5.00 USD · acme · refund-1", RefundSummary(refund))
-	refund.Amount = nil
-	require.Contains(t, RefundDetails(refund), "Give back **all that is left** of payment `"+refund.PaymentID+"`")
-}
-
-func TestMarkdownChangesNoNameAndNoMessage(t *testing.T) {
-	for in, want := range map[string]string{
-		"order-1": "order-1", "2026.11:7": "2026.11:7", "a--b": "`a--b`", "a_b": "`a_b`", "*b*": "`*b*`", "a`b": "`` a`b ``", "``": "``` `` ```", "-x": "`-x`",
-	} {
-		require.Equal(t, want, shown(in))
-	}
-	require.Equal(t, `it\'s 100\% \<b\> \{runId\} ok`, prose("it's 100% <b> {runId} ok"))
-	require.Equal(t, "a b", prose("a\nb"))
-	require.Equal(t, "250ms", lasting(250*time.Millisecond).String())
-	require.Equal(t, "2m0s", lasting(2*time.Minute+3*time.Millisecond).String())
-}
-
 func TestAnAnswerThatWasLostIsToldInTheEnd(t *testing.T) {
 	c := &charge{wasLost: true}
 	c.value = payment.Charge{Status: payment.Succeeded, CapturedAmount: 1250, Currency: "USD"}
 	require.Contains(t, c.details(), "12.50 USD were taken. An answer was lost on the way; what became of it was found out afterwards.")
+}
+
+func TestDurationsAreRoundedForDisplay(t *testing.T) {
+	require.Equal(t, "250ms", lasting(250*time.Millisecond).String())
+	require.Equal(t, "2m0s", lasting(2*time.Minute+3*time.Millisecond).String())
 }

@@ -94,9 +94,9 @@ func (l *ledger) forget(key string) {
 }
 
 // refusedAs reports whether the error is an application error of the type.
-func refusedAs(err error, kind string) bool {
+func refusedAs(err error, code payment.RefusalCode) bool {
 	var refused *temporal.ApplicationError
-	return errors.As(err, &refused) && refused.Type() == kind
+	return errors.As(err, &refused) && refused.Type() == string(code)
 }
 
 // mistakes are such as one makes, in the parts that the workflows rely on. The model test finds each.
@@ -148,7 +148,7 @@ var mistakes = map[string]struct {
 	"a used key takes another request": {onAnything, keeping(payment.ActivityBeginPayment,
 		func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.Begun, error) {
 			begun, err := p.BeginPayment(ctx, req)
-			if refusedAs(err, payment.ErrorIdempotencyMismatch) {
+			if refusedAs(err, payment.ErrIdempotencyMismatch) {
 				known, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
 				return activities.Begun{Terms: p.Processors["sim"], Charge: known, Resumed: true}, err
 			}
@@ -157,7 +157,7 @@ var mistakes = map[string]struct {
 	"a refund is not held against what was captured": {onRefunds, keeping(payment.ActivityReserveRefund,
 		func(p *activities.Payments, ctx context.Context, req payment.RefundRequest) (activities.Reserved, error) {
 			reserved, err := p.ReserveRefund(ctx, req)
-			if !refusedAs(err, payment.ErrorRefundExceedsCaptured) || req.Amount == nil {
+			if !refusedAs(err, payment.ErrRefundExceedsCaptured) || req.Amount == nil {
 				return reserved, err
 			}
 			of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)

@@ -412,7 +412,7 @@ func (m *model) charge(r episode, req payment.ChargeRequest) {
 		id: id, what: fmt.Sprintf("charge %s: %s %s", req.IdempotencyKey, req.Money(), req.Capture), known: known, reference: payment.ProcessorKey(id, payment.OperationCharge, 0), charge: &req,
 	}
 	if known && first.Fingerprint() != req.Fingerprint() {
-		w.refusal = payment.ErrorIdempotencyMismatch
+		w.refusal = payment.ErrIdempotencyMismatch
 	}
 	if !known {
 		m.charges[req.IdempotencyKey], m.begun[id] = req, m.clock
@@ -433,7 +433,7 @@ func (m *model) giveBack(r episode, req payment.RefundRequest) {
 	}
 	switch {
 	case known && first.Fingerprint() != req.Fingerprint():
-		w.refusal = payment.ErrorIdempotencyMismatch
+		w.refusal = payment.ErrIdempotencyMismatch
 	case !known:
 		if w.refusal = m.refundable(req); w.refusal == "" {
 			m.refunds[req.IdempotencyKey] = req
@@ -452,18 +452,18 @@ func (m *model) keyOf(paymentID string) string {
 }
 
 // refundable is why a new refund has to be refused, if it has.
-func (m *model) refundable(req payment.RefundRequest) string {
+func (m *model) refundable(req payment.RefundRequest) payment.RefusalCode {
 	of, ok := m.charges[m.keyOf(req.PaymentID)]
 	if !ok {
-		return payment.ErrorPaymentNotFound
+		return payment.ErrPaymentNotFound
 	}
 	c := m.payment(of)
 	back, reserved := m.backOf(c)
 	switch left := c.CapturedAmount - back - reserved; {
 	case c.Status != payment.Succeeded, c.ProcessorPaymentID == "": // which nobody has told us
-		return payment.ErrorPaymentNotRefundable
+		return payment.ErrPaymentNotRefundable
 	case left == 0, req.Amount != nil && *req.Amount > left:
-		return payment.ErrorRefundExceedsCaptured
+		return payment.ErrRefundExceedsCaptured
 	}
 	return ""
 }
@@ -490,7 +490,7 @@ type working struct {
 	// known: the store has it already.
 	known bool
 	// refusal is the error that the workflow has to end with.
-	refusal string
+	refusal payment.RefusalCode
 	// charge is nil for a refund.
 	charge *payment.ChargeRequest
 }
@@ -546,7 +546,7 @@ func (m *model) execute(w working, r episode, workflowType string, req any) {
 		value, queryErr := env.QueryWorkflow(payment.QueryStatus)
 		m.works(queryErr)
 		m.waits(w, value)
-	case errors.As(err, &refused) && refused.Type() == w.refusal:
+	case errors.As(err, &refused) && refused.Type() == string(w.refusal):
 		m.logf("refused: %s", w.refusal)
 		m.must(before == m.snapshot(), "a refusal has changed something: before\n%s\nafter\n%s", before, m.snapshot())
 	default:
@@ -649,7 +649,7 @@ func (m *model) act(w working, a act) {
 	case a.Kind == asksOutcome && w.refusal == "":
 		update(payment.UpdateOutcome)
 	case a.Kind == asksAnother && w.refusal == "":
-		update(payment.UpdateOutcome, OutcomeRequest{Fingerprint: "of another request"})
+		update(payment.UpdateOutcome, payment.OutcomeRequest{Fingerprint: "of another request"})
 	case a.Kind == takesByHand && order && a.Amount > 0, a.Kind == letsGoByHand && order:
 		amount := a.Amount
 		if a.Kind == letsGoByHand {
@@ -687,11 +687,11 @@ type ear struct {
 }
 
 // refusals are why an update may be refused.
-var refusals = map[kind][]string{
-	captures:    {payment.ErrorNotCapturable, payment.ErrorCaptureExceedsAuthorized},
-	voids:       {payment.ErrorNotVoidable},
-	resolves:    {payment.ErrorNotResolvable},
-	asksAnother: {payment.ErrorIdempotencyMismatch},
+var refusals = map[kind][]payment.RefusalCode{
+	captures:    {payment.ErrNotCapturable, payment.ErrCaptureExceedsAuthorized},
+	voids:       {payment.ErrNotVoidable},
+	resolves:    {payment.ErrNotResolvable},
+	asksAnother: {payment.ErrIdempotencyMismatch},
 }
 
 // Accept implements the callbacks of an update.
@@ -722,7 +722,7 @@ func (e *ear) asked() int64 {
 func (e *ear) Reject(err error) {
 	e.m.logf("update %d refused: %v", e.number, err)
 	var refused *temporal.ApplicationError
-	if !errors.As(err, &refused) || !slices.Contains(refusals[e.act.Kind], refused.Type()) {
+	if !errors.As(err, &refused) || !slices.Contains(refusals[e.act.Kind], payment.RefusalCode(refused.Type())) {
 		e.m.wrong("%s was refused with %v", e.act.what(), err)
 	}
 }
@@ -739,7 +739,7 @@ func (e *ear) Complete(value any, err error) {
 		if ok && e.act.Kind == captures && c.Status == payment.Succeeded && c.CapturedAmount != e.asked() && (has == nil || !has.byHand) {
 			e.m.wrong("a capture of %d was answered with %d", e.asked(), c.CapturedAmount)
 		}
-	case errors.As(err, &refused) && e.act.Kind == resolves && refused.Type() == payment.ErrorNotResolvable:
+	case errors.As(err, &refused) && e.act.Kind == resolves && refused.Type() == string(payment.ErrNotResolvable):
 		e.m.logf("update %d not taken: %v", e.number, err)
 	default:
 		e.m.wrong("%s failed: %v", e.act.what(), err)

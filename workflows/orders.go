@@ -80,14 +80,14 @@ func (c *charge) capturable(req payment.CaptureRequest) error {
 	case req.Currency != "" && req.Currency != c.value.Currency:
 		return invalidField("currency", "%q: the payment is in %s", req.Currency, c.value.Currency)
 	case amount > c.value.Amount:
-		return refusal(payment.ErrorCaptureExceedsAuthorized, "%s are held, asked were %s",
+		return refusal(payment.ErrCaptureExceedsAuthorized, "%s are held, asked were %s",
 			c.value.Money(), payment.Money{Amount: amount, Currency: c.value.Currency})
 	case o != nil && o.kind == payment.OperationCapture && o.amount == amount:
 		return nil
 	case o != nil:
-		return refusal(payment.ErrorNotCapturable, "%s is under way", o.name(c.value.Currency))
+		return refusal(payment.ErrNotCapturable, "%s is under way", o.name(c.value.Currency))
 	case c.value.Status != payment.Authorized:
-		return refusal(payment.ErrorNotCapturable, "it is %s: only what is %s can be captured", c.value.Status, payment.Authorized)
+		return refusal(payment.ErrNotCapturable, "it is %s: only what is %s can be captured", c.value.Status, payment.Authorized)
 	}
 	return nil
 }
@@ -98,11 +98,11 @@ func (c *charge) voidable() error {
 	case c.value.Status == payment.Voided, o != nil && o.kind == payment.OperationVoid:
 		return nil
 	case o != nil:
-		return refusal(payment.ErrorNotVoidable, "%s is under way", o.name(c.value.Currency))
+		return refusal(payment.ErrNotVoidable, "%s is under way", o.name(c.value.Currency))
 	case c.value.Status == payment.Succeeded:
-		return refusal(payment.ErrorNotVoidable, "the money was taken: refund it instead")
+		return refusal(payment.ErrNotVoidable, "the money was taken: refund it instead")
 	case !c.waits():
-		return refusal(payment.ErrorNotVoidable, "it is %s: only what is %s, %s or %s can be voided",
+		return refusal(payment.ErrNotVoidable, "it is %s: only what is %s, %s or %s can be voided",
 			c.value.Status, payment.Authorized, payment.RequiresAction, payment.Pending)
 	}
 	return nil

@@ -63,11 +63,11 @@ func (u *updateCallbacks) charge(t *testing.T) payment.Charge {
 	return c
 }
 
-func (u *updateCallbacks) refused(t *testing.T, kind, reason string) {
+func (u *updateCallbacks) refused(t *testing.T, code payment.RefusalCode, reason string) {
 	t.Helper()
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, u.err, &application)
-	require.Equal(t, kind, application.Type())
+	require.EqualValues(t, code, application.Type())
 	require.Contains(t, application.Message(), reason)
 	require.False(t, u.accepted)
 }
@@ -197,20 +197,20 @@ func TestAnOrderThatCannotBeIsRefused(t *testing.T) {
 		after  time.Duration
 		update string
 		args   []any
-		kind   string
+		kind   payment.RefusalCode
 		reason string
 	}{
-		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrorCaptureExceedsAuthorized, reason: "12.50 USD are held, asked were 12.51 USD"},
-		"another currency":           {after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}}, kind: payment.ErrorInvalidRequest, reason: `currency: "EUR": the payment is in USD`},
-		"nothing":                    {after: time.Hour, update: payment.UpdateCapture, args: []any{part(0)}, kind: payment.ErrorInvalidRequest, reason: "amount"},
-		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrorNotCapturable, reason: "it is processing"},
-		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrorNotVoidable, reason: "it is processing"},
-		"capture of what is pending": {p: func(p *scripted) { p.charges = []answer{charged(payment.Pending)} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrorNotCapturable, reason: "it is pending: only what is authorized can be captured"},
-		"capture of what is unknown": {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrorNotCapturable, reason: "it is unknown"},
-		"void of what is unknown":    {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateVoid, kind: payment.ErrorNotVoidable, reason: "it is unknown"},
-		"void during a capture":      {first: duringALostCapture, after: time.Hour, update: payment.UpdateVoid, kind: payment.ErrorNotVoidable, reason: "a capture of 10.00 USD is under way"},
-		"another capture during one": {first: duringALostCapture, after: time.Hour, update: payment.UpdateCapture, args: []any{part(999)}, kind: payment.ErrorNotCapturable, reason: "a capture of 10.00 USD is under way"},
-		"capture during a void":      {first: duringALostVoid, after: time.Hour, update: payment.UpdateCapture, kind: payment.ErrorNotCapturable, reason: "a void is under way"},
+		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrCaptureExceedsAuthorized, reason: "12.50 USD are held, asked were 12.51 USD"},
+		"another currency":           {after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}}, kind: payment.ErrInvalidRequest, reason: `currency: "EUR": the payment is in USD`},
+		"nothing":                    {after: time.Hour, update: payment.UpdateCapture, args: []any{part(0)}, kind: payment.ErrInvalidRequest, reason: "amount"},
+		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is processing"},
+		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "it is processing"},
+		"capture of what is pending": {p: func(p *scripted) { p.charges = []answer{charged(payment.Pending)} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is pending: only what is authorized can be captured"},
+		"capture of what is unknown": {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is unknown"},
+		"void of what is unknown":    {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "it is unknown"},
+		"void during a capture":      {first: duringALostCapture, after: time.Hour, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "a capture of 10.00 USD is under way"},
+		"another capture during one": {first: duringALostCapture, after: time.Hour, update: payment.UpdateCapture, args: []any{part(999)}, kind: payment.ErrNotCapturable, reason: "a capture of 10.00 USD is under way"},
+		"capture during a void":      {first: duringALostVoid, after: time.Hour, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "a void is under way"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, books := holding(), newStore(t)
@@ -359,7 +359,7 @@ func TestAnOperatorCannotSayThatMoneyIsHeldWhichNobodyCanTake(t *testing.T) {
 	told := voidAfter(env, 74*time.Hour)
 	env.ExecuteWorkflow(payment.WorkflowCharge, manual())
 	require.NoError(t, env.GetWorkflowError())
-	nobody.refused(t, payment.ErrorInvalidRequest, "processor_id: is missing")
+	nobody.refused(t, payment.ErrInvalidRequest, "processor_id: is missing")
 	require.Equal(t, payment.Authorized, somebody.charge(t).Status)
 	require.Equal(t, payment.Voided, told.charge(t).Status)
 }
@@ -533,8 +533,8 @@ func TestAPartlyCapturedPaymentGivesBackWhatWasTakenAndNoMore(t *testing.T) {
 	for _, tt := range []struct {
 		key    string
 		amount int64
-		kind   string
-	}{{"too-much", 1001, payment.ErrorRefundExceedsCaptured}, {"all", 1000, ""}} {
+		kind   payment.RefusalCode
+	}{{"too-much", 1001, payment.ErrRefundExceedsCaptured}, {"all", 1000, ""}} {
 		req := refundRequest(tt.amount)
 		req.IdempotencyKey = tt.key
 		back := refunded(payment.Succeeded, tt.amount)
@@ -544,7 +544,7 @@ func TestAPartlyCapturedPaymentGivesBackWhatWasTakenAndNoMore(t *testing.T) {
 		if tt.kind != "" {
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
-			require.Equal(t, tt.kind, application.Type())
+			require.EqualValues(t, tt.kind, application.Type())
 			continue
 		}
 		require.NoError(t, env.GetWorkflowError())

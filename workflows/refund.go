@@ -7,6 +7,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -186,10 +187,10 @@ func (r *refund) show(ctx workflow.Context) {
 	if !r.value.Status.HasOutcome() {
 		return
 	}
-	attributes := outcomeAttributes(r.value.Processor, r.value.Status, r.value.Failure)
+	attributes := temporalweb.OutcomeAttributes(r.value.Processor, r.value.Status, r.value.Failure)
 	if r.valid {
-		attributes = append(attributes, RefundAttributes(r.req)...)
-		attributes = append(attributes, attributeAmount.ValueSet(r.value.Amount), attributeCurrency.ValueSet(r.value.Currency))
+		attributes = append(attributes, temporalweb.RefundAttributes(r.req)...)
+		attributes = append(attributes, temporalweb.MoneyAttributes(r.value.Money())...)
 	}
 	upsert(ctx, attributes)
 }

@@ -87,17 +87,17 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 		name string
 		req  payment.RefundRequest
 		paid func(*testing.T) *store.Store
-		want string
+		want payment.RefusalCode
 	}{
-		{"unknown payment", refundRequest(500), newStore, payment.ErrorPaymentNotFound},
-		{"another merchant's payment", others, has(payment.Succeeded, 0), payment.ErrorPaymentNotFound},
-		{"declined payment", refundRequest(500), has(payment.Declined, 0), payment.ErrorPaymentNotRefundable},
-		{"authorized payment", refundRequest(500), has(payment.Authorized, 0), payment.ErrorPaymentNotRefundable},
-		{"payment of which nobody knows", refundRequest(500), has(payment.Unknown, 0), payment.ErrorPaymentNotRefundable},
-		{"more than is left", refundRequest(1001), has(payment.Succeeded, 250), payment.ErrorRefundExceedsCaptured},
-		{"nothing left", refundRequest(0), has(payment.Succeeded, 1250), payment.ErrorRefundExceedsCaptured},
-		{"another currency", inEuro, has(payment.Succeeded, 0), payment.ErrorInvalidRequest},
-		{"not a payment id", badID, has(payment.Succeeded, 0), payment.ErrorInvalidRequest},
+		{"unknown payment", refundRequest(500), newStore, payment.ErrPaymentNotFound},
+		{"another merchant's payment", others, has(payment.Succeeded, 0), payment.ErrPaymentNotFound},
+		{"declined payment", refundRequest(500), has(payment.Declined, 0), payment.ErrPaymentNotRefundable},
+		{"authorized payment", refundRequest(500), has(payment.Authorized, 0), payment.ErrPaymentNotRefundable},
+		{"payment of which nobody knows", refundRequest(500), has(payment.Unknown, 0), payment.ErrPaymentNotRefundable},
+		{"more than is left", refundRequest(1001), has(payment.Succeeded, 250), payment.ErrRefundExceedsCaptured},
+		{"nothing left", refundRequest(0), has(payment.Succeeded, 1250), payment.ErrRefundExceedsCaptured},
+		{"another currency", inEuro, has(payment.Succeeded, 0), payment.ErrInvalidRequest},
+		{"not a payment id", badID, has(payment.Succeeded, 0), payment.ErrInvalidRequest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,15 +106,15 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 			env.ExecuteWorkflow(payment.WorkflowRefund, tt.req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
-			require.Equal(t, tt.want, application.Type())
+			require.EqualValues(t, tt.want, application.Type())
 			require.True(t, application.NonRetryable())
 			require.Empty(t, p.refundCalls)
 			var workflowError *temporal.WorkflowExecutionError
 			require.ErrorAs(t, env.GetWorkflowError(), &workflowError)
 			_, plain := workflowError.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // what Temporal Web shows is the outermost
 			require.True(t, plain, "no activity's error around it")
-			if tt.want != payment.ErrorInvalidRequest {
-				var asked payment.Refusal
+			if tt.want != payment.ErrInvalidRequest {
+				var asked payment.RefusedRequest
 				require.NoError(t, application.Details(&asked))
 				require.Equal(t, tt.req.PaymentID, asked.PaymentID)
 			}

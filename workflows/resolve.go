@@ -54,7 +54,7 @@ func (r *record[T]) hear(ctx workflow.Context, s subject, statuses []payment.Sta
 }
 
 func notResolvable(format string, args ...any) error {
-	return refusal(payment.ErrorNotResolvable, format, args...)
+	return refusal(payment.ErrNotResolvable, format, args...)
 }
 
 // anotherID refuses a resolution that names another id than the processor has.
@@ -66,8 +66,13 @@ func anotherID(r payment.Resolution, id string) error {
 }
 
 // refusal is why an update is not accepted.
-func refusal(kind, format string, args ...any) error {
-	return temporal.NewNonRetryableApplicationError(fmt.Sprintf(format, args...), kind, nil)
+func refusal(code payment.RefusalCode, format string, args ...any) error {
+	return applicationError(payment.Refuse(code, format, args...))
+}
+
+// applicationError turns a refusal into an application error of Temporal.
+func applicationError(r *payment.Refusal) error {
+	return temporal.NewNonRetryableApplicationError(r.Message, string(r.Code), nil)
 }
 
 // wait lasts for d, or until the processor has news, an operator gives his word, or there is nothing to wait for.

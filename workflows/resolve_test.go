@@ -77,13 +77,13 @@ func TestARefundThatIsResolvedAsFailedFreesItsAmount(t *testing.T) {
 func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		resolution payment.Resolution
-		kind       string
+		kind       payment.RefusalCode
 	}{
-		"pending":     {byJane, payment.ErrorNotResolvable},
-		"no evidence": {payment.Resolution{Status: payment.Failed, By: "jane"}, payment.ErrorInvalidRequest},
-		"nobody":      {payment.Resolution{Status: payment.Failed, Evidence: "x"}, payment.ErrorInvalidRequest},
-		"no end":      {payment.Resolution{Status: payment.Pending, Evidence: "x", By: "jane"}, payment.ErrorInvalidRequest},
-		"a card":      {payment.Resolution{Status: payment.Failed, Evidence: "4111111111111111", By: "jane"}, payment.ErrorInvalidRequest},
+		"pending":     {byJane, payment.ErrNotResolvable},
+		"no evidence": {payment.Resolution{Status: payment.Failed, By: "jane"}, payment.ErrInvalidRequest},
+		"nobody":      {payment.Resolution{Status: payment.Failed, Evidence: "x"}, payment.ErrInvalidRequest},
+		"no end":      {payment.Resolution{Status: payment.Pending, Evidence: "x", By: "jane"}, payment.ErrInvalidRequest},
+		"a card":      {payment.Resolution{Status: payment.Failed, Evidence: "4111111111111111", By: "jane"}, payment.ErrInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := newEnvironment(t, &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{
@@ -93,7 +93,7 @@ func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
 			require.NoError(t, env.GetWorkflowError())
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, told.err, &application)
-			require.Equal(t, tt.kind, application.Type())
+			require.EqualValues(t, tt.kind, application.Type())
 			require.False(t, told.accepted)
 		})
 	}
@@ -153,7 +153,7 @@ func TestAResolutionFitsWhatItIsOf(t *testing.T) {
 			told := resolveAfter(env, time.Hour, "1", tt.said)
 			env.SetWorkflowRunTimeout(2 * time.Hour)
 			env.ExecuteWorkflow(workflow, tt.start)
-			told.refused(t, payment.ErrorInvalidRequest, tt.problem)
+			told.refused(t, payment.ErrInvalidRequest, tt.problem)
 		})
 	}
 }

@@ -150,7 +150,7 @@ func TestARefundThatIsUnknownKeepsItsReservation(t *testing.T) {
 		_, _, _, err := books.ReserveRefund(t.Context(), payment.Refund{
 			RefundID: payment.RefundID("acme", "more"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "more", Amount: 501,
 		}, "fingerprint")
-		require.ErrorIs(t, err, store.ErrExceedsCaptured)
+		require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		p.lookups[payment.OperationRefund] = []answer{refunded(payment.Succeeded, 500)}

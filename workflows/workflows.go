@@ -22,13 +22,6 @@ func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
 }
 
-// OutcomeRequest is the argument of the update outcome. It may be left out.
-type OutcomeRequest struct {
-	// Fingerprint is that of the caller's request. Where it is not the workflow's own, the caller asks about
-	// another purchase under a used key, and is refused.
-	Fingerprint string `json:"fingerprint,omitempty"`
-}
-
 // record is a payment.Charge or payment.Refund in a workflow that callers wait for.
 type record[T any] struct {
 	value       T
@@ -48,7 +41,7 @@ func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
-		func(ctx workflow.Context, _ OutcomeRequest) (T, error) {
+		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
 			// Cancelling the workflow must not take the answer from a caller who waits for it.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			err := workflow.Await(ctx, func() bool { return r.failed != nil || r.told && hasOutcome() })
@@ -59,11 +52,9 @@ func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Waits for the first outcome.",
-			Validator: func(_ workflow.Context, req OutcomeRequest) error {
+			Validator: func(_ workflow.Context, req payment.OutcomeRequest) error {
 				if req.Fingerprint != "" && req.Fingerprint != r.fingerprint {
-					return temporal.NewNonRetryableApplicationError(
-						"this idempotency key belongs to a different request: use a new key for a new purchase",
-						payment.ErrorIdempotencyMismatch, nil)
+					return applicationError(&payment.Refusal{Code: payment.ErrIdempotencyMismatch, Message: payment.ErrIdempotencyMismatch.Error()})
 				}
 				return nil
 			},
@@ -101,7 +92,7 @@ func invalidRequest(err error) error {
 	if !errors.As(err, &invalid) {
 		return err
 	}
-	return temporal.NewNonRetryableApplicationError(invalid.Error(), payment.ErrorInvalidRequest, nil, invalid)
+	return temporal.NewNonRetryableApplicationError(invalid.Error(), string(payment.ErrInvalidRequest), nil, invalid)
 }
 
 // invalidField refuses one field of an input.

@@ -93,7 +93,8 @@ func exitCode(err error) int {
 	var usage usageError
 	var invalid *payment.InvalidRequestError
 	var status statusError
-	var notExecuted notExecutedError
+	var notExecuted *florin.NotExecutedError
+	var refusal payment.RefusalCode
 	switch {
 	case err == nil:
 		return exitOK
@@ -102,16 +103,15 @@ func exitCode(err error) int {
 	case errors.As(err, &status):
 		return statusCode(status.status)
 	case errors.As(err, &notExecuted):
+		if code := statusCode(notExecuted.Payment.Status); code != exitOK {
+			return code
+		}
 		return exitFailed
-	case errors.Is(err, florin.ErrOutcomePending):
+	case errors.Is(err, florin.ErrOutcomePending), errors.Is(err, florin.ErrConflicted):
 		return exitUnknown
 	case errors.Is(err, florin.ErrNotFound):
 		return exitNotFound
-	case errors.Is(err, florin.ErrInvalidRequest), errors.Is(err, florin.ErrIdempotencyMismatch),
-		errors.Is(err, florin.ErrPaymentNotFound), errors.Is(err, florin.ErrNotResolvable),
-		errors.Is(err, florin.ErrNotCapturable), errors.Is(err, florin.ErrNotVoidable),
-		errors.Is(err, florin.ErrCaptureExceedsAuthorized), errors.Is(err, florin.ErrPaymentNotRefundable),
-		errors.Is(err, florin.ErrRefundExceedsCaptured):
+	case errors.As(err, &refusal):
 		return exitFailed
 	default:
 		return exitError
@@ -131,7 +131,7 @@ func statusCode(status payment.Status) int {
 	}
 }
 
-// connect is called after everything that can be checked without a server was.
+// connect connects to Temporal. Commands call it after every check that needs no server.
 func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
 	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), nil)
 	if err != nil {

@@ -72,7 +72,7 @@ func TestExitCodeReflectsTheError(t *testing.T) {
 		"not capturable":              {err: florin.ErrNotCapturable, want: exitFailed},
 		"not voidable":                {err: florin.ErrNotVoidable, want: exitFailed},
 		"capture too large":           {err: florin.ErrCaptureExceedsAuthorized, want: exitFailed},
-		"capture not executed":        {err: notExecutedError{"capture", payment.Authorized}, want: exitFailed},
+		"capture not executed":        {err: &florin.NotExecutedError{Operation: payment.OperationCapture, Payment: payment.Charge{Status: payment.Authorized}}, want: exitFailed},
 		"outcome pending":             {err: florin.ErrOutcomePending, want: exitUnknown},
 		"interrupted": {err: fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled),
 			want: exitUnknown},

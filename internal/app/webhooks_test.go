@@ -14,7 +14,6 @@ import (
 
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/processor/rest"
-	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/internal/webhook"
 	"github.com/florinpay/florin/payment"
 )
@@ -74,7 +73,7 @@ func (books) PaymentByID(_ context.Context, merchantID, paymentID string) (payme
 }
 
 func (books) RefundByID(context.Context, string, string) (payment.Refund, error) {
-	return payment.Refund{}, store.ErrNotFound
+	return payment.Refund{}, payment.ErrNotFound
 }
 
 func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {

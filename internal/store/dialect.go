@@ -24,6 +24,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
+
+	"github.com/florinpay/florin/payment"
 )
 
 type dialect struct {
@@ -195,10 +197,13 @@ func (d dialect) translate(err error, action string) error {
 	return &databaseError{text: action + ": " + safeText(err), is: contextError(err), temporary: true}
 }
 
-// isSentinel reports whether err is one of this package's errors.
+// isSentinel reports whether err is one of this package's errors or a refusal.
 func isSentinel(err error) bool {
-	for _, known := range []error{ErrNotFound, ErrMismatch, ErrIllegalTransition, ErrProcessorIDTaken, ErrPaymentNotFound,
-		ErrNotRefundable, ErrExceedsCaptured, ErrCurrency, ErrInvalid, ErrOutdated, ErrTooNew} {
+	var refusal payment.RefusalCode
+	if errors.As(err, &refusal) {
+		return true
+	}
+	for _, known := range []error{ErrIllegalTransition, ErrProcessorIDTaken, ErrInvalid, ErrOutdated, ErrTooNew} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -106,7 +106,7 @@ func TestRefusedChangesAreNotObserved(t *testing.T) {
 		_, err := s.RecordPayment(t.Context(), c, byProcessor)
 		require.ErrorIs(t, err, ErrIllegalTransition)
 		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("refund-1", c, c.Amount+1), fingerprint)
-		require.ErrorIs(t, err, ErrExceedsCaptured)
+		require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
 		require.Empty(t, observed())
 	})
 }

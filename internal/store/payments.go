@@ -37,23 +37,23 @@ const (
 	selectPaymentByID  = selectPayment + `WHERE merchant_id = $1 AND payment_id = $2`
 )
 
-// payment returns ErrNotFound if query finds no row.
+// payment returns payment.ErrNotFound if query finds no row.
 func (q querier) payment(ctx context.Context, query, merchantID, keyOrID string) (paymentRow, error) {
 	var p paymentRow
 	err := q.queryOne(ctx, query, []any{merchantID, keyOrID}, p.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
+		err = payment.ErrNotFound
 	}
 	return p, err
 }
 
-// Payment returns the payment of a merchant with an idempotency key. It returns ErrNotFound if there is none.
+// Payment returns the payment of a merchant with an idempotency key. It returns payment.ErrNotFound if there is none.
 func (s *Store) Payment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByKey, merchantID, idempotencyKey)
 	return p.Charge, s.wrap(err, "payment of merchant %q by its idempotency key", merchantID)
 }
 
-// PaymentByID returns the payment of a merchant with an id. It returns ErrNotFound if there is none, and if the payment
+// PaymentByID returns the payment of a merchant with an id. It returns payment.ErrNotFound if there is none, and if the payment
 // belongs to another merchant.
 func (s *Store) PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByID, merchantID, paymentID)
@@ -75,7 +75,7 @@ const insertPayment = `INSERT INTO payments (payment_id, merchant_id, idempotenc
 // created is false. The caller must continue with the processor and the times of the stored payment. So the call is safe to
 // repeat.
 //
-// BeginPayment returns ErrMismatch if the stored payment has another fingerprint, and ErrInvalid if c violates a rule of the
+// BeginPayment returns payment.ErrIdempotencyMismatch if the stored payment has another fingerprint, and ErrInvalid if c violates a rule of the
 // database or if another payment has its id.
 func (s *Store) BeginPayment(
 	ctx context.Context, c payment.Charge, fingerprint string,
@@ -104,12 +104,12 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 		return p, err == nil, err
 	}
 	switch p, err = s.read().payment(ctx, selectPaymentByKey, c.MerchantID, c.IdempotencyKey); {
-	case errors.Is(err, ErrNotFound):
+	case errors.Is(err, payment.ErrNotFound):
 		return p, false, fmt.Errorf("%w: another payment has this id", ErrInvalid)
 	case err != nil:
 		return p, false, err
 	case p.fingerprint != fingerprint:
-		return paymentRow{}, false, ErrMismatch
+		return paymentRow{}, false, payment.ErrIdempotencyMismatch
 	}
 	return p, false, nil
 }
@@ -143,7 +143,7 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 // ignores c.RefundedAmount, which follows from the refunds. If the state is already stored, RecordPayment changes nothing and
 // appends no event, so the call is safe to repeat.
 //
-// RecordPayment returns ErrNotFound if the merchant has no such payment. It returns ErrIllegalTransition for a transition that
+// RecordPayment returns payment.ErrNotFound if the merchant has no such payment. It returns ErrIllegalTransition for a transition that
 // is not in [payment.PaymentTransitions], and for other details of a final status. It returns ErrProcessorIDTaken if another
 // payment has the processor's id: the processor then answered for the wrong payment. In this case, record the payment as
 // conflicted, without the id, and with the id as evidence. It returns ErrInvalid for values that violate a rule of the

@@ -50,7 +50,7 @@ func TestBeginWithAUsedKeyReturnsTheStoredPayment(t *testing.T) {
 		require.Equal(t, recorded, stored)
 
 		_, _, err = s.BeginPayment(t.Context(), again, strings.Repeat("0", 64))
-		require.ErrorIs(t, err, ErrMismatch)
+		require.ErrorIs(t, err, payment.ErrIdempotencyMismatch)
 		require.False(t, Temporary(err))
 	})
 }
@@ -62,11 +62,11 @@ func TestIdempotencyKeysAreScopedToTheMerchant(t *testing.T) {
 		other.MerchantID, other.PaymentID = "emca", payment.PaymentID("emca", "order-1")
 		begin(t, s, other)
 		_, err := s.PaymentByID(t.Context(), "acme", other.PaymentID)
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, payment.ErrNotFound)
 		_, err = s.Payment(t.Context(), "acme", "order-2")
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, payment.ErrNotFound)
 		_, err = s.RecordPayment(t.Context(), succeeded(newCharge("order-2")), byProcessor)
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, payment.ErrNotFound)
 	})
 }
 

@@ -35,23 +35,23 @@ const (
 	selectRefunds     = selectRefund + `WHERE merchant_id = $1 AND payment_id = $2 ORDER BY created_at, refund_id`
 )
 
-// refund returns ErrNotFound if query finds no row.
+// refund returns payment.ErrNotFound if query finds no row.
 func (q querier) refund(ctx context.Context, query, merchantID, keyOrID string) (refundRow, error) {
 	var r refundRow
 	err := q.queryOne(ctx, query, []any{merchantID, keyOrID}, r.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
-		err = ErrNotFound
+		err = payment.ErrNotFound
 	}
 	return r, err
 }
 
-// Refund returns the refund of a merchant with an idempotency key. It returns ErrNotFound if there is none.
+// Refund returns the refund of a merchant with an idempotency key. It returns payment.ErrNotFound if there is none.
 func (s *Store) Refund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
 	r, err := s.read().refund(ctx, selectRefundByKey, merchantID, idempotencyKey)
 	return r.Refund, s.wrap(err, "refund of merchant %q by its idempotency key", merchantID)
 }
 
-// RefundByID returns the refund of a merchant with an id. It returns ErrNotFound if there is none, and if the refund belongs
+// RefundByID returns the refund of a merchant with an id. It returns payment.ErrNotFound if there is none, and if the refund belongs
 // to another merchant.
 func (s *Store) RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error) {
 	r, err := s.read().refund(ctx, selectRefundByID, merchantID, refundID)
@@ -85,9 +85,9 @@ const insertRefund = `INSERT INTO refunds (refund_id, payment_id, merchant_id, i
 // If the merchant has used the idempotency key for a refund before, ReserveRefund returns the stored refund in its current
 // status, and created is false. So the call is safe to repeat.
 //
-// ReserveRefund returns ErrMismatch if the stored refund has another fingerprint, ErrPaymentNotFound if the merchant has no such
-// payment, ErrNotRefundable if the payment did not succeed or its processor's id is unknown, ErrCurrency if r.Currency is not
-// the currency of the payment, and ErrExceedsCaptured if the amount exceeds the remaining amount. It returns ErrInvalid if
+// ReserveRefund returns payment.ErrIdempotencyMismatch if the stored refund has another fingerprint, payment.ErrPaymentNotFound if the merchant has no such
+// payment, payment.ErrPaymentNotRefundable if the payment did not succeed or its processor's id is unknown, payment.ErrInvalidRequest if r.Currency is not
+// the currency of the payment, and payment.ErrRefundExceedsCaptured if the amount exceeds the remaining amount. It returns ErrInvalid if
 // r violates a rule of the database or if another refund has its id.
 func (s *Store) ReserveRefund(
 	ctx context.Context, r payment.Refund, fingerprint string,
@@ -117,16 +117,16 @@ func (q querier) reserve(
 	ctx context.Context, r payment.Refund, fingerprint string,
 ) (stored refundRow, paid paymentRow, created bool, err error) {
 	paid, err = q.payment(ctx, selectPaymentByID+q.s.dialect.forUpdate, r.MerchantID, r.PaymentID)
-	if err != nil && !errors.Is(err, ErrNotFound) {
+	if err != nil && !errors.Is(err, payment.ErrNotFound) {
 		return stored, paid, false, err
 	}
 	paymentUnknown := err != nil
 	stored, err = q.existingRefund(ctx, r, fingerprint)
 	switch {
-	case !errors.Is(err, ErrNotFound):
+	case !errors.Is(err, payment.ErrNotFound):
 		return stored, paid, false, err
 	case paymentUnknown:
-		return stored, paid, false, ErrPaymentNotFound
+		return stored, paid, false, payment.ErrPaymentNotFound
 	}
 	if r, err = paid.completeRefund(r); err != nil {
 		return stored, paid, false, err
@@ -143,18 +143,18 @@ func (q querier) reserve(
 	}
 	// A concurrent call used the key for a refund of another payment, which has a lock of its own.
 	stored, err = q.existingRefund(ctx, r, fingerprint)
-	if errors.Is(err, ErrNotFound) {
+	if errors.Is(err, payment.ErrNotFound) {
 		err = fmt.Errorf("%w: another refund has this id", ErrInvalid)
 	}
 	return stored, paid, false, err
 }
 
-// existingRefund returns the stored refund with r's idempotency key. It returns ErrNotFound if there is none, and ErrMismatch
+// existingRefund returns the stored refund with r's idempotency key. It returns payment.ErrNotFound if there is none, and payment.ErrIdempotencyMismatch
 // if it has another fingerprint.
 func (q querier) existingRefund(ctx context.Context, r payment.Refund, fingerprint string) (refundRow, error) {
 	stored, err := q.refund(ctx, selectRefundByKey, r.MerchantID, r.IdempotencyKey)
 	if err == nil && stored.fingerprint != fingerprint {
-		return refundRow{}, ErrMismatch
+		return refundRow{}, payment.ErrIdempotencyMismatch
 	}
 	return stored, err
 }
@@ -165,16 +165,16 @@ func (p paymentRow) completeRefund(r payment.Refund) (payment.Refund, error) {
 	remaining := payment.Money{Amount: p.CapturedAmount - p.RefundedAmount - p.reserved, Currency: p.Currency}
 	switch {
 	case p.Status != payment.Succeeded:
-		return r, fmt.Errorf("%w: its status is %s: only a succeeded payment can be refunded", ErrNotRefundable, p.Status)
+		return r, fmt.Errorf("%w: its status is %s: only a succeeded payment can be refunded", payment.ErrPaymentNotRefundable, p.Status)
 	case p.ProcessorPaymentID == "":
-		return r, fmt.Errorf("%w: its id at the processor is unknown: it was resolved without one", ErrNotRefundable)
+		return r, fmt.Errorf("%w: its id at the processor is unknown: it was resolved without one", payment.ErrPaymentNotRefundable)
 	case r.Currency != "" && r.Currency != p.Currency:
-		return r, fmt.Errorf("%w: refund in %q, payment in %s", ErrCurrency, r.Currency, p.Currency)
+		return r, fmt.Errorf("%w: refund in %q, payment in %s", payment.ErrInvalidRequest, r.Currency, p.Currency)
 	case remaining.Amount == 0:
-		return r, fmt.Errorf("%w: nothing remains to refund", ErrExceedsCaptured)
+		return r, fmt.Errorf("%w: nothing remains to refund", payment.ErrRefundExceedsCaptured)
 	case r.Amount > remaining.Amount:
 		requested := payment.Money{Amount: r.Amount, Currency: p.Currency}
-		return r, fmt.Errorf("%w: refund of %s, remaining %s", ErrExceedsCaptured, requested, remaining)
+		return r, fmt.Errorf("%w: refund of %s, remaining %s", payment.ErrRefundExceedsCaptured, requested, remaining)
 	case r.Amount == 0:
 		r.Amount = remaining.Amount
 	}
@@ -200,7 +200,7 @@ const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coal
 // refunded amount becomes the sum of its succeeded refunds. A declined or failed refund releases its reserved amount; an unknown
 // one keeps it. If the state is already stored, SettleRefund changes nothing and appends no event, so the call is safe to repeat.
 //
-// SettleRefund returns ErrNotFound if the merchant has no such refund, and ErrIllegalTransition, ErrProcessorIDTaken and
+// SettleRefund returns payment.ErrNotFound if the merchant has no such refund, and ErrIllegalTransition, ErrProcessorIDTaken and
 // ErrInvalid as [Store.RecordPayment] does.
 func (s *Store) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
 	row, err := s.settleRefund(ctx, r, cause)

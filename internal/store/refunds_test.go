@@ -33,7 +33,7 @@ func TestRefundReservesAndThenRefundsItsAmount(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, want, byID)
 		_, err = s.RefundByID(t.Context(), "bolt", want.RefundID)
-		require.ErrorIs(t, err, ErrNotFound, "refund of another merchant")
+		require.ErrorIs(t, err, payment.ErrNotFound, "refund of another merchant")
 
 		want.Status, want.ProcessorRefundID, want.UpdatedAt = payment.Succeeded, "re_1", later.Add(time.Second)
 		settled, err := s.SettleRefund(t.Context(), want, byProcessor)
@@ -66,7 +66,7 @@ func TestRefundReservesAndThenRefundsItsAmount(t *testing.T) {
 		require.NoError(t, err)
 		require.Empty(t, listed)
 		_, err = s.Refund(t.Context(), "emca", "r-1")
-		require.ErrorIs(t, err, ErrNotFound)
+		require.ErrorIs(t, err, payment.ErrNotFound)
 	})
 }
 
@@ -103,7 +103,7 @@ func TestReserveWithAUsedKeyReturnsTheStoredRefund(t *testing.T) {
 
 		for _, different := range []payment.Refund{newRefund("r-1", c, 5), newRefund("r-1", other, 0), newRefund("r-1", newCharge("missing"), 0)} {
 			_, _, _, err = s.ReserveRefund(t.Context(), different, strings.Repeat("0", 64))
-			require.ErrorIs(t, err, ErrMismatch)
+			require.ErrorIs(t, err, payment.ErrIdempotencyMismatch)
 		}
 	})
 }
@@ -133,22 +133,22 @@ func TestReserveRefusesInvalidRefunds(t *testing.T) {
 			text string
 		}{
 			"unknown payment": {
-				r: newRefund("r-1", newCharge("order-9"), 100), want: ErrPaymentNotFound, text: "payment not found",
+				r: newRefund("r-1", newCharge("order-9"), 100), want: payment.ErrPaymentNotFound, text: "payment not found",
 			},
 			"payment of another merchant": {
-				r: foreign, want: ErrPaymentNotFound, text: "payment not found",
+				r: foreign, want: payment.ErrPaymentNotFound, text: "payment not found",
 			},
 			"payment not succeeded": {
-				r: newRefund("r-1", pending, 100), want: ErrNotRefundable, text: "its status is pending",
+				r: newRefund("r-1", pending, 100), want: payment.ErrPaymentNotRefundable, text: "its status is pending",
 			},
 			"amount above the remaining amount": {
-				r: newRefund("r-1", c, 1_001), want: ErrExceedsCaptured, text: "refund of 10.01 EUR, remaining 10.00 EUR",
+				r: newRefund("r-1", c, 1_001), want: payment.ErrRefundExceedsCaptured, text: "refund of 10.01 EUR, remaining 10.00 EUR",
 			},
 			"nothing remaining": {
-				r: newRefund("r-1", full, 0), want: ErrExceedsCaptured, text: "nothing remains to refund",
+				r: newRefund("r-1", full, 0), want: payment.ErrRefundExceedsCaptured, text: "nothing remains to refund",
 			},
 			"another currency": {
-				r: dollars, want: ErrCurrency, text: `refund in "USD", payment in EUR`,
+				r: dollars, want: payment.ErrInvalidRequest, text: `refund in "USD", payment in EUR`,
 			},
 			"negative amount": {
 				r: newRefund("r-1", c, -1), want: ErrInvalid, text: "amount -1",
@@ -207,11 +207,11 @@ func TestSettleRefusesInvalidRefunds(t *testing.T) {
 		}{
 			"unknown refund": {
 				change: func(r *payment.Refund) { r.RefundID = "ref_9" },
-				cause:  byProcessor, want: ErrNotFound,
+				cause:  byProcessor, want: payment.ErrNotFound,
 			},
 			"refund of another merchant": {
 				change: func(r *payment.Refund) { r.MerchantID = "emca" },
-				cause:  byProcessor, want: ErrNotFound,
+				cause:  byProcessor, want: payment.ErrNotFound,
 			},
 			"status of payments only": {
 				change: func(r *payment.Refund) { r.Status = payment.Voided },
@@ -248,7 +248,7 @@ func TestConcurrentRefundsNeverExceedTheCapturedAmount(t *testing.T) {
 			if err == nil {
 				successes++
 			} else {
-				require.ErrorIs(t, err, ErrExceedsCaptured)
+				require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
 			}
 		}
 		require.Equal(t, 100, successes)
@@ -301,7 +301,7 @@ func TestConcurrentReservesOfOneKeyCreateOneRefund(t *testing.T) {
 			if i%2 == winner {
 				require.NoError(t, err)
 			} else {
-				require.ErrorIs(t, err, ErrMismatch)
+				require.ErrorIs(t, err, payment.ErrIdempotencyMismatch)
 			}
 		}
 		require.Equal(t, 1, created)
@@ -377,7 +377,7 @@ func TestRandomSequencesMatchTheModel(t *testing.T) {
 				_, err := s.RecordPayment(t.Context(), next, byProcessor)
 				switch {
 				case !begun:
-					require.ErrorIs(t, err, ErrNotFound, step)
+					require.ErrorIs(t, err, payment.ErrNotFound, step)
 				case c.Status != to && !slices.Contains(payment.PaymentTransitions[c.Status], to):
 					require.ErrorIs(t, err, ErrIllegalTransition, step)
 				default:
@@ -390,17 +390,17 @@ func TestRandomSequencesMatchTheModel(t *testing.T) {
 				stored, _, created, err := s.ReserveRefund(t.Context(), next, next.PaymentID)
 				switch {
 				case isReserved && r.PaymentID != next.PaymentID:
-					require.ErrorIs(t, err, ErrMismatch, step)
+					require.ErrorIs(t, err, payment.ErrIdempotencyMismatch, step)
 				case isReserved:
 					require.NoError(t, err, step)
 					require.False(t, created)
 					require.Equal(t, r.Amount, stored.Amount)
 				case !begun:
-					require.ErrorIs(t, err, ErrPaymentNotFound, step)
+					require.ErrorIs(t, err, payment.ErrPaymentNotFound, step)
 				case c.Status != payment.Succeeded:
-					require.ErrorIs(t, err, ErrNotRefundable, step)
+					require.ErrorIs(t, err, payment.ErrPaymentNotRefundable, step)
 				case remaining(c) == 0 || next.Amount > remaining(c):
-					require.ErrorIs(t, err, ErrExceedsCaptured, step)
+					require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured, step)
 				default:
 					require.NoError(t, err, step)
 					if next.Amount == 0 {
@@ -418,7 +418,7 @@ func TestRandomSequencesMatchTheModel(t *testing.T) {
 				_, err := s.SettleRefund(t.Context(), next, byProcessor)
 				switch {
 				case !isReserved:
-					require.ErrorIs(t, err, ErrNotFound, step)
+					require.ErrorIs(t, err, payment.ErrNotFound, step)
 				case r.Status != next.Status && !slices.Contains(payment.RefundTransitions[r.Status], next.Status):
 					require.ErrorIs(t, err, ErrIllegalTransition, step)
 				default:
@@ -457,7 +457,7 @@ func TestPaymentWithoutProcessorIDIsNotRefundable(t *testing.T) {
 		_, err = s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
 		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("r-1", c, 100), "fingerprint")
-		require.ErrorIs(t, err, ErrNotRefundable)
+		require.ErrorIs(t, err, payment.ErrPaymentNotRefundable)
 		require.ErrorContains(t, err, "its id at the processor is unknown")
 	})
 }

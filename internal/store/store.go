@@ -23,27 +23,17 @@ import (
 	"time"
 )
 
-// What a caller may ask for with errors.Is. None of them goes away by trying again.
+// The errors of a Store, beside the refusals of package payment: [payment.ErrNotFound], [payment.ErrIdempotencyMismatch],
+// [payment.ErrPaymentNotFound], [payment.ErrPaymentNotRefundable] and [payment.ErrRefundExceedsCaptured]. Test for them with
+// [errors.Is]. None of them disappears by retrying.
 var (
-	// ErrNotFound: there is no such payment or refund, or it belongs to another merchant.
-	ErrNotFound = errors.New("not found")
-	// ErrMismatch: the idempotency key was used before, for another request.
-	ErrMismatch = errors.New("the idempotency key belongs to another request")
-	// ErrIllegalTransition: the status that is stored does not lead to the one that is recorded.
+	// ErrIllegalTransition means that the persisted status does not allow the requested one.
 	ErrIllegalTransition = errors.New("illegal transition")
-	// ErrProcessorIDTaken: another payment or refund has this id of the processor. See RecordPayment.
-	ErrProcessorIDTaken = errors.New("the processor's id belongs to another one")
-	// ErrPaymentNotFound: the merchant has no such payment to refund.
-	ErrPaymentNotFound = errors.New("payment not found")
-	// ErrNotRefundable: the payment did not succeed.
-	ErrNotRefundable = errors.New("the payment is not refundable")
-	// ErrExceedsCaptured: less is left to refund than was asked for.
-	ErrExceedsCaptured = errors.New("the refund exceeds what is left of the payment")
-	// ErrCurrency: the refund names another currency than the payment's.
-	ErrCurrency = errors.New("the refund is in another currency than its payment")
-	// ErrInvalid: a value that is refused whatever is stored, such as a negative amount.
+	// ErrProcessorIDTaken means that another payment or refund has this id of the processor. See [Store.RecordPayment].
+	ErrProcessorIDTaken = errors.New("another payment or refund has this id of the processor")
+	// ErrInvalid means that a value is refused whatever is persisted, such as a negative amount.
 	ErrInvalid = errors.New("invalid")
-	// ErrOutdated and ErrTooNew: the schema of the database is not the one that this program knows.
+	// ErrOutdated and ErrTooNew mean that the schema of the database is not the one of this program.
 	ErrOutdated = errors.New("the database is older than this program")
 	ErrTooNew   = errors.New("the database is newer than this program")
 )

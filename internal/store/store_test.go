@@ -262,8 +262,8 @@ func TestCallToAClosedStoreIsATemporaryError(t *testing.T) {
 
 func TestSentinelErrorsAreNotTemporary(t *testing.T) {
 	require.False(t, Temporary(nil))
-	for _, err := range []error{ErrNotFound, ErrMismatch, ErrIllegalTransition, ErrProcessorIDTaken, ErrPaymentNotFound, ErrNotRefundable,
-		ErrExceedsCaptured, ErrCurrency, ErrInvalid, ErrOutdated, ErrTooNew} {
+	for _, err := range []error{payment.ErrNotFound, payment.ErrIdempotencyMismatch, ErrIllegalTransition, ErrProcessorIDTaken, payment.ErrPaymentNotFound, payment.ErrPaymentNotRefundable,
+		payment.ErrRefundExceedsCaptured, payment.ErrInvalidRequest, ErrInvalid, ErrOutdated, ErrTooNew} {
 		require.False(t, Temporary(err))
 		require.False(t, Temporary(fmt.Errorf("wrapped: %w", err)))
 	}

@@ -12,7 +12,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -37,7 +36,7 @@ type Source struct {
 	Event func(body []byte) (processor.Event, error)
 }
 
-// Store reads payments and refunds; [store.Store] implements it. Its methods return an error that wraps [store.ErrNotFound]
+// Store reads payments and refunds; [store.Store] implements it. Its methods return an error that wraps [payment.ErrNotFound]
 // if there is none with the ID.
 type Store interface {
 	PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error)
@@ -158,7 +157,7 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 	}
 	subject, err := e.find(ctx, event)
 	switch {
-	case errors.Is(err, store.ErrNotFound): // perhaps another Florin installation uses the same processor account
+	case errors.Is(err, payment.ErrNotFound): // perhaps another Florin installation uses the same processor account
 		e.logger.Debug("ignored an event about an unknown payment or refund", fields...)
 		return http.StatusOK, "ignored"
 	case err != nil:
@@ -206,7 +205,7 @@ type subject struct {
 	final bool
 }
 
-// find returns the subject of an event. The error wraps [store.ErrNotFound] if it is not stored.
+// find returns the subject of an event. The error wraps [payment.ErrNotFound] if it is not stored.
 func (e *Endpoint) find(ctx context.Context, event processor.Event) (subject, error) {
 	if event.RefundID != "" {
 		r, err := e.store.RefundByID(ctx, event.MerchantID, event.RefundID)

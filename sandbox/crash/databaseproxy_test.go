@@ -159,7 +159,7 @@ func TestRefusedRefundReachesNoPointOfTheStore(t *testing.T) {
 	for _, moment := range []point{before, beforeCommit, after} {
 		k := armKill(t, &trigger, at(reserveRefund, moment), func() {})
 		_, _, _, err := proxied.ReserveRefund(t.Context(), ofUnknownPayment, "f")
-		require.ErrorIs(t, err, store.ErrPaymentNotFound)
+		require.ErrorIs(t, err, payment.ErrPaymentNotFound)
 		require.False(t, k.succeeded())
 	}
 }

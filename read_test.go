@@ -28,7 +28,7 @@ type closing struct {
 // ExecuteActivity reads the store.
 func (c *closing) ExecuteActivity(context.Context, client.StartActivityOptions, any, ...any) (client.ActivityHandle, error) {
 	if c.stored == "" {
-		return nil, temporal.NewNonRetryableApplicationError("not there", payment.ErrorNotFound, nil)
+		return nil, temporal.NewNonRetryableApplicationError("not there", string(payment.ErrNotFound), nil)
 	}
 	return reading{stored: c.stored}, nil
 }

@@ -1,0 +1,38 @@
+package florin_test
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// A service that imports package florin gets the Temporal client and nothing of the worker: no database driver, no migrations, no HTTP
+// client of ours.
+func TestPackageFlorinDependsOnTheTemporalClientOnly(t *testing.T) {
+	list := func(packages ...string) []string {
+		out, err := exec.Command("go", append([]string{"list", "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}"}, packages...)...).Output()
+		require.NoError(t, err)
+		return strings.Fields(string(out))
+	}
+	temporal := map[string]bool{}
+	for _, path := range list("go.temporal.io/sdk/client", "go.temporal.io/sdk/interceptor") {
+		temporal[path] = true
+	}
+	for _, path := range list(".") {
+		switch {
+		case temporal[path],
+			path == "github.com/florinpay/florin",
+			path == "github.com/florinpay/florin/payment",
+			path == "github.com/florinpay/florin/internal/temporalweb",
+			path == "github.com/florinpay/florin/internal/tracing",
+			// The OpenTelemetry API, not its SDK.
+			strings.HasPrefix(path, "go.opentelemetry.io/otel") && !strings.HasPrefix(path, "go.opentelemetry.io/otel/sdk") && !strings.HasPrefix(path, "go.opentelemetry.io/otel/exporters"),
+			strings.HasPrefix(path, "github.com/go-logr/"), strings.HasPrefix(path, "github.com/cespare/xxhash/"),
+			path == "go.opentelemetry.io/auto/sdk", strings.HasPrefix(path, "go.opentelemetry.io/auto/sdk/"):
+		default:
+			t.Errorf("package florin depends on %s", path)
+		}
+	}
+}

@@ -1,0 +1,55 @@
+// Package temporalweb has what Temporal Web shows about a payment and what package florin and the workflows both set: search
+// attributes, summaries and details that are made from a request, and Markdown that is safe to render.
+package temporalweb
+
+import (
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// The search attributes by which operators and dashboards find payments.
+var (
+	paymentStatus = temporal.NewSearchAttributeKeyKeyword(payment.AttributePaymentStatus)
+	paymentID     = temporal.NewSearchAttributeKeyKeyword(payment.AttributePaymentID)
+	merchantID    = temporal.NewSearchAttributeKeyKeyword(payment.AttributeMerchantID)
+	processor     = temporal.NewSearchAttributeKeyKeyword(payment.AttributeProcessor)
+	currency      = temporal.NewSearchAttributeKeyKeyword(payment.AttributeCurrency)
+	failureClass  = temporal.NewSearchAttributeKeyKeyword(payment.AttributeFailureClass)
+	amount        = temporal.NewSearchAttributeKeyInt64(payment.AttributeAmount)
+)
+
+// ChargeAttributes returns the search attributes that are known before a charge starts.
+func ChargeAttributes(req payment.ChargeRequest) []temporal.SearchAttributeUpdate {
+	return append([]temporal.SearchAttributeUpdate{
+		paymentID.ValueSet(payment.PaymentID(req.MerchantID, req.IdempotencyKey)),
+		merchantID.ValueSet(req.MerchantID),
+	}, MoneyAttributes(req.Money())...)
+}
+
+// RefundAttributes returns the search attributes that are known before a refund starts.
+func RefundAttributes(req payment.RefundRequest) []temporal.SearchAttributeUpdate {
+	return []temporal.SearchAttributeUpdate{
+		paymentID.ValueSet(req.PaymentID),
+		merchantID.ValueSet(req.MerchantID),
+	}
+}
+
+// MoneyAttributes returns the search attributes for the amount.
+func MoneyAttributes(m payment.Money) []temporal.SearchAttributeUpdate {
+	return []temporal.SearchAttributeUpdate{amount.ValueSet(m.Amount), currency.ValueSet(m.Currency)}
+}
+
+// StatusAttribute returns the search attribute for the status.
+func StatusAttribute(status payment.Status) temporal.SearchAttributeUpdate {
+	return paymentStatus.ValueSet(string(status))
+}
+
+// OutcomeAttributes returns the search attributes for an outcome. A nil failure removes the failure class.
+func OutcomeAttributes(name string, status payment.Status, failure *payment.Failure) []temporal.SearchAttributeUpdate {
+	updates := []temporal.SearchAttributeUpdate{StatusAttribute(status), processor.ValueSet(name)}
+	if failure == nil {
+		return append(updates, failureClass.ValueUnset())
+	}
+	return append(updates, failureClass.ValueSet(string(failure.Class)))
+}

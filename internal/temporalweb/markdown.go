@@ -1,0 +1,45 @@
+package temporalweb
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// Code returns text as a code span, in which Markdown and HTML have no meaning.
+func Code(text string) string {
+	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(text)
+	if !strings.Contains(text, "`") {
+		return "`" + text + "`"
+	}
+	fence := "``"
+	for strings.Contains(text, fence) {
+		fence += "`"
+	}
+	return fence + " " + text + " " + fence
+}
+
+// name returns a name, as code if Markdown would change it.
+func name(text string) string {
+	if plainName.MatchString(text) {
+		return text
+	}
+	return Code(text)
+}
+
+var plainName = regexp.MustCompile(`^[A-Za-z0-9]+([.:-]?[A-Za-z0-9]+)*$`)
+
+// Escape returns text from outside, such as a processor's message, without any meaning in Markdown or HTML.
+func Escape(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && unicode.IsPrint(r) && r != ' ' {
+			b.WriteByte('\\')
+		}
+		if !unicode.IsPrint(r) {
+			r = ' '
+		}
+		b.WriteRune(r)
+	}
+	return b.String()
+}

@@ -1,0 +1,131 @@
+package florin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Capture takes the authorized amount of a payment, or a part of it, and releases the rest. It waits for the outcome. A nil error
+// means that the payment is captured as requested, now or by an earlier call.
+//
+// The other endings are errors. [*NotExecutedError] carries the payment and means that provably nothing was captured, such as
+// after a decline: capture again if that makes sense. [ErrNotCapturable] means that the payment is not authorized or that
+// another modification is in flight, [ErrCaptureExceedsAuthorized] that less is authorized. [ErrOutcomePending] means that the
+// outcome is not known yet, also if ctx is done first: the capture continues; call Capture again or use [Client.Get].
+// [ErrConflicted] means that the processor did something else.
+func (c *Client) Capture(ctx context.Context, merchantID, idempotencyKey string, req payment.CaptureRequest) (payment.Charge, error) {
+	if err := req.Validate(); err != nil {
+		return payment.Charge{}, err
+	}
+	return c.modify(ctx, merchantID, idempotencyKey, modification{
+		operation: payment.OperationCapture, update: payment.UpdateCapture, args: []any{req}, refusal: ErrNotCapturable,
+		done: func(charge payment.Charge) bool { return charge.Captured(req) },
+	})
+}
+
+// Void releases the authorized amount of a payment, or cancels a payment that is pending or requires an action, if the processor
+// supports that. Its errors are those of [Client.Capture], with [ErrNotVoidable] for a payment that cannot be voided, such as one
+// that was captured: refund it instead.
+func (c *Client) Void(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	return c.modify(ctx, merchantID, idempotencyKey, modification{
+		operation: payment.OperationVoid, update: payment.UpdateVoid, refusal: ErrNotVoidable,
+		done: func(charge payment.Charge) bool {
+			return charge.Status == payment.Voided || charge.Status == payment.Expired
+		},
+	})
+}
+
+// modification is a capture or a void.
+type modification struct {
+	operation payment.Operation
+	update    string
+	args      []any
+	// refusal is returned if the payment has ended otherwise.
+	refusal error
+	// done reports whether the payment is as requested.
+	done func(payment.Charge) bool
+}
+
+func (c *Client) modify(ctx context.Context, merchantID, idempotencyKey string, m modification) (payment.Charge, error) {
+	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
+	charge, err := update[payment.Charge](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateName: m.update, Args: m.args})
+	if errors.Is(err, errClosed) {
+		charge, err = c.Get(ctx, merchantID, idempotencyKey)
+		if err == nil && !m.done(charge) {
+			err = fmt.Errorf("workflow %s: %w: it is %s", workflowID, m.refusal, charge.Status)
+		}
+		return charge, err
+	}
+	if err == nil {
+		err = m.outcome(workflowID, charge)
+	}
+	return charge, err
+}
+
+// outcome returns nil if the payment is as requested, and otherwise the error that describes what is known.
+func (m modification) outcome(workflowID string, charge payment.Charge) error {
+	switch {
+	case m.done(charge):
+		return nil
+	case charge.Status == payment.Unknown, charge.Status == payment.NeedsReconciliation:
+		return fmt.Errorf("workflow %s: %w: the payment is %s", workflowID, ErrOutcomePending, charge.Status)
+	case charge.Status == payment.Conflicted:
+		return fmt.Errorf("workflow %s: %w", workflowID, ErrConflicted)
+	default:
+		return &NotExecutedError{Operation: m.operation, Payment: charge}
+	}
+}
+
+// Resolve records an operator's decision on a payment whose outcome is unknown or needs reconciliation. Recording the same resolution
+// twice has no further effect. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
+// the processor has responded meanwhile.
+func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
+	if err := r.Validate(payment.ResolvedPayment); err != nil {
+		return payment.Charge{}, err
+	}
+	return resolve[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
+}
+
+// ResolveRefund is [Client.Resolve] for refunds.
+func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Refund, error) {
+	if err := r.Validate(payment.ResolvedRefund); err != nil {
+		return payment.Refund{}, err
+	}
+	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
+}
+
+func resolve[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (T, error) {
+	value, err := update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{
+		UpdateID: r.Fingerprint(), UpdateName: payment.UpdateResolve, Args: []any{r},
+	})
+	if !errors.Is(err, errClosed) {
+		return value, err
+	}
+	if _, missing := c.temporal.DescribeWorkflowExecution(ctx, workflowID, ""); missing != nil {
+		return value, translate(ctx, missing, workflowID)
+	}
+	return value, fmt.Errorf("workflow %s: %w: the workflow is no longer running", workflowID, ErrNotResolvable)
+}
+
+// errClosed means that no running workflow can receive an update.
+var errClosed = errors.New("the workflow is not running")
+
+// update sends an update to the workflow and waits for its result.
+func update[T record](ctx context.Context, c *Client, workflowID string, o client.UpdateWorkflowOptions) (value T, err error) {
+	o.WorkflowID, o.WaitForStage = workflowID, client.WorkflowUpdateStageCompleted
+	handle, err := c.temporal.UpdateWorkflow(ctx, o)
+	if err == nil {
+		err = handle.Get(ctx, &value)
+	}
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return value, errClosed
+	}
+	return value, translate(ctx, err, workflowID)
+}

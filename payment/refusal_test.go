@@ -1,0 +1,36 @@
+package payment
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestEveryRefusalCodeHasAMessageAndIsParsedFromItsType(t *testing.T) {
+	for code, message := range refusals {
+		require.NotEmpty(t, message, code)
+		parsed, ok := ParseRefusalCode(string(code))
+		require.True(t, ok)
+		require.Equal(t, code, parsed)
+	}
+	_, ok := ParseRefusalCode("TimeoutError")
+	require.False(t, ok)
+}
+
+func TestARefusalIsItsCodeAndSaysWhy(t *testing.T) {
+	err := fmt.Errorf("workflow charge/acme/order-1: %w", Refuse(ErrNotCapturable, "it is %s", Voided))
+	require.EqualError(t, err, "workflow charge/acme/order-1: not capturable: it is voided")
+	require.ErrorIs(t, err, ErrNotCapturable)
+	require.NotErrorIs(t, err, ErrNotVoidable)
+	var code RefusalCode
+	require.ErrorAs(t, err, &code)
+	require.Equal(t, ErrNotCapturable, code)
+}
+
+func TestAnInvalidRequestErrorIsAnInvalidRequest(t *testing.T) {
+	err := error(&InvalidRequestError{Fields: []FieldError{{Field: "amount", Problem: "0: must be above 0"}}})
+	require.ErrorIs(t, err, ErrInvalidRequest)
+	require.False(t, errors.Is(err, ErrIdempotencyMismatch))
+}
