@@ -32,12 +32,19 @@ type Terms struct {
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
-// Poll is a series of lookups: the first after Initial, the next after twice as long up to Max, until For has
-// passed.
+// Poll is a schedule of lookups. The delay between them doubles, from Initial up to Max.
+//
+// docs/configuration.md contains the comments of the fields.
 type Poll struct {
+	// Initial is the delay before the first lookup.
+	// Bounds: above 0.
 	Initial Duration `json:"initial" yaml:"initial"`
-	Max     Duration `json:"max" yaml:"max"`
-	For     Duration `json:"for" yaml:"for"`
+	// Max is the maximum delay between two lookups.
+	// Bounds: at least `initial`.
+	Max Duration `json:"max" yaml:"max"`
+	// For is the total time of the schedule.
+	// Bounds: at least `max`, at most 2000 times `max`, since Temporal limits the length of a history.
+	For Duration `json:"for" yaml:"for"`
 }
 
 // Duration is a time.Duration that is written as "1m30s", in the configuration and in histories.

@@ -47,7 +47,7 @@ func TestAConfigurationErrorNamesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "worker.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("log: {colour: red}\n"), 0o600))
 	_, err := Load(path, known)
-	require.EqualError(t, err, path+`: line 1: unknown field "colour"`)
+	require.EqualError(t, err, path+`: line 1: unknown field "colour"`+"\n"+path+": processors: want at least one")
 	_, err = Load(path+".nowhere", known)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, path+".nowhere")
