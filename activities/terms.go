@@ -32,7 +32,7 @@ type Terms struct {
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
-// Poll is a schedule of lookups. The delay between them doubles, from Initial up to Max.
+// Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`.
 //
 // docs/configuration.md contains the comments of the fields.
 type Poll struct {

@@ -26,7 +26,7 @@ type Config struct {
 	// Bounds: the name of one of the processors.
 	DefaultProcessor string `yaml:"default_processor"`
 	// Processors are the payment processors, by names that the operator chooses. The name is part of the task queue
-	// processor-<name>, of metrics and of stored payments: never rename a processor that has payments in flight.
+	// `processor-<name>`, of metrics and of stored payments: never rename a processor that has payments in flight.
 	// Bounds: at least one.
 	Processors map[string]Processor `yaml:"processors"`
 	// Store is the database of payments and refunds.
@@ -43,15 +43,15 @@ type Config struct {
 	Audit Audit `yaml:"audit"`
 }
 
-// Store names the database. Only one of its fields is set.
+// Store names the database. It is either a SQLite file or a PostgreSQL database.
 type Store struct {
 	// SQLite is the path of a file, which several workers on one machine may share. A missing file is created. The default
-	// applies if there is no postgres either.
-	// Bounds: not together with postgres.
+	// applies if `postgres` is not set.
+	// Bounds: not together with `postgres`.
 	SQLite string `yaml:"sqlite"`
-	// Postgres refers to the URL of a PostgreSQL database, such as postgres://user:password@host/florin. `worker migrate`
+	// Postgres refers to the URL of a PostgreSQL database, such as `postgres://user:password@host/florin`. `worker migrate`
 	// creates its tables.
-	// Bounds: not together with sqlite.
+	// Bounds: not together with `sqlite`.
 	Postgres Secret `yaml:"postgres"`
 }
 
@@ -90,15 +90,15 @@ type Audit struct {
 	Allow []string `yaml:"allow"`
 }
 
-// Health configures the endpoint of GET /healthz and GET /metrics.
+// Health configures an HTTP endpoint. It serves `GET /healthz` and `GET /metrics`.
 type Health struct {
 	// Listen is the address of the endpoint.
 	// Bounds: host:port.
 	Listen string `yaml:"listen"`
 }
 
-// Webhooks configures the endpoint of POST /webhooks/<processor>, for each processor that has webhook_secrets. The endpoint
-// does not support TLS: place a proxy in front of it.
+// Webhooks configures an HTTP endpoint. It serves `POST /webhooks/<processor>` for each processor that has webhook_secrets. It
+// does not support TLS: place a proxy in front of it that forwards only this path.
 type Webhooks struct {
 	// Listen is the address of the endpoint. Without webhook_secrets of any processor, no port is opened and there is no
 	// default.
@@ -130,8 +130,8 @@ type Worker struct {
 	// by the build that began it; see [rollout.md](rollout.md). Without it, worker versioning is off.
 	// Bounds: no `.` and no `:`.
 	Deployment string `yaml:"deployment"`
-	// BuildID names the build within the deployment. Without it, the build id of the binary is used, which `worker build-id`
-	// prints.
+	// BuildID names the build within the deployment. Without it, the build id of the binary is used; `worker build-id`
+	// prints it.
 	// Bounds: no `:`; only together with worker.deployment.
 	BuildID string `yaml:"build_id"`
 }
@@ -145,8 +145,8 @@ type Processor struct {
 	// Bounds: https, without user, query and fragment; http is valid only for localhost, loopback addresses and host names
 	// without a dot.
 	BaseURL string `yaml:"base_url"`
-	// APIKey refers to the API key. Either api_key or oauth is required. A replaced file is noticed within five seconds.
-	// Bounds: not together with oauth.
+	// APIKey refers to the API key. Either api_key or `oauth` is required. A replaced file is noticed within five seconds.
+	// Bounds: not together with `oauth`.
 	APIKey Secret `yaml:"api_key"`
 	// OAuth fetches access tokens instead of using an API key.
 	OAuth OAuth `yaml:"oauth"`
@@ -176,17 +176,17 @@ type Processor struct {
 
 	// Retry is the delay between attempts.
 	Retry Retry `yaml:"retry"`
-	// Resolve schedules the lookups of an unknown outcome. After `for`, the payment needs reconciliation by an operator, and
+	// Resolve is the schedule of the lookups of an unknown outcome. After `for`, the payment needs reconciliation by an operator, and
 	// the delay between lookups grows up to one day.
 	Resolve activities.Poll `yaml:"resolve"`
-	// Pending schedules the lookups of a payment that is pending or requires action. After `for`, the payment is voided if the
+	// Pending is the schedule of the lookups of a payment that is pending or requires action. After `for`, the payment is voided if the
 	// processor can void it.
 	Pending activities.Poll `yaml:"pending"`
 	// AuthorizationFor is how long an authorized payment waits for a capture before it is voided. Set it to the processor's
 	// own limit: if the processor releases an authorization earlier, only a daily lookup notices it.
 	// Bounds: above 0, at most 8760h.
 	AuthorizationFor activities.Duration `yaml:"authorization_for"`
-	// RateLimit bounds the rate of calls of this worker process.
+	// RateLimit bounds the rate of calls.
 	RateLimit RateLimit `yaml:"rate_limit"`
 	// Breaker stops calls to a processor that is down.
 	Breaker Breaker `yaml:"breaker"`
@@ -194,7 +194,7 @@ type Processor struct {
 	// Unit: calls.
 	// Bounds: at least 1.
 	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
-	// PropagateTrace turns on the header traceparent in requests for traced payments.
+	// PropagateTrace turns on the header `traceparent` in requests for traced payments.
 	PropagateTrace bool `yaml:"propagate_trace"`
 	// IdleTimeout is how long an idle connection is kept open. Choose it shorter than the processor's own idle timeout.
 	// Bounds: above 0.
@@ -223,7 +223,7 @@ type Retry struct {
 	LongestWait activities.Duration `yaml:"longest_wait"`
 }
 
-// RateLimit configures a token bucket. It applies to each worker process separately.
+// RateLimit configures the rate limiter. It is a token bucket, and applies to each worker process separately.
 type RateLimit struct {
 	// PerSecond is the rate of calls. 0 means unlimited.
 	// Unit: calls per second; fractions are valid.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"reflect"
 	"slices"
@@ -103,7 +104,7 @@ func decode(content []byte) (c Config, readable bool, err error) {
 // removed, together with its key, and the document is decoded again.
 func decodeRest(document ast.Node, problems []problem) (Config, []problem) {
 	for _, known := range problems {
-		removeKey(document, known.at)
+		_, _ = removeKey(document, known.at)
 	}
 	for {
 		var c Config
@@ -112,22 +113,30 @@ func decodeRest(document ast.Node, problems []problem) (Config, []problem) {
 			return c, problems
 		}
 		found := decodeProblem(err)
+		key, removed := removeKey(document, found.at)
+		switch {
+		case found.wrongKind && secretKeys[key]:
+			found.message = key + ": want {env: NAME} or {file: PATH}, which refer to a secret"
+		case found.wrongKind && removed:
+			found.message = key + ": " + found.message
+		}
 		problems = append(problems, found)
-		if !removeKey(document, found.at) {
+		if !removed {
 			return c, problems
 		}
 	}
 }
 
-// removeKey removes the innermost key that has a token, in its name or in its value. It reports whether there is one.
-func removeKey(document ast.Node, at *token.Token) bool {
+// removeKey removes the innermost key that has a token, in its name or in its value, and returns the name. It reports whether
+// there is one.
+func removeKey(document ast.Node, at *token.Token) (name string, removed bool) {
 	innermost := keySearch{at: at}
 	ast.Walk(&innermost, document)
 	if innermost.mapping == nil {
-		return false
+		return "", false
 	}
 	innermost.mapping.Values = slices.DeleteFunc(innermost.mapping.Values, func(pair *ast.MappingValueNode) bool { return pair == innermost.pair })
-	return true
+	return innermost.pair.Key.String(), true
 }
 
 // keySearch finds the innermost key that has a token.
@@ -170,6 +179,7 @@ type problem struct {
 	at         *token.Token // nil: not known
 	message    string
 	unknownKey bool
+	wrongKind  bool // such as a text where a number belongs
 }
 
 func (p problem) line() int {
@@ -194,13 +204,64 @@ func decodeProblem(err error) problem {
 		return problem{message: err.Error()}
 	}
 	found := problem{at: located.GetToken(), message: located.GetMessage()}
-	var wrongType *yaml.TypeError
-	if errors.As(err, &wrongType) {
-		found.message = fmt.Sprintf("want %s, not %s", wrongType.DstType.Kind(), wrongType.SrcType.Kind())
+	var (
+		unknownField *yaml.UnknownFieldError
+		wrongType    *yaml.TypeError
+		wrongNode    *yaml.UnexpectedNodeTypeError
+		overflow     *yaml.OverflowError
+	)
+	switch {
+	case errors.As(err, &unknownField):
+		found.unknownKey = true
+	case errors.As(err, &wrongType):
+		found.wrongKind = true
+		found.message = fmt.Sprintf("want %s, not %s", kindName(wrongType.DstType.Kind()), kindName(wrongType.SrcType.Kind()))
+	case errors.As(err, &wrongNode):
+		found.wrongKind = true
+		found.message = fmt.Sprintf("want %s, not %s", nodeName(wrongNode.Expected), nodeName(wrongNode.Actual))
+	case errors.As(err, &overflow):
+		found.wrongKind = true
+		found.message = overflow.SrcNum + " is out of range"
 	}
-	var unknownField *yaml.UnknownFieldError
-	found.unknownKey = errors.As(err, &unknownField)
 	return found
+}
+
+// kindName returns what a configuration file calls a kind of Go.
+func kindName(kind reflect.Kind) string {
+	switch kind {
+	case reflect.String:
+		return "a text"
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Int, reflect.Int64, reflect.Uint32, reflect.Uint64:
+		return "a whole number"
+	case reflect.Float64:
+		return "a number"
+	case reflect.Slice, reflect.Array:
+		return "a list"
+	case reflect.Struct, reflect.Map:
+		return "a mapping"
+	default:
+		return kind.String()
+	}
+}
+
+// nodeName returns what a configuration file calls a kind of YAML node.
+func nodeName(node ast.NodeType) string {
+	switch node {
+	case ast.MappingType, ast.MappingValueType:
+		return "a mapping"
+	case ast.SequenceType:
+		return "a list"
+	case ast.StringType, ast.LiteralType:
+		return "a text"
+	case ast.IntegerType, ast.FloatType:
+		return "a number"
+	case ast.BoolType:
+		return "true or false"
+	default:
+		return node.YAMLName()
+	}
 }
 
 // renamedKeys are former names of keys.
@@ -208,27 +269,40 @@ var renamedKeys = map[string]string{"patience": "max_wait"}
 
 // durationKeys are the keys whose value is a duration. They are checked before the rest is decoded, because the YAML package does
 // not report the line of a text that fails to unmarshal.
-var durationKeys = durationKeysOf(reflect.TypeFor[Config](), map[string]bool{})
+var durationKeys = keysOf(reflect.TypeFor[activities.Duration]())
 
-// durationKeysOf adds the keys of durations in a type to found, and returns it.
-func durationKeysOf(one reflect.Type, found map[string]bool) map[string]bool {
-	switch one.Kind() {
-	case reflect.Map, reflect.Slice:
-		return durationKeysOf(one.Elem(), found)
-	case reflect.Struct:
-		for i := range one.NumField() {
-			if field := one.Field(i); field.Type == reflect.TypeFor[activities.Duration]() {
-				found[field.Tag.Get("yaml")] = true
-			} else {
-				durationKeysOf(field.Type, found)
+// secretKeys are the keys whose value is a reference to a secret, or a list of them.
+var secretKeys = keysOf(reflect.TypeFor[Secret]())
+
+// integerKeys are the keys whose value is a whole number.
+var integerKeys = keysOf(reflect.TypeFor[int](), reflect.TypeFor[uint32]())
+
+// keysOf returns the keys of a configuration whose value, or each element of it, has one of the types.
+func keysOf(types ...reflect.Type) map[string]bool {
+	found := map[string]bool{}
+	var search func(reflect.Type)
+	search = func(in reflect.Type) {
+		switch in.Kind() {
+		case reflect.Map, reflect.Slice:
+			search(in.Elem())
+		case reflect.Struct:
+			for i := range in.NumField() {
+				field := in.Field(i)
+				if slices.Contains(types, field.Type) || field.Type.Kind() == reflect.Slice && slices.Contains(types, field.Type.Elem()) {
+					found[field.Tag.Get("yaml")] = true
+				} else {
+					search(field.Type)
+				}
 			}
+		default: // a plain value
 		}
-	default: // a plain value
 	}
+	search(reflect.TypeFor[Config]())
 	return found
 }
 
-// checkKeys finds renamed keys and values that are not durations.
+// checkKeys finds what the YAML package accepts, does not locate, or crashes at: renamed keys, values that are not durations,
+// fractions that would be cut off, and aliases inside their own anchor.
 func checkKeys(file *ast.File) []problem {
 	var check keyCheck
 	for _, document := range file.Docs {
@@ -241,16 +315,23 @@ type keyCheck struct{ problems []problem }
 
 // Visit implements ast.Visitor.
 func (k *keyCheck) Visit(node ast.Node) ast.Visitor {
-	pair, ok := node.(*ast.MappingValueNode)
-	if !ok {
-		return k
+	switch node := node.(type) {
+	case *ast.AnchorNode:
+		inside := aliasSearch{name: node.Name.String()}
+		ast.Walk(&inside, node.Value)
+		for _, alias := range inside.found {
+			k.add(alias, "alias %q is inside its own anchor", inside.name)
+		}
+	case *ast.MappingValueNode:
+		k.check(node)
 	}
+	return k
+}
+
+func (k *keyCheck) check(pair *ast.MappingValueNode) {
 	key := pair.Key.String()
 	if renamed, ok := renamedKeys[key]; ok {
-		k.problems = append(k.problems, problem{at: pair.Key.GetToken(), message: fmt.Sprintf("%s was renamed: write %s", key, renamed)})
-	}
-	if !durationKeys[key] {
-		return k
+		k.add(pair.Key, "%s was renamed: write %s", key, renamed)
 	}
 	value := pair.Value
 	if anchor, ok := value.(*ast.AnchorNode); ok {
@@ -258,10 +339,35 @@ func (k *keyCheck) Visit(node ast.Node) ast.Visitor {
 	}
 	switch value.(type) {
 	case *ast.StringNode, *ast.IntegerNode, *ast.FloatNode, *ast.BoolNode:
+	default:
+		return
+	}
+	text := value.GetToken().Value
+	if durationKeys[key] {
 		var parsed activities.Duration
-		if err := parsed.UnmarshalText([]byte(value.GetToken().Value)); err != nil {
-			k.problems = append(k.problems, problem{at: value.GetToken(), message: fmt.Sprintf("%s %s", pair.Key, err)})
+		if err := parsed.UnmarshalText([]byte(text)); err != nil {
+			k.add(value, "%s %s", key, err)
 		}
 	}
-	return k
+	if float, ok := value.(*ast.FloatNode); ok && integerKeys[key] && float.Value != math.Trunc(float.Value) {
+		k.add(value, "%s: want a whole number, not %s", key, text)
+	}
+}
+
+func (k *keyCheck) add(at ast.Node, format string, args ...any) {
+	k.problems = append(k.problems, problem{at: at.GetToken(), message: fmt.Sprintf(format, args...)})
+}
+
+// aliasSearch finds the aliases of an anchor.
+type aliasSearch struct {
+	name  string
+	found []ast.Node
+}
+
+// Visit implements ast.Visitor.
+func (s *aliasSearch) Visit(node ast.Node) ast.Visitor {
+	if alias, ok := node.(*ast.AliasNode); ok && alias.Value.String() == s.name {
+		s.found = append(s.found, alias)
+	}
+	return s
 }
