@@ -49,7 +49,11 @@ func TestConfigCheckReportsEveryProblem(t *testing.T) {
 				`worker: FILE has 3 problems`,
 			},
 		},
-		{name: "one problem", content: "# empty\n", want: []string{"FILE: the file is empty: see examples/worker.yaml", "worker: FILE has 1 problem"}},
+		{
+			name:    "one problem",
+			content: "# empty\n",
+			want:    []string{"FILE: the file is empty: see examples/worker.yaml", "worker: FILE has 1 problem"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			path := file(t, tt.content)
@@ -69,12 +73,32 @@ func TestConfigCommandsRefuseWrongArguments(t *testing.T) {
 		args []string
 		want string
 	}{
-		{name: "check without a file", args: []string{"check"}, want: "worker: want one FILE, as in: worker config check worker.yaml\n"},
-		{name: "check of two files", args: []string{"check", "a", "b"}, want: "worker: want one FILE, as in: worker config check worker.yaml\n"},
-		{name: "check of a missing file", args: []string{"check", "/nowhere.yaml"}, want: "worker: open /nowhere.yaml: no such file or directory\n"},
+		{
+			name: "check without a file",
+			args: []string{"check"},
+			want: "worker: want one FILE, as in: worker config check worker.yaml\n",
+		},
+		{
+			name: "check of two files",
+			args: []string{"check", "a", "b"},
+			want: "worker: want one FILE, as in: worker config check worker.yaml\n",
+		},
+		{
+			name: "check of a missing file",
+			args: []string{"check", "/nowhere.yaml"},
+			want: "worker: open /nowhere.yaml: no such file or directory\n",
+		},
 		{name: "print without a file", args: []string{"print"}, want: "worker: want either one FILE or --defaults\n"},
-		{name: "print of a file and the defaults", args: []string{"print", "--defaults", "a"}, want: "worker: want either one FILE or --defaults\n"},
-		{name: "print of a missing file", args: []string{"print", "/nowhere.yaml"}, want: "worker: open /nowhere.yaml: no such file or directory\n"},
+		{
+			name: "print of a file and the defaults",
+			args: []string{"print", "--defaults", "a"},
+			want: "worker: want either one FILE or --defaults\n",
+		},
+		{
+			name: "print of a missing file",
+			args: []string{"print", "/nowhere.yaml"},
+			want: "worker: open /nowhere.yaml: no such file or directory\n",
+		},
 		{name: "unknown command", args: []string{"prnt"}, want: `worker: unknown command "prnt" for "worker config"`},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -30,7 +30,8 @@ func TestConfigurationFilesOfTheRepositoryAreValid(t *testing.T) {
 func TestExampleStatesTheDefaults(t *testing.T) {
 	example, err := Load("../../examples/worker.yaml", known)
 	require.NoError(t, err)
-	bare, err := Parse([]byte("processors:\n  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"), known)
+	bare, err := Parse([]byte("processors:\n"+
+		"  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"), known)
 	require.NoError(t, err)
 	// The example sets two values that depend on the processor: its rate, and the time after which "not found" is a proof.
 	limited := example.Processors["simulator"]

@@ -133,7 +133,9 @@ func removeKey(document ast.Node, at *token.Token) (name string, removed bool) {
 	if innermost.mapping == nil {
 		return "", false
 	}
-	innermost.mapping.Values = slices.DeleteFunc(innermost.mapping.Values, func(pair *ast.MappingValueNode) bool { return pair == innermost.pair })
+	innermost.mapping.Values = slices.DeleteFunc(innermost.mapping.Values, func(pair *ast.MappingValueNode) bool {
+		return pair == innermost.pair
+	})
 	return innermost.pair.Key.String(), true
 }
 

@@ -25,8 +25,16 @@ func TestSecretIsReadFromTheEnvironmentOrAFile(t *testing.T) {
 	}{
 		{name: "environment variable", secret: Secret{Env: "FLORIN_TEST_KEY"}, want: "sk_env"},
 		{name: "environment variable with a line break", secret: Secret{Env: "FLORIN_TEST_LINE"}, want: "sk_env"},
-		{name: "environment variable that is not set", secret: Secret{Env: "FLORIN_TEST_UNSET"}, err: "environment variable FLORIN_TEST_UNSET is not set"},
-		{name: "empty environment variable", secret: Secret{Env: "FLORIN_TEST_EMPTY"}, err: "environment variable FLORIN_TEST_EMPTY is not set"},
+		{
+			name:   "environment variable that is not set",
+			secret: Secret{Env: "FLORIN_TEST_UNSET"},
+			err:    "environment variable FLORIN_TEST_UNSET is not set",
+		},
+		{
+			name:   "empty environment variable",
+			secret: Secret{Env: "FLORIN_TEST_EMPTY"},
+			err:    "environment variable FLORIN_TEST_EMPTY is not set",
+		},
 		{name: "file", secret: Secret{File: file("key", "sk_file")}, want: "sk_file"},
 		{name: "file with a line break", secret: Secret{File: file("line", " sk_file\r\n")}, want: "sk_file"},
 		{name: "empty file", secret: Secret{File: file("empty", "\n")}, err: "empty is empty"},

@@ -55,7 +55,8 @@ func TestInvalidWebhookSettingsAreReported(t *testing.T) {
 }
 
 func TestWebhookSettingsAreReadStrictly(t *testing.T) {
-	c, err := Parse([]byte("webhooks: {listen: \"127.0.0.1:1\"}\nprocessors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"), known)
+	c, err := Parse([]byte("webhooks: {listen: \"127.0.0.1:1\"}\n"+
+		"processors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"), known)
 	require.NoError(t, err)
 	require.Equal(t, []Secret{{Env: "NEW"}, {File: "old"}}, c.Processors["a"].WebhookSecrets)
 	for yaml, want := range map[string]string{
