@@ -60,8 +60,9 @@ Texts and lists that are not set are omitted. Secrets are not read: the output c
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := config.Defaults(app.BuiltIn, "rest"), error(nil)
+			c := config.Defaults(app.BuiltIn, "rest")
 			if !defaults {
+				var err error
 				if c, err = loadConfig(cmd, args[0]); err != nil {
 					return err
 				}

@@ -59,7 +59,8 @@ func TestHealthReportsWhetherTemporalIsReachable(t *testing.T) {
 func TestMetricsAreServedWhileTemporalIsUnreachable(t *testing.T) {
 	response := httptest.NewRecorder()
 	unreachable := healthClient{err: errors.New("refused")}
-	HealthHandler(unreachable, telemetry.New(nil)).ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	HealthHandler(unreachable, telemetry.New(nil)).ServeHTTP(response, request)
 	require.Equal(t, http.StatusOK, response.Code)
 	require.Contains(t, response.Body.String(), "go_goroutines ")
 }

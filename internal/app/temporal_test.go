@@ -146,7 +146,8 @@ func dial(t *testing.T, address string) (client.Client, error) {
 func TestErrorOfDialNamesTheAddressAndTheRemedy(t *testing.T) {
 	began := time.Now()
 	_, err := dial(t, "127.0.0.1:1")
-	require.ErrorContains(t, err, "no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS")
+	require.ErrorContains(t, err, "no Temporal server answers at 127.0.0.1:1: "+
+		"start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS")
 	require.Less(t, time.Since(began), 15*time.Second)
 }
 

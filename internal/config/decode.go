@@ -46,7 +46,7 @@ func Parse(content []byte, adapters Adapters) (Config, error) {
 
 // Problems returns the problems that an error of [Load], [Parse] or [Config.Complete] lists.
 func Problems(err error) (problems []error) {
-	list, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // the list itself, not one that an element wraps
+	list, ok := err.(interface{ Unwrap() []error }) // not errors.As: a problem may wrap a list
 	switch {
 	case err == nil:
 		return nil

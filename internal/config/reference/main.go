@@ -22,7 +22,7 @@ const page = "../../docs/configuration.md"
 func main() {
 	text, err := render(".")
 	if err == nil {
-		err = os.WriteFile(page, text, 0o644) //nolint:gosec // documentation that everyone may read
+		err = os.WriteFile(page, text, 0o644) //nolint:gosec // it is documentation, so it is readable for all
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "reference:", err)
