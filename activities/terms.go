@@ -32,13 +32,18 @@ type Terms struct {
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
-// Poll is a series of lookups: the first after Initial, each next one after twice as long, up to Max, until For has passed.
+// Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`.
+//
+// docs/configuration.md contains the comments of the fields.
 type Poll struct {
-	// Initial is the wait before the first lookup, above 0.
+	// Initial is the delay before the first lookup.
+	// Bounds: above 0.
 	Initial Duration `json:"initial" yaml:"initial"`
-	// Max is the longest wait between two lookups, at least initial.
+	// Max is the maximum delay between two lookups.
+	// Bounds: at least `initial`.
 	Max Duration `json:"max" yaml:"max"`
-	// For is how long the series lasts, at least max and at most 2000 times max.
+	// For is the total time of the schedule.
+	// Bounds: at least `max`, at most 2000 times `max`, since Temporal limits the length of a history.
 	For Duration `json:"for" yaml:"for"`
 }
 
