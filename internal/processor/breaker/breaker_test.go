@@ -53,17 +53,17 @@ func TestTheBreakerOpensForOutagesOnly(t *testing.T) {
 		calls []signal
 		open  bool
 	}{
-		"5xx":                          {[]signal{bad, bad, bad, bad}, true},
-		"refused connections":          {[]signal{refused, refused, refused, refused}, true},
-		"slow successes":               {[]signal{slow, slow, slow, slow}, true},
-		"a storm of 429":               {[]signal{limited, limited, limited, limited}, true},
-		"half of them":                 {[]signal{good, bad, good, bad}, true},
-		"too few to judge":             {[]signal{bad, bad, bad}, false},
-		"less than half":               {[]signal{good, good, bad, good, bad}, false},
-		"declines (402)":               {[]signal{declined, declined, declined, declined, declined}, false},
-		"400s":                         {[]signal{badRequest, badRequest, badRequest, badRequest}, false},
-		"calls that were given up":     {[]signal{abandoned, abandoned, abandoned, abandoned, abandoned}, false},
-		"given up calls do not dilute": {[]signal{bad, bad, bad, abandoned, abandoned, abandoned, abandoned, abandoned, bad}, true},
+		"5xx":                          {calls: []signal{bad, bad, bad, bad}, open: true},
+		"refused connections":          {calls: []signal{refused, refused, refused, refused}, open: true},
+		"slow successes":               {calls: []signal{slow, slow, slow, slow}, open: true},
+		"a storm of 429":               {calls: []signal{limited, limited, limited, limited}, open: true},
+		"half of them":                 {calls: []signal{good, bad, good, bad}, open: true},
+		"too few to judge":             {calls: []signal{bad, bad, bad}, open: false},
+		"less than half":               {calls: []signal{good, good, bad, good, bad}, open: false},
+		"declines (402)":               {calls: []signal{declined, declined, declined, declined, declined}, open: false},
+		"400s":                         {calls: []signal{badRequest, badRequest, badRequest, badRequest}, open: false},
+		"calls that were given up":     {calls: []signal{abandoned, abandoned, abandoned, abandoned, abandoned}, open: false},
+		"given up calls do not dilute": {calls: []signal{bad, bad, bad, abandoned, abandoned, abandoned, abandoned, abandoned, bad}, open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -100,11 +100,11 @@ func TestProbesCloseTheBreakerOrOpenItAgain(t *testing.T) {
 		probes []signal
 		want   string
 	}{
-		"all succeed":      {[]signal{good, good}, "closed"},
-		"a decline counts": {[]signal{declined, good}, "closed"},
-		"one fails":        {[]signal{good, bad}, "open"},
-		"one is slow":      {[]signal{slow}, "open"},
-		"one is given up":  {[]signal{abandoned, good}, "half-open"},
+		"all succeed":      {probes: []signal{good, good}, want: "closed"},
+		"a decline counts": {probes: []signal{declined, good}, want: "closed"},
+		"one fails":        {probes: []signal{good, bad}, want: "open"},
+		"one is slow":      {probes: []signal{slow}, want: "open"},
+		"one is given up":  {probes: []signal{abandoned, good}, want: "half-open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -27,8 +27,8 @@ func TestARequestCarriesKeyCredentialsAndBody(t *testing.T) {
 	requests := make(chan seen, 2)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		requests <- seen{r.Method, r.RequestURI, string(body), r.Header.Get("Authorization"), r.Header.Get("Accept"),
-			r.Header.Get("Content-Type"), r.Header.Get("Idempotency-Key")}
+		requests <- seen{method: r.Method, uri: r.RequestURI, body: string(body), authorization: r.Header.Get("Authorization"), accept: r.Header.Get("Accept"),
+			contentType: r.Header.Get("Content-Type"), key: r.Header.Get("Idempotency-Key")}
 		w.Header().Set("X-Request-Id", strings.Repeat("r", 127)+"é")
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"id":"ch_1"}`)
@@ -36,14 +36,14 @@ func TestARequestCarriesKeyCredentialsAndBody(t *testing.T) {
 	c := newClient(t, s.URL+"/v1%2Feu/")
 	answer, err := c.Do(t.Context(), charge())
 	require.NoError(t, err)
-	require.Equal(t, seen{"POST", "/v1%2Feu/charges", `{"amount":1250}`, "Bearer sk_secret", "application/json", "application/json", testKey}, <-requests)
+	require.Equal(t, seen{method: "POST", uri: "/v1%2Feu/charges", body: `{"amount":1250}`, authorization: "Bearer sk_secret", accept: "application/json", contentType: "application/json", key: testKey}, <-requests)
 	require.Equal(t, []any{201, `{"id":"ch_1"}`, false}, []any{answer.Status, string(answer.Body), answer.Truncated})
 	require.Equal(t, strings.Repeat("r", 127), answer.RequestID)
 	require.True(t, utf8.ValidString(answer.RequestID))
 
 	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {"a&b=c d"}}})
 	require.NoError(t, err)
-	require.Equal(t, seen{"GET", "/v1%2Feu/payments?reference=a%26b%3Dc+d", "", "Bearer sk_secret", "application/json", "", ""}, <-requests)
+	require.Equal(t, seen{method: "GET", uri: "/v1%2Feu/payments?reference=a%26b%3Dc+d", authorization: "Bearer sk_secret", accept: "application/json"}, <-requests)
 }
 
 func TestABodyThatDidNotComeThroughWholeIsTruncated(t *testing.T) {
@@ -157,7 +157,7 @@ func refusing(t *testing.T, n int) (c *Client, seen func() []string) {
 }
 
 func TestA401IsReplayedOnceWithANewKeyToTheAPIAndTheSameIdempotencyKey(t *testing.T) {
-	for _, tc := range []struct{ refusals, status, sends int }{{0, 200, 1}, {1, 200, 2}, {2, 401, 2}, {9, 401, 2}} {
+	for _, tc := range []struct{ refusals, status, sends int }{{refusals: 0, status: 200, sends: 1}, {refusals: 1, status: 200, sends: 2}, {refusals: 2, status: 401, sends: 2}, {refusals: 9, status: 401, sends: 2}} {
 		c, seen := refusing(t, tc.refusals)
 		got, _ := answer(t, c, charge())
 		require.Equal(t, tc.status, got.Status)
@@ -169,7 +169,7 @@ func TestARetryAfterHoldsBackTheOtherCalls(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		held   bool
-	}{{429, true}, {503, true}, {500, false}, {200, false}} {
+	}{{status: 429, held: true}, {status: 503, held: true}, {status: 500, held: false}, {status: 200, held: false}} {
 		var calls atomic.Int32
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			calls.Add(1)

@@ -42,17 +42,17 @@ func TestAListIsAskedForAsItsHeadersSay(t *testing.T) {
 		calls  int
 		body   string
 	}{
-		"nothing said":               {nil, 0, 2, "2 a"},
-		"fresh":                      {[]string{"Cache-Control", "max-age=60"}, 59 * time.Second, 1, "1 a"},
-		"no longer fresh":            {[]string{"Cache-Control", "max-age=60"}, 60 * time.Second, 2, "2 a"},
-		"fresh, among others":        {[]string{"Cache-Control", `private, Max-Age="60"`}, 59 * time.Second, 1, "1 a"},
-		"unchanged":                  {[]string{"ETag", `"v1"`}, time.Hour, 2, "1 a"},
-		"unchanged, asked each time": {[]string{"ETag", `"v1"`, "Cache-Control", "no-cache, max-age=60"}, 0, 2, "1 a"},
-		"fresh, then unchanged":      {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60"}, 2 * time.Minute, 2, "1 a"},
-		"not to be kept":             {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60, no-store"}, 0, 2, "2 a"},
-		"different for everyone":     {[]string{"ETag", `"v1"`, "Vary", "*"}, 0, 2, "2 a"},
-		"nonsense":                   {[]string{"Cache-Control", "max-age=-1"}, 0, 2, "2 a"},
-		"for a year":                 {[]string{"Cache-Control", "max-age=31536000"}, maxFresh, 2, "2 a"},
+		"nothing said":               {calls: 2, body: "2 a"},
+		"fresh":                      {header: []string{"Cache-Control", "max-age=60"}, wait: 59 * time.Second, calls: 1, body: "1 a"},
+		"no longer fresh":            {header: []string{"Cache-Control", "max-age=60"}, wait: 60 * time.Second, calls: 2, body: "2 a"},
+		"fresh, among others":        {header: []string{"Cache-Control", `private, Max-Age="60"`}, wait: 59 * time.Second, calls: 1, body: "1 a"},
+		"unchanged":                  {header: []string{"ETag", `"v1"`}, wait: time.Hour, calls: 2, body: "1 a"},
+		"unchanged, asked each time": {header: []string{"ETag", `"v1"`, "Cache-Control", "no-cache, max-age=60"}, calls: 2, body: "1 a"},
+		"fresh, then unchanged":      {header: []string{"ETag", `"v1"`, "Cache-Control", "max-age=60"}, wait: 2 * time.Minute, calls: 2, body: "1 a"},
+		"not to be kept":             {header: []string{"ETag", `"v1"`, "Cache-Control", "max-age=60, no-store"}, calls: 2, body: "2 a"},
+		"different for everyone":     {header: []string{"ETag", `"v1"`, "Vary", "*"}, calls: 2, body: "2 a"},
+		"nonsense":                   {header: []string{"Cache-Control", "max-age=-1"}, calls: 2, body: "2 a"},
+		"for a year":                 {header: []string{"Cache-Control", "max-age=31536000"}, wait: maxFresh, calls: 2, body: "2 a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -167,47 +167,47 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 		waits     bool
 	}{
 		// Provably not executed: net/http sends again by itself.
-		{"GOAWAY before our stream, then 200", first(goAway(http2.ErrCodeNo), 200), 200, processor.Answered, false, "", 2, false},
-		{"REFUSED_STREAM, then 200", first(reset(http2.ErrCodeRefusedStream), 200), 200, processor.Answered, false, "", 2, false},
+		{name: "GOAWAY before our stream, then 200", fault: first(goAway(http2.ErrCodeNo), 200), status: 200, certainty: processor.Answered, sends: 2},
+		{name: "REFUSED_STREAM, then 200", fault: first(reset(http2.ErrCodeRefusedStream), 200), status: 200, certainty: processor.Answered, sends: 2},
 		// Nobody can tell a processor's PROTOCOL_ERROR from one after the charge; net/http sends again all the same.
-		{"PROTOCOL_ERROR, then 200", first(reset(http2.ErrCodeProtocol), 200), 200, processor.Answered, false, "", 2, false},
+		{name: "PROTOCOL_ERROR, then 200", fault: first(reset(http2.ErrCodeProtocol), 200), status: 200, certainty: processor.Answered, sends: 2},
 		// The refusal speaks of the last send only. (After GOAWAY and REFUSED_STREAM that is more doubt than needed:
 		// nothing tells these resends from one on a connection that broke.)
-		{"GOAWAY before our stream, then 403", first(goAway(http2.ErrCodeNo), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
-		{"REFUSED_STREAM, then 403", first(reset(http2.ErrCodeRefusedStream), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
-		{"PROTOCOL_ERROR, then 403", first(reset(http2.ErrCodeProtocol), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
+		{name: "GOAWAY before our stream, then 403", fault: first(goAway(http2.ErrCodeNo), 403), status: 403, certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
+		{name: "REFUSED_STREAM, then 403", fault: first(reset(http2.ErrCodeRefusedStream), 403), status: 403, certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
+		{name: "PROTOCOL_ERROR, then 403", fault: first(reset(http2.ErrCodeProtocol), 403), status: 403, certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
 		// The third send would be a second later, which the attempt has not got.
-		{"REFUSED_STREAM for ever", reset(http2.ErrCodeRefusedStream), 0, processor.Ambiguous, true, unknown, 2, true},
+		{name: "REFUSED_STREAM for ever", fault: reset(http2.ErrCodeRefusedStream), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 2, waits: true},
 		// An error on the first stream of a connection is not sent again: it would only come again.
-		{"GOAWAY with an error before our stream", goAway(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
+		{name: "GOAWAY with an error before our stream", fault: goAway(http2.ErrCodeInternal), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
 
-		{"GOAWAY that covers our stream, then an answer", func(_ int, c *framed, stream uint32) {
+		{name: "GOAWAY that covers our stream, then an answer", fault: func(_ int, c *framed, stream uint32) {
 			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			c.answer(stream, http.StatusOK)
-		}, 200, processor.Answered, false, "", 1, false},
-		{"GOAWAY that covers our stream, then the end", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Answered, sends: 1},
+		{name: "GOAWAY that covers our stream, then the end", fault: func(_ int, c *framed, stream uint32) {
 			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			c.Close()
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"INTERNAL_ERROR", reset(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"CANCEL", reset(http2.ErrCodeCancel), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"NO_ERROR instead of an answer", reset(http2.ErrCodeNo), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"ENHANCE_YOUR_CALM", reset(http2.ErrCodeEnhanceYourCalm), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"the connection ends", func(_ int, c *framed, _ uint32) { c.Close() }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"no answer in time", func(int, *framed, uint32) {}, 0, processor.Ambiguous, true, unknown, 1, true},
-		{"a frame of another stream", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream+2, true, nil) }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"data before the headers", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream, true, []byte("{}")) }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"not HTTP/2", func(_ int, c *framed, _ uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "INTERNAL_ERROR", fault: reset(http2.ErrCodeInternal), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "CANCEL", fault: reset(http2.ErrCodeCancel), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "NO_ERROR instead of an answer", fault: reset(http2.ErrCodeNo), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "ENHANCE_YOUR_CALM", fault: reset(http2.ErrCodeEnhanceYourCalm), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "HTTP_1_1_REQUIRED", fault: reset(http2.ErrCodeHTTP11Required), certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "the connection ends", fault: func(_ int, c *framed, _ uint32) { c.Close() }, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "no answer in time", fault: func(int, *framed, uint32) {}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1, waits: true},
+		{name: "a frame of another stream", fault: func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream+2, true, nil) }, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "data before the headers", fault: func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream, true, []byte("{}")) }, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "not HTTP/2", fault: func(_ int, c *framed, _ uint32) {
 			_, _ = io.WriteString(c.Conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			c.Close()
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"103 without end", func(_ int, c *framed, stream uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "103 without end", fault: func(_ int, c *framed, stream uint32) {
 			for range 2000 {
 				c.head(stream, http.StatusEarlyHints, false, "link", strings.Repeat("x", 100))
 			}
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"headers that are too large", func(_ int, c *framed, stream uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "headers that are too large", fault: func(_ int, c *framed, stream uint32) {
 			c.fields.Reset()
 			_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
 			_ = c.encoder.WriteField(hpack.HeaderField{Name: "x-large", Value: strings.Repeat("|", 2*maxResponseHeaders)})
@@ -217,27 +217,27 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 				_ = c.WriteContinuation(stream, false, block[:16<<10])
 			}
 			_ = c.WriteContinuation(stream, true, block)
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
 
-		{"headers, then silence", func(_ int, c *framed, stream uint32) { c.head(stream, http.StatusOK, false) }, 200, processor.Ambiguous, true, invalid, 1, true},
-		{"half the body, then silence", func(_ int, c *framed, stream uint32) { c.half(stream) }, 200, processor.Ambiguous, true, invalid, 1, true},
-		{"half the body, then the end", func(_ int, c *framed, stream uint32) { c.half(stream); c.Close() }, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"half the body, then INTERNAL_ERROR", func(_ int, c *framed, stream uint32) {
+		{name: "headers, then silence", fault: func(_ int, c *framed, stream uint32) { c.head(stream, http.StatusOK, false) }, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1, waits: true},
+		{name: "half the body, then silence", fault: func(_ int, c *framed, stream uint32) { c.half(stream) }, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1, waits: true},
+		{name: "half the body, then the end", fault: func(_ int, c *framed, stream uint32) { c.half(stream); c.Close() }, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "half the body, then INTERNAL_ERROR", fault: func(_ int, c *framed, stream uint32) {
 			c.half(stream)
 			_ = c.WriteRSTStream(stream, http2.ErrCodeInternal)
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"half the body, then REFUSED_STREAM", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "half the body, then REFUSED_STREAM", fault: func(_ int, c *framed, stream uint32) {
 			c.half(stream)
 			_ = c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"less than the length says", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "less than the length says", fault: func(_ int, c *framed, stream uint32) {
 			c.head(stream, http.StatusOK, false, "content-length", "100")
 			_ = c.WriteData(stream, true, []byte("{}"))
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"more than the length says", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "more than the length says", fault: func(_ int, c *framed, stream uint32) {
 			c.head(stream, http.StatusOK, false, "content-length", "1")
 			_ = c.WriteData(stream, true, []byte("{}"))
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var sends atomic.Int32

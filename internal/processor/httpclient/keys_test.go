@@ -18,11 +18,11 @@ func TestAKeyThatTheProcessorWouldNotTakeIsNeverSent(t *testing.T) {
 	c := newClient(t, serve(t, s.serve).URL)
 	c.profile = processor.Profile{KeyMaxLength: 45, KeyAllows: func(r rune) bool { return r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' }}
 	for name, tc := range map[string]struct{ key, problem string }{
-		"one too many":   {strings.Repeat("k", 46), "46 characters: the processor accepts at most 45"},
-		"capital":        {"abcD", "character at 3"},
-		"not ASCII":      {"abcé", "character at 3"},
-		"no header":      {"abc\n", "an HTTP header cannot carry"},
-		"card, too long": {strings.Repeat("4111111111111111", 3), "48 characters"},
+		"one too many":   {key: strings.Repeat("k", 46), problem: "46 characters: the processor accepts at most 45"},
+		"capital":        {key: "abcD", problem: "character at 3"},
+		"not ASCII":      {key: "abcé", problem: "character at 3"},
+		"no header":      {key: "abc\n", problem: "an HTTP header cannot carry"},
+		"card, too long": {key: strings.Repeat("4111111111111111", 3), problem: "48 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := charge()
@@ -49,10 +49,10 @@ func TestAKeyOlderThanTheProcessorRemembersIsLookedUpNotSent(t *testing.T) {
 		age      time.Duration
 		sent     bool
 	}{
-		"in time":            {24 * time.Hour, 24*time.Hour - time.Nanosecond, true},
-		"expired":            {24 * time.Hour, 24 * time.Hour, false},
-		"remembered forever": {0, 10000 * time.Hour, true},
-		"from the future":    {24 * time.Hour, -time.Hour, true},
+		"in time":            {lifetime: 24 * time.Hour, age: 24*time.Hour - time.Nanosecond, sent: true},
+		"expired":            {lifetime: 24 * time.Hour, age: 24 * time.Hour, sent: false},
+		"remembered forever": {lifetime: 0, age: 10000 * time.Hour, sent: true},
+		"from the future":    {lifetime: 24 * time.Hour, age: -time.Hour, sent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -96,9 +96,9 @@ func TestACallThatFindsNoRoomWasNotSent(t *testing.T) {
 		patience, deadline time.Duration
 		class              payment.FailureClass
 	}{
-		"no patience":              {0, time.Hour, payment.ClassUnavailable},
-		"patience that ends":       {20 * time.Millisecond, time.Hour, payment.ClassUnavailable},
-		"a deadline that is first": {time.Hour, 20 * time.Millisecond, payment.ClassNotSent},
+		"no patience":              {patience: 0, deadline: time.Hour, class: payment.ClassUnavailable},
+		"patience that ends":       {patience: 20 * time.Millisecond, deadline: time.Hour, class: payment.ClassUnavailable},
+		"a deadline that is first": {patience: time.Hour, deadline: 20 * time.Millisecond, class: payment.ClassNotSent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			arrived, release := make(chan struct{}), make(chan struct{})

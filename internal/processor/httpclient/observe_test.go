@@ -29,13 +29,13 @@ func TestEveryAttemptIsObserved(t *testing.T) {
 		change func(*processor.Call)
 		want   Observation
 	}{
-		"success":     {answers(200), nil, Observation{Outcome: processor.Answered, Status: 200, Took: took, Sends: 1}},
-		"decline":     {answers(402), nil, Observation{Outcome: processor.Answered, Status: 402, Took: took, Sends: 1}},
-		"refusal":     {answers(400), nil, Observation{Outcome: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400, Took: took, Sends: 1}},
-		"server":      {answers(500), nil, Observation{Outcome: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took, Sends: 1}},
-		"lost":        {hangUp, nil, Observation{Outcome: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
-		"not decoded": {answers(200), func(c *processor.Call) { c.Decode = func([]byte) error { return errors.New("x") } }, Observation{Outcome: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200, Took: took, Sends: 1}},
-		"no key":      {answers(200), func(c *processor.Call) { c.Key = "" }, Observation{Outcome: processor.NotExecuted, Class: payment.ClassConfig}},
+		"success":     {answer: answers(200), want: Observation{Outcome: processor.Answered, Status: 200, Took: took, Sends: 1}},
+		"decline":     {answer: answers(402), want: Observation{Outcome: processor.Answered, Status: 402, Took: took, Sends: 1}},
+		"refusal":     {answer: answers(400), want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400, Took: took, Sends: 1}},
+		"server":      {answer: answers(500), want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took, Sends: 1}},
+		"lost":        {answer: hangUp, want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
+		"not decoded": {answer: answers(200), change: func(c *processor.Call) { c.Decode = func([]byte) error { return errors.New("x") } }, want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200, Took: took, Sends: 1}},
+		"no key":      {answer: answers(200), change: func(c *processor.Call) { c.Key = "" }, want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassConfig}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -94,14 +94,14 @@ func TestACallThatIsHeldBackIsObserved(t *testing.T) {
 		prepare func(*Client)
 		class   payment.FailureClass
 	}{
-		"by the limiter":  {func(c *Client) { c.limiter.Hold(time.Minute) }, payment.ClassUnavailable},
-		"by the bulkhead": {func(c *Client) { _ = c.bulkhead.enter(context.Background()) }, payment.ClassUnavailable},
-		"by the breaker": {func(c *Client) {
+		"by the limiter":  {prepare: func(c *Client) { c.limiter.Hold(time.Minute) }, class: payment.ClassUnavailable},
+		"by the bulkhead": {prepare: func(c *Client) { _ = c.bulkhead.enter(context.Background()) }, class: payment.ClassUnavailable},
+		"by the breaker": {prepare: func(c *Client) {
 			for range testBreaker.MinCalls {
 				passed, _ := c.breaker.Allow()
 				passed.Report(processor.Answer{Status: 500}, nil, 0)
 			}
-		}, payment.ClassUnavailable},
+		}, class: payment.ClassUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen []Observation

@@ -133,7 +133,7 @@ func charges(t *testing.T, c *Client, caller int, began time.Time) (reports []re
 		if err != nil {
 			require.ErrorAs(t, err, &e)
 		}
-		reports = append(reports, report{call.Key, e, time.Since(began)})
+		reports = append(reports, report{key: call.Key, err: e, at: time.Since(began)})
 		<-time.After(outagePause)
 	}
 	return reports
@@ -145,9 +145,9 @@ func TestAnOutageIsNeitherMultipliedNorPaidForTwice(t *testing.T) {
 		fails   func(l *ledger, w http.ResponseWriter, key, body string)
 	}{
 		// The connections that were open when it went down end unanswered.
-		"connections are refused": {true, func(*ledger, http.ResponseWriter, string, string) { panic(http.ErrAbortHandler) }},
-		"503":                     {false, func(_ *ledger, w http.ResponseWriter, _, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }},
-		"answers are lost after the charge": {false, func(l *ledger, _ http.ResponseWriter, key, body string) {
+		"connections are refused": {refused: true, fails: func(*ledger, http.ResponseWriter, string, string) { panic(http.ErrAbortHandler) }},
+		"503":                     {refused: false, fails: func(_ *ledger, w http.ResponseWriter, _, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }},
+		"answers are lost after the charge": {refused: false, fails: func(l *ledger, _ http.ResponseWriter, key, body string) {
 			l.book(key, body)
 			panic(http.ErrAbortHandler)
 		}},

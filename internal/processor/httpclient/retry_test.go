@@ -25,7 +25,7 @@ import (
 func pipeServer(t *testing.T, h http.HandlerFunc) func(*Client) {
 	t.Helper()
 	connections := make(chan net.Conn)
-	l := pipeListener{connections, make(chan struct{})}
+	l := pipeListener{connections: connections, closed: make(chan struct{})}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Hour}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
@@ -109,22 +109,22 @@ func TestACallIsRepeatedAsLongAsItMayBe(t *testing.T) {
 		certainty processor.Certainty // empty: success
 		class     payment.FailureClass
 	}{
-		"success":                        {[]http.HandlerFunc{status(200)}, 1, 0, "", ""},
-		"success after errors":           {[]http.HandlerFunc{status(500), status(502), status(429), status(201)}, 4, 7 * time.Second, "", ""},
-		"errors for ever":                {[]http.HandlerFunc{status(503)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassUnavailable},
-		"a rate limit for ever":          {[]http.HandlerFunc{status(429)}, 5, 15 * time.Second, processor.NotExecuted, payment.ClassRateLimited},
-		"a refusal":                      {[]http.HandlerFunc{status(400)}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
-		"a state conflict":               {[]http.HandlerFunc{status(409)}, 1, 0, processor.Ambiguous, payment.ClassStateConflict},
-		"a decline":                      {[]http.HandlerFunc{status(402)}, 1, 0, processor.Answered, ""},
-		"a refusal after a lost answer":  {[]http.HandlerFunc{hangUp, status(403)}, 2, time.Second, processor.Ambiguous, payment.ClassPermission},
-		"a 429 after a lost answer":      {[]http.HandlerFunc{hangUp, status(429)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassRateLimited},
-		"a decline after a lost answer":  {[]http.HandlerFunc{hangUp, status(402)}, 2, time.Second, processor.Answered, ""},
-		"Retry-After is a floor":         {[]http.HandlerFunc{status(429, "Retry-After", "30"), status(200)}, 2, 33750 * time.Millisecond, "", ""},
-		"the processor says: do":         {[]http.HandlerFunc{status(400, "X-Again", "true"), status(200)}, 2, time.Second, "", ""},
-		"the processor says: do not":     {[]http.HandlerFunc{status(500, "X-Again", "false")}, 1, 0, processor.Ambiguous, payment.ClassUnavailable},
-		"the processor says it oddly":    {[]http.HandlerFunc{status(400, "X-Again", "yes")}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
-		"longer than the call may take":  {[]http.HandlerFunc{status(429, "Retry-After", "120")}, 1, 0, processor.NotExecuted, payment.ClassRateLimited},
-		"a body that cannot be believed": {[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, status(200)}, 2, time.Second, "", ""},
+		"success":                        {answers: []http.HandlerFunc{status(200)}, calls: 1},
+		"success after errors":           {answers: []http.HandlerFunc{status(500), status(502), status(429), status(201)}, calls: 4, took: 7 * time.Second},
+		"errors for ever":                {answers: []http.HandlerFunc{status(503)}, calls: 5, took: 15 * time.Second, certainty: processor.Ambiguous, class: payment.ClassUnavailable},
+		"a rate limit for ever":          {answers: []http.HandlerFunc{status(429)}, calls: 5, took: 15 * time.Second, certainty: processor.NotExecuted, class: payment.ClassRateLimited},
+		"a refusal":                      {answers: []http.HandlerFunc{status(400)}, calls: 1, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		"a state conflict":               {answers: []http.HandlerFunc{status(409)}, calls: 1, certainty: processor.Ambiguous, class: payment.ClassStateConflict},
+		"a decline":                      {answers: []http.HandlerFunc{status(402)}, calls: 1, certainty: processor.Answered},
+		"a refusal after a lost answer":  {answers: []http.HandlerFunc{hangUp, status(403)}, calls: 2, took: time.Second, certainty: processor.Ambiguous, class: payment.ClassPermission},
+		"a 429 after a lost answer":      {answers: []http.HandlerFunc{hangUp, status(429)}, calls: 5, took: 15 * time.Second, certainty: processor.Ambiguous, class: payment.ClassRateLimited},
+		"a decline after a lost answer":  {answers: []http.HandlerFunc{hangUp, status(402)}, calls: 2, took: time.Second, certainty: processor.Answered},
+		"Retry-After is a floor":         {answers: []http.HandlerFunc{status(429, "Retry-After", "30"), status(200)}, calls: 2, took: 33750 * time.Millisecond},
+		"the processor says: do":         {answers: []http.HandlerFunc{status(400, "X-Again", "true"), status(200)}, calls: 2, took: time.Second},
+		"the processor says: do not":     {answers: []http.HandlerFunc{status(500, "X-Again", "false")}, calls: 1, certainty: processor.Ambiguous, class: payment.ClassUnavailable},
+		"the processor says it oddly":    {answers: []http.HandlerFunc{status(400, "X-Again", "yes")}, calls: 1, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		"longer than the call may take":  {answers: []http.HandlerFunc{status(429, "Retry-After", "120")}, calls: 1, certainty: processor.NotExecuted, class: payment.ClassRateLimited},
+		"a body that cannot be believed": {answers: []http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, status(200)}, calls: 2, took: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

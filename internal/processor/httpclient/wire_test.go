@@ -51,7 +51,7 @@ func newAuthority(t *testing.T) authority {
 	require.NoError(t, err)
 	certificate, err := x509.ParseCertificate(der)
 	require.NoError(t, err)
-	return authority{certificate, key}
+	return authority{certificate: certificate, key: key}
 }
 
 // roots is the pool of those who believe this authority.
@@ -160,81 +160,81 @@ func TestWhatBecomesOfAChargeThatGoesWrongOnTheWire(t *testing.T) {
 		retry     bool
 		class     payment.FailureClass
 	}{
-		{"half-closed after it was read, then reset", func(c *net.TCPConn) {
+		{name: "half-closed after it was read, then reset", fault: func(c *net.TCPConn) {
 			readRequest(c)
 			_ = c.CloseWrite()
 			reset(c)
-		}, small, patient, 0, processor.Ambiguous, true, unknown},
-		{"half-closed after it was read, and kept open", func(c *net.TCPConn) {
+		}, body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "half-closed after it was read, and kept open", fault: func(c *net.TCPConn) {
 			readRequest(c)
 			_ = c.CloseWrite()
-		}, small, patient, 0, processor.Ambiguous, true, unknown},
-		{"half-closed in the middle of the body", func(c *net.TCPConn) {
+		}, body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "half-closed in the middle of the body", fault: func(c *net.TCPConn) {
 			readHeaders(c)
 			_ = c.CloseWrite()
-		}, large, patient, 0, processor.Ambiguous, true, unknown},
-		{"reset in the middle of the body", func(c *net.TCPConn) {
+		}, body: large, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "reset in the middle of the body", fault: func(c *net.TCPConn) {
 			readHeaders(c)
 			_, _ = io.CopyN(io.Discard, c, 1<<20)
 			reset(c)
-		}, large, patient, 0, processor.Ambiguous, true, unknown},
-		{"nobody reads the body", readHeadersOnly, large, hasty, 0, processor.Ambiguous, true, unknown},
+		}, body: large, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "nobody reads the body", fault: readHeadersOnly, body: large, timeout: hasty, certainty: processor.Ambiguous, retry: true, class: unknown},
 
-		{"two thousand 103, then 200", says(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 2000) + wireOK), small, patient, 200, processor.Answered, false, ""},
-		{"103 without end", says(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"100 that nobody asked for", says("HTTP/1.1 100 Continue\r\n\r\n" + wireOK), small, patient, 200, processor.Answered, false, ""},
-		{"100, then silence", says("HTTP/1.1 100 Continue\r\n\r\n"), small, hasty, 0, processor.Ambiguous, true, unknown},
-		{"100, then 403", says("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), small, patient, 403, processor.NotExecuted, false, payment.ClassPermission},
+		{name: "two thousand 103, then 200", fault: says(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 2000) + wireOK), body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "103 without end", fault: says(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)), body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "100 that nobody asked for", fault: says("HTTP/1.1 100 Continue\r\n\r\n" + wireOK), body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "100, then silence", fault: says("HTTP/1.1 100 Continue\r\n\r\n"), body: small, timeout: hasty, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "100, then 403", fault: says("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), body: small, timeout: patient, status: 403, certainty: processor.NotExecuted, class: payment.ClassPermission},
 
-		{"slow headers", func(c *net.TCPConn) { readRequest(c); drip(c, wireOK) }, small, hasty, 0, processor.Ambiguous, true, unknown},
-		{"a slow body", func(c *net.TCPConn) {
+		{name: "slow headers", fault: func(c *net.TCPConn) { readRequest(c); drip(c, wireOK) }, body: small, timeout: hasty, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "a slow body", fault: func(c *net.TCPConn) {
 			says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")(c)
 			drip(c, strings.Repeat("x", 100))
-		}, small, hasty, 200, processor.Ambiguous, true, invalid},
-		{"a slow refusal", func(c *net.TCPConn) {
+		}, body: small, timeout: hasty, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a slow refusal", fault: func(c *net.TCPConn) {
 			says("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n")(c)
 			drip(c, strings.Repeat("x", 100))
-		}, small, hasty, 403, processor.NotExecuted, false, payment.ClassPermission},
+		}, body: small, timeout: hasty, status: 403, certainty: processor.NotExecuted, class: payment.ClassPermission},
 
-		{"chunks without an end", saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"half a chunk", saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{}"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a chunk of no size", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a chunk larger than it says", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a body that a reset cuts", func(c *net.TCPConn) {
+		{name: "chunks without an end", fault: saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "half a chunk", fault: saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{}"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a chunk of no size", fault: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n\r\n"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a chunk larger than it says", fault: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a body that a reset cuts", fault: func(c *net.TCPConn) {
 			says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")(c)
 			<-time.After(50 * time.Millisecond)
 			reset(c)
-		}, small, patient, 200, processor.Ambiguous, true, invalid},
-		{"HTML", says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"), small, patient, 200, processor.Ambiguous, true, invalid},
+		}, body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "HTML", fault: says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
 
-		{"an early 413", early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"), large, patient, 413, processor.NotExecuted, false, payment.ClassInvalidRequest},
-		{"an early 413 that closes", early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"), large, patient, 413, processor.NotExecuted, false, payment.ClassInvalidRequest},
-		{"an early 200", early(wireOK), large, patient, 200, processor.Answered, false, ""},
-		{"an early 503", early("HTTP/1.1 503 Unavailable\r\nContent-Length: 2\r\n\r\n{}"), large, patient, 503, processor.Ambiguous, true, payment.ClassUnavailable},
+		{name: "an early 413", fault: early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"), body: large, timeout: patient, status: 413, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		{name: "an early 413 that closes", fault: early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"), body: large, timeout: patient, status: 413, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		{name: "an early 200", fault: early(wireOK), body: large, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "an early 503", fault: early("HTTP/1.1 503 Unavailable\r\nContent-Length: 2\r\n\r\n{}"), body: large, timeout: patient, status: 503, certainty: processor.Ambiguous, retry: true, class: payment.ClassUnavailable},
 
-		{"HTTP/1.0", saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{}"), small, patient, 200, processor.Answered, false, ""},
-		{"HTTP/1.0 that breaks off", saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{\"id\":"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"HTTP/0.9", saysAndCloses("{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"two status lines", says("HTTP/1.1 200 OK\r\nHTTP/1.1 402 Payment Required\r\nContent-Length: 2\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"a length and chunks", says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"), small, patient, 200, processor.Answered, false, ""},
-		{"a length below 0", says("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"an encoding nobody knows", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: magic\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
+		{name: "HTTP/1.0", fault: saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{}"), body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "HTTP/1.0 that breaks off", fault: saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{\"id\":"), body: small, timeout: patient, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "HTTP/0.9", fault: saysAndCloses("{}"), body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "two status lines", fault: says("HTTP/1.1 200 OK\r\nHTTP/1.1 402 Payment Required\r\nContent-Length: 2\r\n\r\n{}"), body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "a length and chunks", fault: says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"), body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "a length below 0", fault: says("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"), body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "an encoding nobody knows", fault: says("HTTP/1.1 200 OK\r\nTransfer-Encoding: magic\r\n\r\n{}"), body: small, timeout: patient, certainty: processor.Ambiguous, retry: true, class: unknown},
 
-		{"401, and the replay's connection ends", func(c *net.TCPConn) {
+		{name: "401, and the replay's connection ends", fault: func(c *net.TCPConn) {
 			says("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")(c)
 			readRequest(c) // the replay; net/http sends it again
 			c.Close()
-		}, small, patient, 200, processor.Answered, false, ""},
-		{"the connection is reset before the next call", func(c *net.TCPConn) {
+		}, body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "the connection is reset before the next call", fault: func(c *net.TCPConn) {
 			says(wireOK)(c)
 			<-time.After(50 * time.Millisecond)
 			reset(c)
-		}, small, patient, 200, processor.Answered, false, ""},
-		{"the connection is reset as the next call comes", func(c *net.TCPConn) {
+		}, body: small, timeout: patient, status: 200, certainty: processor.Answered},
+		{name: "the connection is reset as the next call comes", fault: func(c *net.TCPConn) {
 			says(wireOK)(c)
 			_, _ = c.Read(make([]byte, 1))
 			reset(c)
-		}, small, patient, 200, processor.Answered, false, ""},
+		}, body: small, timeout: patient, status: 200, certainty: processor.Answered},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			url := listen(t, func(n int, c *net.TCPConn) {
@@ -504,7 +504,7 @@ func TestEverySendOfACallIsTheSameRequest(t *testing.T) {
 				continue
 			}
 			mu.Lock()
-			sends = append(sends, sent{r.Method, r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Length"), body})
+			sends = append(sends, sent{method: r.Method, key: r.Header.Get("Idempotency-Key"), length: r.Header.Get("Content-Length"), body: body})
 			n := len(sends)
 			mu.Unlock()
 			switch n {

@@ -29,10 +29,10 @@ func TestABudgetIsAShareOfTheRecentCallsAndAFloor(t *testing.T) {
 		floor       int
 		calls, want int
 	}{
-		"floor alone": {0.2, 10, 0, 10},
-		"both":        {0.2, 10, 100, 30},
-		"share alone": {0.5, 0, 7, 3},
-		"no share":    {0, 2, 1000, 2},
+		"floor alone": {share: 0.2, floor: 10, want: 10},
+		"both":        {share: 0.2, floor: 10, calls: 100, want: 30},
+		"share alone": {share: 0.5, calls: 7, want: 3},
+		"no share":    {floor: 2, calls: 1000, want: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -68,7 +68,7 @@ func TestBudgetsThatAllowNothingOrTooMuchAreRefused(t *testing.T) {
 	for want, b := range map[string]struct {
 		share float64
 		floor int
-	}{"share -0.1": {-0.1, 1}, "share 1.1": {1.1, 1}, "floor -1": {0.1, -1}, "no retry": {0, 0}} {
+	}{"share -0.1": {share: -0.1, floor: 1}, "share 1.1": {share: 1.1, floor: 1}, "floor -1": {share: 0.1, floor: -1}, "no retry": {share: 0, floor: 0}} {
 		_, err := NewBudget(b.share, b.floor)
 		require.ErrorContains(t, err, want)
 	}

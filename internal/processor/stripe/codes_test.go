@@ -65,12 +65,12 @@ func TestEveryWordOfStripeGoIsClassifiedAndNoOther(t *testing.T) {
 		ours  []string
 		least int
 	}{
-		"ErrorType":           {words(errorTypes), 6},
-		"ErrorCode":           {words(errorCodes), 186},
-		"DeclineCode":         {words(declineCodes), 47},
-		"PaymentIntentStatus": {words(paymentStatuses), 7},
-		"RefundStatus":        {words(refundStatuses), 5},
-		"RefundFailureReason": {words(refundFailures), 3},
+		"ErrorType":           {ours: words(errorTypes), least: 6},
+		"ErrorCode":           {ours: words(errorCodes), least: 186},
+		"DeclineCode":         {ours: words(declineCodes), least: 47},
+		"PaymentIntentStatus": {ours: words(paymentStatuses), least: 7},
+		"RefundStatus":        {ours: words(refundStatuses), least: 5},
+		"RefundFailureReason": {ours: words(refundFailures), least: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.GreaterOrEqual(t, len(constants[name]), tc.least, "the source is read")

@@ -41,12 +41,12 @@ func TestAnEventNamesWhatItIsAbout(t *testing.T) {
 
 func TestAnEventOfSomebodyElseIsAboutNothingOfOurs(t *testing.T) {
 	for name, c := range map[string]struct{ file, old, replacement string }{
-		"a payment made elsewhere":       {"payment_intent_succeeded", "florin_", "shop_"},
-		"a refund made in the dashboard": {"refund_updated", "florin_refund_id", "refund"},
-		"a refund that names a payment":  {"refund_updated", "florin_refund_id", "florin_payment_id"},
-		"a charge that names a refund":   {"charge_refunded", "florin_payment_id", "florin_refund_id"},
-		"an id of nobody's":              {"payment_intent_succeeded", "pay_d85a7c25", "pay_xxxxxxxx"},
-		"another kind of object":         {"payment_intent_succeeded", `"object": "payment_intent"`, `"object": "checkout.session"`},
+		"a payment made elsewhere":       {file: "payment_intent_succeeded", old: "florin_", replacement: "shop_"},
+		"a refund made in the dashboard": {file: "refund_updated", old: "florin_refund_id", replacement: "refund"},
+		"a refund that names a payment":  {file: "refund_updated", old: "florin_refund_id", replacement: "florin_payment_id"},
+		"a charge that names a refund":   {file: "charge_refunded", old: "florin_payment_id", replacement: "florin_refund_id"},
+		"an id of nobody's":              {file: "payment_intent_succeeded", old: "pay_d85a7c25", replacement: "pay_xxxxxxxx"},
+		"another kind of object":         {file: "payment_intent_succeeded", old: `"object": "payment_intent"`, replacement: `"object": "checkout.session"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := event(t, c.file)

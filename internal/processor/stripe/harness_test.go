@@ -109,7 +109,7 @@ func start(t *testing.T, answers ...answer) bench {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
 		now := answers[min(int(turn.Add(1)), len(answers))-1]
-		b.seen <- request{r.Method, r.URL.Path, string(sent), r.URL.Query(), r.Header}
+		b.seen <- request{method: r.Method, path: r.URL.Path, body: string(sent), query: r.URL.Query(), header: r.Header}
 		if now.status == 0 {
 			panic(http.ErrAbortHandler)
 		}

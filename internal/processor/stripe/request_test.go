@@ -62,9 +62,9 @@ func TestTheOtherCallsThatMoveMoney(t *testing.T) {
 		path, answer string
 		form         map[string]string
 	}{
-		"capture": {"/v1/payment_intents/" + intentID + "/capture", "payment_captured_in_part", map[string]string{"amount_to_capture": "1000"}},
-		"void":    {"/v1/payment_intents/" + intentID + "/cancel", "payment_canceled", map[string]string{}},
-		"refund": {"/v1/refunds", "refund_succeeded", map[string]string{"payment_intent": intentID, "amount": "250", "metadata[order]": "1",
+		"capture": {path: "/v1/payment_intents/" + intentID + "/capture", answer: "payment_captured_in_part", form: map[string]string{"amount_to_capture": "1000"}},
+		"void":    {path: "/v1/payment_intents/" + intentID + "/cancel", answer: "payment_canceled", form: map[string]string{}},
+		"refund": {path: "/v1/refunds", answer: "refund_succeeded", form: map[string]string{"payment_intent": intentID, "amount": "250", "metadata[order]": "1",
 			"metadata[florin_reference]": key, "metadata[florin_refund_id]": "ref_1", "metadata[florin_merchant_id]": "acme"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -104,10 +104,10 @@ func TestTheListIsAskedFor(t *testing.T) {
 		call processor.ListCall
 		want map[string]string
 	}{
-		{processor.ListCall{}, map[string]string{}},
-		{processor.ListCall{CreatedAfter: time.Unix(1680800504, 999), Cursor: "pi_9", Limit: 25},
-			map[string]string{"created[gte]": "1680800504", "starting_after": "pi_9", "limit": "25"}},
-		{processor.ListCall{Limit: 1000}, map[string]string{"limit": "100"}},
+		{call: processor.ListCall{}, want: map[string]string{}},
+		{call: processor.ListCall{CreatedAfter: time.Unix(1680800504, 999), Cursor: "pi_9", Limit: 25},
+			want: map[string]string{"created[gte]": "1680800504", "starting_after": "pi_9", "limit": "25"}},
+		{call: processor.ListCall{Limit: 1000}, want: map[string]string{"limit": "100"}},
 	} {
 		b := start(t, saved(t, 200, "payments_page"))
 		_, err := b.List(t.Context(), tc.call)
