@@ -15,11 +15,11 @@ import (
 	"github.com/florinpay/florin/processor/processortest"
 )
 
-// declinedWord is the writers' own name for a payment that waits for another way to pay after an error.
-const declinedWord = "requires_payment_method, with an error"
+// declinedStatus is a name for the combination of a status and an error that means a declined payment.
+const declinedStatus = "requires_payment_method, with an error"
 
 func TestAdapterConforms(t *testing.T) {
-	payments := map[string]payment.Status{declinedWord: payment.Declined}
+	payments := map[string]payment.Status{declinedStatus: payment.Declined}
 	for name, status := range paymentStatuses {
 		payments[string(name)] = status
 	}
@@ -32,7 +32,7 @@ func TestAdapterConforms(t *testing.T) {
 		Profile:         Profile(),
 		PaymentStatuses: payments,
 		RefundStatuses:  refunds,
-		ParseRequest:    understand,
+		ParseRequest:    parseRequest,
 		ParseMetadata:   func(r processortest.Request) map[string]string { return sentMetadata(formOf(r)) },
 		WritePayment:    func(r processortest.Record) processortest.Response { return writeJSON(200, writePayment(r)) },
 		WriteRefund:     func(r processortest.Record) processortest.Response { return writeJSON(200, writeRefund(r)) },
@@ -42,14 +42,16 @@ func TestAdapterConforms(t *testing.T) {
 		},
 		ETags: true,
 		Declines: []processortest.Decline{{
-			Name: "402 with its payment",
+			Name: "402 with the payment",
 			Write: func(r processortest.Record) processortest.Response {
-				r.Status = declinedWord
-				return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": "lost_card",
+				r.Status = declinedStatus
+				return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error",
+					"code": "card_declined", "decline_code": "lost_card",
 					"message": "no", "network_decline_code": "41", "payment_intent": writePayment(r)}})
 			},
 			Want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", Message: "no"},
-		}, cardError("insufficient_funds", payment.DeclineSoft), cardError("authentication_required", payment.DeclineAction)},
+		}, cardError("insufficient_funds", payment.DeclineSoft),
+			cardError("authentication_required", payment.DeclineAction)},
 		RefundDeclines: []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
 		WriteError:     writeError,
 		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_key_in_use", "busy") },
@@ -63,14 +65,16 @@ func cardError(code string, kind payment.DeclineKind) processortest.Decline {
 	return processortest.Decline{
 		Name: "402 " + code,
 		Write: func(processortest.Record) processortest.Response {
-			return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": code, "message": "no"}})
+			return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined",
+				"decline_code": code, "message": "no"}})
 		},
 		Want: payment.Decline{Code: code, Kind: kind, Message: "no"},
 	}
 }
 
 func writeError(status int, code, message string) processortest.Response {
-	return writeJSON(status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code, "message": message}})
+	return writeJSON(status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code,
+		"message": message}})
 }
 
 func writeJSON(status int, v any) processortest.Response {
@@ -95,7 +99,8 @@ func writeLookup(r processortest.Request, records []processortest.Record) proces
 	}
 }
 
-func writeList(records []processortest.Record, write func(processortest.Record) map[string]any, more bool) processortest.Response {
+func writeList(records []processortest.Record, write func(processortest.Record) map[string]any,
+	more bool) processortest.Response {
 	data := make([]any, len(records))
 	for i, r := range records {
 		data[i] = write(r)
@@ -106,9 +111,10 @@ func writeList(records []processortest.Record, write func(processortest.Record) 
 func writePayment(r processortest.Record) map[string]any {
 	intent := writeCommon("payment_intent", r)
 	intent["amount_received"] = r.Captured
-	intent["latest_charge"] = map[string]any{"id": "ch_1", "object": "charge", "captured": r.Captured > 0, "amount": r.Amount,
+	intent["latest_charge"] = map[string]any{"id": "ch_1", "object": "charge", "captured": r.Captured > 0,
+		"amount":          r.Amount,
 		"amount_captured": r.Captured, "amount_refunded": r.Amount - r.Captured + r.Refunded}
-	if r.Status == declinedWord {
+	if r.Status == declinedStatus {
 		intent["status"] = "requires_payment_method"
 		intent["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined"}
 	}
@@ -121,9 +127,10 @@ func writeRefund(r processortest.Record) map[string]any {
 	return refund
 }
 
-// writeCommon leaves out what is empty.
+// writeCommon writes the fields of payments and refunds; it omits empty fields.
 func writeCommon(object string, r processortest.Record) map[string]any {
-	v := map[string]any{"object": object, "metadata": map[string]string{metadataReference: r.Reference, metadataMerchantID: r.MerchantID}}
+	v := map[string]any{"object": object,
+		"metadata": map[string]string{metadataReference: r.Reference, metadataMerchantID: r.MerchantID}}
 	for name, value := range map[string]string{"id": r.ID, "status": r.Status, "currency": strings.ToLower(r.Currency)} {
 		if value != "" {
 			v[name] = value
@@ -153,16 +160,18 @@ func sentMetadata(form url.Values) map[string]string {
 	return pairs
 }
 
-// understand reads the requests of the protocol, and no others.
-func understand(r processortest.Request) (parsed processortest.ParsedRequest, err error) {
+// parseRequest parses the requests of the protocol. Any other request is an error.
+func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, err error) {
 	form, q := formOf(r), r.Query
 	rest, isPayment := strings.CutPrefix(r.Path, "/v1/payment_intents")
 	id, verb, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	parsed = processortest.ParsedRequest{PaymentID: id, Currency: strings.ToUpper(form.Get("currency")), Reference: form.Get("metadata[" + metadataReference + "]")}
+	parsed = processortest.ParsedRequest{PaymentID: id, Currency: strings.ToUpper(form.Get("currency")),
+		Reference: form.Get("metadata[" + metadataReference + "]")}
 	switch {
-	case r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/x-www-form-urlencoded", len(r.Body) > 0 && len(form) == 0,
+	case r.Method == http.MethodPost &&
+		r.Header.Get("Content-Type") != "application/x-www-form-urlencoded", len(r.Body) > 0 && len(form) == 0,
 		r.Method == http.MethodGet && len(r.Body) > 0, r.Method == http.MethodPost && len(q) > 0:
-		return parsed, errors.New("Stripe takes forms, and GET without a body")
+		return parsed, errors.New("want a form with POST, or GET without a body")
 	case r.Method == http.MethodPost && r.Path == "/v1/refunds":
 		parsed.Operation, parsed.PaymentID = processortest.Refund, form.Get("payment_intent")
 		parsed.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
@@ -180,16 +189,16 @@ func understand(r processortest.Request) (parsed processortest.ParsedRequest, er
 		parsed.Operation, parsed.PaymentID = processortest.LookupCharge, ""
 		parsed.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")
 	case r.Method == http.MethodGet && isPayment && rest == "":
-		return understandList(q)
+		return parseList(q)
 	case r.Method == http.MethodGet && isPayment && verb == "":
 		parsed.Operation = processortest.LookupCharge
 	default:
-		err = errors.New("unknown")
+		err = errors.New("no such request in Stripe's API")
 	}
 	return parsed, err
 }
 
-func understandList(q url.Values) (parsed processortest.ParsedRequest, err error) {
+func parseList(q url.Values) (parsed processortest.ParsedRequest, err error) {
 	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("starting_after")}
 	if limit := q.Get("limit"); limit != "" {
 		parsed.Limit, err = strconv.Atoi(limit)
