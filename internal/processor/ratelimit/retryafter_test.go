@@ -10,7 +10,7 @@ import (
 
 var noon = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
-func TestRetryAfterIsReadInAllItsForms(t *testing.T) {
+func TestParseRetryAfter(t *testing.T) {
 	const days30 = 30 * 24 * time.Hour
 	for _, tc := range []struct {
 		value, date string
@@ -25,8 +25,8 @@ func TestRetryAfterIsReadInAllItsForms(t *testing.T) {
 		{value: "2592000", date: "", want: days30},
 		{value: "2592001", date: "", want: days30},
 		{value: "9223372036", date: "", want: days30},
-		{value: "9223372037", date: "", want: days30},          // of seconds: no time.Duration any more
-		{value: "9223372036854775807", date: "", want: days30}, // the largest that can be read
+		{value: "9223372037", date: "", want: days30},          // beyond the range of time.Duration
+		{value: "9223372036854775807", date: "", want: days30}, // the largest int64
 		{value: "9223372036854775808", date: "", want: 0},
 		{value: "99999999999999999999", date: "", want: 0},
 		{value: "-1", date: "", want: 0},
@@ -51,7 +51,7 @@ func TestRetryAfterIsReadInAllItsForms(t *testing.T) {
 		{value: "Thu, 15 Jan 2026 12:00:30", date: "", want: 0},
 		{value: "Thu, 32 Jan 2026 12:00:30 GMT", date: "", want: 0},
 
-		// A clock that is an hour off, either way, and one that nobody can read.
+		// The processor's clock is an hour fast or slow, or its Date is unreadable.
 		{value: "Thu, 15 Jan 2026 13:00:30 GMT", date: "Thu, 15 Jan 2026 13:00:00 GMT", want: 30 * time.Second},
 		{value: "Thu, 15 Jan 2026 11:00:30 GMT", date: "Thursday, 15-Jan-26 11:00:00 GMT", want: 30 * time.Second},
 		{value: "Thu, 15 Jan 2026 12:59:59 GMT", date: "Thu, 15 Jan 2026 13:00:00 GMT", want: 0},
@@ -72,7 +72,8 @@ func TestRetryAfterIsReadInAllItsForms(t *testing.T) {
 }
 
 func FuzzParseRetryAfter(f *testing.F) {
-	for _, value := range []string{"", "0", "120", "-1", "1.5", "99999999999999999999", "Thu, 15 Jan 2026 12:00:30 GMT", "Thursday, 15-Jan-26 12:00:30 GMT", "Thu Jan 15 12:00:30 2026"} {
+	for _, value := range []string{"", "0", "120", "-1", "1.5", "99999999999999999999", "Thu, 15 Jan 2026 12:00:30 GMT",
+		"Thursday, 15-Jan-26 12:00:30 GMT", "Thu Jan 15 12:00:30 2026"} {
 		f.Add(value, "")
 		f.Add(value, "Thu, 15 Jan 2026 11:00:00 GMT")
 	}

@@ -9,53 +9,59 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// always draws the same number.
+// always returns a random source that yields x.
 func always(x float64) func() float64 { return func() float64 { return x } }
 
-func TestDelaysGrowAsTheStrategySays(t *testing.T) {
+func TestDelays(t *testing.T) {
 	exponential := DefaultBackoff
 	fixed := Backoff{Strategy: Fixed, Initial: 2 * time.Second, Max: 30 * time.Second}
 	linear := Backoff{Strategy: Linear, Initial: 2 * time.Second, Max: 10 * time.Second}
 	const s, ms = time.Second, time.Millisecond
 	for _, tc := range []struct {
-		name                  string
-		backoff               Backoff
-		attempt               int
-		lowest, middle, about time.Duration // with 0, 0.5 and 0.999999
+		name    string
+		backoff Backoff
+		attempt int
+		// The delays for the random numbers 0, 0.5 and 0.999999.
+		lowest, middle, highest time.Duration
 	}{
-		{name: "exponential", backoff: exponential, lowest: 750 * ms, middle: 1 * s, about: 1250 * ms},
-		{name: "exponential", backoff: exponential, attempt: -5, lowest: 750 * ms, middle: 1 * s, about: 1250 * ms},
-		{name: "exponential", backoff: exponential, attempt: 1, lowest: 750 * ms, middle: 1 * s, about: 1250 * ms},
-		{name: "exponential", backoff: exponential, attempt: 2, lowest: 1500 * ms, middle: 2 * s, about: 2500 * ms},
-		{name: "exponential", backoff: exponential, attempt: 3, lowest: 3 * s, middle: 4 * s, about: 5 * s},
-		{name: "exponential", backoff: exponential, attempt: 5, lowest: 12 * s, middle: 16 * s, about: 20 * s},
-		{name: "exponential", backoff: exponential, attempt: 6, lowest: 22500 * ms, middle: 26250 * ms, about: 30 * s}, // evenly below the cap
-		{name: "exponential", backoff: exponential, attempt: 100, lowest: 22500 * ms, middle: 26250 * ms, about: 30 * s},
-		{name: "exponential", backoff: exponential, attempt: 1 << 31, lowest: 22500 * ms, middle: 26250 * ms, about: 30 * s},
-		{name: "exponential", backoff: exponential, attempt: math.MaxInt, lowest: 22500 * ms, middle: 26250 * ms, about: 30 * s},
-		{name: "fixed", backoff: fixed, attempt: 1, lowest: 1500 * ms, middle: 2 * s, about: 2500 * ms},
-		{name: "fixed", backoff: fixed, attempt: 1 << 31, lowest: 1500 * ms, middle: 2 * s, about: 2500 * ms},
-		{name: "linear", backoff: linear, attempt: 1, lowest: 1500 * ms, middle: 2 * s, about: 2500 * ms},
-		{name: "linear", backoff: linear, attempt: 3, lowest: 4500 * ms, middle: 6 * s, about: 7500 * ms},
-		{name: "linear", backoff: linear, attempt: 4, lowest: 6 * s, middle: 8 * s, about: 10 * s},
-		{name: "linear", backoff: linear, attempt: 5, lowest: 7500 * ms, middle: 8750 * ms, about: 10 * s},
-		{name: "linear", backoff: linear, attempt: 1 << 31, lowest: 7500 * ms, middle: 8750 * ms, about: 10 * s},
+		{name: "exponential", backoff: exponential, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: -5, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: 1, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: 2, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "exponential", backoff: exponential, attempt: 3, lowest: 3 * s, middle: 4 * s, highest: 5 * s},
+		{name: "exponential", backoff: exponential, attempt: 5, lowest: 12 * s, middle: 16 * s, highest: 20 * s},
+		{name: "exponential", backoff: exponential, attempt: 6, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s}, // evenly distributed below the maximum
+		{name: "exponential", backoff: exponential, attempt: 100, lowest: 22500 * ms, middle: 26250 * ms, highest: 30 * s},
+		{name: "exponential", backoff: exponential, attempt: 1 << 31, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s},
+		{name: "exponential", backoff: exponential, attempt: math.MaxInt, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s},
+		{name: "fixed", backoff: fixed, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "fixed", backoff: fixed, attempt: 1 << 31, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "linear", backoff: linear, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "linear", backoff: linear, attempt: 3, lowest: 4500 * ms, middle: 6 * s, highest: 7500 * ms},
+		{name: "linear", backoff: linear, attempt: 4, lowest: 6 * s, middle: 8 * s, highest: 10 * s},
+		{name: "linear", backoff: linear, attempt: 5, lowest: 7500 * ms, middle: 8750 * ms, highest: 10 * s},
+		{name: "linear", backoff: linear, attempt: 1 << 31, lowest: 7500 * ms, middle: 8750 * ms, highest: 10 * s},
 	} {
 		require.NoError(t, tc.backoff.Validate())
 		require.Equal(t, tc.lowest, tc.backoff.Delay(tc.attempt, 0, always(0)), "%s %d", tc.name, tc.attempt)
 		require.Equal(t, tc.middle, tc.backoff.Delay(tc.attempt, 0, always(0.5)), "%s %d", tc.name, tc.attempt)
-		require.InDelta(t, tc.about, tc.backoff.Delay(tc.attempt, 0, always(0.999999)), float64(ms), "%s %d", tc.name, tc.attempt)
+		require.InDelta(t, tc.highest, tc.backoff.Delay(tc.attempt, 0, always(0.999999)), float64(ms), "%s %d", tc.name,
+			tc.attempt)
 	}
 }
 
-func TestRetryAfterIsAFloor(t *testing.T) {
+func TestRetryAfterIsTheMinimumDelay(t *testing.T) {
 	const s, month = time.Second, 30 * 24 * time.Hour
 	for _, tc := range []struct {
 		attempt         int
 		retryAfter      time.Duration
 		lowest, highest time.Duration
 	}{
-		{attempt: 1, retryAfter: 500 * time.Millisecond, lowest: 750 * time.Millisecond, highest: 1250 * time.Millisecond}, // below what would be waited anyway
+		{attempt: 1, retryAfter: 500 * time.Millisecond, lowest: 750 * time.Millisecond,
+			highest: 1250 * time.Millisecond}, // below the delay of the strategy
 		{attempt: 1, retryAfter: s, lowest: s, highest: 1250 * time.Millisecond},
 		{attempt: 1, retryAfter: 10 * s, lowest: 10 * s, highest: 12500 * time.Millisecond},
 		{attempt: 6, retryAfter: 29 * s, lowest: 29 * s, highest: 36250 * time.Millisecond},
@@ -63,11 +69,12 @@ func TestRetryAfterIsAFloor(t *testing.T) {
 		{attempt: 1 << 31, retryAfter: month, lowest: month, highest: month * 5 / 4},
 	} {
 		require.Equal(t, tc.lowest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0)))
-		require.InDelta(t, tc.highest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0.999999)), float64(month)*1e-6)
+		require.InDelta(t, tc.highest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0.999999)),
+			float64(month)*1e-6)
 	}
 }
 
-func TestDelaysStayInTheirBounds(t *testing.T) {
+func TestDelaysStayWithinTheirLimits(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		b := Backoff{
@@ -85,7 +92,7 @@ func TestDelaysStayInTheirBounds(t *testing.T) {
 	}
 }
 
-func TestSamplesDoNotPileUpOnTheCap(t *testing.T) {
+func TestDelaysAreSpreadBelowTheMaximum(t *testing.T) {
 	const samples, buckets = 20_000, 20
 	random := rand.New(rand.NewPCG(3, 4))
 	low := float64(DefaultBackoff.Max) * (1 - Jitter)
@@ -99,7 +106,7 @@ func TestSamplesDoNotPileUpOnTheCap(t *testing.T) {
 	}
 }
 
-func TestBackoffsThatCannotWorkAreRefused(t *testing.T) {
+func TestInvalidBackoffIsRefused(t *testing.T) {
 	for _, tc := range []struct {
 		change func(*Backoff)
 		want   string
