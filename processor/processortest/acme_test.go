@@ -187,17 +187,17 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result pr
 		}
 	}
 	list, requestID, err := a.get(ctx, get, func(list transactions) error {
-		ours := 0
+		matching := 0
 		for _, t := range list.Items {
 			if t.Order == call.Reference {
-				ours++
+				matching++
 				if result, err = t.result(states); err != nil {
 					return err
 				}
 			}
 		}
-		if ours > 1 || list.More || ours == 0 && get.Query.Has("order") && len(list.Items) > 0 {
-			return fmt.Errorf("%d transactions have the requested order: want 1", ours)
+		if matching > 1 || list.More || matching == 0 && get.Query.Has("order") && len(list.Items) > 0 {
+			return fmt.Errorf("%d transactions have the requested order: want 1", matching)
 		}
 		return nil
 	})

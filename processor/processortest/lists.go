@@ -82,14 +82,14 @@ func listUnreadable(t tester, p Protocol) {
 }
 
 func listForeignPayments(t tester, p Protocol) {
-	foreign, ours := charge.record(p, keyOf("1")), charge.record(p, keyOf("2"))
+	foreign, own := charge.record(p, keyOf("1")), charge.record(p, keyOf("2"))
 	foreign.ID, foreign.Reference, foreign.MerchantID = "payment_9", "", ""
-	r := start(t, p, always(p.WritePage([]Record{foreign, ours}, "")))
+	r := start(t, p, always(p.WritePage([]Record{foreign, own}, "")))
 	page, err := r.adapter.List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
 	require.NotEmpty(t, page.Payments)
 	last := page.Payments[len(page.Payments)-1]
-	require.Equal(t, []any{ours.ID, ours.Reference}, []any{last.ID, last.Reference})
+	require.Equal(t, []any{own.ID, own.Reference}, []any{last.ID, last.Reference})
 	for _, other := range page.Payments[:len(page.Payments)-1] {
 		require.Equal(t, []any{foreign.ID, ""}, []any{other.ID, other.Reference},
 			"a payment that Florin did not make has no reference")

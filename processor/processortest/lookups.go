@@ -91,7 +91,7 @@ func lookupUndefinedResponses(t tester, p Protocol) {
 
 func lookupOtherReferences(t tester, p Protocol) {
 	for _, q := range lookupQueries {
-		ours, other := q.subject.record(p, keyOf("1")), q.subject.record(p, keyOf("9"))
+		matching, other := q.subject.record(p, keyOf("1")), q.subject.record(p, keyOf("9"))
 		other.ID += "9"
 		t.Run(q.name+", no other record", func(t tester) {
 			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{other}) })
@@ -106,17 +106,17 @@ func lookupOtherReferences(t tester, p Protocol) {
 				r.requireError(err)
 			}
 		})
-		t.Run(q.name+", beside the matching record", func(t tester) {
+		t.Run(q.name+", with the matching record", func(t tester) {
 			r := start(t, p, func(got received) Response {
 				if got.Reference == "" && q.Operation == LookupCharge {
-					return p.WriteLookup(got.Request, []Record{ours}) // a lookup by id has at most one record
+					return p.WriteLookup(got.Request, []Record{matching}) // a lookup by id has at most one record
 				}
-				return p.WriteLookup(got.Request, []Record{other, ours})
+				return p.WriteLookup(got.Request, []Record{other, matching})
 			})
 			got, found, err := q.run(r)
 			require.NoError(t, err)
 			require.True(t, found)
-			require.Equal(t, q.subject.wantResult(p, ours, len(r.sent())), got)
+			require.Equal(t, q.subject.wantResult(p, matching, len(r.sent())), got)
 		})
 	}
 }
@@ -124,10 +124,10 @@ func lookupOtherReferences(t tester, p Protocol) {
 func lookupDuplicates(t tester, p Protocol) {
 	for _, q := range []query{lookupCharge, lookupRefund} {
 		t.Run(q.name, func(t tester) {
-			ours := q.subject.record(p, keyOf("1"))
-			duplicate := ours
+			matching := q.subject.record(p, keyOf("1"))
+			duplicate := matching
 			duplicate.ID += "9"
-			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{ours, duplicate}) })
+			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{matching, duplicate}) })
 			require.Equal(t, processor.Ambiguous, q.requireError(r).Certainty)
 		})
 	}

@@ -166,7 +166,7 @@ type query struct {
 	Operation
 	// subject is the operation that is looked up; nil for a list.
 	subject *operation
-	// run makes the call. It returns the result even beside an error or if nothing was found, so that a scenario can check
+	// run makes the call. It returns the result even with an error or if nothing was found, so that a scenario can check
 	// that the result is zero then.
 	run func(*rig) (result any, found bool, err error)
 }
@@ -204,13 +204,13 @@ func (q query) success(p Protocol, r Request) Response {
 	return p.WriteLookup(r, []Record{q.subject.record(p, keyOf("1"))})
 }
 
-// requireError makes the call and requires an error, without a result beside it.
+// requireError makes the call and requires an error, with a zero result.
 func (q query) requireError(r *rig) processor.Error {
 	r.Helper()
 	result, found, err := q.run(r)
 	e := r.requireError(err)
-	require.False(r, found, "found must be false beside an error")
-	require.Zero(r, result, "the result must be zero beside an error")
+	require.False(r, found, "found must be false with an error")
+	require.Zero(r, result, "the result must be zero with an error")
 	return e
 }
 

@@ -94,17 +94,17 @@ func metadataIsSent(t tester, p Protocol) {
 	const prefix = payment.ReservedMetadataPrefix
 	for _, tc := range []struct {
 		operation
-		ours map[string]string
+		florin map[string]string
 	}{
-		{operation: charge, ours: map[string]string{prefix + "payment_id": paymentID, prefix + "merchant_id": merchantID}},
-		{operation: refund, ours: map[string]string{prefix + "refund_id": refundID, prefix + "merchant_id": merchantID}},
+		{operation: charge, florin: map[string]string{prefix + "payment_id": paymentID, prefix + "merchant_id": merchantID}},
+		{operation: refund, florin: map[string]string{prefix + "refund_id": refundID, prefix + "merchant_id": merchantID}},
 	} {
 		t.Run(string(tc.Operation), func(t tester) {
 			r := start(t, p, always(tc.success(p)))
 			_, err := tc.run(r)
 			got := p.ParseMetadata(r.onlyRequest().Request)
 			require.NoError(t, err)
-			require.Subset(t, got, tc.ours)
+			require.Subset(t, got, tc.florin)
 			require.Subset(t, got, callerMetadata(), "metadata of the caller")
 		})
 	}

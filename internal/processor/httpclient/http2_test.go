@@ -393,13 +393,13 @@ func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
 	var all sync.WaitGroup
 	var current *network
 	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		n := &network{Conn: ours, packets: make(chan []byte, 1000), closed: make(chan struct{})}
+		client, server := net.Pipe()
+		n := &network{Conn: client, packets: make(chan []byte, 1000), closed: make(chan struct{})}
 		current = n
 		all.Go(n.deliver)
 		all.Go(func() {
-			defer theirs.Close()
-			if f := shakeHands(theirs, certificate); f != nil {
+			defer server.Close()
+			if f := shakeHands(server, certificate); f != nil {
 				serve(f)
 			}
 		})

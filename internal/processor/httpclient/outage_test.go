@@ -228,8 +228,10 @@ func requireWithinBudget(t *testing.T, l *ledger) {
 	retries := (share*perSecond*budgetSeconds + floor) * max(1, untilOpen/budgetSeconds)
 	probes := float64(breaker.Default.Probes) * (outageLength.Seconds() - untilOpen) / breaker.Default.OpenFor.Seconds()
 	allowed := trip + retries + probes
-	t.Logf("%d requests in the %s before the outage; %d in the %s of the outage, %.2f of the allowed %.0f: %.0f until the breaker opens, %.0f retries, %.0f probes; %d repeated a key",
-		l.healthy, outageBefore, l.during, outageLength, float64(l.during)/allowed, allowed, trip, retries, probes, l.again)
+	t.Logf("%d requests in the %s before the outage, %d in the %s of the outage, %d of them with a repeated key",
+		l.healthy, outageBefore, l.during, outageLength, l.again)
+	t.Logf("that is %.2f of the allowed %.0f: %.0f until the breaker opens, %.0f retries, %.0f probes",
+		float64(l.during)/allowed, allowed, trip, retries, probes)
 	require.LessOrEqual(t, float64(l.during), 1.2*allowed)
 	// Checked separately, because more retries open the breaker sooner, which hides them in the sum. A probe may be a retry.
 	require.LessOrEqual(t, float64(l.again), 1.2*(retries+probes))

@@ -33,10 +33,10 @@ func pipeServer(t *testing.T, h http.HandlerFunc) func(*Client) {
 	return func(c *Client) {
 		t.Cleanup(c.Close)
 		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			ours, theirs := net.Pipe()
+			client, server := net.Pipe()
 			select {
-			case connections <- theirs:
-				return ours, nil
+			case connections <- server:
+				return client, nil
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}

@@ -63,14 +63,14 @@ func (l list) only(read reader, reference string) (result processor.Result, foun
 	if len(l.Data) == 0 && l.NextCursor == "" {
 		return processor.Result{}, false, nil
 	}
-	ours := slices.DeleteFunc(l.Data, func(r record) bool { return r.Reference != reference })
+	matching := slices.DeleteFunc(l.Data, func(r record) bool { return r.Reference != reference })
 	switch {
 	case l.NextCursor != "":
 		return processor.Result{}, false, errors.New("the lookup returned more than one page: want one record")
-	case len(ours) != 1:
-		return processor.Result{}, false, fmt.Errorf("%d records have the requested reference: want 1", len(ours))
+	case len(matching) != 1:
+		return processor.Result{}, false, fmt.Errorf("%d records have the requested reference: want 1", len(matching))
 	}
-	result, err = read(ours[0])
+	result, err = read(matching[0])
 	return result, err == nil, err
 }
 

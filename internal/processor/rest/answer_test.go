@@ -149,7 +149,8 @@ func TestDeclineIsAResult(t *testing.T) {
 		body   string
 		want   payment.Decline
 	}{
-		{status: 402, body: `{"error":{"code":"card_declined","message":"no","decline_code":"lost_card","decline_kind":"hard"}}`, want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, Message: "no"}},
+		{status: 402, body: `{"error":{"code":"card_declined","message":"no","decline_code":"lost_card","decline_kind":"hard"}}`,
+			want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, Message: "no"}},
 		{status: 402, body: `{"error":{"code":"card_declined","decline_code":"insufficient_funds"}}`,
 			want: payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}},
 		{status: 402, body: `{"error":{"code":"card_declined"}}`,

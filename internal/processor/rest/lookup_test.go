@@ -25,8 +25,8 @@ func TestLookupFindsTheRecord(t *testing.T) {
 }
 
 func TestLookupIgnoresRecordsWithAnotherReference(t *testing.T) {
-	ours := paid("succeeded", "")
-	got, found, err := start(t, 200, `{"data":[`+strings.Replace(ours, key, "other", 1)+`,`+ours+
+	matching := paid("succeeded", "")
+	got, found, err := start(t, 200, `{"data":[`+strings.Replace(matching, key, "other", 1)+`,`+matching+
 		`]}`).Lookup(t.Context(), chargeLookup)
 	require.NoError(t, err)
 	require.True(t, found)

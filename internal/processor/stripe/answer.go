@@ -244,7 +244,8 @@ func lastRefusal(intent *stripe.PaymentIntent) refusal {
 	r := refusal{Type: e.Type, Code: e.Code, DeclineCode: e.DeclineCode, Message: e.Msg}
 	if intent.LatestCharge != nil && intent.LatestCharge.Outcome != nil {
 		outcome := intent.LatestCharge.Outcome
-		r.NetworkDeclineCode, r.AdviceCode, r.NetworkAdviceCode = outcome.NetworkDeclineCode, outcome.AdviceCode, outcome.NetworkAdviceCode
+		r.NetworkDeclineCode = outcome.NetworkDeclineCode
+		r.AdviceCode, r.NetworkAdviceCode = outcome.AdviceCode, outcome.NetworkAdviceCode
 	}
 	return r
 }

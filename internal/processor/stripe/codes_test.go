@@ -18,9 +18,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// exported returns the constants in stripe-go's source by type, then by name. It parses the source because a program cannot
+// exportedConstants returns the constants in stripe-go's source by type, then by name. It parses the source because a program cannot
 // list constants.
-func exported(t *testing.T) map[string]map[string]string {
+func exportedConstants(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}",
 		"github.com/stripe/stripe-go/v85").Output()
@@ -63,30 +63,30 @@ func keys[K ~string, V any](table map[K]V) []string {
 
 // Fails after an update of stripe-go that adds or removes a code, so that codes.go is updated.
 func TestExactlyTheCodesOfStripeGoAreClassified(t *testing.T) {
-	constants := exported(t)
+	constants := exportedConstants(t)
 	for name, tc := range map[string]struct {
-		ours    []string
-		atLeast int
+		classified []string
+		atLeast    int
 	}{
-		"ErrorType":           {ours: keys(errorTypes), atLeast: 6},
-		"ErrorCode":           {ours: keys(errorCodes), atLeast: 186},
-		"DeclineCode":         {ours: keys(declineCodes), atLeast: 47},
-		"PaymentIntentStatus": {ours: keys(paymentStatuses), atLeast: 7},
-		"RefundStatus":        {ours: keys(refundStatuses), atLeast: 5},
-		"RefundFailureReason": {ours: keys(refundFailures), atLeast: 3},
+		"ErrorType":           {classified: keys(errorTypes), atLeast: 6},
+		"ErrorCode":           {classified: keys(errorCodes), atLeast: 186},
+		"DeclineCode":         {classified: keys(declineCodes), atLeast: 47},
+		"PaymentIntentStatus": {classified: keys(paymentStatuses), atLeast: 7},
+		"RefundStatus":        {classified: keys(refundStatuses), atLeast: 5},
+		"RefundFailureReason": {classified: keys(refundFailures), atLeast: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.GreaterOrEqual(t, len(constants[name]), tc.atLeast, "constants found in the source")
 			var unclassified []string
 			for constant, value := range constants[name] {
-				if !slices.Contains(tc.ours, value) {
+				if !slices.Contains(tc.classified, value) {
 					unclassified = append(unclassified, constant)
 				}
 			}
 			slices.Sort(unclassified)
 			require.Empty(t, unclassified, "new in stripe-go: classify them in codes.go")
-			theirs := slices.Collect(maps.Values(constants[name]))
-			require.Empty(t, slices.DeleteFunc(tc.ours, func(code string) bool { return slices.Contains(theirs, code) }),
+			exported := slices.Collect(maps.Values(constants[name]))
+			require.Empty(t, slices.DeleteFunc(tc.classified, func(code string) bool { return slices.Contains(exported, code) }),
 				"removed from stripe-go")
 		})
 	}

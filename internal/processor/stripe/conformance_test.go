@@ -176,7 +176,8 @@ func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, 
 		parsed.Operation, parsed.PaymentID = processortest.Refund, form.Get("payment_intent")
 		parsed.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && rest == "":
-		parsed.Operation, parsed.PaymentMethod, parsed.ManualCapture = processortest.Charge, form.Get("payment_method"), form.Get("capture_method") == "manual"
+		parsed.Operation, parsed.PaymentMethod = processortest.Charge, form.Get("payment_method")
+		parsed.ManualCapture = form.Get("capture_method") == "manual"
 		parsed.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && verb == "capture":
 		parsed.Operation = processortest.Capture
@@ -184,7 +185,8 @@ func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, 
 	case r.Method == http.MethodPost && isPayment && verb == "cancel":
 		parsed.Operation = processortest.Void
 	case r.Method == http.MethodGet && r.Path == "/v1/refunds":
-		parsed.Operation, parsed.PaymentID, parsed.Cursor = processortest.LookupRefund, q.Get("payment_intent"), q.Get("starting_after")
+		parsed.Operation, parsed.PaymentID = processortest.LookupRefund, q.Get("payment_intent")
+		parsed.Cursor = q.Get("starting_after")
 	case r.Method == http.MethodGet && rest == "/search":
 		parsed.Operation, parsed.PaymentID = processortest.LookupCharge, ""
 		parsed.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")

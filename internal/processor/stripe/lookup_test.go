@@ -128,10 +128,10 @@ func TestLookupReadsALimitedNumberOfRefunds(t *testing.T) {
 func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
 	got, err := start(t, saved(t, 200, "payments_page")).List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
-	ours := paid(payment.Succeeded, 1250, 50)
-	ours.RequestID = ""
+	own := paid(payment.Succeeded, 1250, 50)
+	own.RequestID = ""
 	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Payments: []processor.Result{
-		ours,
+		own,
 		{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"},
 	}}, got)
 
@@ -143,7 +143,8 @@ func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
 
 func TestListWithAnUnreadableFlorinPaymentIsAnError(t *testing.T) {
 	for name, body := range map[string]string{
-		"unknown status":           `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd","metadata":{"florin_reference":"x"}}]}`,
+		"unknown status": `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd",` +
+			`"metadata":{"florin_reference":"x"}}]}`,
 		"no list":                  `{}`,
 		"empty page with has_more": `{"data":[],"has_more":true}`,
 	} {

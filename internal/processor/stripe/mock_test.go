@@ -86,14 +86,16 @@ func startMock(t *testing.T, change func(resources map[string]map[string]any)) s
 
 // Every request is valid by Stripe's specification, and every response in its format can be read.
 func TestAgainstStripeMock(t *testing.T) {
-	ours := map[string]any{"florin_reference": key, "florin_merchant_id": "acme"}
+	metadata := map[string]any{"florin_reference": key, "florin_merchant_id": "acme"}
 	var audited bytes.Buffer
 	baseURL := startMock(t, func(resources map[string]map[string]any) {
 		intent, charge, refund := resources["payment_intent"], resources["charge"], resources["refund"]
-		intent["status"], intent["amount_received"], intent["last_payment_error"], intent["metadata"] = "succeeded", intent["amount"], nil, ours
+		intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
+		intent["last_payment_error"], intent["metadata"] = nil, metadata
 		intent["latest_charge"] = charge["id"]
-		charge["captured"], charge["amount"], charge["amount_captured"], charge["amount_refunded"] = true, intent["amount"], intent["amount"], 99
-		refund["metadata"] = ours
+		charge["captured"], charge["amount_refunded"] = true, 99
+		charge["amount"], charge["amount_captured"] = intent["amount"], intent["amount"]
+		refund["metadata"] = metadata
 	})
 	p := New(client(t, baseURL, &audited))
 	// The amount of the fixtures. stripe-mock returns the amount of a request instead if there is one, but never changes a status.

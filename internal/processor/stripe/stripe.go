@@ -199,16 +199,16 @@ func (p *Processor) search(ctx context.Context, reference string) (id string, er
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
-		ours := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
+		matching := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
 			return intent.Metadata[metadataReference] != reference
 		})
-		if len(ours) != 1 || list.HasMore {
-			return fmt.Errorf("%d payments have the requested reference: want 1", len(ours))
+		if len(matching) != 1 || list.HasMore {
+			return fmt.Errorf("%d payments have the requested reference: want 1", len(matching))
 		}
-		if !isID(ours[0].ID) {
+		if !isID(matching[0].ID) {
 			return errIncomplete // an empty id would mean "not found"
 		}
-		id = ours[0].ID
+		id = matching[0].ID
 		return nil
 	}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.Search(ctx, params).Err() })
 	return id, err
@@ -232,19 +232,19 @@ func (p *Processor) lookupRefund(ctx context.Context,
 	var answer processor.Answer
 	for range maxPages {
 		var list page[stripe.Refund]
-		var ours processor.Result
+		var matching processor.Result
 		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
 				if list, err = readPage[stripe.Refund](body); err == nil {
-					ours, err = onlyRefund(list.Data, call.Reference, found)
+					matching, err = onlyRefund(list.Data, call.Reference, found)
 				}
 				return err
 			}}, func(ctx context.Context) error { return p.api.V1Refunds.List(ctx, params).Err() })
 		if err != nil {
 			return processor.Result{}, false, err
 		}
-		if ours.ID != "" {
-			result, found = ours, true
+		if matching.ID != "" {
+			result, found = matching, true
 			result.RequestID = answer.RequestID
 		}
 		if !list.HasMore {
@@ -332,7 +332,8 @@ func invalid(err error) *processor.Error {
 // checkID returns an error for an id that is not in Stripe's format, so that it cannot change the path of a request.
 func checkID(id string) error {
 	if !isID(id) {
-		return fmt.Errorf("processor_payment_id %q: want Stripe's id of the payment, such as pi_3MtwBwLkdIwHu7ix28a3tqPa", processor.Clip(id))
+		return fmt.Errorf("processor_payment_id %q: want Stripe's id of the payment, such as pi_3MtwBwLkdIwHu7ix28a3tqPa",
+			processor.Clip(id))
 	}
 	return nil
 }
