@@ -1,6 +1,6 @@
 package processortest
 
-// Scenarios about idempotency keys, which keep a repeated call from moving money repeat.
+// Scenarios about idempotency keys, which keep a repeated call from moving money again.
 
 import (
 	"net/http"

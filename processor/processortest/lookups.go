@@ -93,7 +93,7 @@ func lookupOtherReferences(t tester, p Protocol) {
 	for _, q := range lookupQueries {
 		matching, other := q.subject.record(p, keyOf("1")), q.subject.record(p, keyOf("9"))
 		other.ID += "9"
-		t.Run(q.name+", no other record", func(t tester) {
+		t.Run(q.name+", as the only record", func(t tester) {
 			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{other}) })
 			got, found, err := q.run(r)
 			require.False(t, found)

@@ -60,7 +60,7 @@ type Protocol struct {
 	ETags bool
 
 	// Declines are the ways to decline a charge or a capture with a response that is not a success. Records whose status
-	// means [payment.Declined] are tested besides. Nil: there are none.
+	// means [payment.Declined] are tested in addition. Nil: there are none.
 	Declines []Decline
 	// RefundDeclines are the ways to decline a refund. Nil: there are none.
 	RefundDeclines []Decline

@@ -456,7 +456,7 @@ func respondOK(c *framed) {
 	}
 }
 
-// The clock is virtual, so the client has its default timeouts: 30 s idle, and a ping after 15 s without a frame.
+// The clock is virtual, so the test uses the default timeouts: 30 s idle, and a ping after 15 s without a frame.
 func TestSilentIdleConnectionIsReplacedBeforeTheNextCharge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "https://localhost")

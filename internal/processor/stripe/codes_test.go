@@ -18,8 +18,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// exportedConstants returns the constants in stripe-go's source by type, then by name. It parses the source because a program cannot
-// list constants.
+// exportedConstants returns the constants in stripe-go's source by type, then by name. It parses the source, because a program
+// cannot list constants.
 func exportedConstants(t *testing.T) map[string]map[string]string {
 	t.Helper()
 	dir, err := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}",
