@@ -45,7 +45,7 @@ func (m *modification) describe(currency string) string {
 func (c *charge) handleModifications(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateCapture,
 		func(ctx workflow.Context, req payment.CaptureRequest) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.Of(c.value)})
+			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.Of(c.value), reason: byUpdate})
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Captures an authorized payment, or a part of it.",
@@ -56,7 +56,7 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateVoid,
 		func(ctx workflow.Context) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationVoid})
+			return c.await(ctx, &modification{kind: payment.OperationVoid, reason: byUpdate})
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Voids an authorized payment, or cancels a pending one.",

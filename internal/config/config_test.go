@@ -83,6 +83,11 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   `default_processor "": want one of the processors: acme, bolt`,
 		},
 		{
+			name:   "name of a processor with a slash",
+			change: func(c *Config, p *Processor) { c.Processors["a/b"] = *p },
+			want:   "processors.a/b: want a name of 1 to 64 of A-Z a-z 0-9 . _ -",
+		},
+		{
 			name:   "unknown default processor",
 			change: func(c *Config, _ *Processor) { c.DefaultProcessor = "amce" },
 			want:   `default_processor "amce": want one of the processors: acme`,

@@ -28,7 +28,7 @@ processors:
     rate_limit: {per_second: 0.5}
     retry: {multiplier: 1.0000001}
     propagate_trace: true
-  "~": *rest
+  "null": *rest
   "a\"b'c": *rest
 store: {postgres: {env: "1e3"}}
 worker: {deployment: florin, build_id: "0123456789ab"}

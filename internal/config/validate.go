@@ -14,6 +14,8 @@ import (
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
+var processorName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 var adapterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 func (a Adapters) names() string { return strings.Join(slices.Sorted(maps.Keys(a)), " or ") }
@@ -61,6 +63,9 @@ func (c Config) validate(adapters Adapters) error {
 		problem("store.postgres: want either env or file")
 	}
 	for _, name := range names {
+		if !processorName.MatchString(name) {
+			problem("processors.%s: want a name of 1 to 64 of A-Z a-z 0-9 . _ -, as requests and task queues have it", name)
+		}
 		for _, err := range c.Processors[name].problems(adapters, c.Worker.StopTimeout) {
 			problem("processors.%s.%w", name, err)
 		}
@@ -114,7 +119,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
 		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
 			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
-		} else if poll.For > maxLookups*poll.Max {
+		} else if poll.For/maxLookups > poll.Max {
 			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
 		}
 	}
