@@ -23,7 +23,7 @@ type Client interface {
 type Call struct {
 	Method string
 	// Path is relative to the base URL and begins with "/". Parts that are not the adapter's own, such as ids, have to
-	// be escaped. Query is appended to it.
+	// be escaped with [url.PathEscape]. A path with a part that is empty, "." or ".." is not sent. Query is appended to it.
 	Path  string
 	Query url.Values
 	// Body is nil for a request without one. ContentType defaults to application/json.

@@ -16,9 +16,9 @@ import (
 	"github.com/florinpay/florin/internal/telemetry"
 )
 
-// Run is the whole of cmd/worker: it connects to the Temporal server that the TEMPORAL_* environment variables and profiles name,
-// serves /healthz and /metrics at the configured address, and runs a [Worker] until ctx is done. It closes everything before it
-// returns.
+// Run connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, serves /healthz and /metrics at
+// the configured address, and runs a [Worker] until ctx is done. It closes everything that it has opened. It returns nil if it
+// was stopped by ctx, and otherwise an error that names the remedy if there is one.
 func Run(ctx context.Context, o Options) (err error) {
 	w, err := load(o)
 	if err != nil {

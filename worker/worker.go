@@ -1,12 +1,13 @@
-// Package worker runs Florin's workflows and the calls to payment processors. cmd/worker is a few lines on it; use it directly to run
-// Florin inside a binary of your own, with adapters of your own:
+// Package worker runs Florin's workflows and the calls to payment processors. The command cmd/worker is built on it. A program of
+// your own can run the same worker with adapters of its own, see package processor:
 //
 //	err := worker.Run(ctx, worker.Options{
 //		ConfigFile: "worker.yaml",
 //		Adapters:   []processor.Adapter{acme.Adapter()},
 //	})
 //
-// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New].
+// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New]. examples/ownprocessor
+// is a complete program.
 package worker
 
 import (
@@ -75,23 +76,11 @@ func New(temporalClient client.Client, o Options) (*Worker, error) {
 	return w, nil
 }
 
-// load reads the configuration. The Worker has no Temporal client yet.
+// load returns a Worker without a Temporal client.
 func load(o Options) (*Worker, error) {
-	adapters, err := app.BuiltIn.With(o.Adapters...)
+	c, adapters, err := o.load()
 	if err != nil {
 		return nil, err
-	}
-	var c config.Config
-	switch {
-	case o.ConfigFile != "":
-		c, err = config.Load(o.ConfigFile, adapters)
-	case o.Config != nil:
-		c, err = config.Parse(o.Config, adapters)
-	default:
-		err = errors.New("is missing: set Options.ConfigFile or Options.Config")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	logger := o.Logger
 	if logger == nil {
@@ -108,6 +97,36 @@ func load(o Options) (*Worker, error) {
 	return &Worker{config: c, options: app.WorkersOptions{
 		Adapters: adapters, Logger: logger, Telemetry: metrics, Interceptors: o.Interceptors,
 	}}, nil
+}
+
+// load reads the configuration and returns it with the adapters that it may name.
+func (o Options) load() (c config.Config, adapters config.Adapters, err error) {
+	if adapters, err = app.BuiltIn.With(o.Adapters...); err != nil {
+		return config.Config{}, nil, err
+	}
+	switch {
+	case o.ConfigFile != "":
+		c, err = config.Load(o.ConfigFile, adapters)
+	case o.Config != nil:
+		c, err = config.Parse(o.Config, adapters)
+	default:
+		err = errors.New("is missing: set Options.ConfigFile or Options.Config")
+	}
+	if err != nil {
+		return config.Config{}, nil, fmt.Errorf("configuration: %w", err)
+	}
+	return c, adapters, nil
+}
+
+// Migrate updates the configured database to this program's schema, as `worker migrate` does, and returns the versions before and
+// after. PostgreSQL needs it once and after each update of Florin: a [Worker] creates only SQLite files by itself. It is safe to
+// repeat.
+func Migrate(ctx context.Context, o Options) (from, to int64, err error) {
+	c, _, err := o.load()
+	if err != nil {
+		return 0, 0, err
+	}
+	return app.MigrateStore(ctx, c.Store)
 }
 
 // Handler serves GET /healthz, which is 200 while Temporal is reachable, and GET /metrics for Prometheus.
