@@ -1,8 +1,11 @@
-// Package processortest proves an adapter: what every processor.Processor has to do, whatever protocol it speaks. The
-// adapter's own test describes the protocol once and calls Run; docs/adapters.md shows one.
+// Package processortest is the conformance suite for adapters: it tests what every [processor.Processor] has to do, whatever
+// protocol it speaks. The adapter's test describes the protocol once and calls [Run]:
 //
-// The scenarios know no JSON, no form and no path. A scripted server on a real socket writes its answers with the
-// protocol's writers, and understands requests with its readers.
+//	func TestAdapterConforms(t *testing.T) { processortest.Run(t, protocol()) }
+//
+// The scenarios know no path and no field of the protocol. A scripted server on a real socket writes its responses with the
+// writers of the [Protocol], and reads requests with its readers. docs/adapters.md explains how to write one;
+// examples/ownprocessor has one.
 package processortest
 
 import (
@@ -19,49 +22,50 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Protocol is an adapter, and how a processor that speaks its protocol reads and writes. Readers and writers are called
-// concurrently. A function that may be nil says what nil means; the scenarios that need it are then skipped by name.
+// Protocol is an adapter together with the processor's side of its protocol: readers of requests and writers of responses. Both
+// are called concurrently. A field that may be nil documents what nil means; the scenarios that need it are then skipped.
 type Protocol struct {
-	// New makes the adapter on a client that has Profile.
+	// New returns the adapter on a client that has Profile, see [processor.Adapter].
 	New     func(processor.Client) processor.Processor
 	Profile processor.Profile
 
-	// PaymentStatuses and RefundStatuses are all words that the protocol has for a status, and what each of them means.
-	// A word is the writers' own: where a status is told by two fields, it may be a name for the pair.
+	// PaymentStatuses and RefundStatuses are all statuses of the protocol, with their meaning. The names are those that the
+	// writers use: if the protocol expresses a status by two fields, a name may stand for the pair.
 	PaymentStatuses map[string]payment.Status
 	RefundStatuses  map[string]payment.Status
 
-	// Read tells what a request asks for. Its error fails the scenario: there is no such request in the protocol.
+	// Read returns what a request asks for. An error fails the scenario: the protocol has no such request.
 	Read func(Request) (Asked, error)
-	// Metadata are the pairs that a charge or a refund asks to be kept with it. Nil: the protocol has none, and so it
-	// cannot tell whose a payment is.
+	// Metadata returns the metadata in the request of a charge or a refund. Nil: the protocol has no metadata, so records have
+	// no merchant.
 	Metadata func(Request) map[string]string
 
-	// Payment answers a charge, a capture and a void; Refund answers a refund.
+	// Payment writes the response to a charge, a capture or a void; Refund writes the response to a refund.
 	Payment func(Record) Answer
 	Refund  func(Record) Answer
-	// Found answers what a lookup asks for. No records is the protocol's own word that there are none.
+	// Found writes the response to a lookup that finds the records. Without records, it is the response that means "not found".
 	Found func(Request, []Record) Answer
-	// NotFound are other words for that. Nil: there are no others.
+	// NotFound returns all other responses that mean "not found". Nil: there are no others.
 	NotFound func(Request) []Answer
-	// Page is a page of a list. next is the id of its last record where more follow, and empty where none do; a protocol
-	// with cursors of its own takes it for one.
+	// Page writes one page of a list. If there are more pages, next is the ID of the last record, which a protocol with
+	// opaque cursors may use as the cursor; otherwise it is empty.
 	Page func(records []Record, next string) Answer
-	// ETags: the adapter lets a list that has not changed be answered with 304. False: it reads every page anew.
+	// ETags reports whether the adapter allows lists to be cached, see [processor.Call.Cached].
 	ETags bool
 
-	// Declines are ways to refuse a charge or a capture, RefundDeclines a refund, beside the records that are declined.
-	// Nil: there are none.
+	// Declines are the responses that decline a charge or a capture, RefundDeclines those that decline a refund, in addition
+	// to records with a declined status. Nil: there are none.
 	Declines       []Decline
 	RefundDeclines []Decline
 
-	// Error is an answer that is no success. The code may be one that nobody knows.
+	// Error writes a response that is not a success. The code may be one that the protocol does not have.
 	Error func(status int, code, message string) Answer
-	// InFlight says that a request with the same key is still being worked on. Nil: the protocol never does.
+	// InFlight writes the response while another request with the same key is in flight. Nil: the protocol has none.
 	InFlight func() Answer
-	// Mismatch says that the key was used with another payload. Nil: the protocol never does.
+	// Mismatch writes the response to a key that was used with another body. Nil: the protocol has none.
 	Mismatch func() Answer
-	// Conflict says, in another way than by a 409, that the payment is not in a state for the call. Nil: there is no other.
+	// Conflict writes a response, other than a 409, that means "the payment is not in a state for this". Nil: the protocol
+	// has none.
 	Conflict func() Answer
 }
 
@@ -89,62 +93,61 @@ type Request struct {
 	Body   []byte
 }
 
-// Asked is what a request asks for, in Florin's terms. What it does not say is empty.
+// Asked is what a request asks for, in Florin's terms. Fields that the request does not have are empty.
 type Asked struct {
 	Operation Operation
-	// PaymentID is the processor's, of the payment that is captured, voided, refunded or looked up.
+	// PaymentID is the processor's ID of the payment to capture, void, refund or look up.
 	PaymentID string
 	Amount    int64
-	// Currency is in upper case, however the protocol has it.
+	// Currency is in upper case, whatever the protocol uses.
 	Currency string
-	// Reference is that of the charge or refund, or the one that is looked up.
+	// Reference is the reference of the charge or refund, or the one to look up.
 	Reference     string
 	PaymentMethod string
-	// Manual holds for a charge that only holds the money.
+	// Manual reports whether a charge only authorizes the amount, see [payment.CaptureManual].
 	Manual       bool
 	CreatedAfter time.Time
 	Cursor       string
 	Limit        int
 }
 
-// Record is a payment or a refund at the processor. A writer leaves a field out that is empty or 0.
+// Record is a payment or a refund at the processor. A writer omits fields that are empty or 0.
 type Record struct {
 	ID string
-	// PaymentID is the payment that a refund is of.
+	// PaymentID is the ID of the payment that a refund belongs to.
 	PaymentID string
-	// Status is one of the protocol's words, or one that it does not have.
+	// Status is one of the names in PaymentStatuses or RefundStatuses, or one that the protocol does not have.
 	Status string
 	// Amount, Captured and Refunded are in minor units of Currency, which is in upper case.
 	Amount, Captured, Refunded int64
 	Currency                   string
 	Reference                  string
-	// MerchantID is of the metadata; empty where the protocol has none.
+	// MerchantID is the florin_merchant_id of the metadata; empty if the protocol has no metadata.
 	MerchantID string
 }
 
-// Answer is what the server sends. Content-Type is application/json unless the header says otherwise; the server adds
-// X-Request-Id.
+// Answer is the server's response. Content-Type is application/json unless Header has another one; the server adds X-Request-Id.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 
-	// deliver takes the place of all that.
+	// deliver, if set, writes the response instead.
 	deliver func(http.ResponseWriter, *http.Request)
 }
 
-// Decline is a way to refuse a payment.
+// Decline is a response that declines an operation.
 type Decline struct {
-	// Says names it in the scenario.
+	// Says describes it in the name of the subtest.
 	Says string
-	// Answer writes it. The record is the one that would be answered otherwise.
+	// Answer writes it. The record is the one of a success.
 	Answer func(Record) Answer
-	// Want is what the adapter has to make of it.
+	// Want is the decline that the adapter must return.
 	Want payment.Decline
 }
 
-// Run proves the adapter of a protocol. Each scenario is a subtest; one that the protocol has no use for is skipped and
-// says why.
+// Run tests the adapter of a protocol. Each scenario is a subtest. A scenario that does not apply to the protocol is skipped with
+// the reason.
 func Run(t *testing.T, p Protocol) {
 	t.Helper()
 	require.NoError(t, p.check())
@@ -153,7 +156,7 @@ func Run(t *testing.T, p Protocol) {
 	}
 }
 
-// check names what a protocol cannot do without.
+// check returns an error if a required field is missing.
 func (p Protocol) check() error {
 	missing := map[string]bool{
 		"New": p.New == nil, "Read": p.Read == nil, "Payment": p.Payment == nil, "Refund": p.Refund == nil, "Found": p.Found == nil,
@@ -165,12 +168,12 @@ func (p Protocol) check() error {
 		}
 	}
 	if word(p.PaymentStatuses, payment.Succeeded) == "" || word(p.RefundStatuses, payment.Succeeded) == "" {
-		return errors.New("processortest: the protocol has no word for a success")
+		return errors.New("processortest: PaymentStatuses and RefundStatuses each need a name for succeeded")
 	}
 	return nil
 }
 
-// word is the first of the protocol's words for a status; empty if it has none.
+// word returns the first of the protocol's names for a status, or "" if it has none.
 func word(statuses map[string]payment.Status, status payment.Status) string {
 	for _, w := range sorted(statuses) {
 		if statuses[w] == status {
