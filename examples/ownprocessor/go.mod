@@ -1,6 +1,6 @@
 module example.com/ownprocessor
 
-go 1.26.8
+go 1.26.0
 
 replace github.com/florinpay/florin => ../..
 

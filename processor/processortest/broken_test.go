@@ -473,5 +473,5 @@ func TestAProtocolWithoutItsWritersIsRefusedByName(t *testing.T) {
 	require.EqualError(t, processortest.Check(processortest.Protocol{Read: readAcme}), "processortest: Protocol.Error is nil")
 	p := acmeProtocol()
 	p.RefundStatuses = nil
-	require.EqualError(t, processortest.Check(p), "processortest: the protocol has no word for a success")
+	require.EqualError(t, processortest.Check(p), "processortest: PaymentStatuses and RefundStatuses each need a name for succeeded")
 }
