@@ -59,6 +59,8 @@ type Worker struct {
 	namespace string
 	config    config.Config
 	options   app.WorkersOptions
+	// addresses are those that only the function Run knows, for the log.
+	addresses []zap.Field
 }
 
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
@@ -144,7 +146,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	logger := w.options.Logger
-	logger.Info("worker is running", zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))
+	logger.Info("worker is running", append(w.addresses,
+		zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))...)
 	err = workers.Run(ctx)
 	logger.Info("worker stopped")
 	return err
