@@ -1,4 +1,4 @@
-// Command ownprocessor is Florin's worker with an adapter that Florin does not have.
+// Command ownprocessor is Florin's worker with an adapter of its own, acme. Florin's docs/adapters.md explains how to write one.
 package main
 
 import (
