@@ -48,8 +48,8 @@ func (a *acme) Refund(ctx context.Context, call processor.RefundCall) (processor
 // pathOf returns the path of an action on one transaction. The client refuses an ID that is missing or "..".
 func pathOf(id, action string) string { return "/transactions/" + url.PathEscape(id) + "/" + action }
 
-// formOf returns what a charge and a refund share. Acme counts amounts in minor units of ISO 4217, as Florin does. Its field "order"
-// is the reference, by which a lookup finds the transaction.
+// formOf returns what a charge and a refund share. Acme counts amounts in minor units of ISO 4217, as Florin does. Its field
+// "order" is the reference, by which a lookup finds the transaction.
 func formOf(amount int64, reference string, metadata map[string]string) url.Values {
 	form := url.Values{"amount": {strconv.FormatInt(amount, 10)}, "order": {reference}}
 	for name, value := range metadata {
@@ -59,7 +59,9 @@ func formOf(amount int64, reference string, metadata map[string]string) url.Valu
 }
 
 // post sends one operation. Decode reads a success; the client classifies every other response by the profile.
-func (a *acme) post(ctx context.Context, states map[string]payment.Status, form url.Values, call processor.Call) (processor.Result, error) {
+func (a *acme) post(
+	ctx context.Context, states map[string]payment.Status, form url.Values, call processor.Call,
+) (processor.Result, error) {
 	call.Method, call.ContentType, call.Body = http.MethodPost, "application/x-www-form-urlencoded", []byte(form.Encode())
 	var result processor.Result
 	call.Decode = func(body []byte) error {
@@ -120,7 +122,9 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Pag
 }
 
 // get reads one page of transactions. A response without a list is an error, never an empty page.
-func (a *acme) get(ctx context.Context, states map[string]payment.Status, call processor.Call) (page processor.Page, answer processor.Answer, err error) {
+func (a *acme) get(
+	ctx context.Context, states map[string]payment.Status, call processor.Call,
+) (page processor.Page, answer processor.Answer, err error) {
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) (err error) {
 		var list struct {
@@ -146,7 +150,8 @@ func (a *acme) get(ctx context.Context, states map[string]payment.Status, call p
 	return page, answer, err
 }
 
-// transaction is a payment or a return. Acme writes the names of its fields in lower case. Order is empty if another system made it.
+// transaction is a payment or a return. Acme writes the names of its fields in lower case. Order is empty if another system
+// made it.
 type transaction struct {
 	ID, State, Currency, Order, Reason string
 	Amount, Settled, Returned          int64
@@ -166,8 +171,9 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 	if !known || t.ID == "" || len(t.ID) > 100 || t.Amount <= 0 || t.Currency == "" {
 		return processor.Result{}, errors.New("want a transaction with an id, a documented state, an amount and a currency")
 	}
-	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency), CapturedAmount: t.Settled,
-		RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta[processor.MetadataMerchantID]}
+	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency),
+		CapturedAmount: t.Settled, RefundedAmount: t.Returned,
+		Reference: t.Order, MerchantID: t.Meta[processor.MetadataMerchantID]}
 	if status == payment.Declined {
 		result.Decline = declineOf(t.Reason)
 	}
