@@ -7,36 +7,35 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Event is a notification of a processor that a payment or a refund has changed. It identifies the payment or refund but
-// deliberately has no status: the workflow looks up the status at the processor.
+// Event is a processor's notification that a payment or a refund has changed. It names the payment or refund, and deliberately not
+// what has changed: the workflow looks that up at the processor.
 type Event struct {
-	// ID and Type are the processor's own.
+	// ID and Type are the processor's. Neither is empty.
 	ID   string
 	Type string
-	// MerchantID and either PaymentID or RefundID are Florin's, from the metadata of the object that changed. All are empty
-	// if the object was not created by Florin.
+	// MerchantID and either PaymentID or RefundID are Florin's, from the metadata of the payment or refund. All three are
+	// empty if the event is about nothing that Florin made.
 	MerchantID string
 	PaymentID  string
 	RefundID   string
 }
 
-// The formats of Florin's ids, as [payment.PaymentID] and [payment.RefundID] generate them, and of a processor's event ids and
-// types.
+// The forms of Florin's IDs, which payment.PaymentID and payment.RefundID create, and of the processor's texts.
 var (
 	merchantIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	paymentIDs  = regexp.MustCompile(`^pay_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	refundIDs   = regexp.MustCompile(`^ref_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	eventFields = regexp.MustCompile(`^[!-~]{1,255}$`)
+	eventTexts  = regexp.MustCompile(`^[!-~]{1,255}$`)
 )
 
-// ErrNoEvent is returned for a body that is not an event.
+// ErrNoEvent is the error of [Adapter.ReadEvent] for a body that is not an event.
 var ErrNoEvent = errors.New("want JSON with the event's id and type, each of 1 to 255 printable characters")
 
-// Checked returns the event with only those Florin ids that have the right format. Metadata can contain anything, because others
-// may write it, too; an event with invalid ids counts as one about an object that Florin did not create. Checked returns
-// [ErrNoEvent] if ID or Type is missing or not printable.
+// Checked validates an event that was read from a body; every ReadEvent returns its result. It removes IDs that Florin cannot
+// have created, because metadata may contain any text: such an event is about nothing that Florin made. It returns [ErrNoEvent]
+// if the ID or the type is missing or not printable.
 func (e Event) Checked() (Event, error) {
-	if !eventFields.MatchString(e.ID) || !eventFields.MatchString(e.Type) {
+	if !eventTexts.MatchString(e.ID) || !eventTexts.MatchString(e.Type) {
 		return Event{}, ErrNoEvent
 	}
 	checked := Event{ID: e.ID, Type: e.Type}

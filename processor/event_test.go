@@ -9,35 +9,27 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestEventKeepsOnlyIDsThatFlorinGenerates(t *testing.T) {
-	paymentID, refundID := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
+func TestEventKeepsOnlyIDsThatFlorinCreates(t *testing.T) {
+	ours, refund := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
 	for name, c := range map[string]struct{ event, want Event }{
-		"a payment": {event: Event{MerchantID: "acme", PaymentID: paymentID},
-			want: Event{MerchantID: "acme", PaymentID: paymentID}},
-		"a refund": {event: Event{MerchantID: "acme", RefundID: refundID},
-			want: Event{MerchantID: "acme", RefundID: refundID}},
-		"both": {event: Event{MerchantID: "acme", PaymentID: paymentID, RefundID: refundID},
-			want: Event{MerchantID: "acme", RefundID: refundID}},
-		"the longest merchant id": {event: Event{MerchantID: strings.Repeat("m", 64), PaymentID: paymentID},
-			want: Event{MerchantID: strings.Repeat("m", 64), PaymentID: paymentID}},
-		"nothing":            {},
-		"no merchant id":     {event: Event{PaymentID: paymentID}, want: Event{}},
-		"only a merchant id": {event: Event{MerchantID: "acme"}, want: Event{}},
-		"a merchant id that is too long": {event: Event{MerchantID: strings.Repeat("m", 65), PaymentID: paymentID},
-			want: Event{}},
-		"a merchant id with a slash":      {event: Event{MerchantID: "acme/x", PaymentID: paymentID}, want: Event{}},
-		"a merchant id with a NUL":        {event: Event{MerchantID: "acme\x00", PaymentID: paymentID}, want: Event{}},
-		"a merchant id with a line break": {event: Event{MerchantID: "acme\n", PaymentID: paymentID}, want: Event{}},
-		"a card number as merchant id":    {event: Event{MerchantID: "4242424242424242", PaymentID: paymentID}, want: Event{}},
-		"payment and refund id exchanged": {event: Event{MerchantID: "acme", PaymentID: refundID, RefundID: paymentID},
-			want: Event{}},
-		"an id in another format": {event: Event{MerchantID: "acme", PaymentID: "pay_1"}, want: Event{}},
-		"an id in upper case": {event: Event{MerchantID: "acme", PaymentID: strings.ToUpper(paymentID)},
-			want: Event{}},
-		"an id with a line break":   {event: Event{MerchantID: "acme", PaymentID: paymentID + "\n"}, want: Event{}},
-		"an id with one more digit": {event: Event{MerchantID: "acme", PaymentID: paymentID + "0"}, want: Event{}},
-		"a payment and an invalid refund id": {event: Event{MerchantID: "acme", PaymentID: paymentID, RefundID: "ref_1"},
-			want: Event{MerchantID: "acme", PaymentID: paymentID}},
+		"a payment":                         {event: Event{MerchantID: "acme", PaymentID: ours}, want: Event{MerchantID: "acme", PaymentID: ours}},
+		"a refund":                          {event: Event{MerchantID: "acme", RefundID: refund}, want: Event{MerchantID: "acme", RefundID: refund}},
+		"both":                              {event: Event{MerchantID: "acme", PaymentID: ours, RefundID: refund}, want: Event{MerchantID: "acme", RefundID: refund}},
+		"the longest merchant":              {event: Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}, want: Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}},
+		"nothing":                           {},
+		"no merchant":                       {event: Event{PaymentID: ours}, want: Event{}},
+		"only a merchant":                   {event: Event{MerchantID: "acme"}, want: Event{}},
+		"too long a merchant":               {event: Event{MerchantID: strings.Repeat("m", 65), PaymentID: ours}, want: Event{}},
+		"a merchant with a slash":           {event: Event{MerchantID: "acme/x", PaymentID: ours}, want: Event{}},
+		"a merchant with a NUL":             {event: Event{MerchantID: "acme\x00", PaymentID: ours}, want: Event{}},
+		"a merchant and a line":             {event: Event{MerchantID: "acme\n", PaymentID: ours}, want: Event{}},
+		"a card as a merchant":              {event: Event{MerchantID: "4242424242424242", PaymentID: ours}, want: Event{}},
+		"another kind of id":                {event: Event{MerchantID: "acme", PaymentID: refund, RefundID: ours}, want: Event{}},
+		"an ID that Florin does not create": {event: Event{MerchantID: "acme", PaymentID: "pay_1"}, want: Event{}},
+		"an id in upper case":               {event: Event{MerchantID: "acme", PaymentID: strings.ToUpper(ours)}, want: Event{}},
+		"an id and a line":                  {event: Event{MerchantID: "acme", PaymentID: ours + "\n"}, want: Event{}},
+		"an id and more":                    {event: Event{MerchantID: "acme", PaymentID: ours + "0"}, want: Event{}},
+		"a wrong refund as well":            {event: Event{MerchantID: "acme", PaymentID: ours, RefundID: "ref_1"}, want: Event{MerchantID: "acme", PaymentID: ours}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.event.ID, c.event.Type = "evt_1", "payment.succeeded"
@@ -49,7 +41,7 @@ func TestEventKeepsOnlyIDsThatFlorinGenerates(t *testing.T) {
 	}
 }
 
-func TestEventWithAnUnprintableIDOrTypeIsRefused(t *testing.T) {
+func TestEventWithoutAPrintableIDAndTypeIsRefused(t *testing.T) {
 	long := strings.Repeat("e", 255)
 	_, err := Event{ID: long, Type: long}.Checked()
 	require.NoError(t, err)

@@ -29,7 +29,7 @@ processors:
     retry: {multiplier: 1.0000001}
     propagate_trace: true
   "null": *rest
-  "a\"b'c": *rest
+  "1.5": *rest
 store: {postgres: {env: "1e3"}}
 worker: {deployment: florin, build_id: "0123456789ab"}
 audit: {path: "off", allow: ["&x", "1", "{"], max_backups: 7, compress: true}

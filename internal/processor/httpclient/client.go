@@ -314,7 +314,7 @@ func (c *Client) judge(call processor.Call, a *processor.Answer) *processor.Erro
 		return nil
 	case a.Status < 200 || a.Status > 299:
 		decline, failed := classify.Response(*a, c.profile)
-		if decline != nil && repeatable(call.Method) {
+		if decline != nil && call.Key == "" {
 			return processor.Malformed(*a, "the response to a read is a decline")
 		}
 		a.Decline = decline

@@ -120,7 +120,7 @@ func readRefund(r record) (processor.Result, error) {
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
 	if !ok || !isID(r.ID) || !isID(r.Currency) || r.Amount <= 0 || len(r.Reference) > maxID ||
-		len(r.Metadata[metadataMerchantID]) > maxID {
+		len(r.Metadata[processor.MetadataMerchantID]) > maxID {
 		return processor.Result{}, errIncomplete
 	}
 	result := processor.Result{
@@ -129,7 +129,7 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 		Amount:     r.Amount,
 		Currency:   r.Currency,
 		Reference:  r.Reference,
-		MerchantID: r.Metadata[metadataMerchantID],
+		MerchantID: r.Metadata[processor.MetadataMerchantID],
 	}
 	if status == payment.Declined {
 		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")

@@ -25,8 +25,8 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		Metadata map[string]string `json:"metadata"`
 	}
 	if json.Unmarshal(event.Data, &about) == nil {
-		read.MerchantID = about.Metadata[metadataMerchantID]
-		read.PaymentID, read.RefundID = about.Metadata[metadataPaymentID], about.Metadata[metadataRefundID]
+		read.MerchantID = about.Metadata[processor.MetadataMerchantID]
+		read.PaymentID, read.RefundID = about.Metadata[processor.MetadataPaymentID], about.Metadata[processor.MetadataRefundID]
 	}
 	return read.Checked()
 }

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -15,13 +14,6 @@ import (
 
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
-)
-
-// Metadata keys that relate a payment or a refund at the processor to the one in Florin.
-const (
-	metadataPaymentID  = payment.ReservedMetadataPrefix + "payment_id"
-	metadataMerchantID = payment.ReservedMetadataPrefix + "merchant_id"
-	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
 )
 
 // Adapter returns the adapter under the name "rest".
@@ -79,9 +71,7 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 			Currency:  call.Currency,
 			Capture:   call.Capture != payment.CaptureManual,
 			Reference: call.Key,
-			Metadata: metadata(call.Metadata, map[string]string{
-				metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
-			}),
+			Metadata:  call.AllMetadata(),
 		},
 	})
 }
@@ -149,9 +139,7 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 			PaymentID: call.ProcessorPaymentID,
 			Amount:    call.Amount,
 			Reference: call.Key,
-			Metadata: metadata(call.Metadata, map[string]string{
-				metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
-			}),
+			Metadata:  call.AllMetadata(),
 		},
 	})
 }
@@ -278,12 +266,4 @@ func (d *recordDecoder) decode(body []byte) (err error) {
 	}
 	d.result, err = d.read(d.record)
 	return err
-}
-
-// metadata merges the caller's metadata with Florin's. Florin's keys take precedence.
-func metadata(caller, florin map[string]string) map[string]string {
-	all := make(map[string]string, len(caller)+len(florin))
-	maps.Copy(all, caller)
-	maps.Copy(all, florin)
-	return all
 }

@@ -14,13 +14,10 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Metadata keys that relate a payment or a refund at Stripe to the one in Florin. The reference is the idempotency key of the
+// metadataReference is the metadata key for the reference of a payment or a refund at Stripe: the idempotency key of the
 // call that made it.
 const (
-	metadataReference  = payment.ReservedMetadataPrefix + "reference"
-	metadataPaymentID  = payment.ReservedMetadataPrefix + "payment_id"
-	metadataMerchantID = payment.ReservedMetadataPrefix + "merchant_id"
-	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
+	metadataReference = payment.ReservedMetadataPrefix + "reference"
 )
 
 // paymentStatuses maps the statuses of https://docs.stripe.com/payments/paymentintents/lifecycle. A payment whose last attempt
@@ -65,7 +62,7 @@ func readAnyPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 		Status:     paymentStatuses[intent.Status],
 		Currency:   strings.ToUpper(string(intent.Currency)),
 		Reference:  intent.Metadata[metadataReference],
-		MerchantID: intent.Metadata[metadataMerchantID],
+		MerchantID: intent.Metadata[processor.MetadataMerchantID],
 	}
 	err := convert(result.Currency,
 		[]int64{intent.Amount, intent.AmountReceived, refunded(intent.LatestCharge)},
@@ -89,7 +86,7 @@ func readRefund(refund *stripe.Refund) (processor.Result, error) {
 		Status:     refundStatuses[refund.Status],
 		Currency:   strings.ToUpper(string(refund.Currency)),
 		Reference:  refund.Metadata[metadataReference],
-		MerchantID: refund.Metadata[metadataMerchantID],
+		MerchantID: refund.Metadata[processor.MetadataMerchantID],
 	}
 	err := convert(result.Currency, []int64{refund.Amount}, &result.Amount)
 	switch {

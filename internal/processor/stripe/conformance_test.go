@@ -130,7 +130,7 @@ func writeRefund(r processortest.Record) map[string]any {
 // writeCommon writes the fields of payments and refunds; it omits empty fields.
 func writeCommon(object string, r processortest.Record) map[string]any {
 	v := map[string]any{"object": object,
-		"metadata": map[string]string{metadataReference: r.Reference, metadataMerchantID: r.MerchantID}}
+		"metadata": map[string]string{metadataReference: r.Reference, processor.MetadataMerchantID: r.MerchantID}}
 	for name, value := range map[string]string{"id": r.ID, "status": r.Status, "currency": strings.ToLower(r.Currency)} {
 		if value != "" {
 			v[name] = value

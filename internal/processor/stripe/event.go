@@ -31,9 +31,9 @@ func ReadEvent(body []byte) (processor.Event, error) {
 	if json.Unmarshal(event.Data.Object, &about) == nil {
 		switch about.Object {
 		case "payment_intent", "charge":
-			read.MerchantID, read.PaymentID = about.Metadata[metadataMerchantID], about.Metadata[metadataPaymentID]
+			read.MerchantID, read.PaymentID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataPaymentID]
 		case "refund":
-			read.MerchantID, read.RefundID = about.Metadata[metadataMerchantID], about.Metadata[metadataRefundID]
+			read.MerchantID, read.RefundID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataRefundID]
 		}
 	}
 	return read.Checked()

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,9 +83,7 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 		},
 		Customer:    optional(call.CustomerID),
 		Description: optional(call.Description),
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataReference: call.Key, metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
-		}),
+		Metadata:    withReference(call.AllMetadata(), call.Key),
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCharge),
@@ -132,9 +129,7 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	params := &stripe.RefundCreateParams{
 		PaymentIntent: stripe.String(call.ProcessorPaymentID),
 		Amount:        stripe.Int64(amount),
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataReference: call.Key, metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
-		}),
+		Metadata:      withReference(call.AllMetadata(), call.Key),
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationRefund), PaymentID: call.RefundID,
@@ -346,10 +341,8 @@ func optional(value string) *string {
 	return &value
 }
 
-// metadata merges the caller's metadata with Florin's. Florin's keys take precedence.
-func metadata(caller, florin map[string]string) map[string]string {
-	all := make(map[string]string, len(caller)+len(florin))
-	maps.Copy(all, caller)
-	maps.Copy(all, florin)
-	return all
+// withReference adds the key of the call, by which a search finds the object.
+func withReference(metadata map[string]string, key string) map[string]string {
+	metadata[metadataReference] = key
+	return metadata
 }
