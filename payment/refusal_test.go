@@ -20,8 +20,8 @@ func TestEveryRefusalCodeHasAMessageAndIsParsedFromItsType(t *testing.T) {
 }
 
 func TestARefusalIsItsCodeAndSaysWhy(t *testing.T) {
-	err := fmt.Errorf("workflow charge/acme/order-1: %w", Refuse(ErrNotCapturable, "it is %s", Voided))
-	require.EqualError(t, err, "workflow charge/acme/order-1: not capturable: it is voided")
+	err := fmt.Errorf("workflow charge/acme/order-1: %w", Refuse(ErrNotCapturable, "the payment is %s", Voided))
+	require.EqualError(t, err, "workflow charge/acme/order-1: the payment is voided")
 	require.ErrorIs(t, err, ErrNotCapturable)
 	require.NotErrorIs(t, err, ErrNotVoidable)
 	var code RefusalCode

@@ -14,7 +14,7 @@ import (
 type Client interface {
 	// Do sends one request and waits for the response. It returns a nil error for a success, which Call.Decode has
 	// accepted, and for a decline, which is in Answer.Decline. Every other ending is an [*Error]; the answer, if one
-	// arrived, is returned beside it. Do never sends a request twice, except after a 401: then it reads the credentials
+	// arrived, is returned with it. Do never sends a request twice, except after a 401: then it reads the credentials
 	// again and resends once under the same idempotency key. Canceling ctx ends every wait at once.
 	Do(ctx context.Context, call Call) (Answer, error)
 }

@@ -1,4 +1,4 @@
-// Package processor is what an adapter for a payment processor implements and what it is handed.
+// Package processor defines the interface between Florin and the adapters for payment processors.
 //
 // An adapter translates between Florin's operations and one processor's protocol. It implements [Processor]: for each
 // operation it writes one HTTP request, sends it through a [Client] and reads the response. What a response proves about
@@ -15,8 +15,8 @@
 //		…
 //	}
 //
-// An [Adapter] names the constructor, the profile and the reader of events; package worker runs Florin with it, and package
-// processortest proves that it behaves. docs/adapters.md is the guide.
+// An [Adapter] bundles the constructor, the profile and the reader of events. Package worker runs Florin with it, and package
+// processortest is the conformance suite for it. docs/adapters.md is the guide.
 //
 // # Types in histories
 //

@@ -9,27 +9,35 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestAnEventKeepsOnlyIDsThatFlorinGives(t *testing.T) {
-	ours, refund := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
+func TestEventKeepsOnlyIDsThatFlorinGenerates(t *testing.T) {
+	paymentID, refundID := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
 	for name, c := range map[string]struct{ event, want Event }{
-		"a payment":              {Event{MerchantID: "acme", PaymentID: ours}, Event{MerchantID: "acme", PaymentID: ours}},
-		"a refund":               {Event{MerchantID: "acme", RefundID: refund}, Event{MerchantID: "acme", RefundID: refund}},
-		"both":                   {Event{MerchantID: "acme", PaymentID: ours, RefundID: refund}, Event{MerchantID: "acme", RefundID: refund}},
-		"the longest merchant":   {Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}, Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}},
-		"nothing":                {},
-		"no merchant":            {Event{PaymentID: ours}, Event{}},
-		"only a merchant":        {Event{MerchantID: "acme"}, Event{}},
-		"too long a merchant":    {Event{MerchantID: strings.Repeat("m", 65), PaymentID: ours}, Event{}},
-		"a merchant of two":      {Event{MerchantID: "acme/x", PaymentID: ours}, Event{}},
-		"a merchant with a NUL":  {Event{MerchantID: "acme\x00", PaymentID: ours}, Event{}},
-		"a merchant and a line":  {Event{MerchantID: "acme\n", PaymentID: ours}, Event{}},
-		"a card as a merchant":   {Event{MerchantID: "4242424242424242", PaymentID: ours}, Event{}},
-		"another kind of id":     {Event{MerchantID: "acme", PaymentID: refund, RefundID: ours}, Event{}},
-		"somebody else's id":     {Event{MerchantID: "acme", PaymentID: "pay_1"}, Event{}},
-		"an id in upper case":    {Event{MerchantID: "acme", PaymentID: strings.ToUpper(ours)}, Event{}},
-		"an id and a line":       {Event{MerchantID: "acme", PaymentID: ours + "\n"}, Event{}},
-		"an id and more":         {Event{MerchantID: "acme", PaymentID: ours + "0"}, Event{}},
-		"a wrong refund as well": {Event{MerchantID: "acme", PaymentID: ours, RefundID: "ref_1"}, Event{MerchantID: "acme", PaymentID: ours}},
+		"a payment": {event: Event{MerchantID: "acme", PaymentID: paymentID},
+			want: Event{MerchantID: "acme", PaymentID: paymentID}},
+		"a refund": {event: Event{MerchantID: "acme", RefundID: refundID},
+			want: Event{MerchantID: "acme", RefundID: refundID}},
+		"both": {event: Event{MerchantID: "acme", PaymentID: paymentID, RefundID: refundID},
+			want: Event{MerchantID: "acme", RefundID: refundID}},
+		"the longest merchant id": {event: Event{MerchantID: strings.Repeat("m", 64), PaymentID: paymentID},
+			want: Event{MerchantID: strings.Repeat("m", 64), PaymentID: paymentID}},
+		"nothing":            {},
+		"no merchant id":     {event: Event{PaymentID: paymentID}, want: Event{}},
+		"only a merchant id": {event: Event{MerchantID: "acme"}, want: Event{}},
+		"a merchant id that is too long": {event: Event{MerchantID: strings.Repeat("m", 65), PaymentID: paymentID},
+			want: Event{}},
+		"a merchant id with a slash":      {event: Event{MerchantID: "acme/x", PaymentID: paymentID}, want: Event{}},
+		"a merchant id with a NUL":        {event: Event{MerchantID: "acme\x00", PaymentID: paymentID}, want: Event{}},
+		"a merchant id with a line break": {event: Event{MerchantID: "acme\n", PaymentID: paymentID}, want: Event{}},
+		"a card number as merchant id":    {event: Event{MerchantID: "4242424242424242", PaymentID: paymentID}, want: Event{}},
+		"payment and refund id exchanged": {event: Event{MerchantID: "acme", PaymentID: refundID, RefundID: paymentID},
+			want: Event{}},
+		"an id in another format": {event: Event{MerchantID: "acme", PaymentID: "pay_1"}, want: Event{}},
+		"an id in upper case": {event: Event{MerchantID: "acme", PaymentID: strings.ToUpper(paymentID)},
+			want: Event{}},
+		"an id with a line break":   {event: Event{MerchantID: "acme", PaymentID: paymentID + "\n"}, want: Event{}},
+		"an id with one more digit": {event: Event{MerchantID: "acme", PaymentID: paymentID + "0"}, want: Event{}},
+		"a payment and an invalid refund id": {event: Event{MerchantID: "acme", PaymentID: paymentID, RefundID: "ref_1"},
+			want: Event{MerchantID: "acme", PaymentID: paymentID}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.event.ID, c.event.Type = "evt_1", "payment.succeeded"
@@ -41,7 +49,7 @@ func TestAnEventKeepsOnlyIDsThatFlorinGives(t *testing.T) {
 	}
 }
 
-func TestAnEventHasAnIDAndATypeThatCanBeLogged(t *testing.T) {
+func TestEventWithAnUnprintableIDOrTypeIsRefused(t *testing.T) {
 	long := strings.Repeat("e", 255)
 	_, err := Event{ID: long, Type: long}.Checked()
 	require.NoError(t, err)

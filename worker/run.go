@@ -53,6 +53,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer temporal.Close()
 	w.temporal, w.namespace = temporal, options.Namespace
+	w.endpoints = []zap.Field{zap.String("temporal", options.HostPort), zap.String("health", listener.Addr().String())}
 
 	// /healthz is served until the last call in flight has finished.
 	health := app.HealthServer(w.Handler())
@@ -64,7 +65,6 @@ func Run(ctx context.Context, o Options) (err error) {
 		return nil
 	})
 	group.Go(func() error {
-		logger.Info("connected to temporal", zap.String("temporal", options.HostPort), zap.String("health", listener.Addr().String()))
 		return errors.Join(w.Run(ctx), health.Close())
 	})
 	return group.Wait()

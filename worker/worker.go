@@ -58,6 +58,8 @@ type Worker struct {
 	namespace string
 	config    config.Config
 	options   app.WorkersOptions
+	// endpoints are logged at the start.
+	endpoints []zap.Field
 }
 
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
@@ -125,7 +127,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	logger := w.options.Logger
-	logger.Info("worker is running", zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))
+	logger.Info("worker is running", append(w.endpoints, zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))...)
 	err = workers.Run(ctx)
 	logger.Info("worker stopped")
 	return err

@@ -214,6 +214,10 @@ func TestEachCaptureTokenHasItsDocumentedOutcome(t *testing.T) {
 		authorize(t, env, void)
 		group.Go(func() (err error) {
 			captures[i], err = env.Florin.Capture(t.Context(), "acme", capture.IdempotencyKey, partial(1000))
+			if token.ExpectedStatus == string(payment.Authorized) {
+				requireNotExecuted(t, err, captures[i])
+				return nil
+			}
 			return err
 		})
 		group.Go(func() (err error) {
@@ -238,13 +242,21 @@ func TestEachCaptureTokenHasItsDocumentedOutcome(t *testing.T) {
 	requireRedactedAuditLog(t, env, captures)
 }
 
+// requireNotExecuted requires the error of a modification that provably did nothing, which carries the payment.
+func requireNotExecuted(t *testing.T, err error, c payment.Charge) {
+	t.Helper()
+	var notExecuted *florin.NotExecutedError
+	require.ErrorAs(t, err, &notExecuted)
+	require.Equal(t, c, notExecuted.Payment)
+}
+
 func TestPaymentCanBeVoidedAfterADeclinedCapture(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	authorize(t, env, manual("declined", "tok_capture_declined"))
 	for range 2 { // each attempt calls the processor again
 		c, err := env.Florin.Capture(t.Context(), "acme", "declined", full)
-		require.NoError(t, err)
+		requireNotExecuted(t, err, c)
 		require.Equal(t, payment.Authorized, c.Status)
 		require.Equal(t, "expired_authorization", c.Failure.ProcessorCode)
 	}
@@ -413,7 +425,7 @@ func TestVoidCancelsAPaymentThatRequiresActionButNotAPendingOne(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.Pending, pending.Status)
 	pending, err = env.Florin.Void(t.Context(), "acme", "pending")
-	require.NoError(t, err)
+	requireNotExecuted(t, err, pending)
 	require.Equal(t, payment.Pending, pending.Status)
 	require.Equal(t, payment.ClassStateConflict, pending.Failure.Class)
 	pending, err = env.Florin.Wait(t.Context(), "acme", "pending")

@@ -139,7 +139,7 @@ func (b *Breaker) open() *processor.Error {
 	}
 }
 
-// The verdicts of judge, beside nil for a call that shows that the processor works.
+// The results of judge. Nil means a success: the processor works.
 var (
 	errFailure = errors.New("counts as a failure")
 	errIgnored = errors.New("does not count")

@@ -383,7 +383,7 @@ func containsAPIKey(text, bearer string) bool {
 func readBody(resp *http.Response) (body []byte, whole bool) {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		// What follows is the bare connection, whose reads no deadline of ours would end.
+		// The body is the raw connection, to which the deadline of the request does not apply.
 		return nil, false
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
@@ -409,14 +409,14 @@ func (c *Client) request(ctx context.Context, call processor.Call, bearer string
 	}
 	contentType := cmp.Or(call.ContentType, "application/json")
 	// All values share one array, to save an allocation for each.
-	ours := [...]string{bearer, "application/json", contentType, call.Key}
-	req.Header["Authorization"] = ours[0:1:1]
-	req.Header["Accept"] = ours[1:2:2]
+	values := [...]string{bearer, "application/json", contentType, call.Key}
+	req.Header["Authorization"] = values[0:1:1]
+	req.Header["Accept"] = values[1:2:2]
 	if call.Body != nil {
-		req.Header["Content-Type"] = ours[2:3:3]
+		req.Header["Content-Type"] = values[2:3:3]
 	}
 	if call.Key != "" {
-		req.Header["Idempotency-Key"] = ours[3:4:4]
+		req.Header["Idempotency-Key"] = values[3:4:4]
 	}
 	return req, nil
 }
