@@ -278,6 +278,8 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	if err != nil {
 		return processor.Answer{}, refuse("the request cannot be built: " + processor.Clip(err.Error()))
 	}
+	// The breaker is asked last: a call that it lets pass must report soon. One that then waited for the bulkhead or the limiter would
+	// occupy a probe of a half-open breaker.
 	passed, err := c.breaker.Allow()
 	if err != nil {
 		return processor.Answer{}, asError(err)
