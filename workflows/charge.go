@@ -192,7 +192,8 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	}
 }
 
-// validateResolution refuses a resolution that contradicts the payment.
+// validateResolution refuses a resolution that contradicts the payment, or leaves out what later operations need: the captured amount of a
+// payment that was to be authorized, because a part may have been captured, and the processor's id to capture or void.
 func (c *charge) validateResolution(r payment.Resolution) error {
 	switch {
 	case r.Status == payment.Authorized && c.value.ProcessorPaymentID == "" && r.ProcessorID == "":

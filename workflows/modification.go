@@ -151,7 +151,8 @@ func (c *charge) startDeadline() {
 // deadline is when the payment is voided if its status has not changed; zero: never.
 func (c *charge) deadline() time.Time { return c.deadlines[c.value.Status] }
 
-// nextModification is the requested one, and otherwise a void of a payment that was canceled or has reached its deadline.
+// nextModification is the requested one, and otherwise a void of a payment that was canceled or has reached its deadline. Without the
+// void, canceling the workflow would leave an authorization that no workflow watches.
 func (c *charge) nextModification(ctx, cancellable workflow.Context) *modification {
 	deadline := c.deadline()
 	switch {

@@ -139,7 +139,8 @@ func (r *refund) attributes() []temporal.SearchAttributeUpdate {
 	return append(temporalweb.RefundAttributes(r.req), temporalweb.MoneyAttributes(r.value.Money())...)
 }
 
-// adopt takes over the processor's record, unless it is of another refund than requested.
+// adopt takes over the processor's record, unless it is of another refund than requested: then the refund needs reconciliation, since
+// refunds have no status conflicted.
 func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	want := processor.Result{Amount: r.value.Amount, Currency: r.value.Currency, Reference: r.reference()}
 	failure := mismatch(result, want)

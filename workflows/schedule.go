@@ -10,7 +10,9 @@ import (
 // slowest is the longest pause between two lookups: a year of them fits in one history.
 const slowest = 24 * time.Hour
 
-// schedule says when the outcome of a payment or refund is looked up next, by its status and the time since the schedule began.
+// schedule says when the outcome of a payment or refund is looked up next, by its status and the time since the schedule began. A pending
+// payment never needs reconciliation, because "pending" is an answer: at its deadline it is voided, and otherwise looked up more
+// rarely.
 type schedule struct {
 	resolve, pending activities.Poll
 	status           payment.Status

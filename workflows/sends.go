@@ -66,7 +66,8 @@ type action int
 const (
 	// wait: look it up again later.
 	wait action = iota
-	// resend: send it again under the same key, since only the response tells what the record will be.
+	// resend: send it again under the same key. The caller wants it executed, and a record that shows nothing proves nothing
+	// about a call in flight: only the response does. A charge is never sent again by itself.
 	resend
 	// conclude: nothing was executed.
 	conclude
