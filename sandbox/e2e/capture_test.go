@@ -222,6 +222,10 @@ func TestEachCaptureTokenHasItsDocumentedOutcome(t *testing.T) {
 		})
 		group.Go(func() (err error) {
 			voids[i], err = env.Florin.Void(t.Context(), "acme", void.IdempotencyKey)
+			if voids[i].Status == payment.Authorized { // some tokens refuse every modification
+				requireNotExecuted(t, err, voids[i])
+				return nil
+			}
 			return err
 		})
 	}
