@@ -214,11 +214,17 @@ func TestEachCaptureTokenHasItsDocumentedOutcome(t *testing.T) {
 		authorize(t, env, void)
 		group.Go(func() (err error) {
 			captures[i], err = env.Florin.Capture(t.Context(), "acme", capture.IdempotencyKey, partial(1000))
-			if token.ExpectedStatus == string(payment.Authorized) {
+			switch payment.Status(token.ExpectedStatus) {
+			case payment.Authorized:
 				requireNotExecuted(t, err, captures[i])
-				return nil
+			case payment.NeedsReconciliation:
+				require.ErrorIs(t, err, florin.ErrOutcomePending)
+			case payment.Conflicted:
+				require.ErrorIs(t, err, florin.ErrConflicted)
+			default:
+				return err
 			}
-			return err
+			return nil
 		})
 		group.Go(func() (err error) {
 			voids[i], err = env.Florin.Void(t.Context(), "acme", void.IdempotencyKey)
