@@ -40,7 +40,7 @@ func TestDetailsDescribeTheStateWhatIsNextAndWhatToDo(t *testing.T) {
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
 		c.value = payment.Charge{
 			MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
-			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: long,
+			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: baseTime,
 		}
 		c.startDeadline()
 		switch status {

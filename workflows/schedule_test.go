@@ -36,7 +36,7 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 			2 * time.Second, 7 * time.Second, 14 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now := long
+			now := baseTime
 			s := newSchedule(terms, tt.status, now, tt.soon)
 			for i, want := range tt.pauses {
 				require.Equal(t, want, s.next(now), "pause %d", i)
@@ -51,10 +51,10 @@ func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Hour), For: activities.Duration(3 * time.Hour),
 	}}
-	s := newSchedule(terms, payment.Unknown, long, false)
-	require.False(t, s.isOver(long.Add(3*time.Hour-1)))
-	require.True(t, s.isOver(long.Add(3*time.Hour)))
-	now := long.Add(3 * time.Hour)
+	s := newSchedule(terms, payment.Unknown, baseTime, false)
+	require.False(t, s.isOver(baseTime.Add(3*time.Hour-1)))
+	require.True(t, s.isOver(baseTime.Add(3*time.Hour)))
+	now := baseTime.Add(3 * time.Hour)
 	var pauses []time.Duration
 	for range 8 {
 		pauses = append(pauses, s.next(now))
@@ -65,12 +65,12 @@ func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
 
 func TestANewStatusBeginsANewSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{Initial: 1, Max: 2, For: 3}, Pending: activities.Poll{Initial: 4, Max: 5, For: 6}}
-	s := newSchedule(terms, payment.Unknown, long, true)
+	s := newSchedule(terms, payment.Unknown, baseTime, true)
 	s.made = 7
-	later := long.Add(time.Hour)
+	later := baseTime.Add(time.Hour)
 	require.Equal(t, s, s.in(payment.Unknown, later))
 	require.Equal(t, s, s.in(payment.NeedsReconciliation, later), "it continues the series of the unknown outcome")
 	require.Equal(t, newSchedule(terms, payment.Pending, later, false), s.in(payment.Pending, later))
-	s = newSchedule(terms, payment.NeedsReconciliation, long, false)
+	s = newSchedule(terms, payment.NeedsReconciliation, baseTime, false)
 	require.Equal(t, s, s.in(payment.Unknown, later))
 }

@@ -37,7 +37,7 @@ func TestAmbiguityIsSticky(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := sends{state: tt.from}
 			for i, f := range tt.sends {
-				at := long.Add(time.Duration(i) * time.Second)
+				at := baseTime.Add(time.Duration(i) * time.Second)
 				s.fail(at, f, tt.acknowledged)
 				require.Equal(t, at, s.last)
 				require.Equal(t, f.Failure, s.failure)
@@ -62,8 +62,8 @@ func TestAbsenceIsProofOnlyAfterTheGracePeriod(t *testing.T) {
 		"an operation that the processor named": {state: answered, after: day, grace: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := sends{state: tt.state, last: long}
-			require.Equal(t, tt.want, s.provesAbsence(long.Add(tt.after), tt.grace))
+			s := sends{state: tt.state, last: baseTime}
+			require.Equal(t, tt.want, s.provesAbsence(baseTime.Add(tt.after), tt.grace))
 		})
 	}
 }
@@ -79,9 +79,9 @@ func TestRecordThatShowsNothingOfAModification(t *testing.T) {
 		payment.ClassInvalidResponse:     {early: wait, late: conclude, expired: conclude},
 		payment.ClassConfig:              {early: wait, late: conclude, expired: conclude},
 	} {
-		s := sends{state: ambiguous, last: long, failure: payment.Failure{Class: class}}
-		require.Equal(t, tt.early, s.onUnchanged(long.Add(time.Second), time.Minute, true), class)
-		require.Equal(t, tt.late, s.onUnchanged(long.Add(time.Minute), time.Minute, true), class)
-		require.Equal(t, tt.expired, s.onUnchanged(long.Add(time.Second), time.Minute, false), class)
+		s := sends{state: ambiguous, last: baseTime, failure: payment.Failure{Class: class}}
+		require.Equal(t, tt.early, s.onUnchanged(baseTime.Add(time.Second), time.Minute, true), class)
+		require.Equal(t, tt.late, s.onUnchanged(baseTime.Add(time.Minute), time.Minute, true), class)
+		require.Equal(t, tt.expired, s.onUnchanged(baseTime.Add(time.Second), time.Minute, false), class)
 	}
 }
