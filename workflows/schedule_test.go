@@ -18,8 +18,9 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		status payment.Status
-		soon   bool
-		// pauses are those of lookups that take no time.
+		// soon: the first lookup is an early one.
+		soon bool
+		// pauses are those between lookups that take no time.
 		pauses []time.Duration
 	}{
 		"an unknown outcome": {status: payment.Unknown, pauses: []time.Duration{
@@ -47,7 +48,7 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 	}
 }
 
-func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
+func TestPausesGrowUpToADayAfterTheEndOfTheSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Hour), For: activities.Duration(3 * time.Hour),
 	}}
@@ -63,7 +64,7 @@ func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
 	require.Equal(t, []time.Duration{time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, day, day, day}, pauses)
 }
 
-func TestANewStatusBeginsANewSeries(t *testing.T) {
+func TestNewStatusStartsANewSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{Initial: 1, Max: 2, For: 3}, Pending: activities.Poll{Initial: 4, Max: 5, For: 6}}
 	s := newSchedule(terms, payment.Unknown, baseTime, true)
 	s.made = 7
