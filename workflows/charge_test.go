@@ -14,57 +14,153 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Shorthands of the table below.
+// Error responses for the tables of all tests. lostResponse is a call whose response never arrived.
 var (
-	ambiguous500  = refused(payment.ClassUnavailable, processor.Ambiguous, true)
-	lostAnswer    = refused(payment.ClassOutcomeUnknown, processor.Ambiguous, true)
-	rateLimited   = refused(payment.ClassRateLimited, processor.NotExecuted, true)
-	notSent       = refused(payment.ClassNotSent, processor.NotExecuted, true)
-	unauthorized  = refused(payment.ClassAuthentication, processor.NotExecuted, false)
-	forbidden     = refused(payment.ClassPermission, processor.NotExecuted, false)
-	badRequest    = refused(payment.ClassInvalidRequest, processor.NotExecuted, false)
-	stateConflict = refused(payment.ClassStateConflict, processor.Ambiguous, false)
+	ambiguous500  = errorResponse(payment.ClassUnavailable, processor.Ambiguous, true)
+	lostResponse  = errorResponse(payment.ClassOutcomeUnknown, processor.Ambiguous, true)
+	rateLimited   = errorResponse(payment.ClassRateLimited, processor.NotExecuted, true)
+	notSent       = errorResponse(payment.ClassNotSent, processor.NotExecuted, true)
+	unauthorized  = errorResponse(payment.ClassAuthentication, processor.NotExecuted, false)
+	forbidden     = errorResponse(payment.ClassPermission, processor.NotExecuted, false)
+	badRequest    = errorResponse(payment.ClassInvalidRequest, processor.NotExecuted, false)
+	stateConflict = errorResponse(payment.ClassStateConflict, processor.Ambiguous, false)
 )
 
-func TestAChargeEndsAsTheProcessorsAnswersSay(t *testing.T) {
-	wrongAmount := charged(payment.Succeeded)
+func TestChargeEndsAsTheProcessorResponds(t *testing.T) {
+	succeeded, declined := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined)
+	pending, requiresAction := chargeResponse(payment.Pending), chargeResponse(payment.RequiresAction)
+	wrongAmount := chargeResponse(payment.Succeeded)
 	wrongAmount.result.Amount = 1350
-	wrongReference := charged(payment.Succeeded)
+	wrongReference := chargeResponse(payment.Succeeded)
 	wrongReference.result.Reference = "another"
 	tests := []struct {
-		name    string
-		charges []answer
-		lookups []answer
-		status  payment.Status
-		class   payment.FailureClass
-		sends   int
-		looks   int
+		name        string
+		charges     []response
+		lookups     []response
+		status      payment.Status
+		class       payment.FailureClass
+		sends       int
+		lookupCalls int
 	}{
-		{"success is final", []answer{charged(payment.Succeeded)}, nil, payment.Succeeded, "", 1, 0},
-		{"a decline is a result", []answer{charged(payment.Declined)}, nil, payment.Declined, "", 1, 0},
-		{"403 is never retried", []answer{forbidden}, nil, payment.Failed, payment.ClassPermission, 1, 0},
-		{"400 is never retried", []answer{badRequest}, nil, payment.Failed, payment.ClassInvalidRequest, 1, 0},
-		{"401 after the refresh is final", []answer{unauthorized}, nil, payment.Failed, payment.ClassAuthentication, 1, 0},
-		{"500 is retried", []answer{ambiguous500, ambiguous500, charged(payment.Succeeded)}, nil, payment.Succeeded, "", 3, 0},
-		{"429 is retried", []answer{rateLimited, charged(payment.Succeeded)}, nil, payment.Succeeded, "", 2, 0},
-		{"429 then 400 needs no lookup: nothing was ever sent", []answer{rateLimited, badRequest}, nil, payment.Failed, payment.ClassInvalidRequest, 2, 0},
-		{"a lost answer then a decline is a decline", []answer{lostAnswer, charged(payment.Declined)}, nil, payment.Declined, "", 2, 0},
-		{"ambiguity is sticky: lost, then 401, was charged", []answer{lostAnswer, unauthorized}, []answer{charged(payment.Succeeded)}, payment.Succeeded, "", 2, 1},
-		{"ambiguity is sticky: lost, then 429, then 403, was not charged", []answer{lostAnswer, rateLimited, forbidden}, []answer{absent}, payment.Failed, payment.ClassPermission, 3, 6},
-		{"a state conflict is looked up at once", []answer{stateConflict}, []answer{charged(payment.Succeeded)}, payment.Succeeded, "", 1, 1},
-		{"absence is no proof before the grace period", []answer{stateConflict}, []answer{absent, absent, charged(payment.Succeeded)}, payment.Succeeded, "", 1, 3},
-		{"absence is proof after it", []answer{stateConflict}, []answer{absent}, payment.Failed, payment.ClassStateConflict, 1, 6},
-		{"a lookup that fails is no news", []answer{stateConflict}, []answer{ambiguous500, forbidden, charged(payment.Declined)}, payment.Declined, "", 1, 3},
-		{"another amount is conflicted", []answer{wrongAmount}, nil, payment.Conflicted, payment.ClassInvalidResponse, 1, 0},
-		{"another amount, found by lookup, is conflicted", []answer{stateConflict}, []answer{wrongAmount}, payment.Conflicted, payment.ClassInvalidResponse, 1, 1},
-		{"another reference is conflicted", []answer{wrongReference}, nil, payment.Conflicted, payment.ClassInvalidResponse, 1, 0},
-		{"pending is asked for until it is decided", []answer{charged(payment.Pending)}, []answer{charged(payment.Pending), charged(payment.Succeeded)}, payment.Succeeded, "", 1, 2},
-		{"a required action is asked for until it is done", []answer{charged(payment.RequiresAction)}, []answer{charged(payment.RequiresAction), charged(payment.Declined)}, payment.Declined, "", 1, 2},
-		{"pending cannot vanish", []answer{charged(payment.Pending)}, []answer{absent, absent, absent, absent, absent, absent, absent, charged(payment.Succeeded)}, payment.Succeeded, "", 1, 8},
+		{
+			name:    "success is final",
+			charges: []response{succeeded},
+			status:  payment.Succeeded, sends: 1,
+		},
+		{
+			name:    "a decline is a result",
+			charges: []response{declined},
+			status:  payment.Declined, sends: 1,
+		},
+		{
+			name:    "403 is never retried",
+			charges: []response{forbidden},
+			status:  payment.Failed, class: payment.ClassPermission, sends: 1,
+		},
+		{
+			name:    "400 is never retried",
+			charges: []response{badRequest},
+			status:  payment.Failed, class: payment.ClassInvalidRequest, sends: 1,
+		},
+		{
+			name:    "401 after the API key was re-read is final",
+			charges: []response{unauthorized},
+			status:  payment.Failed, class: payment.ClassAuthentication, sends: 1,
+		},
+		{
+			name:    "500 is retried",
+			charges: []response{ambiguous500, ambiguous500, succeeded},
+			status:  payment.Succeeded, sends: 3,
+		},
+		{
+			name:    "429 is retried",
+			charges: []response{rateLimited, succeeded},
+			status:  payment.Succeeded, sends: 2,
+		},
+		{
+			name:    "429, then 400: nothing was executed, so no lookup is needed",
+			charges: []response{rateLimited, badRequest},
+			status:  payment.Failed, class: payment.ClassInvalidRequest, sends: 2,
+		},
+		{
+			name:    "a decline after a lost response is a decline",
+			charges: []response{lostResponse, declined},
+			status:  payment.Declined, sends: 2,
+		},
+		{
+			name:    "ambiguity is sticky: a lost response, then 401; the charge was executed",
+			charges: []response{lostResponse, unauthorized},
+			lookups: []response{succeeded},
+			status:  payment.Succeeded, sends: 2, lookupCalls: 1,
+		},
+		{
+			name:    "ambiguity is sticky: a lost response, then 429, then 403; the charge was not executed",
+			charges: []response{lostResponse, rateLimited, forbidden},
+			lookups: []response{notFound},
+			status:  payment.Failed, class: payment.ClassPermission, sends: 3, lookupCalls: 6,
+		},
+		{
+			name:    "a state conflict is not retried but looked up",
+			charges: []response{stateConflict},
+			lookups: []response{succeeded},
+			status:  payment.Succeeded, sends: 1, lookupCalls: 1,
+		},
+		{
+			name:    "absence is no proof before the grace period has passed",
+			charges: []response{stateConflict},
+			lookups: []response{notFound, notFound, succeeded},
+			status:  payment.Succeeded, sends: 1, lookupCalls: 3,
+		},
+		{
+			name:    "absence is proof after the grace period",
+			charges: []response{stateConflict},
+			lookups: []response{notFound},
+			status:  payment.Failed, class: payment.ClassStateConflict, sends: 1, lookupCalls: 6,
+		},
+		{
+			name:    "a lookup that fails changes nothing",
+			charges: []response{stateConflict},
+			lookups: []response{ambiguous500, forbidden, declined},
+			status:  payment.Declined, sends: 1, lookupCalls: 3,
+		},
+		{
+			name:    "another amount is a conflict",
+			charges: []response{wrongAmount},
+			status:  payment.Conflicted, class: payment.ClassInvalidResponse, sends: 1,
+		},
+		{
+			name:    "another amount in a lookup is a conflict",
+			charges: []response{stateConflict},
+			lookups: []response{wrongAmount},
+			status:  payment.Conflicted, class: payment.ClassInvalidResponse, sends: 1, lookupCalls: 1,
+		},
+		{
+			name:    "another reference is a conflict",
+			charges: []response{wrongReference},
+			status:  payment.Conflicted, class: payment.ClassInvalidResponse, sends: 1,
+		},
+		{
+			name:    "a pending charge is polled until it is decided",
+			charges: []response{pending},
+			lookups: []response{pending, succeeded},
+			status:  payment.Succeeded, sends: 1, lookupCalls: 2,
+		},
+		{
+			name:    "a charge that requires action is polled until it is decided",
+			charges: []response{requiresAction},
+			lookups: []response{requiresAction, declined},
+			status:  payment.Declined, sends: 1, lookupCalls: 2,
+		},
+		{
+			name:    "absence is never proof of a pending charge",
+			charges: []response{pending},
+			lookups: []response{notFound, notFound, notFound, notFound, notFound, notFound, notFound, succeeded},
+			status:  payment.Succeeded, sends: 1, lookupCalls: 8,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &scripted{charges: tt.charges, lookups: map[payment.Operation][]answer{payment.OperationCharge: tt.lookups}}
+			p := &scriptedProcessor{charges: tt.charges, lookups: chargeLookups(tt.lookups...)}
 			c := runCharge(t, p, chargeRequest())
 			require.Equal(t, tt.status, c.Status)
 			if tt.class == "" {
@@ -74,7 +170,7 @@ func TestAChargeEndsAsTheProcessorsAnswersSay(t *testing.T) {
 				require.Equal(t, tt.class, c.Failure.Class)
 			}
 			require.Len(t, p.chargeCalls, tt.sends)
-			require.Len(t, p.lookupCalls, tt.looks)
+			require.Len(t, p.lookupCalls, tt.lookupCalls)
 			for _, call := range p.chargeCalls {
 				require.Equal(t, chargeKey(), call.Key, "every send has the same idempotency key")
 			}
@@ -86,77 +182,77 @@ func TestAChargeEndsAsTheProcessorsAnswersSay(t *testing.T) {
 	}
 }
 
-func TestAnOutageFromTheStartFailsAsNotSentWhenTimeIsUp(t *testing.T) {
-	p := &scripted{charges: []answer{notSent}}
+func TestChargeFailsAsNotSentWhenTheProcessorWasUnreachableThroughout(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{notSent}}
 	c := runCharge(t, p, chargeRequest())
 	require.Equal(t, payment.Failed, c.Status)
 	require.Equal(t, payment.ClassNotSent, c.Failure.Class)
-	require.Empty(t, p.lookupCalls, "nothing ever left: there is nothing to look up")
-	require.Greater(t, len(p.chargeCalls), 5, "it was tried again and again")
+	require.Empty(t, p.lookupCalls, "nothing was sent, so there is nothing to look up")
+	require.Greater(t, len(p.chargeCalls), 5, "the call is retried until the time is up")
 }
 
-func TestAnAttemptThatEndedWithoutAWordLeavesTheOutcomeOpen(t *testing.T) {
-	p := &scripted{
-		charges: []answer{{panics: true}, badRequest},
-		lookups: map[payment.Operation][]answer{payment.OperationCharge: {charged(payment.Succeeded)}},
+func TestAttemptWithoutResponseLeavesTheOutcomeUnknown(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{{panics: true}, badRequest},
+		lookups: chargeLookups(chargeResponse(payment.Succeeded)),
 	}
 	c := runCharge(t, p, chargeRequest())
-	require.Equal(t, payment.Succeeded, c.Status, "the 400 of the second attempt says nothing about the first")
+	require.Equal(t, payment.Succeeded, c.Status, "the 400 of the second attempt proves nothing about the first")
 	require.Len(t, p.chargeCalls, 2)
 }
 
-func TestALongRetryAfterBecomesATimerOfTheWorkflow(t *testing.T) {
-	limited := answer{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
-	p := &scripted{charges: []answer{limited, charged(payment.Succeeded)}}
+func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
+	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
+	p := &scriptedProcessor{charges: []response{limited, chargeResponse(payment.Succeeded)}}
 	env := newEnvironment(t, p)
 	var timer time.Duration
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { timer = max(timer, d) })
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
-	require.GreaterOrEqual(t, timer, time.Hour, "Retry-After is a floor")
+	require.GreaterOrEqual(t, timer, time.Hour, "Retry-After is a minimum")
 	require.LessOrEqual(t, timer, 75*time.Minute)
 	require.Len(t, p.chargeCalls, 2)
 }
 
-func TestARetryAfterBeyondTheKeysLifetimeIsNotWaitedFor(t *testing.T) {
-	limited := answer{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: 25 * time.Hour}}
-	p := &scripted{charges: []answer{limited}}
+func TestRetryAfterBeyondTheKeyLifetimeFailsTheCharge(t *testing.T) {
+	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: 25 * time.Hour}}
+	p := &scriptedProcessor{charges: []response{limited}}
 	c := runCharge(t, p, chargeRequest())
 	require.Equal(t, payment.Failed, c.Status)
 	require.Equal(t, payment.ClassRateLimited, c.Failure.Class)
 	require.Len(t, p.chargeCalls, 1)
 }
 
-func TestWhatNobodyCanTellNeedsReconciliationAndIsAdoptedOnceKnown(t *testing.T) {
-	p := &scripted{charges: []answer{stateConflict}, lookups: map[payment.Operation][]answer{payment.OperationCharge: {ambiguous500}}}
+func TestChargeThatNeedsReconciliationAdoptsTheOutcomeOnceTheProcessorReportsIt(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(ambiguous500)}
 	env := newEnvironment(t, p)
-	var atDeadline payment.Charge
+	var afterADay payment.Charge
 	env.RegisterDelayedCallback(func() {
 		value, err := env.QueryWorkflow(payment.QueryStatus)
-		atDeadline = queried[payment.Charge](t, value, err)
-		p.lookups[payment.OperationCharge] = []answer{charged(payment.Succeeded)}
+		afterADay = decodeQuery[payment.Charge](t, value, err)
+		p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)}
 	}, 30*time.Hour)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
-	require.Equal(t, payment.NeedsReconciliation, atDeadline.Status)
-	require.Contains(t, atDeadline.Failure.Message, chargeKey(), "an operator needs the reference")
+	require.Equal(t, payment.NeedsReconciliation, afterADay.Status)
+	require.Contains(t, afterADay.Failure.Message, chargeKey(), "an operator needs the reference")
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Succeeded, c.Status)
 	require.Nil(t, c.Failure)
 }
 
-func TestABadRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
+func TestInvalidRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
 	tests := map[string]func(*payment.ChargeRequest){
 		"amount":         func(r *payment.ChargeRequest) { r.Amount = 0 },
 		"payment_method": func(r *payment.ChargeRequest) { r.PaymentMethod = "4242424242424242" },
 		"processor":      func(r *payment.ChargeRequest) { r.Processor = "nowhere" },
 	}
-	for field, spoil := range tests {
+	for field, invalidate := range tests {
 		t.Run(field, func(t *testing.T) {
 			req := chargeRequest()
-			spoil(&req)
-			p := &scripted{}
+			invalidate(&req)
+			p := &scriptedProcessor{}
 			env := newEnvironment(t, p)
 			env.ExecuteWorkflow(payment.WorkflowCharge, req)
 			var application *temporal.ApplicationError
@@ -170,7 +266,7 @@ func TestABadRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
 	}
 }
 
-// updateCallbacks collect what an update says.
+// updateCallbacks records how an update ended: it implements the callbacks of the test environment.
 type updateCallbacks struct {
 	accepted bool
 	err      error
@@ -183,20 +279,22 @@ func (u *updateCallbacks) Complete(value any, err error) {
 	u.value, u.err = value, errors.Join(u.err, err)
 }
 
-func TestTheOutcomeUpdateWaitsForTheFirstOutcome(t *testing.T) {
-	p := &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{
-		payment.OperationCharge: {charged(payment.Pending), charged(payment.Succeeded)}}}
+func TestUpdateOutcomeWaitsForTheFirstOutcome(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Pending)},
+		lookups: chargeLookups(chargeResponse(payment.Pending), chargeResponse(payment.Succeeded)),
+	}
 	env := newEnvironment(t, p)
-	var same, bare, other updateCallbacks
+	var same, withoutFingerprint, other updateCallbacks
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(payment.UpdateOutcome, "same", &same, payment.OutcomeRequest{Fingerprint: chargeRequest().Fingerprint()})
-		env.UpdateWorkflow(payment.UpdateOutcome, "bare", &bare)
+		env.UpdateWorkflow(payment.UpdateOutcome, "without fingerprint", &withoutFingerprint)
 		env.UpdateWorkflow(payment.UpdateOutcome, "other", &other, payment.OutcomeRequest{Fingerprint: "of another request"})
 	}, 0)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 
-	for _, u := range []updateCallbacks{same, bare} {
+	for _, u := range []updateCallbacks{same, withoutFingerprint} {
 		require.NoError(t, u.err)
 		c, ok := u.value.(payment.Charge)
 		require.True(t, ok)
@@ -208,10 +306,10 @@ func TestTheOutcomeUpdateWaitsForTheFirstOutcome(t *testing.T) {
 	require.EqualValues(t, payment.ErrIdempotencyMismatch, application.Type())
 }
 
-func TestTheOutcomeUpdateOfABadRequestFailsLikeTheWorkflow(t *testing.T) {
+func TestUpdateOutcomeOfAnInvalidRequestFailsLikeTheWorkflow(t *testing.T) {
 	req := chargeRequest()
 	req.Processor = "nowhere"
-	env := newEnvironment(t, &scripted{})
+	env := newEnvironment(t, &scriptedProcessor{})
 	var u updateCallbacks
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateOutcome, "", &u) }, 0)
 	env.ExecuteWorkflow(payment.WorkflowCharge, req)
@@ -219,9 +317,9 @@ func TestTheOutcomeUpdateOfABadRequestFailsLikeTheWorkflow(t *testing.T) {
 	require.ErrorContains(t, u.err, "processor")
 }
 
-func TestCancellingDuringALongWaitBeforeAnythingWasSentFailsAsNotSent(t *testing.T) {
-	limited := answer{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
-	p := &scripted{charges: []answer{limited}}
+func TestCancelingDuringALongWaitBeforeAnythingWasExecutedFailsAsNotSent(t *testing.T) {
+	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
+	p := &scriptedProcessor{charges: []response{limited}}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
@@ -233,9 +331,11 @@ func TestCancellingDuringALongWaitBeforeAnythingWasSentFailsAsNotSent(t *testing
 	require.Len(t, p.chargeCalls, 1)
 }
 
-func TestCancellingAfterALostAnswerFindsOutTheTruthFirst(t *testing.T) {
-	p := &scripted{charges: []answer{lostAnswer}, lookups: map[payment.Operation][]answer{
-		payment.OperationCharge: {absent, absent, charged(payment.Succeeded)}}}
+func TestCancelingAfterALostResponseResolvesTheOutcomeFirst(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{lostResponse},
+		lookups: chargeLookups(notFound, notFound, chargeResponse(payment.Succeeded)),
+	}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Second)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
@@ -245,16 +345,16 @@ func TestCancellingAfterALostAnswerFindsOutTheTruthFirst(t *testing.T) {
 	require.Equal(t, payment.Succeeded, c.Status)
 }
 
-func TestTheHistoryFreezesTheTerms(t *testing.T) {
+func TestTermsAreReadableInTheHistoryAndSurviveARoundTrip(t *testing.T) {
 	encoded, err := converter.GetDefaultDataConverter().ToPayload(testTerms)
 	require.NoError(t, err)
-	require.Contains(t, string(encoded.GetData()), `"schedule_to_close":"15m0s"`, "people read histories")
+	require.Contains(t, string(encoded.GetData()), `"schedule_to_close":"15m0s"`, "operators read histories")
 	var decoded activities.Terms
 	require.NoError(t, converter.GetDefaultDataConverter().FromPayload(encoded, &decoded))
 	require.Equal(t, testTerms, decoded)
 }
 
-func TestIllegalMovesStopThePayment(t *testing.T) {
+func TestIllegalTransitionPanics(t *testing.T) {
 	require.Panics(t, func() { mustBeLegal(payment.PaymentTransitions, payment.Succeeded, payment.Failed) })
 	require.NotPanics(t, func() { mustBeLegal(payment.PaymentTransitions, payment.Unknown, payment.Failed) })
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// The details are read by operators who have never seen the code.
-func TestDetailsDescribeTheStateWhatIsNextAndWhatToDo(t *testing.T) {
+// The readers of the details are operators who have never seen the code.
+func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	const (
 		why        = "\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below"
 		repeatedly = "\n\nNext: The processor is asked repeatedly until 16 Jan 2026 12:00:00 UTC; then the payment is voided if the processor can." +
@@ -40,7 +40,7 @@ func TestDetailsDescribeTheStateWhatIsNextAndWhatToDo(t *testing.T) {
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
 		c.value = payment.Charge{
 			MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
-			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: long,
+			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: baseTime,
 		}
 		c.startDeadline()
 		switch status {
@@ -58,7 +58,7 @@ const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: *More Actio
 	"\n- resolve it with what the processor's dashboard shows: `starter resolve --merchant acme --key 'order-1' --status succeeded|failed --by … --evidence …`" +
 	"\n- read more: [runbook](" + temporalweb.Runbook + ")"
 
-func TestDetailsOfARefundDescribeTheSame(t *testing.T) {
+func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	for status, want := range map[payment.Status]string{
 		payment.Processing: "**processing.** 5.00 USD are being refunded.\n\nNext: Calls that fail are retried under the same idempotency key.",
 		payment.Pending:    "**pending.** The processor has not decided yet. The amount stays reserved.\n\nNext: The processor is asked repeatedly.",

@@ -20,25 +20,26 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// answer is what the scripted processor says to one call.
-type answer struct {
+// response is how the scripted processor responds to one call.
+type response struct {
 	result processor.Result
 	err    error
-	absent bool // of a lookup: no record
-	panics bool // the attempt ends without a word
+	// absent: a lookup finds no record.
+	absent bool
+	// panics: the activity attempt panics, so that no response arrives.
+	panics bool
 }
 
-// scripted is a processor that says what the test wrote down, the last answer for ever, and remembers what it
-// was asked. Everything above it, activities included, is the real thing.
-type scripted struct {
+// scriptedProcessor returns the responses that the test has listed, in order, and then the last one repeatedly. It records
+// the calls that it receives. Everything above it is the production code, activities included.
+type scriptedProcessor struct {
 	processor.Processor
-	mu      sync.Mutex
-	charges []answer
-	refunds []answer
-	// captures and voids are the orders of a payment.
-	captures []answer
-	voids    []answer
-	lookups  map[payment.Operation][]answer
+	mu       sync.Mutex
+	charges  []response
+	refunds  []response
+	captures []response
+	voids    []response
+	lookups  map[payment.Operation][]response
 
 	chargeCalls  []processor.ChargeCall
 	refundCalls  []processor.RefundCall
@@ -47,60 +48,61 @@ type scripted struct {
 	lookupCalls  []processor.LookupCall
 }
 
-func next(answers *[]answer) answer {
-	if len(*answers) == 0 {
-		return answer{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Message: "not scripted"}}
+// next returns the first of the responses, and removes it unless it is the last.
+func next(responses *[]response) response {
+	if len(*responses) == 0 {
+		return response{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Message: "not scripted"}}
 	}
-	a := (*answers)[0]
-	if len(*answers) > 1 {
-		*answers = (*answers)[1:]
+	r := (*responses)[0]
+	if len(*responses) > 1 {
+		*responses = (*responses)[1:]
 	}
-	if a.panics {
+	if r.panics {
 		panic("scripted")
 	}
-	return a
+	return r
 }
 
-func (s *scripted) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
+func (s *scriptedProcessor) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.chargeCalls = append(s.chargeCalls, call)
-	a := next(&s.charges)
-	return a.result, a.err
+	r := next(&s.charges)
+	return r.result, r.err
 }
 
-func (s *scripted) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
+func (s *scriptedProcessor) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.captureCalls = append(s.captureCalls, call)
-	a := next(&s.captures)
-	return a.result, a.err
+	r := next(&s.captures)
+	return r.result, r.err
 }
 
-func (s *scripted) Void(_ context.Context, call processor.VoidCall) (processor.Result, error) {
+func (s *scriptedProcessor) Void(_ context.Context, call processor.VoidCall) (processor.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.voidCalls = append(s.voidCalls, call)
-	a := next(&s.voids)
-	return a.result, a.err
+	r := next(&s.voids)
+	return r.result, r.err
 }
 
-func (s *scripted) Refund(_ context.Context, call processor.RefundCall) (processor.Result, error) {
+func (s *scriptedProcessor) Refund(_ context.Context, call processor.RefundCall) (processor.Result, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.refundCalls = append(s.refundCalls, call)
-	a := next(&s.refunds)
-	return a.result, a.err
+	r := next(&s.refunds)
+	return r.result, r.err
 }
 
-func (s *scripted) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+func (s *scriptedProcessor) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lookupCalls = append(s.lookupCalls, call)
-	answers := s.lookups[call.Operation]
-	a := next(&answers)
-	s.lookups[call.Operation] = answers
-	return a.result, !a.absent && a.err == nil, a.err
+	responses := s.lookups[call.Operation]
+	r := next(&responses)
+	s.lookups[call.Operation] = responses
+	return r.result, !r.absent && r.err == nil, r.err
 }
 
 var testTerms = activities.Terms{
@@ -112,39 +114,44 @@ var testTerms = activities.Terms{
 	RetryMax:          activities.Duration(30 * time.Second),
 	RetryMultiplier:   2,
 	AbsenceProofAfter: activities.Duration(2 * time.Minute),
-	Resolve:           activities.Poll{Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute), For: activities.Duration(24 * time.Hour)},
-	AuthorizationFor:  activities.Duration(7 * 24 * time.Hour),
-	Pending:           activities.Poll{Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute), For: activities.Duration(7 * 24 * time.Hour)},
+	Resolve: activities.Poll{
+		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute), For: activities.Duration(24 * time.Hour),
+	},
+	AuthorizationFor: activities.Duration(7 * 24 * time.Hour),
+	Pending: activities.Poll{
+		Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute), For: activities.Duration(7 * 24 * time.Hour),
+	},
 }
 
-// newEnvironment runs the workflows with time skipping and the real activities over p.
+// newEnvironment returns a test environment with the workflows, the real activities over p, an empty store and [testTerms]. It skips
+// time while a workflow waits.
 func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
-	return newEnvironmentOn(t, p, testTerms)
+	return newEnvironmentWithTerms(t, p, testTerms)
 }
 
-// newEnvironmentOn is newEnvironment on terms of the test's own.
-func newEnvironmentOn(t *testing.T, p processor.Processor, terms activities.Terms) *testsuite.TestWorkflowEnvironment {
+// newEnvironmentWithTerms is [newEnvironment] with other terms.
+func newEnvironmentWithTerms(t *testing.T, p processor.Processor, terms activities.Terms) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
-	return newEnvironmentOver(t, p, terms, newStore(t))
+	return newEnvironmentWithStore(t, p, terms, newStore(t))
 }
 
-// newEnvironmentOver is newEnvironmentOn with a store that has something in it.
-func newEnvironmentOver(t *testing.T, p processor.Processor, terms activities.Terms, books *store.Store) *testsuite.TestWorkflowEnvironment {
+// newEnvironmentWithStore is [newEnvironmentWithTerms] with a store that the test has prepared, or reads afterwards.
+func newEnvironmentWithStore(t *testing.T, p processor.Processor, terms activities.Terms, db *store.Store) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	Register(env)
-	keeping := &activities.Payments{Store: books, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
-	calls := activities.NewProcessor(p, retry.DefaultBackoff, 5*time.Minute)
-	keeping.Register(env)
-	calls.Register(env)
+	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
+	processorActivities := activities.NewProcessor(p, retry.DefaultBackoff, 5*time.Minute)
+	storeActivities.Register(env)
+	processorActivities.Register(env)
 	return env
 }
 
-// newStore is a store of its own for each test.
+// newStore returns an empty store that only this test uses.
 func newStore(t *testing.T) *store.Store {
 	t.Helper()
 	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
@@ -156,53 +163,54 @@ func newStore(t *testing.T) *store.Store {
 	return s
 }
 
-// stored is a store that has the payment of chargeRequest with this status, of which so much went back before.
-func stored(t *testing.T, status payment.Status, refunded int64) *store.Store {
+// storeWithPayment returns a store with the payment of [chargeRequest] in this status, of which the amount refunded was refunded.
+func storeWithPayment(t *testing.T, status payment.Status, refunded int64) *store.Store {
 	t.Helper()
-	books := newStore(t)
+	db := newStore(t)
 	req := chargeRequest()
-	c, created, err := books.BeginPayment(t.Context(), payment.Charge{
+	c, created, err := db.BeginPayment(t.Context(), payment.Charge{
 		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: req.Amount, Currency: req.Currency,
-		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: long, UpdatedAt: long,
+		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: baseTime, UpdatedAt: baseTime,
 	}, req.Fingerprint())
 	require.NoError(t, err)
 	require.True(t, created)
 	if status == payment.Processing {
-		return books
+		return db
 	}
-	c.Status, c.ProcessorPaymentID, c.UpdatedAt = status, "ch_1", long
+	c.Status, c.ProcessorPaymentID, c.UpdatedAt = status, "ch_1", baseTime
 	if status == payment.Succeeded {
 		c.CapturedAmount = req.Amount
 	}
-	_, err = books.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+	_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
 	require.NoError(t, err)
 	if refunded == 0 {
-		return books
+		return db
 	}
 	before := payment.Refund{
 		RefundID: payment.RefundID("acme", "before"), PaymentID: c.PaymentID, MerchantID: "acme", IdempotencyKey: "before", Amount: refunded, Status: payment.Processing,
 	}
-	before, _, _, err = books.ReserveRefund(t.Context(), before, "fingerprint")
+	before, _, _, err = db.ReserveRefund(t.Context(), before, "fingerprint")
 	require.NoError(t, err)
 	before.Status, before.ProcessorRefundID = payment.Succeeded, "re_before"
-	_, err = books.SettleRefund(t.Context(), before, activities.Cause{By: "test"})
+	_, err = db.SettleRefund(t.Context(), before, activities.Cause{By: "test"})
 	require.NoError(t, err)
-	return books
+	return db
 }
 
-// long is a moment in the past, by the clock of the SDK's test environment and by ours.
-var long = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+// baseTime is in the past both for the clock of the SDK's test environment and for that of the machine.
+var baseTime = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
 func chargeRequest() payment.ChargeRequest {
 	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
 }
 
+// chargeKey is the idempotency key under which the charge of [chargeRequest] is sent to the processor.
 func chargeKey() string {
 	return payment.ProcessorKey(payment.PaymentID("acme", "order-1"), payment.OperationCharge, 0)
 }
 
-// charged is what the processor has once the charge of chargeRequest went through.
-func charged(status payment.Status) answer {
+// chargeResponse is a response with the processor's record of the payment of [chargeRequest] in this status.
+func chargeResponse(status payment.Status) response {
 	r := processor.Result{ID: "ch_1", Status: status, Amount: 1250, Currency: "USD", Reference: chargeKey(), RequestID: "req_1"}
 	if status == payment.Succeeded {
 		r.CapturedAmount = 1250
@@ -210,35 +218,43 @@ func charged(status payment.Status) answer {
 	if status == payment.Declined {
 		r.Decline = &payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}
 	}
-	return answer{result: r}
+	return response{result: r}
 }
 
-func refused(class payment.FailureClass, certainty processor.Certainty, retry bool) answer {
-	return answer{err: &processor.Error{Class: class, Certainty: certainty, Retry: retry, Message: "scripted"}}
+// captureResponse is a response with the processor's record of the payment after a capture of this amount.
+func captureResponse(amount int64) response {
+	r := chargeResponse(payment.Succeeded)
+	r.result.CapturedAmount = amount
+	return r
 }
 
-var absent = answer{absent: true}
-
-// captured is what the processor has once so much was captured of what it holds.
-func captured(amount int64) answer {
-	a := charged(payment.Succeeded)
-	a.result.CapturedAmount = amount
-	return a
+func errorResponse(class payment.FailureClass, certainty processor.Certainty, retry bool) response {
+	return response{err: &processor.Error{Class: class, Certainty: certainty, Retry: retry, Message: "scripted"}}
 }
 
-func runCharge(t *testing.T, p *scripted, req payment.ChargeRequest) payment.Charge {
+var notFound = response{absent: true}
+
+func chargeLookups(responses ...response) map[payment.Operation][]response {
+	return map[payment.Operation][]response{payment.OperationCharge: responses}
+}
+
+func refundLookups(responses ...response) map[payment.Operation][]response {
+	return map[payment.Operation][]response{payment.OperationRefund: responses}
+}
+
+func runCharge(t *testing.T, p *scriptedProcessor, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
 	env := newEnvironment(t, p)
 	env.ExecuteWorkflow(payment.WorkflowCharge, req)
-	require.True(t, env.IsWorkflowCompleted(), "the charge never ended")
+	require.True(t, env.IsWorkflowCompleted(), "the workflow did not complete")
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	return c
 }
 
-// queried is the answer of the query status.
-func queried[T any](t *testing.T, value converter.EncodedValue, err error) T {
+// decodeQuery decodes the result of the query status.
+func decodeQuery[T any](t *testing.T, value converter.EncodedValue, err error) T {
 	t.Helper()
 	require.NoError(t, err)
 	var out T

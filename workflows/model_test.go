@@ -277,7 +277,7 @@ func draw(ctx context.Context, t *rapid.T, books *store.Store, r rig, on focus) 
 func play(ctx context.Context, t logger, books *store.Store, r rig, h habits, p plan) (wrong string) {
 	merchant := fmt.Sprint("m", merchants.Add(1))
 	m := &model{
-		rig: r, t: t, ctx: ctx, books: books, merchant: merchant, clock: long, began: long, skews: map[string]time.Duration{},
+		rig: r, t: t, ctx: ctx, books: books, merchant: merchant, clock: baseTime, began: baseTime, skews: map[string]time.Duration{},
 		charges: map[string]payment.ChargeRequest{}, refunds: map[string]payment.RefundRequest{}, begun: map[string]time.Time{},
 		accepted: map[string][]int64{}, mayVoid: map[string]bool{}, told: map[string]outcomeOf{},
 	}

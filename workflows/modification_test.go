@@ -18,52 +18,58 @@ import (
 
 const day = 24 * time.Hour
 
-func manual() payment.ChargeRequest {
+func manualChargeRequest() payment.ChargeRequest {
 	req := chargeRequest()
 	req.Capture = payment.CaptureManual
 	return req
 }
 
-// holding is a processor that holds the money. Its lookups say the given, the last for ever: held, if there is none.
-func holding(lookups ...answer) *scripted {
+// authorizingProcessor authorizes the charge and voids it on request. Its lookups return these responses, by default that the payment
+// is authorized.
+func authorizingProcessor(lookups ...response) *scriptedProcessor {
 	if len(lookups) == 0 {
-		lookups = []answer{charged(payment.Authorized)}
+		lookups = []response{chargeResponse(payment.Authorized)}
 	}
-	return &scripted{charges: []answer{charged(payment.Authorized)}, voids: []answer{charged(payment.Voided)},
-		lookups: map[payment.Operation][]answer{payment.OperationCharge: lookups}}
+	return &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)},
+		voids:   []response{chargeResponse(payment.Voided)},
+		lookups: chargeLookups(lookups...),
+	}
 }
 
-func part(amount int64) payment.CaptureRequest { return payment.CaptureRequest{Amount: &amount} }
+func partialCapture(amount int64) payment.CaptureRequest {
+	return payment.CaptureRequest{Amount: &amount}
+}
 
 func captureAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, args ...any) *updateCallbacks {
-	return orderAfter(env, d, payment.UpdateCapture, args...)
+	return updateAfter(env, d, payment.UpdateCapture, args...)
 }
 
 func voidAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks {
-	return orderAfter(env, d, payment.UpdateVoid)
+	return updateAfter(env, d, payment.UpdateVoid)
 }
 
-// orders tells the updates of one test apart.
-var orders int
+// updateCount makes the ids of the updates unique.
+var updateCount int
 
-func orderAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, update string, args ...any) *updateCallbacks {
-	told := &updateCallbacks{}
-	orders++
-	id := fmt.Sprint(update, "-", orders)
-	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(update, id, told, args...) }, d)
-	return told
+func updateAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, name string, args ...any) *updateCallbacks {
+	update := &updateCallbacks{}
+	updateCount++
+	id := fmt.Sprint(name, "-", updateCount)
+	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(name, id, update, args...) }, d)
+	return update
 }
 
-// charge is the payment that an update or the workflow has returned.
+// charge returns the payment that the update has returned.
 func (u *updateCallbacks) charge(t *testing.T) payment.Charge {
 	t.Helper()
 	require.NoError(t, u.err)
 	c, ok := u.value.(payment.Charge)
-	require.True(t, ok, "the update was never answered")
+	require.True(t, ok, "the update did not complete")
 	return c
 }
 
-func (u *updateCallbacks) refused(t *testing.T, code payment.RefusalCode, reason string) {
+func (u *updateCallbacks) requireRefused(t *testing.T, code payment.RefusalCode, reason string) {
 	t.Helper()
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, u.err, &application)
@@ -72,57 +78,110 @@ func (u *updateCallbacks) refused(t *testing.T, code payment.RefusalCode, reason
 	require.False(t, u.accepted)
 }
 
-// ended runs the charge to its end, checks that its result is what is stored, and returns it.
-func ended(t *testing.T, env *testsuite.TestWorkflowEnvironment, books *store.Store, req payment.ChargeRequest) payment.Charge {
+// runToEnd runs the charge until its workflow ends, checks that its result is what is stored, and returns it.
+func runToEnd(t *testing.T, env *testsuite.TestWorkflowEnvironment, db *store.Store, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
 	env.ExecuteWorkflow(payment.WorkflowCharge, req)
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
-	stored, err := books.Payment(t.Context(), "acme", "order-1")
+	stored, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	require.Equal(t, stored, c, "the result is what is stored")
 	return c
 }
 
-func TestACaptureEndsAsTheProcessorsAnswersSay(t *testing.T) {
-	held := charged(payment.Authorized)
+func TestCaptureEndsAsTheProcessorResponds(t *testing.T) {
+	authorized := chargeResponse(payment.Authorized)
 	for name, tt := range map[string]struct {
-		asked    []any
-		captures []answer
-		lookups  []answer
-		// status, captured and class of the failure are what the update says.
+		// args are those of the update: without any, all is captured.
+		args     []any
+		captures []response
+		lookups  []response
+		// status, captured and class are in the payment that the update returns.
 		status   payment.Status
 		captured int64
 		class    payment.FailureClass
 		sends    int
 	}{
-		"all of it":                 {nil, []answer{captured(1250)}, nil, payment.Succeeded, 1250, "", 1},
-		"all of it, by no amount":   {[]any{payment.CaptureRequest{}}, []answer{captured(1250)}, nil, payment.Succeeded, 1250, "", 1},
-		"a part":                    {[]any{part(1000)}, []answer{captured(1000)}, nil, payment.Succeeded, 1000, "", 1},
-		"another part than asked":   {[]any{part(1000)}, []answer{captured(1001)}, nil, payment.Conflicted, 0, payment.ClassInvalidResponse, 1},
-		"500 is retried":            {nil, []answer{ambiguous500, captured(1250)}, nil, payment.Succeeded, 1250, "", 2},
-		"403 did nothing":           {nil, []answer{forbidden}, nil, payment.Authorized, 0, payment.ClassPermission, 1},
-		"a decline did nothing":     {nil, []answer{declinedOrder}, nil, payment.Authorized, 0, payment.ClassStateConflict, 1},
-		"lost, then refused: taken": {[]any{part(1000)}, []answer{lostAnswer, forbidden}, []answer{held, captured(1000)}, payment.Succeeded, 1000, "", 2},
-		"lost, then refused: not taken, once that is proof":   {nil, []answer{lostAnswer, forbidden}, nil, payment.Authorized, 0, payment.ClassPermission, 2},
-		"a conflict: it was taken":                            {nil, []answer{stateConflict}, []answer{captured(1250)}, payment.Succeeded, 1250, "", 1},
-		"a conflict: another part was taken":                  {nil, []answer{stateConflict}, []answer{captured(7)}, payment.Conflicted, 0, payment.ClassInvalidResponse, 1},
-		"a conflict: it was voided":                           {nil, []answer{stateConflict}, []answer{charged(payment.Voided)}, payment.Voided, 0, "", 1},
-		"a conflict, and still held":                          {nil, []answer{stateConflict}, nil, payment.Authorized, 0, payment.ClassStateConflict, 1},
-		"answered as held: looked up until it is taken":       {nil, []answer{held}, []answer{held, held, captured(1250)}, payment.Succeeded, 1250, "", 1},
-		"answered as held: not taken, once that is proof":     {nil, []answer{held}, nil, payment.Authorized, 0, payment.ClassInvalidResponse, 1},
-		"pending is an outcome":                               {nil, []answer{charged(payment.Pending)}, []answer{captured(1250)}, payment.Pending, 0, "", 1},
-		"no record at all is no proof: the payment was there": {nil, []answer{stateConflict}, []answer{absent, absent, absent, absent, absent, absent, absent, captured(1250)}, payment.Succeeded, 1250, "", 1},
+		"the whole amount, without arguments": {
+			captures: []response{captureResponse(1250)},
+			status:   payment.Succeeded, captured: 1250, sends: 1,
+		},
+		"the whole amount, without an amount": {
+			args: []any{payment.CaptureRequest{}}, captures: []response{captureResponse(1250)},
+			status: payment.Succeeded, captured: 1250, sends: 1,
+		},
+		"a part": {
+			args: []any{partialCapture(1000)}, captures: []response{captureResponse(1000)},
+			status: payment.Succeeded, captured: 1000, sends: 1,
+		},
+		"the processor captures another part than requested": {
+			args: []any{partialCapture(1000)}, captures: []response{captureResponse(1001)},
+			status: payment.Conflicted, class: payment.ClassInvalidResponse, sends: 1,
+		},
+		"500 is retried": {
+			captures: []response{ambiguous500, captureResponse(1250)},
+			status:   payment.Succeeded, captured: 1250, sends: 2,
+		},
+		"403 leaves the payment authorized": {
+			captures: []response{forbidden},
+			status:   payment.Authorized, class: payment.ClassPermission, sends: 1,
+		},
+		"a decline leaves the payment authorized": {
+			captures: []response{declinedModification},
+			status:   payment.Authorized, class: payment.ClassStateConflict, sends: 1,
+		},
+		"a lost response, then a refusal: a lookup finds the capture": {
+			args: []any{partialCapture(1000)}, captures: []response{lostResponse, forbidden}, lookups: []response{authorized, captureResponse(1000)},
+			status: payment.Succeeded, captured: 1000, sends: 2,
+		},
+		"a lost response, then a refusal: still authorized after the grace period": {
+			captures: []response{lostResponse, forbidden},
+			status:   payment.Authorized, class: payment.ClassPermission, sends: 2,
+		},
+		"a state conflict, because it was captured": {
+			captures: []response{stateConflict}, lookups: []response{captureResponse(1250)},
+			status: payment.Succeeded, captured: 1250, sends: 1,
+		},
+		"a state conflict, because another part was captured": {
+			captures: []response{stateConflict}, lookups: []response{captureResponse(7)},
+			status: payment.Conflicted, class: payment.ClassInvalidResponse, sends: 1,
+		},
+		"a state conflict, because it was voided": {
+			captures: []response{stateConflict}, lookups: []response{chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 1,
+		},
+		"a state conflict, and still authorized": {
+			captures: []response{stateConflict},
+			status:   payment.Authorized, class: payment.ClassStateConflict, sends: 1,
+		},
+		"accepted, but still authorized: polled until a lookup finds the capture": {
+			captures: []response{authorized}, lookups: []response{authorized, authorized, captureResponse(1250)},
+			status: payment.Succeeded, captured: 1250, sends: 1,
+		},
+		"accepted, but still authorized after the grace period": {
+			captures: []response{authorized},
+			status:   payment.Authorized, class: payment.ClassInvalidResponse, sends: 1,
+		},
+		"pending is an outcome": {
+			captures: []response{chargeResponse(payment.Pending)}, lookups: []response{captureResponse(1250)},
+			status: payment.Pending, sends: 1,
+		},
+		"absence is no proof, because the processor has acknowledged the payment": {
+			captures: []response{stateConflict},
+			lookups:  []response{notFound, notFound, notFound, notFound, notFound, notFound, notFound, captureResponse(1250)},
+			status:   payment.Succeeded, captured: 1250, sends: 1,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, books := holding(tt.lookups...), newStore(t)
+			p, db := authorizingProcessor(tt.lookups...), newStore(t)
 			p.captures = tt.captures
-			env := newEnvironmentOver(t, p, testTerms, books)
-			told := captureAfter(env, time.Hour, tt.asked...)
-			ended(t, env, books, manual())
-			c := told.charge(t)
-			require.Equal(t, []any{tt.status, tt.captured, tt.class}, []any{c.Status, c.CapturedAmount, classOf(c)})
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			capture := captureAfter(env, time.Hour, tt.args...)
+			runToEnd(t, env, db, manualChargeRequest())
+			c := capture.charge(t)
+			require.Equal(t, []any{tt.status, tt.captured, tt.class}, []any{c.Status, c.CapturedAmount, failureClass(c)})
 			require.Len(t, p.captureCalls, tt.sends)
 			for _, call := range p.captureCalls {
 				require.Equal(t, payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2), call.Key, "every send has the same idempotency key")
@@ -132,52 +191,86 @@ func TestACaptureEndsAsTheProcessorsAnswersSay(t *testing.T) {
 	}
 }
 
-// declinedOrder is the answer of an adapter to a capture that was declined: there is no record of it.
-var declinedOrder = answer{result: processor.Result{
-	Status: payment.Declined, Reference: "of the order", Decline: &payment.Decline{Code: "expired", Kind: payment.DeclineHard},
+// declinedModification is an adapter's response to a declined capture or void: the processor keeps no record of it.
+var declinedModification = response{result: processor.Result{
+	Status: payment.Declined, Reference: "of the modification", Decline: &payment.Decline{Code: "expired", Kind: payment.DeclineHard},
 }}
 
-func classOf(c payment.Charge) payment.FailureClass {
+// failureClass is empty for a payment without a failure.
+func failureClass(c payment.Charge) payment.FailureClass {
 	if c.Failure == nil {
 		return ""
 	}
 	return c.Failure.Class
 }
 
-func TestAVoidEndsAsTheProcessorsAnswersSay(t *testing.T) {
+func TestVoidEndsAsTheProcessorResponds(t *testing.T) {
 	for name, tt := range map[string]struct {
-		waits   payment.Status
-		voids   []answer
-		lookups []answer
-		status  payment.Status
-		class   payment.FailureClass
-		sends   int
+		// before is the status in which the payment waits.
+		before payment.Status
+		voids  []response
+		// lookups are those after the void; by default the payment is still in its status before.
+		lookups []response
+		// status and class are in the payment that the update returns.
+		status payment.Status
+		class  payment.FailureClass
+		sends  int
 	}{
-		"held money is let go":                   {payment.Authorized, []answer{charged(payment.Voided)}, nil, payment.Voided, "", 1},
-		"a required action is called off":        {payment.RequiresAction, []answer{charged(payment.Voided)}, nil, payment.Voided, "", 1},
-		"pending is called off":                  {payment.Pending, []answer{ambiguous500, charged(payment.Voided)}, nil, payment.Voided, "", 2},
-		"a conflict: it was taken":               {payment.Authorized, []answer{stateConflict}, []answer{captured(1000)}, payment.Succeeded, "", 1},
-		"a conflict: it was voided":              {payment.Authorized, []answer{stateConflict}, []answer{charged(payment.Voided)}, payment.Voided, "", 1},
-		"pending that cannot be called off":      {payment.Pending, []answer{stateConflict}, []answer{charged(payment.Pending)}, payment.Pending, payment.ClassStateConflict, 1},
-		"pending that is held meanwhile":         {payment.Pending, []answer{stateConflict}, []answer{charged(payment.Authorized)}, payment.Pending, payment.ClassStateConflict, 1},
-		"403 did nothing":                        {payment.Authorized, []answer{forbidden}, nil, payment.Authorized, payment.ClassPermission, 1},
-		"an action that turned into a decline":   {payment.RequiresAction, []answer{stateConflict}, []answer{charged(payment.Declined)}, payment.Declined, "", 1},
-		"lost, then refused, and in fact let go": {payment.Authorized, []answer{lostAnswer, forbidden}, []answer{charged(payment.Voided)}, payment.Voided, "", 2},
+		"an authorized payment is voided": {
+			before: payment.Authorized, voids: []response{chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 1,
+		},
+		"a payment that requires action is voided": {
+			before: payment.RequiresAction, voids: []response{chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 1,
+		},
+		"a pending payment is voided": {
+			before: payment.Pending, voids: []response{ambiguous500, chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 2,
+		},
+		"a state conflict, because it was captured": {
+			before: payment.Authorized, voids: []response{stateConflict}, lookups: []response{captureResponse(1000)},
+			status: payment.Succeeded, sends: 1,
+		},
+		"a state conflict, because it was voided": {
+			before: payment.Authorized, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 1,
+		},
+		"a pending payment that the processor cannot void": {
+			before: payment.Pending, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Pending)},
+			status: payment.Pending, class: payment.ClassStateConflict, sends: 1,
+		},
+		"a pending payment that is authorized meanwhile": {
+			before: payment.Pending, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Authorized)},
+			status: payment.Pending, class: payment.ClassStateConflict, sends: 1,
+		},
+		"403 leaves the payment authorized": {
+			before: payment.Authorized, voids: []response{forbidden},
+			status: payment.Authorized, class: payment.ClassPermission, sends: 1,
+		},
+		"a payment that requires action is declined meanwhile": {
+			before: payment.RequiresAction, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Declined)},
+			status: payment.Declined, sends: 1,
+		},
+		"a lost response, then a refusal: a lookup finds that it was voided": {
+			before: payment.Authorized, voids: []response{lostResponse, forbidden}, lookups: []response{chargeResponse(payment.Voided)},
+			status: payment.Voided, sends: 2,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if tt.lookups == nil {
-				tt.lookups = []answer{charged(tt.waits)}
+				tt.lookups = []response{chargeResponse(tt.before)}
 			}
-			// Only what is looked up after the void is of interest.
-			p, books := holding(charged(tt.waits)), newStore(t)
-			p.charges, p.voids = []answer{charged(tt.waits)}, tt.voids
-			env := newEnvironmentOver(t, p, testTerms, books)
+			p, db := authorizingProcessor(chargeResponse(tt.before)), newStore(t)
+			p.charges, p.voids = []response{chargeResponse(tt.before)}, tt.voids
+			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = tt.lookups }, time.Hour)
-			told := voidAfter(env, time.Hour)
-			env.RegisterDelayedCallback(func() { p.voids = []answer{charged(payment.Voided)} }, 2*time.Hour)
-			ended(t, env, books, manual())
-			c := told.charge(t)
-			require.Equal(t, []any{tt.status, tt.class}, []any{c.Status, classOf(c)})
+			void := voidAfter(env, time.Hour)
+			// The void at the deadline succeeds, so that the workflow ends.
+			env.RegisterDelayedCallback(func() { p.voids = []response{chargeResponse(payment.Voided)} }, 2*time.Hour)
+			runToEnd(t, env, db, manualChargeRequest())
+			c := void.charge(t)
+			require.Equal(t, []any{tt.status, tt.class}, []any{c.Status, failureClass(c)})
 			var sends int
 			for _, call := range p.voidCalls {
 				if call.Key == payment.ProcessorKey(c.PaymentID, payment.OperationVoid, 2) {
@@ -189,111 +282,153 @@ func TestAVoidEndsAsTheProcessorsAnswersSay(t *testing.T) {
 	}
 }
 
-func TestAnOrderThatCannotBeIsRefused(t *testing.T) {
-	slow := func(p *scripted) { p.charges = []answer{lostAnswer, charged(payment.Authorized)} }
+func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
+	chargesWith := func(responses ...response) func(*scriptedProcessor) {
+		return func(p *scriptedProcessor) { p.charges = responses }
+	}
+	processing := chargesWith(lostResponse, chargeResponse(payment.Authorized))
+	pending := chargesWith(chargeResponse(payment.Pending))
+	unknown := chargesWith(stateConflict)
 	for name, tt := range map[string]struct {
+		// prepare changes the processor; by default it authorizes the charge.
+		prepare func(*scriptedProcessor)
+		// first requests a modification that is in flight when the update arrives.
 		first  func(env *testsuite.TestWorkflowEnvironment)
-		p      func(*scripted)
 		after  time.Duration
 		update string
 		args   []any
-		kind   payment.RefusalCode
+		code   payment.RefusalCode
 		reason string
 	}{
-		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrCaptureExceedsAuthorized, reason: "capture of 12.51 USD exceeds the authorized 12.50 USD"},
-		"another currency":           {after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}}, kind: payment.ErrInvalidRequest, reason: `currency: "EUR": the payment is in USD`},
-		"nothing":                    {after: time.Hour, update: payment.UpdateCapture, args: []any{part(0)}, kind: payment.ErrInvalidRequest, reason: "amount"},
-		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is processing"},
-		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "the payment is processing"},
-		"capture of what is pending": {p: func(p *scripted) { p.charges = []answer{charged(payment.Pending)} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is pending: only a payment that is authorized can be captured"},
-		"capture of what is unknown": {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is unknown"},
-		"void of what is unknown":    {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "the payment is unknown"},
-		"void during a capture":      {first: duringALostCapture, after: time.Hour, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "another modification is in flight: capture 10.00 USD"},
-		"another capture during one": {first: duringALostCapture, after: time.Hour, update: payment.UpdateCapture, args: []any{part(999)}, kind: payment.ErrNotCapturable, reason: "another modification is in flight: capture 10.00 USD"},
-		"capture during a void":      {first: duringALostVoid, after: time.Hour, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "another modification is in flight: void"},
+		"capture of more than is authorized": {
+			after: time.Hour, update: payment.UpdateCapture, args: []any{partialCapture(1251)},
+			code: payment.ErrCaptureExceedsAuthorized, reason: "capture of 12.51 USD exceeds the authorized 12.50 USD",
+		},
+		"capture in another currency": {
+			after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}},
+			code: payment.ErrInvalidRequest, reason: `currency: "EUR": the payment is in USD`,
+		},
+		"capture of nothing": {
+			after: time.Hour, update: payment.UpdateCapture, args: []any{partialCapture(0)},
+			code: payment.ErrInvalidRequest, reason: "amount",
+		},
+		"capture of a payment that is processing": {
+			prepare: processing, update: payment.UpdateCapture,
+			code: payment.ErrNotCapturable, reason: "the payment is processing",
+		},
+		"void of a payment that is processing": {
+			prepare: processing, update: payment.UpdateVoid,
+			code: payment.ErrNotVoidable, reason: "the payment is processing",
+		},
+		"capture of a pending payment": {
+			prepare: pending, after: time.Second, update: payment.UpdateCapture,
+			code: payment.ErrNotCapturable, reason: "the payment is pending: only a payment that is authorized can be captured",
+		},
+		"capture of a payment with an unknown outcome": {
+			prepare: unknown, after: time.Second, update: payment.UpdateCapture,
+			code: payment.ErrNotCapturable, reason: "the payment is unknown",
+		},
+		"void of a payment with an unknown outcome": {
+			prepare: unknown, after: time.Second, update: payment.UpdateVoid,
+			code: payment.ErrNotVoidable, reason: "the payment is unknown",
+		},
+		"void while a capture is in flight": {
+			first: captureWithUnknownOutcome, after: time.Hour, update: payment.UpdateVoid,
+			code: payment.ErrNotVoidable, reason: "another modification is in flight: capture 10.00 USD",
+		},
+		"capture of another amount while a capture is in flight": {
+			first: captureWithUnknownOutcome, after: time.Hour, update: payment.UpdateCapture, args: []any{partialCapture(999)},
+			code: payment.ErrNotCapturable, reason: "another modification is in flight: capture 10.00 USD",
+		},
+		"capture while a void is in flight": {
+			first: voidWithUnknownOutcome, after: time.Hour, update: payment.UpdateCapture,
+			code: payment.ErrNotCapturable, reason: "another modification is in flight: void",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, books := holding(), newStore(t)
-			p.captures, p.voids = []answer{lostAnswer, captured(1000)}, []answer{lostAnswer, charged(payment.Voided)}
-			if tt.p != nil {
-				tt.p(p)
+			p, db := authorizingProcessor(), newStore(t)
+			p.captures, p.voids = []response{lostResponse, captureResponse(1000)}, []response{lostResponse, chargeResponse(payment.Voided)}
+			if tt.prepare != nil {
+				tt.prepare(p)
 			}
-			env := newEnvironmentOver(t, p, testTerms, books)
+			env := newEnvironmentWithStore(t, p, testTerms, db)
 			if tt.first != nil {
 				tt.first(env)
 			}
-			told := orderAfter(env, tt.after, tt.update, tt.args...)
-			ended(t, env, books, manual())
-			told.refused(t, tt.kind, tt.reason)
+			update := updateAfter(env, tt.after, tt.update, tt.args...)
+			runToEnd(t, env, db, manualChargeRequest())
+			update.requireRefused(t, tt.code, tt.reason)
 		})
 	}
 }
 
-func duringALostCapture(env *testsuite.TestWorkflowEnvironment) {
-	captureAfter(env, time.Hour, part(1000))
+func captureWithUnknownOutcome(env *testsuite.TestWorkflowEnvironment) {
+	captureAfter(env, time.Hour, partialCapture(1000))
 }
-func duringALostVoid(env *testsuite.TestWorkflowEnvironment) { voidAfter(env, time.Hour) }
 
-func TestTheSameOrderTwiceIsOne(t *testing.T) {
-	for name, order := range map[string]func(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks{
+func voidWithUnknownOutcome(env *testsuite.TestWorkflowEnvironment) { voidAfter(env, time.Hour) }
+
+func TestRepeatedModificationIsExecutedOnce(t *testing.T) {
+	for name, modifyAfter := range map[string]func(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks{
 		payment.UpdateCapture: func(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks {
-			return captureAfter(env, d, part(1000))
+			return captureAfter(env, d, partialCapture(1000))
 		},
 		payment.UpdateVoid: voidAfter,
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, books := holding(), newStore(t)
-			p.captures, p.voids = []answer{lostAnswer, captured(1000)}, []answer{lostAnswer, charged(payment.Voided)}
-			env := newEnvironmentOver(t, p, testTerms, books)
-			first, second, third := order(env, time.Hour), order(env, time.Hour), order(env, time.Hour+500*time.Millisecond)
-			want := ended(t, env, books, manual())
-			for _, told := range []*updateCallbacks{first, second, third} {
-				require.Equal(t, want, told.charge(t))
+			p, db := authorizingProcessor(), newStore(t)
+			p.captures, p.voids = []response{lostResponse, captureResponse(1000)}, []response{lostResponse, chargeResponse(payment.Voided)}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			first, second, third := modifyAfter(env, time.Hour), modifyAfter(env, time.Hour), modifyAfter(env, time.Hour+500*time.Millisecond)
+			want := runToEnd(t, env, db, manualChargeRequest())
+			for _, update := range []*updateCallbacks{first, second, third} {
+				require.Equal(t, want, update.charge(t))
 			}
-			require.Len(t, append(keysOf(p.captureCalls), keysOfVoids(p.voidCalls)...), 2, "the first send and its retry")
+			require.Len(t, append(captureKeys(p.captureCalls), voidKeys(p.voidCalls)...), 2, "the first send and its retry")
 		})
 	}
 }
 
-func keysOf(calls []processor.CaptureCall) (keys []string) {
+func captureKeys(calls []processor.CaptureCall) (keys []string) {
 	for _, call := range calls {
 		keys = append(keys, call.Key)
 	}
 	return keys
 }
 
-func keysOfVoids(calls []processor.VoidCall) (keys []string) {
+func voidKeys(calls []processor.VoidCall) (keys []string) {
 	for _, call := range calls {
 		keys = append(keys, call.Key)
 	}
 	return keys
 }
 
-func TestAnOrderThatDidNothingMayBeFollowedByAnother(t *testing.T) {
-	p, books := holding(), newStore(t)
-	p.captures = []answer{forbidden, captured(1000)}
-	env := newEnvironmentOver(t, p, testTerms, books)
-	first, second := captureAfter(env, time.Hour), captureAfter(env, 2*time.Hour, part(1000))
-	c := ended(t, env, books, manual())
+func TestCaptureAfterARefusedCaptureHasANewKey(t *testing.T) {
+	p, db := authorizingProcessor(), newStore(t)
+	p.captures = []response{forbidden, captureResponse(1000)}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	first, second := captureAfter(env, time.Hour), captureAfter(env, 2*time.Hour, partialCapture(1000))
+	c := runToEnd(t, env, db, manualChargeRequest())
 	require.Equal(t, payment.Authorized, first.charge(t).Status)
 	require.Equal(t, c, second.charge(t))
-	require.Equal(t, []any{payment.Succeeded, int64(1000), payment.FailureClass("")}, []any{c.Status, c.CapturedAmount, classOf(c)})
+	require.Equal(t, []any{payment.Succeeded, int64(1000), payment.FailureClass("")}, []any{c.Status, c.CapturedAmount, failureClass(c)})
 	require.Equal(t, []string{
 		payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2), payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 4),
-	}, keysOf(p.captureCalls), "another amount under the first key would be another request")
+	}, captureKeys(p.captureCalls), "the processor would refuse another amount under the first key")
 }
 
-// The retries end without an answer, the record says that nothing was taken: only another send makes that certain.
-func TestALostCaptureIsSentAgainWhileItsKeyLives(t *testing.T) {
-	p, books := holding(), newStore(t)
-	p.captures = []answer{lostAnswer}
+// The retries end without a response, and the processor's record shows no capture. Only another send under the same key gives
+// certainty.
+func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T) {
+	p, db := authorizingProcessor(), newStore(t)
+	p.captures = []response{lostResponse}
 	terms := testTerms
 	terms.AbsenceProofAfter = 0
-	env := newEnvironmentOver(t, p, terms, books)
-	told := captureAfter(env, time.Hour)
-	env.RegisterDelayedCallback(func() { p.captures = []answer{captured(1250)} }, 3*time.Hour)
-	c := ended(t, env, books, manual())
-	require.Equal(t, c, told.charge(t))
+	env := newEnvironmentWithStore(t, p, terms, db)
+	capture := captureAfter(env, time.Hour)
+	env.RegisterDelayedCallback(func() { p.captures = []response{captureResponse(1250)} }, 3*time.Hour)
+	c := runToEnd(t, env, db, manualChargeRequest())
+	require.Equal(t, c, capture.charge(t))
 	require.Equal(t, payment.Succeeded, c.Status)
 	require.Greater(t, len(p.captureCalls), 20)
 	for _, call := range p.captureCalls {
@@ -301,94 +436,115 @@ func TestALostCaptureIsSentAgainWhileItsKeyLives(t *testing.T) {
 	}
 }
 
-// Nothing that was sent a day ago still arrives: what the record says then is how it is.
-func TestALostCaptureIsGivenUpWithItsKey(t *testing.T) {
-	p, books := holding(), newStore(t)
-	p.captures = []answer{lostAnswer}
+// A request that was sent a day ago does not arrive any more: if the processor's record then shows no capture, there is none.
+func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *testing.T) {
+	p, db := authorizingProcessor(), newStore(t)
+	p.captures = []response{lostResponse}
 	terms := testTerms
 	terms.AbsenceProofAfter = 0
-	env := newEnvironmentOver(t, p, terms, books)
+	env := newEnvironmentWithStore(t, p, terms, db)
 	first := captureAfter(env, time.Hour)
-	env.RegisterDelayedCallback(func() { p.captures = []answer{captured(1000)} }, 26*time.Hour)
-	second := captureAfter(env, 27*time.Hour, part(1000))
-	c := ended(t, env, books, manual())
-	require.Equal(t, []any{payment.Authorized, payment.ClassOutcomeUnknown}, []any{first.charge(t).Status, classOf(first.charge(t))})
+	env.RegisterDelayedCallback(func() { p.captures = []response{captureResponse(1000)} }, 26*time.Hour)
+	second := captureAfter(env, 27*time.Hour, partialCapture(1000))
+	c := runToEnd(t, env, db, manualChargeRequest())
+	require.Equal(t, []any{payment.Authorized, payment.ClassOutcomeUnknown}, []any{first.charge(t).Status, failureClass(first.charge(t))})
 	require.Contains(t, first.charge(t).Failure.Message, "according to the processor the payment is authorized")
 	require.Equal(t, c, second.charge(t))
 	require.Equal(t, int64(1000), c.CapturedAmount)
 }
 
-func TestACaptureThatNobodyCanTellOfIsResolvedByHand(t *testing.T) {
-	p, books := holding(lostAnswer), newStore(t)
-	p.captures = []answer{stateConflict}
-	env := newEnvironmentOver(t, p, testTerms, books)
-	told := captureAfter(env, time.Hour, part(1000))
-	said := byJane
-	said.CapturedAmount = 1000
-	word := resolveAfter(env, 72*time.Hour, "1", said)
-	c := ended(t, env, books, manual())
-	require.Equal(t, payment.NeedsReconciliation, told.charge(t).Status)
-	require.Equal(t, c, word.charge(t))
+func TestOperatorResolvesACaptureWithAnUnknownOutcome(t *testing.T) {
+	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p.captures = []response{stateConflict}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	capture := captureAfter(env, time.Hour, partialCapture(1000))
+	resolution := byJane
+	resolution.CapturedAmount = 1000
+	resolve := resolveAfter(env, 72*time.Hour, "1", resolution)
+	c := runToEnd(t, env, db, manualChargeRequest())
+	require.Equal(t, payment.NeedsReconciliation, capture.charge(t).Status)
+	require.Equal(t, c, resolve.charge(t))
 	require.Equal(t, []any{payment.Succeeded, int64(1000)}, []any{c.Status, c.CapturedAmount})
 }
 
-func TestACaptureThatIsResolvedAsNotDoneMayBeAskedForAgain(t *testing.T) {
-	p, books := holding(lostAnswer), newStore(t)
-	p.captures = []answer{stateConflict, captured(1250)}
-	env := newEnvironmentOver(t, p, testTerms, books)
-	captureAfter(env, time.Hour, part(1000))
-	said := byJane
-	said.Status = payment.Authorized
-	word := resolveAfter(env, 72*time.Hour, "1", said)
+func TestCaptureThatIsResolvedAsNotExecutedMayBeRequestedAgain(t *testing.T) {
+	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p.captures = []response{stateConflict, captureResponse(1250)}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	captureAfter(env, time.Hour, partialCapture(1000))
+	resolution := byJane
+	resolution.Status = payment.Authorized
+	resolve := resolveAfter(env, 72*time.Hour, "1", resolution)
 	again := captureAfter(env, 73*time.Hour)
-	c := ended(t, env, books, manual())
-	require.Equal(t, payment.Authorized, word.charge(t).Status)
+	c := runToEnd(t, env, db, manualChargeRequest())
+	require.Equal(t, payment.Authorized, resolve.charge(t).Status)
 	require.Equal(t, c, again.charge(t))
 	require.Equal(t, int64(1250), c.CapturedAmount)
 }
 
-func TestAnOperatorCannotSayThatMoneyIsHeldWhichNobodyCanTake(t *testing.T) {
-	p := lost()
-	p.voids = []answer{charged(payment.Voided)}
-	env := newEnvironmentOver(t, p, testTerms, newStore(t))
-	said := byJane
-	said.Status = payment.Authorized
-	nobody := resolveAfter(env, 72*time.Hour, "1", said)
-	said.ProcessorID = "ch_1"
-	somebody := resolveAfter(env, 73*time.Hour, "2", said)
-	told := voidAfter(env, 74*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, manual())
+// Without the processor's id, the payment could be neither captured nor voided.
+func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
+	p := unresponsiveProcessor()
+	p.voids = []response{chargeResponse(payment.Voided)}
+	env := newEnvironmentWithStore(t, p, testTerms, newStore(t))
+	resolution := byJane
+	resolution.Status = payment.Authorized
+	withoutID := resolveAfter(env, 72*time.Hour, "1", resolution)
+	resolution.ProcessorID = "ch_1"
+	withID := resolveAfter(env, 73*time.Hour, "2", resolution)
+	void := voidAfter(env, 74*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
 	require.NoError(t, env.GetWorkflowError())
-	nobody.refused(t, payment.ErrInvalidRequest, "processor_id: is missing")
-	require.Equal(t, payment.Authorized, somebody.charge(t).Status)
-	require.Equal(t, payment.Voided, told.charge(t).Status)
+	withoutID.requireRefused(t, payment.ErrInvalidRequest, "processor_id: is missing")
+	require.Equal(t, payment.Authorized, withID.charge(t).Status)
+	require.Equal(t, payment.Voided, void.charge(t).Status)
 }
 
-func TestMoneyThatNobodyTakesIsLetGoInTheEnd(t *testing.T) {
-	pending := charged(payment.Pending)
+func TestWaitingPaymentIsVoidedAtItsDeadline(t *testing.T) {
+	pending := chargeResponse(payment.Pending)
 	for name, tt := range map[string]struct {
-		waits   payment.Status
-		voids   []answer
-		lookups []answer // from the end on
+		// waits is the status in which the payment waits.
+		waits payment.Status
+		voids []response
+		// lookups are those after the deadline.
+		lookups []response
 		want    payment.Status
 		after   time.Duration
 	}{
-		"held":                                     {payment.Authorized, []answer{charged(payment.Voided)}, nil, payment.Expired, 7 * day},
-		"held, and the processor was faster":       {payment.Authorized, []answer{stateConflict}, []answer{charged(payment.Voided)}, payment.Expired, 7 * day},
-		"held, and taken by somebody else":         {payment.Authorized, []answer{stateConflict}, []answer{captured(7)}, payment.Succeeded, 7 * day},
-		"held, and the processor is away":          {payment.Authorized, []answer{forbidden, forbidden, charged(payment.Voided)}, nil, payment.Expired, 9 * day},
-		"nobody has acted":                         {payment.RequiresAction, []answer{charged(payment.Voided)}, nil, payment.Expired, 7 * day},
-		"pending, and cannot be called off: truth": {payment.Pending, []answer{stateConflict}, []answer{pending, pending, captured(1250)}, payment.Conflicted, 7 * day},
+		"authorized": {
+			waits: payment.Authorized, voids: []response{chargeResponse(payment.Voided)},
+			want: payment.Expired, after: 7 * day,
+		},
+		"authorized, and voided by the processor just before": {
+			waits: payment.Authorized, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Voided)},
+			want: payment.Expired, after: 7 * day,
+		},
+		"authorized, and captured at the processor just before": {
+			waits: payment.Authorized, voids: []response{stateConflict}, lookups: []response{captureResponse(7)},
+			want: payment.Succeeded, after: 7 * day,
+		},
+		"authorized, and the void is refused on two days": {
+			waits: payment.Authorized, voids: []response{forbidden, forbidden, chargeResponse(payment.Voided)},
+			want: payment.Expired, after: 9 * day,
+		},
+		"the customer has not acted": {
+			waits: payment.RequiresAction, voids: []response{chargeResponse(payment.Voided)},
+			want: payment.Expired, after: 7 * day,
+		},
+		"pending, cannot be voided, and is captured in the end": {
+			waits: payment.Pending, voids: []response{stateConflict}, lookups: []response{pending, pending, captureResponse(1250)},
+			want: payment.Conflicted, after: 7 * day,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, books := holding(charged(tt.waits)), newStore(t)
-			p.charges, p.voids = []answer{charged(tt.waits)}, tt.voids
-			env := newEnvironmentOver(t, p, testTerms, books)
+			p, db := authorizingProcessor(chargeResponse(tt.waits)), newStore(t)
+			p.charges, p.voids = []response{chargeResponse(tt.waits)}, tt.voids
+			env := newEnvironmentWithStore(t, p, testTerms, db)
 			began := env.Now()
 			if tt.lookups != nil {
 				env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = tt.lookups }, 7*day-time.Second)
 			}
-			c := ended(t, env, books, manual())
+			c := runToEnd(t, env, db, manualChargeRequest())
 			require.Equal(t, tt.want, c.Status)
 			require.InDelta(t, tt.after, env.Now().Sub(began), float64(time.Minute))
 			require.NotEmpty(t, p.voidCalls)
@@ -396,181 +552,201 @@ func TestMoneyThatNobodyTakesIsLetGoInTheEnd(t *testing.T) {
 	}
 }
 
-func TestCancellingLetsGoOfWhatIsHeld(t *testing.T) {
-	t.Run("held", func(t *testing.T) {
-		p, books := holding(), newStore(t)
-		env := newEnvironmentOver(t, p, testTerms, books)
+func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
+	t.Run("an authorized payment is voided", func(t *testing.T) {
+		p, db := authorizingProcessor(), newStore(t)
+		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-		require.Equal(t, payment.Voided, ended(t, env, books, manual()).Status)
+		require.Equal(t, payment.Voided, runToEnd(t, env, db, manualChargeRequest()).Status)
 		require.Empty(t, p.captureCalls)
 	})
-	t.Run("a capture that is under way is not given up", func(t *testing.T) {
-		p, books := holding(), newStore(t)
-		p.captures = []answer{lostAnswer, captured(1250)}
-		env := newEnvironmentOver(t, p, testTerms, books)
-		told := captureAfter(env, time.Hour)
+	t.Run("a capture in flight is completed", func(t *testing.T) {
+		p, db := authorizingProcessor(), newStore(t)
+		p.captures = []response{lostResponse, captureResponse(1250)}
+		env := newEnvironmentWithStore(t, p, testTerms, db)
+		capture := captureAfter(env, time.Hour)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-		require.Equal(t, payment.Succeeded, ended(t, env, books, manual()).Status)
-		require.Equal(t, payment.Succeeded, told.charge(t).Status)
+		require.Equal(t, payment.Succeeded, runToEnd(t, env, db, manualChargeRequest()).Status)
+		require.Equal(t, payment.Succeeded, capture.charge(t).Status)
 		require.Empty(t, p.voidCalls)
 	})
-	t.Run("what cannot be called off goes on", func(t *testing.T) {
-		p, books := holding(charged(payment.Pending)), newStore(t)
-		p.charges, p.voids = []answer{charged(payment.Pending)}, []answer{stateConflict}
-		env := newEnvironmentOver(t, p, testTerms, books)
+	t.Run("a pending payment that cannot be voided is polled on", func(t *testing.T) {
+		p, db := authorizingProcessor(chargeResponse(payment.Pending)), newStore(t)
+		p.charges, p.voids = []response{chargeResponse(payment.Pending)}, []response{stateConflict}
+		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-		env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []answer{charged(payment.Succeeded)} }, 48*time.Hour)
-		require.Equal(t, payment.Succeeded, ended(t, env, books, chargeRequest()).Status)
-		require.Len(t, p.voidCalls, 1, "once is enough")
+		env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)} }, 48*time.Hour)
+		require.Equal(t, payment.Succeeded, runToEnd(t, env, db, chargeRequest()).Status)
+		require.Len(t, p.voidCalls, 1, "one cancellation causes one void")
 	})
 }
 
-func TestWhatSomebodyDoesAtTheProcessorIsFound(t *testing.T) {
-	t.Run("at once, by its event", func(t *testing.T) {
-		p, books := holding(captured(1000)), newStore(t)
-		env := newEnvironmentOver(t, p, testTerms, books)
+func TestChangeMadeAtTheProcessorIsFound(t *testing.T) {
+	t.Run("immediately after a processor event", func(t *testing.T) {
+		p, db := authorizingProcessor(captureResponse(1000)), newStore(t)
+		env := newEnvironmentWithStore(t, p, testTerms, db)
 		began := env.Now()
 		env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, nil) }, time.Hour)
-		c := ended(t, env, books, manual())
+		c := runToEnd(t, env, db, manualChargeRequest())
 		require.Equal(t, []any{payment.Succeeded, int64(1000)}, []any{c.Status, c.CapturedAmount})
 		require.Equal(t, time.Hour, env.Now().Sub(began))
 	})
-	t.Run("within a day, without", func(t *testing.T) {
-		p, books := holding(charged(payment.Authorized), charged(payment.Voided)), newStore(t)
-		env := newEnvironmentOver(t, p, testTerms, books)
+	t.Run("by the daily lookup without an event", func(t *testing.T) {
+		p, db := authorizingProcessor(chargeResponse(payment.Authorized), chargeResponse(payment.Voided)), newStore(t)
+		env := newEnvironmentWithStore(t, p, testTerms, db)
 		began := env.Now()
-		require.Equal(t, payment.Voided, ended(t, env, books, manual()).Status)
+		require.Equal(t, payment.Voided, runToEnd(t, env, db, manualChargeRequest()).Status)
 		require.Equal(t, 2*day, env.Now().Sub(began))
 		require.Len(t, p.lookupCalls, 2)
 	})
 }
 
-// An earlier workflow was terminated while the money was held, perhaps in the middle of an order.
-func TestHeldMoneyOfAStoppedWorkflowIsLookedAfterAgain(t *testing.T) {
-	holds := func(t *testing.T) *store.Store {
+// An earlier workflow was terminated while the payment was authorized, perhaps while a modification was in flight.
+func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
+	storeWithAuthorized := func(t *testing.T) *store.Store {
 		t.Helper()
-		books := newStore(t)
-		c, _, err := books.BeginPayment(t.Context(), payment.Charge{
+		db := newStore(t)
+		c, _, err := db.BeginPayment(t.Context(), payment.Charge{
 			PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD",
-			Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: long, UpdatedAt: long,
-		}, manual().Fingerprint())
+			Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: baseTime, UpdatedAt: baseTime,
+		}, manualChargeRequest().Fingerprint())
 		require.NoError(t, err)
-		c.Status, c.ProcessorPaymentID, c.UpdatedAt = payment.Authorized, "ch_1", long
-		_, err = books.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+		c.Status, c.ProcessorPaymentID, c.UpdatedAt = payment.Authorized, "ch_1", baseTime
+		_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
 		require.NoError(t, err)
-		return books
+		return db
 	}
+	captureAgain := func(env *testsuite.TestWorkflowEnvironment) *updateCallbacks { return captureAfter(env, time.Second) }
+	idempotencyMismatch := errorResponse(payment.ClassIdempotencyMismatch, processor.Ambiguous, false)
 	for name, tt := range map[string]struct {
-		p     *scripted
-		order func(env *testsuite.TestWorkflowEnvironment) *updateCallbacks
-		want  payment.Status
-		after time.Duration
+		p *scriptedProcessor
+		// modify requests a modification of the resumed payment.
+		modify func(env *testsuite.TestWorkflowEnvironment) *updateCallbacks
+		want   payment.Status
+		after  time.Duration
 	}{
-		"a capture had gone through":             {p: holding(captured(7)), want: payment.Succeeded, after: 2 * time.Second},
-		"a void had gone through":                {p: holding(charged(payment.Voided)), want: payment.Voided, after: 2 * time.Second},
-		"the deadline is that of the first":      {p: holding(), want: payment.Expired, after: 7*day - time.Hour},
-		"a capture goes on under the same key":   {p: &scripted{captures: []answer{captured(1250)}, lookups: holding().lookups}, order: func(env *testsuite.TestWorkflowEnvironment) *updateCallbacks { return captureAfter(env, time.Second) }, want: payment.Succeeded, after: time.Second},
-		"another capture than the one under way": {p: &scripted{captures: []answer{refused(payment.ClassIdempotencyMismatch, processor.Ambiguous, false)}, lookups: holding(captured(1250)).lookups}, order: func(env *testsuite.TestWorkflowEnvironment) *updateCallbacks { return captureAfter(env, time.Second) }, want: payment.Succeeded, after: 3 * time.Second},
+		"an early lookup finds that it was captured": {
+			p: authorizingProcessor(captureResponse(7)), want: payment.Succeeded, after: 2 * time.Second,
+		},
+		"an early lookup finds that it was voided": {
+			p: authorizingProcessor(chargeResponse(payment.Voided)), want: payment.Voided, after: 2 * time.Second,
+		},
+		"the deadline of the earlier workflow still applies": {
+			p: authorizingProcessor(), want: payment.Expired, after: 7*day - time.Hour,
+		},
+		"the same capture continues under the same key": {
+			p:      &scriptedProcessor{captures: []response{captureResponse(1250)}, lookups: authorizingProcessor().lookups},
+			modify: captureAgain, want: payment.Succeeded, after: time.Second,
+		},
+		"another capture than the one that was in flight": {
+			p:      &scriptedProcessor{captures: []response{idempotencyMismatch}, lookups: authorizingProcessor(captureResponse(1250)).lookups},
+			modify: captureAgain, want: payment.Succeeded, after: 3 * time.Second,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			books := holds(t)
-			env := newEnvironmentOver(t, tt.p, testTerms, books)
-			env.SetStartTime(long.Add(time.Hour))
-			var told *updateCallbacks
-			if tt.order != nil {
-				told = tt.order(env)
+			db := storeWithAuthorized(t)
+			env := newEnvironmentWithStore(t, tt.p, testTerms, db)
+			env.SetStartTime(baseTime.Add(time.Hour))
+			var modification *updateCallbacks
+			if tt.modify != nil {
+				modification = tt.modify(env)
 			}
-			c := ended(t, env, books, manual())
+			c := runToEnd(t, env, db, manualChargeRequest())
 			require.Equal(t, tt.want, c.Status)
-			require.InDelta(t, tt.after, env.Now().Sub(long.Add(time.Hour)), float64(time.Second))
+			require.InDelta(t, tt.after, env.Now().Sub(baseTime.Add(time.Hour)), float64(time.Second))
 			require.Empty(t, tt.p.chargeCalls)
-			if told != nil {
-				require.Equal(t, c, told.charge(t))
-				require.Equal(t, []string{payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2)}, keysOf(tt.p.captureCalls))
+			if modification != nil {
+				require.Equal(t, c, modification.charge(t))
+				require.Equal(t, []string{payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2)}, captureKeys(tt.p.captureCalls))
 			}
 		})
 	}
 }
 
-// The store says unknown, and has the processor's id: it was an order whose answer was lost. The charge is not sent again,
-// because the processor would repeat its first answer, which may not be true any more.
-func TestAChargeThatTheProcessorAcknowledgedIsNotSentAgain(t *testing.T) {
-	books := stored(t, payment.Pending, 0)
-	c, err := books.Payment(t.Context(), "acme", "order-1")
+// The stored payment is unknown and has the processor's id: the unknown outcome is that of a modification. The charge is not sent
+// again, because the processor would repeat its first response, which may be outdated.
+func TestChargeThatTheProcessorHasAcknowledgedIsNotSentAgain(t *testing.T) {
+	db := storeWithPayment(t, payment.Pending, 0)
+	c, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	c.Status = payment.Unknown
-	_, err = books.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+	_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
 	require.NoError(t, err)
-	p := &scripted{lookups: map[payment.Operation][]answer{payment.OperationCharge: {absent, absent, absent, absent, absent, absent, absent, absent, charged(payment.Voided)}}}
-	require.Equal(t, payment.Voided, run(t, p, books, time.Hour).Status, "absence proves nothing of what was there")
+	p := &scriptedProcessor{lookups: chargeLookups(
+		notFound, notFound, notFound, notFound, notFound, notFound, notFound, notFound, chargeResponse(payment.Voided))}
+	require.Equal(t, payment.Voided, resumeCharge(t, p, db, time.Hour).Status, "absence is no proof of a payment that was acknowledged")
 	require.Empty(t, p.chargeCalls)
 }
 
-func TestEachStepOfACaptureIsInTheStore(t *testing.T) {
-	p, books := holding(charged(payment.Authorized), captured(1000)), newStore(t)
-	p.captures = []answer{lostAnswer, forbidden}
-	env := newEnvironmentOver(t, p, testTerms, books)
-	captureAfter(env, time.Hour, part(1000))
-	c := ended(t, env, books, manual())
-	events, err := books.Events(t.Context(), c.PaymentID)
+func TestEveryTransitionOfACaptureIsStored(t *testing.T) {
+	p, db := authorizingProcessor(chargeResponse(payment.Authorized), captureResponse(1000)), newStore(t)
+	p.captures = []response{lostResponse, forbidden}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	captureAfter(env, time.Hour, partialCapture(1000))
+	c := runToEnd(t, env, db, manualChargeRequest())
+	events, err := db.Events(t.Context(), c.PaymentID)
 	require.NoError(t, err)
-	var moves []string
+	var transitions []string
 	for _, e := range events {
-		moves = append(moves, fmt.Sprint(e.To, " by ", e.Cause.By, ", ", e.Amount))
+		transitions = append(transitions, fmt.Sprint(e.To, " by ", e.Cause.By, ", ", e.Amount))
 	}
 	require.Equal(t, []string{
 		"processing by request, 0", "authorized by processor, 0", "unknown by processor, 0", "succeeded by lookup, 1000",
-	}, moves)
+	}, transitions)
 }
 
-func TestAPartlyCapturedPaymentGivesBackWhatWasTakenAndNoMore(t *testing.T) {
-	books := newStore(t)
-	p := holding()
-	p.captures = []answer{captured(1000)}
-	env := newEnvironmentOver(t, p, testTerms, books)
-	captureAfter(env, time.Hour, part(1000))
-	ended(t, env, books, manual())
+func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
+	db := newStore(t)
+	p := authorizingProcessor()
+	p.captures = []response{captureResponse(1000)}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	captureAfter(env, time.Hour, partialCapture(1000))
+	runToEnd(t, env, db, manualChargeRequest())
 	for _, tt := range []struct {
 		key    string
 		amount int64
-		kind   payment.RefusalCode
-	}{{"too-much", 1001, payment.ErrRefundExceedsCaptured}, {"all", 1000, ""}} {
+		// refusal is empty for a refund that succeeds.
+		refusal payment.RefusalCode
+	}{
+		{key: "too-much", amount: 1001, refusal: payment.ErrRefundExceedsCaptured},
+		{key: "all", amount: 1000},
+	} {
 		req := refundRequest(tt.amount)
 		req.IdempotencyKey = tt.key
-		back := refunded(payment.Succeeded, tt.amount)
-		back.result.Reference = payment.ProcessorKey(payment.RefundID("acme", tt.key), payment.OperationRefund, 0)
-		env := newEnvironmentOver(t, &scripted{refunds: []answer{back}}, testTerms, books)
+		succeeded := refundResponse(payment.Succeeded, tt.amount)
+		succeeded.result.Reference = payment.ProcessorKey(payment.RefundID("acme", tt.key), payment.OperationRefund, 0)
+		env := newEnvironmentWithStore(t, &scriptedProcessor{refunds: []response{succeeded}}, testTerms, db)
 		env.ExecuteWorkflow(payment.WorkflowRefund, req)
-		if tt.kind != "" {
+		if tt.refusal != "" {
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
-			require.EqualValues(t, tt.kind, application.Type())
+			require.EqualValues(t, tt.refusal, application.Type())
 			continue
 		}
 		require.NoError(t, env.GetWorkflowError())
 	}
-	c, err := books.Payment(t.Context(), "acme", "order-1")
+	c, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	require.EqualValues(t, 1000, c.RefundedAmount)
 }
 
-// The order is given while the processor is asked for news: what it answers then is of before the order.
-func TestAnOrderThatIsGivenDuringALookupWaitsForItsAnswer(t *testing.T) {
-	for _, tt := range []struct{ news, want answer }{
-		{charged(payment.Authorized), captured(1000)},
-		{charged(payment.Voided), charged(payment.Voided)},
-		{captured(7), captured(7)},
+// A capture is requested while a lookup is in flight, whose response describes the payment before the capture.
+func TestCaptureRequestedDuringALookupWaitsForTheLookup(t *testing.T) {
+	for name, tt := range map[string]struct{ lookup, want response }{
+		"still authorized": {lookup: chargeResponse(payment.Authorized), want: captureResponse(1000)},
+		"voided":           {lookup: chargeResponse(payment.Voided), want: chargeResponse(payment.Voided)},
+		"captured":         {lookup: captureResponse(7), want: captureResponse(7)},
 	} {
-		t.Run(fmt.Sprint(tt.news.result.Status, " ", tt.news.result.CapturedAmount), func(t *testing.T) {
-			p, books := holding(), newStore(t)
-			p.captures = []answer{captured(1000)}
-			env := newEnvironmentOver(t, p, testTerms, books)
+		t.Run(name, func(t *testing.T) {
+			p, db := authorizingProcessor(), newStore(t)
+			p.captures = []response{captureResponse(1000)}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-				Return(activities.LookupResult{Found: true, Result: tt.news.result}, nil).After(time.Minute)
+				Return(activities.LookupResult{Found: true, Result: tt.lookup.result}, nil).After(time.Minute)
 			env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, nil) }, time.Hour)
-			told := captureAfter(env, time.Hour+time.Second, part(1000))
-			c := ended(t, env, books, manual())
-			require.Equal(t, c, told.charge(t))
+			capture := captureAfter(env, time.Hour+time.Second, partialCapture(1000))
+			c := runToEnd(t, env, db, manualChargeRequest())
+			require.Equal(t, c, capture.charge(t))
 			require.Equal(t, []any{tt.want.result.Status, tt.want.result.CapturedAmount}, []any{c.Status, c.CapturedAmount})
 		})
 	}

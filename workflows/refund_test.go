@@ -8,12 +8,11 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
 
-// refundRequest asks for an amount, or, with 0, names none.
+// refundRequest is a refund of the payment of [chargeRequest]. The amount 0 is left out: the request is for all that remains.
 func refundRequest(amount int64) payment.RefundRequest {
 	req := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1")}
 	if amount != 0 {
@@ -22,43 +21,72 @@ func refundRequest(amount int64) payment.RefundRequest {
 	return req
 }
 
-// refunded is what the processor has once the refund went through.
-func refunded(status payment.Status, amount int64) answer {
-	return answer{result: processor.Result{
+// refundResponse is a response with the processor's record of the refund of [refundRequest].
+func refundResponse(status payment.Status, amount int64) response {
+	return response{result: processor.Result{
 		ID: "re_1", Status: status, Amount: amount, Currency: "USD",
 		Reference: payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0),
 	}}
 }
 
-// refunding is where a payment of 12.50 USD succeeded, of which 2.50 USD went back before.
-func refunding(t *testing.T, p *scripted) *testsuite.TestWorkflowEnvironment {
+// newRefundEnvironment returns an environment whose store has a payment of 12.50 USD, of which 2.50 USD were refunded.
+func newRefundEnvironment(t *testing.T, p *scriptedProcessor) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
-	return newEnvironmentOver(t, p, testTerms, stored(t, payment.Succeeded, 250))
+	return newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 250))
 }
 
-func TestARefundEndsAsTheProcessorsAnswersSay(t *testing.T) {
+func TestRefundEndsAsTheProcessorResponds(t *testing.T) {
+	succeeded, pending := refundResponse(payment.Succeeded, 500), refundResponse(payment.Pending, 500)
 	tests := []struct {
 		name    string
 		amount  int64
-		refunds []answer
-		lookups []answer
+		refunds []response
+		lookups []response
 		status  payment.Status
-		sent    int64
-		sends   int
+		// sent is the amount of each call to the processor.
+		sent  int64
+		sends int
 	}{
-		{"a part", 500, []answer{refunded(payment.Succeeded, 500)}, nil, payment.Succeeded, 500, 1},
-		{"all that is left", 0, []answer{refunded(payment.Succeeded, 1000)}, nil, payment.Succeeded, 1000, 1},
-		{"a decline is a result", 500, []answer{refunded(payment.Declined, 500)}, nil, payment.Declined, 500, 1},
-		{"500 is retried", 500, []answer{ambiguous500, refunded(payment.Succeeded, 500)}, nil, payment.Succeeded, 500, 2},
-		{"a lost answer is looked up", 500, []answer{lostAnswer, forbidden}, []answer{refunded(payment.Succeeded, 500)}, payment.Succeeded, 500, 2},
-		{"absence is proof after the grace period", 500, []answer{lostAnswer, forbidden}, []answer{absent}, payment.Failed, 500, 2},
-		{"pending is asked for until it is decided", 500, []answer{refunded(payment.Pending, 500)}, []answer{refunded(payment.Pending, 500), refunded(payment.Succeeded, 500)}, payment.Succeeded, 500, 1},
-		{"a refusal is a result", 500, []answer{badRequest}, nil, payment.Failed, 500, 1},
+		{
+			name: "a part", amount: 500, refunds: []response{succeeded},
+			status: payment.Succeeded, sent: 500, sends: 1,
+		},
+		{
+			name: "all that remains", amount: 0, refunds: []response{refundResponse(payment.Succeeded, 1000)},
+			status: payment.Succeeded, sent: 1000, sends: 1,
+		},
+		{
+			name: "a decline is a result", amount: 500, refunds: []response{refundResponse(payment.Declined, 500)},
+			status: payment.Declined, sent: 500, sends: 1,
+		},
+		{
+			name: "500 is retried", amount: 500, refunds: []response{ambiguous500, succeeded},
+			status: payment.Succeeded, sent: 500, sends: 2,
+		},
+		{
+			name: "an unknown outcome is looked up", amount: 500,
+			refunds: []response{lostResponse, forbidden}, lookups: []response{succeeded},
+			status: payment.Succeeded, sent: 500, sends: 2,
+		},
+		{
+			name: "absence is proof after the grace period", amount: 500,
+			refunds: []response{lostResponse, forbidden}, lookups: []response{notFound},
+			status: payment.Failed, sent: 500, sends: 2,
+		},
+		{
+			name: "a pending refund is polled until it is decided", amount: 500,
+			refunds: []response{pending}, lookups: []response{pending, succeeded},
+			status: payment.Succeeded, sent: 500, sends: 1,
+		},
+		{
+			name: "a refusal is a result", amount: 500, refunds: []response{badRequest},
+			status: payment.Failed, sent: 500, sends: 1,
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &scripted{refunds: tt.refunds, lookups: map[payment.Operation][]answer{payment.OperationRefund: tt.lookups}}
-			env := refunding(t, p)
+			p := &scriptedProcessor{refunds: tt.refunds, lookups: refundLookups(tt.lookups...)}
+			env := newRefundEnvironment(t, p)
 			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(tt.amount))
 			require.NoError(t, env.GetWorkflowError())
 			var r payment.Refund
@@ -70,15 +98,15 @@ func TestARefundEndsAsTheProcessorsAnswersSay(t *testing.T) {
 			for _, call := range p.refundCalls {
 				require.Equal(t, tt.sent, call.Amount)
 				require.Equal(t, "ch_1", call.ProcessorPaymentID)
-				require.Equal(t, refunded("", 0).result.Reference, call.Key)
+				require.Equal(t, refundResponse("", 0).result.Reference, call.Key)
 			}
 		})
 	}
 }
 
-func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
-	others := refundRequest(500)
-	others.MerchantID = "globex"
+func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
+	otherMerchant := refundRequest(500)
+	otherMerchant.MerchantID = "globex"
 	inEuro := refundRequest(500)
 	inEuro.Currency = "EUR"
 	badID := refundRequest(500)
@@ -86,23 +114,29 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 	tests := []struct {
 		name string
 		req  payment.RefundRequest
-		paid func(*testing.T) *store.Store
-		want payment.RefusalCode
+		// status is that of the payment, of which the amount refunded was refunded. Without a status the store is empty.
+		status   payment.Status
+		refunded int64
+		want     payment.RefusalCode
 	}{
-		{"unknown payment", refundRequest(500), newStore, payment.ErrPaymentNotFound},
-		{"another merchant's payment", others, has(payment.Succeeded, 0), payment.ErrPaymentNotFound},
-		{"declined payment", refundRequest(500), has(payment.Declined, 0), payment.ErrPaymentNotRefundable},
-		{"authorized payment", refundRequest(500), has(payment.Authorized, 0), payment.ErrPaymentNotRefundable},
-		{"payment of which nobody knows", refundRequest(500), has(payment.Unknown, 0), payment.ErrPaymentNotRefundable},
-		{"more than is left", refundRequest(1001), has(payment.Succeeded, 250), payment.ErrRefundExceedsCaptured},
-		{"nothing left", refundRequest(0), has(payment.Succeeded, 1250), payment.ErrRefundExceedsCaptured},
-		{"another currency", inEuro, has(payment.Succeeded, 0), payment.ErrInvalidRequest},
-		{"not a payment id", badID, has(payment.Succeeded, 0), payment.ErrInvalidRequest},
+		{name: "unknown payment", req: refundRequest(500), want: payment.ErrPaymentNotFound},
+		{name: "another merchant's payment", req: otherMerchant, status: payment.Succeeded, want: payment.ErrPaymentNotFound},
+		{name: "declined payment", req: refundRequest(500), status: payment.Declined, want: payment.ErrPaymentNotRefundable},
+		{name: "authorized payment", req: refundRequest(500), status: payment.Authorized, want: payment.ErrPaymentNotRefundable},
+		{name: "payment with an unknown outcome", req: refundRequest(500), status: payment.Unknown, want: payment.ErrPaymentNotRefundable},
+		{name: "more than remains", req: refundRequest(1001), status: payment.Succeeded, refunded: 250, want: payment.ErrRefundExceedsCaptured},
+		{name: "nothing remains", req: refundRequest(0), status: payment.Succeeded, refunded: 1250, want: payment.ErrRefundExceedsCaptured},
+		{name: "another currency", req: inEuro, status: payment.Succeeded, want: payment.ErrInvalidRequest},
+		{name: "not a payment id", req: badID, status: payment.Succeeded, want: payment.ErrInvalidRequest},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := &scripted{}
-			env := newEnvironmentOver(t, p, testTerms, tt.paid(t))
+			p := &scriptedProcessor{}
+			db := newStore(t)
+			if tt.status != "" {
+				db = storeWithPayment(t, tt.status, tt.refunded)
+			}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.ExecuteWorkflow(payment.WorkflowRefund, tt.req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
@@ -111,33 +145,24 @@ func TestARefundOfWhatCannotBeRefundedFailsWithATypeOfItsOwn(t *testing.T) {
 			require.Empty(t, p.refundCalls)
 			var workflowError *temporal.WorkflowExecutionError
 			require.ErrorAs(t, env.GetWorkflowError(), &workflowError)
-			_, plain := workflowError.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // what Temporal Web shows is the outermost
-			require.True(t, plain, "no activity's error around it")
+			_, plain := workflowError.Unwrap().(*temporal.ApplicationError) //nolint:errorlint // Temporal Web shows the outermost error
+			require.True(t, plain, "there must be no activity error around it")
 			if tt.want != payment.ErrInvalidRequest {
-				var asked payment.RefusedRequest
-				require.NoError(t, application.Details(&asked))
-				require.Equal(t, tt.req.PaymentID, asked.PaymentID)
+				var refused payment.RefusedRequest
+				require.NoError(t, application.Details(&refused))
+				require.Equal(t, tt.req.PaymentID, refused.PaymentID)
 			}
 		})
 	}
 }
 
-// has is stored, for a table.
-func has(status payment.Status, refunded int64) func(*testing.T) *store.Store {
-	return func(t *testing.T) *store.Store {
-		t.Helper()
-		return stored(t, status, refunded)
+func TestRefundOfAnotherAmountNeedsReconciliation(t *testing.T) {
+	otherAmount := refundResponse(payment.Succeeded, 499)
+	p := &scriptedProcessor{
+		refunds: []response{otherAmount},
+		lookups: refundLookups(otherAmount, otherAmount, refundResponse(payment.Succeeded, 500)),
 	}
-}
-
-func TestARefundOfAnotherAmountNeedsReconciliation(t *testing.T) {
-	p := &scripted{
-		refunds: []answer{refunded(payment.Succeeded, 499)},
-		lookups: map[payment.Operation][]answer{
-			payment.OperationRefund: {refunded(payment.Succeeded, 499), refunded(payment.Succeeded, 499), refunded(payment.Succeeded, 500)},
-		},
-	}
-	env := refunding(t, p)
+	env := newRefundEnvironment(t, p)
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { require.GreaterOrEqual(t, d, 2*time.Second) })
 	var first updateCallbacks
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateOutcome, "", &first) }, 0)

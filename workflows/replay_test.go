@@ -9,8 +9,8 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// What these payments and refunds did when they were recorded, they do with the code of today. HISTORIES names another
-// directory of them.
-func TestEveryRecordedHistoryReplays(t *testing.T) {
+// TestRecordedHistoriesReplay checks that the workflows issue the same commands as when the histories were recorded, so that payments
+// in flight survive a deployment. The environment variable HISTORIES names another directory of histories.
+func TestRecordedHistoriesReplay(t *testing.T) {
 	replaytest.Run(t, cmp.Or(os.Getenv("HISTORIES"), "testdata/histories"), histories.Options)
 }

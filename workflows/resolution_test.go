@@ -15,105 +15,125 @@ import (
 
 var byJane = payment.Resolution{Status: payment.Succeeded, Evidence: "ch_1 in the dashboard", By: "jane"}
 
-// lost is a charge whose answer is lost, and whose lookups bring none.
-func lost() *scripted {
-	return &scripted{charges: []answer{stateConflict}, lookups: map[payment.Operation][]answer{payment.OperationCharge: {lostAnswer}}}
+// unresponsiveProcessor responds to the charge with a conflict, and never to a lookup: the outcome stays unknown.
+func unresponsiveProcessor() *scriptedProcessor {
+	return &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(lostResponse)}
 }
 
 func resolveAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, id string, r payment.Resolution) *updateCallbacks {
-	told := &updateCallbacks{}
-	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateResolve, id, told, r) }, d)
-	return told
+	resolve := &updateCallbacks{}
+	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateResolve, id, resolve, r) }, d)
+	return resolve
 }
 
-func TestAnOperatorsWordSettlesWhatTheProcessorCannot(t *testing.T) {
+func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 	for name, tt := range map[string]struct {
 		after    time.Duration
 		status   payment.Status
 		captured int64
 	}{
-		"while it is unknown":               {time.Minute, payment.Succeeded, 1250},
-		"while a human is asked":            {72 * time.Hour, payment.Failed, 0},
-		"a decline":                         {72 * time.Hour, payment.Declined, 0},
-		"voided in the processor's own way": {72 * time.Hour, payment.Voided, 0},
+		"as succeeded, while it is unknown":               {after: time.Minute, status: payment.Succeeded, captured: 1250},
+		"as failed, while it needs reconciliation":        {after: 72 * time.Hour, status: payment.Failed},
+		"as declined, while it needs reconciliation":      {after: 72 * time.Hour, status: payment.Declined},
+		"as voided, since it was voided at the processor": {after: 72 * time.Hour, status: payment.Voided},
 	} {
 		t.Run(name, func(t *testing.T) {
-			books := newStore(t)
-			env := newEnvironmentOver(t, lost(), testTerms, books)
-			said := byJane
-			said.Status = tt.status
-			told := resolveAfter(env, tt.after, "1", said)
+			db := newStore(t)
+			env := newEnvironmentWithStore(t, unresponsiveProcessor(), testTerms, db)
+			resolution := byJane
+			resolution.Status = tt.status
+			resolve := resolveAfter(env, tt.after, "1", resolution)
 			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
-			require.NoError(t, told.err)
+			require.NoError(t, resolve.err)
 			var c payment.Charge
 			require.NoError(t, env.GetWorkflowResult(&c))
-			require.Equal(t, c, told.value)
+			require.Equal(t, c, resolve.value)
 			require.Equal(t, []any{tt.status, tt.captured}, []any{c.Status, c.CapturedAmount})
 			require.Equal(t, tt.status == payment.Declined, c.Decline != nil)
-			events, err := books.Events(t.Context(), c.PaymentID)
+			events, err := db.Events(t.Context(), c.PaymentID)
 			require.NoError(t, err)
-			require.Equal(t, activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": said.Evidence}}, events[len(events)-1].Cause)
+			require.Equal(t, activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence}}, events[len(events)-1].Cause)
 		})
 	}
 }
 
-func TestARefundThatIsResolvedAsFailedFreesItsAmount(t *testing.T) {
-	books := stored(t, payment.Succeeded, 250)
-	env := newEnvironmentOver(t, &scripted{refunds: []answer{stateConflict}, lookups: map[payment.Operation][]answer{payment.OperationRefund: {lostAnswer}}}, testTerms, books)
-	said := byJane
-	said.Status = payment.Failed
-	told := resolveAfter(env, time.Hour, "1", said)
+func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 250)
+	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	resolution := byJane
+	resolution.Status = payment.Failed
+	resolve := resolveAfter(env, time.Hour, "1", resolution)
 	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
-	require.NoError(t, told.err)
-	_, _, created, err := books.ReserveRefund(t.Context(), payment.Refund{
+	require.NoError(t, resolve.err)
+	_, _, created, err := db.ReserveRefund(t.Context(), payment.Refund{
 		RefundID: payment.RefundID("acme", "all"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "all", Amount: 1000,
 	}, "fingerprint")
 	require.NoError(t, err)
 	require.True(t, created)
 }
 
-func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
+func TestResolutionOfAPendingPaymentAndInvalidResolutionsAreRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
 		resolution payment.Resolution
-		kind       payment.RefusalCode
+		code       payment.RefusalCode
 	}{
-		"pending":     {byJane, payment.ErrNotResolvable},
-		"no evidence": {payment.Resolution{Status: payment.Failed, By: "jane"}, payment.ErrInvalidRequest},
-		"nobody":      {payment.Resolution{Status: payment.Failed, Evidence: "x"}, payment.ErrInvalidRequest},
-		"no end":      {payment.Resolution{Status: payment.Pending, Evidence: "x", By: "jane"}, payment.ErrInvalidRequest},
-		"a card":      {payment.Resolution{Status: payment.Failed, Evidence: "4111111111111111", By: "jane"}, payment.ErrInvalidRequest},
+		"the payment is pending": {
+			resolution: byJane,
+			code:       payment.ErrNotResolvable,
+		},
+		"no evidence": {
+			resolution: payment.Resolution{Status: payment.Failed, By: "jane"},
+			code:       payment.ErrInvalidRequest,
+		},
+		"no operator": {
+			resolution: payment.Resolution{Status: payment.Failed, Evidence: "x"},
+			code:       payment.ErrInvalidRequest,
+		},
+		"a status that is not an outcome": {
+			resolution: payment.Resolution{Status: payment.Pending, Evidence: "x", By: "jane"},
+			code:       payment.ErrInvalidRequest,
+		},
+		"a card number in the evidence": {
+			resolution: payment.Resolution{Status: payment.Failed, Evidence: "4111111111111111", By: "jane"},
+			code:       payment.ErrInvalidRequest,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			env := newEnvironment(t, &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{
-				payment.OperationCharge: {charged(payment.Pending), charged(payment.Pending), charged(payment.Succeeded)}}})
-			told := resolveAfter(env, 10*time.Second, "1", tt.resolution)
+			pending := chargeResponse(payment.Pending)
+			env := newEnvironment(t, &scriptedProcessor{
+				charges: []response{pending},
+				lookups: chargeLookups(pending, pending, chargeResponse(payment.Succeeded)),
+			})
+			resolve := resolveAfter(env, 10*time.Second, "1", tt.resolution)
 			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			var application *temporal.ApplicationError
-			require.ErrorAs(t, told.err, &application)
-			require.EqualValues(t, tt.kind, application.Type())
-			require.False(t, told.accepted)
+			require.ErrorAs(t, resolve.err, &application)
+			require.EqualValues(t, tt.code, application.Type())
+			require.False(t, resolve.accepted)
 		})
 	}
 }
 
-func TestTheProcessorThatSpeaksFirstIsBelieved(t *testing.T) {
-	env := newEnvironment(t, lost())
+// The resolution arrives during a lookup.
+func TestOutcomeFromALookupInFlightTakesPrecedenceOverAResolution(t *testing.T) {
+	env := newEnvironment(t, unresponsiveProcessor())
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-		Return(activities.LookupResult{Found: true, Result: charged(payment.Declined).result}, nil).After(time.Minute)
-	told := resolveAfter(env, 30*time.Second, "1", byJane)
+		Return(activities.LookupResult{Found: true, Result: chargeResponse(payment.Declined).result}, nil).After(time.Minute)
+	resolve := resolveAfter(env, 30*time.Second, "1", byJane)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Declined, c.Status)
-	require.ErrorContains(t, told.err, "it is declined: the processor has responded meanwhile, or the operation was sent again")
+	require.ErrorContains(t, resolve.err, "it is declined: the processor has responded meanwhile, or the operation was sent again")
 }
 
-func TestTheProcessorsNewsAreAReasonToAskAtOnce(t *testing.T) {
-	p := &scripted{charges: []answer{charged(payment.Pending)}, lookups: map[payment.Operation][]answer{payment.OperationCharge: {charged(payment.Succeeded)}}}
+func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Pending)}, lookups: chargeLookups(chargeResponse(payment.Succeeded))}
 	env := newEnvironment(t, p)
 	began := env.Now()
 	env.RegisterDelayedCallback(func() {
@@ -125,48 +145,57 @@ func TestTheProcessorsNewsAreAReasonToAskAtOnce(t *testing.T) {
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
-	require.Equal(t, payment.Succeeded, c.Status, "what the event says is not believed")
+	require.Equal(t, payment.Succeeded, c.Status, "the status comes from the lookup, not from the event")
 	require.Len(t, p.lookupCalls, 1)
-	require.Equal(t, time.Second, env.Now().Sub(began), "5 s without the event")
+	require.Equal(t, time.Second, env.Now().Sub(began), "without the event it would take 5 s")
 }
 
-func TestAResolutionFitsWhatItIsOf(t *testing.T) {
-	more, refunds := byJane, byJane
-	more.CapturedAmount, refunds.CapturedAmount = 1251, 1
+func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
+	tooMuch, ofRefund := byJane, byJane
+	tooMuch.CapturedAmount, ofRefund.CapturedAmount = 1251, 1
 	for name, tt := range map[string]struct {
-		start   any
-		said    payment.Resolution
-		problem string
+		request    any
+		resolution payment.Resolution
+		problem    string
 	}{
-		"more than was asked for":           {chargeRequest(), more, "captured_amount: 1251 exceeds the payment's amount of 1250"},
-		"a payment that was to be held":     {manual(), byJane, "captured_amount: is missing"},
-		"a refund that is said to be taken": {refundRequest(500), refunds, "captured_amount: a refund captures nothing"},
+		"a captured amount above the payment's": {
+			request: chargeRequest(), resolution: tooMuch,
+			problem: "captured_amount: 1251 exceeds the payment's amount of 1250",
+		},
+		"a manual capture without a captured amount": {
+			request: manualChargeRequest(), resolution: byJane,
+			problem: "captured_amount: is missing",
+		},
+		"a refund with a captured amount": {
+			request: refundRequest(500), resolution: ofRefund,
+			problem: "captured_amount: a refund captures nothing",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := lost()
-			p.refunds, p.lookups[payment.OperationRefund] = []answer{stateConflict}, []answer{lostAnswer}
-			workflow, books := payment.WorkflowCharge, newStore(t)
-			if _, ok := tt.start.(payment.RefundRequest); ok {
-				workflow, books = payment.WorkflowRefund, stored(t, payment.Succeeded, 0)
+			p := unresponsiveProcessor()
+			p.refunds, p.lookups[payment.OperationRefund] = []response{stateConflict}, []response{lostResponse}
+			workflow, db := payment.WorkflowCharge, newStore(t)
+			if _, ok := tt.request.(payment.RefundRequest); ok {
+				workflow, db = payment.WorkflowRefund, storeWithPayment(t, payment.Succeeded, 0)
 			}
-			env := newEnvironmentOver(t, p, testTerms, books)
-			told := resolveAfter(env, time.Hour, "1", tt.said)
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			resolve := resolveAfter(env, time.Hour, "1", tt.resolution)
 			env.SetWorkflowRunTimeout(2 * time.Hour)
-			env.ExecuteWorkflow(workflow, tt.start)
-			told.refused(t, payment.ErrInvalidRequest, tt.problem)
+			env.ExecuteWorkflow(workflow, tt.request)
+			resolve.requireRefused(t, payment.ErrInvalidRequest, tt.problem)
 		})
 	}
 }
 
-func TestAnOperatorMayNameWhatTheProcessorHas(t *testing.T) {
-	books := newStore(t)
-	env := newEnvironmentOver(t, lost(), testTerms, books)
-	said := byJane
-	said.ProcessorID = "ch_7"
-	resolveAfter(env, time.Hour, "1", said)
+func TestResolutionMayNameTheProcessorsPayment(t *testing.T) {
+	db := newStore(t)
+	env := newEnvironmentWithStore(t, unresponsiveProcessor(), testTerms, db)
+	resolution := byJane
+	resolution.ProcessorID = "ch_7"
+	resolveAfter(env, time.Hour, "1", resolution)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
-	c, err := books.Payment(t.Context(), "acme", "order-1")
+	c, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
 	require.Equal(t, "ch_7", c.ProcessorPaymentID)
 }

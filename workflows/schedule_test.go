@@ -18,8 +18,9 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		status payment.Status
-		soon   bool
-		// pauses are those of lookups that take no time.
+		// soon: the first lookup is an early one.
+		soon bool
+		// pauses are those between lookups that take no time.
 		pauses []time.Duration
 	}{
 		"an unknown outcome": {status: payment.Unknown, pauses: []time.Duration{
@@ -36,7 +37,7 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 			2 * time.Second, 7 * time.Second, 14 * time.Second}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			now := long
+			now := baseTime
 			s := newSchedule(terms, tt.status, now, tt.soon)
 			for i, want := range tt.pauses {
 				require.Equal(t, want, s.next(now), "pause %d", i)
@@ -47,14 +48,14 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 	}
 }
 
-func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
+func TestPausesGrowUpToADayAfterTheEndOfTheSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Hour), For: activities.Duration(3 * time.Hour),
 	}}
-	s := newSchedule(terms, payment.Unknown, long, false)
-	require.False(t, s.isOver(long.Add(3*time.Hour-1)))
-	require.True(t, s.isOver(long.Add(3*time.Hour)))
-	now := long.Add(3 * time.Hour)
+	s := newSchedule(terms, payment.Unknown, baseTime, false)
+	require.False(t, s.isOver(baseTime.Add(3*time.Hour-1)))
+	require.True(t, s.isOver(baseTime.Add(3*time.Hour)))
+	now := baseTime.Add(3 * time.Hour)
 	var pauses []time.Duration
 	for range 8 {
 		pauses = append(pauses, s.next(now))
@@ -63,14 +64,14 @@ func TestPausesGrowToADayAfterTheEndOfTheSeries(t *testing.T) {
 	require.Equal(t, []time.Duration{time.Hour, 2 * time.Hour, 4 * time.Hour, 8 * time.Hour, 16 * time.Hour, day, day, day}, pauses)
 }
 
-func TestANewStatusBeginsANewSeries(t *testing.T) {
+func TestNewStatusStartsANewSeries(t *testing.T) {
 	terms := activities.Terms{Resolve: activities.Poll{Initial: 1, Max: 2, For: 3}, Pending: activities.Poll{Initial: 4, Max: 5, For: 6}}
-	s := newSchedule(terms, payment.Unknown, long, true)
+	s := newSchedule(terms, payment.Unknown, baseTime, true)
 	s.made = 7
-	later := long.Add(time.Hour)
+	later := baseTime.Add(time.Hour)
 	require.Equal(t, s, s.in(payment.Unknown, later))
 	require.Equal(t, s, s.in(payment.NeedsReconciliation, later), "it continues the series of the unknown outcome")
 	require.Equal(t, newSchedule(terms, payment.Pending, later, false), s.in(payment.Pending, later))
-	s = newSchedule(terms, payment.NeedsReconciliation, long, false)
+	s = newSchedule(terms, payment.NeedsReconciliation, baseTime, false)
 	require.Equal(t, s, s.in(payment.Unknown, later))
 }
