@@ -133,6 +133,12 @@ type traits struct {
 	NeverProvesAbsence bool
 }
 
+// GoString implements fmt.GoStringer, for the log of rapid.
+func (t traits) GoString() string {
+	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t",
+		formatDuration(t.LookupLag), t.Replays409, t.Replays500, t.CannotVoidPending, t.NeverProvesAbsence)
+}
+
 // state is the state of an entry from a point in time on.
 type state struct {
 	at       time.Time

@@ -556,7 +556,11 @@ type running struct {
 // runWorkflow runs a workflow until it ends or is terminated, and checks its result.
 func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req any) {
 	modelRuns.Add(1)
-	m.logf("=== %s; terminated after %s", w.title, formatDuration(r.TerminateAfter))
+	end := "terminated after " + formatDuration(r.TerminateAfter)
+	if r.TerminateAfter == modelYear {
+		end = "not terminated"
+	}
+	m.logf("=== %s; %s", w.title, end)
 	m.logScript("calls", r.Calls)
 	m.logScript("lookups", r.Lookups)
 	before := m.snapshot()
@@ -824,7 +828,7 @@ func (o *updateObserver) Complete(value any, err error) {
 func (m *model) checkReturned(w running, value any) {
 	switch v := value.(type) {
 	case payment.Charge:
-		m.logf("returned: payment %s, %d captured %s", v.Status, v.CapturedAmount, v.Failure)
+		m.logf("returned: payment %s, %d captured%s", v.Status, v.CapturedAmount, describeFailure(v.Failure))
 		stored, err := m.db.Payment(m.ctx, m.merchant, v.IdempotencyKey)
 		if err != nil || stored.Status != v.Status || stored.CapturedAmount != v.CapturedAmount {
 			m.violation("the payment was returned as %s with %d captured, but stored as %s with %d captured (error: %v)",
@@ -832,7 +836,7 @@ func (m *model) checkReturned(w running, value any) {
 		}
 		m.checkFinalCharge(v)
 	case payment.Refund:
-		m.logf("returned: refund %s, amount %d %s", v.Status, v.Amount, v.Failure)
+		m.logf("returned: refund %s, amount %d%s", v.Status, v.Amount, describeFailure(v.Failure))
 		stored, err := m.db.Refund(m.ctx, m.merchant, v.IdempotencyKey)
 		if err != nil || stored.Status != v.Status || stored.Amount != v.Amount {
 			m.violation("the refund was returned as %s with the amount %d, but stored as %s with the amount %d (error: %v)",
@@ -842,6 +846,13 @@ func (m *model) checkReturned(w running, value any) {
 	default:
 		m.violation("%s returned %v", w.title, value)
 	}
+}
+
+func describeFailure(f *payment.Failure) string {
+	if f == nil {
+		return ""
+	}
+	return fmt.Sprintf(", failure %s", f)
 }
 
 // checkUnchanged records a final outcome. It must not change any more.
