@@ -18,8 +18,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// faultyProcessor is the model processor with a mistake of its own, or of its adapter: a function that is set replaces the correct
-// one.
+// faultyProcessor is the model processor with a mistake of its own, or of its adapter: a function that is set replaces
+// the correct one.
 type faultyProcessor struct {
 	*modelProcessor
 	charge  func(*modelProcessor, processor.ChargeCall) (processor.Result, error)
@@ -69,16 +69,22 @@ func inProcessor(faulty faultyProcessor) func(*setup) {
 }
 
 // inBegin plants a mistake in an activity that begins a payment or a refund. do replaces it; p has the correct activities.
-func inBegin[Req, Result any](name string, do func(p *activities.Payments, ctx context.Context, req Req) (Result, error)) func(*setup) {
+func inBegin[Req, Result any](
+	name string, do func(p *activities.Payments, ctx context.Context, req Req) (Result, error),
+) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
-			env.OnActivity(name, mock.Anything, mock.Anything).Return(func(ctx context.Context, req Req) (Result, error) { return do(p, ctx, req) })
+			env.OnActivity(name, mock.Anything, mock.Anything).Return(
+				func(ctx context.Context, req Req) (Result, error) { return do(p, ctx, req) })
 		}
 	}
 }
 
-// inPersist plants a mistake in an activity that persists a payment or a refund. do replaces it; p has the correct activities.
-func inPersist[T any](name string, do func(p *activities.Payments, ctx context.Context, v T, cause activities.Cause) (T, error)) func(*setup) {
+// inPersist plants a mistake in an activity that persists a payment or a refund. do replaces it; p has the correct
+// activities.
+func inPersist[T any](
+	name string, do func(p *activities.Payments, ctx context.Context, v T, cause activities.Cause) (T, error),
+) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
@@ -199,7 +205,8 @@ var mistakes = map[string]struct {
 				of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
 				return activities.ReserveResult{Terms: p.Processors["sim"], Of: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
-					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing, Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,
+					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
+					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,
 				}}, err
 			}),
 	},

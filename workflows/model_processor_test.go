@@ -123,7 +123,8 @@ const (
 
 // traits are properties of a processor that do not change during a sequence.
 type traits struct {
-	// LookupLag is how old the records are that a lookup returns. With modelDelay it is less than the grace period of the terms.
+	// LookupLag is how old the records are that a lookup returns. With modelDelay it is less than the grace period of the
+	// terms.
 	LookupLag time.Duration
 	// Replays409 and Replays500: a repeat under the same key gets the stored 409 or 500, whatever has changed since.
 	Replays409, Replays500 bool
@@ -191,8 +192,8 @@ type delayedRequest struct {
 	execute  func()
 }
 
-// modelProcessor is the model of a correct processor: it executes no key twice, and its lookups are never older than it promises.
-// Faults only affect the requests and responses on their way.
+// modelProcessor is the model of a correct processor: it executes no key twice, and its lookups are never older than it
+// promises. Faults only affect the requests and responses on their way.
 type modelProcessor struct {
 	processor.Processor
 	traits
@@ -208,7 +209,8 @@ type modelProcessor struct {
 	delayed []delayedRequest
 	// executed are the payments and refunds that were executed, by Florin's ids.
 	executed map[string]bool
-	// captures are the amounts that Florin asked to capture, and voids the times of its voids, by the processor's id of the payment.
+	// captures are the amounts that Florin asked to capture, and voids the times of its voids, by the processor's id of
+	// the payment.
 	captures map[string][]int64
 	voids    map[string][]time.Time
 
@@ -491,7 +493,10 @@ func (p *modelProcessor) Refund(_ context.Context, call processor.RefundCall) (p
 			return processor.Result{}, errInvalid
 		}
 		p.markExecuted(call.RefundID)
-		e := &entry{id: fmt.Sprintf("re_%s_%d", p.prefix, len(p.refunds)+1), reference: call.Key, payment: call.ProcessorPaymentID, amount: call.Amount}
+		e := &entry{
+			id: fmt.Sprintf("re_%s_%d", p.prefix, len(p.refunds)+1), reference: call.Key,
+			payment: call.ProcessorPaymentID, amount: call.Amount,
+		}
 		e.setStates(p.decide(b, state{status: payment.Succeeded}, state{status: payment.Declined})...)
 		// A refund never requires action.
 		if s, _ := e.stateAt(p.clock()); s.status == payment.RequiresAction {
@@ -616,8 +621,8 @@ func (p *modelProcessor) changeInDashboard(reference string, change func(e *entr
 	return true
 }
 
-// readDashboard returns what an operator sees in the processor's dashboard; the status is empty if there is no record. final is
-// false while the record may still change, or appear.
+// readDashboard returns what an operator sees in the processor's dashboard; the status is empty if there is no record.
+// final is false while the record may still change, or appear.
 func (p *modelProcessor) readDashboard(entries map[string]*entry, reference string) (s state, final bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -27,13 +27,14 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The model test plays random sequences of charges and refunds against a model of the processor, in model_processor_test.go. Calls
-// fail in all ways, workflows are terminated and started again, callers capture, void and cancel, operators resolve outcomes, and the
-// merchant changes payments in the processor's dashboard. After each workflow the store, the results of the workflow and the
-// processor have to agree. model_mistakes_test.go checks that the model test finds planted mistakes.
+// The model test plays random sequences of charges and refunds against a model of the processor, in
+// model_processor_test.go. Calls fail in all ways, workflows are terminated and started again, callers capture, void and
+// cancel, operators resolve outcomes, and the merchant changes payments in the processor's dashboard. After each workflow
+// the store, the results of the workflow and the processor have to agree. model_mistakes_test.go checks that the model
+// test finds planted mistakes.
 
-// modelTerms fit the model processor: absence is proof only once a lookup finds every record and a delayed request has been executed.
-// Lookups are rarer than in testTerms, because months pass in every sequence.
+// modelTerms fit the model processor: absence is proof only once a lookup finds every record and a delayed request has
+// been executed. Lookups are rarer than in testTerms, because months pass in every sequence.
 var modelTerms = activities.Terms{
 	Processor:         "sim",
 	StartToClose:      activities.Duration(30 * time.Second),
@@ -44,7 +45,8 @@ var modelTerms = activities.Terms{
 	RetryMultiplier:   2,
 	AbsenceProofAfter: activities.Duration(10 * time.Minute),
 	Resolve: activities.Poll{
-		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(2 * time.Hour), For: activities.Duration(24 * time.Hour),
+		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(2 * time.Hour),
+		For: activities.Duration(24 * time.Hour),
 	},
 	AuthorizationFor: activities.Duration(7 * day),
 	Pending: activities.Poll{
@@ -52,8 +54,8 @@ var modelTerms = activities.Terms{
 	},
 }
 
-// modelBackoff and modelLongRetryAfter are so small that the random jitter of production is rounded away: a sequence that failed once
-// fails every time.
+// modelBackoff and modelLongRetryAfter are so small that the random jitter of production is rounded away: a sequence that
+// failed once fails every time.
 var modelBackoff = retry.Backoff{Strategy: retry.Fixed, Initial: 1, Max: 1}
 
 const (
@@ -102,7 +104,8 @@ func (a externalAction) String() string {
 
 // plannedRun is one workflow, from its start until it ends or is terminated.
 type plannedRun struct {
-	// Refund: it is a refund, under the idempotency key refund-Key, of the payment order-Payment. Otherwise it is the charge order-Key.
+	// Refund: it is a refund, under the idempotency key refund-Key, of the payment order-Payment. Otherwise it is the
+	// charge order-Key.
 	Refund       bool
 	Key, Payment int
 	// Repeat: if the key was used before, the request is the same again. Otherwise it may be another one.
@@ -273,9 +276,9 @@ type model struct {
 	// proc is the processor.
 	proc     *modelProcessor
 	merchant string
-	// clock is the time of the sequence, which only moves forward; began is when it started. The store takes the time at which a
-	// payment begins from the machine's clock, so each workflow has a clock of its own: skews are by how much it is behind, by the id
-	// of the payment or refund.
+	// clock is the time of the sequence, which only moves forward; began is when it started. The store takes the time at
+	// which a payment begins from the machine's clock, so each workflow has a clock of its own: skews are by how much it
+	// is behind, by the id of the payment or refund.
 	clock, began time.Time
 	skews        map[string]time.Duration
 
@@ -284,8 +287,8 @@ type model struct {
 	refunds map[string]payment.RefundRequest
 	// beganAt is when a payment began, by its id.
 	beganAt map[string]time.Time
-	// acceptedCaptures are the amounts of accepted captures, by the id of the payment. voidRequested has the payments that a caller has
-	// voided or canceled.
+	// acceptedCaptures are the amounts of accepted captures, by the id of the payment. voidRequested has the payments
+	// that a caller has voided or canceled.
 	acceptedCaptures map[string][]int64
 	voidRequested    map[string]bool
 	// finals are the final outcomes that were seen, by the id of the payment or refund.
@@ -343,8 +346,8 @@ type logger interface {
 	Logf(format string, args ...any)
 }
 
-// finishAll runs every payment and refund that is not final until it is, and reports whether there was any violation. The processor
-// works normally, and an operator resolves unknown outcomes.
+// finishAll runs every payment and refund that is not final until it is, and reports whether there was any violation. The
+// processor works normally, and an operator resolves unknown outcomes.
 func (m *model) finishAll() bool {
 	lastRun := func(key int) plannedRun {
 		return plannedRun{Key: key, TerminateAfter: modelYear, Actions: []externalAction{
@@ -434,7 +437,8 @@ func (m *model) run(r plannedRun) {
 		key := refundKey(r.Key)
 		req, known := m.refunds[key]
 		if !known || !r.Repeat {
-			req = payment.RefundRequest{MerchantID: m.merchant, IdempotencyKey: key, PaymentID: payment.PaymentID(m.merchant, orderKey(r.Payment))}
+			paymentID := payment.PaymentID(m.merchant, orderKey(r.Payment))
+			req = payment.RefundRequest{MerchantID: m.merchant, IdempotencyKey: key, PaymentID: paymentID}
 			if r.Amount > 0 {
 				req.Amount = &r.Amount
 			}
@@ -445,7 +449,9 @@ func (m *model) run(r plannedRun) {
 	key := orderKey(r.Key)
 	req, known := m.charges[key]
 	if !known || !r.Repeat {
-		req = payment.ChargeRequest{MerchantID: m.merchant, IdempotencyKey: key, Amount: 1000, Currency: "USD", PaymentMethod: "tok_visa"}
+		req = payment.ChargeRequest{
+			MerchantID: m.merchant, IdempotencyKey: key, Amount: 1000, Currency: "USD", PaymentMethod: "tok_visa",
+		}
 		if !r.Manual && r.Amount == 600 {
 			req.Amount = 600
 		}
@@ -591,8 +597,8 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 		<-done
 	}
 	for i, a := range r.Actions {
-		// No two actions happen at the same time, and none while an activity runs, which takes real time: chance would decide which
-		// one comes first.
+		// No two actions happen at the same time, and none while an activity runs, which takes real time: chance would
+		// decide which one comes first.
 		at := a.At + time.Duration(i)*1370*time.Millisecond + 530*time.Millisecond
 		if a.Kind == actionCancel && a.At == 0 {
 			at = 0 // before the workflow starts
@@ -627,11 +633,12 @@ func (m *model) logScript(what string, behaviors []behavior) {
 
 // registerProcessor registers the processor's activities. They do not complete any more once the worker has stopped.
 func (m *model) registerProcessor(env *testsuite.TestWorkflowEnvironment, p *activities.Processor) {
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCharge), activity.RegisterOptions{Name: payment.ActivityProcessorCharge})
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCapture), activity.RegisterOptions{Name: payment.ActivityProcessorCapture})
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorVoid), activity.RegisterOptions{Name: payment.ActivityProcessorVoid})
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorRefund), activity.RegisterOptions{Name: payment.ActivityProcessorRefund})
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorLookup), activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
+	named := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCapture), named(payment.ActivityProcessorCapture))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorVoid), named(payment.ActivityProcessorVoid))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorLookup), named(payment.ActivityProcessorLookup))
 }
 
 func unlessStopped[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, error)) func(context.Context, C) (R, error) {
@@ -660,8 +667,8 @@ func result(env *testsuite.TestWorkflowEnvironment, w running) any {
 	return r
 }
 
-// checkTerminated checks a workflow that was terminated: its query must return the stored status. value is the result of the query.
-// A workflow whose worker has stopped cannot know what was stored.
+// checkTerminated checks a workflow that was terminated: its query must return the stored status. value is the result of
+// the query. A workflow whose worker has stopped cannot know what was stored.
 func (m *model) checkTerminated(w running, value interface{ Get(any) error }) {
 	var queried struct{ Status payment.Status }
 	m.mustSucceed(value.Get(&queried))
@@ -736,8 +743,8 @@ func (m *model) act(w running, a externalAction) {
 	}
 }
 
-// correctResolution is the resolution of an operator who reads the processor's dashboard. ok is false while the record may still
-// change.
+// correctResolution is the resolution of an operator who reads the processor's dashboard. ok is false while the record
+// may still change.
 func (m *model) correctResolution(w running) (resolution payment.Resolution, ok bool) {
 	entries := m.proc.charges
 	if w.charge == nil {
@@ -939,9 +946,11 @@ func (m *model) checkAll() bool {
 	for _, req := range m.charges {
 		c := m.payment(req)
 		refunded, reserved := m.refundsOf(c)
-		m.must(refunded == c.RefundedAmount, "%d were refunded, but the refunded amount of the payment is %d", refunded, c.RefundedAmount)
+		m.must(refunded == c.RefundedAmount,
+			"%d were refunded, but the refunded amount of the payment is %d", refunded, c.RefundedAmount)
 		m.must(refunded+reserved <= c.CapturedAmount && c.CapturedAmount <= c.Amount,
-			"%d are refunded and %d reserved of %d captured, and the payment's amount is %d", refunded, reserved, c.CapturedAmount, c.Amount)
+			"%d are refunded and %d reserved of %d captured, and the payment's amount is %d",
+			refunded, reserved, c.CapturedAmount, c.Amount)
 		m.checkTransitions(c.PaymentID, payment.PaymentTransitions)
 		m.checkFinalCharge(c)
 		m.checkCalls(c)
@@ -961,23 +970,26 @@ func (m *model) checkTransitions(id string, transitions map[payment.Status][]pay
 	current := payment.Status("")
 	for _, e := range events {
 		m.must(e.From == current, "an event from %s follows one to %s", e.From, current)
-		m.must(current == "" && e.To == payment.Processing || slices.Contains(transitions[current], e.To) || current == e.To && !current.Final(),
+		first, unchanged := current == "" && e.To == payment.Processing, current == e.To && !current.Final()
+		m.must(first || unchanged || slices.Contains(transitions[current], e.To),
 			"an event from %s to %s is not a legal transition", current, e.To)
 		current = e.To
 	}
 }
 
-// checkCalls checks that every capture and void that was sent was requested by a caller, or is the void at a deadline, and that no more
-// was refunded than captured.
+// checkCalls checks that every capture and void that was sent was requested by a caller, or is the void at a deadline,
+// and that no more was refunded than captured.
 func (m *model) checkCalls(c payment.Charge) {
 	e := m.proc.charges[payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)]
 	if e == nil {
 		return
 	}
 	now, _ := e.stateAt(m.now())
-	m.must(m.proc.refundedAmount(e.id) <= now.captured, "the processor refunded %d of %d captured", m.proc.refundedAmount(e.id), now.captured)
+	refunded := m.proc.refundedAmount(e.id)
+	m.must(refunded <= now.captured, "the processor refunded %d of %d captured", refunded, now.captured)
 	for _, amount := range m.proc.captures[e.id] {
-		m.must(slices.Contains(m.acceptedCaptures[c.PaymentID], amount), "a capture of %d was sent that no caller has requested", amount)
+		m.must(slices.Contains(m.acceptedCaptures[c.PaymentID], amount),
+			"a capture of %d was sent that no caller has requested", amount)
 	}
 	for _, at := range m.proc.voids[e.id] {
 		m.must(m.voidRequested[c.PaymentID] || !at.Before(m.beganAt[c.PaymentID].Add(7*day)),
@@ -1025,7 +1037,8 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 		"refund of a payment without the processor's id is refused": {
 			{
 				Key: 1, TerminateAfter: 5 * time.Minute, Calls: []behavior{{Fault: faultRedirectExecuted}},
-				Lookups: []behavior{{Fault: faultResponseLost, Lasts: time.Hour}}, Actions: []externalAction{{Kind: actionResolve, At: time.Minute}},
+				Lookups: []behavior{{Fault: faultResponseLost, Lasts: time.Hour}},
+				Actions: []externalAction{{Kind: actionResolve, At: time.Minute}},
 			},
 			{Refund: true, Key: 1, Payment: 1, Amount: 400, Pause: time.Second, TerminateAfter: modelYear},
 		},
@@ -1035,11 +1048,14 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 				Key: 1, Manual: true, TerminateAfter: modelYear, Calls: []behavior{approved},
 				Lookups: []behavior{{Fault: faultResponseLost, Lasts: day}},
 				Actions: []externalAction{
-					{Kind: actionDashboardCapture, Amount: 400, At: time.Minute}, {Kind: actionVoid, At: 5 * time.Minute}, {Kind: actionResolve, At: time.Hour},
+					{Kind: actionDashboardCapture, Amount: 400, At: time.Minute},
+					{Kind: actionVoid, At: 5 * time.Minute},
+					{Kind: actionResolve, At: time.Hour},
 				},
 			},
 		},
-		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it was made.
+		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it
+		// was made.
 		"resolution is discarded once the operation was sent again": {
 			{Key: 1, TerminateAfter: 5 * time.Minute, Calls: []behavior{{Fault: faultRedirectNotExecuted}}, Actions: []externalAction{}},
 			{Key: 1, Repeat: true, Pause: time.Second, TerminateAfter: modelYear, Calls: []behavior{
