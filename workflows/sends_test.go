@@ -29,13 +29,13 @@ func TestAmbiguityIsSticky(t *testing.T) {
 		"nothing was sent":                {want: unsent},
 		"a refusal":                       {sends: failures{notExecutedSend}, want: unsent},
 		"a call that no worker picked up": {sends: failures{untakenSend}, want: untaken},
-		"a call that no worker picked up, acknowledged before": {sends: failures{untakenSend}, acknowledged: true, want: ambiguous},
+		"a call of an acknowledged payment that no worker picked up": {sends: failures{untakenSend}, acknowledged: true, want: ambiguous},
 		"a lost response":                                        {sends: failures{ambiguousSend}, want: ambiguous},
 		"a refusal after a lost response":                        {sends: failures{ambiguousSend, notExecutedSend}, want: ambiguous},
 		"a call that no worker picked up, after a refusal":       {sends: failures{notExecutedSend, untakenSend}, want: untaken},
 		"a call that no worker picked up, after a lost response": {sends: failures{ambiguousSend, untakenSend}, want: ambiguous},
 		"a refusal after an earlier run may have sent it":        {from: ambiguous, sends: failures{notExecutedSend}, want: ambiguous},
-		"a lost response after an answer":                        {from: answered, sends: failures{ambiguousSend}, want: answered},
+		"a lost response after the processor has responded":      {from: answered, sends: failures{ambiguousSend}, want: answered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sends{state: tt.from}
