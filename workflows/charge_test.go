@@ -26,6 +26,13 @@ var (
 	stateConflict = errorResponse(payment.ClassStateConflict, processor.Ambiguous, false)
 )
 
+// rateLimitedFor is a 429 with this Retry-After.
+func rateLimitedFor(d time.Duration) response {
+	return response{err: &processor.Error{
+		Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: d,
+	}}
+}
+
 func TestChargeEndsAsTheProcessorResponds(t *testing.T) {
 	succeeded, declined := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined)
 	pending, requiresAction := chargeResponse(payment.Pending), chargeResponse(payment.RequiresAction)
@@ -202,8 +209,7 @@ func TestAttemptWithoutResponseLeavesTheOutcomeUnknown(t *testing.T) {
 }
 
 func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
-	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
-	p := &scriptedProcessor{charges: []response{limited, chargeResponse(payment.Succeeded)}}
+	p := &scriptedProcessor{charges: []response{rateLimitedFor(time.Hour), chargeResponse(payment.Succeeded)}}
 	env := newEnvironment(t, p)
 	var timer time.Duration
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { timer = max(timer, d) })
@@ -215,8 +221,7 @@ func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
 }
 
 func TestRetryAfterBeyondTheKeyLifetimeFailsTheCharge(t *testing.T) {
-	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: 25 * time.Hour}}
-	p := &scriptedProcessor{charges: []response{limited}}
+	p := &scriptedProcessor{charges: []response{rateLimitedFor(25 * time.Hour)}}
 	c := runCharge(t, p, chargeRequest())
 	require.Equal(t, payment.Failed, c.Status)
 	require.Equal(t, payment.ClassRateLimited, c.Failure.Class)
@@ -318,8 +323,7 @@ func TestUpdateOutcomeOfAnInvalidRequestFailsLikeTheWorkflow(t *testing.T) {
 }
 
 func TestCancelingDuringALongWaitBeforeAnythingWasExecutedFailsAsNotSent(t *testing.T) {
-	limited := response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}}
-	p := &scriptedProcessor{charges: []response{limited}}
+	p := &scriptedProcessor{charges: []response{rateLimitedFor(time.Hour)}}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())

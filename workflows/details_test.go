@@ -15,26 +15,33 @@ import (
 func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	const (
 		why        = "\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\<\\/b\\>\\, \\`see\\` below"
-		repeatedly = "\n\nNext: The processor is asked repeatedly until 16 Jan 2026 12:00:00 UTC; then the payment is voided if the processor can." +
+		repeatedly = "\n\nNext: The processor is asked repeatedly until 16 Jan 2026 12:00:00 UTC;" +
+			" then the payment is voided if the processor can." +
 			"\n\nWhat you can do:\n\n- cancel it: `starter void --merchant acme --key 'order-1'`"
 	)
 	for status, want := range map[payment.Status]string{
-		payment.Processing: "**processing.** 12.50 USD are being charged.\n\nNext: Calls that fail are retried under the same idempotency key.",
+		payment.Processing: "**processing.** 12.50 USD are being charged." +
+			"\n\nNext: Calls that fail are retried under the same idempotency key.",
 		payment.Authorized: "**authorized.** 12.50 USD are authorized and not captured." +
-			"\n\nNext: It waits for a capture or a void until 22 Jan 2026 12:00:00 UTC; then Florin voids it. The processor is asked once a day." +
-			"\n\nWhat you can do:\n\n- capture it, or a part with `--amount`: `starter capture --merchant acme --key 'order-1'`\n- void it: `starter void --merchant acme --key 'order-1'`",
-		payment.Pending:        "**pending.** The processor has not decided yet. No money has moved." + repeatedly,
-		payment.RequiresAction: "**requires_action.** The customer has to act first, for example by 3-D Secure. No money has moved." + repeatedly,
+			"\n\nNext: It waits for a capture or a void until 22 Jan 2026 12:00:00 UTC; then Florin voids it." +
+			" The processor is asked once a day." +
+			"\n\nWhat you can do:\n\n- capture it, or a part with `--amount`: `starter capture --merchant acme --key 'order-1'`" +
+			"\n- void it: `starter void --merchant acme --key 'order-1'`",
+		payment.Pending: "**pending.** The processor has not decided yet. No money has moved." + repeatedly,
+		payment.RequiresAction: "**requires_action.** The customer has to act first, for example by 3-D Secure." +
+			" No money has moved." + repeatedly,
 		payment.Unknown: "**unknown.** The outcome is unknown: money may or may not have moved." + why +
 			"\n\nNext: sim is asked for the outcome, with growing pauses; finally an operator is alerted." + unresolvedOptions,
 		payment.NeedsReconciliation: "**needs_reconciliation.** Unknown whether money moved: the processor did not answer in time." + why +
 			"\n\nNext: sim is still asked now and then; its answer is adopted." + unresolvedOptions,
-		payment.Succeeded:  "**succeeded.** 10.00 USD were captured.\n\nWhat you can do:\n\n- refund it: `starter refund --merchant acme --charge-key 'order-1' --key …`",
-		payment.Declined:   "**declined.** The processor declined it (`expired_card`, hard): no money has moved.",
-		payment.Failed:     "**failed.** No money has moved." + why,
-		payment.Voided:     "**voided.** The authorization was released. No money was taken.",
-		payment.Expired:    "**expired.** The authorization was released. No money was taken.",
-		payment.Conflicted: "**conflicted.** The processor did something else than requested." + why + "\n\nWhat you can do:\n\n- clear it up with the processor, where its id is `ch_1`",
+		payment.Succeeded: "**succeeded.** 10.00 USD were captured." +
+			"\n\nWhat you can do:\n\n- refund it: `starter refund --merchant acme --charge-key 'order-1' --key …`",
+		payment.Declined: "**declined.** The processor declined it (`expired_card`, hard): no money has moved.",
+		payment.Failed:   "**failed.** No money has moved." + why,
+		payment.Voided:   "**voided.** The authorization was released. No money was taken.",
+		payment.Expired:  "**expired.** The authorization was released. No money was taken.",
+		payment.Conflicted: "**conflicted.** The processor did something else than requested." + why +
+			"\n\nWhat you can do:\n\n- clear it up with the processor, where its id is `ch_1`",
 	} {
 		c := &charge{deadlines: map[payment.Status]time.Time{}}
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
@@ -55,19 +62,24 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 }
 
 const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: *More Actions*, *Send a Signal*, `processor-event`" +
-	"\n- resolve it with what the processor's dashboard shows: `starter resolve --merchant acme --key 'order-1' --status succeeded|failed --by … --evidence …`" +
+	"\n- resolve it with what the processor's dashboard shows:" +
+	" `starter resolve --merchant acme --key 'order-1' --status succeeded|failed --by … --evidence …`" +
 	"\n- read more: [runbook](" + temporalweb.Runbook + ")"
 
 func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	for status, want := range map[payment.Status]string{
-		payment.Processing: "**processing.** 5.00 USD are being refunded.\n\nNext: Calls that fail are retried under the same idempotency key.",
-		payment.Pending:    "**pending.** The processor has not decided yet. The amount stays reserved.\n\nNext: The processor is asked repeatedly.",
-		payment.Succeeded:  "**succeeded.** 5.00 USD were refunded.",
-		payment.Declined:   "**declined.** The processor declined it (`too_late`): no money has moved.",
-		payment.Failed:     "**failed.** No money has moved.",
+		payment.Processing: "**processing.** 5.00 USD are being refunded." +
+			"\n\nNext: Calls that fail are retried under the same idempotency key.",
+		payment.Pending: "**pending.** The processor has not decided yet. The amount stays reserved." +
+			"\n\nNext: The processor is asked repeatedly.",
+		payment.Succeeded: "**succeeded.** 5.00 USD were refunded.",
+		payment.Declined:  "**declined.** The processor declined it (`too_late`): no money has moved.",
+		payment.Failed:    "**failed.** No money has moved.",
 	} {
 		r := &refund{}
-		r.value = payment.Refund{MerchantID: "acme", IdempotencyKey: "refund-1", Amount: 500, Currency: "USD", Processor: "sim", Status: status}
+		r.value = payment.Refund{
+			MerchantID: "acme", IdempotencyKey: "refund-1", Amount: 500, Currency: "USD", Processor: "sim", Status: status,
+		}
 		if status == payment.Declined {
 			r.value.Decline = &payment.Decline{Code: "too_late"}
 		}

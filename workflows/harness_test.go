@@ -115,16 +115,18 @@ var testTerms = activities.Terms{
 	RetryMultiplier:   2,
 	AbsenceProofAfter: activities.Duration(2 * time.Minute),
 	Resolve: activities.Poll{
-		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute), For: activities.Duration(24 * time.Hour),
+		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(5 * time.Minute),
+		For: activities.Duration(24 * time.Hour),
 	},
 	AuthorizationFor: activities.Duration(7 * 24 * time.Hour),
 	Pending: activities.Poll{
-		Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute), For: activities.Duration(7 * 24 * time.Hour),
+		Initial: activities.Duration(5 * time.Second), Max: activities.Duration(15 * time.Minute),
+		For: activities.Duration(7 * 24 * time.Hour),
 	},
 }
 
-// newEnvironment returns a test environment with the workflows, the real activities over p, an empty store and [testTerms]. It skips
-// time while a workflow waits.
+// newEnvironment returns a test environment with the workflows, the real activities over p, an empty store and
+// [testTerms]. It skips time while a workflow waits.
 func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	return newEnvironmentWithTerms(t, p, testTerms)
@@ -137,7 +139,9 @@ func newEnvironmentWithTerms(t *testing.T, p processor.Processor, terms activiti
 }
 
 // newEnvironmentWithStore is [newEnvironmentWithTerms] with a store that the test has prepared, or reads afterwards.
-func newEnvironmentWithStore(t *testing.T, p processor.Processor, terms activities.Terms, db *store.Store) *testsuite.TestWorkflowEnvironment {
+func newEnvironmentWithStore(
+	t *testing.T, p processor.Processor, terms activities.Terms, db *store.Store,
+) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -163,14 +167,16 @@ func newStore(t *testing.T) *store.Store {
 	return s
 }
 
-// storeWithPayment returns a store with the payment of [chargeRequest] in this status, of which the amount refunded was refunded.
+// storeWithPayment returns a store with the payment of [chargeRequest] in this status, of which the amount refunded was
+// refunded.
 func storeWithPayment(t *testing.T, status payment.Status, refunded int64) *store.Store {
 	t.Helper()
 	db := newStore(t)
 	req := chargeRequest()
 	c, created, err := db.BeginPayment(t.Context(), payment.Charge{
-		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: req.Amount, Currency: req.Currency,
-		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: baseTime, UpdatedAt: baseTime,
+		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1",
+		Amount: req.Amount, Currency: req.Currency, Processor: "sim", PaymentMethod: req.PaymentMethod,
+		CreatedAt: baseTime, UpdatedAt: baseTime,
 	}, req.Fingerprint())
 	require.NoError(t, err)
 	require.True(t, created)
@@ -186,9 +192,8 @@ func storeWithPayment(t *testing.T, status payment.Status, refunded int64) *stor
 	if refunded == 0 {
 		return db
 	}
-	before := payment.Refund{
-		RefundID: payment.RefundID("acme", "before"), PaymentID: c.PaymentID, MerchantID: "acme", IdempotencyKey: "before", Amount: refunded, Status: payment.Processing,
-	}
+	before := refundToReserve("before", refunded)
+	before.Status = payment.Processing
 	before, _, _, err = db.ReserveRefund(t.Context(), before, "fingerprint")
 	require.NoError(t, err)
 	before.Status, before.ProcessorRefundID = payment.Succeeded, "re_before"
@@ -197,11 +202,21 @@ func storeWithPayment(t *testing.T, status payment.Status, refunded int64) *stor
 	return db
 }
 
+// refundToReserve is a refund of the payment of [chargeRequest], to reserve in the store.
+func refundToReserve(key string, amount int64) payment.Refund {
+	return payment.Refund{
+		RefundID: payment.RefundID("acme", key), PaymentID: payment.PaymentID("acme", "order-1"),
+		MerchantID: "acme", IdempotencyKey: key, Amount: amount,
+	}
+}
+
 // baseTime is in the past both for the clock of the SDK's test environment and for that of the machine.
 var baseTime = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 
 func chargeRequest() payment.ChargeRequest {
-	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
+	return payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	}
 }
 
 // chargeKey is the idempotency key under which the charge of [chargeRequest] is sent to the processor.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -12,136 +11,162 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// delivery is what becomes of a request and its answer on their way.
-type delivery string
+// fault is what goes wrong with a call to the processor, and whether the processor has executed it.
+type fault string
 
 const (
-	answers        delivery = "answers"
-	losesAnswer    delivery = "loses the answer"
-	losesCall      delivery = "loses the request"
-	isLate         delivery = "gets the request late" // in the network, so that a repeat may overtake it
-	isSlow         delivery = "works on it for long"  // a repeat is in flight
-	breaks         delivery = "breaks after it: 500"
-	breaksFirst    delivery = "breaks before it: 500"
-	garbles        delivery = "garbles the answer"
-	redirects      delivery = "redirects, and did it"
-	redirectsFirst delivery = "redirects, and did nothing"
-	away           delivery = "cannot be reached"
-	limits         delivery = "limits: 429"
-	limitsLong     delivery = "limits: 429 for longer than a retry waits"
-	forbids        delivery = "forbids: 403"
-	conflicts      delivery = "answers 409 for nothing"
-	killsAfter     delivery = "does it while the worker dies"
-	killsBefore    delivery = "has nothing when the worker dies"
-	stopsAfter     delivery = "does it while the workflow is terminated"
-	stopsBefore    delivery = "has nothing when the workflow is terminated"
+	faultNone                   fault = "responds"
+	faultResponseLost           fault = "response lost"
+	faultRequestLost            fault = "request lost"
+	faultRequestDelayed         fault = "request delayed"   // in the network, so that a repeat may overtake it
+	faultExecutionDelayed       fault = "execution delayed" // in the processor, which refuses a repeat while the first is in flight
+	fault500Executed            fault = "executed, then 500"
+	fault500NotExecuted         fault = "500, not executed"
+	faultMalformedResponse      fault = "executed, malformed response"
+	faultRedirectExecuted       fault = "executed, then a redirect"
+	faultRedirectNotExecuted    fault = "redirect, not executed"
+	faultUnreachable            fault = "unreachable"
+	faultRateLimit              fault = "429"
+	faultLongRateLimit          fault = "429 with a long Retry-After"
+	faultForbidden              fault = "403"
+	faultConflict               fault = "409, not executed"
+	faultWorkerCrashExecuted    fault = "executed, then the worker crashes"
+	faultWorkerCrashNotExecuted fault = "worker crashes, not executed"
+	faultTerminationExecuted    fault = "executed, then the workflow is terminated"
+	faultTerminationNotExecuted fault = "workflow is terminated, not executed"
 )
 
-// ending is what the processor decides once it works on a request.
-type ending string
+// decision is what the processor decides about an operation that it executes.
+type decision string
 
 const (
-	approves      ending = "yes"
-	declines      ending = "no"
-	declinesBlank ending = "no, and keeps no record"
-	defersYes     ending = "later: yes"
-	defersNo      ending = "later: no"
-	asksYes       ending = "after the customer's action: yes"
-	asksNo        ending = "after the customer's action: no"
+	decisionApprove              decision = "approves"
+	decisionDecline              decision = "declines"
+	decisionDeclineWithoutRecord decision = "declines, without a record"
+	decisionApproveLater         decision = "pending, approves"
+	decisionDeclineLater         decision = "pending, declines"
+	decisionApproveAfterAction   decision = "requires action, approves"
+	decisionDeclineAfterAction   decision = "requires action, declines"
 )
 
-// turn is what happens to one call, or to all calls of a while.
-type turn struct {
-	Delivery delivery
-	Ending   ending
-	// Later is after how long a deferred decision is made.
-	Later time.Duration
-	// Lasts is for how long the turn is that of all calls; 0 is of one.
-	Lasts time.Duration
-	// Meanwhile happens while the answer is on its way.
-	Meanwhile *act
+// isDeferred reports whether the processor first responds that the operation is pending or requires action.
+func (d decision) isDeferred() bool {
+	switch d {
+	case decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction:
+		return true
+	default:
+		return false
+	}
 }
 
-func (t turn) String() string {
-	s := string(t.Delivery) + " (" + string(t.Ending) + ")"
-	if t.Later > 0 && (strings.HasPrefix(string(t.Ending), "later") || strings.HasPrefix(string(t.Ending), "after")) {
-		s += " in " + short(t.Later)
+// behavior is how the processor, and the network before it, treat one call, or all calls for a while.
+type behavior struct {
+	Fault    fault
+	Decision decision
+	// DecidesAfter is after how long a deferred decision is made.
+	DecidesAfter time.Duration
+	// Lasts is how long all calls are treated like this; 0: it is one call.
+	Lasts time.Duration
+	// Meanwhile happens after the processor has responded, and before the response arrives.
+	Meanwhile *externalAction
+}
+
+func (b behavior) String() string {
+	s := string(b.Fault)
+	if b.Decision != "" {
+		s += " (" + string(b.Decision)
+		if b.Decision.isDeferred() {
+			s += " after " + formatDuration(b.DecidesAfter)
+		}
+		s += ")"
 	}
-	if t.Lasts > 0 {
-		s += " for " + short(t.Lasts)
+	if b.Lasts > 0 {
+		s += " for " + formatDuration(b.Lasts)
 	}
-	if t.Meanwhile != nil {
-		s += ", meanwhile " + t.Meanwhile.what()
+	if b.Meanwhile != nil {
+		s += ", meanwhile " + b.Meanwhile.String()
 	}
 	return s
 }
 
-// script is the turns of a run's calls. A call after the last is simply answered.
+// script is how the calls of one run are treated, in order. Calls after the last one are approved.
 type script struct {
-	turns []turn
+	behaviors []behavior
+	// until is when the first of the behaviors ends, once it has begun and if it lasts.
 	until time.Time
 }
 
-func (s *script) next(now time.Time) turn {
-	if len(s.turns) == 0 {
-		return turn{Delivery: answers, Ending: approves}
+func (s *script) next(now time.Time) behavior {
+	if len(s.behaviors) == 0 {
+		return behavior{Fault: faultNone, Decision: decisionApprove}
 	}
-	t := s.turns[0]
+	b := s.behaviors[0]
 	switch {
-	case t.Lasts == 0:
-		s.turns = s.turns[1:]
+	case b.Lasts == 0:
+		s.behaviors = s.behaviors[1:]
 	case s.until.IsZero():
-		s.until = now.Add(t.Lasts)
+		s.until = now.Add(b.Lasts)
 	case now.After(s.until):
-		s.turns, s.until = s.turns[1:], time.Time{}
+		s.behaviors, s.until = s.behaviors[1:], time.Time{}
 		return s.next(now)
 	}
-	return t
+	return b
 }
 
-// These are what the model processor promises; modelTerms hold Florin to it.
+// What the model processor promises. modelTerms rely on it.
 const (
-	modelKeyLife = 24*time.Hour + time.Minute // a minute for clocks that differ
-	modelLate    = 20 * time.Second
+	// modelKeyLifetime has one minute of allowance for clock skew.
+	modelKeyLifetime = 24*time.Hour + time.Minute
+	// modelDelay is how late a delayed request is executed.
+	modelDelay = 20 * time.Second
 )
 
-// habits are those of one processor: they do not change during a sequence.
-type habits struct {
-	// Lag is how far its lookups are behind. With modelLate it is less than the grace of the terms.
-	Lag time.Duration
-	// ReplaysRefusals: a repeat gets the stored 409, and ReplaysBreaks the stored 500, whatever has changed since.
-	ReplaysRefusals, ReplaysBreaks bool
-	// Firm: what is pending cannot be voided.
-	Firm bool
-	// ProvesNothing: it does not promise when a record can be seen.
-	ProvesNothing bool
+// traits are properties of a processor that do not change during a sequence.
+type traits struct {
+	// LookupLag is how old the records are that a lookup returns. With modelDelay it is less than the grace period of the
+	// terms.
+	LookupLag time.Duration
+	// Replays409 and Replays500: a repeat under the same key gets the stored 409 or 500, whatever has changed since.
+	Replays409, Replays500 bool
+	// CannotVoidPending: only an authorized payment can be voided.
+	CannotVoidPending bool
+	// NeverProvesAbsence: the processor does not promise when a lookup finds a record.
+	NeverProvesAbsence bool
 }
 
-// state is where an entry stands from a moment on.
+// GoString implements fmt.GoStringer, for the log of rapid.
+func (t traits) GoString() string {
+	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t",
+		formatDuration(t.LookupLag), t.Replays409, t.Replays500, t.CannotVoidPending, t.NeverProvesAbsence)
+}
+
+// state is the state of an entry from a point in time on.
 type state struct {
 	at       time.Time
 	status   payment.Status
 	captured int64
 }
 
-// entry is a payment or a refund in the ledger. A state in the future is what will become of it.
+// entry is the record of a payment or a refund at the processor.
 type entry struct {
 	id, reference string
-	payment       string // of a refund: the processor's id of the payment
-	amount        int64
-	states        []state
-	// byHand: a human has captured or voided it.
-	byHand bool
+	// payment is the processor's id of the payment that a refund is of.
+	payment string
+	amount  int64
+	// states are in the order of time. Those in the future are deferred decisions.
+	states []state
+	// changedInDashboard: the merchant has captured or voided the payment in the processor's dashboard.
+	changedInDashboard bool
 }
 
-// set makes states the entry's future.
-func (e *entry) set(states ...state) {
+// setStates appends the states, and removes the future ones that they replace.
+func (e *entry) setStates(states ...state) {
 	e.states = slices.DeleteFunc(e.states, func(s state) bool { return s.at.After(states[0].at) })
 	e.states = append(e.states, states...)
 }
 
-// as is where the entry stands, or stood; false before there was one.
-func (e *entry) as(at time.Time) (found state, ok bool) {
+// stateAt returns the state at a point in time; ok is false before the entry existed.
+func (e *entry) stateAt(at time.Time) (found state, ok bool) {
 	for _, s := range e.states {
 		if !s.at.After(at) {
 			found, ok = s, true
@@ -150,164 +175,170 @@ func (e *entry) as(at time.Time) (found state, ok bool) {
 	return found, ok
 }
 
-// remembered is what the processor has stored of a key.
-type remembered struct {
+// storedResponse is what the processor keeps under an idempotency key.
+type storedResponse struct {
 	at      time.Time
 	payload string
 	result  processor.Result
 	err     *processor.Error
 }
 
-// arriving is a request that the processor has not executed yet.
-type arriving struct {
-	at      time.Time
-	key     string
-	reached bool // the processor has it, so that a repeat is in flight
-	execute func()
+// delayedRequest is a request that the processor has not executed yet.
+type delayedRequest struct {
+	at  time.Time
+	key string
+	// inFlight: the processor has received it, so that it refuses a repeat.
+	inFlight bool
+	execute  func()
 }
 
-// ledger is the model of a processor, and correct: no key is executed twice, no lookup is behind for longer than it
-// promises. Only the ways to and from it are bad.
-type ledger struct {
+// modelProcessor is the model of a correct processor: it executes no key twice, and its lookups are never older than it
+// promises. Faults only affect the requests and responses on their way.
+type modelProcessor struct {
 	processor.Processor
-	habits
+	traits
 
-	mu      sync.Mutex
-	now     func() time.Time
-	then    time.Time         // of the late request that is worked on
-	charges map[string]*entry // by reference
+	mu  sync.Mutex
+	now func() time.Time
+	// executingAt is the time of the delayed request that is being executed; zero for all others.
+	executingAt time.Time
+	// charges and refunds are the records, by reference.
+	charges map[string]*entry
 	refunds map[string]*entry
-	keys    map[string]remembered
-	arrives []arriving
-	// made are the payments and refunds of Florin, by its ids, that the processor has made.
-	made map[string]bool
-	// captures are the amounts that Florin has asked to take, and voids the voids, by the processor's id of the payment.
+	keys    map[string]storedResponse
+	delayed []delayedRequest
+	// executed are the payments and refunds that were executed, by Florin's ids.
+	executed map[string]bool
+	// captures are the amounts that Florin asked to capture, and voids the times of its voids, by the processor's id of
+	// the payment.
 	captures map[string][]int64
 	voids    map[string][]time.Time
 
 	calls, lookups script
-	// during does an act on the running workflow, and stop tells its worker to stay silent.
-	during func(act)
-	stop   func()
-	log    func(format string, args ...any)
-	// wrong reports a processor that was led to do wrong.
-	wrong func(format string, args ...any)
-	// prefix makes ids of this ledger differ from those of all others in one store; requests counts them.
-	prefix   string
-	requests int
+	// act performs an action on the running workflow, and returns once it has been handled.
+	act func(externalAction)
+	// stopWorker makes the activities in flight end without a result.
+	stopWorker func()
+	log        func(format string, args ...any)
+	// violation reports a call that a correct caller never makes, or a second execution.
+	violation func(format string, args ...any)
+	// prefix makes the ids of this processor unique in the store that the sequences share.
+	prefix string
+	// responses counts the results that were returned.
+	responses int
 }
 
-func newLedger(prefix string, h habits) *ledger {
-	return &ledger{
-		habits: h, prefix: prefix, charges: map[string]*entry{}, refunds: map[string]*entry{}, keys: map[string]remembered{},
-		made: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
+func newModelProcessor(prefix string, t traits) *modelProcessor {
+	return &modelProcessor{
+		traits: t, prefix: prefix, charges: map[string]*entry{}, refunds: map[string]*entry{}, keys: map[string]storedResponse{},
+		executed: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
 	}
 }
 
-// arrive executes what has arrived meanwhile.
-func (l *ledger) arrive() {
-	for i := 0; i < len(l.arrives); {
-		a := l.arrives[i]
-		if a.at.After(l.now()) {
+// executeDelayed executes the delayed requests that are due.
+func (p *modelProcessor) executeDelayed() {
+	for i := 0; i < len(p.delayed); {
+		d := p.delayed[i]
+		if d.at.After(p.now()) {
 			i++
 			continue
 		}
-		l.arrives = slices.Delete(l.arrives, i, i+1)
-		l.then = a.at
-		a.execute()
-		l.then = time.Time{}
+		p.delayed = slices.Delete(p.delayed, i, i+1)
+		p.executingAt = d.at
+		d.execute()
+		p.executingAt = time.Time{}
 	}
 }
 
-// time is what the processor's clock shows while it works on a request.
-func (l *ledger) time() time.Time {
-	if !l.then.IsZero() {
-		return l.then
+// clock returns the time at which the current request is executed.
+func (p *modelProcessor) clock() time.Time {
+	if !p.executingAt.IsZero() {
+		return p.executingAt
 	}
-	return l.now()
+	return p.now()
 }
 
-func broken(class payment.FailureClass, certainty processor.Certainty, retry bool, status int) *processor.Error {
-	return &processor.Error{Class: class, Certainty: certainty, Retry: retry, HTTPStatus: status, Message: "model"}
+func modelError(class payment.FailureClass, certainty processor.Certainty, retry bool, status int) *processor.Error {
+	return &processor.Error{Class: class, Certainty: certainty, Retry: retry, HTTPStatus: status, Message: "model processor"}
 }
 
 var (
-	errLost     = broken(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 0)
-	err500      = broken(payment.ClassUnavailable, processor.Ambiguous, true, 500)
-	errConflict = broken(payment.ClassStateConflict, processor.Ambiguous, false, 409)
-	errMismatch = broken(payment.ClassIdempotencyMismatch, processor.Ambiguous, false, 422)
-	errInvalid  = broken(payment.ClassInvalidRequest, processor.NotExecuted, false, 400)
+	errLost     = modelError(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 0)
+	err500      = modelError(payment.ClassUnavailable, processor.Ambiguous, true, 500)
+	errConflict = modelError(payment.ClassStateConflict, processor.Ambiguous, false, 409)
+	errMismatch = modelError(payment.ClassIdempotencyMismatch, processor.Ambiguous, false, 422)
+	errInvalid  = modelError(payment.ClassInvalidRequest, processor.NotExecuted, false, 400)
 )
 
-// move is a call that moves money: what is decided is execute's, how it is delivered the script's.
-func (l *ledger) move(name, key, payload string, execute func(t turn) (processor.Result, *processor.Error)) (processor.Result, error) {
-	l.mu.Lock()
-	l.arrive()
-	t := l.calls.next(l.now())
+// handle handles a call that changes something: the script determines its fault, and execute its result.
+func (p *modelProcessor) handle(
+	name, key, payload string, execute func(b behavior) (processor.Result, *processor.Error),
+) (processor.Result, error) {
+	p.mu.Lock()
+	p.executeDelayed()
+	b := p.calls.next(p.now())
 	do := func() (processor.Result, *processor.Error) {
-		return l.once(key, payload, t, execute)
+		return p.executeOnce(key, payload, b, execute)
 	}
 	var result processor.Result
 	var err *processor.Error
-	switch t.Delivery {
-	case answers:
+	switch b.Fault {
+	case faultNone:
 		result, err = do()
-	case losesAnswer:
+	case faultResponseLost:
 		do()
 		err = errLost
-	case losesCall:
+	case faultRequestLost:
 		err = errLost
-	case isLate, isSlow:
-		l.arrives = append(l.arrives, arriving{at: l.now().Add(modelLate), key: key, reached: t.Delivery == isSlow, execute: func() { do() }})
+	case faultRequestDelayed, faultExecutionDelayed:
+		p.delayed = append(p.delayed, delayedRequest{
+			at: p.now().Add(modelDelay), key: key, inFlight: b.Fault == faultExecutionDelayed, execute: func() { do() },
+		})
 		err = errLost
-	case breaks:
+	case fault500Executed:
 		if _, err = do(); err == nil {
-			l.replay(key, payload, err500)
+			p.keep500(key, payload, err500)
 		}
 		err = err500
-	case breaksFirst:
-		if l.ReplaysBreaks && l.keys[key].payload == "" {
-			l.keys[key] = remembered{at: l.now(), payload: payload, err: err500}
+	case fault500NotExecuted:
+		if p.Replays500 && p.keys[key].payload == "" {
+			p.keys[key] = storedResponse{at: p.now(), payload: payload, err: err500}
 		}
 		err = err500
-	case garbles:
+	case faultMalformedResponse:
 		do()
-		err = broken(payment.ClassInvalidResponse, processor.Ambiguous, true, 200)
-	case redirects:
+		err = modelError(payment.ClassInvalidResponse, processor.Ambiguous, true, 200)
+	case faultRedirectExecuted:
 		do()
-		err = broken(payment.ClassConfig, processor.Ambiguous, false, 302)
-	case redirectsFirst:
-		err = broken(payment.ClassConfig, processor.Ambiguous, false, 302)
-	case away:
-		err = broken(payment.ClassNotSent, processor.NotExecuted, true, 0)
-	case limits:
-		err = broken(payment.ClassRateLimited, processor.NotExecuted, true, 429)
-	case limitsLong:
-		err = broken(payment.ClassRateLimited, processor.NotExecuted, true, 429)
-		err.RetryAfter = modelLongRetry
-	case forbids:
-		err = broken(payment.ClassPermission, processor.NotExecuted, false, 403)
-	case conflicts:
+		err = modelError(payment.ClassConfig, processor.Ambiguous, false, 302)
+	case faultRedirectNotExecuted:
+		err = modelError(payment.ClassConfig, processor.Ambiguous, false, 302)
+	case faultUnreachable:
+		err = modelError(payment.ClassNotSent, processor.NotExecuted, true, 0)
+	case faultRateLimit:
+		err = modelError(payment.ClassRateLimited, processor.NotExecuted, true, 429)
+	case faultLongRateLimit:
+		err = modelError(payment.ClassRateLimited, processor.NotExecuted, true, 429)
+		err.RetryAfter = modelLongRetryAfter
+	case faultForbidden:
+		err = modelError(payment.ClassPermission, processor.NotExecuted, false, 403)
+	case faultConflict:
 		err = errConflict
-	case killsAfter, stopsAfter:
+	case faultWorkerCrashExecuted, faultTerminationExecuted:
 		do()
-	case killsBefore, stopsBefore:
+	case faultWorkerCrashNotExecuted, faultTerminationNotExecuted:
 	}
-	said := "said " + string(result.Status)
-	if err != nil {
-		said = "said " + err.Error()
-	}
-	l.log("processor: %s under %s: %s: %s", name, l.short(key), t, said)
-	l.mu.Unlock()
+	p.log("processor: %s, key %s: %s: returns %s", name, shortKey(key), b, describeResult(result, err))
+	p.mu.Unlock()
 
-	if t.Meanwhile != nil {
-		l.during(*t.Meanwhile)
+	if b.Meanwhile != nil {
+		p.act(*b.Meanwhile)
 	}
-	switch t.Delivery {
-	case killsAfter, killsBefore:
-		panic("the worker dies")
-	case stopsAfter, stopsBefore:
-		l.stop()
+	switch b.Fault {
+	case faultWorkerCrashExecuted, faultWorkerCrashNotExecuted:
+		panic("the worker crashes")
+	case faultTerminationExecuted, faultTerminationNotExecuted:
+		p.stopWorker()
 		return processor.Result{}, errLost
 	default:
 	}
@@ -317,197 +348,220 @@ func (l *ledger) move(name, key, payload string, execute func(t turn) (processor
 	return result, nil
 }
 
-// replay stores the breaking of a request as its answer, where the processor does so.
-func (l *ledger) replay(key, payload string, err *processor.Error) {
-	if l.ReplaysBreaks {
-		l.keys[key] = remembered{at: l.time(), payload: payload, err: err}
+func describeResult(result processor.Result, err *processor.Error) string {
+	switch {
+	case err != nil:
+		return fmt.Sprintf("error %v", err)
+	case result.Status == "":
+		return "nothing"
+	default:
+		return string(result.Status)
 	}
 }
 
-// once executes a key at most once while it is remembered.
-func (l *ledger) once(key, payload string, t turn, execute func(t turn) (processor.Result, *processor.Error)) (processor.Result, *processor.Error) {
-	if slices.ContainsFunc(l.arrives, func(a arriving) bool { return a.key == key && a.reached }) {
-		return processor.Result{}, broken(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 409)
+// keep500 stores the 500 as the response under the key, if the processor replays it.
+func (p *modelProcessor) keep500(key, payload string, err *processor.Error) {
+	if p.Replays500 {
+		p.keys[key] = storedResponse{at: p.clock(), payload: payload, err: err}
 	}
-	if known, ok := l.keys[key]; ok && l.time().Before(known.at.Add(modelKeyLife)) {
-		if known.payload != payload {
+}
+
+// executeOnce executes a request, unless the processor has executed one under the same key within the key lifetime.
+func (p *modelProcessor) executeOnce(
+	key, payload string, b behavior, execute func(b behavior) (processor.Result, *processor.Error),
+) (processor.Result, *processor.Error) {
+	if slices.ContainsFunc(p.delayed, func(d delayedRequest) bool { return d.key == key && d.inFlight }) {
+		return processor.Result{}, modelError(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 409)
+	}
+	if kept, ok := p.keys[key]; ok && p.clock().Before(kept.at.Add(modelKeyLifetime)) {
+		if kept.payload != payload {
 			return processor.Result{}, errMismatch
 		}
-		return known.result, known.err
+		return kept.result, kept.err
 	}
-	result, err := execute(t)
-	if err == nil || l.ReplaysRefusals && err == errConflict {
-		l.keys[key] = remembered{at: l.time(), payload: payload, result: result, err: err}
+	result, err := execute(b)
+	if err == nil || p.Replays409 && err == errConflict {
+		p.keys[key] = storedResponse{at: p.clock(), payload: payload, result: result, err: err}
 	}
 	return result, err
 }
 
-// make notes that money moves for a payment or a refund, which it may do once.
-func (l *ledger) make(id string) {
-	if l.made[id] {
-		l.wrong("the processor moved money for %s a second time", id)
+// markExecuted records that a payment or refund was executed, which may happen only once.
+func (p *modelProcessor) markExecuted(id string) {
+	if p.executed[id] {
+		p.violation("the processor executed %s a second time", id)
 	}
-	l.made[id] = true
+	p.executed[id] = true
 }
 
-// decided is what becomes of an entry: what it is now, and later.
-func (l *ledger) decided(t turn, yes, no state) []state {
-	yes.at, no.at = l.time(), l.time()
-	waits := state{at: l.time(), status: payment.Pending}
-	switch t.Ending {
-	case asksYes, asksNo:
-		waits.status = payment.RequiresAction
+// decide returns the states of an entry: the current one, and a later one if the decision is deferred.
+func (p *modelProcessor) decide(b behavior, approved, declined state) []state {
+	approved.at, declined.at = p.clock(), p.clock()
+	undecided := state{at: p.clock(), status: payment.Pending}
+	switch b.Decision {
+	case decisionApproveAfterAction, decisionDeclineAfterAction:
+		undecided.status = payment.RequiresAction
 	default:
 	}
-	switch t.Ending {
-	case declines, declinesBlank:
-		return []state{no}
-	case defersYes, asksYes:
-		yes.at = l.time().Add(t.Later)
-		return []state{waits, yes}
-	case defersNo, asksNo:
-		no.at = l.time().Add(t.Later)
-		return []state{waits, no}
+	switch b.Decision {
+	case decisionDecline, decisionDeclineWithoutRecord:
+		return []state{declined}
+	case decisionApproveLater, decisionApproveAfterAction:
+		approved.at = p.clock().Add(b.DecidesAfter)
+		return []state{undecided, approved}
+	case decisionDeclineLater, decisionDeclineAfterAction:
+		declined.at = p.clock().Add(b.DecidesAfter)
+		return []state{undecided, declined}
 	default:
-		return []state{yes}
+		return []state{approved}
 	}
 }
 
 // Charge implements processor.Processor.
-func (l *ledger) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
+func (p *modelProcessor) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
 	payload := fmt.Sprint("charge ", call.Amount, call.Currency, call.PaymentMethod, call.Capture)
-	return l.move("charge", call.Key, payload, func(t turn) (processor.Result, *processor.Error) {
-		if t.Ending == declinesBlank {
-			return processor.Result{Status: payment.Declined, Reference: call.Key, Decline: no}, nil
+	return p.handle("charge", call.Key, payload, func(b behavior) (processor.Result, *processor.Error) {
+		if b.Decision == decisionDeclineWithoutRecord {
+			return processor.Result{Status: payment.Declined, Reference: call.Key, Decline: modelDecline}, nil
 		}
-		l.make(call.PaymentID)
-		yes := state{status: payment.Succeeded, captured: call.Amount}
+		p.markExecuted(call.PaymentID)
+		approved := state{status: payment.Succeeded, captured: call.Amount}
 		if call.Capture == payment.CaptureManual {
-			yes = state{status: payment.Authorized}
+			approved = state{status: payment.Authorized}
 		}
-		e := &entry{id: fmt.Sprintf("ch_%s_%d", l.prefix, len(l.charges)+1), reference: call.Key, amount: call.Amount}
-		e.set(l.decided(t, yes, state{status: payment.Declined})...)
-		l.charges[call.Key] = e
-		return l.show(e, l.time()), nil
+		e := &entry{id: fmt.Sprintf("ch_%s_%d", p.prefix, len(p.charges)+1), reference: call.Key, amount: call.Amount}
+		e.setStates(p.decide(b, approved, state{status: payment.Declined})...)
+		p.charges[call.Key] = e
+		return p.result(e, p.clock()), nil
 	})
 }
 
-var no = &payment.Decline{Code: "no", Kind: payment.DeclineSoft}
+var modelDecline = &payment.Decline{Code: "declined", Kind: payment.DeclineSoft}
 
 // Capture implements processor.Processor.
-func (l *ledger) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
-	l.asked(func() { l.captures[call.ProcessorPaymentID] = append(l.captures[call.ProcessorPaymentID], call.Amount) })
-	return l.move(fmt.Sprint("capture ", call.Amount), call.Key, fmt.Sprint("capture ", call.Amount), func(t turn) (processor.Result, *processor.Error) {
-		e := l.payment(call.ProcessorPaymentID)
-		switch now, _ := e.as(l.time()); {
+func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
+	p.recordCall(func() { p.captures[call.ProcessorPaymentID] = append(p.captures[call.ProcessorPaymentID], call.Amount) })
+	name := fmt.Sprint("capture ", call.Amount)
+	return p.handle(name, call.Key, name, func(b behavior) (processor.Result, *processor.Error) {
+		e := p.payment(call.ProcessorPaymentID)
+		switch now, _ := e.stateAt(p.clock()); {
 		case now.status != payment.Authorized:
 			return processor.Result{}, errConflict
 		case call.Amount > e.amount:
 			return processor.Result{}, errInvalid
-		case t.Ending == declines, t.Ending == declinesBlank:
-			return processor.Result{Status: payment.Declined, Reference: "of the order", Decline: no}, nil
+		case b.Decision == decisionDecline, b.Decision == decisionDeclineWithoutRecord:
+			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
 		}
-		e.set(l.decided(t, state{status: payment.Succeeded, captured: call.Amount}, state{status: payment.Authorized})...)
-		return l.show(e, l.time()), nil
+		e.setStates(p.decide(b, state{status: payment.Succeeded, captured: call.Amount}, state{status: payment.Authorized})...)
+		return p.result(e, p.clock()), nil
 	})
 }
 
-// Void implements processor.Processor. One that is deferred is done in a moment, and answered with what still is.
-func (l *ledger) Void(_ context.Context, call processor.VoidCall) (processor.Result, error) {
-	l.asked(func() { l.voids[call.ProcessorPaymentID] = append(l.voids[call.ProcessorPaymentID], l.time()) })
-	return l.move("void", call.Key, "void", func(t turn) (processor.Result, *processor.Error) {
-		e := l.payment(call.ProcessorPaymentID)
-		switch now, _ := e.as(l.time()); {
-		case !voidable(now.status, l.Firm):
+// Void implements processor.Processor. A deferred void is executed after modelDelay; the response has the status before it.
+func (p *modelProcessor) Void(_ context.Context, call processor.VoidCall) (processor.Result, error) {
+	p.recordCall(func() { p.voids[call.ProcessorPaymentID] = append(p.voids[call.ProcessorPaymentID], p.clock()) })
+	return p.handle("void", call.Key, "void", func(b behavior) (processor.Result, *processor.Error) {
+		e := p.payment(call.ProcessorPaymentID)
+		switch now, _ := e.stateAt(p.clock()); {
+		case !p.canVoid(now.status):
 			return processor.Result{}, errConflict
-		case t.Ending == declines, t.Ending == declinesBlank:
-			return processor.Result{Status: payment.Declined, Reference: "of the order", Decline: no}, nil
-		case t.Ending == approves:
-			e.set(state{at: l.time(), status: payment.Voided})
+		case b.Decision == decisionDecline, b.Decision == decisionDeclineWithoutRecord:
+			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
+		case b.Decision == decisionApprove:
+			e.setStates(state{at: p.clock(), status: payment.Voided})
 		default:
-			e.set(state{at: l.time(), status: now.status}, state{at: l.time().Add(modelLate), status: payment.Voided})
+			e.setStates(state{at: p.clock(), status: now.status}, state{at: p.clock().Add(modelDelay), status: payment.Voided})
 		}
-		return l.show(e, l.time()), nil
+		return p.result(e, p.clock()), nil
 	})
 }
 
-func voidable(status payment.Status, firm bool) bool {
-	return status == payment.Authorized || !firm && (status == payment.RequiresAction || status == payment.Pending)
+func (p *modelProcessor) canVoid(status payment.Status) bool {
+	return status == payment.Authorized || !p.CannotVoidPending && (status == payment.RequiresAction || status == payment.Pending)
 }
 
 // Refund implements processor.Processor.
-func (l *ledger) Refund(_ context.Context, call processor.RefundCall) (processor.Result, error) {
-	return l.move(fmt.Sprint("refund ", call.Amount), call.Key, fmt.Sprint("refund ", call.ProcessorPaymentID, call.Amount), func(t turn) (processor.Result, *processor.Error) {
-		if t.Ending == declinesBlank {
-			return processor.Result{Status: payment.Declined, Reference: call.Key, Decline: no}, nil
+func (p *modelProcessor) Refund(_ context.Context, call processor.RefundCall) (processor.Result, error) {
+	payload := fmt.Sprint("refund ", call.ProcessorPaymentID, call.Amount)
+	return p.handle(fmt.Sprint("refund ", call.Amount), call.Key, payload, func(b behavior) (processor.Result, *processor.Error) {
+		if b.Decision == decisionDeclineWithoutRecord {
+			return processor.Result{Status: payment.Declined, Reference: call.Key, Decline: modelDecline}, nil
 		}
-		paid, _ := l.payment(call.ProcessorPaymentID).as(l.time())
-		if back := l.given(call.ProcessorPaymentID); paid.captured-back < call.Amount {
-			l.wrong("asked to refund %d where %d were captured and %d are given back", call.Amount, paid.captured, back)
+		charge, _ := p.payment(call.ProcessorPaymentID).stateAt(p.clock())
+		if refunded := p.refundedAmount(call.ProcessorPaymentID); charge.captured-refunded < call.Amount {
+			p.violation("a refund of %d was sent for a payment with %d captured and %d refunded", call.Amount, charge.captured, refunded)
 			return processor.Result{}, errInvalid
 		}
-		l.make(call.RefundID)
-		e := &entry{id: fmt.Sprintf("re_%s_%d", l.prefix, len(l.refunds)+1), reference: call.Key, payment: call.ProcessorPaymentID, amount: call.Amount}
-		e.set(l.decided(t, state{status: payment.Succeeded}, state{status: payment.Declined})...)
-		if s, _ := e.as(l.time()); s.status == payment.RequiresAction {
+		p.markExecuted(call.RefundID)
+		e := &entry{
+			id: fmt.Sprintf("re_%s_%d", p.prefix, len(p.refunds)+1), reference: call.Key,
+			payment: call.ProcessorPaymentID, amount: call.Amount,
+		}
+		e.setStates(p.decide(b, state{status: payment.Succeeded}, state{status: payment.Declined})...)
+		// A refund never requires action.
+		if s, _ := e.stateAt(p.clock()); s.status == payment.RequiresAction {
 			e.states[0].status = payment.Pending
 		}
-		l.refunds[call.Key] = e
-		return l.show(e, l.time()), nil
+		p.refunds[call.Key] = e
+		return p.result(e, p.clock()), nil
 	})
 }
 
 // Lookup implements processor.Processor.
-func (l *ledger) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
-	l.mu.Lock()
-	l.arrive()
-	t := l.lookups.next(l.now())
-	e := l.charges[call.Reference]
+func (p *modelProcessor) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+	p.mu.Lock()
+	p.executeDelayed()
+	b := p.lookups.next(p.now())
+	e := p.charges[call.Reference]
 	if call.Operation == payment.OperationRefund {
-		e = l.refunds[call.Reference]
+		e = p.refunds[call.Reference]
 	}
-	said, found := processor.Result{}, false
+	result, found := processor.Result{}, false
 	if e != nil {
-		if _, found = e.as(l.now().Add(-l.Lag)); found {
-			said = l.show(e, l.now().Add(-l.Lag))
+		if _, found = e.stateAt(p.now().Add(-p.LookupLag)); found {
+			result = p.result(e, p.now().Add(-p.LookupLag))
 		}
 	}
-	l.log("processor: look up %s: %s: %t %s", l.short(call.Reference), t.Delivery, found, said.Status)
-	l.mu.Unlock()
-	if t.Meanwhile != nil {
-		l.during(*t.Meanwhile)
+	record := "no record"
+	if found {
+		record = string(result.Status)
 	}
-	switch t.Delivery {
-	case answers:
-		return said, found, nil
-	case stopsAfter, stopsBefore:
-		l.stop()
+	p.log("processor: lookup, reference %s: %s: %s", shortKey(call.Reference), b.Fault, record)
+	p.mu.Unlock()
+	if b.Meanwhile != nil {
+		p.act(*b.Meanwhile)
+	}
+	switch b.Fault {
+	case faultNone:
+		return result, found, nil
+	case faultTerminationExecuted, faultTerminationNotExecuted:
+		p.stopWorker()
 		return processor.Result{}, false, errLost
 	default:
 		return processor.Result{}, false, err500
 	}
 }
 
-// asked notes what was asked for, whatever comes of it.
-func (l *ledger) asked(note func()) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	note()
+// recordCall runs record under the lock. Calls are recorded whatever their fault is.
+func (p *modelProcessor) recordCall(record func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	record()
 }
 
-func (l *ledger) payment(id string) *entry {
-	for _, e := range l.charges {
+func (p *modelProcessor) payment(id string) *entry {
+	for _, e := range p.charges {
 		if e.id == id {
 			return e
 		}
 	}
-	l.wrong("asked for a payment %q that there is not", id)
+	p.violation("a call was sent for the payment %q, which does not exist", id)
 	return &entry{}
 }
 
-// given is what has left, or will leave, of a payment.
-func (l *ledger) given(id string) (sum int64) {
-	for _, e := range l.refunds {
+// refundedAmount is what was refunded of a payment, with the refunds that are pending or will be approved.
+func (p *modelProcessor) refundedAmount(id string) (sum int64) {
+	for _, e := range p.refunds {
 		if last := e.states[len(e.states)-1]; e.payment == id && last.status != payment.Declined {
 			sum += e.amount
 		}
@@ -515,56 +569,74 @@ func (l *ledger) given(id string) (sum int64) {
 	return sum
 }
 
-func (l *ledger) show(e *entry, at time.Time) processor.Result {
-	s, _ := e.as(at)
-	l.requests++
+// result returns the record of an entry as it was at a point in time.
+func (p *modelProcessor) result(e *entry, at time.Time) processor.Result {
+	s, _ := e.stateAt(at)
+	p.responses++
 	r := processor.Result{
 		ID: e.id, Status: s.status, Amount: e.amount, Currency: "USD", CapturedAmount: s.captured, Reference: e.reference,
-		RequestID: fmt.Sprint("req_", l.requests),
+		RequestID: fmt.Sprint("req_", p.responses),
 	}
 	if s.status == payment.Declined {
-		r.Decline = no
+		r.Decline = modelDecline
 	}
 	return r
 }
 
-// byHand is what a human does in the processor's dashboard: takes amount of what is held, or lets it go, with 0.
-func (l *ledger) byHand(reference string, amount int64) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.arrive()
-	e := l.charges[reference]
+// captureInDashboard is a capture by the merchant, without Florin. It reports whether the payment could be captured.
+func (p *modelProcessor) captureInDashboard(reference string, amount int64) bool {
+	return p.changeInDashboard(reference, func(e *entry, now state) bool {
+		if amount > e.amount || now.status != payment.Authorized {
+			return false
+		}
+		e.setStates(state{at: p.now(), status: payment.Succeeded, captured: amount})
+		return true
+	})
+}
+
+// voidInDashboard is a void by the merchant, without Florin. It reports whether the payment could be voided.
+func (p *modelProcessor) voidInDashboard(reference string) bool {
+	return p.changeInDashboard(reference, func(e *entry, now state) bool {
+		if !p.canVoid(now.status) {
+			return false
+		}
+		e.setStates(state{at: p.now(), status: payment.Voided})
+		return true
+	})
+}
+
+func (p *modelProcessor) changeInDashboard(reference string, change func(e *entry, now state) bool) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.executeDelayed()
+	e := p.charges[reference]
 	if e == nil {
 		return false
 	}
-	now, _ := e.as(l.now())
-	switch {
-	case amount == 0 && voidable(now.status, l.Firm):
-		e.set(state{at: l.now(), status: payment.Voided})
-	case amount > 0 && amount <= e.amount && now.status == payment.Authorized:
-		e.set(state{at: l.now(), status: payment.Succeeded, captured: amount})
-	default:
+	now, _ := e.stateAt(p.now())
+	if !change(e, now) {
 		return false
 	}
-	e.byHand = true
+	e.changedInDashboard = true
 	return true
 }
 
-// truth is what an honest operator sees in the dashboard; an empty status for no record. over is false while something
-// may still happen to it.
-func (l *ledger) truth(references map[string]*entry, reference string) (s state, over bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.arrive()
-	if len(l.arrives) > 0 {
+// readDashboard returns what an operator sees in the processor's dashboard; the status is empty if there is no record.
+// final is false while the record may still change, or appear.
+func (p *modelProcessor) readDashboard(entries map[string]*entry, reference string) (s state, final bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.executeDelayed()
+	if len(p.delayed) > 0 {
 		return state{}, false
 	}
-	e := references[reference]
+	e := entries[reference]
 	if e == nil {
 		return state{}, true
 	}
-	s, _ = e.as(l.now())
+	s, _ = e.stateAt(p.now())
 	return s, s.status == payment.Succeeded || s.status == payment.Declined || s.status == payment.Voided
 }
 
-func (l *ledger) short(key string) string { return key[:min(len(key), 8)] }
+// shortKey is enough of an idempotency key or reference to recognize it in the log.
+func shortKey(key string) string { return key[:min(len(key), 8)] }

@@ -27,8 +27,14 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// modelTerms fit the model processor: a record is seen, and a late request has arrived, before absence is proof. Lookups
-// are rarer than in testTerms: months pass in every sequence.
+// The model test plays random sequences of charges and refunds against a model of the processor, in
+// model_processor_test.go. Calls fail in all ways, workflows are terminated and started again, callers capture, void and
+// cancel, operators resolve outcomes, and the merchant changes payments in the processor's dashboard. After each workflow
+// the store, the results of the workflow and the processor have to agree. model_mistakes_test.go checks that the model
+// test finds planted mistakes.
+
+// modelTerms fit the model processor: absence is proof only once a lookup finds every record and a delayed request has
+// been executed. Lookups are rarer than in testTerms, because months pass in every sequence.
 var modelTerms = activities.Terms{
 	Processor:         "sim",
 	StartToClose:      activities.Duration(30 * time.Second),
@@ -38,263 +44,299 @@ var modelTerms = activities.Terms{
 	RetryMax:          activities.Duration(30 * time.Second),
 	RetryMultiplier:   2,
 	AbsenceProofAfter: activities.Duration(10 * time.Minute),
-	Resolve:           activities.Poll{Initial: activities.Duration(2 * time.Second), Max: activities.Duration(2 * time.Hour), For: activities.Duration(24 * time.Hour)},
-	AuthorizationFor:  activities.Duration(7 * day),
-	Pending:           activities.Poll{Initial: activities.Duration(5 * time.Second), Max: activities.Duration(12 * time.Hour), For: activities.Duration(7 * day)},
+	Resolve: activities.Poll{
+		Initial: activities.Duration(2 * time.Second), Max: activities.Duration(2 * time.Hour),
+		For: activities.Duration(24 * time.Hour),
+	},
+	AuthorizationFor: activities.Duration(7 * day),
+	Pending: activities.Poll{
+		Initial: activities.Duration(5 * time.Second), Max: activities.Duration(12 * time.Hour), For: activities.Duration(7 * day),
+	},
 }
 
-// Both are so small that what production draws around them is always the same: a sequence that failed fails again.
+// modelBackoff and modelLongRetryAfter are so small that the random jitter of production is rounded away: a sequence that
+// failed once fails every time.
 var modelBackoff = retry.Backoff{Strategy: retry.Fixed, Initial: 1, Max: 1}
 
 const (
-	modelLongRetry    = time.Millisecond
-	modelLongestRetry = modelLongRetry / 2
+	// modelLongRetryAfter exceeds modelLongestRetry, the longest wait of the retry policy, so that the workflow waits for it.
+	modelLongRetryAfter = time.Millisecond
+	modelLongestRetry   = modelLongRetryAfter / 2
 )
 
-// actKind is what somebody does to a running workflow, or at the processor.
-type actKind string
+// actionKind is what a caller or an operator does to a running workflow, or the merchant in the processor's dashboard.
+type actionKind string
 
 const (
-	captures     actKind = "capture"
-	voids        actKind = "void"
-	cancels      actKind = "cancel"
-	tellsEvent   actKind = "processor-event"
-	resolves     actKind = "resolve"
-	asksOutcome  actKind = "outcome"
-	asksAnother  actKind = "outcome of another request"
-	takesByHand  actKind = "capture at the processor"
-	letsGoByHand actKind = "void at the processor"
+	actionCapture             actionKind = "capture"
+	actionVoid                actionKind = "void"
+	actionCancel              actionKind = "cancel"
+	actionProcessorEvent      actionKind = "processor event"
+	actionResolve             actionKind = "resolve"
+	actionOutcome             actionKind = "outcome"
+	actionOutcomeOtherRequest actionKind = "outcome of another request"
+	actionDashboardCapture    actionKind = "capture in the dashboard"
+	actionDashboardVoid       actionKind = "void in the dashboard"
 )
 
-// everything is the amount of a capture that names none.
-const everything = 0
+// wholeAmount is the amount of a capture that names none.
+const wholeAmount = 0
 
-// act is one of them, so long after the workflow began.
-type act struct {
-	Kind   actKind
-	Amount int64 // of a capture
-	At     time.Duration
+// externalAction is one action from outside of the workflow.
+type externalAction struct {
+	Kind actionKind
+	// Amount is that of a capture.
+	Amount int64
+	// At is the time since the start of the workflow.
+	At time.Duration
 }
 
-func (a act) what() string {
-	if a.Kind == captures || a.Kind == takesByHand {
-		return fmt.Sprint(a.Kind, " ", a.Amount)
+func (a externalAction) String() string {
+	switch {
+	case a.Kind != actionCapture && a.Kind != actionDashboardCapture:
+		return string(a.Kind)
+	case a.Amount == wholeAmount:
+		return string(a.Kind) + " of the whole amount"
+	default:
+		return fmt.Sprint(a.Kind, " of ", a.Amount)
 	}
-	return string(a.Kind)
 }
 
-// episode is one workflow, from its start until it ends or is terminated.
-type episode struct {
-	// Refund is of the payment under the key Of; otherwise it is a charge.
-	Refund  bool
-	Key, Of int
-	// Again: the request is that which the key was used for first. Otherwise it may be another one.
-	Again  bool
+// plannedRun is one workflow, from its start until it ends or is terminated.
+type plannedRun struct {
+	// Refund: it is a refund, under the idempotency key refund-Key, of the payment order-Payment. Otherwise it is the
+	// charge order-Key.
+	Refund       bool
+	Key, Payment int
+	// Repeat: if the key was used before, the request is the same again. Otherwise it may be another one.
+	Repeat bool
 	Amount int64
 	Manual bool
-	// Gap passes before it, and it is terminated after Lasts.
-	Gap, Lasts time.Duration
-	Calls      []turn
-	Lookups    []turn
-	Acts       []act
+	// Pause is the time before the start. The workflow is terminated after TerminateAfter.
+	Pause, TerminateAfter time.Duration
+	Calls                 []behavior
+	Lookups               []behavior
+	Actions               []externalAction
 }
 
-// plan is a sequence of runs. The steps are logged as they happen.
-type plan []episode
+// plan is a sequence of runs.
+type plan []plannedRun
 
-// GoString implements fmt.GoStringer, for rapid's log.
+// GoString implements fmt.GoStringer: rapid logs what it draws, and the runs are logged step by step.
 func (p plan) GoString() string { return fmt.Sprintf("%d runs", len(p)) }
 
+// The generators. The order of the draws determines which sequence a seed produces.
 var (
-	genAct = rapid.Custom(func(t *rapid.T) act {
-		return act{
-			Kind: rapid.SampledFrom([]actKind{captures, captures, captures, voids, tellsEvent, resolves, resolves, cancels, asksOutcome, asksAnother,
-				takesByHand, letsGoByHand}).Draw(t, "kind"),
-			Amount: rapid.SampledFrom([]int64{everything, 400, 1000, 1001}).Draw(t, "amount"),
-			At:     rapid.SampledFrom([]time.Duration{time.Second, 0, 30 * time.Second, 5 * time.Minute, time.Hour, 20 * time.Hour, 3 * day}).Draw(t, "at"),
+	genAction = rapid.Custom(func(t *rapid.T) externalAction {
+		return externalAction{
+			Kind: rapid.SampledFrom([]actionKind{
+				actionCapture, actionCapture, actionCapture, actionVoid, actionProcessorEvent, actionResolve, actionResolve, actionCancel,
+				actionOutcome, actionOutcomeOtherRequest, actionDashboardCapture, actionDashboardVoid,
+			}).Draw(t, "kind"),
+			Amount: rapid.SampledFrom([]int64{wholeAmount, 400, 1000, 1001}).Draw(t, "amount"),
+			At: rapid.SampledFrom([]time.Duration{
+				time.Second, 0, 30 * time.Second, 5 * time.Minute, time.Hour, 20 * time.Hour, 3 * day,
+			}).Draw(t, "at"),
 		}
 	})
-	genMeanwhile = rapid.Custom(func(t *rapid.T) *act {
+	genMeanwhile = rapid.Custom(func(t *rapid.T) *externalAction {
 		if rapid.IntRange(0, 4).Draw(t, "meanwhile") < 4 {
 			return nil
 		}
-		a := genAct.Draw(t, "act")
+		a := genAction.Draw(t, "action")
 		return &a
 	})
-	genCall = rapid.Custom(func(t *rapid.T) turn {
-		c := turn{
-			Delivery: rapid.SampledFrom([]delivery{answers, answers, answers, answers, losesAnswer, losesAnswer, losesCall, isLate, isSlow, breaks,
-				breaksFirst, garbles, redirects, redirectsFirst, away, limits, limitsLong, forbids, conflicts, killsAfter, killsBefore, stopsAfter, stopsAfter, stopsBefore}).Draw(t, "delivery"),
-			Ending: rapid.SampledFrom([]ending{approves, approves, approves, approves, declines, declinesBlank, defersYes, defersNo, asksYes, asksNo}).Draw(t, "ending"),
-			Later:  rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Hour, 50 * time.Hour}).Draw(t, "later"),
-			Lasts:  rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 10 * time.Minute, 30 * time.Hour}).Draw(t, "lasts"),
+	genCall = rapid.Custom(func(t *rapid.T) behavior {
+		b := behavior{
+			Fault: rapid.SampledFrom([]fault{
+				faultNone, faultNone, faultNone, faultNone, faultResponseLost, faultResponseLost, faultRequestLost, faultRequestDelayed,
+				faultExecutionDelayed, fault500Executed, fault500NotExecuted, faultMalformedResponse, faultRedirectExecuted,
+				faultRedirectNotExecuted, faultUnreachable, faultRateLimit, faultLongRateLimit, faultForbidden, faultConflict,
+				faultWorkerCrashExecuted, faultWorkerCrashNotExecuted, faultTerminationExecuted, faultTerminationExecuted,
+				faultTerminationNotExecuted,
+			}).Draw(t, "fault"),
+			Decision: rapid.SampledFrom([]decision{
+				decisionApprove, decisionApprove, decisionApprove, decisionApprove, decisionDecline, decisionDeclineWithoutRecord,
+				decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction,
+			}).Draw(t, "decision"),
+			DecidesAfter: rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Hour, 50 * time.Hour}).Draw(t, "decides after"),
+			Lasts:        rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 10 * time.Minute, 30 * time.Hour}).Draw(t, "lasts"),
 		}
-		if c.Delivery == limitsLong || c.Delivery == answers {
-			c.Lasts = 0
+		if b.Fault == faultLongRateLimit || b.Fault == faultNone {
+			b.Lasts = 0
 		}
-		if c.Lasts == 0 {
-			c.Meanwhile = genMeanwhile.Draw(t, "meanwhile")
+		if b.Lasts == 0 {
+			b.Meanwhile = genMeanwhile.Draw(t, "meanwhile")
 		}
-		return c
+		return b
 	})
-	genLookup = rapid.Custom(func(t *rapid.T) turn {
-		c := turn{
-			Delivery: rapid.SampledFrom([]delivery{answers, answers, answers, losesAnswer, losesAnswer, stopsBefore}).Draw(t, "delivery"),
-			Lasts:    rapid.SampledFrom([]time.Duration{0, 10 * time.Minute, 30 * time.Hour, 4 * day}).Draw(t, "lasts"),
+	genLookup = rapid.Custom(func(t *rapid.T) behavior {
+		b := behavior{
+			Fault: rapid.SampledFrom([]fault{
+				faultNone, faultNone, faultNone, faultResponseLost, faultResponseLost, faultTerminationNotExecuted,
+			}).Draw(t, "fault"),
+			Lasts: rapid.SampledFrom([]time.Duration{0, 10 * time.Minute, 30 * time.Hour, 4 * day}).Draw(t, "lasts"),
 		}
-		if c.Lasts == 0 {
-			c.Meanwhile = genMeanwhile.Draw(t, "meanwhile")
+		if b.Lasts == 0 {
+			b.Meanwhile = genMeanwhile.Draw(t, "meanwhile")
 		}
-		return c
+		return b
 	})
-	genHabits = rapid.Custom(func(t *rapid.T) habits {
-		return habits{
-			Lag:             rapid.SampledFrom([]time.Duration{0, 3 * time.Minute, 9 * time.Minute}).Draw(t, "lag"),
-			ReplaysRefusals: rapid.Bool().Draw(t, "replays refusals"),
-			ReplaysBreaks:   rapid.Bool().Draw(t, "replays 500"),
-			Firm:            rapid.Bool().Draw(t, "firm"),
-			ProvesNothing:   rapid.IntRange(0, 3).Draw(t, "proves nothing") == 3,
+	genTraits = rapid.Custom(func(t *rapid.T) traits {
+		return traits{
+			LookupLag:          rapid.SampledFrom([]time.Duration{0, 3 * time.Minute, 9 * time.Minute}).Draw(t, "lookup lag"),
+			Replays409:         rapid.Bool().Draw(t, "replays 409"),
+			Replays500:         rapid.Bool().Draw(t, "replays 500"),
+			CannotVoidPending:  rapid.Bool().Draw(t, "cannot void pending"),
+			NeverProvesAbsence: rapid.IntRange(0, 3).Draw(t, "never proves absence") == 3,
 		}
 	})
 )
 
-// focus is what a sequence is mostly about.
+// focus is what most runs of a sequence are about.
 type focus int
 
 const (
-	onAnything focus = iota
-	onOrders         // for a payment that is held
-	onRefunds        // of a payment that was taken
+	focusAnything focus = iota
+	focusModifications
+	focusRefunds
 )
 
-func genEpisode(on focus) *rapid.Generator[episode] {
-	oneOf := func(weights ...int) *rapid.Generator[bool] {
+func genRun(on focus) *rapid.Generator[plannedRun] {
+	// tenths draws true in so many of ten cases, by focus.
+	tenths := func(weights ...int) *rapid.Generator[bool] {
 		return rapid.Map(rapid.IntRange(1, 10), func(n int) bool { return n > 10-weights[on] })
 	}
-	return rapid.Custom(func(t *rapid.T) episode {
-		return episode{
-			Refund:  oneOf(3, 1, 9).Draw(t, "refund"),
+	return rapid.Custom(func(t *rapid.T) plannedRun {
+		return plannedRun{
+			Refund:  tenths(3, 1, 9).Draw(t, "refund"),
 			Key:     rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3}).Draw(t, "key"),
-			Of:      rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "of"),
-			Again:   oneOf(8, 9, 8).Draw(t, "again"),
+			Payment: rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "payment"),
+			Repeat:  tenths(8, 9, 8).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
-			Manual:  oneOf(5, 9, 3).Draw(t, "manual"),
-			Gap:     rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "gap"),
-			Lasts:   rapid.SampledFrom([]time.Duration{modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day}).Draw(t, "lasts"),
+			Manual:  tenths(5, 9, 3).Draw(t, "manual"),
+			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
+			TerminateAfter: rapid.SampledFrom([]time.Duration{
+				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
+			}).Draw(t, "terminate after"),
 			Calls:   rapid.SliceOfN(genCall, 0, 4).Draw(t, "calls"),
 			Lookups: rapid.SliceOfN(genLookup, 0, 3).Draw(t, "lookups"),
-			Acts:    rapid.SliceOfN(genAct, 0, 6).Draw(t, "acts"),
+			Actions: rapid.SliceOfN(genAction, 0, 6).Draw(t, "actions"),
 		}
 	})
 }
 
 func genPlan(on focus) *rapid.Generator[plan] {
 	return rapid.Custom(func(t *rapid.T) plan {
-		p := plan(rapid.SliceOfN(genEpisode(on), 1, 8).Draw(t, "episodes"))
+		p := plan(rapid.SliceOfN(genRun(on), 1, 8).Draw(t, "runs"))
 		switch on {
-		case onOrders:
-			p[0].Refund, p[0].Manual, p[0].Calls = false, true, append([]turn{{Delivery: answers, Ending: approves}}, p[0].Calls...)
-		case onRefunds:
-			p[0] = episode{Key: 1, Amount: 1000, Lasts: modelYear}
+		case focusModifications: // of a payment that is authorized first
+			p[0].Refund, p[0].Manual = false, true
+			p[0].Calls = append([]behavior{{Fault: faultNone, Decision: decisionApprove}}, p[0].Calls...)
+		case focusRefunds: // of a payment that is captured first
+			p[0] = plannedRun{Key: 1, Amount: 1000, TerminateAfter: modelYear}
 		default:
 		}
 		return p
 	})
 }
 
-// modelYear is longer than any payment may stay open once its processor is well.
+// modelYear is longer than a payment takes to become final once its processor works normally.
 const modelYear = 365 * day
 
-// rig is what the sequences run on. A deliberate mistake changes one part of it.
-type rig struct {
+// setup is what the sequences run on. A planted mistake changes one part of it.
+type setup struct {
 	terms activities.Terms
-	// processor is the adapter over the model.
-	processor func(*ledger) processor.Processor
-	// alter takes the place of activities.
-	alter func(env *testsuite.TestWorkflowEnvironment, keeping *activities.Payments)
+	// adapter is the adapter to the model processor.
+	adapter func(*modelProcessor) processor.Processor
+	// replaceActivities may replace some of the store's activities.
+	replaceActivities func(env *testsuite.TestWorkflowEnvironment, storeActivities *activities.Payments)
 }
 
-func soundRig() rig {
-	return rig{
-		terms:     modelTerms,
-		processor: func(l *ledger) processor.Processor { return l },
-		alter:     func(*testsuite.TestWorkflowEnvironment, *activities.Payments) {},
+func correctSetup() setup {
+	return setup{
+		terms:             modelTerms,
+		adapter:           func(p *modelProcessor) processor.Processor { return p },
+		replaceActivities: func(*testsuite.TestWorkflowEnvironment, *activities.Payments) {},
 	}
 }
 
-// modelSteps and modelRuns count what the model test has done.
+// modelSteps and modelRuns count the log lines and the workflows of all sequences.
 var modelSteps, modelRuns atomic.Int64
 
-// merchants gives each sequence its own part of the one store.
+// merchants numbers the sequences: each has a merchant of its own in the store that they share.
 var merchants atomic.Int64
 
-// model plays sequences, and knows what must hold.
+// model plays one sequence and checks what must hold.
 type model struct {
-	rig
-	t      logger
-	ctx    context.Context
-	books  *store.Store
-	ledger *ledger
-	// merchant owns everything in the sequence.
+	setup
+	t   logger
+	ctx context.Context
+	db  *store.Store
+	// proc is the processor.
+	proc     *modelProcessor
 	merchant string
-	// clock is everybody's, and only goes forward; began is when it started. The store takes the time at which something
-	// begins from the machine, so each workflow has a clock that is ahead of or behind this one by its skew.
+	// clock is the time of the sequence, which only moves forward; began is when it started. The store takes the time at
+	// which a payment begins from the machine's clock, so each workflow has a clock of its own: skews are by how much it
+	// is behind, by the id of the payment or refund.
 	clock, began time.Time
 	skews        map[string]time.Duration
 
-	charges map[string]payment.ChargeRequest // by idempotency key, those that the store knows
+	// charges and refunds are the requests that were accepted, by idempotency key.
+	charges map[string]payment.ChargeRequest
 	refunds map[string]payment.RefundRequest
-	// begun is when a payment was made known.
-	begun map[string]time.Time
-	// accepted are the captures that were, by payment; mayVoid has those that somebody wanted voided.
-	accepted map[string][]int64
-	mayVoid  map[string]bool
-	// told are the final outcomes that somebody has heard of.
-	told map[string]outcomeOf
+	// beganAt is when a payment began, by its id.
+	beganAt map[string]time.Time
+	// acceptedCaptures are the amounts of accepted captures, by the id of the payment. voidRequested has the payments
+	// that a caller has voided or canceled.
+	acceptedCaptures map[string][]int64
+	voidRequested    map[string]bool
+	// finals are the final outcomes that were seen, by the id of the payment or refund.
+	finals map[string]finalOutcome
 
-	// env is the running workflow's, and stopped says that its worker is gone.
-	env     *testsuite.TestWorkflowEnvironment
-	skew    time.Duration
-	stopped atomic.Bool
-	mu      sync.Mutex
-	wrongs  []string
-	updates int
+	// env and skew are those of the running workflow; stopped reports that its worker has stopped.
+	env        *testsuite.TestWorkflowEnvironment
+	skew       time.Duration
+	stopped    atomic.Bool
+	mu         sync.Mutex
+	violations []string
+	updates    int
 }
 
-// outcomeOf is what must never change.
-type outcomeOf struct {
+// finalOutcome is what must never change: the amount is the captured one of a payment, and that of a refund.
+type finalOutcome struct {
 	status payment.Status
 	amount int64
 }
 
-// draw draws a sequence and plays it.
-func draw(ctx context.Context, t *rapid.T, books *store.Store, r rig, on focus) (wrong string) {
-	h := genHabits.Draw(t, "processor")
-	return play(ctx, t, books, r, h, genPlan(on).Draw(t, "plan"))
+// playRandom draws a sequence, plays it and returns the first violation; empty if there is none.
+func playRandom(ctx context.Context, t *rapid.T, db *store.Store, s setup, on focus) (violation string) {
+	processorTraits := genTraits.Draw(t, "processor")
+	return play(ctx, t, db, s, processorTraits, genPlan(on).Draw(t, "plan"))
 }
 
-// play plays a sequence and returns the first thing that was wrong.
-func play(ctx context.Context, t logger, books *store.Store, r rig, h habits, p plan) (wrong string) {
+// play plays a sequence and returns the first violation; empty if there is none.
+func play(ctx context.Context, t logger, db *store.Store, s setup, processorTraits traits, p plan) (violation string) {
 	merchant := fmt.Sprint("m", merchants.Add(1))
 	m := &model{
-		rig: r, t: t, ctx: ctx, books: books, merchant: merchant, clock: baseTime, began: baseTime, skews: map[string]time.Duration{},
-		charges: map[string]payment.ChargeRequest{}, refunds: map[string]payment.RefundRequest{}, begun: map[string]time.Time{},
-		accepted: map[string][]int64{}, mayVoid: map[string]bool{}, told: map[string]outcomeOf{},
+		setup: s, t: t, ctx: ctx, db: db, merchant: merchant, clock: baseTime, began: baseTime, skews: map[string]time.Duration{},
+		charges: map[string]payment.ChargeRequest{}, refunds: map[string]payment.RefundRequest{}, beganAt: map[string]time.Time{},
+		acceptedCaptures: map[string][]int64{}, voidRequested: map[string]bool{}, finals: map[string]finalOutcome{},
 	}
-	if h.ProvesNothing {
+	if processorTraits.NeverProvesAbsence {
 		m.terms.AbsenceProofAfter = 0
 	}
-	m.ledger = newLedger(merchant, h)
-	m.ledger.now = m.now
-	m.ledger.log, m.ledger.wrong = m.logf, m.wrong
-	m.ledger.stop = func() { m.stopped.Store(true) }
-	for _, e := range p {
-		if m.run(e); m.check() {
-			return m.wrongs[0]
+	m.proc = newModelProcessor(merchant, processorTraits)
+	m.proc.now = m.now
+	m.proc.log, m.proc.violation = m.logf, m.violation
+	m.proc.stopWorker = func() { m.stopped.Store(true) }
+	for _, r := range p {
+		if m.run(r); m.checkAll() {
+			return m.violations[0]
 		}
 	}
-	if m.drain() {
-		return m.wrongs[0]
+	if m.finishAll() {
+		return m.violations[0]
 	}
 	return ""
 }
@@ -304,28 +346,32 @@ type logger interface {
 	Logf(format string, args ...any)
 }
 
-// drain lets everything that is open end, with a processor that is well and an operator who sees to it, and reports whether anything was wrong.
-func (m *model) drain() bool {
-	last := func(key int) episode {
-		return episode{Key: key, Lasts: modelYear, Acts: []act{{Kind: resolves, At: 20 * day}, {Kind: resolves, At: 40 * day}}}
+// finishAll runs every payment and refund that is not final until it is, and reports whether there was any violation. The
+// processor works normally, and an operator resolves unknown outcomes.
+func (m *model) finishAll() bool {
+	lastRun := func(key int) plannedRun {
+		return plannedRun{Key: key, TerminateAfter: modelYear, Actions: []externalAction{
+			{Kind: actionResolve, At: 20 * day}, {Kind: actionResolve, At: 40 * day},
+		}}
 	}
 	for key := range 4 {
-		if c, ok := m.charges[name("order", key)]; ok && !m.payment(c).Status.Final() {
-			m.logf("%s is left to itself", c.IdempotencyKey)
-			m.charge(last(key), c)
-			m.must(m.payment(c).Status.Final(), "%s never ends: %s", c.IdempotencyKey, m.payment(c).Status)
+		if c, ok := m.charges[orderKey(key)]; ok && !m.payment(c).Status.Final() {
+			m.logf("%s is run until it is final", c.IdempotencyKey)
+			m.charge(lastRun(key), c)
+			m.must(m.payment(c).Status.Final(), "%s does not become final: it is %s", c.IdempotencyKey, m.payment(c).Status)
 		}
-		if r, ok := m.refunds[name("back", key)]; ok && !m.refund(r).Status.Final() {
-			m.logf("%s is left to itself", r.IdempotencyKey)
-			m.giveBack(last(key), r)
-			m.must(m.refund(r).Status.Final(), "%s never ends: %s", r.IdempotencyKey, m.refund(r).Status)
+		if r, ok := m.refunds[refundKey(key)]; ok && !m.storedRefund(r).Status.Final() {
+			m.logf("%s is run until it is final", r.IdempotencyKey)
+			m.refund(lastRun(key), r)
+			m.must(m.storedRefund(r).Status.Final(), "%s does not become final: it is %s", r.IdempotencyKey, m.storedRefund(r).Status)
 		}
 	}
 	m.clock = m.clock.Add(modelYear)
-	return m.check()
+	return m.checkAll()
 }
 
-func name(what string, key int) string { return fmt.Sprint(what, "-", key) }
+func orderKey(key int) string  { return fmt.Sprint("order-", key) }
+func refundKey(key int) string { return fmt.Sprint("refund-", key) }
 
 func (m *model) now() time.Time {
 	if m.env == nil {
@@ -334,67 +380,78 @@ func (m *model) now() time.Time {
 	return m.env.Now().Add(m.skew)
 }
 
+// logf logs with the time since the sequence began.
 func (m *model) logf(format string, args ...any) {
 	modelSteps.Add(1)
-	m.t.Logf("%9s  %s", short(m.now().Sub(m.began)), fmt.Sprintf(format, args...))
+	m.t.Logf("%9s  %s", formatDuration(m.now().Sub(m.began)), fmt.Sprintf(format, args...))
 }
 
-// short is a duration as one reads it in a log.
-func short(d time.Duration) string {
-	text := d.Truncate(time.Second).String()
-	if d >= day {
-		text = fmt.Sprintf("%dd%s", d/day, (d % day).Truncate(time.Second))
+// formatDuration returns a duration with days, in whole seconds.
+func formatDuration(d time.Duration) string {
+	days, rest := d/day, (d % day).Truncate(time.Second)
+	switch {
+	case days == 0:
+		return rest.String()
+	case rest == 0:
+		return fmt.Sprintf("%dd", days)
+	default:
+		return fmt.Sprintf("%dd%s", days, rest)
 	}
-	return text
 }
 
-// wrong notes what must not be. It may be called from anywhere.
-func (m *model) wrong(format string, args ...any) {
+// violation records something that must not happen. It is safe for concurrent use.
+func (m *model) violation(format string, args ...any) {
 	m.mu.Lock()
-	m.wrongs = append(m.wrongs, fmt.Sprintf(format, args...))
+	m.violations = append(m.violations, fmt.Sprintf(format, args...))
 	m.mu.Unlock()
-	m.logf("WRONG: "+format, args...)
+	m.logf("VIOLATION: "+format, args...)
 }
 
-func (m *model) must(holds bool, format string, args ...any) {
-	if !holds {
-		m.wrong(format, args...)
+// must records a violation unless ok.
+func (m *model) must(ok bool, format string, args ...any) {
+	if !ok {
+		m.violation(format, args...)
 	}
 }
 
-func (m *model) works(err error) { m.must(err == nil, "the store fails: %v", err) }
+func (m *model) mustSucceed(err error) { m.must(err == nil, "the store or a query failed: %v", err) }
 
+// payment returns the stored payment.
 func (m *model) payment(req payment.ChargeRequest) payment.Charge {
-	c, err := m.books.Payment(m.ctx, m.merchant, req.IdempotencyKey)
-	m.works(err)
+	c, err := m.db.Payment(m.ctx, m.merchant, req.IdempotencyKey)
+	m.mustSucceed(err)
 	return c
 }
 
-func (m *model) refund(req payment.RefundRequest) payment.Refund {
-	r, err := m.books.Refund(m.ctx, m.merchant, req.IdempotencyKey)
-	m.works(err)
+// storedRefund returns the stored refund.
+func (m *model) storedRefund(req payment.RefundRequest) payment.Refund {
+	r, err := m.db.Refund(m.ctx, m.merchant, req.IdempotencyKey)
+	m.mustSucceed(err)
 	return r
 }
 
-// run makes the request of a run and starts its workflow.
-func (m *model) run(r episode) {
-	m.clock = m.clock.Add(r.Gap)
+// run makes the request of a planned run and runs its workflow.
+func (m *model) run(r plannedRun) {
+	m.clock = m.clock.Add(r.Pause)
 	if r.Refund {
-		key := name("back", r.Key)
+		key := refundKey(r.Key)
 		req, known := m.refunds[key]
-		if !known || !r.Again {
-			req = payment.RefundRequest{MerchantID: m.merchant, IdempotencyKey: key, PaymentID: payment.PaymentID(m.merchant, name("order", r.Of))}
+		if !known || !r.Repeat {
+			paymentID := payment.PaymentID(m.merchant, orderKey(r.Payment))
+			req = payment.RefundRequest{MerchantID: m.merchant, IdempotencyKey: key, PaymentID: paymentID}
 			if r.Amount > 0 {
 				req.Amount = &r.Amount
 			}
 		}
-		m.giveBack(r, req)
+		m.refund(r, req)
 		return
 	}
-	key := name("order", r.Key)
+	key := orderKey(r.Key)
 	req, known := m.charges[key]
-	if !known || !r.Again {
-		req = payment.ChargeRequest{MerchantID: m.merchant, IdempotencyKey: key, Amount: 1000, Currency: "USD", PaymentMethod: "tok_visa"}
+	if !known || !r.Repeat {
+		req = payment.ChargeRequest{
+			MerchantID: m.merchant, IdempotencyKey: key, Amount: 1000, Currency: "USD", PaymentMethod: "tok_visa",
+		}
 		if !r.Manual && r.Amount == 600 {
 			req.Amount = 600
 		}
@@ -405,120 +462,133 @@ func (m *model) run(r episode) {
 	m.charge(r, req)
 }
 
-func (m *model) charge(r episode, req payment.ChargeRequest) {
+func (m *model) charge(r plannedRun, req payment.ChargeRequest) {
 	first, known := m.charges[req.IdempotencyKey]
 	id := payment.PaymentID(m.merchant, req.IdempotencyKey)
-	w := working{
-		id: id, what: fmt.Sprintf("charge %s: %s %s", req.IdempotencyKey, req.Money(), req.Capture), known: known, reference: payment.ProcessorKey(id, payment.OperationCharge, 0), charge: &req,
+	capture := "with automatic capture"
+	if req.Capture == payment.CaptureManual {
+		capture = "with manual capture"
+	}
+	w := running{
+		id: id, title: fmt.Sprintf("charge %s: %s %s", req.IdempotencyKey, req.Money(), capture), known: known,
+		reference: payment.ProcessorKey(id, payment.OperationCharge, 0), charge: &req,
 	}
 	if known && first.Fingerprint() != req.Fingerprint() {
 		w.refusal = payment.ErrIdempotencyMismatch
 	}
 	if !known {
-		m.charges[req.IdempotencyKey], m.begun[id] = req, m.clock
+		m.charges[req.IdempotencyKey], m.beganAt[id] = req, m.clock
 	}
-	m.execute(w, r, payment.WorkflowCharge, req)
+	m.runWorkflow(w, r, payment.WorkflowCharge, req)
 }
 
-func (m *model) giveBack(r episode, req payment.RefundRequest) {
+func (m *model) refund(r plannedRun, req payment.RefundRequest) {
 	first, known := m.refunds[req.IdempotencyKey]
 	id := payment.RefundID(m.merchant, req.IdempotencyKey)
 	amount := "all"
 	if req.Amount != nil {
 		amount = fmt.Sprint(*req.Amount)
 	}
-	w := working{
-		id: id, what: fmt.Sprintf("refund %s: %s of %s", req.IdempotencyKey, amount, m.keyOf(req.PaymentID)), known: known,
+	w := running{
+		id: id, title: fmt.Sprintf("refund %s: %s of %s", req.IdempotencyKey, amount, m.keyOf(req.PaymentID)), known: known,
 		reference: payment.ProcessorKey(id, payment.OperationRefund, 0),
 	}
 	switch {
 	case known && first.Fingerprint() != req.Fingerprint():
 		w.refusal = payment.ErrIdempotencyMismatch
 	case !known:
-		if w.refusal = m.refundable(req); w.refusal == "" {
+		if w.refusal = m.refundRefusal(req); w.refusal == "" {
 			m.refunds[req.IdempotencyKey] = req
 		}
 	}
-	m.execute(w, r, payment.WorkflowRefund, req)
+	m.runWorkflow(w, r, payment.WorkflowRefund, req)
 }
 
+// keyOf returns the idempotency key of a payment.
 func (m *model) keyOf(paymentID string) string {
 	for key := range m.charges {
 		if payment.PaymentID(m.merchant, key) == paymentID {
 			return key
 		}
 	}
-	return "nothing"
+	return "an unknown payment"
 }
 
-// refundable is why a new refund has to be refused, if it has.
-func (m *model) refundable(req payment.RefundRequest) payment.RefusalCode {
-	of, ok := m.charges[m.keyOf(req.PaymentID)]
+// refundRefusal returns why a new refund must be refused; empty if it must be accepted.
+func (m *model) refundRefusal(req payment.RefundRequest) payment.RefusalCode {
+	charge, ok := m.charges[m.keyOf(req.PaymentID)]
 	if !ok {
 		return payment.ErrPaymentNotFound
 	}
-	c := m.payment(of)
-	back, reserved := m.backOf(c)
-	switch left := c.CapturedAmount - back - reserved; {
-	case c.Status != payment.Succeeded, c.ProcessorPaymentID == "": // which nobody has told us
+	c := m.payment(charge)
+	refunded, reserved := m.refundsOf(c)
+	switch remaining := c.CapturedAmount - refunded - reserved; {
+	case c.Status != payment.Succeeded, c.ProcessorPaymentID == "": // an operator may resolve it without the processor's id
 		return payment.ErrPaymentNotRefundable
-	case left == 0, req.Amount != nil && *req.Amount > left:
+	case remaining == 0, req.Amount != nil && *req.Amount > remaining:
 		return payment.ErrRefundExceedsCaptured
 	}
 	return ""
 }
 
-// backOf is what was, and what may still be, given back of a payment.
-func (m *model) backOf(c payment.Charge) (back, reserved int64) {
-	refunds, err := m.books.Refunds(m.ctx, m.merchant, c.PaymentID)
-	m.works(err)
+// refundsOf returns the refunded amount of a payment, and that of its refunds which may still succeed.
+func (m *model) refundsOf(c payment.Charge) (refunded, reserved int64) {
+	refunds, err := m.db.Refunds(m.ctx, m.merchant, c.PaymentID)
+	m.mustSucceed(err)
 	for _, r := range refunds {
 		switch r.Status {
 		case payment.Succeeded:
-			back += r.Amount
+			refunded += r.Amount
 		case payment.Declined, payment.Failed:
 		default:
 			reserved += r.Amount
 		}
 	}
-	return back, reserved
+	return refunded, reserved
 }
 
-// working is a workflow at work.
-type working struct {
-	id, what, reference string
-	// known: the store has it already.
+// running is the running workflow.
+type running struct {
+	// id is that of the payment or refund, reference that of its record at the processor.
+	id, title, reference string
+	// known: the store has the payment or refund already.
 	known bool
-	// refusal is the error that the workflow has to end with.
+	// refusal is the error that the workflow has to end with; empty if it must not fail.
 	refusal payment.RefusalCode
 	// charge is nil for a refund.
 	charge *payment.ChargeRequest
 }
 
-// execute runs one workflow until it ends or is terminated, and checks what it says.
-func (m *model) execute(w working, r episode, workflowType string, req any) {
+// runWorkflow runs a workflow until it ends or is terminated, and checks its result.
+func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req any) {
 	modelRuns.Add(1)
-	m.logf("--- %s (terminated after %s; calls %v; lookups %v)", w.what, short(r.Lasts), r.Calls, r.Lookups)
+	end := "terminated after " + formatDuration(r.TerminateAfter)
+	if r.TerminateAfter == modelYear {
+		end = "not terminated"
+	}
+	m.logf("=== %s; %s", w.title, end)
+	m.logScript("calls", r.Calls)
+	m.logScript("lookups", r.Lookups)
 	before := m.snapshot()
 
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.SetWorkflowRunTimeout(r.Lasts)
+	env.SetWorkflowRunTimeout(r.TerminateAfter)
 	if !w.known {
 		m.skews[w.id] = time.Until(m.clock)
 	}
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
-	keeping := &activities.Payments{Store: m.books, Default: "sim", Processors: map[string]activities.Terms{"sim": m.terms}}
-	keeping.Register(env)
-	m.register(env, activities.NewProcessor(m.processor(m.ledger), modelBackoff, modelLongestRetry))
-	m.alter(env, keeping)
+	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Processors: map[string]activities.Terms{"sim": m.terms}}
+	storeActivities.Register(env)
+	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), modelBackoff, modelLongestRetry))
+	m.replaceActivities(env, storeActivities)
 	m.env, m.skew = env, m.skews[w.id]
 	m.stopped.Store(false)
-	m.ledger.calls, m.ledger.lookups = script{turns: r.Calls}, script{turns: r.Lookups}
-	m.ledger.during = func(a act) {
+	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
+	m.proc.act = func(a externalAction) {
 		done := make(chan struct{})
 		env.RegisterDelayedCallback(func() {
 			defer close(done)
@@ -526,13 +596,13 @@ func (m *model) execute(w working, r episode, workflowType string, req any) {
 		}, 0)
 		<-done
 	}
-	for i, a := range r.Acts {
+	for i, a := range r.Actions {
+		// No two actions happen at the same time, and none while an activity runs, which takes real time: chance would
+		// decide which one comes first.
 		at := a.At + time.Duration(i)*1370*time.Millisecond + 530*time.Millisecond
-		if a.Kind == cancels && a.At == 0 {
-			at = 0 // before the workflow begins
+		if a.Kind == actionCancel && a.At == 0 {
+			at = 0 // before the workflow starts
 		}
-		// No two things happen at the same moment, or while an activity runs, which takes real time: which came first would
-		// be left to chance.
 		env.RegisterDelayedCallback(func() { m.act(w, a) }, at)
 	}
 	env.ExecuteWorkflow(workflowType, req)
@@ -541,30 +611,37 @@ func (m *model) execute(w working, r episode, workflowType string, req any) {
 	var refused *temporal.ApplicationError
 	switch err := env.GetWorkflowError(); {
 	case err == nil && w.refusal == "":
-		m.hear(w, result(env, w))
+		m.checkReturned(w, result(env, w))
 	case errors.As(err, &timeout):
 		value, queryErr := env.QueryWorkflow(payment.QueryStatus)
-		m.works(queryErr)
-		m.waits(w, value)
+		m.mustSucceed(queryErr)
+		m.checkTerminated(w, value)
 	case errors.As(err, &refused) && refused.Type() == string(w.refusal):
 		m.logf("refused: %s", w.refusal)
 		m.must(before == m.snapshot(), "a refusal has changed something: before\n%s\nafter\n%s", before, m.snapshot())
 	default:
-		m.wrong("%s ended with error %v, want %q", w.what, err, w.refusal)
+		m.violation("%s ended with the error %v, want %q", w.title, err, w.refusal)
 	}
 	m.clock, m.env = m.now(), nil
 }
 
-// register makes the calls to the processor ones that end without a word once the worker is gone.
-func (m *model) register(env *testsuite.TestWorkflowEnvironment, calls *activities.Processor) {
-	env.RegisterActivityWithOptions(until(&m.stopped, calls.ProcessorCharge), activity.RegisterOptions{Name: payment.ActivityProcessorCharge})
-	env.RegisterActivityWithOptions(until(&m.stopped, calls.ProcessorCapture), activity.RegisterOptions{Name: payment.ActivityProcessorCapture})
-	env.RegisterActivityWithOptions(until(&m.stopped, calls.ProcessorVoid), activity.RegisterOptions{Name: payment.ActivityProcessorVoid})
-	env.RegisterActivityWithOptions(until(&m.stopped, calls.ProcessorRefund), activity.RegisterOptions{Name: payment.ActivityProcessorRefund})
-	env.RegisterActivityWithOptions(until(&m.stopped, calls.ProcessorLookup), activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
+func (m *model) logScript(what string, behaviors []behavior) {
+	for i, b := range behaviors {
+		m.logf("    planned %s, %d of %d: %s", what, i+1, len(behaviors), b)
+	}
 }
 
-func until[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, error)) func(context.Context, C) (R, error) {
+// registerProcessor registers the processor's activities. They do not complete any more once the worker has stopped.
+func (m *model) registerProcessor(env *testsuite.TestWorkflowEnvironment, p *activities.Processor) {
+	named := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCapture), named(payment.ActivityProcessorCapture))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorVoid), named(payment.ActivityProcessorVoid))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
+	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorLookup), named(payment.ActivityProcessorLookup))
+}
+
+func unlessStopped[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, error)) func(context.Context, C) (R, error) {
 	return func(ctx context.Context, c C) (R, error) {
 		result, err := call(ctx, c)
 		if stopped.Load() {
@@ -574,8 +651,8 @@ func until[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, err
 	}
 }
 
-// result is what a workflow returned.
-func result(env *testsuite.TestWorkflowEnvironment, w working) any {
+// result returns the payment or refund that the workflow has returned, or the error of decoding it.
+func result(env *testsuite.TestWorkflowEnvironment, w running) any {
 	if w.charge != nil {
 		var c payment.Charge
 		if err := env.GetWorkflowResult(&c); err != nil {
@@ -590,361 +667,404 @@ func result(env *testsuite.TestWorkflowEnvironment, w working) any {
 	return r
 }
 
-// waits checks a workflow that was terminated: it said what the store says.
-func (m *model) waits(w working, value interface{ Get(any) error }) {
-	var said struct{ Status payment.Status }
-	m.works(value.Get(&said))
-	status := m.stored(w)
-	m.logf("terminated: %s", status)
-	if !m.stopped.Load() && said.Status != status {
-		m.wrong("%s said it is %s, and the store has %s", w.what, said.Status, status)
+// checkTerminated checks a workflow that was terminated: its query must return the stored status. value is the result of
+// the query. A workflow whose worker has stopped cannot know what was stored.
+func (m *model) checkTerminated(w running, value interface{ Get(any) error }) {
+	var queried struct{ Status payment.Status }
+	m.mustSucceed(value.Get(&queried))
+	stored := m.storedStatus(w)
+	if stored == "" {
+		m.logf("terminated before it was stored")
+	} else {
+		m.logf("terminated while %s", stored)
+	}
+	if !m.stopped.Load() && queried.Status != stored {
+		m.violation("%s: the query returned %s, but the store has %s", w.title, queried.Status, stored)
 	}
 }
 
-// stored is the status that the store has of what is worked on.
-func (m *model) stored(w working) payment.Status {
+// storedStatus returns the stored status of the payment or refund; empty if there is none.
+func (m *model) storedStatus(w running) payment.Status {
 	if w.charge != nil {
 		return m.payment(*w.charge).Status
 	}
 	for _, r := range m.refunds {
 		if payment.RefundID(m.merchant, r.IdempotencyKey) == w.id {
-			return m.refund(r).Status
+			return m.storedRefund(r).Status
 		}
 	}
 	return ""
 }
 
-// act does something to the running workflow, or at its processor.
-func (m *model) act(w working, a act) {
+// act performs an external action. Actions that make no sense for this workflow are skipped.
+func (m *model) act(w running, a externalAction) {
 	env := m.env
 	m.updates++
-	told := &ear{m: m, w: w, act: a}
+	observer := &updateObserver{m: m, w: w, action: a}
 	update := func(name string, args ...any) {
-		m.logf("%s, update %d", a.what(), m.updates)
-		told.number = m.updates
-		env.UpdateWorkflow(name, fmt.Sprint("update-", m.updates), told, args...)
+		m.logf("update %d: %s", m.updates, a)
+		observer.number = m.updates
+		env.UpdateWorkflow(name, fmt.Sprint("update-", m.updates), observer, args...)
 	}
-	order := w.charge != nil && w.refusal == ""
+	modifiable := w.charge != nil && w.refusal == ""
 	switch {
-	case a.Kind == captures && order:
+	case a.Kind == actionCapture && modifiable:
 		req := payment.CaptureRequest{}
-		if a.Amount != everything {
+		if a.Amount != wholeAmount {
 			req.Amount = &a.Amount
 		}
 		update(payment.UpdateCapture, req)
-	case a.Kind == voids && order:
+	case a.Kind == actionVoid && modifiable:
 		update(payment.UpdateVoid)
-	case a.Kind == cancels:
+	case a.Kind == actionCancel:
 		m.logf("cancel")
-		m.mayVoid[w.id] = true
+		m.voidRequested[w.id] = true
 		env.CancelWorkflow()
-	case a.Kind == tellsEvent:
-		m.logf("processor-event")
+	case a.Kind == actionProcessorEvent:
+		m.logf("processor event")
 		env.SignalWorkflow(payment.SignalProcessorEvent, nil)
-	case a.Kind == resolves && w.refusal == "":
-		if said, ok := m.honest(w); ok {
-			m.logf("an operator says it is %s", said.Status)
-			update(payment.UpdateResolve, said)
+	case a.Kind == actionResolve && w.refusal == "":
+		if resolution, ok := m.correctResolution(w); ok {
+			m.logf("the operator resolves it as %s", resolution.Status)
+			update(payment.UpdateResolve, resolution)
 		}
-	case a.Kind == asksOutcome && w.refusal == "":
+	case a.Kind == actionOutcome && w.refusal == "":
 		update(payment.UpdateOutcome)
-	case a.Kind == asksAnother && w.refusal == "":
+	case a.Kind == actionOutcomeOtherRequest && w.refusal == "":
 		update(payment.UpdateOutcome, payment.OutcomeRequest{Fingerprint: "of another request"})
-	case a.Kind == takesByHand && order && a.Amount > 0, a.Kind == letsGoByHand && order:
-		amount := a.Amount
-		if a.Kind == letsGoByHand {
-			amount = 0
+	case a.Kind == actionDashboardCapture && modifiable && a.Amount > 0:
+		if m.proc.captureInDashboard(w.reference, a.Amount) {
+			m.logf("%s", a)
 		}
-		if m.ledger.byHand(w.reference, amount) {
-			m.logf("%s", a.what())
+	case a.Kind == actionDashboardVoid && modifiable:
+		if m.proc.voidInDashboard(w.reference) {
+			m.logf("%s", a)
 		}
 	}
 }
 
-// honest is what an operator says who looks at the processor, and says nothing while it may still change.
-func (m *model) honest(w working) (payment.Resolution, bool) {
-	references := m.ledger.charges
+// correctResolution is the resolution of an operator who reads the processor's dashboard. ok is false while the record
+// may still change.
+func (m *model) correctResolution(w running) (resolution payment.Resolution, ok bool) {
+	entries := m.proc.charges
 	if w.charge == nil {
-		references = m.ledger.refunds
+		entries = m.proc.refunds
 	}
-	truth, over := m.ledger.truth(references, w.reference)
-	if truth.status == "" {
-		truth.status = payment.Failed
+	seen, final := m.proc.readDashboard(entries, w.reference)
+	if seen.status == "" {
+		seen.status = payment.Failed
 	}
-	said := payment.Resolution{Status: truth.status, Evidence: "the dashboard", By: "jane"}
-	if w.charge != nil && said.Status == payment.Succeeded {
-		said.CapturedAmount = truth.captured
+	resolution = payment.Resolution{Status: seen.status, Evidence: "the dashboard", By: "jane"}
+	if w.charge != nil && resolution.Status == payment.Succeeded {
+		resolution.CapturedAmount = seen.captured
 	}
-	return said, over
+	return resolution, final
 }
 
-// ear hears what becomes of an update.
-type ear struct {
+// updateObserver checks how one update ends: it implements the callbacks of the test environment.
+type updateObserver struct {
 	m      *model
-	w      working
-	act    act
+	w      running
+	action externalAction
 	number int
 }
 
-// refusals are why an update may be refused.
-var refusals = map[actKind][]payment.RefusalCode{
-	captures:    {payment.ErrNotCapturable, payment.ErrCaptureExceedsAuthorized},
-	voids:       {payment.ErrNotVoidable},
-	resolves:    {payment.ErrNotResolvable},
-	asksAnother: {payment.ErrIdempotencyMismatch},
+// allowedRefusals are the reasons with which an update may be rejected.
+var allowedRefusals = map[actionKind][]payment.RefusalCode{
+	actionCapture:             {payment.ErrNotCapturable, payment.ErrCaptureExceedsAuthorized},
+	actionVoid:                {payment.ErrNotVoidable},
+	actionResolve:             {payment.ErrNotResolvable},
+	actionOutcomeOtherRequest: {payment.ErrIdempotencyMismatch},
 }
 
-// Accept implements the callbacks of an update.
-func (e *ear) Accept() {
-	switch e.act.Kind {
-	case captures:
-		if e.asked() > e.w.charge.Amount {
-			e.m.wrong("a capture of %d of %d was accepted", e.asked(), e.w.charge.Amount)
+// Accept checks an update that the workflow has accepted.
+func (o *updateObserver) Accept() {
+	switch o.action.Kind {
+	case actionCapture:
+		if o.captureAmount() > o.w.charge.Amount {
+			o.m.violation("a capture of %d of the authorized %d was accepted", o.captureAmount(), o.w.charge.Amount)
 		}
-		e.m.accepted[e.w.id] = append(e.m.accepted[e.w.id], e.asked())
-	case voids:
-		e.m.mayVoid[e.w.id] = true
-	case asksAnother:
-		e.m.wrong("another request was accepted under a used key")
+		o.m.acceptedCaptures[o.w.id] = append(o.m.acceptedCaptures[o.w.id], o.captureAmount())
+	case actionVoid:
+		o.m.voidRequested[o.w.id] = true
+	case actionOutcomeOtherRequest:
+		o.m.violation("the outcome was returned for another request under the same key")
 	default:
 	}
 }
 
-// asked is the amount that a capture asks for.
-func (e *ear) asked() int64 {
-	if e.act.Amount == everything {
-		return e.w.charge.Amount
+// captureAmount is the amount that a capture requests.
+func (o *updateObserver) captureAmount() int64 {
+	if o.action.Amount == wholeAmount {
+		return o.w.charge.Amount
 	}
-	return e.act.Amount
+	return o.action.Amount
 }
 
-// Reject implements the callbacks of an update.
-func (e *ear) Reject(err error) {
-	e.m.logf("update %d refused: %v", e.number, err)
+// Reject checks an update that the workflow has rejected.
+func (o *updateObserver) Reject(err error) {
+	o.m.logf("update %d is rejected: %v", o.number, err)
 	var refused *temporal.ApplicationError
-	if !errors.As(err, &refused) || !slices.Contains(refusals[e.act.Kind], payment.RefusalCode(refused.Type())) {
-		e.m.wrong("%s was refused with %v", e.act.what(), err)
+	if !errors.As(err, &refused) || !slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())) {
+		o.m.violation("%s was rejected with the error %v", o.action, err)
 	}
 }
 
-// Complete implements the callbacks of an update.
-func (e *ear) Complete(value any, err error) {
+// Complete checks the result of an update.
+func (o *updateObserver) Complete(value any, err error) {
 	var refused *temporal.ApplicationError
 	switch {
 	case err == nil:
-		e.m.logf("update %d answered", e.number)
-		e.m.hear(e.w, value)
+		o.m.logf("update %d completes", o.number)
+		o.m.checkReturned(o.w, value)
 		c, ok := value.(payment.Charge)
-		_, has := e.m.entry(e.m.ledger.charges, e.w.reference)
-		if ok && e.act.Kind == captures && c.Status == payment.Succeeded && c.CapturedAmount != e.asked() && (has == nil || !has.byHand) {
-			e.m.wrong("a capture of %d was answered with %d", e.asked(), c.CapturedAmount)
+		_, e := o.m.entry(o.m.proc.charges, o.w.reference)
+		if ok && o.action.Kind == actionCapture && c.Status == payment.Succeeded && c.CapturedAmount != o.captureAmount() &&
+			(e == nil || !e.changedInDashboard) {
+			o.m.violation("a capture of %d returned that %d were captured", o.captureAmount(), c.CapturedAmount)
 		}
-	case errors.As(err, &refused) && e.act.Kind == resolves && refused.Type() == string(payment.ErrNotResolvable):
-		e.m.logf("update %d not taken: %v", e.number, err)
+	case errors.As(err, &refused) && o.action.Kind == actionResolve && refused.Type() == string(payment.ErrNotResolvable):
+		o.m.logf("update %d is not applied: %v", o.number, err)
 	default:
-		e.m.wrong("%s failed: %v", e.act.what(), err)
+		o.m.violation("%s failed: %v", o.action, err)
 	}
 }
 
-// hear checks what somebody is told: the store has it, and it is the truth.
-func (m *model) hear(w working, value any) {
+// checkReturned checks what a workflow or an update has returned: it must be stored, and a final outcome must agree with the
+// processor.
+func (m *model) checkReturned(w running, value any) {
 	switch v := value.(type) {
 	case payment.Charge:
-		m.logf("told: %s, captured %d %s", v.Status, v.CapturedAmount, v.Failure)
-		if stored, err := m.books.Payment(m.ctx, m.merchant, v.IdempotencyKey); err != nil || stored.Status != v.Status || stored.CapturedAmount != v.CapturedAmount {
-			m.wrong("told %s %d, and the store has %s %d (%v)", v.Status, v.CapturedAmount, stored.Status, stored.CapturedAmount, err)
+		m.logf("returned: payment %s, %d captured%s", v.Status, v.CapturedAmount, describeFailure(v.Failure))
+		stored, err := m.db.Payment(m.ctx, m.merchant, v.IdempotencyKey)
+		if err != nil || stored.Status != v.Status || stored.CapturedAmount != v.CapturedAmount {
+			m.violation("the payment was returned as %s with %d captured, but stored as %s with %d captured (error: %v)",
+				v.Status, v.CapturedAmount, stored.Status, stored.CapturedAmount, err)
 		}
-		m.trueCharge(v)
+		m.checkFinalCharge(v)
 	case payment.Refund:
-		m.logf("told: %s %d %s", v.Status, v.Amount, v.Failure)
-		if stored, err := m.books.Refund(m.ctx, m.merchant, v.IdempotencyKey); err != nil || stored.Status != v.Status || stored.Amount != v.Amount {
-			m.wrong("told %s %d, and the store has %s %d (%v)", v.Status, v.Amount, stored.Status, stored.Amount, err)
+		m.logf("returned: refund %s, amount %d%s", v.Status, v.Amount, describeFailure(v.Failure))
+		stored, err := m.db.Refund(m.ctx, m.merchant, v.IdempotencyKey)
+		if err != nil || stored.Status != v.Status || stored.Amount != v.Amount {
+			m.violation("the refund was returned as %s with the amount %d, but stored as %s with the amount %d (error: %v)",
+				v.Status, v.Amount, stored.Status, stored.Amount, err)
 		}
-		m.trueRefund(v)
+		m.checkFinalRefund(v)
 	default:
-		m.wrong("%s told %v", w.what, value)
+		m.violation("%s returned %v", w.title, value)
 	}
 }
 
-// final notes an outcome that somebody may have heard of. It stays.
-func (m *model) final(id string, is outcomeOf) {
-	if was, ok := m.told[id]; ok && was != is {
-		m.wrong("it was %s %d, and has become %s %d", was.status, was.amount, is.status, is.amount)
+func describeFailure(f *payment.Failure) string {
+	if f == nil {
+		return ""
 	}
-	m.told[id] = is
+	return fmt.Sprintf(", failure %s", f)
 }
 
-// trueCharge compares a final payment with the processor's ledger.
-func (m *model) trueCharge(c payment.Charge) {
+// checkUnchanged records a final outcome. It must not change any more.
+func (m *model) checkUnchanged(id string, now finalOutcome) {
+	if before, ok := m.finals[id]; ok && before != now {
+		m.violation("the final outcome was %s with %d, and is now %s with %d", before.status, before.amount, now.status, now.amount)
+	}
+	m.finals[id] = now
+}
+
+// checkFinalCharge compares a payment, if it is final, with the processor's record.
+func (m *model) checkFinalCharge(c payment.Charge) {
 	if !c.Status.Final() {
 		return
 	}
-	m.final(c.PaymentID, outcomeOf{c.Status, c.CapturedAmount})
-	is, e := m.entry(m.ledger.charges, payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0))
+	m.checkUnchanged(c.PaymentID, finalOutcome{status: c.Status, amount: c.CapturedAmount})
+	now, e := m.entry(m.proc.charges, payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0))
 	agrees := false
 	switch c.Status {
 	case payment.Succeeded:
-		agrees = is.status == payment.Succeeded && is.captured == c.CapturedAmount
+		agrees = now.status == payment.Succeeded && now.captured == c.CapturedAmount
 	case payment.Failed:
 		agrees = e == nil
 	case payment.Declined:
-		agrees = e == nil || is.status == payment.Declined
+		agrees = e == nil || now.status == payment.Declined
 	case payment.Voided, payment.Expired:
-		agrees = is.status == payment.Voided
+		agrees = now.status == payment.Voided
 	case payment.Conflicted:
-		// It was not done as asked: by a human, or by one of two orders that both were accepted.
-		asked := slices.Compact(slices.Sorted(slices.Values(m.accepted[c.PaymentID])))
-		agrees = e != nil && (e.byHand || len(asked) > 1)
+		// The merchant has changed it in the dashboard, or two different captures were accepted.
+		amounts := slices.Compact(slices.Sorted(slices.Values(m.acceptedCaptures[c.PaymentID])))
+		agrees = e != nil && (e.changedInDashboard || len(amounts) > 1)
 	default:
 	}
 	if !agrees {
-		m.wrong("the payment is %s with %d captured, and the processor has %q with %d", c.Status, c.CapturedAmount, is.status, is.captured)
+		m.violation("the payment is %s with %d captured, but at the processor it is %s with %d captured",
+			c.Status, c.CapturedAmount, describeStatus(now.status), now.captured)
 	}
 }
 
-// trueRefund compares a final refund with the processor's ledger.
-func (m *model) trueRefund(r payment.Refund) {
+// checkFinalRefund compares a refund, if it is final, with the processor's record.
+func (m *model) checkFinalRefund(r payment.Refund) {
 	if !r.Status.Final() {
 		return
 	}
-	m.final(r.RefundID, outcomeOf{r.Status, r.Amount})
-	is, e := m.entry(m.ledger.refunds, payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0))
+	m.checkUnchanged(r.RefundID, finalOutcome{status: r.Status, amount: r.Amount})
+	now, e := m.entry(m.proc.refunds, payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0))
 	agrees := false
 	switch r.Status {
 	case payment.Succeeded:
-		agrees = is.status == payment.Succeeded && e.amount == r.Amount
+		agrees = now.status == payment.Succeeded && e.amount == r.Amount
 	case payment.Failed:
 		agrees = e == nil
 	case payment.Declined:
-		agrees = e == nil || is.status == payment.Declined
+		agrees = e == nil || now.status == payment.Declined
 	default:
 	}
 	if !agrees {
-		m.wrong("the refund of %d is %s, and the processor has %q", r.Amount, r.Status, is.status)
+		m.violation("the refund of %d is %s, but at the processor it is %s", r.Amount, r.Status, describeStatus(now.status))
 	}
 }
 
-// entry is what the processor has now.
+func describeStatus(status payment.Status) string {
+	if status == "" {
+		return "without a record"
+	}
+	return string(status)
+}
+
+// entry returns the processor's record and its current state; nil if there is none.
 func (m *model) entry(entries map[string]*entry, reference string) (state, *entry) {
-	m.ledger.mu.Lock()
-	defer m.ledger.mu.Unlock()
-	m.ledger.arrive()
+	m.proc.mu.Lock()
+	defer m.proc.mu.Unlock()
+	m.proc.executeDelayed()
 	e := entries[reference]
 	if e == nil {
 		return state{}, nil
 	}
-	is, _ := e.as(m.now())
-	return is, e
+	now, _ := e.stateAt(m.now())
+	return now, e
 }
 
-// check is of what holds after each run, whatever has happened. It reports whether anything was wrong so far.
-func (m *model) check() bool {
+// checkAll checks what must hold after each run, whatever has happened, and reports whether there was any violation so far.
+func (m *model) checkAll() bool {
 	for _, req := range m.charges {
 		c := m.payment(req)
-		back, reserved := m.backOf(c)
-		m.must(back == c.RefundedAmount, "%d were refunded, and the payment says %d", back, c.RefundedAmount)
-		m.must(back+reserved <= c.CapturedAmount && c.CapturedAmount <= c.Amount, "%d refunded + %d reserved, %d captured, %d authorized",
-			back, reserved, c.CapturedAmount, c.Amount)
-		m.legal(c.PaymentID, payment.PaymentTransitions)
-		m.trueCharge(c)
-		m.orderly(c)
+		refunded, reserved := m.refundsOf(c)
+		m.must(refunded == c.RefundedAmount,
+			"%d were refunded, but the refunded amount of the payment is %d", refunded, c.RefundedAmount)
+		m.must(refunded+reserved <= c.CapturedAmount && c.CapturedAmount <= c.Amount,
+			"%d are refunded and %d reserved of %d captured, and the payment's amount is %d",
+			refunded, reserved, c.CapturedAmount, c.Amount)
+		m.checkTransitions(c.PaymentID, payment.PaymentTransitions)
+		m.checkFinalCharge(c)
+		m.checkCalls(c)
 	}
 	for _, req := range m.refunds {
-		r := m.refund(req)
-		m.legal(r.RefundID, payment.RefundTransitions)
-		m.trueRefund(r)
+		r := m.storedRefund(req)
+		m.checkTransitions(r.RefundID, payment.RefundTransitions)
+		m.checkFinalRefund(r)
 	}
-	return len(m.wrongs) > 0
+	return len(m.violations) > 0
 }
 
-// legal checks the moves that the store has seen.
-func (m *model) legal(id string, transitions map[payment.Status][]payment.Status) {
-	events, err := m.books.Events(m.ctx, id)
-	m.works(err)
-	at := payment.Status("")
+// checkTransitions checks that the stored transitions are legal and without a gap.
+func (m *model) checkTransitions(id string, transitions map[payment.Status][]payment.Status) {
+	events, err := m.db.Events(m.ctx, id)
+	m.mustSucceed(err)
+	current := payment.Status("")
 	for _, e := range events {
-		m.must(e.From == at, "an event from %s after one to %s", e.From, at)
-		m.must(at == "" && e.To == payment.Processing || slices.Contains(transitions[at], e.To) || at == e.To && !at.Final(),
-			"an event from %s to %s", at, e.To)
-		at = e.To
+		m.must(e.From == current, "an event from %s follows one to %s", e.From, current)
+		first, unchanged := current == "" && e.To == payment.Processing, current == e.To && !current.Final()
+		m.must(first || unchanged || slices.Contains(transitions[current], e.To),
+			"an event from %s to %s is not a legal transition", current, e.To)
+		current = e.To
 	}
 }
 
-// orderly: nothing was asked of the processor that nobody has ordered, and no more has left it than it took.
-func (m *model) orderly(c payment.Charge) {
-	e := m.ledger.charges[payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)]
+// checkCalls checks that every capture and void that was sent was requested by a caller, or is the void at a deadline,
+// and that no more was refunded than captured.
+func (m *model) checkCalls(c payment.Charge) {
+	e := m.proc.charges[payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)]
 	if e == nil {
 		return
 	}
-	is, _ := e.as(m.now())
-	m.must(m.ledger.given(e.id) <= is.captured, "the processor gave back %d of %d", m.ledger.given(e.id), is.captured)
-	for _, amount := range m.ledger.captures[e.id] {
-		m.must(slices.Contains(m.accepted[c.PaymentID], amount), "a capture of %d was sent that nobody has ordered", amount)
+	now, _ := e.stateAt(m.now())
+	refunded := m.proc.refundedAmount(e.id)
+	m.must(refunded <= now.captured, "the processor refunded %d of %d captured", refunded, now.captured)
+	for _, amount := range m.proc.captures[e.id] {
+		m.must(slices.Contains(m.acceptedCaptures[c.PaymentID], amount),
+			"a capture of %d was sent that no caller has requested", amount)
 	}
-	for _, at := range m.ledger.voids[e.id] {
-		m.must(m.mayVoid[c.PaymentID] || !at.Before(m.begun[c.PaymentID].Add(7*day)), "a void was sent that nobody has ordered")
+	for _, at := range m.proc.voids[e.id] {
+		m.must(m.voidRequested[c.PaymentID] || !at.Before(m.beganAt[c.PaymentID].Add(7*day)),
+			"a void was sent before the deadline that no caller has requested")
 	}
 }
 
-// snapshot is everything that a refusal must leave as it is.
+// snapshot returns everything that a refusal must not change.
 func (m *model) snapshot() string {
 	var b strings.Builder
-	page, err := m.books.Payments(m.ctx, payment.Filter{MerchantID: m.merchant, Limit: 100})
-	m.works(err)
+	page, err := m.db.Payments(m.ctx, payment.Filter{MerchantID: m.merchant, Limit: 100})
+	m.mustSucceed(err)
 	for _, c := range page.Payments {
-		refunds, err := m.books.Refunds(m.ctx, m.merchant, c.PaymentID)
-		m.works(err)
+		refunds, err := m.db.Refunds(m.ctx, m.merchant, c.PaymentID)
+		m.mustSucceed(err)
 		text, err := json.Marshal([]any{c, refunds})
-		m.works(err)
+		m.mustSucceed(err)
 		fmt.Fprintf(&b, "%s\n", text)
 	}
-	fmt.Fprint(&b, len(m.ledger.made), len(m.ledger.keys), m.ledger.requests)
+	fmt.Fprint(&b, len(m.proc.executed), len(m.proc.keys), m.proc.responses)
 	return b.String()
 }
 
-// TestTheBooksAndTheProcessorAgreeWhateverFails plays random sequences of requests, orders, failures, terminations and
-// human deeds. -rapid.checks plays more of them.
-func TestTheBooksAndTheProcessorAgreeWhateverFails(t *testing.T) {
-	for name, on := range map[string]focus{"anything": onAnything, "orders": onOrders, "refunds": onRefunds} {
+// TestStoreAndProcessorAgreeAfterRandomFailures is the model test. The flag -rapid.checks sets the number of sequences.
+func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
+	for name, on := range map[string]focus{"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			books := newStore(t)
+			db := newStore(t)
 			rapid.Check(t, func(rt *rapid.T) {
-				if wrong := draw(t.Context(), rt, books, soundRig(), on); wrong != "" {
-					rt.Fatal(wrong)
+				if violation := playRandom(t.Context(), rt, db, correctSetup(), on); violation != "" {
+					rt.Fatal(violation)
 				}
 			})
-			t.Logf("%d workflows, %d steps so far", modelRuns.Load(), modelSteps.Load())
+			t.Logf("all sequences so far: %d workflows, %d steps", modelRuns.Load(), modelSteps.Load())
 		})
 	}
 }
 
-// Sequences that the model test has found, made as short as they can be.
-func TestWhatTheModelTestHasFound(t *testing.T) {
-	authorizes := turn{Delivery: answers, Ending: approves}
+// Sequences with which the model test has found bugs, reduced to what is needed.
+func TestSequencesThatFoundBugs(t *testing.T) {
+	approved := behavior{Fault: faultNone, Decision: decisionApprove}
 	for name, p := range map[string]plan{
-		// The processor's id of the payment is not known then, and the refund was sent for none.
-		"what an operator has resolved is refunded, or refused": {
-			{Key: 1, Lasts: 5 * time.Minute, Calls: []turn{{Delivery: redirects}}, Lookups: []turn{{Delivery: losesAnswer, Lasts: time.Hour}}, Acts: []act{{Kind: resolves, At: time.Minute}}},
-			{Refund: true, Key: 1, Of: 1, Amount: 400, Gap: time.Second, Lasts: modelYear},
-		},
-		// Of which he does not say how much was captured.
-		"an operator's word does not make a part the whole": {
+		// An operator has resolved the payment without the processor's id, and the refund was sent without one.
+		"refund of a payment without the processor's id is refused": {
 			{
-				Key: 1, Manual: true, Lasts: modelYear, Calls: []turn{authorizes}, Lookups: []turn{{Delivery: losesAnswer, Lasts: day}},
-				Acts: []act{{Kind: takesByHand, Amount: 400, At: time.Minute}, {Kind: voids, At: 5 * time.Minute}, {Kind: resolves, At: time.Hour}},
+				Key: 1, TerminateAfter: 5 * time.Minute, Calls: []behavior{{Fault: faultRedirectExecuted}},
+				Lookups: []behavior{{Fault: faultResponseLost, Lasts: time.Hour}},
+				Actions: []externalAction{{Kind: actionResolve, At: time.Minute}},
+			},
+			{Refund: true, Key: 1, Payment: 1, Amount: 400, Pause: time.Second, TerminateAfter: modelYear},
+		},
+		// The resolution did not state the captured amount.
+		"resolution of a partly captured payment does not count as the whole amount": {
+			{
+				Key: 1, Manual: true, TerminateAfter: modelYear, Calls: []behavior{approved},
+				Lookups: []behavior{{Fault: faultResponseLost, Lasts: day}},
+				Actions: []externalAction{
+					{Kind: actionDashboardCapture, Amount: 400, At: time.Minute},
+					{Kind: actionVoid, At: 5 * time.Minute},
+					{Kind: actionResolve, At: time.Hour},
+				},
 			},
 		},
-		// A repeat after it executes, and its answer is lost: the word was true when it was given.
-		"an operator's word is of no use once a call was sent again": {
-			{Key: 1, Lasts: 5 * time.Minute, Calls: []turn{{Delivery: redirectsFirst}}, Acts: []act{}},
-			{Key: 1, Again: true, Gap: time.Second, Lasts: modelYear, Calls: []turn{
-				{Delivery: away, Meanwhile: &act{Kind: resolves}}, {Delivery: redirects},
+		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it
+		// was made.
+		"resolution is discarded once the operation was sent again": {
+			{Key: 1, TerminateAfter: 5 * time.Minute, Calls: []behavior{{Fault: faultRedirectNotExecuted}}, Actions: []externalAction{}},
+			{Key: 1, Repeat: true, Pause: time.Second, TerminateAfter: modelYear, Calls: []behavior{
+				{Fault: faultUnreachable, Meanwhile: &externalAction{Kind: actionResolve}}, {Fault: faultRedirectExecuted},
 			}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Empty(t, play(t.Context(), t, newStore(t), soundRig(), habits{}, p))
+			require.Empty(t, play(t.Context(), t, newStore(t), correctSetup(), traits{}, p))
 		})
 	}
 }

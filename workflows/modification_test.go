@@ -24,8 +24,8 @@ func manualChargeRequest() payment.ChargeRequest {
 	return req
 }
 
-// authorizingProcessor authorizes the charge and voids it on request. Its lookups return these responses, by default that the payment
-// is authorized.
+// authorizingProcessor authorizes the charge and voids it on request. Its lookups return these responses, by default that
+// the payment is authorized.
 func authorizingProcessor(lookups ...response) *scriptedProcessor {
 	if len(lookups) == 0 {
 		lookups = []response{chargeResponse(payment.Authorized)}
@@ -133,7 +133,8 @@ func TestCaptureEndsAsTheProcessorResponds(t *testing.T) {
 			status:   payment.Authorized, class: payment.ClassStateConflict, sends: 1,
 		},
 		"a lost response, then a refusal: a lookup finds the capture": {
-			args: []any{partialCapture(1000)}, captures: []response{lostResponse, forbidden}, lookups: []response{authorized, captureResponse(1000)},
+			args:     []any{partialCapture(1000)},
+			captures: []response{lostResponse, forbidden}, lookups: []response{authorized, captureResponse(1000)},
 			status: payment.Succeeded, captured: 1000, sends: 2,
 		},
 		"a lost response, then a refusal: still authorized after the grace period": {
@@ -183,8 +184,9 @@ func TestCaptureEndsAsTheProcessorResponds(t *testing.T) {
 			c := capture.charge(t)
 			require.Equal(t, []any{tt.status, tt.captured, tt.class}, []any{c.Status, c.CapturedAmount, failureClass(c)})
 			require.Len(t, p.captureCalls, tt.sends)
+			key := payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2)
 			for _, call := range p.captureCalls {
-				require.Equal(t, payment.ProcessorKey(c.PaymentID, payment.OperationCapture, 2), call.Key, "every send has the same idempotency key")
+				require.Equal(t, key, call.Key, "every send has the same idempotency key")
 				require.Equal(t, "ch_1", call.ProcessorPaymentID)
 			}
 		})
@@ -379,7 +381,8 @@ func TestRepeatedModificationIsExecutedOnce(t *testing.T) {
 			p, db := authorizingProcessor(), newStore(t)
 			p.captures, p.voids = []response{lostResponse, captureResponse(1000)}, []response{lostResponse, chargeResponse(payment.Voided)}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
-			first, second, third := modifyAfter(env, time.Hour), modifyAfter(env, time.Hour), modifyAfter(env, time.Hour+500*time.Millisecond)
+			first, second := modifyAfter(env, time.Hour), modifyAfter(env, time.Hour)
+			third := modifyAfter(env, time.Hour+500*time.Millisecond)
 			want := runToEnd(t, env, db, manualChargeRequest())
 			for _, update := range []*updateCallbacks{first, second, third} {
 				require.Equal(t, want, update.charge(t))
@@ -447,8 +450,9 @@ func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *te
 	env.RegisterDelayedCallback(func() { p.captures = []response{captureResponse(1000)} }, 26*time.Hour)
 	second := captureAfter(env, 27*time.Hour, partialCapture(1000))
 	c := runToEnd(t, env, db, manualChargeRequest())
-	require.Equal(t, []any{payment.Authorized, payment.ClassOutcomeUnknown}, []any{first.charge(t).Status, failureClass(first.charge(t))})
-	require.Contains(t, first.charge(t).Failure.Message, "according to the processor the payment is authorized")
+	notExecuted := first.charge(t)
+	require.Equal(t, []any{payment.Authorized, payment.ClassOutcomeUnknown}, []any{notExecuted.Status, failureClass(notExecuted)})
+	require.Contains(t, notExecuted.Failure.Message, "according to the processor the payment is authorized")
 	require.Equal(t, c, second.charge(t))
 	require.Equal(t, int64(1000), c.CapturedAmount)
 }
@@ -575,7 +579,9 @@ func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
 		p.charges, p.voids = []response{chargeResponse(payment.Pending)}, []response{stateConflict}
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
-		env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)} }, 48*time.Hour)
+		env.RegisterDelayedCallback(func() {
+			p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)}
+		}, 48*time.Hour)
 		require.Equal(t, payment.Succeeded, runToEnd(t, env, db, chargeRequest()).Status)
 		require.Len(t, p.voidCalls, 1, "one cancellation causes one void")
 	})
@@ -635,11 +641,11 @@ func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
 			p: authorizingProcessor(), want: payment.Expired, after: 7*day - time.Hour,
 		},
 		"the same capture continues under the same key": {
-			p:      &scriptedProcessor{captures: []response{captureResponse(1250)}, lookups: authorizingProcessor().lookups},
+			p:      &scriptedProcessor{captures: []response{captureResponse(1250)}, lookups: chargeLookups(chargeResponse(payment.Authorized))},
 			modify: captureAgain, want: payment.Succeeded, after: time.Second,
 		},
 		"another capture than the one that was in flight": {
-			p:      &scriptedProcessor{captures: []response{idempotencyMismatch}, lookups: authorizingProcessor(captureResponse(1250)).lookups},
+			p:      &scriptedProcessor{captures: []response{idempotencyMismatch}, lookups: chargeLookups(captureResponse(1250))},
 			modify: captureAgain, want: payment.Succeeded, after: 3 * time.Second,
 		},
 	} {
@@ -663,8 +669,8 @@ func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
 	}
 }
 
-// The stored payment is unknown and has the processor's id: the unknown outcome is that of a modification. The charge is not sent
-// again, because the processor would repeat its first response, which may be outdated.
+// The stored payment is unknown and has the processor's id: the unknown outcome is that of a modification. The charge is
+// not sent again, because the processor would repeat its first response, which may be outdated.
 func TestChargeThatTheProcessorHasAcknowledgedIsNotSentAgain(t *testing.T) {
 	db := storeWithPayment(t, payment.Pending, 0)
 	c, err := db.Payment(t.Context(), "acme", "order-1")

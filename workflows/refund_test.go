@@ -124,8 +124,14 @@ func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
 		{name: "declined payment", req: refundRequest(500), status: payment.Declined, want: payment.ErrPaymentNotRefundable},
 		{name: "authorized payment", req: refundRequest(500), status: payment.Authorized, want: payment.ErrPaymentNotRefundable},
 		{name: "payment with an unknown outcome", req: refundRequest(500), status: payment.Unknown, want: payment.ErrPaymentNotRefundable},
-		{name: "more than remains", req: refundRequest(1001), status: payment.Succeeded, refunded: 250, want: payment.ErrRefundExceedsCaptured},
-		{name: "nothing remains", req: refundRequest(0), status: payment.Succeeded, refunded: 1250, want: payment.ErrRefundExceedsCaptured},
+		{
+			name: "more than remains", req: refundRequest(1001), status: payment.Succeeded, refunded: 250,
+			want: payment.ErrRefundExceedsCaptured,
+		},
+		{
+			name: "nothing remains", req: refundRequest(0), status: payment.Succeeded, refunded: 1250,
+			want: payment.ErrRefundExceedsCaptured,
+		},
 		{name: "another currency", req: inEuro, status: payment.Succeeded, want: payment.ErrInvalidRequest},
 		{name: "not a payment id", req: badID, status: payment.Succeeded, want: payment.ErrInvalidRequest},
 	}

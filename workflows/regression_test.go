@@ -42,7 +42,8 @@ func TestAbsenceIsNoProofOnceTheProcessorHasAcknowledgedTheRefund(t *testing.T) 
 		},
 		"an unknown outcome, found with another amount": {
 			refunds: []response{stateConflict},
-			lookups: refundLookups(refundResponse(payment.Succeeded, 499), notFound, notFound, notFound, notFound, notFound, notFound, notFound,
+			lookups: refundLookups(refundResponse(payment.Succeeded, 499),
+				notFound, notFound, notFound, notFound, notFound, notFound, notFound,
 				refundResponse(payment.Succeeded, 500)),
 		},
 	} {
@@ -156,9 +157,7 @@ func TestCancelingBeforeAnythingWasSentIsAResultAndReleasesTheReservation(t *tes
 	require.NoError(t, err)
 	require.Equal(t, payment.Failed, c.Status)
 	// A refund of the whole payment is possible again.
-	_, _, created, err := db.ReserveRefund(t.Context(), payment.Refund{
-		RefundID: payment.RefundID("acme", "all"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "all", Amount: 1250,
-	}, "fingerprint")
+	_, _, created, err := db.ReserveRefund(t.Context(), refundToReserve("all", 1250), "fingerprint")
 	require.NoError(t, err)
 	require.True(t, created)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/florinpay/florin/replaytest"
 )
 
-// TestRecordedHistoriesReplay checks that the workflows issue the same commands as when the histories were recorded, so that payments
-// in flight survive a deployment. The environment variable HISTORIES names another directory of histories.
+// TestRecordedHistoriesReplay checks that the workflows issue the same commands as when the histories were recorded, so
+// that payments in flight survive a deployment. The environment variable HISTORIES names another directory of histories.
 func TestRecordedHistoriesReplay(t *testing.T) {
 	replaytest.Run(t, cmp.Or(os.Getenv("HISTORIES"), "testdata/histories"), histories.Options)
 }

@@ -53,7 +53,8 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 			require.Equal(t, tt.status == payment.Declined, c.Decline != nil)
 			events, err := db.Events(t.Context(), c.PaymentID)
 			require.NoError(t, err)
-			require.Equal(t, activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence}}, events[len(events)-1].Cause)
+			want := activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence}}
+			require.Equal(t, want, events[len(events)-1].Cause)
 		})
 	}
 }
@@ -68,9 +69,7 @@ func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
 	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
 	require.NoError(t, resolve.err)
-	_, _, created, err := db.ReserveRefund(t.Context(), payment.Refund{
-		RefundID: payment.RefundID("acme", "all"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "all", Amount: 1000,
-	}, "fingerprint")
+	_, _, created, err := db.ReserveRefund(t.Context(), refundToReserve("all", 1000), "fingerprint")
 	require.NoError(t, err)
 	require.True(t, created)
 }
@@ -133,7 +132,10 @@ func TestOutcomeFromALookupInFlightTakesPrecedenceOverAResolution(t *testing.T) 
 }
 
 func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) {
-	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Pending)}, lookups: chargeLookups(chargeResponse(payment.Succeeded))}
+	p := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Pending)},
+		lookups: chargeLookups(chargeResponse(payment.Succeeded)),
+	}
 	env := newEnvironment(t, p)
 	began := env.Now()
 	env.RegisterDelayedCallback(func() {

@@ -28,7 +28,8 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 		"an outcome that needs reconciliation": {status: payment.NeedsReconciliation, pauses: []time.Duration{
 			2 * time.Second, 4 * time.Second, 8 * time.Second}},
 		"a pending payment": {status: payment.Pending, pauses: []time.Duration{
-			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second, 320 * time.Second, 640 * time.Second, 15 * time.Minute}},
+			5 * time.Second, 10 * time.Second, 20 * time.Second, 40 * time.Second, 80 * time.Second, 160 * time.Second,
+			320 * time.Second, 640 * time.Second, 15 * time.Minute}},
 		"a payment that requires action": {status: payment.RequiresAction, pauses: []time.Duration{5 * time.Second, 10 * time.Second}},
 		"an authorized payment":          {status: payment.Authorized, pauses: []time.Duration{day, day, day}},
 		"an authorized payment after a failed capture": {status: payment.Authorized, soon: true, pauses: []time.Duration{

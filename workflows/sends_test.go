@@ -13,26 +13,29 @@ import (
 var (
 	notExecutedSend = activities.CallFailure{Failure: payment.Failure{Class: payment.ClassRateLimited}}
 	ambiguousSend   = activities.CallFailure{Failure: payment.Failure{Class: payment.ClassOutcomeUnknown}, Ambiguous: true}
-	untakenSend     = activities.CallFailure{Failure: payment.Failure{Class: payment.ClassOutcomeUnknown}, Ambiguous: true, NeverTaken: true}
+	untakenSend     = activities.CallFailure{
+		Failure: payment.Failure{Class: payment.ClassOutcomeUnknown}, Ambiguous: true, NeverTaken: true,
+	}
 )
 
 func TestAmbiguityIsSticky(t *testing.T) {
+	type failures = []activities.CallFailure
 	for name, tt := range map[string]struct {
 		from         sendState
-		sends        []activities.CallFailure
+		sends        failures
 		acknowledged bool
 		want         sendState
 	}{
 		"nothing was sent":                {want: unsent},
-		"a refusal":                       {sends: []activities.CallFailure{notExecutedSend}, want: unsent},
-		"a call that no worker picked up": {sends: []activities.CallFailure{untakenSend}, want: untaken},
-		"a call that no worker picked up, acknowledged before": {sends: []activities.CallFailure{untakenSend}, acknowledged: true, want: ambiguous},
-		"a lost response":                                        {sends: []activities.CallFailure{ambiguousSend}, want: ambiguous},
-		"a refusal after a lost response":                        {sends: []activities.CallFailure{ambiguousSend, notExecutedSend}, want: ambiguous},
-		"a call that no worker picked up, after a refusal":       {sends: []activities.CallFailure{notExecutedSend, untakenSend}, want: untaken},
-		"a call that no worker picked up, after a lost response": {sends: []activities.CallFailure{ambiguousSend, untakenSend}, want: ambiguous},
-		"a refusal after an earlier run may have sent it":        {from: ambiguous, sends: []activities.CallFailure{notExecutedSend}, want: ambiguous},
-		"a lost response after an answer":                        {from: answered, sends: []activities.CallFailure{ambiguousSend}, want: answered},
+		"a refusal":                       {sends: failures{notExecutedSend}, want: unsent},
+		"a call that no worker picked up": {sends: failures{untakenSend}, want: untaken},
+		"a call of an acknowledged payment that no worker picked up": {sends: failures{untakenSend}, acknowledged: true, want: ambiguous},
+		"a lost response":                                        {sends: failures{ambiguousSend}, want: ambiguous},
+		"a refusal after a lost response":                        {sends: failures{ambiguousSend, notExecutedSend}, want: ambiguous},
+		"a call that no worker picked up, after a refusal":       {sends: failures{notExecutedSend, untakenSend}, want: untaken},
+		"a call that no worker picked up, after a lost response": {sends: failures{ambiguousSend, untakenSend}, want: ambiguous},
+		"a refusal after an earlier run may have sent it":        {from: ambiguous, sends: failures{notExecutedSend}, want: ambiguous},
+		"a lost response after the processor has responded":      {from: answered, sends: failures{ambiguousSend}, want: answered},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sends{state: tt.from}

@@ -15,8 +15,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// resumeCharge runs a charge whose payment the store has already, and checks that its result is what is stored. The workflow starts at
-// baseTime + after.
+// resumeCharge runs a charge whose payment the store has already, and checks that its result is what is stored. The
+// workflow starts at baseTime + after.
 func resumeCharge(t *testing.T, p *scriptedProcessor, db *store.Store, after time.Duration) payment.Charge {
 	t.Helper()
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -44,7 +44,8 @@ func TestFinalPaymentIsReturnedFromTheStore(t *testing.T) {
 
 // An earlier workflow began the payment and was terminated.
 func TestResumedChargeTreatsEarlierSendsAsAmbiguous(t *testing.T) {
-	succeeded, declined, pending := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined), chargeResponse(payment.Pending)
+	succeeded, declined := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined)
+	pending := chargeResponse(payment.Pending)
 	for name, tt := range map[string]struct {
 		// status is the stored one.
 		status  payment.Status
@@ -178,9 +179,7 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 	p := &scriptedProcessor{refunds: []response{lostResponse, forbidden}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	env.RegisterDelayedCallback(func() {
-		_, _, _, err := db.ReserveRefund(t.Context(), payment.Refund{
-			RefundID: payment.RefundID("acme", "more"), PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "more", Amount: 501,
-		}, "fingerprint")
+		_, _, _, err := db.ReserveRefund(t.Context(), refundToReserve("more", 501), "fingerprint")
 		require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
 		p.mu.Lock()
 		defer p.mu.Unlock()
@@ -193,8 +192,8 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 	require.EqualValues(t, 750, c.RefundedAmount)
 }
 
-// The processor has acknowledged the refund to an earlier workflow, with another reference than requested. It cannot become a refund
-// that was never executed.
+// The processor has acknowledged the refund to an earlier workflow, with another reference than requested. It cannot
+// become a refund that was never executed.
 func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
