@@ -40,8 +40,8 @@ func ExampleClient_Charge_declined() {
 	// Output: <nil> declined insufficient_funds soft
 }
 
-// A lost answer is looked up before anything is said about the money.
-func ExampleClient_Charge_lostAnswer() {
+// If the processor's response is lost, Florin looks the payment up before it returns.
+func ExampleClient_Charge_unknownOutcome() {
 	florinClient := florin.NewClient(newTemporal(), florin.Options{})
 	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
 		MerchantID: "acme", IdempotencyKey: "order-1003", Amount: 1250, Currency: "JPY", PaymentMethod: "tok_500_after_charge",
@@ -50,7 +50,7 @@ func ExampleClient_Charge_lostAnswer() {
 	// Output: <nil> succeeded 1250 JPY
 }
 
-// Bad input starts nothing, and every bad field is named at once.
+// An invalid request starts nothing. The error names every invalid field.
 func ExampleClient_Charge_invalid() {
 	florinClient := florin.NewClient(newTemporal(), florin.Options{})
 	_, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
@@ -68,7 +68,7 @@ func ExampleClient_Charge_invalid() {
 	// payment_method: looks like a card number: send a token of the processor's vault instead
 }
 
-// Hold the money first, and take it, or a part of it, once the goods leave. Void lets go of it.
+// Authorize the amount first, and capture it, or a part of it, when the goods are shipped. Void releases it.
 func ExampleClient_Capture() {
 	florinClient := florin.NewClient(newTemporal(), florin.Options{})
 	charge, err := florinClient.Charge(context.Background(), payment.ChargeRequest{
@@ -78,9 +78,9 @@ func ExampleClient_Capture() {
 	fmt.Println(err, charge.Status, charge.Money())
 
 	charge, err = florinClient.Capture(context.Background(), "acme", "order-1006", payment.CaptureRequest{
-		Amount: new(int64(1000)), // without it: all that is held
+		Amount: new(int64(1000)), // nil: the whole authorized amount
 	})
-	// Look at the status: it is still authorized, with a Failure, where the processor took nothing.
+	// err is a *florin.NotExecutedError if the processor declined the capture: the payment is still authorized then.
 	fmt.Println(err, charge.Status, payment.Money{Amount: charge.CapturedAmount, Currency: charge.Currency})
 	// Output:
 	// <nil> authorized 12.50 USD
@@ -100,13 +100,13 @@ func ExampleClient_Refund() {
 		MerchantID:     "acme",
 		IdempotencyKey: "refund-2001",
 		PaymentID:      charge.PaymentID,
-		Amount:         new(int64(500)), // without it: all that is left
+		Amount:         new(int64(500)), // nil: all that is left
 	})
 	fmt.Println(err, refund.Status, refund.Money())
 	// Output: <nil> succeeded 5.00 USD
 }
 
-// An amount in words of people becomes minor units without floats.
+// ParseMoney converts a decimal amount to minor units, without floating point.
 func ExampleClient_Charge_amount() {
 	for _, amount := range [][2]string{{"12.50", "USD"}, {"1250", "JPY"}, {"1.250", "BHD"}, {"12.505", "USD"}} {
 		money, err := payment.ParseMoney(amount[0], amount[1])

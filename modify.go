@@ -35,9 +35,7 @@ func (c *Client) Capture(ctx context.Context, merchantID, idempotencyKey string,
 func (c *Client) Void(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	return c.modify(ctx, merchantID, idempotencyKey, modification{
 		operation: payment.OperationVoid, update: payment.UpdateVoid, refusal: ErrNotVoidable,
-		done: func(charge payment.Charge) bool {
-			return charge.Status == payment.Voided || charge.Status == payment.Expired
-		},
+		done: func(charge payment.Charge) bool { return charge.Status == payment.Voided },
 	})
 }
 
@@ -73,6 +71,8 @@ func (m modification) outcome(workflowID string, charge payment.Charge) error {
 	switch {
 	case m.done(charge):
 		return nil
+	case charge.Status == payment.Expired && m.operation == payment.OperationVoid:
+		return nil // the payment reached its deadline, and Florin voided it at the same time
 	case charge.Status == payment.Unknown, charge.Status == payment.NeedsReconciliation:
 		return fmt.Errorf("workflow %s: %w: the payment is %s", workflowID, ErrOutcomePending, charge.Status)
 	case charge.Status == payment.Conflicted:

@@ -15,9 +15,7 @@ func TestModificationWithoutErrorIsDone(t *testing.T) {
 		notExecuted = "not executed"
 	)
 	capture := modification{operation: payment.OperationCapture, done: func(c payment.Charge) bool { return c.Captured(payment.CaptureRequest{}) }}
-	void := modification{operation: payment.OperationVoid, done: func(c payment.Charge) bool {
-		return c.Status == payment.Voided || c.Status == payment.Expired
-	}}
+	void := modification{operation: payment.OperationVoid, done: func(c payment.Charge) bool { return c.Status == payment.Voided }}
 	for status, want := range map[payment.Status]struct{ capture, void any }{
 		payment.Succeeded:           {capture: done, void: notExecuted},
 		payment.Authorized:          {capture: notExecuted, void: notExecuted},

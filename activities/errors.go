@@ -13,22 +13,22 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// CallFailure is what a workflow learns of a call that brought no outcome.
+// CallFailure describes a processor call without an outcome to the workflow. It is the detail of the activity's error.
 type CallFailure struct {
 	payment.Failure
-	// Open: this attempt or an earlier one may have moved money. Nobody may call it failed.
-	Open bool `json:"open"`
-	// NeverTaken: by Temporal's own account no worker took the call before its time was up, not even once. It is Open all the
-	// same: Temporal's account may have a gap after a failover, and the processor is there to be asked.
+	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be called failed.
+	Ambiguous bool `json:"ambiguous"`
+	// NeverTaken reports that, by Temporal's account, no worker picked up the call before its time was up, not even once. It is
+	// Ambiguous all the same, because Temporal's account may have a gap after a failover: the processor has to be asked.
 	NeverTaken bool `json:"-"`
-	// Wait is how long to wait before the same call may be made again, where that is longer than the retry
-	// policy should wait. 0: do not make it again.
+	// Wait is how long to wait before the same call may be made again, if that exceeds what the retry policy should wait. 0: do
+	// not make it again.
 	Wait Duration `json:"wait,omitzero"`
-	// RequestID is the processor's name for the last request.
+	// RequestID is the processor's id of the last request.
 	RequestID string `json:"request_id,omitempty"`
 }
 
-// NeverRetried are the types of errors that no policy may retry: the same request would get the same answer.
+// NeverRetried are the error types that no retry policy may retry: the same request would get the same response.
 var NeverRetried = []string{
 	string(payment.ClassInvalidRequest),
 	string(payment.ClassIdempotencyMismatch),
@@ -38,10 +38,10 @@ var NeverRetried = []string{
 	string(payment.ClassStateConflict),
 }
 
-// applicationError is the one place where a processor's error becomes an error of Temporal: its type is the
-// failure class, its details a CallFailure, and it says itself whether and when it is retried. Nothing may
-// wrap what it returns: Temporal looks at the outermost error only.
-func (p *Processor) applicationError(ctx context.Context, err error, openEarlier bool) error {
+// applicationError is the only place where a processor's error becomes an application error of Temporal: its type is the failure
+// class, its detail a [CallFailure], and it says itself whether and when it is retried. Its result must not be wrapped: Temporal
+// evaluates the outermost error only.
+func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
 	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
 	errors.As(err, &e)
 
@@ -49,7 +49,7 @@ func (p *Processor) applicationError(ctx context.Context, err error, openEarlier
 	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
 	failure := CallFailure{
 		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
-		Open:      openEarlier || e.Certainty == processor.Ambiguous,
+		Ambiguous: ambiguousBefore || e.Certainty == processor.Ambiguous,
 		RequestID: e.RequestID,
 	}
 	retry := e.Retry
@@ -58,14 +58,14 @@ func (p *Processor) applicationError(ctx context.Context, err error, openEarlier
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}
 	if retry {
-		activity.RecordHeartbeat(ctx, attempts{Through: attempt, Open: failure.Open})
+		activity.RecordHeartbeat(ctx, attempts{Through: attempt, Ambiguous: failure.Ambiguous})
 		options.NextRetryDelay = delay
 	}
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)
 }
 
-// FailureOf is the way back: what the error of a processor activity says. An attempt that ended without a
-// word (its worker died, or its time was up) leaves everything open, whatever an attempt before it said.
+// FailureOf is the reverse of applicationError: it returns what the error of a processor activity says. An attempt that ended without
+// an error of its own, because its worker died or its time was up, is ambiguous, whatever an earlier attempt reported.
 func FailureOf(err error) CallFailure {
 	var timeout *temporal.TimeoutError
 	var application *temporal.ApplicationError
@@ -75,19 +75,20 @@ func FailureOf(err error) CallFailure {
 			return failure
 		}
 	}
-	lost := CallFailure{Open: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
+	unknown := CallFailure{Ambiguous: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
 		Class:   payment.ClassOutcomeUnknown,
-		Message: "the call ended without an answer",
+		Message: "the call ended without a response",
 	}}
-	if lost.NeverTaken {
-		lost.Message = "no worker took the call in its time"
+	if unknown.NeverTaken {
+		unknown.Message = "no worker picked up the call in time"
 	}
-	return lost
+	return unknown
 }
 
-// neverTaken holds for a call that waited in its queue until its time was up: no attempt is under way, and none has ended
-// before. One that ended is the cause of the time-out, or has left heartbeat details; Temporal forgets the cause where the
-// activity is reset or unpaused or its options are changed, but then it waits in the queue anew, and schedule-to-close comes first.
+// neverTaken reports whether a call waited in its task queue until its time was up: no attempt is running, and none has ended before.
+// An earlier attempt would be the cause of the timeout, or would have left heartbeat details. Temporal discards the cause if the
+// activity is reset or unpaused or its options are changed, but then the activity is queued again, and schedule-to-close ends
+// first.
 func neverTaken(err error) bool {
 	var call *temporal.ActivityError
 	var timeout *temporal.TimeoutError

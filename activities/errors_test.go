@@ -78,7 +78,7 @@ func TestAProcessorsErrorBecomesTemporals(t *testing.T) {
 			require.Equal(t, tt.delay, got.NextRetryDelay())
 			failure := FailureOf(got)
 			require.Equal(t, payment.FailureClass(tt.kind), failure.Class)
-			require.Equal(t, tt.open, failure.Open)
+			require.Equal(t, tt.open, failure.Ambiguous)
 			require.Equal(t, Duration(tt.wait), failure.Wait)
 		})
 	}
@@ -102,11 +102,11 @@ func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
 		"an application error of no detail": temporal.NewApplicationError("x", "permission"),
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.True(t, FailureOf(err).Open)
+			require.True(t, FailureOf(err).Ambiguous)
 			require.Zero(t, FailureOf(err).Wait)
 		})
 	}
-	require.False(t, FailureOf(ours).Open)
+	require.False(t, FailureOf(ours).Ambiguous)
 }
 
 // timedOut is an activity that timed out, as Temporal tells it.
@@ -150,7 +150,7 @@ func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failure := FailureOf(temporal.GetDefaultFailureConverter().FailureToError(tt.failure))
 			require.Equal(t, tt.neverTaken, failure.NeverTaken)
-			require.True(t, failure.Open, "the processor is asked in any case")
+			require.True(t, failure.Ambiguous, "the processor is asked in any case")
 			require.Equal(t, payment.ClassOutcomeUnknown, failure.Class)
 		})
 	}

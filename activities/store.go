@@ -16,9 +16,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Payments holds the activities that keep and read the store. They need no processor and run on the queue payments:
-// those that keep it as local activities of the workflows, those that read it by themselves, for services. Each may be
-// repeated: what is stored already is returned.
+// Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, the reading
+// ones standalone activities for services; all of them run on the task queue payments. Each is safe to repeat: what is persisted
+// already is returned.
 type Payments struct {
 	Store *store.Store
 	// Default is the processor of a request that names none.
@@ -27,7 +27,7 @@ type Payments struct {
 	Processors map[string]Terms
 }
 
-// Register makes the activities known under the names of the contract.
+// Register registers the activities under their names in package payment.
 func (p *Payments) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
 	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})
@@ -38,31 +38,32 @@ func (p *Payments) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 }
 
-// Cause says who or what made a change, and what that is known by.
+// Cause is the actor behind a transition, and the evidence for it.
 type Cause = store.Cause
 
-// Begun is a payment that may be worked on.
-type Begun struct {
+// BeginResult is a payment that may be processed.
+type BeginResult struct {
 	Terms Terms `json:"terms"`
-	// Charge is what is stored, with whatever became of it.
+	// Charge is the persisted payment, with the outcome if there is one.
 	Charge payment.Charge `json:"charge"`
-	// Resumed: it was begun before, so its processor may have been called.
+	// Resumed reports that it was begun before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
 }
 
-// BeginPayment chooses the processor of a charge, makes the payment known and freezes its terms. A processor that is
-// not configured is an InvalidRequest, a key that was used for something else an IdempotencyMismatch.
-func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (Begun, error) {
+// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
+// [payment.ErrInvalidRequest] for a processor that is not configured, and [payment.ErrIdempotencyMismatch] for a key that was used
+// for a different request.
+func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (BeginResult, error) {
 	name := req.Processor
 	if name == "" {
 		name = p.Default
 	}
-	if _, ok := p.Processors[name]; !ok && !p.begun(ctx, req) {
+	if _, ok := p.Processors[name]; !ok && !p.isBegun(ctx, req) {
 		err := &payment.InvalidRequestError{Fields: []payment.FieldError{{
 			Field:   "processor",
 			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
 		}}}
-		return Begun{}, storeError(err, err)
+		return BeginResult{}, storeError(err, err)
 	}
 	stored, created, err := p.Store.BeginPayment(ctx, payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
@@ -75,33 +76,33 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		PaymentMethod:  req.PaymentMethod,
 	}, req.Fingerprint())
 	if err != nil {
-		return Begun{}, requestError(err, payment.RefusedRequest{
+		return BeginResult{}, requestError(err, payment.RefusedRequest{
 			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, Amount: req.Amount, Currency: req.Currency,
 			PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey),
 		})
 	}
 	terms, err := p.terms(stored.Processor, stored.Status)
-	return Begun{Terms: terms, Charge: stored, Resumed: !created}, err
+	return BeginResult{Terms: terms, Charge: stored, Resumed: !created}, err
 }
 
-// begun reports whether the payment is known: then its processor was configured once, and counts as asked for. While the
-// store cannot say, it is taken for known, and the store is asked again.
-func (p *Payments) begun(ctx context.Context, req payment.ChargeRequest) bool {
+// isBegun reports whether the payment is persisted: then its processor was configured once and counts as requested. While the store is
+// down it reports true, and the store is asked again.
+func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool {
 	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
 	return !errors.Is(err, payment.ErrNotFound)
 }
 
-// terms of the processor that a payment was begun with. Without them nothing can be found out about it.
+// terms returns those of the processor that a payment was begun with. Without them its outcome cannot be found out.
 func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 	terms, ok := p.Processors[name]
 	if !ok && !status.Final() {
-		return Terms{}, fmt.Errorf("processor %q, which has this payment, is no longer configured: configure it again", name)
+		return Terms{}, fmt.Errorf("processor %q of this payment is no longer configured: add it to the configuration again", name)
 	}
 	return terms, nil
 }
 
-// RecordPayment stores what became of a payment, and returns what is stored then: with what was refunded. What is no
-// outcome gives way to what another run, stopped meanwhile, has stored before.
+// RecordPayment persists a payment and returns it as persisted, with what was refunded. A status that is not final gives way to what
+// another run, terminated meanwhile, has persisted before.
 func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
 	if errors.Is(err, store.ErrIllegalTransition) && !c.Status.Final() {
@@ -110,17 +111,19 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 	return stored, storeError(err)
 }
 
-// Reserved is a refund that may be worked on.
-type Reserved struct {
+// ReserveResult is a refund that may be processed.
+type ReserveResult struct {
 	Terms  Terms          `json:"terms"`
 	Refund payment.Refund `json:"refund"`
-	// Of is the payment.
+	// Of is the payment to refund.
 	Of      payment.Charge `json:"of"`
 	Resumed bool           `json:"resumed,omitempty"`
 }
 
-// ReserveRefund sets the amount of a refund aside. Where there is nothing to refund, the error says why, by its type.
-func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (Reserved, error) {
+// ReserveRefund persists a refund and reserves its amount. It returns [payment.ErrPaymentNotFound],
+// [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to refund,
+// and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
+func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (ReserveResult, error) {
 	r := payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
 		PaymentID:      req.PaymentID,
@@ -134,15 +137,15 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
-		return Reserved{}, requestError(err, payment.RefusedRequest{
+		return ReserveResult{}, requestError(err, payment.RefusedRequest{
 			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, PaymentID: req.PaymentID, Amount: r.Amount, Currency: req.Currency,
 		})
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
-	return Reserved{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
+	return ReserveResult{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
 }
 
-// SettleRefund stores what became of a refund, and what its payment has left, as RecordPayment does.
+// SettleRefund persists a refund, and with it what remains of its payment, as [Payments.RecordPayment] does.
 func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
 	stored, err := p.Store.SettleRefund(ctx, r, cause)
 	if errors.Is(err, store.ErrIllegalTransition) && !r.Status.Final() {
@@ -151,19 +154,19 @@ func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cau
 	return stored, storeError(err)
 }
 
-// GetPayment reads a payment by its merchant's key. One that is not there is a NotFound.
+// GetPayment returns a payment by its merchant's key, or [payment.ErrNotFound].
 func (p *Payments) GetPayment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	stored, err := p.Store.Payment(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
 }
 
-// GetRefund reads a refund by its merchant's key. One that is not there is a NotFound.
+// GetRefund returns a refund by its merchant's key, or [payment.ErrNotFound].
 func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
 	stored, err := p.Store.Refund(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
 }
 
-// ListPayments reads a page of payments, newest first. A filter that cannot be is an InvalidRequest.
+// ListPayments returns a page of payments, newest first, or [payment.ErrInvalidRequest] for an invalid filter.
 func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.Page, error) {
 	page, err := p.Store.Payments(ctx, f)
 	return page, requestError(err, f)

@@ -53,7 +53,7 @@ func TestBeginPaymentChoosesAProcessorThatThereIs(t *testing.T) {
 		req := purchase
 		req.Processor, req.IdempotencyKey = asked, "order-"+asked
 		value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-		begun := got[Begun](t, value, err)
+		begun := got[BeginResult](t, value, err)
 		require.Equal(t, []any{want, want, false}, []any{begun.Terms.Processor, begun.Charge.Processor, begun.Resumed})
 		require.Equal(t, payment.Processing, begun.Charge.Status)
 	}
@@ -70,7 +70,7 @@ func TestAPaymentBeginsOnceAndGoesOnWithTheProcessorItHas(t *testing.T) {
 	require.NoError(t, err)
 	p.Default = "two"
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	begun := got[Begun](t, value, err)
+	begun := got[BeginResult](t, value, err)
 	require.True(t, begun.Resumed)
 	require.Equal(t, "one", begun.Terms.Processor)
 
@@ -82,7 +82,7 @@ func TestAPaymentBeginsOnceAndGoesOnWithTheProcessorItHas(t *testing.T) {
 	// Nobody could find out about it: that is waited for, and said.
 	delete(p.Processors, "one")
 	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	require.ErrorContains(t, err, `processor "one", which has this payment, is no longer configured`)
+	require.ErrorContains(t, err, `processor "one" of this payment is no longer configured`)
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, err, &application)
 	require.False(t, application.NonRetryable())
@@ -95,7 +95,7 @@ func TestARefundIsReservedAtItsPaymentsProcessor(t *testing.T) {
 	requireFinal(t, err, payment.ErrPaymentNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	charge := got[Begun](t, value, err).Charge
+	charge := got[BeginResult](t, value, err).Charge
 	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
 	requireFinal(t, err, payment.ErrPaymentNotRefundable)
 
@@ -104,10 +104,10 @@ func TestARefundIsReservedAtItsPaymentsProcessor(t *testing.T) {
 	require.Equal(t, payment.Succeeded, got[payment.Charge](t, value, err).Status)
 
 	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	reserved := got[Reserved](t, value, err)
+	reserved := got[ReserveResult](t, value, err)
 	require.Equal(t, []any{"one", int64(1250), "ch_1", false}, []any{reserved.Terms.Processor, reserved.Refund.Amount, reserved.Of.ProcessorPaymentID, reserved.Resumed})
 	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	require.True(t, got[Reserved](t, value, err).Resumed)
+	require.True(t, got[ReserveResult](t, value, err).Resumed)
 
 	reserved.Refund.Status, reserved.Refund.ProcessorRefundID = payment.Succeeded, "re_1"
 	value, err = env.ExecuteActivity(payment.ActivitySettleRefund, reserved.Refund, Cause{By: "processor"})
@@ -135,7 +135,7 @@ func TestTheStoreIsReadForServices(t *testing.T) {
 	requireFinal(t, err, payment.ErrNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	begun := got[Begun](t, value, err).Charge
+	begun := got[BeginResult](t, value, err).Charge
 	value, err = env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
 	require.Equal(t, begun, got[payment.Charge](t, value, err))
 	value, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{MerchantID: "acme"})
@@ -149,11 +149,11 @@ func TestAPaymentOfAProcessorThatIsGoneIsStillKnown(t *testing.T) {
 	req := purchase
 	req.Processor = "two"
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	charge := got[Begun](t, value, err).Charge
+	charge := got[BeginResult](t, value, err).Charge
 	charge.Status, charge.CapturedAmount = payment.Succeeded, 1250
 	_, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.NoError(t, err)
 	delete(p.Processors, "two")
 	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	require.Equal(t, payment.Succeeded, got[Begun](t, value, err).Charge.Status)
+	require.Equal(t, payment.Succeeded, got[BeginResult](t, value, err).Charge.Status)
 }

@@ -1,5 +1,5 @@
-// Package activities is what the workflows call: the start of a payment, and one call to a processor.
-// errors.go is the one place where a processor's error becomes an error of Temporal.
+// Package activities holds what the workflows call: reads and writes of the store, and calls to a processor. errors.go is the one place
+// where a processor's error becomes an error of Temporal.
 package activities
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Terms are how one payment is worked on. They come from the worker's configuration when the payment begins
-// and are frozen in its history then: a change of the configuration never changes a payment in flight.
+// Terms are the settings under which one payment is processed. They come from the worker's configuration when the payment begins and
+// are kept in its history: a change of the configuration never changes a payment in flight.
 type Terms struct {
 	Processor string `json:"processor"`
 	// StartToClose bounds one attempt, as Temporal counts it.
@@ -17,27 +17,34 @@ type Terms struct {
 	ScheduleToClose Duration `json:"schedule_to_close"`
 	// KeyLifetime bounds, from the first send, when the same key may be sent again.
 	KeyLifetime Duration `json:"key_lifetime"`
-	// RetryInitial, RetryMax and RetryMultiplier are Temporal's own policy, for attempts that end without a
-	// word, as when a worker dies. After any other the activity says how long to wait.
+	// RetryInitial, RetryMax and RetryMultiplier are Temporal's retry policy for attempts that end without an error of their own, such
+	// as when a worker dies. In all other cases the activity's error says how long to wait.
 	RetryInitial    Duration `json:"retry_initial"`
 	RetryMax        Duration `json:"retry_max"`
 	RetryMultiplier float64  `json:"retry_multiplier"`
-	// AbsenceProofAfter is how long after the last send "not found" proves that nothing happened; 0: never.
+	// AbsenceProofAfter is how long after the last send "not found" proves that nothing was executed. 0: never.
 	AbsenceProofAfter Duration `json:"absence_proof_after"`
-	// Resolve is how often and how long a lost answer is asked for. Pending is the same for a payment that is not decided;
-	// after that it is voided, if the processor can.
+	// Resolve schedules the lookups of an unknown outcome. Pending schedules those of a payment that is pending or requires
+	// action; after Pending.For it is voided if the processor can.
 	Resolve Poll `json:"resolve"`
 	Pending Poll `json:"pending"`
-	// AuthorizationFor is how long money is held for a capture; then it is let go. 0: for ever.
+	// AuthorizationFor is how long an authorized payment waits for a capture before it is voided. 0: forever.
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
-// Poll is a series of lookups: the first after Initial, the next after twice as long up to Max, until For has
-// passed.
+// Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`.
+//
+// docs/configuration.md contains the comments of the fields.
 type Poll struct {
+	// Initial is the delay before the first lookup.
+	// Bounds: above 0.
 	Initial Duration `json:"initial" yaml:"initial"`
-	Max     Duration `json:"max" yaml:"max"`
-	For     Duration `json:"for" yaml:"for"`
+	// Max is the maximum delay between two lookups.
+	// Bounds: at least `initial`.
+	Max Duration `json:"max" yaml:"max"`
+	// For is the total time of the schedule.
+	// Bounds: at least `max`, at most 2000 times `max`, since Temporal limits the length of a history.
+	For Duration `json:"for" yaml:"for"`
 }
 
 // Duration is a time.Duration that is written as "1m30s", in the configuration and in histories.

@@ -60,9 +60,9 @@ type Refusal struct {
 	Message string
 }
 
-// Refuse returns a Refusal whose message is the code's, followed by the formatted reason.
+// Refuse returns a Refusal with a formatted message, which is one complete sentence.
 func Refuse(code RefusalCode, format string, args ...any) *Refusal {
-	return &Refusal{Code: code, Message: code.Error() + ": " + fmt.Sprintf(format, args...)}
+	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
 // Error returns the message.

@@ -13,17 +13,19 @@ import (
 // [Profile]. It is safe for concurrent use.
 type Client interface {
 	// Do sends one request and waits for the response. It returns a nil error for a success, which Call.Decode has
-	// accepted, and for a decline, which is in Answer.Decline. Every other ending is an [*Error]; the answer, if one
-	// arrived, is returned beside it. Do never sends a request twice, except after a 401: then it reads the credentials
+	// accepted, and for a decline, which is in Answer.Decline. Every other ending is an [*Error]; the response, if one
+	// arrived, is returned with it. Do never sends a request twice, except after a 401: then it reads the credentials
 	// again and resends once under the same idempotency key. Canceling ctx ends every wait at once.
 	Do(ctx context.Context, call Call) (Answer, error)
 }
 
 // Call is one HTTP request. The client adds the base URL, credentials and the Idempotency-Key header.
 type Call struct {
+	// Method is POST or PATCH for an operation that can be declined: a decline in response to a read is malformed, and the
+	// methods that may be sent without a Key count as reads.
 	Method string
 	// Path is relative to the base URL and begins with "/". Parts that are not the adapter's own, such as ids, have to
-	// be escaped. Query is appended to it.
+	// be escaped with [url.PathEscape]. A path with a part that is empty, "." or ".." is not sent. Query is appended to it.
 	Path  string
 	Query url.Values
 	// Body is nil for a request without one. ContentType defaults to application/json.
@@ -35,8 +37,9 @@ type Call struct {
 	Key string
 	// KeyFirstUsed is a time no later than the first send under Key. Zero: this is the first send.
 	KeyFirstUsed time.Time
-	// Operation and PaymentID describe the call in the audit log and in metrics. Reference is the key of the operation
-	// that a lookup asks for.
+	// Operation and PaymentID describe the call in the audit log, and Operation in metrics: charge, capture, void, refund,
+	// lookup or list. PaymentID is Florin's id of the payment or refund. Reference is the key of the operation that a lookup
+	// is for.
 	Operation string
 	PaymentID string
 	Reference string

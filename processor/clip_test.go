@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestForeignWordsAreBoundedValidAndWithoutCardNumbers(t *testing.T) {
+func TestClippedTextsAreShortValidAndWithoutCardNumbers(t *testing.T) {
 	require.Empty(t, Clip(""))
 	require.Equal(t, "slow down", Clip("slow down"))
 	require.Equal(t, strings.Repeat("x", MaxClipped), Clip(strings.Repeat("x", MaxClipped+1)))

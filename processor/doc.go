@@ -1,9 +1,9 @@
-// Package processor is what an adapter for a payment processor implements and what it is handed.
+// Package processor defines what an adapter for a payment processor implements, and the HTTP client that it uses.
 //
 // An adapter translates between Florin's operations and one processor's protocol. It implements [Processor]: for each
-// operation it writes one HTTP request, sends it through a [Client] and reads the response. What a response proves about
-// money, and everything about getting one (rate limit, circuit breaker, credentials, time limits, audit log), is the
-// client's. The client learns the peculiarities of the processor from the adapter's [Profile].
+// operation it writes one HTTP request, sends it through a [Client] and reads the response. The client decides what a response
+// proves about money, by the adapter's [Profile]. It also applies the rate limit, the circuit breaker, the timeouts and the
+// credentials, and writes the audit log.
 //
 //	func (a *acme) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
 //		var result processor.Result
@@ -15,8 +15,8 @@
 //		…
 //	}
 //
-// An [Adapter] names the constructor, the profile and the reader of events; package worker runs Florin with it, and package
-// processortest proves that it behaves. docs/adapters.md is the guide.
+// An [Adapter] combines the constructor, the profile and the reader of events. Package worker runs Florin with it, and package
+// processortest tests it. docs/adapters.md is the guide, and examples/ownprocessor a complete adapter in a module of its own.
 //
 // # Types in histories
 //

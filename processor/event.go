@@ -7,34 +7,35 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Event is a notification that a processor has sent: there is news of a payment or a refund. It says of which one, and on purpose
-// not what the news is: the workflow asks the processor.
+// Event is a processor's notification that a payment or a refund has changed. It names the payment or refund, and deliberately not
+// what has changed: the workflow looks that up at the processor.
 type Event struct {
-	// ID and Type are the processor's own.
+	// ID and Type are the processor's. Neither is empty.
 	ID   string
 	Type string
-	// MerchantID and one of PaymentID and RefundID are Florin's, by the metadata of what the event is about. All are
-	// empty where that is nothing of ours.
+	// MerchantID and either PaymentID or RefundID are Florin's, from the metadata of the payment or refund. All three are
+	// empty if the event is about nothing that Florin made.
 	MerchantID string
 	PaymentID  string
 	RefundID   string
 }
 
-// What Florin's own ids look like; payment.PaymentID and payment.RefundID make them.
+// The forms of Florin's IDs, which payment.PaymentID and payment.RefundID create, and of the processor's texts.
 var (
 	merchantIDs = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 	paymentIDs  = regexp.MustCompile(`^pay_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 	refundIDs   = regexp.MustCompile(`^ref_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
-	eventWords  = regexp.MustCompile(`^[!-~]{1,255}$`)
+	eventTexts  = regexp.MustCompile(`^[!-~]{1,255}$`)
 )
 
-// ErrNoEvent is returned for a body that is not an event.
+// ErrNoEvent is the error of [Adapter.ReadEvent] for a body that is not an event.
 var ErrNoEvent = errors.New("want JSON with the event's id and type, each of 1 to 255 printable characters")
 
-// Checked keeps of an event what can be true: anybody may write anything into metadata, so ids that Florin would not
-// give make it an event about nothing of ours. ErrNoEvent where id or type are missing.
+// Checked validates an event that was read from a body; every ReadEvent returns its result. It removes IDs that Florin cannot
+// have created, because metadata may contain any text: such an event is about nothing that Florin made. It returns [ErrNoEvent]
+// if the ID or the type is missing or not printable.
 func (e Event) Checked() (Event, error) {
-	if !eventWords.MatchString(e.ID) || !eventWords.MatchString(e.Type) {
+	if !eventTexts.MatchString(e.ID) || !eventTexts.MatchString(e.Type) {
 		return Event{}, ErrNoEvent
 	}
 	checked := Event{ID: e.ID, Type: e.Type}

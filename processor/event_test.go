@@ -9,27 +9,27 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestAnEventKeepsOnlyIDsThatFlorinGives(t *testing.T) {
+func TestEventKeepsOnlyIDsThatFlorinCreates(t *testing.T) {
 	ours, refund := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
 	for name, c := range map[string]struct{ event, want Event }{
-		"a payment":              {Event{MerchantID: "acme", PaymentID: ours}, Event{MerchantID: "acme", PaymentID: ours}},
-		"a refund":               {Event{MerchantID: "acme", RefundID: refund}, Event{MerchantID: "acme", RefundID: refund}},
-		"both":                   {Event{MerchantID: "acme", PaymentID: ours, RefundID: refund}, Event{MerchantID: "acme", RefundID: refund}},
-		"the longest merchant":   {Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}, Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}},
-		"nothing":                {},
-		"no merchant":            {Event{PaymentID: ours}, Event{}},
-		"only a merchant":        {Event{MerchantID: "acme"}, Event{}},
-		"too long a merchant":    {Event{MerchantID: strings.Repeat("m", 65), PaymentID: ours}, Event{}},
-		"a merchant of two":      {Event{MerchantID: "acme/x", PaymentID: ours}, Event{}},
-		"a merchant with a NUL":  {Event{MerchantID: "acme\x00", PaymentID: ours}, Event{}},
-		"a merchant and a line":  {Event{MerchantID: "acme\n", PaymentID: ours}, Event{}},
-		"a card as a merchant":   {Event{MerchantID: "4242424242424242", PaymentID: ours}, Event{}},
-		"another kind of id":     {Event{MerchantID: "acme", PaymentID: refund, RefundID: ours}, Event{}},
-		"somebody else's id":     {Event{MerchantID: "acme", PaymentID: "pay_1"}, Event{}},
-		"an id in upper case":    {Event{MerchantID: "acme", PaymentID: strings.ToUpper(ours)}, Event{}},
-		"an id and a line":       {Event{MerchantID: "acme", PaymentID: ours + "\n"}, Event{}},
-		"an id and more":         {Event{MerchantID: "acme", PaymentID: ours + "0"}, Event{}},
-		"a wrong refund as well": {Event{MerchantID: "acme", PaymentID: ours, RefundID: "ref_1"}, Event{MerchantID: "acme", PaymentID: ours}},
+		"a payment":                         {event: Event{MerchantID: "acme", PaymentID: ours}, want: Event{MerchantID: "acme", PaymentID: ours}},
+		"a refund":                          {event: Event{MerchantID: "acme", RefundID: refund}, want: Event{MerchantID: "acme", RefundID: refund}},
+		"both":                              {event: Event{MerchantID: "acme", PaymentID: ours, RefundID: refund}, want: Event{MerchantID: "acme", RefundID: refund}},
+		"the longest merchant":              {event: Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}, want: Event{MerchantID: strings.Repeat("m", 64), PaymentID: ours}},
+		"nothing":                           {},
+		"no merchant":                       {event: Event{PaymentID: ours}, want: Event{}},
+		"only a merchant":                   {event: Event{MerchantID: "acme"}, want: Event{}},
+		"too long a merchant":               {event: Event{MerchantID: strings.Repeat("m", 65), PaymentID: ours}, want: Event{}},
+		"a merchant with a slash":           {event: Event{MerchantID: "acme/x", PaymentID: ours}, want: Event{}},
+		"a merchant with a NUL":             {event: Event{MerchantID: "acme\x00", PaymentID: ours}, want: Event{}},
+		"a merchant and a line":             {event: Event{MerchantID: "acme\n", PaymentID: ours}, want: Event{}},
+		"a card as a merchant":              {event: Event{MerchantID: "4242424242424242", PaymentID: ours}, want: Event{}},
+		"another kind of id":                {event: Event{MerchantID: "acme", PaymentID: refund, RefundID: ours}, want: Event{}},
+		"an ID that Florin does not create": {event: Event{MerchantID: "acme", PaymentID: "pay_1"}, want: Event{}},
+		"an id in upper case":               {event: Event{MerchantID: "acme", PaymentID: strings.ToUpper(ours)}, want: Event{}},
+		"an id and a line":                  {event: Event{MerchantID: "acme", PaymentID: ours + "\n"}, want: Event{}},
+		"an id and more":                    {event: Event{MerchantID: "acme", PaymentID: ours + "0"}, want: Event{}},
+		"a wrong refund as well":            {event: Event{MerchantID: "acme", PaymentID: ours, RefundID: "ref_1"}, want: Event{MerchantID: "acme", PaymentID: ours}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.event.ID, c.event.Type = "evt_1", "payment.succeeded"
@@ -41,7 +41,7 @@ func TestAnEventKeepsOnlyIDsThatFlorinGives(t *testing.T) {
 	}
 }
 
-func TestAnEventHasAnIDAndATypeThatCanBeLogged(t *testing.T) {
+func TestEventWithoutAPrintableIDAndTypeIsRefused(t *testing.T) {
 	long := strings.Repeat("e", 255)
 	_, err := Event{ID: long, Type: long}.Checked()
 	require.NoError(t, err)

@@ -38,8 +38,7 @@ type ChargeCall struct {
 	Key string `json:"key"`
 	// KeyFirstUsed is a time no later than the first send under Key. Zero: this is the first send.
 	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
-	// PaymentID and MerchantID are Florin's. The adapter stores them in the processor's metadata as florin_payment_id and
-	// florin_merchant_id, so that events and lists can be related to the payment.
+	// PaymentID and MerchantID are Florin's. They are stored at the processor with the metadata, see [ChargeCall.AllMetadata].
 	PaymentID  string `json:"payment_id"`
 	MerchantID string `json:"merchant_id"`
 	// Amount is in minor units of Currency (ISO 4217).
@@ -76,7 +75,7 @@ type RefundCall struct {
 	// Key is the idempotency key of the refund and its reference at the processor.
 	Key          string    `json:"key"`
 	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
-	// RefundID and MerchantID are Florin's, stored in the processor's metadata as florin_refund_id and florin_merchant_id.
+	// RefundID and MerchantID are Florin's. They are stored at the processor with the metadata, see [RefundCall.AllMetadata].
 	RefundID   string `json:"refund_id"`
 	MerchantID string `json:"merchant_id"`
 	// ProcessorPaymentID is the processor's id of the payment to refund.

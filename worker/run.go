@@ -16,9 +16,9 @@ import (
 	"github.com/florinpay/florin/internal/telemetry"
 )
 
-// Run is the whole of cmd/worker: it connects to the Temporal server that the TEMPORAL_* environment variables and profiles name,
-// serves /healthz and /metrics at the configured address, and runs a [Worker] until ctx is done. It closes everything before it
-// returns.
+// Run connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, serves /healthz and /metrics at
+// the configured address, and runs a [Worker] until ctx is done. It closes everything that it has opened. It returns nil if it
+// was stopped by ctx, and otherwise an error that names the remedy if there is one.
 func Run(ctx context.Context, o Options) (err error) {
 	w, err := load(o)
 	if err != nil {
@@ -53,6 +53,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	}
 	defer temporal.Close()
 	w.temporal, w.namespace = temporal, options.Namespace
+	w.addresses = []zap.Field{zap.String("temporal", options.HostPort), zap.String("health", listener.Addr().String())}
 
 	// /healthz is served until the last call in flight has finished.
 	health := app.HealthServer(w.Handler())
@@ -63,10 +64,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		}
 		return nil
 	})
-	group.Go(func() error {
-		logger.Info("connected to temporal", zap.String("temporal", options.HostPort), zap.String("health", listener.Addr().String()))
-		return errors.Join(w.Run(ctx), health.Close())
-	})
+	group.Go(func() error { return errors.Join(w.Run(ctx), health.Close()) })
 	return group.Wait()
 }
 

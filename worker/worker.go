@@ -1,12 +1,13 @@
-// Package worker runs Florin's workflows and the calls to payment processors. cmd/worker is a few lines on it; use it directly to run
-// Florin inside a binary of your own, with adapters of your own:
+// Package worker runs Florin's workflows and the calls to payment processors. The command cmd/worker is built on it. A program of
+// your own can run the same worker with adapters of its own, see package processor:
 //
 //	err := worker.Run(ctx, worker.Options{
 //		ConfigFile: "worker.yaml",
 //		Adapters:   []processor.Adapter{acme.Adapter()},
 //	})
 //
-// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New].
+// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New]. examples/ownprocessor
+// is a complete program.
 package worker
 
 import (
@@ -58,6 +59,8 @@ type Worker struct {
 	namespace string
 	config    config.Config
 	options   app.WorkersOptions
+	// addresses are those that only the function Run knows, for the log.
+	addresses []zap.Field
 }
 
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
@@ -75,23 +78,11 @@ func New(temporalClient client.Client, o Options) (*Worker, error) {
 	return w, nil
 }
 
-// load reads the configuration. The Worker has no Temporal client yet.
+// load returns a Worker without a Temporal client.
 func load(o Options) (*Worker, error) {
-	adapters, err := app.BuiltIn.With(o.Adapters...)
+	c, adapters, err := o.load()
 	if err != nil {
 		return nil, err
-	}
-	var c config.Config
-	switch {
-	case o.ConfigFile != "":
-		c, err = config.Load(o.ConfigFile, adapters)
-	case o.Config != nil:
-		c, err = config.Parse(o.Config, adapters)
-	default:
-		err = errors.New("is missing: set Options.ConfigFile or Options.Config")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	logger := o.Logger
 	if logger == nil {
@@ -110,6 +101,36 @@ func load(o Options) (*Worker, error) {
 	}}, nil
 }
 
+// load reads the configuration and returns it with the adapters that it may name.
+func (o Options) load() (c config.Config, adapters config.Adapters, err error) {
+	if adapters, err = app.BuiltIn.With(o.Adapters...); err != nil {
+		return config.Config{}, nil, err
+	}
+	switch {
+	case o.ConfigFile != "":
+		c, err = config.Load(o.ConfigFile, adapters)
+	case o.Config != nil:
+		c, err = config.Parse(o.Config, adapters)
+	default:
+		err = errors.New("is missing: set Options.ConfigFile or Options.Config")
+	}
+	if err != nil {
+		return config.Config{}, nil, fmt.Errorf("configuration: %w", err)
+	}
+	return c, adapters, nil
+}
+
+// Migrate updates the configured database to this program's schema, as `worker migrate` does, and returns the versions before and
+// after. PostgreSQL needs it once and after each update of Florin: a [Worker] creates only SQLite files by itself. It is safe to
+// repeat.
+func Migrate(ctx context.Context, o Options) (from, to int64, err error) {
+	c, _, err := o.load()
+	if err != nil {
+		return 0, 0, err
+	}
+	return app.MigrateStore(ctx, c.Store)
+}
+
 // Handler serves GET /healthz, which is 200 while Temporal is reachable, and GET /metrics for Prometheus.
 func (w *Worker) Handler() http.Handler { return app.HealthHandler(w.temporal, w.options.Telemetry) }
 
@@ -125,7 +146,8 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	logger := w.options.Logger
-	logger.Info("worker is running", zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))
+	logger.Info("worker is running", append(w.addresses,
+		zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))...)
 	err = workers.Run(ctx)
 	logger.Info("worker stopped")
 	return err

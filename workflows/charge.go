@@ -13,46 +13,49 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Charge takes money from a customer exactly once and returns the truth about it. Declined, failed and
-// conflicted payments are results; it fails only for a request that cannot be worked on. Money that is only held keeps it
-// open until that is captured, voided or expired; orders.go says how.
+// Charge charges a customer exactly once and returns the outcome. Declined, failed and conflicted payments are results; it fails only
+// for a request that is refused. An authorized payment keeps it running until that is captured, voided or expired; see
+// modification.go.
 func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	c := newCharge(ctx, req)
-	if err := c.serve(ctx, func() bool { return c.value.Status.HasOutcome() }); err != nil {
+	if err := c.handleReads(ctx); err != nil {
 		return c.value, err
 	}
-	if err := c.hear(ctx, c, payment.ResolvedPayment, c.doubt); err != nil {
+	if err := c.handleResolve(ctx, payment.ResolvedPayment, c.validateResolution); err != nil {
 		return c.value, err
 	}
-	if err := c.takeOrders(ctx); err != nil {
+	if err := c.handleModifications(ctx); err != nil {
 		return c.value, err
 	}
-	return c.finish(ctx, c.run(ctx), c)
+	return c.finish(ctx, c.run(ctx))
 }
 
 type charge struct {
-	record[payment.Charge]
+	machine[payment.Charge]
 	req   payment.ChargeRequest
 	terms activities.Terms
-	// given is the capture or void that somebody has asked for, order the one that is under way.
-	given, order *order
-	// held: the processor has, or may have, held the money, so that it may be captured.
-	held bool
-	// captured is what was asked to be captured, unless that provably did not happen; 0 where nothing was.
-	captured int64
-	// orders counts those that were carried out, so that the next one has another key.
-	orders map[payment.Operation]int
-	// deadlines are when the money is let go, by the status that the payment waits in.
+	// capturable is which captured amount is as requested.
+	capturable capturable
+	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
+	requested, current *modification
+	executed           []*modification
+	// deadlines are when the payment is voided, by the status in which it waits.
 	deadlines map[payment.Status]time.Time
-	// wasLost: the answer to a call was lost, at least once.
-	wasLost bool
-	// released: the workflow was cancelled, and the payment therefore voided as far as it could be.
-	released bool
 }
 
 func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
-	c := &charge{req: req, orders: map[payment.Operation]int{}, deadlines: map[payment.Status]time.Time{}}
-	c.fingerprint = req.Fingerprint()
+	c := &charge{req: req, deadlines: map[payment.Status]time.Time{}, capturable: capturableAtFirst(req)}
+	c.kind = kind[payment.Charge]{
+		name:        "payment",
+		fingerprint: req.Fingerprint(),
+		transitions: payment.PaymentTransitions,
+		activity:    payment.ActivityRecordPayment,
+		conflicted:  payment.Conflicted,
+		fields:      chargeFields,
+		entered:     c.entered,
+		attributes:  c.attributes,
+		details:     c.details,
+	}
 	c.value = payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),
 		MerchantID:     req.MerchantID,
@@ -67,36 +70,62 @@ func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
 	return c
 }
 
+func chargeFields(c *payment.Charge) fields {
+	return fields{
+		id: c.PaymentID, processor: c.Processor, processorID: c.ProcessorPaymentID,
+		status: &c.Status, failure: &c.Failure, updatedAt: &c.UpdatedAt,
+	}
+}
+
 func (c *charge) run(ctx workflow.Context) error {
 	if err := c.req.Validate(); err != nil {
-		return invalidRequest(err)
+		return applicationError(err)
 	}
-	c.valid = true
-	var begun activities.Begun
-	if err := inStore(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
+	var begun activities.BeginResult
+	if err := begin(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
 		return err
 	}
-	c.value, c.told = begun.Charge, true
+	earlierRun := begun.Resumed || wasReset(ctx)
+	c.begun(begun.Charge)
 	c.terms = begun.Terms
-	c.held = begun.Resumed || wasReset(ctx)
-	c.waitsSince(c.value.UpdatedAt)
-	c.tellPeople(ctx)
+	if earlierRun {
+		c.capturable = capturableOnceAuthorized(c.req)
+	}
+	c.startDeadline()
 	switch {
-	case c.value.Status.Final():
-		c.show(ctx)
+	case c.value.Final():
+		c.publish(ctx)
 		return nil
 	case ctx.Err() != nil && !begun.Resumed:
-		c.move(ctx, payment.Failed, &cancelledInTime)
-		c.tell(ctx, activities.Cause{By: "cancellation"})
+		c.transition(ctx, payment.Failed, &canceledInTime)
+		c.persist(ctx, activities.Cause{By: "cancellation"})
 		return nil
 	}
-	key := c.chargeKey()
-	op := &operation{
-		terms: c.terms, kind: payment.OperationCharge, subject: c, word: &c.word, firstUsed: c.value.CreatedAt,
-		open: c.held, alert: c.held, failure: known(c.value.Failure),
-		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor), reference: key,
+	c.describe(ctx)
+	op := c.operation()
+	cancellable := ctx
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	op.start(ctx, cancellable, earlierRun, c.value.Failure)
+	for !c.value.Final() {
+		// The processor may soon have news of what an earlier run or a modification has sent.
+		soon := earlierRun || len(c.executed) > 0
+		op.pollUntilResolved(ctx, func() bool { return c.value.Final() || c.nextModification(ctx, cancellable) != nil }, soon)
+		if next := c.nextModification(ctx, cancellable); next != nil {
+			c.execute(ctx, next)
+		}
+	}
+	return nil
+}
+
+// operation is the charge at the processor.
+func (c *charge) operation() *operation {
+	return &operation{
+		terms: c.terms, subject: c, resolutions: &c.resolutions,
+		kind: payment.OperationCharge, reference: c.reference(),
+		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor),
+		firstUsed: c.value.CreatedAt,
 		call: processor.ChargeCall{
-			Key:           key,
+			Key:           c.reference(),
 			KeyFirstUsed:  c.value.CreatedAt,
 			PaymentID:     c.value.PaymentID,
 			MerchantID:    c.req.MerchantID,
@@ -109,72 +138,76 @@ func (c *charge) run(ctx workflow.Context) error {
 			Metadata:      c.req.Metadata,
 		},
 	}
-	cancellable := ctx
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	op.begin(ctx, cancellable)
-	for !c.value.Status.Final() {
-		op.settle(ctx, func() bool { return c.value.Status.Final() || c.nextOrder(ctx, cancellable) != nil })
-		if next := c.nextOrder(ctx, cancellable); next != nil {
-			c.carryOut(ctx, next)
-			op.alert = true
-		}
-	}
-	return nil
 }
 
-func (c *charge) status() payment.Status { return c.value.Status }
-
-func (c *charge) acknowledged() bool { return c.value.ProcessorPaymentID != "" }
-
-func (c *charge) processorPayment() string { return c.value.ProcessorPaymentID }
-
-// orderKey is the one of the next order of this kind. It differs from those of orders that have ended, also of an earlier
-// workflow's, and is the one of an order that an earlier workflow was stopped in.
-func (c *charge) orderKey(kind payment.Operation) string {
-	return payment.ProcessorKey(c.value.PaymentID, kind, int(c.value.Revision)+c.orders[kind])
-}
-
-// chargeKey is the one of the charge, and the reference of all that becomes of it.
-func (c *charge) chargeKey() string {
+// reference is the idempotency key of the charge, and the reference of its record at the processor.
+func (c *charge) reference() string {
 	return payment.ProcessorKey(c.value.PaymentID, payment.OperationCharge, 0)
 }
 
-// tell records the payment as it stands. A processor's id that another payment has makes it a conflict: the processor
-// answered for the wrong one.
-func (c *charge) tell(ctx workflow.Context, cause activities.Cause) {
-	before := c.value.Status
-	if c.store(ctx, payment.ActivityRecordPayment, c.value.Status, cause) == nil {
-		if c.value.Status != before {
-			c.show(ctx)
-			c.tellPeople(ctx)
-		}
+func (c *charge) acknowledged() bool { return c.value.ProcessorPaymentID != "" }
+
+func (c *charge) processorPaymentID() string { return c.value.ProcessorPaymentID }
+
+// entered updates what depends on the status.
+func (c *charge) entered() {
+	if c.value.Status == payment.Authorized {
+		c.capturable = capturableOnceAuthorized(c.req)
+	}
+	c.startDeadline()
+}
+
+func (c *charge) attributes() []temporal.SearchAttributeUpdate {
+	if c.req.Validate() != nil {
+		return nil // an invalid request must not get into search attributes
+	}
+	return temporalweb.ChargeAttributes(c.req)
+}
+
+// adopt takes over the processor's record, unless it is of another payment than requested.
+func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
+	if c.current != nil && r.Status == payment.Declined && r.ID == "" {
+		// The modification was declined. The payment is what it was.
+		c.value.Decline = r.Decline
+		c.transition(ctx, c.statusIfNotExecuted(), &payment.Failure{
+			Class: payment.ClassStateConflict, Message: fmt.Sprintf("the processor declined the %s", c.current.kind), ProcessorCode: r.Decline.Code,
+		})
 		return
 	}
-	cause.Evidence = map[string]string{"processor_payment_id": c.value.ProcessorPaymentID}
-	c.value.ProcessorPaymentID, c.value.CapturedAmount, c.value.Status = "", 0, payment.Unknown
-	c.move(ctx, payment.Conflicted, &payment.Failure{
-		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another payment: settle it with the processor",
-	})
-	if err := c.store(ctx, payment.ActivityRecordPayment, c.value.Status, cause); err != nil {
-		panic(err)
+	if r.ID != "" {
+		c.value.ProcessorPaymentID = r.ID
+	}
+	want := processor.Result{Amount: c.req.Amount, Currency: c.req.Currency, Reference: c.reference()}
+	failure := mismatch(r, want)
+	if failure == nil && r.Status == payment.Succeeded {
+		failure = c.capturable.mismatch(payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
+	}
+	switch {
+	case failure != nil:
+		c.value.ProcessorRequestID = r.RequestID
+		c.transition(ctx, payment.Conflicted, failure)
+	case r.Status != c.value.Status:
+		c.value.ProcessorRequestID, c.value.CapturedAmount, c.value.Decline = r.RequestID, r.CapturedAmount, r.Decline
+		c.transition(ctx, c.outcomeStatus(r.Status), nil)
 	}
 }
 
-// doubt refuses a resolution that does not fit the payment.
-func (c *charge) doubt(r payment.Resolution) error {
+// validateResolution refuses a resolution that contradicts the payment, or leaves out what later operations need: the captured amount of a
+// payment that was to be authorized, because a part may have been captured, and the processor's id to capture or void.
+func (c *charge) validateResolution(r payment.Resolution) error {
 	switch {
 	case r.Status == payment.Authorized && c.value.ProcessorPaymentID == "" && r.ProcessorID == "":
-		return invalidField("processor_id", "is missing: without it, nobody can capture or void what is held")
+		return invalidField("processor_id", "is missing: without it, the authorized amount can be neither captured nor voided")
 	case r.Status == payment.Succeeded && r.CapturedAmount == 0 && c.req.Capture == payment.CaptureManual:
-		return invalidField("captured_amount", "is missing: the money was to be held, so how much was taken?")
+		return invalidField("captured_amount", "is missing: the payment was to be authorized, so the captured amount is not known")
 	case r.CapturedAmount > c.value.Amount:
-		return invalidField("captured_amount", "%d: the payment is of %d", r.CapturedAmount, c.value.Amount)
+		return invalidField("captured_amount", "%d exceeds the payment's amount of %d", r.CapturedAmount, c.value.Amount)
 	default:
-		return anotherID(r, c.value.ProcessorPaymentID)
+		return checkProcessorID(r, c.value.ProcessorPaymentID)
 	}
 }
 
-func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
+func (c *charge) applyResolution(ctx workflow.Context, r payment.Resolution) {
 	if r.ProcessorID != "" {
 		c.value.ProcessorPaymentID = r.ProcessorID
 	}
@@ -190,122 +223,63 @@ func (c *charge) resolve(ctx workflow.Context, r payment.Resolution) {
 	default:
 		failure = resolvedFailure(r)
 	}
-	c.move(ctx, r.Status, failure)
+	c.transition(ctx, r.Status, failure)
 }
 
-// adopt takes over the processor's view, unless it is of another payment than the one asked for.
-func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
-	if c.order != nil && r.Status == payment.Declined && r.ID == "" {
-		// The order was declined. The payment is what it was.
-		c.value.Decline = r.Decline
-		c.move(ctx, c.undone(), &payment.Failure{
-			Class: payment.ClassStateConflict, Message: fmt.Sprintf("the processor declined the %s", c.order.kind), ProcessorCode: r.Decline.Code,
-		})
-		return
+// capturable is which captured amount of a succeeded payment is as requested.
+type capturable struct {
+	// amount is the only one, unless any is true. 0: none.
+	amount int64
+	// any: the payment was, or may have been, authorized, and whatever was captured may be right.
+	any bool
+}
+
+// capturableAtFirst is the whole amount of an automatic capture, and nothing of a manual one.
+func capturableAtFirst(req payment.ChargeRequest) capturable {
+	if req.Capture == payment.CaptureManual {
+		return capturable{}
 	}
-	if r.ID != "" && r.ID != c.value.ProcessorPaymentID {
-		c.value.ProcessorPaymentID, c.told = r.ID, false
+	return capturable{amount: req.Amount}
+}
+
+// capturableOnceAuthorized is for a payment that is or may be authorized, with no capture of ours in flight.
+func capturableOnceAuthorized(req payment.ChargeRequest) capturable {
+	if req.Capture == payment.CaptureManual {
+		return capturable{any: true}
 	}
-	c.value.ProcessorRequestID = r.RequestID
-	want := processor.Result{
-		Amount: c.req.Amount, Currency: c.req.Currency,
-		Reference: c.chargeKey(),
-	}
-	failure := conflict(r, want)
-	if failure == nil {
-		failure = c.miscaptured(r)
-	}
+	return capturable{amount: req.Amount}
+}
+
+// mismatch returns the failure of a payment of which another amount was captured than requested.
+func (a capturable) mismatch(captured payment.Money) *payment.Failure {
 	switch {
-	case failure != nil:
-		c.move(ctx, payment.Conflicted, failure)
-	case r.Status != c.value.Status:
-		c.value.CapturedAmount = r.CapturedAmount
-		c.value.Decline = r.Decline
-		c.move(ctx, c.outcome(r.Status), nil)
-	}
-}
-
-// miscaptured finds money that was taken in another way than asked: another amount, or at once where it was to be held.
-func (c *charge) miscaptured(r processor.Result) *payment.Failure {
-	if r.Status != payment.Succeeded {
+	case a.any, captured.Amount == a.amount:
 		return nil
+	case a.amount == 0:
+		return conflictFailure("the processor captured %s of a payment that was only to be authorized", captured)
+	default:
+		return conflictFailure("the processor captured %s instead of %s", captured, payment.Money{Amount: a.amount, Currency: captured.Currency})
 	}
-	took := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
-	want := c.captured
-	if want == 0 && c.req.Capture != payment.CaptureManual {
-		want = c.req.Amount
-	}
-	switch {
-	case want == 0 && !c.held:
-		return &payment.Failure{Class: payment.ClassInvalidResponse,
-			Message: fmt.Sprintf("the processor took %s that were only to be held: settle it with the processor", took)}
-	case want != 0 && r.CapturedAmount != want:
-		return &payment.Failure{Class: payment.ClassInvalidResponse,
-			Message: fmt.Sprintf("the processor took %s of %s: settle it with the processor", took, payment.Money{Amount: want, Currency: c.req.Currency})}
-	}
-	return nil
 }
 
-func (c *charge) move(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
-	if to == payment.Authorized {
-		c.held, c.captured = true, 0
-	}
-	c.wasLost = c.wasLost || to == payment.Unknown
-	if c.value.Status == to {
-		if failure != nil { // of an order that did nothing
-			c.value.Failure, c.told = failure, false
-			c.tellPeople(ctx)
-		}
-		return
-	}
-	from := c.value.Status
-	mustBeLegal(payment.PaymentTransitions, from, to)
-	c.value.Status, c.told = to, false
-	c.value.Failure = failure
-	c.value.UpdatedAt = workflow.Now(ctx).UTC()
-	c.waitsSince(c.value.UpdatedAt)
-	c.show(ctx)
-	c.tellPeople(ctx)
-	moved(ctx, "payment", c.value.PaymentID, from, to, failure)
-}
-
-// show tells Temporal's visibility whatever a person would search for, once there is an outcome.
-func (c *charge) show(ctx workflow.Context) {
-	if !c.value.Status.HasOutcome() {
-		return
-	}
-	attributes := temporalweb.OutcomeAttributes(c.value.Processor, c.value.Status, c.value.Failure)
-	if c.valid {
-		attributes = append(attributes, temporalweb.ChargeAttributes(c.req)...)
-	}
-	upsert(ctx, attributes)
-}
-
-// conflict compares what the processor did with what it was asked to do. A decline without a record of its
-// own has no amount.
-func conflict(got, want processor.Result) *payment.Failure {
-	message := ""
+// mismatch compares what the processor did with what was requested. A decline without a record of its own has no amount.
+func mismatch(got, want processor.Result) *payment.Failure {
+	wanted := payment.Money{Amount: want.Amount, Currency: want.Currency}
 	switch {
 	case got.Reference != want.Reference:
-		message = fmt.Sprintf("the processor answered for reference %q, asked was %q", got.Reference, want.Reference)
+		return conflictFailure("the processor responded for reference %q instead of %q", got.Reference, want.Reference)
 	case got.Status == payment.Declined && got.ID == "":
+		return nil
 	case got.Amount != want.Amount || got.Currency != want.Currency:
-		message = fmt.Sprintf("the processor has %s, asked were %s",
-			payment.Money{Amount: got.Amount, Currency: got.Currency}, payment.Money{Amount: want.Amount, Currency: want.Currency})
+		return conflictFailure("the processor reports %s instead of %s", payment.Money{Amount: got.Amount, Currency: got.Currency}, wanted)
 	case got.CapturedAmount > want.Amount:
-		message = fmt.Sprintf("the processor captured %s of %s",
-			payment.Money{Amount: got.CapturedAmount, Currency: got.Currency}, payment.Money{Amount: want.Amount, Currency: want.Currency})
-	}
-	if message == "" {
+		return conflictFailure("the processor captured %s of %s", payment.Money{Amount: got.CapturedAmount, Currency: got.Currency}, wanted)
+	default:
 		return nil
 	}
-	return &payment.Failure{Class: payment.ClassInvalidResponse, Message: message + ": settle it with the processor"}
 }
 
-// upsert panics where Temporal refuses, as on any bug: an attribute that is not registered is found by the
-// worker when it starts.
-func upsert(ctx workflow.Context, attributes []temporal.SearchAttributeUpdate) {
-	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
-		panic(fmt.Sprintf("search attributes: %v", err))
-	}
+// conflictFailure is the failure of what the processor did otherwise than requested.
+func conflictFailure(format string, args ...any) *payment.Failure {
+	return &payment.Failure{Class: payment.ClassInvalidResponse, Message: fmt.Sprintf(format, args...) + ": clear it up with the processor"}
 }

@@ -140,28 +140,28 @@ var mistakes = map[string]struct {
 	"a key is good for ever":        {onAnything, func(r *rig) { r.terms.KeyLifetime = activities.Duration(100 * modelYear) }},
 	"held money is let go too soon": {onOrders, func(r *rig) { r.terms.AuthorizationFor = activities.Duration(day) }},
 	"a payment that was begun before counts as new": {onAnything, keeping(payment.ActivityBeginPayment,
-		func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.Begun, error) {
+		func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.BeginResult, error) {
 			begun, err := p.BeginPayment(ctx, req)
 			begun.Resumed = false
 			return begun, err
 		})},
 	"a used key takes another request": {onAnything, keeping(payment.ActivityBeginPayment,
-		func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.Begun, error) {
+		func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.BeginResult, error) {
 			begun, err := p.BeginPayment(ctx, req)
 			if refusedAs(err, payment.ErrIdempotencyMismatch) {
 				known, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
-				return activities.Begun{Terms: p.Processors["sim"], Charge: known, Resumed: true}, err
+				return activities.BeginResult{Terms: p.Processors["sim"], Charge: known, Resumed: true}, err
 			}
 			return begun, err
 		})},
 	"a refund is not held against what was captured": {onRefunds, keeping(payment.ActivityReserveRefund,
-		func(p *activities.Payments, ctx context.Context, req payment.RefundRequest) (activities.Reserved, error) {
+		func(p *activities.Payments, ctx context.Context, req payment.RefundRequest) (activities.ReserveResult, error) {
 			reserved, err := p.ReserveRefund(ctx, req)
 			if !refusedAs(err, payment.ErrRefundExceedsCaptured) || req.Amount == nil {
 				return reserved, err
 			}
 			of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
-			return activities.Reserved{Terms: p.Processors["sim"], Of: of, Refund: payment.Refund{
+			return activities.ReserveResult{Terms: p.Processors["sim"], Of: of, Refund: payment.Refund{
 				RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 				IdempotencyKey: req.IdempotencyKey, Status: payment.Processing, Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,
 			}}, err

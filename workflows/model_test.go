@@ -51,19 +51,19 @@ const (
 	modelLongestRetry = modelLongRetry / 2
 )
 
-// kind is what somebody does to a running workflow, or at the processor.
-type kind string
+// actKind is what somebody does to a running workflow, or at the processor.
+type actKind string
 
 const (
-	captures     kind = "capture"
-	voids        kind = "void"
-	cancels      kind = "cancel"
-	tellsEvent   kind = "processor-event"
-	resolves     kind = "resolve"
-	asksOutcome  kind = "outcome"
-	asksAnother  kind = "outcome of another request"
-	takesByHand  kind = "capture at the processor"
-	letsGoByHand kind = "void at the processor"
+	captures     actKind = "capture"
+	voids        actKind = "void"
+	cancels      actKind = "cancel"
+	tellsEvent   actKind = "processor-event"
+	resolves     actKind = "resolve"
+	asksOutcome  actKind = "outcome"
+	asksAnother  actKind = "outcome of another request"
+	takesByHand  actKind = "capture at the processor"
+	letsGoByHand actKind = "void at the processor"
 )
 
 // everything is the amount of a capture that names none.
@@ -71,7 +71,7 @@ const everything = 0
 
 // act is one of them, so long after the workflow began.
 type act struct {
-	Kind   kind
+	Kind   actKind
 	Amount int64 // of a capture
 	At     time.Duration
 }
@@ -108,7 +108,7 @@ func (p plan) GoString() string { return fmt.Sprintf("%d runs", len(p)) }
 var (
 	genAct = rapid.Custom(func(t *rapid.T) act {
 		return act{
-			Kind: rapid.SampledFrom([]kind{captures, captures, captures, voids, tellsEvent, resolves, resolves, cancels, asksOutcome, asksAnother,
+			Kind: rapid.SampledFrom([]actKind{captures, captures, captures, voids, tellsEvent, resolves, resolves, cancels, asksOutcome, asksAnother,
 				takesByHand, letsGoByHand}).Draw(t, "kind"),
 			Amount: rapid.SampledFrom([]int64{everything, 400, 1000, 1001}).Draw(t, "amount"),
 			At:     rapid.SampledFrom([]time.Duration{time.Second, 0, 30 * time.Second, 5 * time.Minute, time.Hour, 20 * time.Hour, 3 * day}).Draw(t, "at"),
@@ -687,7 +687,7 @@ type ear struct {
 }
 
 // refusals are why an update may be refused.
-var refusals = map[kind][]payment.RefusalCode{
+var refusals = map[actKind][]payment.RefusalCode{
 	captures:    {payment.ErrNotCapturable, payment.ErrCaptureExceedsAuthorized},
 	voids:       {payment.ErrNotVoidable},
 	resolves:    {payment.ErrNotResolvable},

@@ -15,140 +15,184 @@ import (
 // subject is the payment or the refund that an operation is about.
 type subject interface {
 	status() payment.Status
-	// undone is where it stands if the call provably did nothing.
-	undone() payment.Status
-	// unchanged holds for a record of the processor that says no more than the one before the call.
-	unchanged(found processor.Result) bool
-	// deadline is when not to wait any longer where it stands; zero is never.
-	deadline() time.Time
-	// acknowledged: the processor has named it, so it cannot become one that never was.
-	acknowledged() bool
-	// processorPayment is the processor's id of the payment, empty where it is not known.
-	processorPayment() string
-	// move changes the status; failure says why, nil clears it.
-	move(ctx workflow.Context, to payment.Status, failure *payment.Failure)
-	// adopt takes over what the processor says.
+	// transition changes the status; failure is the reason, nil clears the previous one.
+	transition(ctx workflow.Context, to payment.Status, failure *payment.Failure)
+	// persist stores the current state; cause is who changed it, and by which evidence.
+	persist(ctx workflow.Context, cause activities.Cause)
+
+	// statusIfNotExecuted is the status if provably nothing was executed.
+	statusIfNotExecuted() payment.Status
+	// isUnchanged reports whether the processor's record shows nothing of the operation.
+	isUnchanged(found processor.Result) bool
+	// adopt takes over the processor's record.
 	adopt(ctx workflow.Context, result processor.Result)
-	// resolve takes over what an operator says.
-	resolve(ctx workflow.Context, r payment.Resolution)
-	// tell records in the store where the subject stands now, and why.
-	tell(ctx workflow.Context, cause activities.Cause)
+	// applyResolution takes over an operator's decision.
+	applyResolution(ctx workflow.Context, r payment.Resolution)
+	// deadline is when the current status is given up; zero: never.
+	deadline() time.Time
+	// acknowledged reports whether the processor has named the payment or refund.
+	acknowledged() bool
+	// processorPaymentID is the processor's id of the payment; empty if it is not known.
+	processorPaymentID() string
 }
 
-// operation is one thing asked of a processor, from the first send until it is known how it ended.
+// operation is one charge, capture, void or refund at a processor, from its first send until its outcome is known.
 type operation struct {
-	terms   activities.Terms
-	kind    payment.Operation
-	subject subject
-	// activity makes the call. reference is what the processor's record is found by.
-	activity, summary, reference string
-	call                         any
-	// word is where an operator's resolution arrives.
-	word *word
-
+	terms       activities.Terms
+	subject     subject
+	resolutions *resolutions
+	// kind and reference identify the processor's record: captures and voids are found in the record of their charge.
+	kind      payment.Operation
+	reference string
+	// activity makes the call.
+	activity, summary string
+	call              any
 	// firstUsed is no later than the first send under the key.
 	firstUsed time.Time
-	// alert: something has happened that the processor may soon have news of.
-	alert bool
-	// open: a send may have moved money without our knowing. Once true, only the processor can close it.
-	open bool
-	// neverTaken: all that is open is a call that waited in its queue until its time was up.
-	neverTaken bool
-	lastSend   time.Time
-	// failure is what the last send said, of an earlier workflow at first.
-	failure payment.Failure
+	sends     sends
 }
 
-// begin sends the call, unless the processor knows of it from an earlier workflow. Cancelling the workflow stops it
-// only where provably nothing was sent; otherwise the truth is found out first.
-func (o *operation) begin(ctx, cancellable workflow.Context) {
+// outcome is what a send or a lookup of an operation proves.
+type outcome struct {
+	verdict verdict
+	// result is the processor's record, if it is adopted.
+	result processor.Result
+	// failure is why the operation was not executed, or why that is unknown.
+	failure payment.Failure
+	cause   activities.Cause
+}
+
+type verdict int
+
+const (
+	// nothingNew: a lookup brought no response, or no proof yet.
+	nothingNew verdict = iota
+	// adopted: the processor's record says how the operation ended, or that it is pending.
+	adopted
+	// notExecuted: provably nothing was executed.
+	notExecuted
+	// unknown: it may or may not have been executed.
+	unknown
+)
+
+// apply is the one place where an outcome changes the payment or refund.
+func (o *operation) apply(ctx workflow.Context, out outcome) {
+	switch out.verdict {
+	case nothingNew:
+		return
+	case adopted:
+		o.subject.adopt(ctx, out.result)
+	case notExecuted:
+		o.subject.transition(ctx, o.subject.statusIfNotExecuted(), &out.failure)
+	case unknown:
+		// A payment that needs reconciliation stays there.
+		if o.subject.status() != payment.NeedsReconciliation {
+			o.subject.transition(ctx, payment.Unknown, &out.failure)
+		}
+	}
+	o.subject.persist(ctx, out.cause)
+}
+
+// start sends the operation, unless the processor has acknowledged it to an earlier run: then it would repeat its first response,
+// which a capture may have made untrue. earlierRun reports that there was one, so that
+// the operation may have been sent. Canceling the workflow prevents the send only if provably nothing was sent before.
+func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, failure *payment.Failure) {
+	if failure != nil {
+		o.sends.failure = *failure
+	}
 	status := o.subject.status()
 	if status == payment.Processing || status == payment.Unknown && !o.subject.acknowledged() {
-		o.send(ctx, cancellable)
+		if earlierRun {
+			o.sends.state = ambiguous
+		}
+		o.apply(ctx, o.send(ctx, cancellable))
 		return
 	}
-	// The processor has acknowledged it to an earlier workflow, unless that knew nothing but that it does not know.
-	o.open = o.open && !o.subject.acknowledged() && o.failure.Class == payment.ClassOutcomeUnknown
-	o.lastSend = workflow.Now(ctx)
+	o.sends.last = workflow.Now(ctx)
+	o.sends.state = answered
+	if earlierRun && !o.subject.acknowledged() && o.sends.failure.Class == payment.ClassOutcomeUnknown {
+		o.sends.state = ambiguous
+	}
 }
 
-// sendUntil is when the processor may begin to forget the key, less the time that one series of attempts takes.
+// sendUntil is when the processor may begin to discard the key, minus the time that one series of attempts takes.
 func (o *operation) sendUntil() time.Time {
 	return o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
 }
 
-// send makes the call, again after every wait that is too long for the retry policy, while the key is valid.
-func (o *operation) send(ctx, cancellable workflow.Context) {
-	neverSent := !o.open || o.neverTaken
-	o.neverTaken = false
-	if !workflow.Now(ctx).Before(o.sendUntil()) {
-		// It was begun by an earlier workflow, so long ago that the processor may have forgotten its key.
-		o.open, o.lastSend = true, workflow.Now(ctx)
-		o.failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "begun too long ago to send it again"}
-		o.lose(ctx)
-		o.subject.tell(ctx, activities.Cause{By: "workflow"})
-		return
+func (o *operation) sendable(ctx workflow.Context) bool {
+	return workflow.Now(ctx).Before(o.sendUntil())
+}
+
+// send makes the call, again after every wait that is too long for the retry policy, while the processor keeps the key.
+func (o *operation) send(ctx, cancellable workflow.Context) outcome {
+	if !o.sendable(ctx) {
+		// An earlier run began it, so long ago that the processor may have discarded its key.
+		o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
+			Class: payment.ClassOutcomeUnknown, Message: "it began too long ago to be sent again",
+		}}, true)
+		return o.unanswered(activities.Cause{By: "workflow"})
 	}
 	for {
-		var result processor.Result
-		o.word.sending = true
-		err := workflow.ExecuteActivity(o.sendOptions(ctx), o.activity, o.call).Get(ctx, &result)
-		// What an operator has said before is not about this call.
-		*o.word = word{}
-		o.lastSend = workflow.Now(ctx)
-		if err == nil && o.subject.unchanged(result) {
-			// It took the call and has not done it, or not yet.
-			o.open = true
-			o.failure = payment.Failure{
-				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor took the request and answered that the payment is %s", result.Status),
-			}
-			o.lose(ctx)
-			o.subject.tell(ctx, byProcessor(result))
-			return
-		}
-		if err == nil {
-			o.open = false
-			o.subject.adopt(ctx, result)
-			o.subject.tell(ctx, byProcessor(result))
-			return
+		result, err := o.attempt(ctx)
+		switch {
+		case err != nil:
+		case o.subject.isUnchanged(result):
+			// The processor has accepted the call and has not executed it, or not yet.
+			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
+				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor accepted the request and responded that the payment is %s", result.Status),
+			}}, true)
+			return o.unanswered(byProcessor(result))
+		default:
+			o.sends.state, o.sends.last = answered, workflow.Now(ctx)
+			return outcome{verdict: adopted, result: result, cause: byProcessor(result)}
 		}
 		failure := activities.FailureOf(err)
-		o.neverTaken = failure.NeverTaken && neverSent && !o.subject.acknowledged() && absenceProvesWhatNobodyTook(ctx)
-		neverSent = neverSent && !failure.Open
-		o.open = o.open || failure.Open
+		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged())
 		wait := time.Duration(failure.Wait)
 		if wait > 0 && workflow.Now(ctx).Add(wait).Before(o.sendUntil()) {
-			if workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
-				Summary: fmt.Sprintf("wait %s: the processor asked for it (Retry-After)", lasting(wait)),
-			}).Get(cancellable, nil) == nil {
+			if waitToSend(cancellable, wait) {
 				continue
 			}
-			failure.Failure = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled while waiting to send"}
+			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
 		}
-		o.failure = failure.Failure
-		if o.open {
-			o.lose(ctx)
-		} else {
-			o.subject.move(ctx, o.subject.undone(), &o.failure)
-		}
-		o.subject.tell(ctx, activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
-		return
+		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
 	}
 }
 
-// lose notes that nobody knows what became of the call. What a human was asked about already stays with him.
-func (o *operation) lose(ctx workflow.Context) {
-	if o.subject.status() != payment.NeedsReconciliation {
-		o.subject.move(ctx, payment.Unknown, &o.failure)
-	}
+// waitToSend reports whether the wait has passed without a cancellation.
+func waitToSend(cancellable workflow.Context, wait time.Duration) bool {
+	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
+		Summary: fmt.Sprintf("wait %s, as the processor asked (Retry-After)", roundForDisplay(wait)),
+	}).Get(cancellable, nil) == nil
 }
 
-// known is the failure that is stored, if there is one.
-func known(failure *payment.Failure) payment.Failure {
-	if failure == nil {
-		return payment.Failure{}
+// unanswered is the outcome of sends without a response that decides.
+func (o *operation) unanswered(cause activities.Cause) outcome {
+	if o.sends.mayBeExecuted() {
+		return outcome{verdict: unknown, failure: o.sends.failure, cause: cause}
 	}
-	return *failure
+	return outcome{verdict: notExecuted, failure: o.sends.failure, cause: cause}
+}
+
+// attempt runs the activity, with its retries. A resolution that was recorded before is void: it is not about this call.
+func (o *operation) attempt(ctx workflow.Context) (result processor.Result, err error) {
+	o.resolutions.callInFlight = true
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
+		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
+		ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),
+		Summary:                o.summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        time.Duration(o.terms.RetryInitial),
+			MaximumInterval:        time.Duration(o.terms.RetryMax),
+			BackoffCoefficient:     o.terms.RetryMultiplier,
+			NonRetryableErrorTypes: activities.NeverRetried,
+		},
+	})
+	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)
+	*o.resolutions = resolutions{}
+	return result, err
 }
 
 func byProcessor(result processor.Result) activities.Cause {
@@ -162,152 +206,123 @@ func evidence(name, value string) map[string]string {
 	return map[string]string{name: value}
 }
 
-func (o *operation) sendOptions(ctx workflow.Context) workflow.Context {
-	return workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
-		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
-		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
-		ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),
-		Summary:                o.summary,
-		RetryPolicy: &temporal.RetryPolicy{
-			InitialInterval:        time.Duration(o.terms.RetryInitial),
-			MaximumInterval:        time.Duration(o.terms.RetryMax),
-			BackoffCoefficient:     o.terms.RetryMultiplier,
-			NonRetryableErrorTypes: activities.NeverRetried,
-		},
+// pollUntilResolved looks the operation up, on durable timers, until done: the outcome of a send without a response, or of a
+// pending payment. soon makes the first lookup an early one. An unknown outcome that the processor does not report within the time
+// of the terms needs reconciliation; it is still looked up, more rarely, and adopted once it is known.
+func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) {
+	lookups := newSchedule(o.terms, o.subject.status(), workflow.Now(ctx), soon)
+	for !done() {
+		lookups = lookups.in(o.subject.status(), workflow.Now(ctx))
+		pause := lookups.next(workflow.Now(ctx))
+		lookups.made++
+		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
+		o.wait(ctx, pause, done, why)
+		if o.handleResolution(ctx); done() {
+			return
+		}
+		o.apply(ctx, o.lookUp(ctx, why))
+		if o.handleResolution(ctx); done() {
+			return
+		}
+		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx)) {
+			o.needReconciliation(ctx)
+		}
+	}
+}
+
+func (o *operation) needReconciliation(ctx workflow.Context) {
+	o.subject.transition(ctx, payment.NeedsReconciliation, &payment.Failure{
+		Class:   payment.ClassOutcomeUnknown,
+		Message: fmt.Sprintf("the processor did not report the outcome within %s: ask it about reference %s", o.terms.Resolve.For, o.reference),
 	})
+	o.subject.persist(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", o.terms.Resolve.For.String())})
 }
 
-// slowest is the longest pause between two lookups once nobody waits for them: rare enough for a year of them to fit in
-// one history.
-const slowest = 24 * time.Hour
+// wait waits for d, or until the processor has sent an event, an operator has resolved the outcome, or there is nothing to wait for.
+func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool, why string) {
+	summary := fmt.Sprintf("wait %s, then %s", roundForDisplay(d), why)
+	if deadline := o.subject.deadline(); !deadline.IsZero() {
+		if left := max(deadline.Sub(workflow.Now(ctx)), 0); left <= d {
+			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), formatTime(deadline))
+		}
+	}
+	events := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
+	// The context is disconnected: nothing cancels the wait.
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}},
+		func() bool { return o.resolutions.pending != nil || events.Len() > 0 || done() })
+	// What an event says is not trusted: it is a reason to look up.
+	drain(events)
+}
 
-// series is how often a status is looked up: whether an answer that was lost is found, whether a pending payment has
-// ended, and whether somebody has captured or voided at the processor what is held.
-func (o *operation) series(status payment.Status) activities.Poll {
+func drain(events workflow.ReceiveChannel) {
+	for events.ReceiveAsync(nil) {
+	}
+}
+
+// lookupReason is why a payment or refund of this status is looked up.
+func lookupReason(status payment.Status) string {
 	switch status {
-	case payment.Unknown:
-		return o.terms.Resolve
 	case payment.Authorized:
-		return activities.Poll{Initial: activities.Duration(slowest), Max: activities.Duration(slowest)}
+		return "check the authorization"
+	case payment.RequiresAction:
+		return "check whether the customer has acted"
+	case payment.Pending:
+		return "check the pending payment"
 	default:
-		return o.terms.Pending
+		return "look up the unknown outcome"
 	}
 }
 
-// settle asks the processor, on durable timers, until the subject has settled: what became of a call whose answer
-// was lost, or how a pending payment ended. A lost answer that it cannot clear up in the time that the terms give needs
-// reconciliation; it is still asked for now and then, and adopted once known.
-func (o *operation) settle(ctx workflow.Context, settled func() bool) {
-	poll, began := o.terms.Resolve, workflow.Now(ctx)
-	pause := time.Duration(poll.Initial)
-	var pursued payment.Status
-	for try := 1; !settled(); try++ {
-		if status := o.subject.status(); status != pursued && status != payment.NeedsReconciliation {
-			// The first question after something has happened comes soon, whatever the status.
-			first := pursued == "" && o.alert
-			pursued, try, began, poll = status, 1, workflow.Now(ctx), o.series(status)
-			if pause = time.Duration(poll.Initial); first {
-				pause = time.Duration(o.terms.Resolve.Initial)
-			}
+// lookUp asks the processor for its record once.
+func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
+	asked := workflow.Now(ctx)
+	found, err := o.lookup(ctx, why)
+	switch {
+	case err != nil: // no response is no news
+		return outcome{verdict: nothingNew}
+	case found.Found && o.subject.isUnchanged(found.Result):
+		return o.unchanged(ctx, found.Result, asked)
+	case found.Found:
+		o.sends.state = answered
+		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+	case o.provesAbsence(asked):
+		failure := o.sends.failure
+		failure.Message += "; the processor has no record of it: no money moved"
+		if o.sends.state == untaken {
+			failure.Class = payment.ClassNotSent
 		}
-		why := fmt.Sprintf("%s, try %d", lookupReason(o.subject.status()), try)
-		o.wait(ctx, pause, settled, fmt.Sprintf("wait %s, then %s", lasting(pause), why))
-		if o.heed(ctx); settled() {
-			return
-		}
-		asked := workflow.Now(ctx)
-		found, err := o.lookup(ctx, why)
-		switch {
-		case err != nil:
-			// No answer is no news.
-		case found.Found && o.subject.unchanged(found.Result):
-			o.stillUndone(ctx, found.Result, asked)
-		case found.Found:
-			o.open = false
-			o.subject.adopt(ctx, found.Result)
-			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)})
-		case o.absenceIsProof(asked):
-			failure := o.failure
-			failure.Message += "; the processor has no record of it: no money moved"
-			if o.neverTaken {
-				failure.Class = payment.ClassNotSent
-			}
-			o.subject.move(ctx, o.subject.undone(), &failure)
-			o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")})
-		}
-		if o.heed(ctx); settled() {
-			return
-		}
-		limit := time.Duration(poll.Max)
-		if workflow.Now(ctx).Sub(began) >= time.Duration(poll.For) {
-			limit = slowest
-			if o.subject.status() == payment.Unknown {
-				o.subject.move(ctx, payment.NeedsReconciliation, &payment.Failure{
-					Class: payment.ClassOutcomeUnknown,
-					Message: fmt.Sprintf("the processor could not say in %s how this ended: ask it about reference %s",
-						poll.For, o.reference),
-				})
-				o.subject.tell(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", poll.For.String())})
-			}
-		}
-		pause = min(pause*2, limit)
-	}
-}
-
-// stillUndone is for a call of which the processor's own record, as it was when asked, shows nothing. Where no answer to
-// the call had come, it is made again under the same key: only its answer tells what the record will be.
-func (o *operation) stillUndone(ctx workflow.Context, found processor.Result, asked time.Time) {
-	sendable := workflow.Now(ctx).Before(o.sendUntil())
-	grace := time.Duration(o.terms.AbsenceProofAfter)
-	switch o.failure.Class {
-	case payment.ClassStateConflict, payment.ClassIdempotencyMismatch:
-		// The processor has answered, and does not have it.
-	case payment.ClassOutcomeUnknown, payment.ClassUnavailable, payment.ClassRateLimited, payment.ClassNotSent:
-		if sendable {
-			o.send(ctx, ctx)
-			return
-		}
+		return outcome{verdict: notExecuted, failure: failure, cause: activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")}}
 	default:
-		if sendable && (grace <= 0 || asked.Sub(o.lastSend) < grace) {
-			return
-		}
+		return outcome{verdict: nothingNew}
 	}
-	failure := o.failure
-	failure.Message += fmt.Sprintf("; the processor's record says that the payment is %s", found.Status)
-	o.open = false
-	o.subject.move(ctx, o.subject.undone(), &failure)
-	o.subject.tell(ctx, activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)})
 }
 
-// absenceIsProof holds when the processor would have known by the time it was asked, and knew nothing: only for
-// a call of ours that may not have arrived. A payment that it once acknowledged cannot become one that never was. A call
-// that nobody took needs no time to become known.
-func (o *operation) absenceIsProof(asked time.Time) bool {
-	grace := time.Duration(o.terms.AbsenceProofAfter)
+// provesAbsence reports whether "not found" proves that nothing was executed: only for an operation whose outcome is unknown, and that
+// the processor has never acknowledged.
+func (o *operation) provesAbsence(asked time.Time) bool {
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
-		return o.open && !o.subject.acknowledged() && (o.neverTaken || grace > 0 && asked.Sub(o.lastSend) >= grace)
+		return !o.subject.acknowledged() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter))
 	default:
 		return false
 	}
 }
 
-// lookupReason is why a payment or refund that stands so is looked up.
-func lookupReason(status payment.Status) string {
-	switch status {
-	case payment.Authorized:
-		return "look after what is held"
-	case payment.RequiresAction:
-		return "ask whether the customer has acted"
-	case payment.Pending:
-		return "ask whether it is decided"
+// unchanged is the outcome of a lookup whose record shows nothing of the operation.
+func (o *operation) unchanged(ctx workflow.Context, found processor.Result, asked time.Time) outcome {
+	switch o.sends.onUnchanged(asked, time.Duration(o.terms.AbsenceProofAfter), o.sendable(ctx)) {
+	case wait:
+		return outcome{verdict: nothingNew}
+	case resend:
+		return o.send(ctx, ctx)
 	default:
-		return "look up after a lost answer"
+		failure := o.sends.failure
+		failure.Message += fmt.Sprintf("; according to the processor the payment is %s", found.Status)
+		return outcome{verdict: notExecuted, failure: failure, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
 	}
 }
 
-// lookup asks once: its caller decides on the next time.
-func (o *operation) lookup(ctx workflow.Context, why string) (found activities.Found, err error) {
+func (o *operation) lookup(ctx workflow.Context, why string) (found activities.LookupResult, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
@@ -315,18 +330,7 @@ func (o *operation) lookup(ctx workflow.Context, why string) (found activities.F
 		Summary:                why,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	call := processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPayment()}
+	call := processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID()}
 	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
-}
-
-// mustBeLegal stops a payment at a move that the vocabulary forbids. It panics: the workflow task fails and
-// is retried, so that the payment waits, unharmed, for corrected code.
-func mustBeLegal(transitions map[payment.Status][]payment.Status, from, to payment.Status) {
-	for _, legal := range transitions[from] {
-		if legal == to {
-			return
-		}
-	}
-	panic(fmt.Sprintf("illegal transition from %s to %s", from, to))
 }

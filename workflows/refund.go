@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
@@ -12,30 +13,39 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Refund gives back all or a part of a captured payment, exactly once. Declined and failed refunds are
-// results; it fails where there is nothing to refund: PaymentNotFound, PaymentNotRefundable,
-// RefundExceedsCaptured, InvalidRequest.
+// Refund refunds all or a part of a captured payment, exactly once. Declined and failed refunds are results; it fails only if there is
+// nothing to refund: PaymentNotFound, PaymentNotRefundable, RefundExceedsCaptured, InvalidRequest.
 func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, error) {
 	r := newRefund(ctx, req)
-	if err := r.serve(ctx, func() bool { return r.value.Status.HasOutcome() }); err != nil {
+	if err := r.handleReads(ctx); err != nil {
 		return r.value, err
 	}
-	if err := r.hear(ctx, r, payment.ResolvedRefund, r.doubt); err != nil {
+	if err := r.handleResolve(ctx, payment.ResolvedRefund, r.validateResolution); err != nil {
 		return r.value, err
 	}
-	return r.finish(ctx, r.run(ctx), r)
+	return r.finish(ctx, r.run(ctx))
 }
 
 type refund struct {
-	record[payment.Refund]
+	machine[payment.Refund]
 	req payment.RefundRequest
-	// paidAs is the processor's id of the payment.
-	paidAs string
+	// of is the processor's id of the payment.
+	of string
 }
 
 func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
 	r := &refund{req: req}
-	r.fingerprint = req.Fingerprint()
+	r.kind = kind[payment.Refund]{
+		name:        "refund",
+		fingerprint: req.Fingerprint(),
+		transitions: payment.RefundTransitions,
+		activity:    payment.ActivitySettleRefund,
+		conflicted:  payment.NeedsReconciliation,
+		fields:      refundFields,
+		entered:     func() {},
+		attributes:  r.attributes,
+		details:     r.details,
+	}
 	r.value = payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
 		PaymentID:      req.PaymentID,
@@ -52,145 +62,119 @@ func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
 	return r
 }
 
+func refundFields(r *payment.Refund) fields {
+	return fields{
+		id: r.RefundID, processor: r.Processor, processorID: r.ProcessorRefundID,
+		status: &r.Status, failure: &r.Failure, updatedAt: &r.UpdatedAt,
+	}
+}
+
 func (r *refund) run(ctx workflow.Context) error {
 	if err := r.req.Validate(); err != nil {
-		return invalidRequest(err)
+		return applicationError(err)
 	}
-	r.valid = true
-	var reserved activities.Reserved
-	if err := inStore(ctx, payment.ActivityReserveRefund, r.req, &reserved); err != nil {
+	var reserved activities.ReserveResult
+	if err := begin(ctx, payment.ActivityReserveRefund, r.req, &reserved); err != nil {
 		return err
 	}
-	r.value, r.told = reserved.Refund, true
-	r.tellPeople(ctx)
+	r.begun(reserved.Refund)
+	r.of = reserved.Of.ProcessorPaymentID
 	switch {
-	case r.value.Status.Final():
-		r.show(ctx)
+	case r.value.Final():
+		r.publish(ctx)
 		return nil
 	case ctx.Err() != nil && !reserved.Resumed:
-		r.move(ctx, payment.Failed, &cancelledInTime)
-		r.tell(ctx, activities.Cause{By: "cancellation"})
+		r.transition(ctx, payment.Failed, &canceledInTime)
+		r.persist(ctx, activities.Cause{By: "cancellation"})
 		return nil
 	}
-	r.paidAs = reserved.Of.ProcessorPaymentID
-	terms := reserved.Terms
-	op := &operation{
-		terms: terms, kind: payment.OperationRefund, subject: r, word: &r.word, firstUsed: r.value.CreatedAt,
-		open: reserved.Resumed || wasReset(ctx), failure: known(r.value.Failure),
-		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor), reference: r.key(),
+	r.describe(ctx)
+	op := r.operation(reserved.Terms)
+	cancellable := ctx
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	op.start(ctx, cancellable, reserved.Resumed || wasReset(ctx), r.value.Failure)
+	op.pollUntilResolved(ctx, func() bool { return r.value.Final() }, false)
+	return nil
+}
+
+// operation is the refund at the processor.
+func (r *refund) operation(terms activities.Terms) *operation {
+	return &operation{
+		terms: terms, subject: r, resolutions: &r.resolutions,
+		kind: payment.OperationRefund, reference: r.reference(),
+		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor),
+		firstUsed: r.value.CreatedAt,
 		call: processor.RefundCall{
-			Key:                r.key(),
+			Key:                r.reference(),
 			KeyFirstUsed:       r.value.CreatedAt,
 			RefundID:           r.value.RefundID,
 			MerchantID:         r.req.MerchantID,
-			ProcessorPaymentID: r.paidAs,
+			ProcessorPaymentID: r.of,
 			Amount:             r.value.Amount,
 			Currency:           r.value.Currency,
 			Metadata:           r.req.Metadata,
 		},
 	}
-	cancellable := ctx
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	op.begin(ctx, cancellable)
-	op.settle(ctx, func() bool { return r.value.Status.Final() })
-	return nil
 }
 
-// tell records the refund as it stands. A processor's id that another refund has is for a human: the processor answered
-// for the wrong one.
-func (r *refund) tell(ctx workflow.Context, cause activities.Cause) {
-	before := r.value.Status
-	if r.store(ctx, payment.ActivitySettleRefund, r.value.Status, cause) == nil {
-		if r.value.Status != before {
-			r.show(ctx)
-			r.tellPeople(ctx)
-		}
-		return
-	}
-	cause.Evidence = map[string]string{"processor_refund_id": r.value.ProcessorRefundID}
-	r.value.ProcessorRefundID = ""
-	r.value.Status = payment.Unknown
-	r.move(ctx, payment.NeedsReconciliation, &payment.Failure{
-		Class: payment.ClassInvalidResponse, Message: "the processor answered with the id of another refund: settle it with the processor",
-	})
-	if err := r.store(ctx, payment.ActivitySettleRefund, r.value.Status, cause); err != nil {
-		panic(err)
-	}
-}
-
-func (r *refund) key() string {
+// reference is the idempotency key of the refund, and the reference of its record at the processor.
+func (r *refund) reference() string {
 	return payment.ProcessorKey(r.value.RefundID, payment.OperationRefund, 0)
 }
 
-func (r *refund) status() payment.Status { return r.value.Status }
-
-func (r *refund) undone() payment.Status { return payment.Failed }
+func (r *refund) statusIfNotExecuted() payment.Status { return payment.Failed }
 
 func (r *refund) deadline() time.Time { return time.Time{} }
 
-func (r *refund) unchanged(processor.Result) bool { return false }
+func (r *refund) isUnchanged(processor.Result) bool { return false }
 
 func (r *refund) acknowledged() bool { return r.value.ProcessorRefundID != "" }
 
-func (r *refund) processorPayment() string { return r.paidAs }
+func (r *refund) processorPaymentID() string { return r.of }
 
-// doubt refuses a resolution that does not fit the refund.
-func (r *refund) doubt(said payment.Resolution) error {
-	if said.CapturedAmount != 0 {
+func (r *refund) attributes() []temporal.SearchAttributeUpdate {
+	if r.req.Validate() != nil {
+		return nil // an invalid request must not get into search attributes
+	}
+	return append(temporalweb.RefundAttributes(r.req), temporalweb.MoneyAttributes(r.value.Money())...)
+}
+
+// adopt takes over the processor's record, unless it is of another refund than requested: then the refund needs reconciliation, since
+// refunds have no status conflicted.
+func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
+	want := processor.Result{Amount: r.value.Amount, Currency: r.value.Currency, Reference: r.reference()}
+	failure := mismatch(result, want)
+	switch {
+	case failure != nil:
+		if r.value.Status != payment.NeedsReconciliation {
+			r.value.ProcessorRefundID = result.ID
+			r.transition(ctx, payment.NeedsReconciliation, failure)
+		}
+	case result.Status != r.value.Status:
+		r.value.ProcessorRefundID, r.value.Decline = result.ID, result.Decline
+		r.transition(ctx, result.Status, nil)
+	}
+}
+
+// validateResolution refuses a resolution that contradicts the refund.
+func (r *refund) validateResolution(resolution payment.Resolution) error {
+	if resolution.CapturedAmount != 0 {
 		return invalidField("captured_amount", "a refund captures nothing")
 	}
-	return anotherID(said, r.value.ProcessorRefundID)
+	return checkProcessorID(resolution, r.value.ProcessorRefundID)
 }
 
-func (r *refund) resolve(ctx workflow.Context, said payment.Resolution) {
-	if said.ProcessorID != "" {
-		r.value.ProcessorRefundID = said.ProcessorID
+func (r *refund) applyResolution(ctx workflow.Context, resolution payment.Resolution) {
+	if resolution.ProcessorID != "" {
+		r.value.ProcessorRefundID = resolution.ProcessorID
 	}
 	var failure *payment.Failure
-	switch said.Status {
+	switch resolution.Status {
 	case payment.Declined:
-		r.value.Decline = resolvedDecline(said)
+		r.value.Decline = resolvedDecline(resolution)
 	case payment.Failed:
-		failure = resolvedFailure(said)
+		failure = resolvedFailure(resolution)
 	default:
 	}
-	r.move(ctx, said.Status, failure)
-}
-
-func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
-	r.value.ProcessorRefundID = result.ID
-	want := processor.Result{Amount: r.value.Amount, Currency: r.value.Currency, Reference: r.key()}
-	if failure := conflict(result, want); failure != nil {
-		r.move(ctx, payment.NeedsReconciliation, failure)
-		return
-	}
-	r.value.Decline = result.Decline
-	r.move(ctx, result.Status, nil)
-}
-
-func (r *refund) move(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
-	if r.value.Status == to {
-		return
-	}
-	from := r.value.Status
-	mustBeLegal(payment.RefundTransitions, from, to)
-	r.value.Status, r.told = to, false
-	r.value.Failure = failure
-	r.value.UpdatedAt = workflow.Now(ctx).UTC()
-	r.show(ctx)
-	r.tellPeople(ctx)
-	moved(ctx, "refund", r.value.RefundID, from, to, failure)
-}
-
-// show tells Temporal's visibility whatever a person would search for, once there is an outcome.
-func (r *refund) show(ctx workflow.Context) {
-	if !r.value.Status.HasOutcome() {
-		return
-	}
-	attributes := temporalweb.OutcomeAttributes(r.value.Processor, r.value.Status, r.value.Failure)
-	if r.valid {
-		attributes = append(attributes, temporalweb.RefundAttributes(r.req)...)
-		attributes = append(attributes, temporalweb.MoneyAttributes(r.value.Money())...)
-	}
-	upsert(ctx, attributes)
+	r.transition(ctx, resolution.Status, failure)
 }

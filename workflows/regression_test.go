@@ -18,9 +18,9 @@ import (
 func TestAnAbsenceThatArrivesLateIsNoProof(t *testing.T) {
 	env := newEnvironment(t, &scripted{charges: []answer{stateConflict}})
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-		Return(activities.Found{}, nil).After(3 * time.Minute).Once()
+		Return(activities.LookupResult{}, nil).After(3 * time.Minute).Once()
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-		Return(activities.Found{Found: true, Result: charged(payment.Succeeded).result}, nil)
+		Return(activities.LookupResult{Found: true, Result: charged(payment.Succeeded).result}, nil)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge

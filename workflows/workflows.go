@@ -1,5 +1,14 @@
-// Package workflows holds Charge and Refund: durable, deterministic, replayable. charge.go and refund.go say
-// what happens to money; operation.go sends one call to a processor and finds out how it ended.
+// Package workflows holds Charge and Refund: durable, deterministic, replayable.
+//
+//	charge.go, refund.go   what happens to a payment and a refund
+//	modification.go        captures and voids of a payment that waits
+//	operation.go           one operation at a processor: send it, look it up, apply its outcome
+//	sends.go               what is known about the sends of an operation so far: ambiguity is sticky
+//	schedule.go            when an outcome is looked up next
+//	machine.go             the status machine: transition, persist, publish
+//	resolution.go          an operator's decision on an unknown outcome
+//	details.go             what Temporal Web describes
+//	versions.go            version gates
 package workflows
 
 import (
@@ -11,97 +20,43 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
-	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
 )
 
-// Register makes the workflows known under the names of the contract, so that renaming a Go function breaks
-// no history.
+// Register registers the workflows under their names in package payment, so that renaming a Go function breaks no history.
 func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Charge, workflow.RegisterOptions{Name: payment.WorkflowCharge})
 	r.RegisterWorkflowWithOptions(Refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
 }
 
-// record is a payment.Charge or payment.Refund in a workflow that callers wait for.
-type record[T any] struct {
-	value       T
-	fingerprint string
-	// valid: the request was checked. Nothing of one that was not goes to where people search.
-	valid bool
-	// told: the store has the value as it is. Nobody hears of an outcome before.
-	told bool
-	word word
-	// failed is set where the workflow fails: no outcome will ever exist.
-	failed error
-}
-
-// serve answers the query status and the update outcome. hasOutcome says whether there is something to tell.
-func (r *record[T]) serve(ctx workflow.Context, hasOutcome func() bool) error {
-	if err := workflow.SetQueryHandler(ctx, payment.QueryStatus, func() (T, error) { return r.value, nil }); err != nil {
-		return err
-	}
-	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
-		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
-			// Cancelling the workflow must not take the answer from a caller who waits for it.
-			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			err := workflow.Await(ctx, func() bool { return r.failed != nil || r.told && hasOutcome() })
-			if err != nil {
-				return r.value, err
-			}
-			return r.value, r.failed
-		},
-		workflow.UpdateHandlerOptions{
-			Description: "Waits for the first outcome.",
-			Validator: func(_ workflow.Context, req payment.OutcomeRequest) error {
-				if req.Fingerprint != "" && req.Fingerprint != r.fingerprint {
-					return applicationError(&payment.Refusal{Code: payment.ErrIdempotencyMismatch, Message: payment.ErrIdempotencyMismatch.Error()})
-				}
-				return nil
-			},
-		})
-}
-
-// cancelledInTime is why a payment failed that was cancelled before it was sent. The workflow did not: no money moved.
-var cancelledInTime = payment.Failure{Class: payment.ClassNotSent, Message: "cancelled before anything was sent"}
-
-// finish lets everybody who waits have the answer before the workflow closes. A workflow that fails before
-// anything was sent leaves a record that says so.
-func (r *record[T]) finish(ctx workflow.Context, err error, s subject) (T, error) {
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	if err != nil && s.status() == payment.Processing {
-		failure := payment.Failure{Class: payment.ClassInvalidRequest, Message: err.Error()}
-		var refused *temporal.ApplicationError
-		if errors.As(err, &refused) {
-			failure.Message = refused.Message() // without the activity and the workflow around it
-		}
-		s.move(ctx, payment.Failed, &failure)
-		r.told = true // there is nothing in the store
-	}
-	r.failed = err
-	// Of no use any more, and not unhandled: the SDK would warn of it.
-	drain(workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent))
-	if waitErr := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); waitErr != nil {
-		return r.value, waitErr
-	}
-	return r.value, err
-}
-
-// invalidRequest fails a workflow whose input cannot be worked on.
-func invalidRequest(err error) error {
+// applicationError turns a refusal or an invalid request into an application error of Temporal, for a workflow that fails or an update
+// that is rejected.
+func applicationError(err error) error {
+	var refusal *payment.Refusal
 	var invalid *payment.InvalidRequestError
-	if !errors.As(err, &invalid) {
+	switch {
+	case errors.As(err, &refusal):
+		return temporal.NewNonRetryableApplicationError(refusal.Message, string(refusal.Code), nil)
+	case errors.As(err, &invalid):
+		return temporal.NewNonRetryableApplicationError(invalid.Error(), string(payment.ErrInvalidRequest), nil, invalid)
+	default:
 		return err
 	}
-	return temporal.NewNonRetryableApplicationError(invalid.Error(), string(payment.ErrInvalidRequest), nil, invalid)
+}
+
+// refuse is [payment.Refuse] as an application error.
+func refuse(code payment.RefusalCode, format string, args ...any) error {
+	return applicationError(payment.Refuse(code, format, args...))
 }
 
 // invalidField refuses one field of an input.
 func invalidField(field, format string, args ...any) error {
-	return invalidRequest(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: fmt.Sprintf(format, args...)}}})
+	return applicationError(&payment.InvalidRequestError{Fields: []payment.FieldError{{Field: field, Problem: fmt.Sprintf(format, args...)}}})
 }
 
-// storeOptions are those of the local activities that keep the store: quick, and repeated for as long as one may take.
-func storeOptions(ctx workflow.Context, summary string) workflow.Context {
+// withStoreOptions returns a context for the local activities that write the store: they are fast, and retried as long as a local
+// activity may be.
+func withStoreOptions(ctx workflow.Context, summary string) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		Summary:             summary,
 		StartToCloseTimeout: 5 * time.Second,
@@ -111,62 +66,29 @@ func storeOptions(ctx workflow.Context, summary string) workflow.Context {
 	})
 }
 
-// inStore asks the store, in a context that nothing cancels: what it has done, somebody has to know. Only a refusal is an
-// error. While the store is down the workflow task fails, says so, and is tried again: the payment waits, unharmed.
-func inStore(ctx workflow.Context, activity string, request, answer any) error {
+// begin runs the local activity that persists a new payment or refund, in a context that nothing cancels, because the workflow has to
+// know what was persisted. The only error is a refusal. While the store is down, the workflow task fails with the reason and is
+// retried: the payment waits.
+func begin(ctx workflow.Context, activity string, request, result any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := workflow.ExecuteLocalActivity(storeOptions(ctx, "begin"), activity, request).Get(ctx, answer)
-	var refused *temporal.ApplicationError
+	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request).Get(ctx, result)
+	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &refused) && refused.NonRetryable():
-		return refused // without the activity around it: people read what the workflow failed with
+	case errors.As(err, &refusal) && refusal.NonRetryable():
+		return refusal // without the activity's error around it: Temporal Web shows what the workflow failed with
 	default:
 		panic(fmt.Sprintf("%s: %v", activity, err))
 	}
 }
 
-// moved is the one line that a change of status leaves in the log, but for replays.
-func moved(ctx workflow.Context, what, id string, from, to payment.Status, failure *payment.Failure) {
-	logger, fields := workflow.GetLogger(ctx), []any{what + "_id", id, "from", from, "status", to}
-	if failure != nil {
-		fields = append(fields, "failure_class", failure.Class, "failure", failure.Message)
-	}
-	switch to {
-	case payment.NeedsReconciliation, payment.Conflicted:
-		logger.Error(what+" needs a human", fields...)
-	case payment.Unknown:
-		logger.Warn(what+" moved", fields...)
-	default:
-		logger.Info(what+" moved", fields...)
-	}
-}
-
-// wasReset holds in a run that began with a part of another one's history: what that one sent after it is not known here.
+// wasReset reports whether this run began with a part of another run's history. What that run sent after it is not known here.
 func wasReset(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
-	// The SDK's test environment names no original run.
+	// The SDK's test environment has no original run.
 	return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
 }
 
-// store records what has moved. What the store refuses for good is a bug, or another program's doing: the workflow task
-// fails and is tried again, so that the payment waits, unharmed, until somebody looks.
-func (r *record[T]) store(ctx workflow.Context, activity string, status payment.Status, cause activities.Cause) error {
-	if r.told {
-		return nil
-	}
-	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	var stored T
-	err := workflow.ExecuteLocalActivity(storeOptions(ctx, "record: "+string(status)), activity, r.value, cause).Get(ctx, &stored)
-	var refused *temporal.ApplicationError
-	switch {
-	case err == nil:
-		r.value, r.told = stored, true
-		return nil
-	case errors.As(err, &refused) && refused.Type() == activities.ErrorProcessorIDTaken:
-		return err
-	default:
-		panic(fmt.Sprintf("%s: %v", activity, err))
-	}
-}
+// canceledInTime is the failure of a payment that was canceled before it was sent. Its workflow succeeds: no money moved.
+var canceledInTime = payment.Failure{Class: payment.ClassNotSent, Message: "canceled before anything was sent"}

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin/internal/app"
-	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/healthcheck"
 	"github.com/florinpay/florin/worker"
 )
@@ -63,11 +62,7 @@ TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets
 }
 
 func migrate(cmd *cobra.Command, path string) error {
-	c, err := config.Load(path, app.BuiltIn)
-	if err != nil {
-		return fmt.Errorf("configuration: %w", err)
-	}
-	from, to, err := app.MigrateStore(cmd.Context(), c.Store)
+	from, to, err := worker.Migrate(cmd.Context(), worker.Options{ConfigFile: path})
 	if err != nil {
 		return err
 	}

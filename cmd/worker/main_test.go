@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// binary is the worker as people run it.
+// binary is the path of the built worker.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -31,8 +31,8 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// start runs the worker until it ends, with no Temporal to connect to.
-func start(t *testing.T, args ...string) (code int, stderr string) {
+// run runs the worker until it exits. There is no Temporal server to connect to.
+func run(t *testing.T, args ...string) (code int, stdout, stderr string) {
 	t.Helper()
 	var out, errOut bytes.Buffer
 	cmd := exec.CommandContext(t.Context(), binary, args...)
@@ -42,54 +42,75 @@ func start(t *testing.T, args ...string) (code int, stderr string) {
 		var exit *exec.ExitError
 		require.ErrorAs(t, err, &exit)
 	}
-	require.Empty(t, out.String(), "errors belong on standard error")
-	return cmd.ProcessState.ExitCode(), errOut.String()
+	return cmd.ProcessState.ExitCode(), out.String(), errOut.String()
 }
+
+// file writes a file with the content and returns its path.
+func file(t *testing.T, content string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	return path
+}
+
+// acme is the configuration of a processor.
+const acme = "processors:\n  acme: {adapter: rest, base_url: \"https://api.acme.example\", api_key: {env: ACME_KEY}}\n"
 
 // configured writes a configuration whose health address is listen.
 func configured(t *testing.T, listen string) string {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "worker.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("health: {listen: \""+listen+"\"}\n"+
-		"processors:\n  acme: {adapter: rest, base_url: \"https://api.acme.example\", api_key: {env: ACME_KEY}}\n"), 0o600))
-	return path
+	return file(t, "health: {listen: \""+listen+"\"}\n"+acme)
 }
 
-func TestABadStartSaysWhyAndExitsWith1(t *testing.T) {
+func TestFailedStartReportsTheReasonAndExitsWith1(t *testing.T) {
 	taken, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	bad := filepath.Join(t.TempDir(), "bad.yaml")
-	require.NoError(t, os.WriteFile(bad, []byte("log: {level: info}\nhealth: {lisen: \":1\"}\n"), 0o600))
+	bad := file(t, "log: {level: info}\nhealth: {lisen: \":1\"}\n")
 	inUse := configured(t, taken.Addr().String())
-	for name, c := range map[string]struct {
+	for _, tt := range []struct {
+		name string
 		args []string
 		want string
 	}{
-		"no such configuration": {[]string{"--config", "/nowhere.yaml"}, "worker: configuration: open /nowhere.yaml: no such file or directory\n"},
-		"an unknown key":        {[]string{"--config", bad}, "worker: configuration: " + bad + ": line 2: unknown field \"lisen\"\n"},
-		"a port in use":         {[]string{"--config", inUse}, "worker: cannot listen on " + taken.Addr().String() + ": choose another address with health.listen in " + inUse + ": "},
-		"no Temporal":           {[]string{"--config", configured(t, "127.0.0.1:0")}, "worker: no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: "},
-		"an unknown flag":       {[]string{"--confg", "x"}, "worker: unknown flag: --confg\n"},
-		"an argument":           {[]string{"worker.yaml"}, `worker: unknown command "worker.yaml" for "worker"`},
-		"nobody to ask":         {[]string{"healthcheck", "--url", "http://127.0.0.1:1/healthz"}, "worker: "},
+		{
+			name: "missing configuration file",
+			args: []string{"--config", "/nowhere.yaml"},
+			want: "worker: configuration: open /nowhere.yaml: no such file or directory\n",
+		},
+		{
+			name: "unknown key",
+			args: []string{"--config", bad},
+			want: "worker: configuration: " + bad + ": line 2: unknown field \"lisen\"\n",
+		},
+		{
+			name: "port in use",
+			args: []string{"--config", inUse},
+			want: "worker: cannot listen on " + taken.Addr().String() + ": choose another address with health.listen in " + inUse + ": ",
+		},
+		{
+			name: "no Temporal server",
+			args: []string{"--config", configured(t, "127.0.0.1:0")},
+			want: "worker: no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: ",
+		},
+		{name: "unknown flag", args: []string{"--confg", "x"}, want: "worker: unknown flag: --confg\n"},
+		{name: "argument", args: []string{"worker.yaml"}, want: `worker: unknown command "worker.yaml" for "worker"`},
+		{name: "healthcheck without a worker", args: []string{"healthcheck", "--url", "http://127.0.0.1:1/healthz"}, want: "worker: "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			code, stderr := start(t, c.args...)
+		t.Run(tt.name, func(t *testing.T) {
+			code, stdout, stderr := run(t, tt.args...)
 			require.Equal(t, 1, code)
-			require.Contains(t, stderr, c.want)
+			require.Contains(t, stderr, tt.want)
+			require.Empty(t, stdout, "errors belong on standard error")
 		})
 	}
 }
 
-func TestMigrateMakesTheTablesAndMayBeRepeated(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "worker.yaml")
-	require.NoError(t, os.WriteFile(path, []byte("store: {sqlite: \""+filepath.Join(dir, "florin.db")+"\"}\n"+
-		"processors:\n  acme: {adapter: rest, base_url: \"https://api.acme.example\", api_key: {env: ACME_KEY}}\n"), 0o600))
+func TestMigrateCreatesTheTablesAndIsSafeToRepeat(t *testing.T) {
+	path := file(t, "store: {sqlite: \""+filepath.Join(t.TempDir(), "florin.db")+"\"}\n"+acme)
 	for _, want := range []string{"migrated the database from version 0 to ", "has version "} {
-		out, err := exec.CommandContext(t.Context(), binary, "migrate", "--config", path).CombinedOutput()
-		require.NoError(t, err, string(out))
-		require.Contains(t, string(out), want)
+		code, stdout, stderr := run(t, "migrate", "--config", path)
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stdout, want)
 	}
 }

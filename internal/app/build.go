@@ -13,8 +13,8 @@ import (
 // buildID names this binary if the linker sets it: -ldflags "-X github.com/florinpay/florin/internal/app.buildID=v1.2.3".
 var buildID string
 
-// BuildID returns the name of the code of this binary, for worker versioning: the one that the linker has set, or the revision that
-// Go recorded.
+// BuildID returns the build ID of this binary for worker versioning: the one that the linker has set, or the revision that Go has
+// recorded. It returns an error if there is neither.
 func BuildID() (string, error) {
 	if buildID != "" {
 		return buildID, nil
@@ -38,8 +38,8 @@ func BuildID() (string, error) {
 	return revision[:min(len(revision), 12)] + modified, nil
 }
 
-// deploymentOptions are those of Temporal's worker versioning: off, or this build of the named deployment, whose payments are
-// finished by the build that began them.
+// deploymentOptions returns the options of Temporal's worker versioning. It is off if no deployment is configured. Otherwise the
+// worker is a version of the deployment, and a payment is finished by the build that began it.
 func deploymentOptions(w config.Worker) (options worker.DeploymentOptions, err error) {
 	if w.Deployment == "" {
 		return options, nil

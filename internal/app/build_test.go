@@ -10,7 +10,7 @@ import (
 	"github.com/florinpay/florin/internal/config"
 )
 
-func TestAWorkerIsVersionedOnlyWhereADeploymentIsNamed(t *testing.T) {
+func TestWorkerIsVersionedOnlyIfADeploymentIsConfigured(t *testing.T) {
 	options, err := deploymentOptions(config.Worker{})
 	require.NoError(t, err)
 	require.Equal(t, worker.DeploymentOptions{}, options)

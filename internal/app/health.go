@@ -21,7 +21,8 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 	return listener, nil
 }
 
-// HealthHandler serves GET /healthz, 200 while Temporal is reachable, 503 otherwise, and GET /metrics unless metrics is nil.
+// HealthHandler returns a handler of GET /healthz, which responds with 200 while Temporal is reachable and otherwise with 503, and of
+// GET /metrics unless metrics is nil.
 func HealthHandler(temporal client.Client, metrics *telemetry.Telemetry) http.Handler {
 	mux := http.NewServeMux()
 	if metrics != nil {

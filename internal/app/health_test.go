@@ -13,56 +13,59 @@ import (
 	"github.com/florinpay/florin/internal/telemetry"
 )
 
-// pulse is a Temporal client that only knows whether it is well.
-type pulse struct {
+// healthClient is a Temporal client whose health check returns err.
+type healthClient struct {
 	client.Client
 	err error
 }
 
-func (p pulse) CheckHealth(ctx context.Context, _ *client.CheckHealthRequest) (*client.CheckHealthResponse, error) {
+func (c healthClient) CheckHealth(ctx context.Context, _ *client.CheckHealthRequest) (*client.CheckHealthResponse, error) {
 	if _, bounded := ctx.Deadline(); !bounded {
-		return nil, errors.New("a prober would wait for ever")
+		return nil, errors.New("the health check has no deadline")
 	}
-	return &client.CheckHealthResponse{}, p.err
+	return &client.CheckHealthResponse{}, c.err
 }
 
-func TestHealthIsThatOfTheConnectionToTemporal(t *testing.T) {
-	ask := func(temporal client.Client, method, path string) *httptest.ResponseRecorder {
-		answer := httptest.NewRecorder()
-		HealthHandler(temporal, nil).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), method, path, nil))
-		return answer
+func TestHealthReportsWhetherTemporalIsReachable(t *testing.T) {
+	request := func(temporal client.Client, method, path string) *httptest.ResponseRecorder {
+		response := httptest.NewRecorder()
+		HealthHandler(temporal, nil).ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+		return response
 	}
-	well, ill := pulse{}, pulse{err: errors.New("dial tcp 10.0.0.7:7233: refused")}
-	for name, c := range map[string]struct {
-		temporal     pulse
+	reachable, unreachable := healthClient{}, healthClient{err: errors.New("dial tcp 10.0.0.7:7233: refused")}
+	for _, tt := range []struct {
+		name         string
+		temporal     healthClient
 		method, path string
 		want         int
 	}{
-		"Temporal answers":      {well, http.MethodGet, "/healthz", http.StatusOK},
-		"Temporal is away":      {ill, http.MethodGet, "/healthz", http.StatusServiceUnavailable},
-		"a prober without body": {well, http.MethodHead, "/healthz", http.StatusOK},
-		"another path":          {well, http.MethodGet, "/", http.StatusNotFound},
-		"nothing is measured":   {well, http.MethodGet, "/metrics", http.StatusNotFound},
-		"below the path":        {well, http.MethodGet, "/healthz/x", http.StatusNotFound},
-		"another method":        {well, http.MethodPost, "/healthz", http.StatusMethodNotAllowed},
+		{name: "reachable", temporal: reachable, method: http.MethodGet, path: "/healthz", want: http.StatusOK},
+		{name: "unreachable", temporal: unreachable, method: http.MethodGet, path: "/healthz", want: http.StatusServiceUnavailable},
+		{name: "HEAD", temporal: reachable, method: http.MethodHead, path: "/healthz", want: http.StatusOK},
+		{name: "POST", temporal: reachable, method: http.MethodPost, path: "/healthz", want: http.StatusMethodNotAllowed},
+		{name: "another path", temporal: reachable, method: http.MethodGet, path: "/", want: http.StatusNotFound},
+		{name: "path below", temporal: reachable, method: http.MethodGet, path: "/healthz/x", want: http.StatusNotFound},
+		{name: "metrics are off", temporal: reachable, method: http.MethodGet, path: "/metrics", want: http.StatusNotFound},
 	} {
-		t.Run(name, func(t *testing.T) {
-			require.Equal(t, c.want, ask(c.temporal, c.method, c.path).Code)
+		t.Run(tt.name, func(t *testing.T) {
+			require.Equal(t, tt.want, request(tt.temporal, tt.method, tt.path).Code)
 		})
 	}
-	require.Equal(t, "ok\n", ask(well, http.MethodGet, "/healthz").Body.String())
-	require.Equal(t, "temporal is not reachable\n", ask(ill, http.MethodGet, "/healthz").Body.String(), "inner addresses stay inside")
+	require.Equal(t, "ok\n", request(reachable, http.MethodGet, "/healthz").Body.String())
+	require.Equal(t, "temporal is not reachable\n", request(unreachable, http.MethodGet, "/healthz").Body.String(),
+		"internal addresses are not disclosed")
 }
 
-func TestMetricsAreThereWhateverTemporalDoes(t *testing.T) {
-	answer := httptest.NewRecorder()
-	ill := pulse{err: errors.New("refused")}
-	HealthHandler(ill, telemetry.New(nil)).ServeHTTP(answer, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil))
-	require.Equal(t, http.StatusOK, answer.Code)
-	require.Contains(t, answer.Body.String(), "go_goroutines ")
+func TestMetricsAreServedWhileTemporalIsUnreachable(t *testing.T) {
+	response := httptest.NewRecorder()
+	unreachable := healthClient{err: errors.New("refused")}
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", nil)
+	HealthHandler(unreachable, telemetry.New(nil)).ServeHTTP(response, request)
+	require.Equal(t, http.StatusOK, response.Code)
+	require.Contains(t, response.Body.String(), "go_goroutines ")
 }
 
-func TestAPortInUseNamesTheAddressAndTheSetting(t *testing.T) {
+func TestErrorOfAPortInUseNamesTheAddressAndTheSetting(t *testing.T) {
 	taken, err := Listen(t.Context(), "127.0.0.1:0", "health.listen")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()

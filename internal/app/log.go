@@ -8,8 +8,7 @@ import (
 	"github.com/florinpay/florin/internal/config"
 )
 
-// NewLogger returns a logger that writes to standard error. No line is sampled: with payments, the rare line is the one that
-// matters.
+// NewLogger returns a logger that writes to standard error. Sampling is off: a rare line about a payment must not be dropped.
 func NewLogger(c config.Log) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(c.Level)
 	if err != nil {
@@ -23,8 +22,8 @@ func NewLogger(c config.Log) (*zap.Logger, error) {
 	return config.Build()
 }
 
-// TemporalLogger returns a logger for the Temporal SDK, and with it for workflows and activities, that writes to a zap logger. The
-// caller in a line is the code that logged, not this adapter.
+// TemporalLogger returns a logger for the Temporal SDK, and therefore for workflows and activities. It writes to a zap logger. The
+// caller in a log line is the code that logged, not this adapter.
 func TemporalLogger(z *zap.Logger) log.Logger {
 	return temporalLogger{z.WithOptions(zap.AddCallerSkip(1)).Sugar()}
 }

@@ -13,26 +13,27 @@ import (
 	"github.com/florinpay/florin/internal/config"
 )
 
-// observe returns a Temporal logger and what it wrote. The core is in development mode, where zap is
-// strictest.
+// observe returns a Temporal logger and the entries that it has written. zap is in development mode, in which invalid fields
+// panic.
 func observe(level zapcore.Level) (log.Logger, *observer.ObservedLogs) {
 	core, logs := observer.New(level)
 	return TemporalLogger(zap.New(core, zap.AddCaller(), zap.Development())), logs
 }
 
-func here() int {
+// callerLine returns the line of its caller.
+func callerLine() int {
 	_, _, line, _ := runtime.Caller(1)
 	return line
 }
 
-func TestALogLineNamesTheCodeThatLogged(t *testing.T) {
+func TestLogLineNamesTheCodeThatLogged(t *testing.T) {
 	logger, logs := observe(zap.DebugLevel)
 	helper := func() { log.Skip(log.With(logger, "b", 2), 1).Info("through a helper") }
 	for name, write := range map[string]func() int{
-		"directly":         func() int { logger.Info("m"); return here() },
-		"with a field":     func() int { log.With(logger, "a", 1).Info("m"); return here() },
-		"with two":         func() int { log.With(log.With(logger, "a", 1), "b", 2).Warn("m"); return here() },
-		"through a helper": func() int { helper(); return here() },
+		"without fields":   func() int { logger.Info("m"); return callerLine() },
+		"with one field":   func() int { log.With(logger, "a", 1).Info("m"); return callerLine() },
+		"with two fields":  func() int { log.With(log.With(logger, "a", 1), "b", 2).Warn("m"); return callerLine() },
+		"through a helper": func() int { helper(); return callerLine() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := write()
@@ -44,16 +45,16 @@ func TestALogLineNamesTheCodeThatLogged(t *testing.T) {
 	}
 }
 
-func TestFieldsStayWithTheirLogger(t *testing.T) {
+func TestFieldsApplyOnlyToTheLoggerTheyWereAddedTo(t *testing.T) {
 	logger, logs := observe(zap.DebugLevel)
-	log.With(logger, "payment_id", "pay_1").Info("moved", "status", "succeeded")
+	log.With(logger, "payment_id", "pay_1").Info("transition", "status", "succeeded")
 	logger.Info("other")
 	entries := logs.TakeAll()
 	require.Equal(t, map[string]any{"payment_id": "pay_1", "status": "succeeded"}, entries[0].ContextMap())
 	require.Empty(t, entries[1].ContextMap())
 }
 
-func TestLevelsAreKept(t *testing.T) {
+func TestEntriesBelowTheLevelAreDropped(t *testing.T) {
 	logger, logs := observe(zap.WarnLevel)
 	logger.Debug("debug")
 	logger.Info("info")
@@ -67,24 +68,24 @@ func TestLevelsAreKept(t *testing.T) {
 	require.Equal(t, []string{"warn", "error"}, got)
 }
 
-func TestBadKeyValuesLoseNoMessage(t *testing.T) {
+func TestInvalidFieldsDoNotDropTheMessage(t *testing.T) {
 	for name, keyvals := range map[string][]any{
-		"a key without a value": {"status", "ok", "alone"},
-		"only a key":            {"alone"},
-		"a key that is no text": {7, "seven"},
-		"nil":                   {nil, nil},
+		"key without a value":      {"status", "ok", "alone"},
+		"only a key":               {"alone"},
+		"key that is not a string": {7, "seven"},
+		"nil":                      {nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			logger, logs := observe(zap.DebugLevel)
-			require.NotPanics(t, func() { logger.Warn("still here", keyvals...) })
-			require.Equal(t, 1, logs.FilterMessage("still here").Len())
-			require.NotPanics(t, func() { log.With(logger, keyvals...).Warn("here too") })
-			require.Equal(t, 1, logs.FilterMessage("here too").Len())
+			require.NotPanics(t, func() { logger.Warn("first message", keyvals...) })
+			require.Equal(t, 1, logs.FilterMessage("first message").Len())
+			require.NotPanics(t, func() { log.With(logger, keyvals...).Warn("second message") })
+			require.Equal(t, 1, logs.FilterMessage("second message").Len())
 		})
 	}
 }
 
-func TestNewLoggerFollowsItsConfiguration(t *testing.T) {
+func TestNewLoggerUsesLevelAndFormatOfTheConfiguration(t *testing.T) {
 	logger, err := NewLogger(config.Log{Level: "warn", Format: "console"})
 	require.NoError(t, err)
 	require.False(t, logger.Core().Enabled(zap.InfoLevel))

@@ -12,20 +12,20 @@ import (
 	"github.com/florinpay/florin/internal/store"
 )
 
-func TestANewSQLiteFileGetsItsTablesAtOnce(t *testing.T) {
+func TestOpenStoreCreatesAMissingSQLiteFileWithItsTables(t *testing.T) {
 	s := config.Store{SQLite: filepath.Join(t.TempDir(), "a b", "florin.db")}
 	require.NoError(t, os.Mkdir(filepath.Dir(s.SQLite), 0o700))
 	for range 2 {
-		books, err := OpenStore(t.Context(), s, zap.NewNop())
+		opened, err := OpenStore(t.Context(), s, zap.NewNop())
 		require.NoError(t, err)
-		require.NoError(t, books.Close())
+		require.NoError(t, opened.Close())
 	}
 	from, to, err := MigrateStore(t.Context(), s)
 	require.NoError(t, err)
 	require.Equal(t, from, to)
 }
 
-func TestADatabaseOfAnotherVersionStopsTheWorkerAndSaysWhatToDo(t *testing.T) {
+func TestErrorOfAnOutdatedSchemaNamesTheCommand(t *testing.T) {
 	s := config.Store{SQLite: filepath.Join(t.TempDir(), "florin.db")}
 	require.NoError(t, os.WriteFile(s.SQLite, nil, 0o600))
 	_, err := OpenStore(t.Context(), s, zap.NewNop())
@@ -33,12 +33,12 @@ func TestADatabaseOfAnotherVersionStopsTheWorkerAndSaysWhatToDo(t *testing.T) {
 	require.ErrorContains(t, err, "worker migrate")
 	_, _, err = MigrateStore(t.Context(), s)
 	require.NoError(t, err)
-	books, err := OpenStore(t.Context(), s, zap.NewNop())
+	opened, err := OpenStore(t.Context(), s, zap.NewNop())
 	require.NoError(t, err)
-	require.NoError(t, books.Close())
+	require.NoError(t, opened.Close())
 }
 
-func TestAStoreThatCannotBeIsRefused(t *testing.T) {
+func TestStoreThatCannotBeOpenedIsReportedWithoutThePassword(t *testing.T) {
 	t.Setenv("STORE_TEST_URL", "postgres://florin:hunter2@127.0.0.1:1/florin?connect_timeout=1")
 	for want, s := range map[string]config.Store{
 		"STORE_TEST_NOWHERE is not set": {Postgres: config.Secret{Env: "STORE_TEST_NOWHERE"}},

@@ -20,7 +20,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// SearchAttributes have to be registered in the namespace before a worker starts.
+// SearchAttributes are the custom search attributes. They have to be registered in the namespace before a worker starts.
 var SearchAttributes = map[string]enumspb.IndexedValueType{
 	payment.AttributePaymentStatus: enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	payment.AttributePaymentID:     enumspb.INDEXED_VALUE_TYPE_KEYWORD,
@@ -31,8 +31,9 @@ var SearchAttributes = map[string]enumspb.IndexedValueType{
 	payment.AttributeAmount:        enumspb.INDEXED_VALUE_TYPE_INT,
 }
 
-// Dial connects to the Temporal server that the TEMPORAL_* environment variables and profiles name; by default to 127.0.0.1:7233 and
-// the namespace default. change, which may be nil, is applied to the options before. Its errors name the remedy.
+// Dial connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, by default to 127.0.0.1:7233 and
+// the namespace "default". It returns the options of the client, to which change, if it is not nil, is applied before connecting. Its
+// errors name the remedy. Dial gives up after 10 seconds.
 func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) (client.Client, client.Options, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
 	if err != nil {
@@ -52,25 +53,28 @@ func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) 
 	defer cancel()
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
-		return nil, options, fmt.Errorf("no Temporal server answers at %s: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: %w", options.HostPort, err)
+		return nil, options, fmt.Errorf("no Temporal server answers at %s: start one (make demo, or docker compose up), "+
+			"or set TEMPORAL_ADDRESS: %w", options.HostPort, err)
 	}
 	return temporal, options, nil
 }
 
-// CheckNamespace checks that the namespace exists and has the search attributes: a missing one would block every payment at its first
-// upsert. It has to be called before anything is polled.
+// CheckNamespace checks that the namespace exists and has the search attributes. A missing search attribute would block every payment
+// at its first upsert, so CheckNamespace has to be called before a worker polls.
 func CheckNamespace(ctx context.Context, temporal client.Client, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	_, err := temporal.WorkflowService().DescribeNamespace(ctx, &workflowservice.DescribeNamespaceRequest{Namespace: namespace})
 	var missing *serviceerror.NamespaceNotFound
 	if errors.As(err, &missing) {
-		return fmt.Errorf("namespace %q does not exist: create it with `temporal operator namespace create --namespace %s`, or set TEMPORAL_NAMESPACE", namespace, namespace)
+		return fmt.Errorf("namespace %q does not exist: create it with `temporal operator namespace create --namespace %s`, "+
+			"or set TEMPORAL_NAMESPACE", namespace, namespace)
 	}
 	if err != nil {
 		return fmt.Errorf("describing namespace %q: %w", namespace, err)
 	}
-	registered, err := temporal.OperatorService().ListSearchAttributes(ctx, &operatorservice.ListSearchAttributesRequest{Namespace: namespace})
+	list := &operatorservice.ListSearchAttributesRequest{Namespace: namespace}
+	registered, err := temporal.OperatorService().ListSearchAttributes(ctx, list)
 	if err != nil {
 		return fmt.Errorf("listing the search attributes of namespace %q: %w", namespace, err)
 	}
@@ -80,13 +84,15 @@ func CheckNamespace(ctx context.Context, temporal client.Client, namespace strin
 		got, ok := registered.GetCustomAttributes()[name]
 		switch {
 		case !ok:
-			problems = append(problems, fmt.Sprintf("temporal operator search-attribute create --namespace %s --name %s --type %s", namespace, name, want))
+			problems = append(problems,
+				fmt.Sprintf("temporal operator search-attribute create --namespace %s --name %s --type %s", namespace, name, want))
 		case got != want:
 			problems = append(problems, fmt.Sprintf("# %s is registered as %s but must be %s", name, got, want))
 		}
 	}
 	if len(problems) > 0 {
-		return fmt.Errorf("search attributes are missing in namespace %q; register them with\n  %s", namespace, strings.Join(problems, "\n  "))
+		return fmt.Errorf("search attributes are missing in namespace %q; register them with\n  %s",
+			namespace, strings.Join(problems, "\n  "))
 	}
 	return nil
 }

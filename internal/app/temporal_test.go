@@ -20,8 +20,8 @@ import (
 	"google.golang.org/grpc"
 )
 
-// namespaces is a Temporal server as far as CheckNamespace looks at it.
-type namespaces struct {
+// fakeServer has the responses of a Temporal server to CheckNamespace.
+type fakeServer struct {
 	describeErr error
 	attributes  map[string]enumspb.IndexedValueType
 	listErr     error
@@ -29,7 +29,7 @@ type namespaces struct {
 
 type namespaceClient struct {
 	client.Client
-	server namespaces
+	server fakeServer
 }
 
 func (c namespaceClient) WorkflowService() workflowservice.WorkflowServiceClient {
@@ -42,28 +42,33 @@ func (c namespaceClient) OperatorService() operatorservice.OperatorServiceClient
 
 type namespaceService struct {
 	workflowservice.WorkflowServiceClient
-	server namespaces
+	server fakeServer
 }
 
-func (s namespaceService) DescribeNamespace(_ context.Context, req *workflowservice.DescribeNamespaceRequest, _ ...grpc.CallOption) (*workflowservice.DescribeNamespaceResponse, error) {
+func (s namespaceService) DescribeNamespace(
+	_ context.Context, req *workflowservice.DescribeNamespaceRequest, _ ...grpc.CallOption,
+) (*workflowservice.DescribeNamespaceResponse, error) {
 	if req.GetNamespace() != "shop" {
-		return nil, errors.New("asked for another namespace")
+		return nil, errors.New("unexpected namespace")
 	}
 	return &workflowservice.DescribeNamespaceResponse{}, s.server.describeErr
 }
 
 type attributeService struct {
 	operatorservice.OperatorServiceClient
-	server namespaces
+	server fakeServer
 }
 
-func (s attributeService) ListSearchAttributes(_ context.Context, req *operatorservice.ListSearchAttributesRequest, _ ...grpc.CallOption) (*operatorservice.ListSearchAttributesResponse, error) {
+func (s attributeService) ListSearchAttributes(
+	_ context.Context, req *operatorservice.ListSearchAttributesRequest, _ ...grpc.CallOption,
+) (*operatorservice.ListSearchAttributesResponse, error) {
 	if req.GetNamespace() != "shop" {
-		return nil, errors.New("asked for another namespace")
+		return nil, errors.New("unexpected namespace")
 	}
 	return &operatorservice.ListSearchAttributesResponse{CustomAttributes: s.server.attributes}, s.server.listErr
 }
 
+// without returns the search attributes except those with the names.
 func without(names ...string) map[string]enumspb.IndexedValueType {
 	attributes := maps.Clone(SearchAttributes)
 	for _, name := range names {
@@ -72,36 +77,64 @@ func without(names ...string) map[string]enumspb.IndexedValueType {
 	return attributes
 }
 
-func TestCheckNamespaceSaysWhichCommandHelps(t *testing.T) {
-	wrong := without()
-	wrong["Amount"] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
-	more := without()
-	more["CustomKeywordField"] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
-	for name, c := range map[string]struct {
-		server namespaces
+func TestErrorOfCheckNamespaceNamesTheRemedy(t *testing.T) {
+	wrongType := without()
+	wrongType["Amount"] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	additional := without()
+	additional["CustomKeywordField"] = enumspb.INDEXED_VALUE_TYPE_KEYWORD
+	for _, tt := range []struct {
+		name   string
+		server fakeServer
 		want   string // empty: no error
 	}{
-		"everything is there":    {namespaces{attributes: without()}, ""},
-		"other attributes, too":  {namespaces{attributes: more}, ""},
-		"no namespace":           {namespaces{describeErr: serviceerror.NewNamespaceNotFound("shop")}, `namespace "shop" does not exist: create it with ` + "`temporal operator namespace create --namespace shop`" + `, or set TEMPORAL_NAMESPACE`},
-		"describing fails":       {namespaces{describeErr: serviceerror.NewPermissionDenied("no", "")}, `describing namespace "shop": no`},
-		"listing fails":          {namespaces{listErr: serviceerror.NewUnavailable("later")}, `listing the search attributes of namespace "shop": later`},
-		"one attribute missing":  {namespaces{attributes: without("Amount")}, "search attributes are missing in namespace \"shop\"; register them with\n  temporal operator search-attribute create --namespace shop --name Amount --type Int"},
-		"two attributes missing": {namespaces{attributes: without("PaymentId", "Amount")}, "--name Amount --type Int\n  temporal operator search-attribute create --namespace shop --name PaymentId --type Keyword"},
-		"one of a wrong type":    {namespaces{attributes: wrong}, "# Amount is registered as Keyword but must be Int"},
+		{name: "all search attributes", server: fakeServer{attributes: without()}},
+		{name: "additional search attributes", server: fakeServer{attributes: additional}},
+		{
+			name:   "no namespace",
+			server: fakeServer{describeErr: serviceerror.NewNamespaceNotFound("shop")},
+			want: `namespace "shop" does not exist: create it with ` +
+				"`temporal operator namespace create --namespace shop`" + `, or set TEMPORAL_NAMESPACE`,
+		},
+		{
+			name:   "describing the namespace fails",
+			server: fakeServer{describeErr: serviceerror.NewPermissionDenied("no", "")},
+			want:   `describing namespace "shop": no`,
+		},
+		{
+			name:   "listing the search attributes fails",
+			server: fakeServer{listErr: serviceerror.NewUnavailable("later")},
+			want:   `listing the search attributes of namespace "shop": later`,
+		},
+		{
+			name:   "one search attribute is missing",
+			server: fakeServer{attributes: without("Amount")},
+			want: "search attributes are missing in namespace \"shop\"; register them with\n" +
+				"  temporal operator search-attribute create --namespace shop --name Amount --type Int",
+		},
+		{
+			name:   "two search attributes are missing",
+			server: fakeServer{attributes: without("PaymentId", "Amount")},
+			want: "--name Amount --type Int\n" +
+				"  temporal operator search-attribute create --namespace shop --name PaymentId --type Keyword",
+		},
+		{
+			name:   "a search attribute has another type",
+			server: fakeServer{attributes: wrongType},
+			want:   "# Amount is registered as Keyword but must be Int",
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			err := CheckNamespace(t.Context(), namespaceClient{server: c.server}, "shop")
-			if c.want == "" {
+		t.Run(tt.name, func(t *testing.T) {
+			err := CheckNamespace(t.Context(), namespaceClient{server: tt.server}, "shop")
+			if tt.want == "" {
 				require.NoError(t, err)
 				return
 			}
-			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, tt.want)
 		})
 	}
 }
 
-// dial is Dial without whatever Temporal the machine is set up for.
+// dial calls Dial with an address. It ignores the Temporal profiles of the machine.
 func dial(t *testing.T, address string) (client.Client, error) {
 	t.Helper()
 	t.Setenv("TEMPORAL_CONFIG_FILE", filepath.Join(t.TempDir(), "none.toml"))
@@ -110,14 +143,15 @@ func dial(t *testing.T, address string) (client.Client, error) {
 	return temporal, err
 }
 
-func TestDialNamesTheAddressAndWhatToDo(t *testing.T) {
+func TestErrorOfDialNamesTheAddressAndTheRemedy(t *testing.T) {
 	began := time.Now()
 	_, err := dial(t, "127.0.0.1:1")
-	require.ErrorContains(t, err, "no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS")
+	require.ErrorContains(t, err, "no Temporal server answers at 127.0.0.1:1: "+
+		"start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS")
 	require.Less(t, time.Since(began), 15*time.Second)
 }
 
-func TestDialGivesUpOnAServerThatSaysNothing(t *testing.T) {
+func TestDialGivesUpIfTheServerDoesNotRespond(t *testing.T) {
 	listener, err := Listen(t.Context(), "127.0.0.1:0", "")
 	require.NoError(t, err)
 	defer func() { _ = listener.Close() }()
@@ -127,7 +161,7 @@ func TestDialGivesUpOnAServerThatSaysNothing(t *testing.T) {
 			if err != nil {
 				return
 			}
-			go swallow(connection)
+			go discard(connection)
 		}
 	}()
 	began := time.Now()
@@ -136,12 +170,13 @@ func TestDialGivesUpOnAServerThatSaysNothing(t *testing.T) {
 	require.Less(t, time.Since(began), 15*time.Second)
 }
 
-func swallow(connection net.Conn) {
+// discard reads from the connection, without a response, until the client gives up.
+func discard(connection net.Conn) {
 	defer func() { _ = connection.Close() }()
-	_, _ = io.Copy(io.Discard, connection) // until the client gives up
+	_, _ = io.Copy(io.Discard, connection) // ends when the client closes the connection
 }
 
-func TestABadProfileIsNamed(t *testing.T) {
+func TestErrorOfAnUnknownProfileNamesIt(t *testing.T) {
 	t.Setenv("TEMPORAL_PROFILE", "staging")
 	_, err := dial(t, "")
 	require.ErrorContains(t, err, "the Temporal client's environment or profile: ")

@@ -18,14 +18,14 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// withWebhooks is a configuration with a processor acme that sends events.
+// withWebhooks returns a configuration with a processor acme that sends events.
 func withWebhooks(listen string, secrets ...config.Secret) config.Config {
 	return config.Config{Webhooks: config.Webhooks{Listen: listen}, Processors: map[string]config.Processor{
 		"acme": {Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: config.Secret{Env: "ACME_KEY"}, WebhookSecrets: secrets},
 	}}
 }
 
-func TestWebhooksAreOffWithoutASecret(t *testing.T) {
+func TestWebhookEndpointIsOffWithoutASecret(t *testing.T) {
 	off, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
 	require.NoError(t, err)
 	require.Nil(t, off)
@@ -34,21 +34,36 @@ func TestWebhooksAreOffWithoutASecret(t *testing.T) {
 	off.close()
 }
 
-func TestWebhooksThatCannotBeServedSayWhy(t *testing.T) {
+func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	taken, err := Listen(t.Context(), "127.0.0.1:0", "")
 	require.NoError(t, err)
 	defer func() { _ = taken.Close() }()
-	for want, c := range map[string]config.Config{
-		"processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set":                                               withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_UNSET"}),
-		"cannot listen on " + taken.Addr().String() + ": choose another address with webhooks.listen: listen tcp " + taken.Addr().String(): withWebhooks(taken.Addr().String(), config.Secret{Env: "FLORIN_TEST_WHSEC"}),
+	address := taken.Addr().String()
+	for _, tt := range []struct {
+		name   string
+		config config.Config
+		want   string
+	}{
+		{
+			name:   "missing secret",
+			config: withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_UNSET"}),
+			want:   "processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set",
+		},
+		{
+			name:   "port in use",
+			config: withWebhooks(address, config.Secret{Env: "FLORIN_TEST_WHSEC"}),
+			want:   "cannot listen on " + address + ": choose another address with webhooks.listen: listen tcp " + address,
+		},
 	} {
-		_, err := openWebhooks(t.Context(), c, BuiltIn, nil, nil, zap.NewNop())
-		require.ErrorContains(t, err, want)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, zap.NewNop())
+			require.ErrorContains(t, err, tt.want)
+		})
 	}
 }
 
-func TestEveryAdapterReadsEvents(t *testing.T) {
+func TestEveryBuiltInAdapterReadsEvents(t *testing.T) {
 	for name, adapter := range BuiltIn {
 		require.Equal(t, name, adapter.Name)
 		require.NotNil(t, adapter.ReadEvent, name)
@@ -56,45 +71,46 @@ func TestEveryAdapterReadsEvents(t *testing.T) {
 	}
 }
 
-// signals takes one signal and keeps it until it is let go.
-type signals struct{ entered, leave chan struct{} }
+// blockingSignaler blocks its only signal: it closes entered, and returns when leave is closed.
+type blockingSignaler struct{ entered, leave chan struct{} }
 
-func (s signals) SignalWorkflow(context.Context, string, string, string, any) error {
+func (s blockingSignaler) SignalWorkflow(context.Context, string, string, string, any) error {
 	close(s.entered)
 	<-s.leave
 	return nil
 }
 
-// books has every payment, pending.
-type books struct{}
+// pendingStore has every payment, in status pending, and no refund.
+type pendingStore struct{}
 
-func (books) PaymentByID(_ context.Context, merchantID, paymentID string) (payment.Charge, error) {
+func (pendingStore) PaymentByID(_ context.Context, merchantID, paymentID string) (payment.Charge, error) {
 	return payment.Charge{PaymentID: paymentID, MerchantID: merchantID, IdempotencyKey: "k", Status: payment.Pending, Processor: "acme"}, nil
 }
 
-func (books) RefundByID(context.Context, string, string) (payment.Refund, error) {
+func (pendingStore) RefundByID(context.Context, string, string) (payment.Refund, error) {
 	return payment.Refund{}, payment.ErrNotFound
 }
 
-func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {
+func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
-	temporal := signals{make(chan struct{}), make(chan struct{})}
-	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"}), BuiltIn, books{}, temporal, zap.NewNop())
+	temporal := blockingSignaler{entered: make(chan struct{}), leave: make(chan struct{})}
+	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, zap.NewNop())
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
 	body := fmt.Sprintf(`{"id":"evt_1","type":"t","data":{"metadata":{"florin_merchant_id":"shop","florin_payment_id":%q}}}`, payment.PaymentID("shop", "k"))
-	answered := make(chan int, 1)
+	statuses := make(chan int, 1)
 	go func() {
 		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", strings.NewReader(body))
 		r.Header.Set(rest.SignatureHeader, webhook.Sign("whsec_1", []byte(body), time.Now()))
-		answer, err := http.DefaultClient.Do(r)
+		response, err := http.DefaultClient.Do(r)
 		if err != nil {
-			answered <- 0
+			statuses <- 0
 			return
 		}
-		_ = answer.Body.Close()
-		answered <- answer.StatusCode
+		_ = response.Body.Close()
+		statuses <- response.StatusCode
 	}()
 	<-temporal.entered
 	closed := make(chan struct{})
@@ -111,29 +127,30 @@ func TestTheServerFinishesWhatItIsAtAndTakesNoMore(t *testing.T) {
 	}, 10*time.Second, 10*time.Millisecond)
 	select {
 	case <-closed:
-		require.Fail(t, "it did not wait")
+		require.Fail(t, "close did not wait for the request in flight")
 	default:
 	}
 	close(temporal.leave)
-	require.Equal(t, http.StatusOK, <-answered)
+	require.Equal(t, http.StatusOK, <-statuses)
 	<-closed
 }
 
-func TestSlowAndWastefulSendersAreBounded(t *testing.T) {
+func TestSlowRequestsAndLargeHeadersAreBounded(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
-	s, err := openWebhooks(t.Context(), withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"}), BuiltIn, books{}, signals{}, zap.NewNop())
+	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
 	for _, bound := range []time.Duration{s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout} {
 		require.Positive(t, bound)
 	}
-	require.Greater(t, s.server.WriteTimeout, s.server.ReadTimeout, "there is time to answer")
+	require.Greater(t, s.server.WriteTimeout, s.server.ReadTimeout, "there is time to respond")
 	s.serve(func(err error) { t.Error(err) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", nil)
 	require.NoError(t, err)
 	r.Header.Set("X-Long", strings.Repeat("x", 32<<10))
-	answer, err := http.DefaultClient.Do(r)
+	response, err := http.DefaultClient.Do(r)
 	require.NoError(t, err)
-	defer func() { _ = answer.Body.Close() }()
-	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, answer.StatusCode)
+	defer func() { _ = response.Body.Close() }()
+	require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
 }

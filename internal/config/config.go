@@ -1,6 +1,11 @@
-// Package config is the worker's configuration file: its types, strict decoding, defaults and validation. docs/configuration.md
-// is generated from the comments of the fields in this file.
+// Package config is the worker's configuration file: its types, strict decoding, defaults and validation.
+//
+// docs/configuration.md is generated from the comments of the structs, see the program in the folder reference. In the comment
+// of a field, a line that begins with "Unit:" states the unit of a number, and a line that begins with "Bounds:" states which
+// values are valid. Bounds are enforced in validate.go.
 package config
+
+//go:generate go run ./reference
 
 import (
 	"fmt"
@@ -17,10 +22,12 @@ import (
 // Config is the worker's configuration file. The connection to Temporal is not part of it: it comes from the TEMPORAL_*
 // environment variables and profiles, as for the temporal command.
 type Config struct {
-	// DefaultProcessor serves the requests that name no processor. It may be omitted if there is only one.
+	// DefaultProcessor serves the requests that name no processor. It may be omitted if there is only one processor.
+	// Bounds: the name of one of the processors.
 	DefaultProcessor string `yaml:"default_processor"`
-	// Processors are the payment processors, by a name of your choice. The name is part of the task queue
-	// processor-<name>, of metrics and of stored payments: never rename one that has payments in flight.
+	// Processors are the payment processors, by names that the operator chooses. The name is part of the task queue
+	// `processor-<name>`, of metrics and of stored payments: never rename a processor that has payments in flight.
+	// Bounds: at least one.
 	Processors map[string]Processor `yaml:"processors"`
 	// Store is the database of payments and refunds.
 	Store Store `yaml:"store"`
@@ -30,18 +37,21 @@ type Config struct {
 	Webhooks Webhooks `yaml:"webhooks"`
 	// Log is the worker's log on standard error.
 	Log Log `yaml:"log"`
-	// Worker sizes the worker process.
+	// Worker configures the worker process.
 	Worker Worker `yaml:"worker"`
 	// Audit is the compliance log: every request to a processor and its response, redacted.
 	Audit Audit `yaml:"audit"`
 }
 
-// Store names the database. Exactly one of its fields is set.
+// Store names the database. It is either a SQLite file or a PostgreSQL database.
 type Store struct {
-	// SQLite is the path of a file, which several workers on one machine may share. A missing file is created.
+	// SQLite is the path of a file, which several workers on one machine may share. A missing file is created. The default
+	// applies if `postgres` is not set.
+	// Bounds: not together with `postgres`.
 	SQLite string `yaml:"sqlite"`
-	// Postgres refers to the URL of a PostgreSQL database, such as postgres://user:password@host/florin. `worker migrate`
+	// Postgres refers to the URL of a PostgreSQL database, such as `postgres://user:password@host/florin`. `worker migrate`
 	// creates its tables.
+	// Bounds: not together with `sqlite`.
 	Postgres Secret `yaml:"postgres"`
 }
 
@@ -59,145 +69,197 @@ func (s Store) DSN() (string, error) {
 
 // Audit configures the audit log.
 type Audit struct {
-	// Path is a file that is rotated, stdout for standard output, or off.
+	// Path is a file that is rotated, `stdout` for standard output, or `off`.
 	Path string `yaml:"path"`
-	// MaxSizeMB is the size in MB at which the file is rotated, above 0.
+	// MaxSizeMB is the size at which the file is rotated.
+	// Unit: MB.
+	// Bounds: at least 1.
 	MaxSizeMB int `yaml:"max_size_mb"`
-	// MaxBackups is the number of rotated files to keep. 0: all.
+	// MaxBackups is the number of rotated files to keep. 0 keeps all of them.
+	// Unit: files.
+	// Bounds: at least 0.
 	MaxBackups int `yaml:"max_backups"`
-	// MaxAgeDays is for how many days rotated files are kept. 0: forever.
+	// MaxAgeDays is how long rotated files are kept. 0 keeps them forever.
+	// Unit: days.
+	// Bounds: at least 0.
 	MaxAgeDays int `yaml:"max_age_days"`
-	// Compress compresses rotated files.
+	// Compress turns on the compression of rotated files with gzip.
 	Compress bool `yaml:"compress"`
-	// Allow names fields of request and response bodies whose values are logged, in addition to those that are known to be
-	// harmless. All other values are redacted.
+	// Allow names fields of request and response bodies whose values are logged, in addition to the built-in list of harmless
+	// fields. All other values are redacted; card numbers and secrets always are.
 	Allow []string `yaml:"allow"`
 }
 
-// Health configures the endpoint of GET /healthz and GET /metrics.
+// Health configures an HTTP endpoint. It serves `GET /healthz` and `GET /metrics`.
 type Health struct {
-	// Listen is its address, host:port.
+	// Listen is the address of the endpoint.
+	// Bounds: host:port.
 	Listen string `yaml:"listen"`
 }
 
-// Webhooks configures the endpoint of POST /webhooks/<processor>, for each processor that has webhook_secrets. It speaks
-// no TLS: place a proxy in front of it.
+// Webhooks configures an HTTP endpoint. It serves `POST /webhooks/<processor>` for each processor that has webhook_secrets. It
+// does not support TLS: place a proxy in front of it that forwards only this path.
 type Webhooks struct {
-	// Listen is its address, host:port. It is only used if a processor has webhook_secrets.
+	// Listen is the address of the endpoint. Without webhook_secrets of any processor, no port is opened and there is no
+	// default.
+	// Bounds: host:port; only if a processor has webhook_secrets.
 	Listen string `yaml:"listen"`
 }
 
 // Log configures the worker's log.
 type Log struct {
-	// Level is debug, info, warn or error.
+	// Level is the lowest level that is logged.
+	// Bounds: `debug`, `info`, `warn` or `error`.
 	Level string `yaml:"level"`
-	// Format is json or console.
+	// Format is the encoding of a log line.
+	// Bounds: `json` or `console`.
 	Format string `yaml:"format"`
 }
 
-// Worker sizes the worker process.
+// Worker configures the worker process.
 type Worker struct {
-	// StopTimeout is how long calls in flight may continue after SIGTERM. Longer than every start_to_close.
+	// StopTimeout is how long calls in flight may continue after SIGTERM. Whatever stops the process, such as Kubernetes, must
+	// wait longer before it sends SIGKILL.
+	// Bounds: longer than start_to_close of every processor.
 	StopTimeout activities.Duration `yaml:"stop_timeout"`
-	// MaxConcurrentWorkflowTasks is the maximum number of concurrent workflow tasks, at least 2.
+	// MaxConcurrentWorkflowTasks is the maximum number of workflow tasks that are executed at the same time.
+	// Unit: workflow tasks.
+	// Bounds: at least 2.
 	MaxConcurrentWorkflowTasks int `yaml:"max_concurrent_workflow_tasks"`
-	// Deployment turns on Temporal's worker versioning and is the name of the worker deployment: a payment is finished by
-	// the build that began it. See docs/rollout.md. Empty: off. No "." and no ":".
+	// Deployment is the name of the worker deployment. It turns on Temporal's worker versioning, with which a payment is finished
+	// by the build that began it; see [rollout.md](rollout.md). Without it, worker versioning is off.
+	// Bounds: no `.` and no `:`.
 	Deployment string `yaml:"deployment"`
-	// BuildID names the build within the deployment. By default the binary uses its own. No ":".
+	// BuildID names the build within the deployment. Without it, the build id of the binary is used; `worker build-id`
+	// prints it.
+	// Bounds: no `:`; only together with worker.deployment.
 	BuildID string `yaml:"build_id"`
 }
 
 // Processor configures one payment processor.
 type Processor struct {
-	// Adapter is the protocol: rest, stripe, or an adapter of your own.
+	// Adapter is the protocol that the processor speaks. It is required.
+	// Bounds: `rest`, `stripe`, or the name of an adapter of your own, see [adapters.md](adapters.md).
 	Adapter string `yaml:"adapter"`
-	// BaseURL is scheme, host and path prefix of the API. The adapter may have a default.
+	// BaseURL is scheme, host and path prefix of the API. It is required if the adapter has no default.
+	// Bounds: https, without user, query and fragment; http is valid only for localhost, loopback addresses and host names
+	// without a dot.
 	BaseURL string `yaml:"base_url"`
-	// APIKey refers to the API key. Either api_key or oauth is required.
+	// APIKey refers to the API key. Either api_key or `oauth` is required. A replaced file is noticed within five seconds.
+	// Bounds: not together with `oauth`.
 	APIKey Secret `yaml:"api_key"`
 	// OAuth fetches access tokens instead of using an API key.
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
 	// any, events are not accepted. A new secret requires a restart.
+	// Bounds: at most 2; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
-	// HTTPTimeout bounds one HTTP call, including its wait for the rate limit. Shorter than start_to_close.
+	// HTTPTimeout is the time limit of one HTTP call, including its wait for the rate limit.
+	// Bounds: above 0, shorter than start_to_close.
 	HTTPTimeout activities.Duration `yaml:"http_timeout"`
-	// StartToClose bounds one attempt of the activity around the call. Shorter than worker.stop_timeout and
-	// schedule_to_close.
+	// StartToClose is the time limit of one attempt of the activity around the call.
+	// Bounds: shorter than worker.stop_timeout and schedule_to_close.
 	StartToClose activities.Duration `yaml:"start_to_close"`
-	// ScheduleToClose bounds all attempts of an operation together. Shorter than key_lifetime.
+	// ScheduleToClose is the time limit of all attempts of an operation together.
+	// Bounds: shorter than key_lifetime.
 	ScheduleToClose activities.Duration `yaml:"schedule_to_close"`
-	// KeyLifetime is how long the processor keeps idempotency keys, counted from the first request. A resend after that
-	// would execute the operation a second time, so it is looked up instead. The adapter may have a default.
+	// KeyLifetime is how long the processor keeps an idempotency key, counted from the first request. A resend after that
+	// would execute the operation a second time, so the operation is looked up instead.
+	// Bounds: longer than schedule_to_close.
 	KeyLifetime activities.Duration `yaml:"key_lifetime"`
-	// AbsenceProofAfter is how long after a request the processor may still fail to find it. From then on "not found"
-	// proves that no money moved. 0: never. Only the processor's documentation can justify another value.
+	// AbsenceProofAfter is the longest time after a request in which a lookup may fail to find its payment. Later, "not found"
+	// proves that no money moved. 0 means that it never proves it. Only the processor's documentation can justify another
+	// value.
+	// Bounds: at least 0.
 	AbsenceProofAfter activities.Duration `yaml:"absence_proof_after"`
 
 	// Retry is the delay between attempts.
 	Retry Retry `yaml:"retry"`
-	// Resolve schedules the lookups of an unknown outcome. After `for`, the payment needs reconciliation by an operator
-	// and is looked up once a day.
+	// Resolve is the schedule of the lookups of an unknown outcome. After `for`, the payment needs reconciliation by an operator, and
+	// the delay between lookups grows up to one day.
 	Resolve activities.Poll `yaml:"resolve"`
-	// Pending schedules the lookups of a payment that is pending or requires action. After `for`, it is voided if the
-	// processor can.
+	// Pending is the schedule of the lookups of a payment that is pending or requires action. After `for`, the payment is voided if the
+	// processor can void it.
 	Pending activities.Poll `yaml:"pending"`
-	// AuthorizationFor is how long an authorized payment waits for a capture before it is voided. At most 8760h. Set it to
-	// the processor's own limit: an authorization that the processor releases earlier is noticed by a daily lookup.
+	// AuthorizationFor is how long an authorized payment waits for a capture before it is voided. Set it to the processor's
+	// own limit: if the processor releases an authorization earlier, only a daily lookup notices it.
+	// Bounds: above 0, at most 8760h.
 	AuthorizationFor activities.Duration `yaml:"authorization_for"`
-	// RateLimit bounds the rate of calls of this worker process.
+	// RateLimit bounds the rate of calls.
 	RateLimit RateLimit `yaml:"rate_limit"`
 	// Breaker stops calls to a processor that is down.
 	Breaker Breaker `yaml:"breaker"`
 	// MaxConcurrentCalls is the maximum number of calls in flight, and of connections, of this worker process.
+	// Unit: calls.
+	// Bounds: at least 1.
 	MaxConcurrentCalls int `yaml:"max_concurrent_calls"`
-	// PropagateTrace sends the processor a traceparent header for traced payments.
+	// PropagateTrace turns on the header `traceparent` in requests for traced payments.
 	PropagateTrace bool `yaml:"propagate_trace"`
-	// IdleTimeout closes an idle connection. Shorter than the processor's own.
+	// IdleTimeout is how long an idle connection is kept open. Choose it shorter than the processor's own idle timeout.
+	// Bounds: above 0.
 	IdleTimeout activities.Duration `yaml:"idle_timeout"`
 }
 
-// Retry configures the delay between attempts.
+// Retry configures the delay between attempts. Jitter of ±25 % is always added. A delay is never shorter than the Retry-After of
+// the processor.
 type Retry struct {
-	// Strategy is exponential, fixed or linear. Jitter of ±25 % is always added, and a Retry-After is a floor.
+	// Strategy is how the delay grows from attempt to attempt.
+	// Bounds: `exponential`, `fixed` or `linear`.
 	Strategy retry.Strategy `yaml:"strategy"`
 	// Initial is the delay after the first attempt.
+	// Bounds: above 0.
 	Initial activities.Duration `yaml:"initial"`
-	// Max is the maximum delay, at least initial. Only a Retry-After exceeds it.
+	// Max is the maximum delay. Only a Retry-After exceeds it.
+	// Bounds: at least retry.initial.
 	Max activities.Duration `yaml:"max"`
-	// Multiplier is the growth factor of the exponential strategy, above 1.
+	// Multiplier is the factor by which the delay of the exponential strategy grows.
+	// Unit: a factor, such as 1.5.
+	// Bounds: above 1 if the strategy is exponential; otherwise not used.
 	Multiplier float64 `yaml:"multiplier"`
-	// LongestWait is the longest delay, such as a Retry-After, that remains a retry. A longer one becomes a durable timer
-	// of the workflow. At least max, shorter than schedule_to_close.
+	// LongestWait is the longest delay, such as a Retry-After, that the activity waits before its next attempt. A longer delay
+	// becomes a durable timer of the workflow.
+	// Bounds: at least retry.max, shorter than schedule_to_close.
 	LongestWait activities.Duration `yaml:"longest_wait"`
 }
 
-// RateLimit configures a token bucket.
+// RateLimit configures the rate limiter. It is a token bucket, and applies to each worker process separately.
 type RateLimit struct {
-	// PerSecond is the number of calls per second. 0: unlimited.
+	// PerSecond is the rate of calls. 0 means unlimited.
+	// Unit: calls per second; fractions are valid.
+	// Bounds: at least 0.
 	PerSecond float64 `yaml:"per_second"`
-	// Burst is the number of calls that may be sent at once, above 0.
+	// Burst is the number of calls that may be sent at once.
+	// Unit: calls.
+	// Bounds: at least 1.
 	Burst int `yaml:"burst"`
 	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue.
-	// Shorter than http_timeout.
+	// Bounds: above 0, shorter than http_timeout.
 	MaxWait activities.Duration `yaml:"max_wait"`
 }
 
 // Breaker configures the circuit breaker. Declines and other 4xx responses do not count as failures.
 type Breaker struct {
 	// Window is the sliding time window in which calls are counted.
+	// Bounds: above 0.
 	Window activities.Duration `yaml:"window"`
 	// MinCalls is the minimum number of calls in the window before the breaker can open.
+	// Unit: calls.
+	// Bounds: at least 1.
 	MinCalls uint32 `yaml:"min_calls"`
-	// FailureRatio is the share of failed calls in the window that opens the breaker, above 0 and at most 1.
+	// FailureRatio is the share of failed calls in the window that opens the breaker.
+	// Unit: a fraction; 0.5 is 50 %.
+	// Bounds: above 0, at most 1.
 	FailureRatio float64 `yaml:"failure_ratio"`
 	// OpenFor is how long an open breaker stops every call.
+	// Bounds: above 0.
 	OpenFor activities.Duration `yaml:"open_for"`
-	// SlowCall is the duration from which a call counts as failed.
+	// SlowCall is the duration from which a call counts as failed, whatever its response.
+	// Bounds: above 0.
 	SlowCall activities.Duration `yaml:"slow_call"`
-	// Probes is the number of calls that test whether the processor is available again; all of them have to succeed.
+	// Probes is the number of calls that are let through after breaker.open_for. If all of them succeed, the breaker closes.
+	// Unit: calls.
+	// Bounds: at least 1.
 	Probes uint32 `yaml:"probes"`
 }
 
@@ -219,7 +281,7 @@ func (p Processor) Backoff() retry.Backoff {
 	}
 }
 
-// Terms returns what a payment at the processor is worked on by.
+// Terms returns the terms of a new payment at the processor.
 func (p Processor) Terms(name string) activities.Terms {
 	return activities.Terms{
 		Processor:         name,
@@ -249,7 +311,7 @@ func (c Config) HasWebhooks() bool {
 // Adapters are the known protocols, by their name.
 type Adapters map[string]processor.Adapter
 
-// With returns the adapters together with more. A name that is taken, and an adapter that lacks what it needs, is an error.
+// With returns a with more added. It returns an error if a name is invalid or not unique, or if an adapter is incomplete.
 func (a Adapters) With(more ...processor.Adapter) (Adapters, error) {
 	all := Adapters{}
 	for name, adapter := range a {

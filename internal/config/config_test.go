@@ -13,7 +13,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/stripe"
 )
 
-func TestTheConfigurationsOfTheRepositoryAreGood(t *testing.T) {
+func TestConfigurationFilesOfTheRepositoryAreValid(t *testing.T) {
 	for _, path := range []string{"../../examples/worker.yaml", "../../deploy/compose/worker.yaml"} {
 		t.Run(path, func(t *testing.T) {
 			c, err := Load(path, known)
@@ -22,17 +22,18 @@ func TestTheConfigurationsOfTheRepositoryAreGood(t *testing.T) {
 			require.Equal(t, Secret{Env: "SIMULATOR_API_KEY"}, c.Processors["simulator"].APIKey)
 			again, err := c.Complete(known)
 			require.NoError(t, err)
-			require.Equal(t, c, again, "a complete configuration stays as it is")
+			require.Equal(t, c, again, "completing a complete configuration changes nothing")
 		})
 	}
 }
 
-func TestTheExampleSpellsOutTheDefaults(t *testing.T) {
+func TestExampleStatesTheDefaults(t *testing.T) {
 	example, err := Load("../../examples/worker.yaml", known)
 	require.NoError(t, err)
-	bare, err := Parse([]byte("processors:\n  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"), known)
+	bare, err := Parse([]byte("processors:\n"+
+		"  simulator: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: SIMULATOR_API_KEY}}\n"), known)
 	require.NoError(t, err)
-	// What is not ours to assume of a processor: its rate, and when it surely finds what it has.
+	// The example sets two values that depend on the processor: its rate, and the time after which "not found" is a proof.
 	limited := example.Processors["simulator"]
 	require.Equal(t, duration(2*time.Minute), limited.AbsenceProofAfter)
 	require.Zero(t, bare.Processors["simulator"].AbsenceProofAfter)
@@ -43,11 +44,11 @@ func TestTheExampleSpellsOutTheDefaults(t *testing.T) {
 	require.Equal(t, example, bare)
 }
 
-func TestAConfigurationErrorNamesTheFile(t *testing.T) {
+func TestErrorOfLoadNamesTheFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "worker.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("log: {colour: red}\n"), 0o600))
 	_, err := Load(path, known)
-	require.EqualError(t, err, path+`: line 1: unknown field "colour"`)
+	require.EqualError(t, err, path+`: line 1: unknown field "colour"`+"\n"+path+": processors: want at least one")
 	_, err = Load(path+".nowhere", known)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	require.ErrorContains(t, err, path+".nowhere")
@@ -56,76 +57,214 @@ func TestAConfigurationErrorNamesTheFile(t *testing.T) {
 // known are the built-in adapters.
 var known = Adapters{"rest": rest.Adapter(), "stripe": stripe.Adapter()}
 
-// good is the smallest configuration; a test then breaks one thing.
+// good returns the smallest valid configuration, for tests that change one value.
 func good() Config {
 	return Config{Processors: map[string]Processor{
 		"acme": {Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: Secret{Env: "ACME_KEY"}},
 	}}
 }
 
-func TestTheOnlyProcessorIsTheDefault(t *testing.T) {
+func TestOnlyProcessorIsTheDefault(t *testing.T) {
 	c, err := good().Complete(known)
 	require.NoError(t, err)
 	require.Equal(t, "acme", c.DefaultProcessor)
 }
 
-func TestEveryCheckNamesItsKeyAndItsValues(t *testing.T) {
+func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 	second := time.Second
-	for name, c := range map[string]struct {
-		breaks func(*Config, *Processor)
+	for _, tt := range []struct {
+		name   string
+		change func(*Config, *Processor)
 		want   string
 	}{
-		"two processors, no default": {func(c *Config, p *Processor) { c.Processors["bolt"] = *p }, `default_processor "": want one of the processors: acme, bolt`},
-		"a default nobody knows":     {func(c *Config, _ *Processor) { c.DefaultProcessor = "amce" }, `default_processor "amce": want one of the processors: acme`},
-		"health without a port":      {func(c *Config, _ *Processor) { c.Health.Listen = "localhost" }, `health.listen "localhost": want host:port`},
-		"log level":                  {func(c *Config, _ *Processor) { c.Log.Level = "loud" }, `log.level "loud": want debug, info, warn or error`},
-		"log format":                 {func(c *Config, _ *Processor) { c.Log.Format = "xml" }, `log.format "xml": want json or console`},
-		"one workflow task":          {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = 1 }, "worker.max_concurrent_workflow_tasks 1: must be at least 2"},
-		"workflow tasks below 0":     {func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = -1 }, "worker.max_concurrent_workflow_tasks -1: must be at least 2"},
-		"adapter":                    {func(_ *Config, p *Processor) { p.Adapter = "soap" }, `processors.acme.adapter "soap": want rest or stripe`},
-		"no base URL":                {func(_ *Config, p *Processor) { p.BaseURL = "" }, `processors.acme.base_url "": want https://host/path`},
-		"base URL in the clear":      {func(_ *Config, p *Processor) { p.BaseURL = "http://api.acme.example" }, "processors.acme.base_url"},
-		"no API key":                 {func(_ *Config, p *Processor) { p.APIKey = Secret{} }, "processors.acme.api_key: want either env or file"},
-		"two API keys":               {func(_ *Config, p *Processor) { p.APIKey = Secret{Env: "A", File: "b"} }, "processors.acme.api_key: want either env or file"},
-		"retry strategy":             {func(_ *Config, p *Processor) { p.Retry.Strategy = "random" }, `processors.acme.retry.strategy "random": want exponential, fixed or linear`},
-		"retry initial":              {func(_ *Config, p *Processor) { p.Retry.Initial = duration(-second) }, "processors.acme.retry.initial -1s: must be above 0"},
-		"retry max":                  {func(_ *Config, p *Processor) { p.Retry.Initial = duration(time.Minute) }, "processors.acme.retry.max 30s: must be at least initial, 1m0s"},
-		"retry multiplier":           {func(_ *Config, p *Processor) { p.Retry.Multiplier = 0.5 }, "processors.acme.retry.multiplier 0.5: must be above 1"},
-		"HTTP call over attempt":     {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(31 * second) }, "processors.acme.http_timeout 31s must be shorter than start_to_close 30s"},
-		"HTTP call as attempt":       {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(30 * second) }, "processors.acme.http_timeout 30s must be shorter than start_to_close 30s"},
-		"attempt over stop":          {func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(25 * second) }, "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout 25s"},
-		"stop below 0":               {func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(-second) }, "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout -1s"},
-		"attempt over all attempts":  {func(_ *Config, p *Processor) { p.ScheduleToClose = duration(10 * second) }, "processors.acme.start_to_close 30s must be shorter than schedule_to_close 10s"},
-		"all attempts over key":      {func(_ *Config, p *Processor) { p.KeyLifetime = duration(10 * time.Minute) }, "processors.acme.schedule_to_close 15m0s must be shorter than key_lifetime 10m0s"},
-		"patience over HTTP call":    {func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(20 * second) }, "processors.acme.rate_limit.max_wait 20s must be shorter than http_timeout 20s"},
-		"longest wait over attempts": {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(time.Hour) }, "processors.acme.retry.longest_wait 1h0m0s must be shorter than schedule_to_close 15m0s"},
-		"resolve out of order":       {func(_ *Config, p *Processor) { p.Resolve.Max = duration(second) }, "processors.acme.resolve: want 0 < initial 2s <= max 1s <= for 24h0m0s"},
-		"pending out of order":       {func(_ *Config, p *Processor) { p.Pending.For = duration(second) }, "processors.acme.pending: want 0 < initial 5s <= max 15m0s <= for 1s"},
-		"HTTP timeout below 0":       {func(_ *Config, p *Processor) { p.HTTPTimeout = duration(-second) }, "processors.acme.http_timeout -1s: must be above 0"},
-		"absence proof below 0":      {func(_ *Config, p *Processor) { p.AbsenceProofAfter = duration(-second) }, "processors.acme.absence_proof_after -1s: must be 0 or above"},
-		"longest wait below 0":       {func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(-second) }, "processors.acme.retry.longest_wait -1s: must be at least retry.max 30s"},
-		"rate below 0":               {func(_ *Config, p *Processor) { p.RateLimit.PerSecond = -1 }, "processors.acme.rate_limit.per_second -1: must be 0 or above"},
-		"burst below 0":              {func(_ *Config, p *Processor) { p.RateLimit.Burst = -1 }, "processors.acme.rate_limit.burst -1: must be above 0"},
-		"patience below 0":           {func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(-second) }, "processors.acme.rate_limit.max_wait -1s: must be 0 or above"},
-		"calls below 0":              {func(_ *Config, p *Processor) { p.MaxConcurrentCalls = -1 }, "processors.acme.max_concurrent_calls -1: must be above 0"},
+		{
+			name:   "two processors without a default",
+			change: func(c *Config, p *Processor) { c.Processors["bolt"] = *p },
+			want:   `default_processor "": want one of the processors: acme, bolt`,
+		},
+		{
+			name:   "name of a processor with a slash",
+			change: func(c *Config, p *Processor) { c.Processors["a/b"] = *p },
+			want:   "processors.a/b: want a name of 1 to 64 of A-Z a-z 0-9 . _ -",
+		},
+		{
+			name:   "unknown default processor",
+			change: func(c *Config, _ *Processor) { c.DefaultProcessor = "amce" },
+			want:   `default_processor "amce": want one of the processors: acme`,
+		},
+		{
+			name:   "health address without a port",
+			change: func(c *Config, _ *Processor) { c.Health.Listen = "localhost" },
+			want:   `health.listen "localhost": want host:port`,
+		},
+		{
+			name:   "unknown log level",
+			change: func(c *Config, _ *Processor) { c.Log.Level = "loud" },
+			want:   `log.level "loud": want debug, info, warn or error`,
+		},
+		{
+			name:   "unknown log format",
+			change: func(c *Config, _ *Processor) { c.Log.Format = "xml" },
+			want:   `log.format "xml": want json or console`,
+		},
+		{
+			name:   "one concurrent workflow task",
+			change: func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = 1 },
+			want:   "worker.max_concurrent_workflow_tasks 1: must be at least 2",
+		},
+		{
+			name:   "negative workflow tasks",
+			change: func(c *Config, _ *Processor) { c.Worker.MaxConcurrentWorkflowTasks = -1 },
+			want:   "worker.max_concurrent_workflow_tasks -1: must be at least 2",
+		},
+		{
+			name:   "unknown adapter",
+			change: func(_ *Config, p *Processor) { p.Adapter = "soap" },
+			want:   `processors.acme.adapter "soap": want rest or stripe`,
+		},
+		{
+			name:   "no base URL",
+			change: func(_ *Config, p *Processor) { p.BaseURL = "" },
+			want:   `processors.acme.base_url "": want https://host/path`,
+		},
+		{
+			name:   "base URL without TLS",
+			change: func(_ *Config, p *Processor) { p.BaseURL = "http://api.acme.example" },
+			want:   "processors.acme.base_url",
+		},
+		{
+			name:   "no API key",
+			change: func(_ *Config, p *Processor) { p.APIKey = Secret{} },
+			want:   "processors.acme.api_key: want either env or file",
+		},
+		{
+			name:   "two references for the API key",
+			change: func(_ *Config, p *Processor) { p.APIKey = Secret{Env: "A", File: "b"} },
+			want:   "processors.acme.api_key: want either env or file",
+		},
+		{
+			name:   "unknown retry strategy",
+			change: func(_ *Config, p *Processor) { p.Retry.Strategy = "random" },
+			want:   `processors.acme.retry.strategy "random": want exponential, fixed or linear`,
+		},
+		{
+			name:   "negative initial delay",
+			change: func(_ *Config, p *Processor) { p.Retry.Initial = duration(-second) },
+			want:   "processors.acme.retry.initial -1s: must be above 0",
+		},
+		{
+			name:   "maximum delay below the initial one",
+			change: func(_ *Config, p *Processor) { p.Retry.Initial = duration(time.Minute) },
+			want:   "processors.acme.retry.max 30s: must be at least initial, 1m0s",
+		},
+		{
+			name:   "multiplier below 1",
+			change: func(_ *Config, p *Processor) { p.Retry.Multiplier = 0.5 },
+			want:   "processors.acme.retry.multiplier 0.5: must be above 1",
+		},
+		{
+			name:   "HTTP timeout longer than an attempt",
+			change: func(_ *Config, p *Processor) { p.HTTPTimeout = duration(31 * second) },
+			want:   "processors.acme.http_timeout 31s must be shorter than start_to_close 30s",
+		},
+		{
+			name:   "HTTP timeout as long as an attempt",
+			change: func(_ *Config, p *Processor) { p.HTTPTimeout = duration(30 * second) },
+			want:   "processors.acme.http_timeout 30s must be shorter than start_to_close 30s",
+		},
+		{
+			name:   "attempt longer than the stop timeout",
+			change: func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(25 * second) },
+			want:   "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout 25s",
+		},
+		{
+			name:   "negative stop timeout",
+			change: func(c *Config, _ *Processor) { c.Worker.StopTimeout = duration(-second) },
+			want:   "processors.acme.start_to_close 30s must be shorter than worker.stop_timeout -1s",
+		},
+		{
+			name:   "one attempt longer than all attempts",
+			change: func(_ *Config, p *Processor) { p.ScheduleToClose = duration(10 * second) },
+			want:   "processors.acme.start_to_close 30s must be shorter than schedule_to_close 10s",
+		},
+		{
+			name:   "all attempts longer than the key lifetime",
+			change: func(_ *Config, p *Processor) { p.KeyLifetime = duration(10 * time.Minute) },
+			want:   "processors.acme.schedule_to_close 15m0s must be shorter than key_lifetime 10m0s",
+		},
+		{
+			name:   "maximum wait as long as an HTTP call",
+			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(20 * second) },
+			want:   "processors.acme.rate_limit.max_wait 20s must be shorter than http_timeout 20s",
+		},
+		{
+			name:   "longest wait longer than all attempts",
+			change: func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(time.Hour) },
+			want:   "processors.acme.retry.longest_wait 1h0m0s must be shorter than schedule_to_close 15m0s",
+		},
+		{
+			name:   "maximum delay below the initial one of resolve",
+			change: func(_ *Config, p *Processor) { p.Resolve.Max = duration(second) },
+			want:   "processors.acme.resolve: want 0 < initial 2s <= max 1s <= for 24h0m0s",
+		},
+		{
+			name:   "total time below the maximum delay of pending",
+			change: func(_ *Config, p *Processor) { p.Pending.For = duration(second) },
+			want:   "processors.acme.pending: want 0 < initial 5s <= max 15m0s <= for 1s",
+		},
+		{
+			name:   "negative HTTP timeout",
+			change: func(_ *Config, p *Processor) { p.HTTPTimeout = duration(-second) },
+			want:   "processors.acme.http_timeout -1s: must be above 0",
+		},
+		{
+			name:   "negative absence proof",
+			change: func(_ *Config, p *Processor) { p.AbsenceProofAfter = duration(-second) },
+			want:   "processors.acme.absence_proof_after -1s: must be 0 or above",
+		},
+		{
+			name:   "negative longest wait",
+			change: func(_ *Config, p *Processor) { p.Retry.LongestWait = duration(-second) },
+			want:   "processors.acme.retry.longest_wait -1s: must be at least retry.max 30s",
+		},
+		{
+			name:   "negative rate",
+			change: func(_ *Config, p *Processor) { p.RateLimit.PerSecond = -1 },
+			want:   "processors.acme.rate_limit.per_second -1: must be 0 or above",
+		},
+		{
+			name:   "negative burst",
+			change: func(_ *Config, p *Processor) { p.RateLimit.Burst = -1 },
+			want:   "processors.acme.rate_limit.burst -1: must be above 0",
+		},
+		{
+			name:   "negative maximum wait",
+			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(-second) },
+			want:   "processors.acme.rate_limit.max_wait -1s: must be 0 or above",
+		},
+		{
+			name:   "negative concurrent calls",
+			change: func(_ *Config, p *Processor) { p.MaxConcurrentCalls = -1 },
+			want:   "processors.acme.max_concurrent_calls -1: must be above 0",
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			config := good()
 			p := config.Processors["acme"]
-			c.breaks(&config, &p)
+			tt.change(&config, &p)
 			config.Processors["acme"] = p
 			_, err := config.Complete(known)
-			require.ErrorContains(t, err, c.want)
+			require.ErrorContains(t, err, tt.want)
 		})
 	}
 }
 
-func TestWithoutProcessorsThereIsNothingToDo(t *testing.T) {
+func TestConfigurationWithoutProcessorsIsInvalid(t *testing.T) {
 	_, err := Config{}.Complete(known)
 	require.EqualError(t, err, "processors: want at least one")
 }
 
-func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
+func TestAllInvalidValuesAreReported(t *testing.T) {
 	c := good()
 	c.Log.Level = "loud"
 	c.Processors["bolt"] = Processor{BaseURL: "https://bolt.example", Retry: Retry{Strategy: "random"}}
@@ -139,8 +278,8 @@ func TestEverythingWrongIsReportedAtOnce(t *testing.T) {
 	}, strings.Split(err.Error(), "\n"))
 }
 
-// A processor's resolve with only one line was refused: the defaults of the two others were left out.
-func TestAPartOfAPollKeepsTheDefaultsOfTheRest(t *testing.T) {
+// A configuration with only one key of resolve was refused, because the two others did not get their defaults.
+func TestMissingKeysOfAScheduleHaveTheirDefaults(t *testing.T) {
 	c := good()
 	p := c.Processors["acme"]
 	p.Resolve.For = duration(48 * time.Hour)
@@ -151,20 +290,36 @@ func TestAPartOfAPollKeepsTheDefaultsOfTheRest(t *testing.T) {
 	require.Equal(t, duration(48*time.Hour), c.Processors["acme"].Resolve.For)
 }
 
-func TestThereIsOneWayToGetAKey(t *testing.T) {
-	for name, tt := range map[string]struct{ key, want string }{
-		"a key from the environment": {`api_key: {env: KEY}`, ""},
-		"a key from a file":          {`api_key: {file: /run/key}`, ""},
-		"tokens":                     {`oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`, ""},
-		"none":                       {`api_key: {}`, "api_key: want either env or file"},
-		"both":                       {`api_key: {env: KEY}, oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`, "api_key and oauth: want one of them"},
-		"no token URL":               {`oauth: {client_id: florin}`, "oauth.token_url: is missing"},
-		"token URL in the clear":     {`oauth: {token_url: "http://auth.example/token", client_id: florin, client_secret: {env: CS}}`, "oauth.token_url"},
-		"no client":                  {`oauth: {token_url: "https://auth.example/token", client_secret: {env: CS}}`, "oauth.client_id"},
-		"no client secret":           {`oauth: {token_url: "https://auth.example/token", client_id: florin}`, "oauth.client_secret"},
+func TestExactlyOneWayToAuthenticateIsValid(t *testing.T) {
+	for _, tt := range []struct{ name, keys, want string }{
+		{name: "API key from the environment", keys: `api_key: {env: KEY}`},
+		{name: "API key from a file", keys: `api_key: {file: /run/key}`},
+		{name: "OAuth", keys: `oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`},
+		{name: "neither", keys: `api_key: {}`, want: "api_key: want either env or file"},
+		{
+			name: "both",
+			keys: `api_key: {env: KEY}, oauth: {token_url: "https://auth.example/token", client_id: florin, client_secret: {env: CS}}`,
+			want: "api_key and oauth: want one of them",
+		},
+		{name: "OAuth without a token URL", keys: `oauth: {client_id: florin}`, want: "oauth.token_url: is missing"},
+		{
+			name: "token URL without TLS",
+			keys: `oauth: {token_url: "http://auth.example/token", client_id: florin, client_secret: {env: CS}}`,
+			want: "oauth.token_url",
+		},
+		{
+			name: "OAuth without a client ID",
+			keys: `oauth: {token_url: "https://auth.example/token", client_secret: {env: CS}}`,
+			want: "oauth.client_id",
+		},
+		{
+			name: "OAuth without a client secret",
+			keys: `oauth: {token_url: "https://auth.example/token", client_id: florin}`,
+			want: "oauth.client_secret",
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := Parse([]byte(`processors: {acme: {adapter: rest, base_url: "https://acme.example", `+tt.key+`}}`), known)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse([]byte(`processors: {acme: {adapter: rest, base_url: "https://acme.example", `+tt.keys+`}}`), known)
 			if tt.want == "" {
 				require.NoError(t, err)
 				return

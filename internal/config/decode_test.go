@@ -10,67 +10,180 @@ import (
 	"github.com/florinpay/florin/activities"
 )
 
-func TestBadYAMLIsNamedByItsLine(t *testing.T) {
-	for name, c := range map[string]struct{ yaml, want string }{
-		"unknown key":              {"log:\n  level: info\n  colour: red\n", `line 3: unknown field "colour"`},
-		"unknown key at the top":   {"procesors: {}\n", `line 1: unknown field "procesors"`},
-		"unknown key in a flow":    {"processors:\n  a: {retry: {delay: 1s}}\n", `line 2: unknown field "delay"`},
-		"text for a number":        {"worker:\n  max_concurrent_workflow_tasks: many\n", "line 2: want int, not string"},
-		"text for a rate":          {"processors:\n  a:\n    rate_limit: {per_second: fast}\n", "line 3: want float64, not string"},
-		"a list for a text":        {"default_processor: [a]\n", "line 1: want string, not slice"},
-		"a list for a mapping":     {"processors: [a, b]\n", "line 1: sequence was used where mapping is expected"},
-		"a text for a mapping":     {"log: info\n", "line 1: string was used where mapping is expected"},
-		"a number for a duration":  {"processors:\n  a:\n    burst: 30\n    http_timeout: 30\n", `line 4: http_timeout "30" is not a duration: want a number and a unit, such as 30s or 15m`},
-		"a word for a duration":    {"processors:\n  a:\n    retry: {max: soon}\n", `line 3: max "soon" is not a duration`},
-		"all of the bad durations": {"worker: {stop_timeout: x}\nprocessors:\n  a: {resolve: {for: y}}\n", "line 1: stop_timeout \"x\" is not a duration: want a number and a unit, such as 30s or 15m\nline 3: for \"y\""},
-		"the same key twice":       {"log: {level: info}\nlog: {level: warn}\n", `line 2: mapping key "log" already defined at [1:1]`},
-		"a merged key set again":   {"processors:\n  a: &a {adapter: rest}\n  b: {<<: *a, adapter: soap}\n", `line 3: duplicate key "adapter"`},
-		"an alias of nothing":      {"processors:\n  a: *nothing\n", `line 2: could not find alias "nothing"`},
-		"a tab":                    {"log:\n\tlevel: info\n", "line 2: found character"},
-		"an open bracket":          {"log: {level: info\n", "line 1: could not find flow mapping end token"},
-		"wrong indentation":        {"log: {level: info}\n  x: y\n", "line 2: value is not allowed in this context"},
-		"an empty file":            {"", "the file is empty: see examples/worker.yaml"},
-		"only comments":            {"# processors:\n", "the file is empty"},
-		"a second document":        {"log: {level: info}\n---\nlog: {level: warn}\n", "more than one document"},
-		"not YAML":                 {"\xff\xfe\x00", "line 1: "},
+func TestErrorOfBadYAMLNamesItsLine(t *testing.T) {
+	for _, tt := range []struct{ name, yaml, want string }{
+		{name: "unknown key", yaml: "log:\n  level: info\n  colour: red\n", want: `line 3: unknown field "colour"`},
+		{name: "unknown key at the top", yaml: "procesors: {}\n", want: `line 1: unknown field "procesors"`},
+		{
+			name: "unknown key in a flow mapping",
+			yaml: "processors:\n  a: {retry: {delay: 1s}}\n",
+			want: `line 2: unknown field "delay"`,
+		},
+		{
+			name: "text instead of a whole number", yaml: "worker:\n  max_concurrent_workflow_tasks: many\n",
+			want: "line 2: max_concurrent_workflow_tasks: want a whole number, not a text",
+		},
+		{
+			name: "text instead of a number", yaml: "processors:\n  a:\n    rate_limit: {per_second: fast}\n",
+			want: "line 3: per_second: want a number, not a text",
+		},
+		{
+			name: "fraction instead of a whole number",
+			yaml: "audit: {max_backups: 1.5}\n",
+			want: "line 1: max_backups: want a whole number, not 1.5",
+		},
+		{name: "negative count", yaml: "processors:\n  a:\n    breaker: {probes: -1}\n", want: "line 3: probes: -1 is out of range"},
+		{
+			name: "text instead of a boolean",
+			yaml: "audit: {compress: gzip}\n",
+			want: "line 1: compress: want true or false, not a text",
+		},
+		{
+			name: "list instead of a text",
+			yaml: "default_processor: [a]\n",
+			want: "line 1: default_processor: want a text, not a list",
+		},
+		{name: "list instead of a mapping", yaml: "processors: [a, b]\n", want: "line 1: processors: want a mapping, not a list"},
+		{name: "text instead of a mapping", yaml: "log: info\n", want: "line 1: log: want a mapping, not a text"},
+		{
+			name: "text instead of a secret reference", yaml: "store:\n  postgres: DATABASE_URL\n",
+			want: "line 2: postgres: want {env: NAME} or {file: PATH}, which refer to a secret",
+		},
+		{
+			name: "text in a list of secret references", yaml: "processors:\n  a:\n    webhook_secrets: [{env: A}, B]\n",
+			want: "line 3: webhook_secrets: want {env: NAME} or {file: PATH}, which refer to a secret",
+		},
+		{
+			name: "number instead of a duration", yaml: "processors:\n  a:\n    burst: 30\n    http_timeout: 30\n",
+			want: `line 4: http_timeout "30" is not a duration: want a number and a unit, such as 30s or 15m`,
+		},
+		{
+			name: "text instead of a duration",
+			yaml: "processors:\n  a:\n    retry: {max: soon}\n",
+			want: `line 3: max "soon" is not a duration`,
+		},
+		{
+			name: "two bad durations", yaml: "worker: {stop_timeout: x}\nprocessors:\n  a: {resolve: {for: y}}\n",
+			want: "line 1: stop_timeout \"x\" is not a duration: want a number and a unit, such as 30s or 15m\nline 3: for \"y\"",
+		},
+		{
+			name: "the same key twice",
+			yaml: "log: {level: info}\nlog: {level: warn}\n",
+			want: `line 2: mapping key "log" already defined at [1:1]`,
+		},
+		{
+			name: "merged key that is set again",
+			yaml: "processors:\n  a: &a {adapter: rest}\n  b: {<<: *a, adapter: soap}\n",
+			want: `line 3: duplicate key "adapter"`,
+		},
+		{name: "alias without an anchor", yaml: "processors:\n  a: *nothing\n", want: `line 2: could not find alias "nothing"`},
+		{
+			name: "alias inside its own anchor",
+			yaml: "processors:\n  a: &a {retry: &b {max: *a}}\n",
+			want: `line 2: alias "a" is inside its own anchor`,
+		},
+		{name: "tab", yaml: "log:\n\tlevel: info\n", want: "line 2: found character"},
+		{name: "open bracket", yaml: "log: {level: info\n", want: "line 1: could not find flow mapping end token"},
+		{name: "wrong indentation", yaml: "log: {level: info}\n  x: y\n", want: "line 2: value is not allowed in this context"},
+		{name: "empty file", yaml: "", want: "the file is empty: see examples/worker.yaml"},
+		{name: "only comments", yaml: "# processors:\n", want: "the file is empty"},
+		{name: "second document", yaml: "log: {level: info}\n---\nlog: {level: warn}\n", want: "more than one document"},
+		{
+			name: "second document after a problem",
+			yaml: "log: {colour: red}\n---\nlog: {level: warn}\n",
+			want: "more than one document",
+		},
+		{name: "not YAML", yaml: "\xff\xfe\x00", want: "line 1: "},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := Parse([]byte(c.yaml), known)
-			require.ErrorContains(t, err, c.want)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse([]byte(tt.yaml), known)
+			require.ErrorContains(t, err, tt.want)
 			require.NotContains(t, err.Error(), "> ", "the source is not quoted")
 		})
 	}
 }
 
+func TestAllProblemsOfAFileAreReported(t *testing.T) {
+	_, err := Parse([]byte(`
+log: {level: loud, colour: red}
+worker: {stop_timeout: 3, x: [1]}
+processors:
+  a: &a
+    adapter: rest
+    max_concurrent_calls: many
+    rate_limit: {patience: 1s, per_second: fast}
+    api_key: {env: A, name: B}
+  b: *a
+  c: {<<: *a, breaker: 7}
+`), known)
+	require.EqualError(t, err, strings.Join([]string{
+		`line 2: unknown field "colour"`,
+		`line 3: stop_timeout "3" is not a duration: want a number and a unit, such as 30s or 15m`,
+		`line 3: unknown field "x"`,
+		`line 7: max_concurrent_calls: want a whole number, not a text`,
+		`line 8: patience was renamed: write max_wait`,
+		`line 8: per_second: want a number, not a text`,
+		`line 9: unknown field "name"`,
+		`line 11: breaker: want a mapping, not a number`,
+	}, "\n"))
+	require.Len(t, Problems(err), 8)
+}
+
+func TestUnknownKeysDoNotPreventValidation(t *testing.T) {
+	_, err := Parse([]byte("log: {level: loud, colour: red}\nprocesors: {}\n"), known)
+	require.EqualError(t, err, strings.Join([]string{
+		`line 1: unknown field "colour"`,
+		`line 2: unknown field "procesors"`,
+		`processors: want at least one`,
+		`log.level "loud": want debug, info, warn or error`,
+	}, "\n"))
+	require.Len(t, Problems(err), 4)
+	require.Empty(t, Problems(nil))
+}
+
 func TestNoErrorQuotesASecret(t *testing.T) {
 	const secret = "sk_live_4eC39HqLyjWD"
-	for name, yaml := range map[string]string{
-		"in place of its reference":  "processors:\n  a:\n    api_key: SECRET\n",
-		"under an unknown key":       "processors:\n  a:\n    api_key: {value: SECRET}\n",
-		"beside an unknown key":      "processors:\n  a:\n    api_key: {env: SECRET}\n    http_timout: 1s\n",
-		"beside a wrong type":        "processors:\n  a:\n    api_key: {env: SECRET}\n    max_concurrent_calls: many\n",
-		"beside a wrong duration":    "processors:\n  a:\n    api_key: {env: SECRET}\n    http_timeout: soon\n",
-		"beside a syntax error":      "processors:\n  a:\n    api_key: {env: SECRET\n    http_timeout: 1s\n",
-		"beside a duplicate":         "processors:\n  a:\n    api_key: {env: SECRET}\n    api_key: {env: K}\n",
-		"in a list":                  "processors:\n  a:\n    api_key: [SECRET]\n",
-		"as a file and as a name":    "processors:\n  a: {adapter: rest, base_url: \"http://localhost\", api_key: {env: SECRET, file: SECRET}}\n",
-		"as a password of the URL":   "processors:\n  a: {adapter: rest, base_url: \"https://me:SECRET@example.com\", api_key: {env: K}}\n",
-		"in the query of the URL":    "processors:\n  a: {adapter: rest, base_url: \"https://example.com?key=SECRET\", api_key: {env: K}}\n",
-		"in a URL that is not one":   "processors:\n  a: {adapter: rest, base_url: \"https://me:SECRET@%zz\", api_key: {env: K}}\n",
-		"in the second document":     "log: {level: info}\n---\nkey: SECRET\n",
-		"in an unterminated text":    "processors:\n  a:\n    api_key: \"SECRET\n",
-		"as an alias":                "processors:\n  a:\n    api_key: &k SECRET\n  b: {api_key: *k}\n",
-		"in a document of one value": "SECRET\n",
+	for _, tt := range []struct{ name, yaml string }{
+		{name: "instead of its reference", yaml: "processors:\n  a:\n    api_key: SECRET\n"},
+		{name: "under an unknown key", yaml: "processors:\n  a:\n    api_key: {value: SECRET}\n"},
+		{name: "beside an unknown key", yaml: "processors:\n  a:\n    api_key: {env: SECRET}\n    http_timout: 1s\n"},
+		{name: "beside a wrong type", yaml: "processors:\n  a:\n    api_key: {env: SECRET}\n    max_concurrent_calls: many\n"},
+		{name: "beside a wrong duration", yaml: "processors:\n  a:\n    api_key: {env: SECRET}\n    http_timeout: soon\n"},
+		{name: "beside a syntax error", yaml: "processors:\n  a:\n    api_key: {env: SECRET\n    http_timeout: 1s\n"},
+		{name: "beside a duplicate", yaml: "processors:\n  a:\n    api_key: {env: SECRET}\n    api_key: {env: K}\n"},
+		{name: "in a list", yaml: "processors:\n  a:\n    api_key: [SECRET]\n"},
+		{name: "in the list of webhook secrets", yaml: "processors:\n  a:\n    webhook_secrets: [SECRET]\n"},
+		{name: "as the number of calls", yaml: "processors:\n  a:\n    max_concurrent_calls: SECRET\n"},
+		{
+			name: "as a file and as a name",
+			yaml: "processors:\n  a: {adapter: rest, base_url: \"http://localhost\", api_key: {env: SECRET, file: SECRET}}\n",
+		},
+		{
+			name: "as a password of the URL",
+			yaml: "processors:\n  a: {adapter: rest, base_url: \"https://me:SECRET@example.com\", api_key: {env: K}}\n",
+		},
+		{
+			name: "in the query of the URL",
+			yaml: "processors:\n  a: {adapter: rest, base_url: \"https://example.com?key=SECRET\", api_key: {env: K}}\n",
+		},
+		{
+			name: "in an invalid URL",
+			yaml: "processors:\n  a: {adapter: rest, base_url: \"https://me:SECRET@%zz\", api_key: {env: K}}\n",
+		},
+		{name: "in the second document", yaml: "log: {level: info}\n---\nkey: SECRET\n"},
+		{name: "in an unterminated text", yaml: "processors:\n  a:\n    api_key: \"SECRET\n"},
+		{name: "as an alias", yaml: "processors:\n  a:\n    api_key: &k SECRET\n  b: {api_key: *k}\n"},
+		{name: "in a document of one value", yaml: "SECRET\n"},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := Parse([]byte(strings.ReplaceAll(yaml, "SECRET", secret)), known)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse([]byte(strings.ReplaceAll(tt.yaml, "SECRET", secret)), known)
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), secret)
 		})
 	}
 }
 
-func TestAnchorsAndMergeKeysWork(t *testing.T) {
+func TestAnchorsAndMergeKeysAreSupported(t *testing.T) {
 	c, err := Parse([]byte(`
 default_processor: b
 processors:
@@ -86,36 +199,38 @@ processors:
 	require.Equal(t, c.Processors["a"], c.Processors["c"])
 }
 
-func TestAKeyWithoutAValueHasItsDefault(t *testing.T) {
-	c, err := Parse([]byte("---\nworker:\nprocessors:\n  a:\n    adapter: rest\n    base_url: https://a.example\n    api_key: {env: A}\n    http_timeout:\n    start_to_close: ~\n"), known)
+func TestKeyWithoutAValueHasItsDefault(t *testing.T) {
+	c, err := Parse([]byte("---\nworker:\nprocessors:\n  a:\n    adapter: rest\n    base_url: https://a.example\n"+
+		"    api_key: {env: A}\n    http_timeout:\n    start_to_close: ~\n"), known)
 	require.NoError(t, err)
 	require.Equal(t, "20s", c.Processors["a"].HTTPTimeout.String())
 	require.Equal(t, "30s", c.Processors["a"].StartToClose.String())
 }
 
-func TestAKeyIsADurationEverywhereOrNowhere(t *testing.T) {
-	found := map[string]bool{}
+// The checks before decoding recognize a type by the name of the key alone.
+func TestKeyOfOneNameHasOneTypeEverywhere(t *testing.T) {
+	types := map[string]reflect.Type{}
 	var walk func(reflect.Type)
 	walk = func(one reflect.Type) {
 		switch one.Kind() {
-		case reflect.Map:
+		case reflect.Map, reflect.Slice:
 			walk(one.Elem())
 		case reflect.Struct:
 			for i := range one.NumField() {
 				field, key := one.Field(i), one.Field(i).Tag.Get("yaml")
-				if field.Type == reflect.TypeFor[activities.Duration]() {
-					found[key] = true
-				} else {
-					require.NotContains(t, durationKeys, key, "%s is not a duration in %s", key, one)
-					walk(field.Type)
+				if before, ok := types[key]; ok {
+					require.Equal(t, before, field.Type, "%s in %s", key, one)
 				}
+				types[key] = field.Type
+				walk(field.Type)
 			}
 		default: // a plain value
 		}
 	}
 	walk(reflect.TypeFor[Config]())
-	require.Len(t, durationKeys, len(found))
-	for key := range durationKeys {
-		require.True(t, found[key], key)
+	for key, of := range types {
+		require.Equal(t, of == reflect.TypeFor[activities.Duration](), durationKeys[key], key)
+		require.Equal(t, of == reflect.TypeFor[int]() || of == reflect.TypeFor[uint32](), integerKeys[key], key)
+		require.Equal(t, of == reflect.TypeFor[Secret]() || of == reflect.TypeFor[[]Secret](), secretKeys[key], key)
 	}
 }

@@ -85,10 +85,10 @@ func setDefault[T comparable](field *T, value T) {
 
 func duration(d time.Duration) activities.Duration { return activities.Duration(d) }
 
-// Defaults returns the complete configuration of one processor, named example, in which nothing but the adapter is set. It lacks
-// what has no default, such as the API key.
-func Defaults(adapters Adapters) Config {
-	c := Config{Processors: map[string]Processor{"example": {Adapter: "rest"}}}
+// Defaults returns the configuration of one processor, named example, in which only the adapter is set. It is not valid: what has
+// no default is missing, such as the API key.
+func Defaults(adapters Adapters, adapter string) Config {
+	c := Config{Processors: map[string]Processor{"example": {Adapter: adapter}}}
 	c.setDefaults(adapters)
 	return c
 }

@@ -10,11 +10,13 @@ import (
 	"github.com/florinpay/florin/internal/processor/credentials"
 )
 
-// Secret refers to a secret. It never contains one. Exactly one of its fields is set.
+// Secret refers to a secret and never contains one; exactly one of its fields is set. White space around the secret is ignored.
 type Secret struct {
 	// Env is the name of an environment variable.
+	// Bounds: not together with `file`.
 	Env string `yaml:"env"`
-	// File is the path of a file. A replaced file is noticed within five seconds.
+	// File is the path of a file, such as a mounted Kubernetes secret.
+	// Bounds: not together with `env`.
 	File string `yaml:"file"`
 }
 
@@ -40,13 +42,14 @@ func (s Secret) Load() (string, error) {
 	return value, nil
 }
 
-// OAuth configures the client credentials grant (RFC 6749, section 4.4).
+// OAuth configures the requests for access tokens. They use the client credentials grant (RFC 6749, section 4.4).
 type OAuth struct {
-	// TokenURL is the token endpoint.
+	// TokenURL is the token endpoint. It is required for OAuth.
+	// Bounds: as for base_url.
 	TokenURL string `yaml:"token_url"`
-	// ClientID is the client's identifier.
+	// ClientID is the identifier of the client. It is required for OAuth.
 	ClientID string `yaml:"client_id"`
-	// ClientSecret refers to the client's secret.
+	// ClientSecret refers to the secret of the client. It is required for OAuth.
 	ClientSecret Secret `yaml:"client_secret"`
 	// Scopes are requested for the token.
 	Scopes []string `yaml:"scopes"`

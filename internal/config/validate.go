@@ -14,6 +14,8 @@ import (
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
+var processorName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 var adapterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
 func (a Adapters) names() string { return strings.Join(slices.Sorted(maps.Keys(a)), " or ") }
@@ -40,13 +42,16 @@ func (c Config) validate(adapters Adapters) error {
 		problem("log.format %q: want json or console", c.Log.Format)
 	}
 	if c.Worker.MaxConcurrentWorkflowTasks < 2 {
-		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires", c.Worker.MaxConcurrentWorkflowTasks)
+		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires",
+			c.Worker.MaxConcurrentWorkflowTasks)
 	}
 	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
-		problem("audit: max_size_mb %d must be above 0, max_backups %d and max_age_days %d not below", c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+		problem("audit: want max_size_mb %d above 0, and max_backups %d and max_age_days %d at least 0",
+			c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
 	}
 	if strings.ContainsAny(c.Worker.Deployment, ".:") || strings.ContainsAny(c.Worker.BuildID, ":") {
-		problem("worker.deployment %q must not contain . or :, worker.build_id %q must not contain :, as Temporal requires", c.Worker.Deployment, c.Worker.BuildID)
+		problem("worker.deployment %q must not contain . or :, worker.build_id %q must not contain :, as Temporal requires",
+			c.Worker.Deployment, c.Worker.BuildID)
 	}
 	if c.Worker.BuildID != "" && c.Worker.Deployment == "" {
 		problem("worker.build_id %q: has no effect without worker.deployment", c.Worker.BuildID)
@@ -58,6 +63,9 @@ func (c Config) validate(adapters Adapters) error {
 		problem("store.postgres: want either env or file")
 	}
 	for _, name := range names {
+		if !processorName.MatchString(name) {
+			problem("processors.%s: want a name of 1 to 64 of A-Z a-z 0-9 . _ -, as requests and task queues have it", name)
+		}
 		for _, err := range c.Processors[name].problems(adapters, c.Worker.StopTimeout) {
 			problem("processors.%s.%w", name, err)
 		}
@@ -111,7 +119,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
 		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
 			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
-		} else if poll.For > maxLookups*poll.Max {
+		} else if poll.For/maxLookups > poll.Max {
 			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
 		}
 	}
@@ -122,7 +130,10 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		want  string
 	}{
 		{"http_timeout", p.HTTPTimeout, p.HTTPTimeout > 0, "above 0"},
-		{"authorization_for", p.AuthorizationFor, p.AuthorizationFor > 0 && p.AuthorizationFor <= maxAuthorization, fmt.Sprintf("above 0 and at most %s", maxAuthorization)},
+		{
+			"authorization_for", p.AuthorizationFor, p.AuthorizationFor > 0 && p.AuthorizationFor <= maxAuthorization,
+			fmt.Sprintf("above 0 and at most %s", maxAuthorization),
+		},
 		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
 		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
 		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},

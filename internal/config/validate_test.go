@@ -8,7 +8,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// withWebhooks is good with an address and secrets.
+// withWebhooks returns good with an address for webhooks and webhook secrets.
 func withWebhooks(listen string, secrets ...Secret) Config {
 	c := good()
 	c.Webhooks.Listen = listen
@@ -18,27 +18,45 @@ func withWebhooks(listen string, secrets ...Secret) Config {
 	return c
 }
 
-func TestWhatIsWrongWithWebhooksIsNamed(t *testing.T) {
+func TestInvalidWebhookSettingsAreReported(t *testing.T) {
 	one := Secret{Env: "A"}
-	for name, c := range map[string]struct {
+	for _, tt := range []struct {
+		name   string
 		config Config
 		want   string
 	}{
-		"nobody sends":         {withWebhooks("127.0.0.1:8714"), `webhooks.listen "127.0.0.1:8714": has no effect without webhook_secrets of a processor`},
-		"no port":              {withWebhooks("localhost", one), `webhooks.listen "localhost": want host:port`},
-		"three secrets":        {withWebhooks("", one, one, one), "processors.acme.webhook_secrets: there are 3, want one, or two during a rotation"},
-		"a secret of nowhere":  {withWebhooks("", one, Secret{}), "processors.acme.webhook_secrets[1]: want either env or file"},
-		"a secret of two ways": {withWebhooks("", Secret{Env: "A", File: "b"}), "processors.acme.webhook_secrets[0]: want either env or file"},
+		{
+			name:   "address without a processor that sends events",
+			config: withWebhooks("127.0.0.1:8714"),
+			want:   `webhooks.listen "127.0.0.1:8714": has no effect without webhook_secrets of a processor`,
+		},
+		{name: "address without a port", config: withWebhooks("localhost", one), want: `webhooks.listen "localhost": want host:port`},
+		{
+			name:   "three secrets",
+			config: withWebhooks("", one, one, one),
+			want:   "processors.acme.webhook_secrets: there are 3, want one, or two during a rotation",
+		},
+		{
+			name:   "empty reference",
+			config: withWebhooks("", one, Secret{}),
+			want:   "processors.acme.webhook_secrets[1]: want either env or file",
+		},
+		{
+			name:   "reference to a variable and a file",
+			config: withWebhooks("", Secret{Env: "A", File: "b"}),
+			want:   "processors.acme.webhook_secrets[0]: want either env or file",
+		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			_, err := c.config.Complete(known)
-			require.EqualError(t, err, c.want)
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := tt.config.Complete(known)
+			require.EqualError(t, err, tt.want)
 		})
 	}
 }
 
-func TestWebhooksAreReadStrictly(t *testing.T) {
-	c, err := Parse([]byte("webhooks: {listen: \"127.0.0.1:1\"}\nprocessors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"), known)
+func TestWebhookSettingsAreReadStrictly(t *testing.T) {
+	c, err := Parse([]byte("webhooks: {listen: \"127.0.0.1:1\"}\n"+
+		"processors:\n  a: {adapter: stripe, api_key: {env: K}, webhook_secrets: [{env: NEW}, {file: old}]}\n"), known)
 	require.NoError(t, err)
 	require.Equal(t, []Secret{{Env: "NEW"}, {File: "old"}}, c.Processors["a"].WebhookSecrets)
 	for yaml, want := range map[string]string{
@@ -53,22 +71,25 @@ func TestWebhooksAreReadStrictly(t *testing.T) {
 	}
 }
 
-func TestNamesThatTemporalDoesNotTakeAreRefused(t *testing.T) {
-	for name, w := range map[string]Worker{
-		"a dot":                    {Deployment: "florin.eu"},
-		"a colon in the build":     {Deployment: "florin", BuildID: "a:b"},
-		"a build of no deployment": {BuildID: "v1"},
+func TestDeploymentAndBuildIDThatTemporalRefusesAreInvalid(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		worker Worker
+	}{
+		{name: "deployment with a dot", worker: Worker{Deployment: "florin.eu"}},
+		{name: "build ID with a colon", worker: Worker{Deployment: "florin", BuildID: "a:b"}},
+		{name: "build ID without a deployment", worker: Worker{BuildID: "v1"}},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
 			config := good()
-			config.Worker.Deployment, config.Worker.BuildID = w.Deployment, w.BuildID
+			config.Worker.Deployment, config.Worker.BuildID = tt.worker.Deployment, tt.worker.BuildID
 			_, err := config.Complete(known)
 			require.ErrorContains(t, err, "worker.")
 		})
 	}
 }
 
-func TestTheWebhookEndpointIsOnLoopbackByDefaultAndOffWithoutSecrets(t *testing.T) {
+func TestWebhookEndpointListensOnLoopbackByDefaultAndIsOffWithoutSecrets(t *testing.T) {
 	c, err := good().Complete(known)
 	require.NoError(t, err)
 	require.Empty(t, c.Webhooks.Listen)
@@ -77,7 +98,7 @@ func TestTheWebhookEndpointIsOnLoopbackByDefaultAndOffWithoutSecrets(t *testing.
 	require.Equal(t, "127.0.0.1:8714", c.Webhooks.Listen)
 }
 
-func TestAStoreIsOneDatabase(t *testing.T) {
+func TestStoreOfTwoDatabasesIsInvalid(t *testing.T) {
 	c := good()
 	c.Store = Store{SQLite: "florin.db", Postgres: Secret{Env: "A", File: "b"}}
 	_, err := c.Complete(known)
@@ -85,26 +106,26 @@ func TestAStoreIsOneDatabase(t *testing.T) {
 	require.ErrorContains(t, err, "store.postgres: want either env or file")
 }
 
-func TestARenamedKeyIsAnErrorThatNamesTheNewOne(t *testing.T) {
+func TestErrorOfARenamedKeyNamesTheNewName(t *testing.T) {
 	_, err := Parse([]byte("processors:\n  a:\n    rate_limit: {patience: 2s}\n"), known)
 	require.EqualError(t, err, "line 3: patience was renamed: write max_wait")
 }
 
-func TestAnAdapterNeedsANameOfItsOwnAndAConstructor(t *testing.T) {
-	made := func(processor.Client) processor.Processor { return nil }
-	event := func([]byte) (processor.Event, error) { return processor.Event{}, nil }
+func TestIncompleteOrAmbiguousAdapterIsRefused(t *testing.T) {
+	construct := func(processor.Client) processor.Processor { return nil }
+	readEvent := func([]byte) (processor.Event, error) { return processor.Event{}, nil }
 	for want, adapter := range map[string]processor.Adapter{
-		`adapter "": want a name`:                       {New: made},
-		`adapter "Acme": want a name`:                   {Name: "Acme", New: made},
-		`adapter "rest": there is another adapter`:      {Name: "rest", New: made},
+		`adapter "": want a name`:                       {New: construct},
+		`adapter "Acme": want a name`:                   {Name: "Acme", New: construct},
+		`adapter "rest": there is another adapter`:      {Name: "rest", New: construct},
 		`adapter "acme": New is missing`:                {Name: "acme"},
-		`adapter "acme": ReadEvent and SignatureHeader`: {Name: "acme", New: made, ReadEvent: event},
-		`adapter "bolt": ReadEvent and SignatureHeader`: {Name: "bolt", New: made, SignatureHeader: "Bolt-Signature"},
+		`adapter "acme": ReadEvent and SignatureHeader`: {Name: "acme", New: construct, ReadEvent: readEvent},
+		`adapter "bolt": ReadEvent and SignatureHeader`: {Name: "bolt", New: construct, SignatureHeader: "Bolt-Signature"},
 	} {
 		_, err := known.With(adapter)
 		require.ErrorContains(t, err, want)
 	}
-	all, err := known.With(processor.Adapter{Name: "acme", New: made})
+	all, err := known.With(processor.Adapter{Name: "acme", New: construct})
 	require.NoError(t, err)
 	require.Len(t, all, len(known)+1)
 	require.NotContains(t, known, "acme")

@@ -23,9 +23,9 @@ type Transition struct {
 	After time.Duration
 }
 
-// SetObserver registers a function that is called once for each transition, after the transition was committed. Recording
-// the stored status again is not a transition. The transition of a process that crashes between the commit and the call is
-// never reported.
+// SetObserver registers a function that is called once for each transition, after the transition was committed. Metrics are counted
+// here and not in the activities: an activity may be repeated, a row changes once. Recording the stored status again is not a
+// transition. The transition of a process that crashes between the commit and the call is never reported.
 //
 // SetObserver must be called before the store is used. observe must not block, and must be safe for concurrent use.
 func (s *Store) SetObserver(observe func(Transition)) { s.observer = observe }

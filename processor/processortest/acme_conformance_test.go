@@ -25,36 +25,38 @@ func acmeProtocol() processortest.Protocol {
 		Profile:         acmeProfile(),
 		PaymentStatuses: acmeStates,
 		RefundStatuses:  acmeReturnStates,
-		Read:            readAcme,
-		Metadata:        readAcmeMetadata,
-		Payment:         func(r processortest.Record) processortest.Answer { return writeAcme(200, acmeRecord(r)) },
-		Refund:          func(r processortest.Record) processortest.Answer { return writeAcme(200, acmeRecord(r)) },
-		Found: func(_ processortest.Request, records []processortest.Record) processortest.Answer {
+		ParseRequest:    parseAcme,
+		ParseMetadata:   parseAcmeMetadata,
+		WritePayment:    func(r processortest.Record) processortest.Response { return writeAcme(200, acmeRecord(r)) },
+		WriteRefund:     func(r processortest.Record) processortest.Response { return writeAcme(200, acmeRecord(r)) },
+		WriteLookup: func(_ processortest.Request, records []processortest.Record) processortest.Response {
 			return writeAcmePage(records, "")
 		},
-		Page: writeAcmePage,
+		WritePage: writeAcmePage,
 		Declines: []processortest.Decline{{
-			Says:   "402 with a reason",
-			Answer: func(processortest.Record) processortest.Answer { return writeAcmeError(402, "refused", "", "stolen") },
-			Want:   payment.Decline{Code: "stolen", Kind: payment.DeclineHard},
+			Name:  "402 with a reason",
+			Write: func(processortest.Record) processortest.Response { return writeAcmeError(402, "refused", "", "stolen") },
+			Want:  payment.Decline{Code: "stolen", Kind: payment.DeclineHard},
 		}},
-		Error: func(status int, code, message string) processortest.Answer {
+		WriteError: func(status int, code, message string) processortest.Response {
 			return writeAcmeError(status, code, message, "")
 		},
-		Mismatch: func() processortest.Answer { return writeAcmeError(400, "key_reused", "", "") },
-		Conflict: func() processortest.Answer { return writeAcmeError(400, "already_settled", "", "") },
-		InFlight: nil, // Acme makes the second request wait
+		WriteMismatch: func() processortest.Response { return writeAcmeError(400, "key_reused", "", "") },
+		WriteConflict: func() processortest.Response { return writeAcmeError(400, "already_settled", "", "") },
+		WriteInFlight: nil, // Acme answers the second request after the first one has ended
 	}
 }
 
 func acmeRecord(r processortest.Record) map[string]any {
-	t := map[string]any{"id": r.ID, "state": r.Status, "cents": r.Amount, "currency": strings.ToLower(r.Currency), "order": r.Reference,
-		"settled_cents": r.Captured, "returned_cents": r.Refunded, "meta": map[string]string{"florin_merchant_id": r.MerchantID}}
+	t := map[string]any{"id": r.ID, "state": r.Status, "cents": r.Amount, "currency": strings.ToLower(r.Currency),
+		"order":         r.Reference,
+		"settled_cents": r.Captured, "returned_cents": r.Refunded,
+		"meta": map[string]string{"florin_merchant_id": r.MerchantID}}
 	maps.DeleteFunc(t, func(_ string, v any) bool { return v == "" || v == int64(0) })
 	return t
 }
 
-func writeAcmePage(records []processortest.Record, next string) processortest.Answer {
+func writeAcmePage(records []processortest.Record, next string) processortest.Response {
 	items := []any{}
 	for _, r := range records {
 		items = append(items, acmeRecord(r))
@@ -62,19 +64,19 @@ func writeAcmePage(records []processortest.Record, next string) processortest.An
 	return writeAcme(200, map[string]any{"items": items, "more": next != ""})
 }
 
-func writeAcmeError(status int, code, text, reason string) processortest.Answer {
+func writeAcmeError(status int, code, text, reason string) processortest.Response {
 	return writeAcme(status, map[string]any{"error": code, "text": text, "reason": reason})
 }
 
-func writeAcme(status int, v any) processortest.Answer {
+func writeAcme(status int, v any) processortest.Response {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
-	return processortest.Answer{Status: status, Body: body}
+	return processortest.Response{Status: status, Body: body}
 }
 
-func readAcmeMetadata(r processortest.Request) map[string]string {
+func parseAcmeMetadata(r processortest.Request) map[string]string {
 	form, _ := url.ParseQuery(string(r.Body))
 	pairs := map[string]string{}
 	for name := range form {
@@ -85,54 +87,55 @@ func readAcmeMetadata(r processortest.Request) map[string]string {
 	return pairs
 }
 
-func readAcme(r processortest.Request) (processortest.Asked, error) {
+func parseAcme(r processortest.Request) (processortest.ParsedRequest, error) {
 	path := strings.Split(strings.Trim(r.Path, "/"), "/")
 	if path[0] != "transactions" || len(path) == 2 || len(path) > 3 {
-		return processortest.Asked{}, errors.New("unknown")
+		return processortest.ParsedRequest{}, errors.New("no such request in Acme's protocol")
 	}
 	if r.Method == http.MethodGet {
-		return readAcmeQuestion(path, r.Query)
+		return parseAcmeQuery(path, r.Query)
 	}
 	form, err := url.ParseQuery(string(r.Body))
 	if err != nil {
-		return processortest.Asked{}, err
+		return processortest.ParsedRequest{}, err
 	}
-	asked := processortest.Asked{Operation: processortest.Charge, Currency: strings.ToUpper(form.Get("currency")), Reference: form.Get("order"),
-		PaymentMethod: form.Get("source"), Manual: form.Get("settle") == "later"}
+	parsed := processortest.ParsedRequest{Operation: processortest.Charge,
+		Currency: strings.ToUpper(form.Get("currency")), Reference: form.Get("order"),
+		PaymentMethod: form.Get("source"), ManualCapture: form.Get("settle") == "later"}
 	if form.Has("cents") {
-		if asked.Amount, err = strconv.ParseInt(form.Get("cents"), 10, 64); err != nil {
-			return asked, err
+		if parsed.Amount, err = strconv.ParseInt(form.Get("cents"), 10, 64); err != nil {
+			return parsed, err
 		}
 	}
 	if len(path) == 3 {
-		asked.PaymentID = path[1]
-		asked.Operation = map[string]processortest.Operation{
+		parsed.PaymentID = path[1]
+		parsed.Operation = map[string]processortest.Operation{
 			"settle": processortest.Capture, "cancel": processortest.Void, "returns": processortest.Refund}[path[2]]
 	}
-	return asked, nil
+	return parsed, nil
 }
 
-func readAcmeQuestion(path []string, q url.Values) (asked processortest.Asked, err error) {
+func parseAcmeQuery(path []string, q url.Values) (parsed processortest.ParsedRequest, err error) {
 	switch {
 	case len(path) == 3 && path[2] == "returns":
-		return processortest.Asked{Operation: processortest.LookupRefund, PaymentID: path[1]}, nil
+		return processortest.ParsedRequest{Operation: processortest.LookupRefund, PaymentID: path[1]}, nil
 	case len(path) == 3:
-		return asked, errors.New("unknown")
+		return parsed, errors.New("no such request in Acme's protocol")
 	case q.Has("order"):
-		return processortest.Asked{Operation: processortest.LookupCharge, Reference: q.Get("order")}, nil
+		return processortest.ParsedRequest{Operation: processortest.LookupCharge, Reference: q.Get("order")}, nil
 	}
-	asked = processortest.Asked{Operation: processortest.List, Cursor: q.Get("after")}
+	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("after")}
 	if q.Has("limit") {
-		if asked.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
-			return asked, err
+		if parsed.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
+			return parsed, err
 		}
 	}
 	if q.Has("since") {
 		seconds, err := strconv.ParseInt(q.Get("since"), 10, 64)
 		if err != nil {
-			return asked, err
+			return parsed, err
 		}
-		asked.CreatedAfter = time.Unix(seconds, 0)
+		parsed.CreatedAfter = time.Unix(seconds, 0)
 	}
-	return asked, nil
+	return parsed, nil
 }

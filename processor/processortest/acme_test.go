@@ -1,8 +1,8 @@
 package processortest_test
 
-// The adapter of docs/adapters.md, whole: a processor of our imagination, as unlike the REST protocol as they come. It
-// takes forms, writes currencies in lower case, knows declines by their reason, and finds refunds only among their
-// payment's.
+// The complete adapter of docs/adapters.md. Acme is a fictitious processor that differs from the REST protocol as much as
+// possible: it accepts forms, writes currencies in lower case, gives a reason for each decline, and has no search for refunds:
+// they are listed per payment.
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// acmeProfile is what Acme documents about idempotency: https://acme.example/docs/safe-retries
+// acmeProfile contains what Acme documents about idempotency: https://acme.example/docs/safe-retries
 func acmeProfile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  7 * 24 * time.Hour,
@@ -34,7 +34,8 @@ type acme struct{ client processor.Client }
 
 func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	form := url.Values{
-		"cents": {strconv.FormatInt(call.Amount, 10)}, "currency": {strings.ToLower(call.Currency)}, "source": {call.PaymentMethod},
+		"cents": {strconv.FormatInt(call.Amount, 10)}, "currency": {strings.ToLower(call.Currency)},
+		"source": {call.PaymentMethod},
 		"settle": {"now"}, "order": {call.Key},
 	}
 	if call.Capture == payment.CaptureManual {
@@ -49,9 +50,10 @@ func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "charge", PaymentID: call.PaymentID})
 }
 
-// post makes a call that moves money. Decode reads a success, and the profile's Refusal everything else: what that means
-// for the money, the client knows.
-func (a *acme) post(ctx context.Context, states map[string]payment.Status, call processor.Call) (result processor.Result, err error) {
+// post sends an operation. Decode reads a success; the profile's Refusal reads every other response. The client decides what
+// a response proves about money.
+func (a *acme) post(ctx context.Context, states map[string]payment.Status,
+	call processor.Call) (result processor.Result, err error) {
 	call.Method, call.ContentType = http.MethodPost, "application/x-www-form-urlencoded"
 	call.Decode = func(body []byte) (err error) {
 		var t transaction
@@ -71,7 +73,7 @@ func (a *acme) post(ctx context.Context, states map[string]payment.Status, call 
 	return result, nil
 }
 
-// transaction is a payment, or a return of one.
+// transaction is a payment or, in Acme's terms, a return (a refund).
 type transaction struct {
 	ID       string            `json:"id"`
 	State    string            `json:"state"`
@@ -85,16 +87,18 @@ type transaction struct {
 }
 
 var acmeStates = map[string]payment.Status{
-	"settled": payment.Succeeded, "held": payment.Authorized, "working": payment.Pending, "refused": payment.Declined, "canceled": payment.Voided,
+	"settled": payment.Succeeded, "held": payment.Authorized, "working": payment.Pending, "refused": payment.Declined,
+	"canceled": payment.Voided,
 }
 
 var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, "working": payment.Pending}
 
-// result believes nothing that lacks what makes it a transaction of ours: what it refuses may have moved money.
+// result returns an error for a transaction that lacks a required field. The operation is then ambiguous, because it may have
+// moved money.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
 	if !known || t.ID == "" || len(t.ID) > 100 || t.Cents <= 0 || t.Currency == "" || t.Order == "" {
-		return processor.Result{}, errors.New("the answer is no transaction")
+		return processor.Result{}, errors.New("the transaction lacks an id, a known state, an amount, a currency or an order")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
@@ -104,7 +108,8 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 	return result, nil
 }
 
-// acmeRefusal reads {"error": …, "reason": …}. A gateway's page leaves it empty: then the status alone decides.
+// acmeRefusal reads {"error": …, "text": …, "reason": …}. For any other body, such as a gateway's HTML page, the refusal is
+// empty, and the status alone decides.
 func acmeRefusal(a processor.Answer) processor.Refusal {
 	var body struct{ Error, Text, Reason string }
 	if json.Unmarshal(a.Body, &body) != nil {
@@ -163,17 +168,18 @@ func (a *acme) Refund(ctx context.Context, call processor.RefundCall) (processor
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "refund", PaymentID: call.RefundID})
 }
 
-// acmePath refuses an id that would name something else than one payment.
-func acmePath(id, what string) (string, error) {
+// acmePath returns an error for an id that would change the path, such as "..".
+func acmePath(id, action string) (string, error) {
 	if id == "" || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
 		return "", &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
 			Message: "processor_payment_id: want Acme's id of the payment"}
 	}
-	return "/transactions/" + id + "/" + what, nil
+	return "/transactions/" + id + "/" + action, nil
 }
 
 func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
-	get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {call.Reference}}, Operation: "lookup", Reference: call.Reference}, acmeStates
+	get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {call.Reference}},
+		Operation: "lookup", Reference: call.Reference}, acmeStates
 	if call.Operation == payment.OperationRefund {
 		states, get.Query = acmeReturnStates, nil
 		if get.Path, err = acmePath(call.ProcessorPaymentID, "returns"); err != nil {
@@ -181,17 +187,17 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result pr
 		}
 	}
 	list, requestID, err := a.get(ctx, get, func(list transactions) error {
-		ours := 0
+		matching := 0
 		for _, t := range list.Items {
 			if t.Order == call.Reference {
-				ours++
+				matching++
 				if result, err = t.result(states); err != nil {
 					return err
 				}
 			}
 		}
-		if ours > 1 || list.More || ours == 0 && get.Query.Has("order") && len(list.Items) > 0 {
-			return fmt.Errorf("%d transactions have the order that was looked up", ours)
+		if matching > 1 || list.More || matching == 0 && get.Query.Has("order") && len(list.Items) > 0 {
+			return fmt.Errorf("%d transactions have the requested order: want 1", matching)
 		}
 		return nil
 	})
@@ -213,23 +219,24 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (page processo
 	if !call.CreatedAfter.IsZero() {
 		query.Set("since", strconv.FormatInt(call.CreatedAfter.Unix(), 10))
 	}
-	_, _, err = a.get(ctx, processor.Call{Path: "/transactions", Query: query, Operation: "list"}, func(list transactions) error {
-		page = processor.Page{}
-		for _, t := range list.Items {
-			if t.Order == "" {
-				continue // not ours
+	_, _, err = a.get(ctx, processor.Call{Path: "/transactions", Query: query, Operation: "list"},
+		func(list transactions) error {
+			page = processor.Page{}
+			for _, t := range list.Items {
+				if t.Order == "" {
+					continue // not made by Florin
+				}
+				result, err := t.result(acmeStates)
+				if err != nil {
+					return err
+				}
+				page.Payments = append(page.Payments, result)
 			}
-			result, err := t.result(acmeStates)
-			if err != nil {
-				return err
+			if list.More {
+				page.Next = list.Items[len(list.Items)-1].ID
 			}
-			page.Payments = append(page.Payments, result)
-		}
-		if list.More {
-			page.Next = list.Items[len(list.Items)-1].ID
-		}
-		return nil
-	})
+			return nil
+		})
 	if err != nil {
 		return processor.Page{}, err
 	}
@@ -241,13 +248,14 @@ type transactions struct {
 	More  bool          `json:"more"`
 }
 
-// get asks for a list. One that is not there is not an empty one.
-func (a *acme) get(ctx context.Context, call processor.Call, read func(transactions) error) (list transactions, requestID string, err error) {
+// get requests a list. A body without a list is an error, not an empty list.
+func (a *acme) get(ctx context.Context, call processor.Call,
+	read func(transactions) error) (list transactions, requestID string, err error) {
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) error {
 		list = transactions{}
 		if err := json.Unmarshal(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
-			return errors.New("the answer is no list")
+			return errors.New("the response is not a list")
 		}
 		return read(list)
 	}

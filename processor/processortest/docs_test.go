@@ -1,7 +1,9 @@
 package processortest_test
 
 import (
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -9,23 +11,40 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// docs/adapters.md quotes code that is compiled and tested here.
-func TestTheDocumentationQuotesWhatIsThere(t *testing.T) {
+// The code on docs/adapters.md is that of examples/ownprocessor, which is compiled and tested.
+func TestDocumentationQuotesTheExampleVerbatim(t *testing.T) {
 	page, err := os.ReadFile("../../docs/adapters.md")
 	require.NoError(t, err)
-	var code strings.Builder
-	for _, name := range []string{"acme_test.go", "acme_conformance_test.go"} {
-		content, err := os.ReadFile(name)
-		require.NoError(t, err)
-		code.Write(content)
-	}
-	quotes := regexp.MustCompile("(?s)```go\n(.*?)```").FindAllSubmatch(page, -1)
+	example := map[string]string{".go": contents(t, ".go"), ".yaml": contents(t, ".yaml")}
+	quotes := regexp.MustCompile("(?ms)^```(go|yaml)\n(.*?)^```$").FindAllSubmatch(page, -1)
 	require.NotEmpty(t, quotes)
 	for _, quote := range quotes {
-		require.Contains(t, code.String(), string(quote[1]))
+		require.Contains(t, example["."+string(quote[1])], string(quote[2]))
 	}
-	for _, link := range regexp.MustCompile(`\]\((\.\./[^)#]+)\)`).FindAllSubmatch(page, -1) {
-		_, err := os.Stat("../../docs/" + string(link[1]))
+}
+
+func TestDocumentationLinksToFilesThatExist(t *testing.T) {
+	page, err := os.ReadFile("../../docs/adapters.md")
+	require.NoError(t, err)
+	links := regexp.MustCompile(`\]\(([^)#:]+)\)`).FindAllSubmatch(page, -1)
+	require.NotEmpty(t, links)
+	for _, link := range links {
+		_, err := os.Stat(filepath.Join("../../docs", string(link[1])))
 		require.NoError(t, err)
 	}
+}
+
+// contents returns all files of the example whose names end with ext.
+func contents(t *testing.T, ext string) string {
+	t.Helper()
+	var all strings.Builder
+	require.NoError(t, filepath.WalkDir("../../examples/ownprocessor", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ext {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		all.Write(content)
+		return err
+	}))
+	return all.String()
 }

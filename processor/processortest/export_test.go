@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// Scenarios are the names of all scenarios.
+// Scenarios returns the names of all scenarios.
 func Scenarios() []string {
 	var names []string
 	for _, s := range scenarios {
@@ -17,7 +17,8 @@ func Scenarios() []string {
 	return names
 }
 
-// Failure runs one scenario up to the first part of it that fails, and says how; skipped says why it was not run.
+// Failure runs one scenario up to its first failing subtest. It returns the failure, empty if there is none, and the reason if
+// the scenario was skipped.
 func Failure(t *testing.T, p Protocol, name string) (failure, skipped string) {
 	t.Helper()
 	for _, s := range scenarios {
@@ -27,11 +28,11 @@ func Failure(t *testing.T, p Protocol, name string) (failure, skipped string) {
 			return strings.Join(r.failures, "\n"), r.skipped
 		}
 	}
-	t.Fatalf("there is no scenario %q", name)
+	t.Fatalf("unknown scenario %q", name)
 	return "", ""
 }
 
-// recorder is a tester whose failures are no failures of the test that looks at them.
+// recorder is a tester that records failures instead of failing the test.
 type recorder struct {
 	ctx      context.Context
 	name     string
@@ -53,16 +54,16 @@ func (r *recorder) Errorf(format string, args ...any) {
 	r.failures = append(r.failures, r.name+": "+fmt.Sprintf(format, args...))
 }
 
-// Run runs f to its end, or to where it gives up, and cleans up after it.
+// Run runs f until it returns or calls FailNow or Skip, and then its cleanups. After a failure it ends the parent, too.
 func (r *recorder) Run(name string, f func(tester)) bool {
 	ctx, cancel := context.WithCancel(r.ctx)
 	sub := &recorder{ctx: ctx, name: r.name + "/" + name}
-	ended := make(chan struct{})
+	done := make(chan struct{})
 	go func() {
-		defer close(ended)
+		defer close(done)
 		f(sub)
 	}()
-	<-ended
+	<-done
 	cancel()
 	for i := len(sub.cleanups) - 1; i >= 0; i-- {
 		sub.cleanups[i]()
@@ -77,5 +78,5 @@ func (r *recorder) Run(name string, f func(tester)) bool {
 	return len(sub.failures) == 0
 }
 
-// Check is what Run asks first.
+// Check exports Protocol.check.
 func Check(p Protocol) error { return p.check() }

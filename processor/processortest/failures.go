@@ -1,6 +1,6 @@
 package processortest
 
-// What an adapter makes of an answer that brings no outcome, and of no answer.
+// Scenarios about responses without a business outcome, and about missing responses.
 
 import (
 	"context"
@@ -16,174 +16,179 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-var failures = []scenario{
-	{"each HTTP status means what it means for money", nil, statusesOfHTTP},
-	{"the processor's own words and its name for the request are in the error", nil, wordsAreKept},
-	{"a payment that is in no state for the call may be so by our own doing", lacksConflict, conflicts},
-	{"Retry-After is told", nil, retryAfterIsTold},
-	{"the processor's own header says whether to try again, and nothing about money", lacksRetryHeader, retryHeader},
-	{"a redirect is never followed", nil, redirects},
-	{"a connection that breaks after the request is ambiguous", nil, brokenConnections},
-	{"no answer in time is ambiguous", nil, slowAnswers},
-	{"a caller that gives up while the request is under way learns nothing about money", nil, givenUp},
-	{"a refused connection has done nothing", nil, refusedConnection},
+var failureScenarios = []scenario{
+	{name: "each HTTP status has the documented certainty, retry flag and failure class", run: httpStatuses},
+	{name: "an error contains the processor's code, message and request id", run: errorDetails},
+	{name: "a state conflict is ambiguous, because an earlier attempt may have caused it", skip: skipWithoutConflict,
+		run: conflicts},
+	{name: "an error reports Retry-After", run: retryAfter},
+	{name: "the processor's retry header changes the retry flag, never the certainty", skip: skipWithoutRetryHeader,
+		run: retryHeader},
+	{name: "redirects are never followed", run: redirects},
+	{name: "a connection that breaks after the request was sent is ambiguous", run: brokenConnections},
+	{name: "a response timeout is ambiguous", run: responseTimeout},
+	{name: "a call that is canceled in flight is ambiguous", run: canceledCall},
+	{name: "a refused connection proves that nothing was executed", run: refusedConnection},
 }
 
-// meaning is what an answer says about a call that moves money.
-type meaning struct {
+// classification is what a response with a status proves about an operation.
+type classification struct {
 	status    int
 	certainty processor.Certainty
 	retry     bool
 	class     payment.FailureClass
 }
 
-// meanings are the rows of the design's outcomes that an HTTP status decides: what Florin believes, in the words of
-// its design and not of its code.
-func meanings(p processor.Profile) []meaning {
+// classifications are the HTTP statuses that prove something by themselves. They repeat the table of package
+// internal/processor/classify on purpose: a change of that table must be a decision, so it has to be made here, too.
+func classifications(p processor.Profile) []classification {
 	const notExecuted, ambiguous = processor.NotExecuted, processor.Ambiguous
-	unavailable := meaning{503, ambiguous, true, payment.ClassUnavailable}
+	unavailable := classification{status: 503, certainty: ambiguous, retry: true, class: payment.ClassUnavailable}
 	if p.Unavailable503NotExecuted {
 		unavailable.certainty = notExecuted
 	}
-	return []meaning{
-		{101, ambiguous, false, payment.ClassInvalidResponse},
-		{300, ambiguous, false, payment.ClassInvalidResponse},
-		{301, ambiguous, false, payment.ClassConfig},
-		{302, ambiguous, false, payment.ClassConfig},
-		{303, ambiguous, false, payment.ClassConfig},
-		{304, ambiguous, false, payment.ClassInvalidResponse},
-		{307, ambiguous, false, payment.ClassConfig},
-		{308, ambiguous, false, payment.ClassConfig},
-		{400, notExecuted, false, payment.ClassInvalidRequest},
-		{401, notExecuted, false, payment.ClassAuthentication},
-		{402, ambiguous, false, payment.ClassInvalidResponse},
-		{403, notExecuted, false, payment.ClassPermission},
-		{404, notExecuted, false, payment.ClassConfig},
-		{405, notExecuted, false, payment.ClassInvalidRequest},
-		{406, notExecuted, false, payment.ClassInvalidRequest},
-		{407, ambiguous, false, payment.ClassInvalidResponse},
-		{408, ambiguous, true, payment.ClassOutcomeUnknown},
-		{409, ambiguous, false, payment.ClassStateConflict},
-		{410, notExecuted, false, payment.ClassInvalidRequest},
-		{411, notExecuted, false, payment.ClassInvalidRequest},
-		{412, ambiguous, false, payment.ClassInvalidResponse},
-		{413, notExecuted, false, payment.ClassInvalidRequest},
-		{414, notExecuted, false, payment.ClassInvalidRequest},
-		{415, notExecuted, false, payment.ClassInvalidRequest},
-		{418, ambiguous, false, payment.ClassInvalidResponse},
-		{422, notExecuted, false, payment.ClassInvalidRequest},
-		{423, notExecuted, true, payment.ClassUnavailable},
-		{424, ambiguous, true, payment.ClassOutcomeUnknown},
-		{425, notExecuted, true, payment.ClassUnavailable},
-		{429, notExecuted, true, payment.ClassRateLimited},
-		{431, notExecuted, false, payment.ClassInvalidRequest},
-		{451, ambiguous, false, payment.ClassInvalidResponse},
-		{499, ambiguous, true, payment.ClassOutcomeUnknown},
-		{500, ambiguous, true, payment.ClassUnavailable},
-		{501, notExecuted, false, payment.ClassConfig},
-		{502, ambiguous, true, payment.ClassUnavailable},
+	return []classification{
+		{status: 101, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 300, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 301, certainty: ambiguous, class: payment.ClassConfig},
+		{status: 302, certainty: ambiguous, class: payment.ClassConfig},
+		{status: 303, certainty: ambiguous, class: payment.ClassConfig},
+		{status: 304, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 307, certainty: ambiguous, class: payment.ClassConfig},
+		{status: 308, certainty: ambiguous, class: payment.ClassConfig},
+		{status: 400, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 401, certainty: notExecuted, class: payment.ClassAuthentication},
+		{status: 402, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 403, certainty: notExecuted, class: payment.ClassPermission},
+		{status: 404, certainty: notExecuted, class: payment.ClassConfig},
+		{status: 405, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 406, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 407, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 408, certainty: ambiguous, retry: true, class: payment.ClassOutcomeUnknown},
+		{status: 409, certainty: ambiguous, class: payment.ClassStateConflict},
+		{status: 410, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 411, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 412, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 413, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 414, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 415, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 418, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 422, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 423, certainty: notExecuted, retry: true, class: payment.ClassUnavailable},
+		{status: 424, certainty: ambiguous, retry: true, class: payment.ClassOutcomeUnknown},
+		{status: 425, certainty: notExecuted, retry: true, class: payment.ClassUnavailable},
+		{status: 429, certainty: notExecuted, retry: true, class: payment.ClassRateLimited},
+		{status: 431, certainty: notExecuted, class: payment.ClassInvalidRequest},
+		{status: 451, certainty: ambiguous, class: payment.ClassInvalidResponse},
+		{status: 499, certainty: ambiguous, retry: true, class: payment.ClassOutcomeUnknown},
+		{status: 500, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
+		{status: 501, certainty: notExecuted, class: payment.ClassConfig},
+		{status: 502, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
 		unavailable,
-		{504, ambiguous, true, payment.ClassUnavailable},
-		{505, notExecuted, false, payment.ClassConfig},
-		{507, ambiguous, true, payment.ClassUnavailable},
-		{520, ambiguous, true, payment.ClassUnavailable},
-		{524, ambiguous, true, payment.ClassUnavailable},
-		{599, ambiguous, true, payment.ClassUnavailable},
+		{status: 504, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
+		{status: 505, certainty: notExecuted, class: payment.ClassConfig},
+		{status: 507, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
+		{status: 520, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
+		{status: 524, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
+		{status: 599, certainty: ambiguous, retry: true, class: payment.ClassUnavailable},
 	}
 }
 
-func statusesOfHTTP(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		for _, want := range meanings(p.Profile) {
-			bodies := map[string]Answer{
-				"an empty body":        {Status: want.status},
-				"a gateway's page":     {Status: want.status, Header: http.Header{"Content-Type": {"text/html"}}, Body: []byte("<html>" + cardNumber + "</html>")},
-				"the protocol's error": p.Error(want.status, "some_code", "some words"),
-				// A gateway repeats to the caller what was to become of it.
-				"a success in its body": {Status: want.status, Body: m.honest(p).Body},
+func httpStatuses(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
+		for _, want := range classifications(p.Profile) {
+			responses := map[string]Response{
+				"an empty body": {Status: want.status},
+				"a gateway's page": {Status: want.status, Header: http.Header{"Content-Type": {"text/html"}},
+					Body: []byte("<html>" + cardNumber + "</html>")},
+				"the protocol's error": p.WriteError(want.status, "some_code", "some message"),
+				// The status decides, whatever the body says.
+				"the body of a success": {Status: want.status, Body: op.success(p).Body},
 			}
 			if want.status == http.StatusPaymentRequired {
-				delete(bodies, "the protocol's error") // a decline, by any code
+				delete(responses, "the protocol's error") // may be a decline, whatever the code
 			}
-			for _, what := range sorted(bodies) {
-				t.Run(fmt.Sprintf("%d with %s", want.status, what), func(t tester) {
-					r := start(t, p, always(bodies[what]))
-					got, err := m.make(r)
+			for _, name := range sorted(responses) {
+				t.Run(fmt.Sprintf("%d with %s", want.status, name), func(t tester) {
+					r := start(t, p, always(responses[name]))
+					got, err := op.run(r)
 					require.Zero(t, got)
-					e := r.ends(err, want.certainty, want.retry, want.class)
+					e := r.requireFailure(err, want.certainty, want.retry, want.class)
 					require.Equal(t, want.status, e.HTTPStatus)
 					if want.status == http.StatusUnauthorized {
-						r.times(2) // once more, with a fresh API key
+						r.requireRequests(2) // the client resends once with a fresh API key
 						return
 					}
-					r.once()
+					r.onlyRequest()
 				})
 			}
 		}
 	})
-	for _, q := range questions {
-		answers := map[string]func(received) Answer{}
-		for _, m := range meanings(p.Profile) {
-			answers[fmt.Sprint(m.status, " with an empty body")] = always(Answer{Status: m.status})
-			// Also of a 402: what declines a payment is no answer to the question what became of it.
-			answers[fmt.Sprint(m.status, " with the protocol's error")] = always(p.Error(m.status, "some_code", "some words"))
+	for _, q := range queries {
+		responses := map[string]func(received) Response{}
+		for _, c := range classifications(p.Profile) {
+			responses[fmt.Sprint(c.status, " with an empty body")] = always(Response{Status: c.status})
+			// Includes 402: a lookup cannot be declined.
+			responses[fmt.Sprint(c.status, " with the protocol's error")] = always(p.WriteError(c.status, "some_code",
+				"some message"))
 		}
-		q.instead(t, p, answers, func(r *rig) { q.fails(r) })
+		q.withResponses(t, p, responses, func(r *rig) { q.requireError(r) })
 	}
 }
 
-func wordsAreKept(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
+func errorDetails(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
 		for _, status := range []int{400, 403, 409, 422, 429, 500, 503} {
-			r := start(t, p, always(p.Error(status, "some_code", "some words")))
-			_, err := m.make(r)
-			e := r.refused(err)
-			require.Equal(t, []any{status, "some_code", "some words", requestID(1)}, []any{e.HTTPStatus, e.Code, e.Message, e.RequestID})
+			r := start(t, p, always(p.WriteError(status, "some_code", "some message")))
+			_, err := op.run(r)
+			e := r.requireError(err)
+			require.Equal(t, []any{status, "some_code", "some message", requestID(1)},
+				[]any{e.HTTPStatus, e.Code, e.Message, e.RequestID})
 		}
 	})
 }
 
-func lacksConflict(p Protocol) string {
-	if p.Conflict == nil {
-		return "the protocol says that by a 409"
+func skipWithoutConflict(p Protocol) string {
+	if p.WriteConflict == nil {
+		return "the protocol always uses 409 for a state conflict"
 	}
 	return ""
 }
 
 func conflicts(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(p.Conflict()))
-		_, err := m.make(r)
-		r.once()
-		r.ends(err, processor.Ambiguous, false, payment.ClassStateConflict)
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(p.WriteConflict()))
+		_, err := op.run(r)
+		r.onlyRequest()
+		r.requireFailure(err, processor.Ambiguous, false, payment.ClassStateConflict)
 	})
 }
 
-func retryAfterIsTold(t tester, p Protocol) {
+func retryAfter(t tester, p Protocol) {
 	for _, status := range []int{429, 503} {
-		a := p.Error(status, "some_code", "slow down")
-		a.Header = a.Header.Clone()
-		if a.Header == nil {
-			a.Header = http.Header{}
+		response := p.WriteError(status, "some_code", "slow down")
+		response.Header = response.Header.Clone()
+		if response.Header == nil {
+			response.Header = http.Header{}
 		}
-		a.Header.Set("Retry-After", "7")
-		eachMove(t, p, func(t tester, m money) {
-			r := start(t, p, always(a))
-			_, err := m.make(r)
-			r.once()
-			require.Equal(t, 7*time.Second, r.refused(err).RetryAfter)
+		response.Header.Set("Retry-After", "7")
+		eachOperation(t, p, func(t tester, op operation) {
+			r := start(t, p, always(response))
+			_, err := op.run(r)
+			r.onlyRequest()
+			require.Equal(t, 7*time.Second, r.requireError(err).RetryAfter)
 		})
-		for _, q := range questions {
-			q.instead(t, p, map[string]func(received) Answer{fmt.Sprint(status): always(a)}, func(r *rig) {
-				require.Equal(r, 7*time.Second, q.fails(r).RetryAfter)
+		for _, q := range queries {
+			q.withResponses(t, p, map[string]func(received) Response{fmt.Sprint(status): always(response)}, func(r *rig) {
+				require.Equal(r, 7*time.Second, q.requireError(r).RetryAfter)
 			})
 		}
 	}
 }
 
-func lacksRetryHeader(p Protocol) string {
+func skipWithoutRetryHeader(p Protocol) string {
 	if p.Profile.RetryHeader == "" {
-		return "the processor has no such header"
+		return "the profile has no retry header"
 	}
 	return ""
 }
@@ -191,125 +196,129 @@ func lacksRetryHeader(p Protocol) string {
 func retryHeader(t tester, p Protocol) {
 	for _, tc := range []struct {
 		status    int
-		says      string
+		value     string
 		certainty processor.Certainty
 		retry     bool
 	}{
-		{400, "true", processor.NotExecuted, true},
-		{400, "perhaps", processor.NotExecuted, false},
-		{500, "false", processor.Ambiguous, false},
-		{500, "", processor.Ambiguous, true},
+		{status: 400, value: "true", certainty: processor.NotExecuted, retry: true},
+		{status: 400, value: "perhaps", certainty: processor.NotExecuted},
+		{status: 500, value: "false", certainty: processor.Ambiguous},
+		{status: 500, certainty: processor.Ambiguous, retry: true},
 	} {
-		a := Answer{Status: tc.status, Header: http.Header{p.Profile.RetryHeader: {tc.says}}}
-		eachMove(t, p, func(t tester, m money) {
-			r := start(t, p, always(a))
-			_, err := m.make(r)
-			r.once()
-			e := r.refused(err)
-			require.Equal(t, []any{tc.certainty, tc.retry}, []any{e.Certainty, e.Retry}, "%d and %s: %s", tc.status, p.Profile.RetryHeader, tc.says)
+		response := Response{Status: tc.status, Header: http.Header{p.Profile.RetryHeader: {tc.value}}}
+		eachOperation(t, p, func(t tester, op operation) {
+			r := start(t, p, always(response))
+			_, err := op.run(r)
+			r.onlyRequest()
+			e := r.requireError(err)
+			require.Equal(t, []any{tc.certainty, tc.retry}, []any{e.Certainty, e.Retry}, "%d and %s: %s", tc.status,
+				p.Profile.RetryHeader, tc.value)
 		})
 	}
 }
 
 func redirects(t tester, p Protocol) {
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		back := func(got received) Answer {
-			return Answer{Status: status, Header: http.Header{"Location": {basePath + got.Path + "?" + got.Query.Encode()}}}
+		redirect := func(got received) Response {
+			return Response{Status: status,
+				Header: http.Header{"Location": {basePath + got.Path + "?" + got.Query.Encode()}}}
 		}
-		eachMove(t, p, func(t tester, m money) {
-			r := start(t, p, back)
-			_, err := m.make(r)
-			r.once()
-			r.ends(err, processor.Ambiguous, false, payment.ClassConfig)
+		eachOperation(t, p, func(t tester, op operation) {
+			r := start(t, p, redirect)
+			_, err := op.run(r)
+			r.onlyRequest()
+			r.requireFailure(err, processor.Ambiguous, false, payment.ClassConfig)
 		})
-		for _, q := range questions {
-			r := start(t, p, back)
-			q.fails(r)
-			r.once()
+		for _, q := range queries {
+			r := start(t, p, redirect)
+			q.requireError(r)
+			r.onlyRequest()
 		}
 	}
 }
 
 func brokenConnections(t tester, p Protocol) {
-	for name, manner := range map[string]func(http.ResponseWriter, *http.Request){
-		"reset": reset, "closed": drop, "closed within the header": breakOff,
+	for name, handler := range map[string]func(http.ResponseWriter, *http.Request){
+		"reset": reset, "closed before the response": closeWithoutResponse, "closed within the header": closeWithinHeader,
 	} {
-		a := Answer{deliver: manner}
-		eachMove(t, p, func(t tester, m money) {
-			r := start(t, p, always(a))
-			got, err := m.make(r)
-			r.once()
+		response := Response{handler: handler}
+		eachOperation(t, p, func(t tester, op operation) {
+			r := start(t, p, always(response))
+			got, err := op.run(r)
+			r.onlyRequest()
 			require.Zero(t, got)
-			e := r.ends(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+			e := r.requireFailure(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 			require.Zero(t, e.HTTPStatus, name)
 		})
-		for _, q := range questions {
-			q.instead(t, p, map[string]func(received) Answer{name: always(a)}, func(r *rig) { q.fails(r) })
+		for _, q := range queries {
+			q.withResponses(t, p, map[string]func(received) Response{name: always(response)},
+				func(r *rig) { q.requireError(r) })
 		}
 	}
 }
 
-// slowTimeout has to be long enough for a busy machine to send a request within it.
-const slowTimeout = time.Second
+// shortTimeout is the attempt timeout of responseTimeout. It must suffice for a busy machine to send a request.
+const shortTimeout = time.Second
 
-func slowAnswers(t tester, p Protocol) {
-	slow := func(o *httpclient.Options) { o.AttemptTimeout = slowTimeout }
+func responseTimeout(t tester, p Protocol) {
+	short := func(o *httpclient.Options) { o.AttemptTimeout = shortTimeout }
 	var rigs []*rig
-	for range len(moves) + len(questions) {
-		rigs = append(rigs, start(t, p, always(Answer{deliver: hang}), slow))
+	for range len(operations) + len(queries) {
+		rigs = append(rigs, start(t, p, always(Response{handler: hang}), short))
 	}
-	// All at once: each of them takes the whole time.
+	// Concurrently, because each call takes the whole timeout.
 	errs := concurrently(len(rigs), func(i int) error {
-		if i < len(moves) {
-			_, err := moves[i].make(rigs[i])
+		if i < len(operations) {
+			_, err := operations[i].run(rigs[i])
 			return err
 		}
-		_, _, err := questions[i-len(moves)].ask(rigs[i])
+		_, _, err := queries[i-len(operations)].run(rigs[i])
 		return err
 	})
 	for i, err := range errs {
-		rigs[i].once()
-		if i < len(moves) {
-			rigs[i].ends(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+		rigs[i].onlyRequest()
+		if i < len(operations) {
+			rigs[i].requireFailure(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 			continue
 		}
-		rigs[i].refused(err)
+		rigs[i].requireError(err)
 	}
 }
 
-func givenUp(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
+func canceledCall(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		r := start(t, p, always(Answer{deliver: func(w http.ResponseWriter, req *http.Request) {
+		r := start(t, p, always(Response{handler: func(w http.ResponseWriter, req *http.Request) {
 			cancel()
 			hang(w, req)
 		}}))
-		_, err := m.do(ctx, r.adapter, how{key: keyOf("1"), payment: theirID})
-		r.once()
-		r.ends(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+		_, err := op.call(ctx, r.adapter, callOptions{key: keyOf("1"), payment: processorPaymentID})
+		r.onlyRequest()
+		r.requireFailure(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 
-		_, err = m.do(ctx, r.adapter, how{key: keyOf("1"), payment: theirID})
-		r.once() // a call that was given up before is not sent
-		require.Equal(t, processor.NotExecuted, r.refused(err).Certainty)
+		_, err = op.call(ctx, r.adapter, callOptions{key: keyOf("1"), payment: processorPaymentID})
+		r.onlyRequest() // a call whose context is already canceled is not sent
+		require.Equal(t, processor.NotExecuted, r.requireError(err).Certainty)
 	})
 }
 
 func refusedConnection(t tester, p Protocol) {
-	nobody := "http://" + held(t)
-	toNobody := func(o *httpclient.Options) { o.BaseURL = nobody }
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(m.honest(p)), toNobody)
-		_, err := m.make(r)
-		r.ends(err, processor.NotExecuted, true, payment.ClassNotSent)
+	baseURL := "http://" + unreachableAddress(t)
+	unreachable := func(o *httpclient.Options) { o.BaseURL = baseURL }
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(op.success(p)), unreachable)
+		_, err := op.run(r)
+		r.requireFailure(err, processor.NotExecuted, true, payment.ClassNotSent)
 	})
-	for _, q := range questions {
-		q.fails(start(t, p, always(Answer{Status: 200}), toNobody))
+	for _, q := range queries {
+		q.requireError(start(t, p, always(Response{Status: 200}), unreachable))
 	}
 }
 
-// held is an address where nobody listens, and nobody will: its port is that of the calling end of a connection.
-func held(t tester) string {
+// unreachableAddress returns an address that refuses connections during the test: its port is the client's end of an open
+// connection, so no other process can listen on it.
+func unreachableAddress(t tester) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)

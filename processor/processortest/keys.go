@@ -1,6 +1,6 @@
 package processortest
 
-// Idempotency keys: what keeps a repeat from moving the money again.
+// Scenarios about idempotency keys, which keep a repeated call from moving money again.
 
 import (
 	"net/http"
@@ -13,164 +13,169 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-var keys = []scenario{
-	{"the idempotency key is sent, exactly as the call has it", nil, keyIsSent},
-	{"a repeat is the same request under the same key, byte for byte", nil, repeatIsTheSame},
-	{"a call without a key is not sent", nil, noKeyNoCall},
-	{"a key that the processor would not take is not sent", nil, badKey},
-	{"a key that the processor has forgotten is not sent, and nobody knows what it did", lacksLifetime, forgottenKey},
-	{"a key that is still in use is asked for again", lacksInFlight, keyInFlight},
-	{"a key that was used for something else is never sent again", lacksMismatch, keyMismatch},
-	{"a refused API key is replaced once, under the same idempotency key", nil, freshAPIKey},
+var keyScenarios = []scenario{
+	{name: "the idempotency key is sent unchanged", run: keyIsSent},
+	{name: "a repeated call sends the same bytes under the same key", run: repeatedCall},
+	{name: "a call without an idempotency key is not sent", run: missingKey},
+	{name: "an idempotency key that the processor would not accept is not sent", run: unacceptableKey},
+	{name: "an expired idempotency key is not sent, and the outcome is ambiguous", skip: skipWithoutLifetime,
+		run: expiredKey},
+	{name: "a key that is still in flight is ambiguous and retryable", skip: skipWithoutInFlight, run: keyInFlight},
+	{name: "a key that was used with another payload is ambiguous and not retryable", skip: skipWithoutMismatch,
+		run: keyMismatch},
+	{name: "a rejected API key is replaced once, under the same idempotency key", run: rejectedAPIKey},
 }
 
-func keyOnWire(r Request) string { return r.Header.Get("Idempotency-Key") }
+// sentKey returns the idempotency key of a request.
+func sentKey(r Request) string { return r.Header.Get("Idempotency-Key") }
 
 func keyIsSent(t tester, p Protocol) {
 	longest := strings.Repeat("k", 200)
 	if p.Profile.KeyMaxLength > 0 {
 		longest = strings.Repeat("k", p.Profile.KeyMaxLength)
 	}
-	eachMove(t, p, func(t tester, m money) {
+	eachOperation(t, p, func(t tester, op operation) {
 		for _, key := range []string{keyOf("1"), payment.ProcessorKey(paymentID, payment.OperationCharge, 0), longest} {
-			r := start(t, p, always(m.answer(p, m.record(p, key))))
-			_, err := m.do(t.Context(), r.adapter, how{key: key, payment: theirID})
-			require.Equal(t, key, keyOnWire(r.once().Request))
+			r := start(t, p, always(op.response(p, op.record(p, key))))
+			_, err := op.call(t.Context(), r.adapter, callOptions{key: key, payment: processorPaymentID})
+			require.Equal(t, key, sentKey(r.onlyRequest().Request))
 			require.NoError(t, err)
 		}
 	})
 }
 
-func repeatIsTheSame(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(p.Error(http.StatusInternalServerError, "", "")))
-		call := how{key: keyOf("1"), payment: theirID}
+func repeatedCall(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(p.WriteError(http.StatusInternalServerError, "", "")))
+		call := callOptions{key: keyOf("1"), payment: processorPaymentID}
 		for range 10 {
-			_, err := m.do(t.Context(), r.adapter, call)
-			r.ends(err, processor.Ambiguous, true, payment.ClassUnavailable)
+			_, err := op.call(t.Context(), r.adapter, call)
+			r.requireFailure(err, processor.Ambiguous, true, payment.ClassUnavailable)
 			call.firstUsed = time.Now()
 		}
-		sent := r.times(10)
-		for _, again := range sent {
-			require.Equal(t, keyOf("1"), keyOnWire(again.Request))
-			require.Equal(t, sent[0].Method+" "+sent[0].Path, again.Method+" "+again.Path)
-			require.Equal(t, string(sent[0].Body), string(again.Body))
+		sent := r.requireRequests(10)
+		for _, repeat := range sent {
+			require.Equal(t, keyOf("1"), sentKey(repeat.Request))
+			require.Equal(t, sent[0].Method+" "+sent[0].Path, repeat.Method+" "+repeat.Path)
+			require.Equal(t, string(sent[0].Body), string(repeat.Body))
 		}
 	})
 }
 
-func noKeyNoCall(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(m.honest(p)))
-		_, err := m.do(t.Context(), r.adapter, how{payment: theirID})
-		r.times(0)
-		r.ends(err, processor.NotExecuted, false, payment.ClassConfig)
+func missingKey(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(op.success(p)))
+		_, err := op.call(t.Context(), r.adapter, callOptions{payment: processorPaymentID})
+		r.requireRequests(0)
+		r.requireFailure(err, processor.NotExecuted, false, payment.ClassConfig)
 	})
 }
 
-func badKey(t tester, p Protocol) {
-	bad := map[string]string{"a line break": keyOf("1") + "\n"}
-	if most := p.Profile.KeyMaxLength; most > 0 {
-		bad["too long"] = strings.Repeat("k", most+1)
+func unacceptableKey(t tester, p Protocol) {
+	keys := map[string]string{"a line break": keyOf("1") + "\n"}
+	if limit := p.Profile.KeyMaxLength; limit > 0 {
+		keys["too long"] = strings.Repeat("k", limit+1)
 	}
 	if allows := p.Profile.KeyAllows; allows != nil {
 		for c := '!'; c <= '~'; c++ {
 			if !allows(c) {
-				bad["a character that the profile does not allow"] = keyOf("1") + string(c)
+				keys["a character that the profile does not allow"] = keyOf("1") + string(c)
 			}
 		}
 	}
-	eachMove(t, p, func(t tester, m money) {
-		for _, what := range sorted(bad) {
-			r := start(t, p, always(m.honest(p)))
-			_, err := m.do(t.Context(), r.adapter, how{key: bad[what], payment: theirID})
-			r.times(0)
-			r.ends(err, processor.NotExecuted, false, payment.ClassConfig)
+	eachOperation(t, p, func(t tester, op operation) {
+		for _, name := range sorted(keys) {
+			r := start(t, p, always(op.success(p)))
+			_, err := op.call(t.Context(), r.adapter, callOptions{key: keys[name], payment: processorPaymentID})
+			r.requireRequests(0)
+			r.requireFailure(err, processor.NotExecuted, false, payment.ClassConfig)
 		}
 	})
 }
 
-func lacksLifetime(p Protocol) string {
+func skipWithoutLifetime(p Protocol) string {
 	if p.Profile.KeyLifetime == 0 {
-		return "the processor remembers keys for ever"
+		return "the processor keeps keys forever"
 	}
 	return ""
 }
 
-func forgottenKey(t tester, p Protocol) {
-	life := p.Profile.KeyLifetime
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(m.honest(p)))
-		_, err := m.do(t.Context(), r.adapter, how{key: keyOf("1"), payment: theirID, firstUsed: time.Now().Add(-life - time.Second)})
-		r.times(0)
-		e := r.ends(err, processor.Ambiguous, false, payment.ClassOutcomeUnknown)
+func expiredKey(t tester, p Protocol) {
+	lifetime := p.Profile.KeyLifetime
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(op.success(p)))
+		_, err := op.call(t.Context(), r.adapter,
+			callOptions{key: keyOf("1"), payment: processorPaymentID, firstUsed: time.Now().Add(-lifetime - time.Second)})
+		r.requireRequests(0)
+		e := r.requireFailure(err, processor.Ambiguous, false, payment.ClassOutcomeUnknown)
 		require.Equal(t, processor.CodeKeyExpired, e.Code)
 
-		_, err = m.do(t.Context(), r.adapter, how{key: keyOf("1"), payment: theirID, firstUsed: time.Now().Add(-life / 2)})
-		require.NoError(t, err, "a key that is still remembered")
-		r.once()
+		_, err = op.call(t.Context(), r.adapter,
+			callOptions{key: keyOf("1"), payment: processorPaymentID, firstUsed: time.Now().Add(-lifetime / 2)})
+		require.NoError(t, err, "a key that has not expired")
+		r.onlyRequest()
 	})
 }
 
-func lacksInFlight(p Protocol) string {
-	if p.InFlight == nil {
-		return "the protocol has no word for a key in use"
+func skipWithoutInFlight(p Protocol) string {
+	if p.WriteInFlight == nil {
+		return "the protocol has no response for a key in flight"
 	}
 	return ""
 }
 
 func keyInFlight(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(p.InFlight()))
-		_, err := m.make(r)
-		r.once()
-		r.ends(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(p.WriteInFlight()))
+		_, err := op.run(r)
+		r.onlyRequest()
+		r.requireFailure(err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 	})
 }
 
-func lacksMismatch(p Protocol) string {
-	if p.Mismatch == nil {
-		return "the protocol has no word for a key that was used for something else"
+func skipWithoutMismatch(p Protocol) string {
+	if p.WriteMismatch == nil {
+		return "the protocol has no response for a key that was used with another payload"
 	}
 	return ""
 }
 
 func keyMismatch(t tester, p Protocol) {
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, always(p.Mismatch()))
-		_, err := m.make(r)
-		r.once()
-		r.ends(err, processor.Ambiguous, false, payment.ClassIdempotencyMismatch)
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(p.WriteMismatch()))
+		_, err := op.run(r)
+		r.onlyRequest()
+		r.requireFailure(err, processor.Ambiguous, false, payment.ClassIdempotencyMismatch)
 	})
 }
 
-func freshAPIKey(t tester, p Protocol) {
-	refuseFirst := func(honest func(received) Answer) func(received) Answer {
-		return func(got received) Answer {
+func rejectedAPIKey(t tester, p Protocol) {
+	rejectFirst := func(then func(received) Response) func(received) Response {
+		return func(got received) Response {
 			if got.nth == 1 {
-				return p.Error(http.StatusUnauthorized, "some_code", "who are you?")
+				return p.WriteError(http.StatusUnauthorized, "some_code", "invalid API key")
 			}
-			return honest(got)
+			return then(got)
 		}
 	}
 	check := func(t tester, sent []received) {
 		require.GreaterOrEqual(t, len(sent), 2)
-		require.Equal(t, "Bearer "+ourKey+"-1", sent[0].Header.Get("Authorization"))
-		require.Equal(t, "Bearer "+ourKey+"-2", sent[1].Header.Get("Authorization"))
-		require.Equal(t, keyOnWire(sent[0].Request), keyOnWire(sent[1].Request))
+		require.Equal(t, "Bearer "+apiKey+"-1", sent[0].Header.Get("Authorization"))
+		require.Equal(t, "Bearer "+apiKey+"-2", sent[1].Header.Get("Authorization"))
+		require.Equal(t, sentKey(sent[0].Request), sentKey(sent[1].Request))
 		require.Equal(t, sent[0].Path+"?"+sent[0].Query.Encode(), sent[1].Path+"?"+sent[1].Query.Encode())
 		require.Equal(t, string(sent[0].Body), string(sent[1].Body))
 	}
-	eachMove(t, p, func(t tester, m money) {
-		r := start(t, p, refuseFirst(always(m.honest(p))))
-		got := r.answered(m.make(r))
-		require.Equal(t, m.result(p, m.record(p, keyOf("1")), 2), got)
-		check(t, r.times(2))
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, rejectFirst(always(op.success(p))))
+		got := r.requireResult(op.run(r))
+		require.Equal(t, op.wantResult(p, op.record(p, keyOf("1")), 2), got)
+		check(t, r.requireRequests(2))
 	})
-	for _, q := range questions {
+	for _, q := range queries {
 		t.Run(q.name, func(t tester) {
-			r := start(t, p, refuseFirst(func(got received) Answer { return q.honest(p, got.Request) }))
-			_, found, err := q.ask(r)
+			r := start(t, p, rejectFirst(func(got received) Response { return q.success(p, got.Request) }))
+			_, found, err := q.run(r)
 			require.NoError(t, err)
 			require.True(t, found)
 			check(t, r.sent())

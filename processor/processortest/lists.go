@@ -1,6 +1,6 @@
 package processortest
 
-// Lists: what reconciliation reads.
+// Scenarios about lists, which reconciliation reads.
 
 import (
 	"fmt"
@@ -11,12 +11,12 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-var lists = []scenario{
-	{"a list is read page by page to its end", nil, listPages},
-	{"an empty list is an empty page", nil, listEmpty},
-	{"a page that cannot be read is an error, and never an empty one", nil, listUnreadable},
-	{"a payment that somebody else made does not hide ours", nil, listForeign},
-	{"a page that has not changed is not sent again", lacksETags, listUnchanged},
+var listScenarios = []scenario{
+	{name: "a list is read page by page to its end", run: listPages},
+	{name: "an empty list is an empty page", run: listEmpty},
+	{name: "an unreadable page is an error, never an empty page", run: listUnreadable},
+	{name: "payments that Florin did not make do not hide its own", run: listForeignPayments},
+	{name: "an unchanged page is revalidated with its ETag", skip: skipWithoutETags, run: listUnchanged},
 }
 
 func listPages(t tester, p Protocol) {
@@ -26,7 +26,7 @@ func listPages(t tester, p Protocol) {
 		record.ID = fmt.Sprintf("payment_%d", i)
 		all = append(all, record)
 	}
-	r := start(t, p, func(got received) Answer {
+	r := start(t, p, func(got received) Response {
 		begin := 0
 		for i, record := range all {
 			if record.ID == got.Cursor {
@@ -37,7 +37,7 @@ func listPages(t tester, p Protocol) {
 		if end < len(all) {
 			next = all[end-1].ID
 		}
-		return p.Page(all[begin:end], next)
+		return p.WritePage(all[begin:end], next)
 	})
 	var read []processor.Result
 	cursor := ""
@@ -50,67 +50,68 @@ func listPages(t tester, p Protocol) {
 			break
 		}
 	}
-	r.times(3)
+	r.requireRequests(3)
 	require.Len(t, read, len(all))
 	for i, record := range all {
-		read[i].RequestID = requestID(1) // the request's, not the payment's
-		require.Equal(t, charge.result(p, record, 1), read[i])
+		read[i].RequestID = requestID(1) // identifies the request, not the payment
+		require.Equal(t, charge.wantResult(p, record, 1), read[i])
 	}
 }
 
 func listEmpty(t tester, p Protocol) {
-	r := start(t, p, always(p.Page(nil, "")))
+	r := start(t, p, always(p.WritePage(nil, "")))
 	page, err := r.adapter.List(t.Context(), processor.ListCall{})
-	r.once()
+	r.onlyRequest()
 	require.NoError(t, err)
 	require.Empty(t, page.Payments)
 	require.Empty(t, page.Next)
 }
 
 func listUnreadable(t tester, p Protocol) {
-	answers := map[string]func(received) Answer{
-		"a gateway's 404":          always(Answer{Status: http.StatusNotFound, Body: []byte("<html>Not Found</html>")}),
-		"an error with status 200": always(p.Error(http.StatusOK, "some_code", "not today")),
+	responses := map[string]func(received) Response{
+		"a gateway's 404":          always(Response{Status: http.StatusNotFound, Body: []byte("<html>Not Found</html>")}),
+		"an error with status 200": always(p.WriteError(http.StatusOK, "some_code", "try again later")),
 	}
-	for what, of := range garbage(p) {
-		answers[what] = func(got received) Answer { return of(listing.honest(p, got.Request)) }
+	for name, malform := range malformedResponses(p) {
+		responses[name] = func(got received) Response { return malform(listQuery.success(p, got.Request)) }
 	}
-	listing.instead(t, p, answers, func(r *rig) {
-		listing.fails(r)
-		r.once()
+	listQuery.withResponses(t, p, responses, func(r *rig) {
+		listQuery.requireError(r)
+		r.onlyRequest()
 	})
 }
 
-func listForeign(t tester, p Protocol) {
-	foreign, ours := charge.record(p, keyOf("1")), charge.record(p, keyOf("2"))
+func listForeignPayments(t tester, p Protocol) {
+	foreign, own := charge.record(p, keyOf("1")), charge.record(p, keyOf("2"))
 	foreign.ID, foreign.Reference, foreign.MerchantID = "payment_9", "", ""
-	r := start(t, p, always(p.Page([]Record{foreign, ours}, "")))
+	r := start(t, p, always(p.WritePage([]Record{foreign, own}, "")))
 	page, err := r.adapter.List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
 	require.NotEmpty(t, page.Payments)
 	last := page.Payments[len(page.Payments)-1]
-	require.Equal(t, []any{ours.ID, ours.Reference}, []any{last.ID, last.Reference})
+	require.Equal(t, []any{own.ID, own.Reference}, []any{last.ID, last.Reference})
 	for _, other := range page.Payments[:len(page.Payments)-1] {
-		require.Equal(t, []any{foreign.ID, ""}, []any{other.ID, other.Reference}, "one that is not ours has no reference")
+		require.Equal(t, []any{foreign.ID, ""}, []any{other.ID, other.Reference},
+			"a payment that Florin did not make has no reference")
 	}
 }
 
-func lacksETags(p Protocol) string {
+func skipWithoutETags(p Protocol) string {
 	if !p.ETags {
-		return "lists are read anew each time"
+		return "the adapter reads the whole list each time"
 	}
 	return ""
 }
 
 func listUnchanged(t tester, p Protocol) {
 	const tag = `"v1"`
-	a := listing.honest(p, Request{})
-	a.Header = http.Header{"Etag": {tag}}
-	r := start(t, p, func(got received) Answer {
+	response := listQuery.success(p, Request{})
+	response.Header = http.Header{"Etag": {tag}}
+	r := start(t, p, func(got received) Response {
 		if got.Header.Get("If-None-Match") == tag {
-			return Answer{Status: http.StatusNotModified, Header: a.Header}
+			return Response{Status: http.StatusNotModified, Header: response.Header}
 		}
-		return a
+		return response
 	})
 	first, err := r.adapter.List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
@@ -118,6 +119,6 @@ func listUnchanged(t tester, p Protocol) {
 	require.NoError(t, err)
 	require.Len(t, second.Payments, 1)
 	require.Equal(t, first, second)
-	sent := r.times(2)
+	sent := r.requireRequests(2)
 	require.Equal(t, tag, sent[1].Header.Get("If-None-Match"))
 }

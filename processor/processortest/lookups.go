@@ -1,6 +1,6 @@
 package processortest
 
-// Lookups: what became of a charge or a refund. A wrong "not found" charges somebody twice.
+// Scenarios about lookups. A wrong "not found" leads to a double charge or a double refund.
 
 import (
 	"net/http"
@@ -12,51 +12,52 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-var lookups = []scenario{
-	{"a lookup finds the one record", nil, lookupFinds},
-	{"a lookup finds nothing only by the protocol's own word", nil, lookupFindsNothing},
-	{"a lookup that nobody answered as the protocol does is an error", nil, lookupUnanswered},
-	{"a record with another reference is not ours", nil, lookupStrangers},
-	{"two records with our reference are an error", nil, lookupTwins},
-	{"a refund whose payment is not known is found, or it is an error", nil, lookupRefundAlone},
+var lookupScenarios = []scenario{
+	{name: "a lookup finds the matching record", run: lookupFinds},
+	{name: "a lookup accepts every not-found response of the protocol", run: lookupNotFound},
+	{name: "a lookup response that the protocol does not define is an error, never not found",
+		run: lookupUndefinedResponses},
+	{name: "a lookup never returns a record with another reference", run: lookupOtherReferences},
+	{name: "two records with the same reference are an error", run: lookupDuplicates},
+	{name: "a lookup of a refund without its payment id finds it or returns an error", run: lookupRefundWithoutPayment},
 }
 
 func lookupFinds(t tester, p Protocol) {
-	for _, q := range lookupsAll {
+	for _, q := range lookupQueries {
 		t.Run(q.name, func(t tester) {
-			r := start(t, p, func(got received) Answer { return q.honest(p, got.Request) })
-			got, found, err := q.ask(r)
+			r := start(t, p, func(got received) Response { return q.success(p, got.Request) })
+			got, found, err := q.run(r)
 			require.NoError(t, err)
 			require.True(t, found)
-			require.Equal(t, q.of.result(p, q.of.record(p, keyOf("1")), len(r.sent())), got)
+			require.Equal(t, q.subject.wantResult(p, q.subject.record(p, keyOf("1")), len(r.sent())), got)
 		})
 	}
 }
 
-func lookupFindsNothing(t tester, p Protocol) {
-	// A charge whose id is known exists: that it is not found may well be an error.
-	for _, q := range []question{lookupCharge, lookupRefund} {
-		words := func(got received) []Answer {
-			all := []Answer{p.Found(got.Request, nil)}
-			if p.NotFound != nil {
-				all = append(all, p.NotFound(got.Request)...)
+func lookupNotFound(t tester, p Protocol) {
+	// Without lookupByID: a charge whose id is known exists, so an adapter may return an error if it is not found.
+	for _, q := range []query{lookupCharge, lookupRefund} {
+		notFound := func(got received) []Response {
+			all := []Response{p.WriteLookup(got.Request, nil)}
+			if p.WriteNotFound != nil {
+				all = append(all, p.WriteNotFound(got.Request)...)
 			}
 			return all
 		}
 		t.Run(q.name, func(t tester) {
 			for i := 0; ; i++ {
-				many := 0
-				r := start(t, p, func(got received) Answer {
-					all := words(got)
-					many = len(all)
-					return all[min(i, many-1)]
+				count := 0
+				r := start(t, p, func(got received) Response {
+					all := notFound(got)
+					count = len(all)
+					return all[min(i, count-1)]
 				})
-				got, found, err := q.ask(r)
+				got, found, err := q.run(r)
 				r.sent()
 				require.NoError(t, err)
 				require.False(t, found)
 				require.Zero(t, got)
-				if i+1 >= many {
+				if i+1 >= count {
 					return
 				}
 			}
@@ -64,80 +65,85 @@ func lookupFindsNothing(t tester, p Protocol) {
 	}
 }
 
-func lookupUnanswered(t tester, p Protocol) {
-	for _, q := range lookupsAll {
-		answers := map[string]func(received) Answer{
-			"a gateway's 404, empty":              always(Answer{Status: http.StatusNotFound}),
-			"a gateway's 404, a page":             always(Answer{Status: http.StatusNotFound, Body: []byte("<html>Not Found</html>")}),
-			"a gateway's 404, an object":          always(Answer{Status: http.StatusNotFound, Body: []byte("{}")}),
-			"a gateway's 404, other JSON":         always(Answer{Status: http.StatusNotFound, Body: []byte(`{"message":"no Route matched with those values"}`)}),
-			"a 404 with an empty list":            always(Answer{Status: http.StatusNotFound, Body: p.Page(nil, "").Body}),
-			"a 404 with a code that nobody knows": always(p.Error(http.StatusNotFound, "some_code", "not found")),
-			"an error with status 200":            always(p.Error(http.StatusOK, "some_code", "not today")),
+func lookupUndefinedResponses(t tester, p Protocol) {
+	for _, q := range lookupQueries {
+		responses := map[string]func(received) Response{
+			"a gateway's 404 without a body": always(Response{Status: http.StatusNotFound}),
+			"a gateway's 404 with a page": always(Response{Status: http.StatusNotFound,
+				Body: []byte("<html>Not Found</html>")}),
+			"a gateway's 404 with an empty object": always(Response{Status: http.StatusNotFound, Body: []byte("{}")}),
+			"a gateway's 404 with other JSON": always(Response{Status: http.StatusNotFound,
+				Body: []byte(`{"message":"no Route matched with those values"}`)}),
+			"a 404 with an empty list": always(Response{Status: http.StatusNotFound,
+				Body: p.WritePage(nil, "").Body}),
+			"a 404 with an unknown code": always(p.WriteError(http.StatusNotFound, "some_code", "not found")),
+			"an error with status 200":   always(p.WriteError(http.StatusOK, "some_code", "try again later")),
 		}
 		for _, d := range slices.Concat(p.Declines, p.RefundDeclines) {
-			answers["a decline: "+d.Says] = always(d.Answer(q.of.record(p, keyOf("1"))))
+			responses["a decline: "+d.Name] = always(d.Write(q.subject.record(p, keyOf("1"))))
 		}
-		for what, of := range garbage(p) {
-			answers[what] = func(got received) Answer { return of(q.honest(p, got.Request)) }
+		for name, malform := range malformedResponses(p) {
+			responses[name] = func(got received) Response { return malform(q.success(p, got.Request)) }
 		}
-		q.instead(t, p, answers, func(r *rig) { q.fails(r) })
+		q.withResponses(t, p, responses, func(r *rig) { q.requireError(r) })
 	}
 }
 
-func lookupStrangers(t tester, p Protocol) {
-	for _, q := range lookupsAll {
-		ours, stranger := q.of.record(p, keyOf("1")), q.of.record(p, keyOf("9"))
-		stranger.ID += "9"
-		t.Run(q.name+" alone", func(t tester) {
-			r := start(t, p, func(got received) Answer { return p.Found(got.Request, []Record{stranger}) })
-			got, found, err := q.ask(r)
+func lookupOtherReferences(t tester, p Protocol) {
+	for _, q := range lookupQueries {
+		matching, other := q.subject.record(p, keyOf("1")), q.subject.record(p, keyOf("9"))
+		other.ID += "9"
+		t.Run(q.name+", as the only record", func(t tester) {
+			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{other}) })
+			got, found, err := q.run(r)
 			require.False(t, found)
 			require.Zero(t, got)
-			if asked := r.sent()[0].Asked; asked.Reference != "" {
-				require.Error(t, err, "who asks for a reference and gets another was not understood: that proves nothing")
+			if r.sent()[0].Reference != "" {
+				// The processor ignored the search for the reference, so its response does not prove absence.
+				require.Error(t, err, "a search by reference returned another reference")
 			}
 			if err != nil {
-				r.refused(err)
+				r.requireError(err)
 			}
 		})
-		t.Run(q.name+" beside ours", func(t tester) {
-			r := start(t, p, func(got received) Answer {
-				if got.Asked.Reference == "" && q.Operation == LookupCharge {
-					return p.Found(got.Request, []Record{ours}) // by its id there is only one
+		t.Run(q.name+", with the matching record", func(t tester) {
+			r := start(t, p, func(got received) Response {
+				if got.Reference == "" && q.Operation == LookupCharge {
+					return p.WriteLookup(got.Request, []Record{matching}) // a lookup by id has at most one record
 				}
-				return p.Found(got.Request, []Record{stranger, ours})
+				return p.WriteLookup(got.Request, []Record{other, matching})
 			})
-			got, found, err := q.ask(r)
+			got, found, err := q.run(r)
 			require.NoError(t, err)
 			require.True(t, found)
-			require.Equal(t, q.of.result(p, ours, len(r.sent())), got)
+			require.Equal(t, q.subject.wantResult(p, matching, len(r.sent())), got)
 		})
 	}
 }
 
-func lookupTwins(t tester, p Protocol) {
-	for _, q := range []question{lookupCharge, lookupRefund} {
+func lookupDuplicates(t tester, p Protocol) {
+	for _, q := range []query{lookupCharge, lookupRefund} {
 		t.Run(q.name, func(t tester) {
-			ours := q.of.record(p, keyOf("1"))
-			twin := ours
-			twin.ID += "9"
-			r := start(t, p, func(got received) Answer { return p.Found(got.Request, []Record{ours, twin}) })
-			require.Equal(t, processor.Ambiguous, q.fails(r).Certainty)
+			matching := q.subject.record(p, keyOf("1"))
+			duplicate := matching
+			duplicate.ID += "9"
+			r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{matching, duplicate}) })
+			require.Equal(t, processor.Ambiguous, q.requireError(r).Certainty)
 		})
 	}
 }
 
-func lookupRefundAlone(t tester, p Protocol) {
+func lookupRefundWithoutPayment(t tester, p Protocol) {
 	record := refund.record(p, keyOf("1"))
-	r := start(t, p, func(got received) Answer { return p.Found(got.Request, []Record{record}) })
-	got, found, err := r.adapter.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationRefund, Reference: keyOf("1")})
+	r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{record}) })
+	got, found, err := r.adapter.Lookup(t.Context(),
+		processor.LookupCall{Operation: payment.OperationRefund, Reference: keyOf("1")})
 	if err != nil {
-		r.refused(err)
+		r.requireError(err)
 		require.False(t, found)
 		require.Zero(t, got)
 		return
 	}
-	require.True(t, found, "it is there")
-	require.Equal(t, refund.result(p, record, len(r.sent())), got)
+	require.True(t, found, "the refund exists")
+	require.Equal(t, refund.wantResult(p, record, len(r.sent())), got)
 }

@@ -1,8 +1,12 @@
-// Package processortest proves an adapter: what every processor.Processor has to do, whatever protocol it speaks. The
-// adapter's own test describes the protocol once and calls Run; docs/adapters.md shows one.
+// Package processortest is a conformance suite for adapters: it tests what every [processor.Processor] must do, whatever
+// protocol it speaks. The adapter's own test describes the protocol in a [Protocol] and calls [Run]:
 //
-// The scenarios know no JSON, no form and no path. A scripted server on a real socket writes its answers with the
-// protocol's writers, and understands requests with its readers.
+//	func TestAcmeConforms(t *testing.T) { processortest.Run(t, acmeProtocol()) }
+//
+// docs/adapters.md shows a complete example.
+//
+// The scenarios contain no JSON, no form encoding and no paths. A scripted server on a real socket parses the adapter's
+// requests with the protocol's Parse functions and writes its responses with the protocol's Write functions.
 package processortest
 
 import (
@@ -19,56 +23,63 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Protocol is an adapter, and how a processor that speaks its protocol reads and writes. Readers and writers are called
-// concurrently. A function that may be nil says what nil means; the scenarios that need it are then skipped by name.
+// Protocol describes an adapter and the server side of its protocol: how a processor parses requests and writes responses.
+// The functions are called concurrently. A field that may be nil documents what nil means; scenarios that need it are then
+// skipped, with the reason.
 type Protocol struct {
-	// New makes the adapter on a client that has Profile.
+	// New returns the adapter under test. Its client is built with Profile.
 	New     func(processor.Client) processor.Processor
 	Profile processor.Profile
 
-	// PaymentStatuses and RefundStatuses are all words that the protocol has for a status, and what each of them means.
-	// A word is the writers' own: where a status is told by two fields, it may be a name for the pair.
+	// PaymentStatuses and RefundStatuses are all statuses of the protocol and what each means in Florin. The keys are the
+	// values of [Record.Status] that the Write functions accept. If the protocol expresses a status by two fields, the key
+	// may be any name for the combination.
 	PaymentStatuses map[string]payment.Status
 	RefundStatuses  map[string]payment.Status
 
-	// Read tells what a request asks for. Its error fails the scenario: there is no such request in the protocol.
-	Read func(Request) (Asked, error)
-	// Metadata are the pairs that a charge or a refund asks to be kept with it. Nil: the protocol has none, and so it
-	// cannot tell whose a payment is.
-	Metadata func(Request) map[string]string
+	// ParseRequest parses a request of the adapter. It returns an error for a request that the protocol does not define,
+	// which fails the scenario.
+	ParseRequest func(Request) (ParsedRequest, error)
+	// ParseMetadata returns the metadata that a charge or a refund asks the processor to store. Nil: the protocol has no
+	// metadata, so its payments cannot be related to a merchant.
+	ParseMetadata func(Request) map[string]string
 
-	// Payment answers a charge, a capture and a void; Refund answers a refund.
-	Payment func(Record) Answer
-	Refund  func(Record) Answer
-	// Found answers what a lookup asks for. No records is the protocol's own word that there are none.
-	Found func(Request, []Record) Answer
-	// NotFound are other words for that. Nil: there are no others.
-	NotFound func(Request) []Answer
-	// Page is a page of a list. next is the id of its last record where more follow, and empty where none do; a protocol
-	// with cursors of its own takes it for one.
-	Page func(records []Record, next string) Answer
-	// ETags: the adapter lets a list that has not changed be answered with 304. False: it reads every page anew.
+	// WritePayment writes the response to a charge, a capture or a void.
+	WritePayment func(Record) Response
+	// WriteRefund writes the response to a refund.
+	WriteRefund func(Record) Response
+	// WriteLookup writes the response to one request of a lookup. Without records it writes the protocol's regular "not
+	// found" response.
+	WriteLookup func(Request, []Record) Response
+	// WriteNotFound writes all other "not found" responses of the protocol. Nil: there are none.
+	WriteNotFound func(Request) []Response
+	// WritePage writes one page of a list. next is the ID of the page's last record if more pages follow, otherwise empty. A
+	// protocol with its own cursors uses it as the cursor.
+	WritePage func(records []Record, next string) Response
+	// ETags is true if the adapter revalidates lists with ETags, so that an unchanged page may be answered with 304.
 	ETags bool
 
-	// Declines are ways to refuse a charge or a capture, RefundDeclines a refund, beside the records that are declined.
-	// Nil: there are none.
-	Declines       []Decline
+	// Declines are the ways to decline a charge or a capture with a response that is not a success. Records whose status
+	// means [payment.Declined] are tested in addition. Nil: there are none.
+	Declines []Decline
+	// RefundDeclines are the ways to decline a refund. Nil: there are none.
 	RefundDeclines []Decline
 
-	// Error is an answer that is no success. The code may be one that nobody knows.
-	Error func(status int, code, message string) Answer
-	// InFlight says that a request with the same key is still being worked on. Nil: the protocol never does.
-	InFlight func() Answer
-	// Mismatch says that the key was used with another payload. Nil: the protocol never does.
-	Mismatch func() Answer
-	// Conflict says, in another way than by a 409, that the payment is not in a state for the call. Nil: there is no other.
-	Conflict func() Answer
+	// WriteError writes a response that is not a success. The code may be unknown to the adapter.
+	WriteError func(status int, code, message string) Response
+	// WriteInFlight writes "a request with this key is still in progress". Nil: the protocol has no such response.
+	WriteInFlight func() Response
+	// WriteMismatch writes "this key was used with another payload". Nil: the protocol has no such response.
+	WriteMismatch func() Response
+	// WriteConflict writes "the payment is not in a state for this operation" with a status other than 409. Nil: the
+	// protocol always uses 409.
+	WriteConflict func() Response
 }
 
-// Operation is what a request asks for.
+// Operation is the kind of a request.
 type Operation string
 
-// The operations.
+// The operations, lookups and lists that the adapter sends.
 const (
 	Charge       Operation = "charge"
 	Capture      Operation = "capture"
@@ -79,102 +90,104 @@ const (
 	List         Operation = "list"
 )
 
-// Request is what the server received.
+// Request is an HTTP request that the server received.
 type Request struct {
 	Method string
-	// Path is below the base URL, escaped as it was sent.
+	// Path is relative to the base URL and escaped as it was sent.
 	Path   string
 	Query  url.Values
 	Header http.Header
 	Body   []byte
 }
 
-// Asked is what a request asks for, in Florin's terms. What it does not say is empty.
-type Asked struct {
+// ParsedRequest is the content of a request in Florin's terms. A field that the request does not contain is zero.
+type ParsedRequest struct {
 	Operation Operation
-	// PaymentID is the processor's, of the payment that is captured, voided, refunded or looked up.
+	// PaymentID is the processor's id of the payment that is captured, voided, refunded or looked up.
 	PaymentID string
-	Amount    int64
-	// Currency is in upper case, however the protocol has it.
+	// Amount is in minor units of Currency (ISO 4217, upper case), however the protocol writes them.
+	Amount   int64
 	Currency string
-	// Reference is that of the charge or refund, or the one that is looked up.
+	// Reference is the reference of the charge or the refund that is made or looked up.
 	Reference     string
 	PaymentMethod string
-	// Manual holds for a charge that only holds the money.
-	Manual       bool
+	// ManualCapture is true for a charge that only authorizes the amount.
+	ManualCapture bool
+	// CreatedAfter, Cursor and Limit are the parameters of a list.
 	CreatedAfter time.Time
 	Cursor       string
 	Limit        int
 }
 
-// Record is a payment or a refund at the processor. A writer leaves a field out that is empty or 0.
+// Record is a payment or a refund at the processor. The Write functions omit every field that is zero.
 type Record struct {
 	ID string
-	// PaymentID is the payment that a refund is of.
+	// PaymentID is the ID of the refunded payment; empty if the record is a payment.
 	PaymentID string
-	// Status is one of the protocol's words, or one that it does not have.
+	// Status is a key of [Protocol.PaymentStatuses] or [Protocol.RefundStatuses], or a status that the protocol does not have.
 	Status string
-	// Amount, Captured and Refunded are in minor units of Currency, which is in upper case.
+	// Amount, Captured and Refunded are in minor units of Currency (ISO 4217, upper case).
 	Amount, Captured, Refunded int64
 	Currency                   string
 	Reference                  string
-	// MerchantID is of the metadata; empty where the protocol has none.
+	// MerchantID is stored in the metadata; empty if the protocol has none.
 	MerchantID string
 }
 
-// Answer is what the server sends. Content-Type is application/json unless the header says otherwise; the server adds
-// X-Request-Id.
-type Answer struct {
+// Response is an HTTP response of the server. Its Content-Type is application/json unless Header sets another. The server
+// adds the header X-Request-Id.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
 
-	// deliver takes the place of all that.
-	deliver func(http.ResponseWriter, *http.Request)
+	// handler, if set, replaces the other fields.
+	handler http.HandlerFunc
 }
 
-// Decline is a way to refuse a payment.
+// Decline is a way to decline an operation.
 type Decline struct {
-	// Says names it in the scenario.
-	Says string
-	// Answer writes it. The record is the one that would be answered otherwise.
-	Answer func(Record) Answer
-	// Want is what the adapter has to make of it.
+	// Name names the subtest.
+	Name string
+	// Write writes the response. The record is the one that a success would contain.
+	Write func(Record) Response
+	// Want is the decline that the adapter must return.
 	Want payment.Decline
 }
 
-// Run proves the adapter of a protocol. Each scenario is a subtest; one that the protocol has no use for is skipped and
-// says why.
+// Run tests the adapter of a protocol. Each scenario is a subtest, named by what must hold. A scenario that does not apply to
+// the protocol is skipped with the reason.
 func Run(t *testing.T, p Protocol) {
 	t.Helper()
 	require.NoError(t, p.check())
 	for _, s := range scenarios {
-		t.Run(s.name, func(t *testing.T) { s.in(test{t}, p) })
+		t.Run(s.name, func(t *testing.T) { s.in(testingT{t}, p) })
 	}
 }
 
-// check names what a protocol cannot do without.
+// check returns an error that names the first required field that is missing.
 func (p Protocol) check() error {
 	missing := map[string]bool{
-		"New": p.New == nil, "Read": p.Read == nil, "Payment": p.Payment == nil, "Refund": p.Refund == nil, "Found": p.Found == nil,
-		"Page": p.Page == nil, "Error": p.Error == nil,
+		"New": p.New == nil, "ParseRequest": p.ParseRequest == nil, "WritePayment": p.WritePayment == nil,
+		"WriteRefund": p.WriteRefund == nil,
+		"WriteLookup": p.WriteLookup == nil, "WritePage": p.WritePage == nil, "WriteError": p.WriteError == nil,
 	}
 	for _, name := range sorted(missing) {
 		if missing[name] {
-			return fmt.Errorf("processortest: Protocol.%s is nil", name)
+			return fmt.Errorf("processortest: Protocol.%s is required", name)
 		}
 	}
-	if word(p.PaymentStatuses, payment.Succeeded) == "" || word(p.RefundStatuses, payment.Succeeded) == "" {
-		return errors.New("processortest: the protocol has no word for a success")
+	if statusName(p.PaymentStatuses, payment.Succeeded) == "" || statusName(p.RefundStatuses, payment.Succeeded) == "" {
+		return errors.New("processortest: PaymentStatuses and RefundStatuses need a status that means succeeded")
 	}
 	return nil
 }
 
-// word is the first of the protocol's words for a status; empty if it has none.
-func word(statuses map[string]payment.Status, status payment.Status) string {
-	for _, w := range sorted(statuses) {
-		if statuses[w] == status {
-			return w
+// statusName returns the protocol's first name for a status, in alphabetical order, or "" if it has none.
+func statusName(statuses map[string]payment.Status, status payment.Status) string {
+	for _, name := range sorted(statuses) {
+		if statuses[name] == status {
+			return name
 		}
 	}
 	return ""

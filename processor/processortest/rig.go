@@ -21,38 +21,40 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// What no text of an error may have in it.
+// Secrets that no error text may contain.
 const (
-	ourKey        = "api-key-of-processortest"
+	apiKey        = "api-key-of-processortest"
 	paymentMethod = "tok_processortest"
 	cardNumber    = "4111111111111111"
 )
 
-// basePath is below which the processor is.
+// basePath is the path of the adapter's base URL.
 const basePath = "/base"
 
-// rig is an adapter, the client under it, and the server that it speaks to. It is made anew for every call whose
-// requests are counted: on a connection that it had kept, net/http may send a request twice.
+// rig is an adapter with its client and the scripted server that they talk to. Every call whose requests are counted needs a
+// new rig: net/http may send a request a second time on a connection that it has kept.
 type rig struct {
 	tester
 	protocol Protocol
 	adapter  processor.Processor
 	url      string
-	script   func(received) Answer
+	script   func(received) Response
 
 	mu       sync.Mutex
 	requests []received
 	problems []error
 }
 
-// received is a request, what it asks for, and how many there were with it.
+// received is one request that the server received, raw and parsed.
 type received struct {
 	Request
-	Asked
+	ParsedRequest
+	// nth is the number of the request, from 1.
 	nth int
 }
 
-func start(t tester, p Protocol, script func(received) Answer, change ...func(*httpclient.Options)) *rig {
+// start returns a rig whose server responds as script says.
+func start(t tester, p Protocol, script func(received) Response, change ...func(*httpclient.Options)) *rig {
 	t.Helper()
 	r := &rig{tester: t, protocol: p, script: script}
 	server := httptest.NewServer(r)
@@ -60,8 +62,8 @@ func start(t tester, p Protocol, script func(received) Answer, change ...func(*h
 	r.url = server.URL + basePath
 	keys := 0
 	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
-		keys++ // the client reads one at a time
-		return credentials.Key{Value: fmt.Sprintf("%s-%d", ourKey, keys)}, nil
+		keys++ // the client never loads keys concurrently
+		return credentials.Key{Value: fmt.Sprintf("%s-%d", apiKey, keys)}, nil
 	})
 	require.NoError(t, err)
 	options := httpclient.Options{Name: "processortest", Profile: p.Profile, BaseURL: r.url, Credentials: credentials,
@@ -76,8 +78,10 @@ func start(t tester, p Protocol, script func(received) Answer, change ...func(*h
 	return r
 }
 
-// always answers every request alike.
-func always(a Answer) func(received) Answer { return func(received) Answer { return a } }
+// always returns a script that sends the same response to every request.
+func always(response Response) func(received) Response {
+	return func(received) Response { return response }
+}
 
 // ServeHTTP implements http.Handler.
 func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
@@ -87,31 +91,33 @@ func (r *rig) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusTeapot)
 		return
 	}
-	a := r.script(got)
-	if a.deliver != nil {
-		a.deliver(w, req)
+	response := r.script(got)
+	if response.handler != nil {
+		response.handler(w, req)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	for name, values := range a.Header {
+	for name, values := range response.Header {
 		w.Header()[http.CanonicalHeaderKey(name)] = values
 	}
-	w.WriteHeader(a.Status)
-	_, _ = w.Write(a.Body) // a status such as 304 has none, and the caller may be gone
+	w.WriteHeader(response.Status)
+	_, _ = w.Write(response.Body) // fails for a status without a body, such as 304, and if the client has disconnected
 }
 
+// requestID returns the X-Request-Id of the response to the nth request.
 func requestID(nth int) string { return fmt.Sprintf("req_%d", nth) }
 
 func (r *rig) receive(req *http.Request) (received, error) {
 	body, err := io.ReadAll(req.Body)
 	path, within := strings.CutPrefix(req.URL.EscapedPath(), basePath)
-	got := received{Request: Request{Method: req.Method, Path: path, Query: req.URL.Query(), Header: req.Header.Clone(), Body: body}}
+	got := received{Request: Request{Method: req.Method, Path: path, Query: req.URL.Query(), Header: req.Header.Clone(),
+		Body: body}}
 	switch {
 	case err != nil:
 	case !within:
-		err = errors.New("it is not below the base URL")
+		err = errors.New("the path is not below the base URL")
 	default:
-		got.Asked, err = r.protocol.Read(got.Request)
+		got.ParsedRequest, err = r.protocol.ParseRequest(got.Request)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -124,20 +130,20 @@ func (r *rig) receive(req *http.Request) (received, error) {
 	return got, err
 }
 
-// sent is what came so far, each of it a request of the protocol.
+// sent returns the requests received so far. It fails if the protocol does not define one of them.
 func (r *rig) sent() []received {
 	r.Helper()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	require.Empty(r, r.problems, "the adapter sent what the protocol does not have")
+	require.Empty(r, r.problems, "the adapter sent a request that the protocol does not define")
 	return slices.Clone(r.requests)
 }
 
-// once is the only request that came.
-func (r *rig) once() received { return r.times(1)[0] }
+// onlyRequest returns the only request received. It fails if there were none or several.
+func (r *rig) onlyRequest() received { return r.requireRequests(1)[0] }
 
-// times is what came, if that is as many.
-func (r *rig) times(n int) []received {
+// requireRequests returns the requests received. It fails unless there were n.
+func (r *rig) requireRequests(n int) []received {
 	r.Helper()
 	sent := r.sent()
 	var lines []string
@@ -148,77 +154,82 @@ func (r *rig) times(n int) []received {
 	return sent
 }
 
-// refused checks a call that brought no outcome: its error says all that it must, and no secret.
-func (r *rig) refused(err error) processor.Error {
+// requireError requires a *processor.Error that is complete and contains no secret.
+func (r *rig) requireError(err error) processor.Error {
 	r.Helper()
-	require.Error(r, err, "a call without an outcome must be an error")
+	require.Error(r, err, "a call without an outcome must return an error")
 	var e *processor.Error
-	require.ErrorAs(r, err, &e, "every error of an adapter is a *processor.Error")
-	require.Contains(r, []processor.Certainty{processor.NotExecuted, processor.Ambiguous}, e.Certainty, "certainty of %v", err)
+	require.ErrorAs(r, err, &e, "every error of an adapter must be a *processor.Error")
+	require.Contains(r, []processor.Certainty{processor.NotExecuted, processor.Ambiguous}, e.Certainty,
+		"certainty of %v", err)
 	require.Contains(r, payment.FailureClasses, e.Class, "class of %v", err)
-	r.discreet(err)
+	r.requireNoSecrets(err)
 	return *e
 }
 
-// ends checks what an error says about money.
-func (r *rig) ends(err error, certainty processor.Certainty, retry bool, class payment.FailureClass) processor.Error {
+// requireFailure requires an error with this certainty, retry flag and class.
+func (r *rig) requireFailure(err error, certainty processor.Certainty, retry bool,
+	class payment.FailureClass) processor.Error {
 	r.Helper()
-	e := r.refused(err)
+	e := r.requireError(err)
 	require.Equal(r, certainty, e.Certainty, "certainty of %v", err)
 	require.Equal(r, retry, e.Retry, "retry of %v", err)
 	require.Equal(r, class, e.Class, "class of %v", err)
 	return e
 }
 
-// discreet checks that no text of an error, nor of its causes, has a secret in it.
-func (r *rig) discreet(err error) {
+// requireNoSecrets requires that the texts of an error and of its causes contain no secret.
+func (r *rig) requireNoSecrets(err error) {
 	r.Helper()
 	for ; err != nil; err = errors.Unwrap(err) {
 		for _, text := range []string{err.Error(), fmt.Sprintf("%+v", err), fmt.Sprintf("%#v", err)} {
-			for _, secret := range []string{ourKey, paymentMethod, cardNumber, "4111 1111 1111 1111", keyOf("")} {
+			for _, secret := range []string{apiKey, paymentMethod, cardNumber, "4111 1111 1111 1111", keyOf("")} {
 				require.NotContains(r, text, secret)
 			}
 		}
 	}
 }
 
-// answered is what a call brought that has an outcome.
-func (r *rig) answered(got processor.Result, err error) processor.Result {
+// requireResult requires that err is nil and returns the result.
+func (r *rig) requireResult(got processor.Result, err error) processor.Result {
 	r.Helper()
 	require.NoError(r, err)
 	return got
 }
 
-// The manners in which a server fails.
+// Handlers and responses of a failing server.
 
-// hang sends nothing until the caller is gone.
+// hang sends nothing and returns when the client disconnects.
 func hang(_ http.ResponseWriter, req *http.Request) { <-req.Context().Done() }
 
-// reset makes the caller see "connection reset by peer": with linger 0 the close sends RST, not FIN.
-func reset(w http.ResponseWriter, _ *http.Request) { hangUp(w, "", 0) }
+// reset makes the client see "connection reset by peer": with linger 0, close sends RST instead of FIN.
+func reset(w http.ResponseWriter, _ *http.Request) { closeConnection(w, "", 0) }
 
-// drop closes the connection without an answer.
-func drop(w http.ResponseWriter, _ *http.Request) { hangUp(w, "", -1) }
+// closeWithoutResponse closes the connection before the response.
+func closeWithoutResponse(w http.ResponseWriter, _ *http.Request) { closeConnection(w, "", -1) }
 
-// breakOff closes the connection in the middle of the header.
-func breakOff(w http.ResponseWriter, _ *http.Request) { hangUp(w, "HTTP/1.1 200 OK\r\nContent-Le", -1) }
+// closeWithinHeader closes the connection in the middle of the response header.
+func closeWithinHeader(w http.ResponseWriter, _ *http.Request) {
+	closeConnection(w, "HTTP/1.1 200 OK\r\nContent-Le", -1)
+}
 
-// cutOff promises the whole body and sends half of it.
-func cutOff(a Answer) Answer {
-	return Answer{deliver: func(w http.ResponseWriter, _ *http.Request) {
-		hangUp(w, fmt.Sprintf("HTTP/1.1 %d %s\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s",
+// truncate announces the whole body and sends half of it.
+func truncate(a Response) Response {
+	return Response{handler: func(w http.ResponseWriter, _ *http.Request) {
+		closeConnection(w, fmt.Sprintf("HTTP/1.1 %d %s\r\nX-Request-Id: %s\r\nContent-Length: %d\r\n\r\n%s",
 			a.Status, http.StatusText(a.Status), w.Header().Get("X-Request-Id"), len(a.Body), a.Body[:len(a.Body)/2]), -1)
 	}}
 }
 
-func hangUp(w http.ResponseWriter, words string, linger int) {
+// closeConnection writes raw to the connection and closes it. linger is the argument of net.TCPConn.SetLinger.
+func closeConnection(w http.ResponseWriter, raw string, linger int) {
 	conn, _, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	defer conn.Close()
-	// Errors here are the other side's, which has gone: that is what the scenario is about.
-	_, _ = io.WriteString(conn, words)
+	// The client may have closed its end already: errors are expected.
+	_, _ = io.WriteString(conn, raw)
 	if tcp, ok := conn.(interface{ SetLinger(int) error }); ok {
 		_ = tcp.SetLinger(linger)
 	}

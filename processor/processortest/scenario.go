@@ -10,28 +10,32 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// scenario is one thing that an adapter has to do.
+// scenario is one requirement that every adapter must meet.
 type scenario struct {
+	// name states what must hold.
 	name string
-	// lacks says why the protocol has no use for it; nil or "": it has.
-	lacks func(Protocol) string
-	run   func(tester, Protocol)
+	// skip returns why the scenario does not apply to a protocol, or "" if it applies. Nil: it always applies.
+	skip func(Protocol) string
+	run  func(tester, Protocol)
 }
 
-// scenarios is all of it, in the order to read it.
-var scenarios = slices.Concat(requests, keys, results, failures, lookups, lists, secrets)
+// scenarios are all scenarios, in the order in which they run.
+var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, failureScenarios, lookupScenarios,
+	listScenarios, secretScenarios)
 
+// in runs or skips the scenario for a protocol.
 func (s scenario) in(t tester, p Protocol) {
 	t.Helper()
-	if s.lacks != nil {
-		if why := s.lacks(p); why != "" {
+	if s.skip != nil {
+		if why := s.skip(p); why != "" {
 			t.Skip(why)
 		}
 	}
 	s.run(t, p)
 }
 
-// tester is what scenarios need of a *testing.T, so that the suite's own tests can see one fail.
+// tester is the part of *testing.T that scenarios use. It is an interface so that the tests of this package can run a
+// scenario that is expected to fail.
 type tester interface {
 	require.TestingT
 	Helper()
@@ -41,16 +45,17 @@ type tester interface {
 	Run(name string, f func(tester)) bool
 }
 
-type test struct{ *testing.T }
+// testingT implements tester with a *testing.T.
+type testingT struct{ *testing.T }
 
-func (t test) Run(name string, f func(tester)) bool {
-	return t.T.Run(name, func(t *testing.T) { f(test{t}) })
+func (t testingT) Run(name string, f func(tester)) bool {
+	return t.T.Run(name, func(t *testing.T) { f(testingT{t}) })
 }
 
-// sorted makes the order of subtests the same in every run.
+// sorted returns the keys of m in order, so that subtests run in the same order every time.
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
-// concurrently makes n calls at once, and returns what each of them brought.
+// concurrently makes n calls at the same time and returns their results.
 func concurrently[V any](n int, call func(int) V) []V {
 	all := make([]V, n)
 	var done sync.WaitGroup

@@ -1,6 +1,6 @@
 package processortest
 
-// Secrets, and many calls at once.
+// Scenarios about secrets in errors and about concurrent calls.
 
 import (
 	"fmt"
@@ -12,70 +12,76 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Every other scenario looks for secrets in each error that it sees, too.
-var secrets = []scenario{
-	{"what a processor repeats of our API key, or of a card number, is in no error", nil, repeatedSecrets},
-	{"many calls at once each get their own answer", nil, manyAtOnce},
+// All other scenarios check their errors for secrets, too: see rig.requireError.
+var secretScenarios = []scenario{
+	{name: "no error contains an API key or a card number that the processor repeats", run: repeatedSecrets},
+	{name: "concurrent calls each receive their own response", run: concurrentCalls},
 }
 
 func repeatedSecrets(t tester, p Protocol) {
-	whatWeSent := func(got received) string { return "wrong key: " + got.Header.Get("Authorization") }
-	words := map[string]func(received) string{
-		"API key":             whatWeSent,
-		"card number":         func(received) string { return cardNumber },
-		"card number, spaced": func(received) string { return "card 4111 1111 1111 1111 12/27" },
+	secrets := map[string]func(received) string{
+		"API key":                 func(got received) string { return "wrong key: " + got.Header.Get("Authorization") },
+		"card number":             func(received) string { return cardNumber },
+		"card number with spaces": func(received) string { return "card 4111 1111 1111 1111 12/27" },
 	}
-	for _, what := range sorted(words) {
-		in := map[string]func(received) Answer{}
+	for _, secret := range sorted(secrets) {
+		text := secrets[secret]
+		responses := map[string]func(received) Response{}
 		for _, status := range []int{200, 302, 400, 401, 404, 500} {
-			in[fmt.Sprint(what, " in the message of a ", status)] = func(got received) Answer { return p.Error(status, "some_code", words[what](got)) }
-			in[fmt.Sprint(what, " in the code of a ", status)] = func(got received) Answer { return p.Error(status, words[what](got), "") }
-			in[fmt.Sprint(what, " as the body of a ", status)] = func(got received) Answer { return Answer{Status: status, Body: []byte(words[what](got))} }
-		}
-		eachMove(t, p, func(t tester, m money) {
-			in := maps.Clone(in)
-			in[what+" as the status"] = func(got received) Answer {
-				record := m.record(p, keyOf("1"))
-				record.Status = words[what](got)
-				return m.answer(p, record)
+			responses[fmt.Sprint(secret, " in the message of a ", status)] = func(got received) Response {
+				return p.WriteError(status, "some_code", text(got))
 			}
-			for _, where := range sorted(in) {
-				t.Run(where, func(t tester) {
-					r := start(t, p, in[where])
-					_, err := m.make(r)
-					r.refused(err)
+			responses[fmt.Sprint(secret, " in the code of a ", status)] = func(got received) Response {
+				return p.WriteError(status, text(got), "")
+			}
+			responses[fmt.Sprint(secret, " as the body of a ", status)] = func(got received) Response {
+				return Response{Status: status, Body: []byte(text(got))}
+			}
+		}
+		eachOperation(t, p, func(t tester, op operation) {
+			responses := maps.Clone(responses)
+			responses[secret+" as the status of the record"] = func(got received) Response {
+				record := op.record(p, keyOf("1"))
+				record.Status = text(got)
+				return op.response(p, record)
+			}
+			for _, name := range sorted(responses) {
+				t.Run(name, func(t tester) {
+					r := start(t, p, responses[name])
+					_, err := op.run(r)
+					r.requireError(err)
 				})
 			}
 		})
-		for _, q := range questions {
-			q.instead(t, p, in, func(r *rig) { q.fails(r) })
+		for _, q := range queries {
+			q.withResponses(t, p, responses, func(r *rig) { q.requireError(r) })
 		}
 	}
 }
 
-func manyAtOnce(t tester, p Protocol) {
-	const many = 32
+func concurrentCalls(t tester, p Protocol) {
+	const calls = 32
 	record := func(reference string, nth int64) Record {
 		record := charge.record(p, reference)
 		record.ID, record.Amount, record.Captured = fmt.Sprintf("payment_%d", nth), nth, nth
 		return record
 	}
-	r := start(t, p, func(got received) Answer { return p.Payment(record(got.Asked.Reference, got.Amount)) },
-		func(o *httpclient.Options) { o.MaxInFlight = many })
+	r := start(t, p, func(got received) Response { return p.WritePayment(record(got.Reference, got.Amount)) },
+		func(o *httpclient.Options) { o.MaxInFlight = calls })
 	type outcome struct {
 		processor.Result
 		error
 	}
-	for i, got := range concurrently(many, func(i int) outcome {
-		call := chargeCall(how{key: fmt.Sprintf("key-%d", i)})
+	for i, got := range concurrently(calls, func(i int) outcome {
+		call := chargeCall(callOptions{key: fmt.Sprintf("key-%d", i)})
 		call.Amount = int64(i + 1)
 		result, err := r.adapter.Charge(t.Context(), call)
-		return outcome{result, err}
+		return outcome{Result: result, error: err}
 	}) {
 		require.NoError(t, got.error)
-		want := charge.result(p, record(fmt.Sprintf("key-%d", i), int64(i+1)), 1)
-		want.RequestID = got.RequestID
+		want := charge.wantResult(p, record(fmt.Sprintf("key-%d", i), int64(i+1)), 1)
+		want.RequestID = got.RequestID // the requests arrive in any order
 		require.Equal(t, want, got.Result)
 	}
-	r.times(many)
+	r.requireRequests(calls)
 }

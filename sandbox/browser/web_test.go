@@ -80,8 +80,8 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		tab.goTo(t, chargeURL(env, "order-1001"), wide)
 		tab.press(t, "Descending") // switches to ascending, in the order of the events
 		tab.sees(t, wholePage, "ProcessorCharge • charge 12.50 USD via simulator",
-			"wait 1s, then look up after a lost answer, try 1", "ProcessorLookup • look up after a lost answer, try 1",
-			"wait 2s, then look up after a lost answer, try 3", "ProcessorLookup • look up after a lost answer, try 3")
+			"wait 1s, then look up the unknown outcome #1", "ProcessorLookup • look up the unknown outcome #1",
+			"wait 2s, then look up the unknown outcome #3", "ProcessorLookup • look up the unknown outcome #3")
 		tab.sees(t, inputAndResult, `"status": "succeeded"`, `"captured_amount": 1250`)
 		tab.picture(t, "temporal-web.png", wholePage)
 		tab.click(t, `button[aria-label^="Event ProcessorCharge"]`)
@@ -90,8 +90,8 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		tab.resize(t, narrow)
 		tab.click(t, metadata)
 		tab.sees(t, summary, "12.50 USD · acme · order-1001")
-		tab.sees(t, details, "Take 12.50 USD for merchant acme", "idempotency key order-1001", payment.PaymentID("acme", "order-1001"), "Runbook")
-		tab.sees(t, currentDetails, "succeeded. 12.50 USD were taken.", "give it back: starter refund --merchant acme --charge-key 'order-1001'")
+		tab.sees(t, details, "Charge 12.50 USD for merchant acme", "Idempotency key order-1001", payment.PaymentID("acme", "order-1001"), "Runbook")
+		tab.sees(t, currentDetails, "succeeded. 12.50 USD were captured.", "refund it: starter refund --merchant acme --charge-key 'order-1001'")
 		tab.picture(t, "temporal-web-details.png", panels)
 	})
 
@@ -99,8 +99,8 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		awaitStatus(t, env, "order-1003", payment.Authorized)
 		tab.goTo(t, chargeURL(env, "order-1003"), narrow)
 		tab.click(t, metadata)
-		tab.sees(t, details, "Hold, for a later capture, 89.00 EUR")
-		tab.sees(t, currentDetails, "authorized. 89.00 EUR are held, and not taken.", "Next: ",
+		tab.sees(t, details, "Authorize 89.00 EUR")
+		tab.sees(t, currentDetails, "authorized. 89.00 EUR are authorized and not captured.", "Next: ",
 			"starter capture --merchant acme --key 'order-1003'", "starter void --merchant acme --key 'order-1003'")
 		tab.picture(t, "temporal-web-authorized.png", panels)
 	})
@@ -109,7 +109,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		awaitStatus(t, env, "order-1005", payment.NeedsReconciliation)
 		tab.goTo(t, chargeURL(env, "order-1005"), narrow)
 		tab.click(t, metadata)
-		tab.sees(t, currentDetails, "needs_reconciliation. Nobody knows whether money has moved", "Why: outcome_unknown: the processor could not say",
+		tab.sees(t, currentDetails, "needs_reconciliation. Unknown whether money moved", "Why: outcome_unknown: the processor did not report the outcome within",
 			"Next: simulator is still asked now and then", "What you can do:", "Send a Signal, processor-event",
 			"starter resolve --merchant acme --key 'order-1005'")
 		tab.picture(t, "temporal-web-needs-reconciliation.png", panels)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -179,11 +180,23 @@ func (l *load) modify(
 	ctx context.Context, p *purchase, name string, call func(context.Context) (payment.Charge, error),
 ) (c payment.Charge) {
 	for range modificationAttempts {
-		if c = repeat(ctx, l, &p.results, name, call); c.Status != payment.Authorized {
+		if c = repeat(ctx, l, &p.results, name, known(call)); c.Status != payment.Authorized {
 			break
 		}
 	}
 	return c
+}
+
+// known returns call with a payment that was not modified, or needs an operator, as its value instead of an error.
+func known(call func(context.Context) (payment.Charge, error)) func(context.Context) (payment.Charge, error) {
+	return func(ctx context.Context) (payment.Charge, error) {
+		c, err := call(ctx)
+		var notExecuted *florin.NotExecutedError
+		if errors.As(err, &notExecuted) || errors.Is(err, florin.ErrConflicted) || c.Status == payment.NeedsReconciliation {
+			return c, nil
+		}
+		return c, err
+	}
 }
 
 // repeat repeats a call until it returns a value or a refusal, and adds that to the results. For a refusal it returns the

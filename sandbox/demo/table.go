@@ -81,13 +81,12 @@ func table(rows []*row) string {
 // refresh updates a row whose step is running. If Temporal does not answer, the row keeps its status until the next tick.
 func (r *row) refresh(ctx context.Context, env *environment.Environment) {
 	r.mu.Lock()
-	running := r.took == 0 && !r.began.IsZero()
+	running, status := r.took == 0 && !r.began.IsZero(), r.status
 	r.mu.Unlock()
 	if !running {
 		return
 	}
 	sent := attempts(ctx, env, r.step.workflowID())
-	status := r.status
 	if r.step.Charge != nil {
 		if c, err := env.Florin.Get(ctx, r.step.merchant(), r.step.key()); err == nil {
 			status = c.Status

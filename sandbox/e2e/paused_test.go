@@ -95,7 +95,7 @@ func TestCallsThatNoWorkerStartedDuringALongPauseWereNotSent(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.Failed, c.Status)
 	require.Equal(t, payment.ClassNotSent, c.Failure.Class)
-	require.Equal(t, "no worker took the call in its time; the processor has no record of it: no money moved", c.Failure.Message)
+	require.Equal(t, "no worker picked up the call in time; the processor has no record of it: no money moved", c.Failure.Message)
 	r, err := env.Florin.WaitRefund(t.Context(), "acme", "refunded")
 	require.NoError(t, err)
 	require.Equal(t, payment.Failed, r.Status)

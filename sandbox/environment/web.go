@@ -35,7 +35,11 @@ func startWeb(ctx context.Context, port int, temporalAddress string) (*web, erro
 		// Start exits the process if it cannot listen. choosePorts has checked that it can.
 		_ = w.server.Start()
 	}()
-	return w, w.waitUntilServing(ctx, webURL(port))
+	if err := w.waitUntilServing(ctx, webURL(port)); err != nil {
+		w.stop()
+		return nil, err
+	}
+	return w, nil
 }
 
 func (w *web) waitUntilServing(ctx context.Context, address string) error {

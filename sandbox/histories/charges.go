@@ -48,8 +48,6 @@ var charges = []scenario{
 		"tok_500_always", payment.Failed),
 	withOwnProcessor(neverStarted("charge-never-taken",
 		"no worker starts the charge in time, and the first lookup finds nothing: the charge was not executed")),
-	withOwnProcessor(neverStarted("charge-never-taken-before-the-gate",
-		"no worker starts the charge in time; recorded by older code, for which absence alone was no proof")),
 	chargeEnds("charge-timeout-then-401", "a timeout, then 401: the 401 does not prove that the first attempt was not executed",
 		"tok_timeout_then_401", payment.Succeeded),
 	chargeEnds("charge-conflicted-amount", "the processor charged another amount", "tok_wrong_amount", payment.Conflicted),

@@ -130,7 +130,7 @@ func startProcess(t *testing.T, cmd *exec.Cmd) *process {
 		for lines.Scan() {
 			p.log.Write(append(lines.Bytes(), '\n'))
 			var l line
-			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "worker runs" {
+			if json.Unmarshal(lines.Bytes(), &l) == nil && l.Msg == "worker is running" {
 				ready <- l
 			}
 		}

@@ -105,7 +105,7 @@ func TestAuthorizedPaymentIsCapturedOrVoided(t *testing.T) {
 	}
 	a := run("capture", "capture", "--amount", "12.51", "--currency", "USD")
 	require.Equal(t, 4, a.code, "%+v", a)
-	require.Contains(t, a.stderr, "12.50 USD are held, asked were 12.51 USD")
+	require.Contains(t, a.stderr, "capture of 12.51 USD exceeds the authorized 12.50 USD")
 
 	a = run("capture", "capture", "--json", "--amount", "10.00", "--currency", "USD")
 	require.Zero(t, a.code, "%+v", a)

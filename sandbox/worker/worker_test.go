@@ -66,7 +66,7 @@ func TestEachTransitionIsLoggedOnce(t *testing.T) {
 		}
 	}
 	require.Equal(t, []transition{{
-		Level: "info", Msg: "payment moved", From: "processing", Status: "declined", Attempt: 1,
+		Level: "info", Msg: "payment changed its status", From: "processing", Status: "declined", Attempt: 1,
 		WorkflowID: payment.ChargeWorkflowID("acme", "transitions"), PaymentID: payment.PaymentID("acme", "transitions"),
 	}}, transitions)
 }

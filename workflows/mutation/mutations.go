@@ -10,16 +10,16 @@ type mutation struct {
 var mutations = []mutation{
 	{
 		name: "order of steps: store before the result is applied", file: "workflows/operation.go",
-		old:     "\t\t\to.open = false\n\t\t\to.subject.adopt(ctx, result)\n\t\t\to.subject.tell(ctx, byProcessor(result))\n",
-		changed: "\t\t\to.open = false\n\t\t\to.subject.tell(ctx, byProcessor(result))\n\t\t\to.subject.adopt(ctx, result)\n",
+		old:     "\tcase adopted:\n\t\to.subject.adopt(ctx, out.result)\n",
+		changed: "\tcase adopted:\n\t\tdefer o.subject.adopt(ctx, out.result)\n",
 	},
 	{
 		name: "idempotency key: sequence starts at 1", file: "payment/ids.go",
 		old: "strconv.Itoa(sequence))", changed: "strconv.Itoa(sequence+1))",
 	},
 	{
-		name: "amount: capture everything instead of a part", file: "workflows/orders.go",
-		old: "Amount: o.amount, Currency: c.value.Currency,", changed: "Amount: c.value.Amount, Currency: c.value.Currency,",
+		name: "amount: capture everything instead of a part", file: "workflows/modification.go",
+		old: "Amount: m.amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op", changed: "Amount: c.value.Amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op",
 	},
 	{
 		name: "currency: always refund in EUR", file: "workflows/refund.go",
@@ -30,11 +30,11 @@ var mutations = []mutation{
 		old: "NonRetryableErrorTypes: activities.NeverRetried,", changed: "NonRetryableErrorTypes: nil,",
 	},
 	{
-		name: "timer: look up without waiting", file: "workflows/resolve.go",
+		name: "timer: look up without waiting", file: "workflows/operation.go",
 		old: "AwaitOptions{Timeout: d,", changed: "AwaitOptions{Timeout: 0 * d,",
 	},
 	{
-		name: "activity: capture instead of void", file: "workflows/orders.go",
+		name: "activity: capture instead of void", file: "workflows/modification.go",
 		old: "op.activity = payment.ActivityProcessorVoid", changed: "op.activity = payment.ActivityProcessorCapture",
 	},
 	{
@@ -49,7 +49,7 @@ var mutations = []mutation{
 	},
 	{
 		name: "result: report the whole amount as captured", file: "workflows/charge.go",
-		old:     "c.value.CapturedAmount = r.CapturedAmount\n\t\tc.value.Decline = r.Decline\n",
-		changed: "c.value.CapturedAmount = r.Amount\n\t\tc.value.Decline = r.Decline\n",
+		old:     "= r.RequestID, r.CapturedAmount, r.Decline",
+		changed: "= r.RequestID, r.Amount, r.Decline",
 	},
 }

@@ -31,7 +31,8 @@ type Options struct {
 	Probes uint32
 }
 
-// Default opens about five seconds after a processor has gone down completely, and probes it every 15 seconds.
+// Default opens about five seconds after a processor has gone down completely, and probes it every 15 seconds. In a longer window, the
+// successes from before the outage hide the failures: with 30 seconds it opened after fifteen.
 var Default = Options{
 	Window: 10 * time.Second, MinCalls: 20, FailureRatio: 0.5, OpenFor: 15 * time.Second, SlowCall: 10 * time.Second, Probes: 3,
 }
@@ -138,7 +139,7 @@ func (b *Breaker) open() *processor.Error {
 	}
 }
 
-// The verdicts of judge, beside nil for a call that shows that the processor works.
+// The results of judge. Nil means a success: the processor works.
 var (
 	errFailure = errors.New("counts as a failure")
 	errIgnored = errors.New("does not count")

@@ -14,30 +14,31 @@ import (
 )
 
 var testBreaker = Options{
-	Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, OpenFor: 30 * time.Second, SlowCall: 5 * time.Second, Probes: 2,
+	Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, OpenFor: 30 * time.Second, SlowCall: 5 * time.Second,
+	Probes: 2,
 }
 
-// signal is how one call went.
-type signal struct {
+// outcome is the outcome of one call.
+type outcome struct {
 	answer processor.Answer
 	err    error
 	took   time.Duration
 }
 
 var (
-	good      = signal{answer: processor.Answer{Status: 200}}
-	bad       = signal{answer: processor.Answer{Status: 503}}
-	declined  = signal{answer: processor.Answer{Status: 402}}
-	refused   = signal{err: &processor.Error{Class: payment.ClassNotSent}}
-	abandoned = signal{err: classify.NetworkError(context.Canceled, true)}
-	slow      = signal{answer: processor.Answer{Status: 200}, took: 5 * time.Second}
+	success  = outcome{answer: processor.Answer{Status: 200}}
+	failure  = outcome{answer: processor.Answer{Status: 503}}
+	declined = outcome{answer: processor.Answer{Status: 402}}
+	refused  = outcome{err: &processor.Error{Class: payment.ClassNotSent}}
+	canceled = outcome{err: classify.NetworkError(context.Canceled, true)}
+	slow     = outcome{answer: processor.Answer{Status: 200}, took: 5 * time.Second}
 )
 
-func call(t *testing.T, b *Breaker, s signal) {
+func call(t *testing.T, b *Breaker, o outcome) {
 	t.Helper()
 	passed, err := b.Allow()
 	require.NoError(t, err)
-	passed.Report(s.answer, s.err, s.took)
+	passed.Report(o.answer, o.err, o.took)
 }
 
 func newTestBreaker(t *testing.T) *Breaker {
@@ -47,29 +48,32 @@ func newTestBreaker(t *testing.T) *Breaker {
 	return b
 }
 
-func TestTheBreakerOpensForOutagesOnly(t *testing.T) {
-	limited, badRequest := signal{answer: processor.Answer{Status: 429}}, signal{answer: processor.Answer{Status: 400}}
+func TestBreakerOpensForOutagesOnly(t *testing.T) {
+	limited, badRequest := outcome{answer: processor.Answer{Status: 429}}, outcome{answer: processor.Answer{Status: 400}}
 	for name, tt := range map[string]struct {
-		calls []signal
+		calls []outcome
 		open  bool
 	}{
-		"5xx":                          {[]signal{bad, bad, bad, bad}, true},
-		"refused connections":          {[]signal{refused, refused, refused, refused}, true},
-		"slow successes":               {[]signal{slow, slow, slow, slow}, true},
-		"a storm of 429":               {[]signal{limited, limited, limited, limited}, true},
-		"half of them":                 {[]signal{good, bad, good, bad}, true},
-		"too few to judge":             {[]signal{bad, bad, bad}, false},
-		"less than half":               {[]signal{good, good, bad, good, bad}, false},
-		"declines (402)":               {[]signal{declined, declined, declined, declined, declined}, false},
-		"400s":                         {[]signal{badRequest, badRequest, badRequest, badRequest}, false},
-		"calls that were given up":     {[]signal{abandoned, abandoned, abandoned, abandoned, abandoned}, false},
-		"given up calls do not dilute": {[]signal{bad, bad, bad, abandoned, abandoned, abandoned, abandoned, abandoned, bad}, true},
+		"5xx":                              {calls: []outcome{failure, failure, failure, failure}, open: true},
+		"refused connections":              {calls: []outcome{refused, refused, refused, refused}, open: true},
+		"slow successes":                   {calls: []outcome{slow, slow, slow, slow}, open: true},
+		"rate limits (429)":                {calls: []outcome{limited, limited, limited, limited}, open: true},
+		"half of the calls fail":           {calls: []outcome{success, failure, success, failure}, open: true},
+		"fewer than MinCalls":              {calls: []outcome{failure, failure, failure}, open: false},
+		"less than half of the calls fail": {calls: []outcome{success, success, failure, success, failure}, open: false},
+		"declines (402)": {calls: []outcome{declined, declined, declined, declined, declined},
+			open: false},
+		"failure requests (400)": {calls: []outcome{badRequest, badRequest, badRequest, badRequest}, open: false},
+		"canceled calls": {calls: []outcome{canceled, canceled, canceled, canceled, canceled},
+			open: false},
+		"canceled calls do not count": {calls: []outcome{failure, failure, failure, canceled, canceled, canceled,
+			canceled, canceled, failure}, open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newTestBreaker(t)
-				for _, s := range tt.calls {
-					call(t, b, s)
+				for _, o := range tt.calls {
+					call(t, b, o)
 				}
 				want := "closed"
 				if tt.open {
@@ -81,40 +85,41 @@ func TestTheBreakerOpensForOutagesOnly(t *testing.T) {
 	}
 }
 
-func TestAnOpenBreakerSaysHowLong(t *testing.T) {
+func TestOpenBreakerReportsHowLongItStaysOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBreaker(t)
 		for range 4 {
-			call(t, b, bad)
+			call(t, b, failure)
 		}
 		<-time.After(10 * time.Second)
 		_, err := b.Allow()
 		var e *processor.Error
 		require.ErrorAs(t, err, &e)
-		require.Equal(t, []any{payment.ClassUnavailable, processor.NotExecuted, true, 20 * time.Second}, []any{e.Class, e.Certainty, e.Retry, e.RetryAfter})
+		require.Equal(t, []any{payment.ClassUnavailable, processor.NotExecuted, true, 20 * time.Second},
+			[]any{e.Class, e.Certainty, e.Retry, e.RetryAfter})
 	})
 }
 
 func TestProbesCloseTheBreakerOrOpenItAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
-		probes []signal
+		probes []outcome
 		want   string
 	}{
-		"all succeed":      {[]signal{good, good}, "closed"},
-		"a decline counts": {[]signal{declined, good}, "closed"},
-		"one fails":        {[]signal{good, bad}, "open"},
-		"one is slow":      {[]signal{slow}, "open"},
-		"one is given up":  {[]signal{abandoned, good}, "half-open"},
+		"all succeed":      {probes: []outcome{success, success}, want: "closed"},
+		"a decline counts": {probes: []outcome{declined, success}, want: "closed"},
+		"one fails":        {probes: []outcome{success, failure}, want: "open"},
+		"one is slow":      {probes: []outcome{slow}, want: "open"},
+		"one is canceled":  {probes: []outcome{canceled, success}, want: "half-open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := newTestBreaker(t)
 				for range 4 {
-					call(t, b, bad)
+					call(t, b, failure)
 				}
 				<-time.After(30*time.Second + time.Millisecond)
-				for _, s := range tt.probes {
-					call(t, b, s)
+				for _, o := range tt.probes {
+					call(t, b, o)
 				}
 				require.Equal(t, tt.want, b.State())
 			})
@@ -122,11 +127,11 @@ func TestProbesCloseTheBreakerOrOpenItAgain(t *testing.T) {
 	}
 }
 
-func TestNoMoreThanTheProbesPassAHalfOpenBreaker(t *testing.T) {
+func TestHalfOpenBreakerAllowsOnlyItsProbes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBreaker(t)
 		for range 4 {
-			call(t, b, bad)
+			call(t, b, failure)
 		}
 		<-time.After(30*time.Second + time.Millisecond)
 		for range testBreaker.Probes {
@@ -140,21 +145,21 @@ func TestNoMoreThanTheProbesPassAHalfOpenBreaker(t *testing.T) {
 	})
 }
 
-func TestOldFailuresAreForgotten(t *testing.T) {
+func TestFailuresOutsideTheWindowDoNotCount(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newTestBreaker(t)
 		for range 3 {
-			call(t, b, bad)
+			call(t, b, failure)
 		}
 		<-time.After(11 * time.Second)
-		call(t, b, bad)
+		call(t, b, failure)
 		require.Equal(t, "closed", b.State())
 	})
 }
 
-func TestBreakerOptionsAreChecked(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	require.NoError(t, testBreaker.Validate())
-	for want, spoil := range map[string]func(*Options){
+	for want, invalidate := range map[string]func(*Options){
 		"window":        func(o *Options) { o.Window = 0 },
 		"min_calls":     func(o *Options) { o.MinCalls = 0 },
 		"failure_ratio": func(o *Options) { o.FailureRatio = 1.1 },
@@ -163,9 +168,9 @@ func TestBreakerOptionsAreChecked(t *testing.T) {
 		"probes":        func(o *Options) { o.Probes = 0 },
 	} {
 		o := testBreaker
-		spoil(&o)
+		invalidate(&o)
 		_, err := New(o)
 		require.ErrorContains(t, err, want)
 	}
-	require.ErrorIs(t, abandoned.err, context.Canceled, "the transport's error keeps its cause")
+	require.ErrorIs(t, canceled.err, context.Canceled, "the error keeps its cause")
 }

@@ -1,4 +1,4 @@
-// Package classify says what a processor's response, or its absence, proves about money. The table of outcomes is the map
+// Package classify determines what a processor's response, or its absence, proves about money. The table of outcomes is the map
 // verdicts; the functions around it handle what a status alone does not decide.
 package classify
 
@@ -14,7 +14,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// verdict is what an HTTP status proves about a call that moves money.
+// verdict is what an HTTP status proves about an operation.
 type verdict struct {
 	certainty processor.Certainty
 	retry     bool
@@ -54,7 +54,8 @@ var verdicts = map[int]verdict{
 	http.StatusPermanentRedirect:           {processor.Ambiguous, false, payment.ClassConfig},
 }
 
-// statusClientClosedRequest is nginx's: its client, which may be a proxy before the processor, closed the connection.
+// statusClientClosedRequest is a status of nginx: its client, which may be a proxy in front of the processor, closed the
+// connection.
 const statusClientClosedRequest = 499
 
 // Response classifies a response that is not a success by the processor's profile. A decline is returned as such, with a nil

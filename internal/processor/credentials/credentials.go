@@ -1,4 +1,4 @@
-// Package credentials holds what proves to a processor who we are: an API key, or an OAuth access token.
+// Package credentials provides the credentials that authenticate Florin at a processor: an API key or an OAuth access token.
 package credentials
 
 import (
@@ -12,13 +12,13 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// loadTimeout bounds one read of the key, which several calls may wait for.
+// loadTimeout limits one read of the key. Several calls may wait for the same read.
 const loadTimeout = 10 * time.Second
 
 // Key is an API key or an access token.
 type Key struct {
 	Value string
-	// RefreshAt is when the key is read again without having been refused: shortly before a token expires, or when a file
+	// RefreshAt is when the key is read again even if it was not rejected: shortly before a token expires, or when a file
 	// may have changed. Zero: never.
 	RefreshAt time.Time
 }
@@ -73,8 +73,8 @@ func (c *Credentials) current() (refreshAt time.Time, header string) {
 	return c.refreshAt, c.header
 }
 
-// Refresh reads the key again, unless the key in use is no longer refused, a header that Bearer has returned. If reading fails,
-// the old key stays in use.
+// Refresh reads the key again because the processor has rejected refused, a header that Bearer has returned. It does nothing if
+// that key has already been replaced. If reading fails, the old key stays in use.
 func (c *Credentials) Refresh(ctx context.Context, refused string) error {
 	if _, header := c.current(); refused != "" && header != refused {
 		return nil

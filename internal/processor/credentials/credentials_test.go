@@ -13,12 +13,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// numbered gives sk_1, sk_2, … and counts.
+// numbered returns a loader that returns the keys sk_1, sk_2, … and counts the loads.
 func numbered(loads *atomic.Int32) func(context.Context) (Key, error) {
 	return func(context.Context) (Key, error) { return Key{Value: fmt.Sprint("sk_", loads.Add(1))}, nil }
 }
 
-func TestCredentialsAreReadOnceAndAgainOnceTheyAreRefused(t *testing.T) {
+func TestKeyIsLoadedOnceAndAgainAfterItIsRejected(t *testing.T) {
 	var loads atomic.Int32
 	c, err := New(t.Context(), numbered(&loads))
 	require.NoError(t, err)
@@ -26,12 +26,12 @@ func TestCredentialsAreReadOnceAndAgainOnceTheyAreRefused(t *testing.T) {
 	require.Equal(t, "Bearer sk_1", c.Bearer(t.Context()))
 	require.NoError(t, c.Refresh(t.Context(), "Bearer sk_1"))
 	require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
-	require.NoError(t, c.Refresh(t.Context(), "Bearer sk_1"), "somebody else has replaced it already")
+	require.NoError(t, c.Refresh(t.Context(), "Bearer sk_1"), "the rejected key has already been replaced")
 	require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
 	require.EqualValues(t, 2, loads.Load())
 }
 
-func TestAHundredConcurrent401sMakeOneRefresh(t *testing.T) {
+func TestHundredConcurrent401sCauseOneReload(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var loads atomic.Int32
 		load := numbered(&loads)
@@ -40,12 +40,12 @@ func TestAHundredConcurrent401sMakeOneRefresh(t *testing.T) {
 			return load(ctx)
 		})
 		require.NoError(t, err)
-		refused := c.Bearer(t.Context())
+		rejected := c.Bearer(t.Context())
 		var all sync.WaitGroup
 		for i := range 100 {
 			all.Go(func() {
-				<-time.After(time.Duration(i) * 20 * time.Millisecond) // some come when it is done
-				require.NoError(t, c.Refresh(t.Context(), refused))
+				<-time.After(time.Duration(i) * 20 * time.Millisecond) // some arrive after the reload
+				require.NoError(t, c.Refresh(t.Context(), rejected))
 				require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
 			})
 		}
@@ -54,7 +54,7 @@ func TestAHundredConcurrent401sMakeOneRefresh(t *testing.T) {
 	})
 }
 
-func TestACallThatIsGivenUpDoesNotTakeTheKeyFromTheOthers(t *testing.T) {
+func TestCanceledCallDoesNotCancelTheReloadForOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var loads atomic.Int32
 		load := numbered(&loads)
@@ -79,7 +79,7 @@ func TestACallThatIsGivenUpDoesNotTakeTheKeyFromTheOthers(t *testing.T) {
 	})
 }
 
-func TestAKeyIsReadAnewWhenItsTimeHasCome(t *testing.T) {
+func TestKeyIsReloadedAtItsRefreshTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var loads atomic.Int32
 		var failure error
@@ -93,13 +93,13 @@ func TestAKeyIsReadAnewWhenItsTimeHasCome(t *testing.T) {
 		require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()))
 		failure = errors.New("vault is sealed")
 		<-time.After(time.Minute)
-		require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()), "the old one stays in use")
+		require.Equal(t, "Bearer sk_2", c.Bearer(t.Context()), "the old key stays in use")
 		failure = nil
 		require.Equal(t, "Bearer sk_4", c.Bearer(t.Context()))
 	})
 }
 
-func TestAKeyThatCannotBeReadLeavesTheOldOneInUse(t *testing.T) {
+func TestFailedReloadKeepsTheOldKey(t *testing.T) {
 	key, failure := "sk_1", error(nil)
 	c, err := New(t.Context(), func(context.Context) (Key, error) { return Key{Value: key}, failure })
 	require.NoError(t, err)
@@ -114,7 +114,7 @@ func TestAKeyThatCannotBeReadLeavesTheOldOneInUse(t *testing.T) {
 	}
 }
 
-func TestCredentialsNeedAKeyToBeginWith(t *testing.T) {
+func TestCredentialsRequireAnInitialKey(t *testing.T) {
 	_, err := New(t.Context(), func(context.Context) (Key, error) { return Key{}, nil })
 	require.EqualError(t, err, "the processor's API key is empty")
 	_, err = New(t.Context(), func(context.Context) (Key, error) { return Key{}, errors.New("no such file") })

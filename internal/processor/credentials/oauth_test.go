@@ -18,13 +18,15 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 }
 
 func grant(url string) OAuth {
-	return OAuth{TokenURL: url, ClientID: "florin", Secret: func() (string, error) { return "cs_secret", nil }, Scopes: []string{"payments"}}
+	return OAuth{TokenURL: url, ClientID: "florin", Secret: func() (string, error) { return "cs_secret", nil },
+		Scopes: []string{"payments"}}
 }
 
-func TestAClientSecretBuysATokenThatIsReplacedBeforeItExpires(t *testing.T) {
+func TestTokenIsObtainedWithTheClientSecretAndRefreshedBeforeItExpires(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		id, secret, _ := r.BasicAuth()
-		if r.Method != http.MethodPost || id != "florin" || secret != "cs_secret" || r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != "payments" {
+		if r.Method != http.MethodPost || id != "florin" || secret != "cs_secret" ||
+			r.PostFormValue("grant_type") != "client_credentials" || r.PostFormValue("scope") != "payments" {
 			w.WriteHeader(http.StatusBadRequest)
 			return
 		}
@@ -37,22 +39,22 @@ func TestAClientSecretBuysATokenThatIsReplacedBeforeItExpires(t *testing.T) {
 	require.WithinRange(t, key.RefreshAt, time.Now().Add(8*time.Minute), time.Now().Add(10*time.Minute-tokenMargin))
 }
 
-func TestAnErrorOfTheTokenEndpointHoldsNoSecret(t *testing.T) {
+func TestErrorOfTheTokenEndpointContainsNoSecret(t *testing.T) {
 	elsewhere := serve(t, func(http.ResponseWriter, *http.Request) { t.Error("the secret followed a redirect") })
-	for name, answer := range map[string]http.HandlerFunc{
-		"401 that repeats it": func(w http.ResponseWriter, _ *http.Request) {
+	for name, respond := range map[string]http.HandlerFunc{
+		"401 that repeats the secret": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "bad secret cs_secret", http.StatusUnauthorized)
 		},
 		"500": func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, "cs_secret", http.StatusInternalServerError)
 		},
-		"no JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "cs_secret") },
+		"not JSON": func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "cs_secret") },
 		"a redirect": func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, elsewhere.URL, http.StatusTemporaryRedirect)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := serve(t, answer)
+			s := serve(t, respond)
 			_, err := grant(s.URL).Load(t.Context())
 			require.ErrorContains(t, err, s.URL)
 			require.NotContains(t, err.Error(), "cs_secret")

@@ -20,21 +20,27 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestAConnectionThatBreaksAfterTheWriteIsAmbiguous(t *testing.T) {
+func TestConnectionThatBreaksAfterTheRequestWasWrittenIsAmbiguous(t *testing.T) {
 	written := make(chan struct{}, 1)
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { written <- struct{}{} }})
+	ctx := httptrace.WithClientTrace(t.Context(),
+		&httptrace.ClientTrace{WroteRequest: func(httptrace.WroteRequestInfo) { written <- struct{}{} }})
 	for name, breakOff := range map[string]func(*net.TCPConn){
-		"reset before it is read":  reset,
-		"closed before it is read": func(c *net.TCPConn) { c.Close() },
-		"reset after it was read":  func(c *net.TCPConn) { readRequest(c); reset(c) },
-		"closed after it was read": func(c *net.TCPConn) { readRequest(c); c.Close() },
-		"half a status line":       func(c *net.TCPConn) { readRequest(c); _, _ = io.WriteString(c, "HTTP/1.1 20"); c.Close() },
+		"reset before the request is read":  reset,
+		"closed before the request is read": func(c *net.TCPConn) { c.Close() },
+		"reset after the request was read":  func(c *net.TCPConn) { readRequest(c); reset(c) },
+		"closed after the request was read": func(c *net.TCPConn) { readRequest(c); c.Close() },
+		"half a status line": func(c *net.TCPConn) {
+			readRequest(c)
+			_, _ = io.WriteString(c,
+				"HTTP/1.1 20")
+			c.Close()
+		},
 		"half the headers": func(c *net.TCPConn) {
 			readRequest(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-")
 			reset(c)
 		},
-		"closed after an informational": func(c *net.TCPConn) {
+		"closed after an informational response": func(c *net.TCPConn) {
 			readRequest(c)
 			_, _ = io.WriteString(c, "HTTP/1.1 103 Early\r\n\r\n")
 			c.Close()
@@ -51,32 +57,33 @@ func TestAConnectionThatBreaksAfterTheWriteIsAmbiguous(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNotHTTPIsAmbiguous(t *testing.T) {
-	for name, answer := range map[string]string{
-		"not HTTP":           "SSH-2.0-OpenSSH_9.6\r\n",
-		"binary":             "\xff\xfe\x00\x01\r\n\r\n",
-		"status":             "HTTP/1.1 2000 OK\r\n\r\n",
-		"header line":        "HTTP/1.1 200 OK\r\n" + strings.Repeat("\xffé", 5000) + "\r\n\r\n",
-		"header with a card": "HTTP/1.1 200 OK\r\nno colon 4111 1111 1111 1111\r\n\r\n",
-		"two lengths":        "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
-		"headers too large":  "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("x", 2*maxResponseHeaders) + "\r\n\r\n{}",
+func TestMalformedHTTPResponseIsAmbiguous(t *testing.T) {
+	for name, response := range map[string]string{
+		"not HTTP":            "SSH-2.0-OpenSSH_9.6\r\n",
+		"binary":              "\xff\xfe\x00\x01\r\n\r\n",
+		"invalid status":      "HTTP/1.1 2000 OK\r\n\r\n",
+		"invalid UTF-8":       "HTTP/1.1 200 OK\r\n" + strings.Repeat("\xffé", 5000) + "\r\n\r\n",
+		"card in a header":    "HTTP/1.1 200 OK\r\nno colon 4111 1111 1111 1111\r\n\r\n",
+		"two content lengths": "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+		"headers too large":   "HTTP/1.1 200 OK\r\nX-Large: " + strings.Repeat("x", 2*maxResponseHeaders) + "\r\n\r\n{}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			url := listen(t, func(_ int, c *net.TCPConn) {
 				readRequest(c)
-				_, _ = io.WriteString(c, answer)
+				_, _ = io.WriteString(c, response)
 				_, _ = io.Copy(io.Discard, c)
 			})
 			_, err := newClient(t, url).Do(t.Context(), charge())
 			e := requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
-			require.True(t, utf8.ValidString(e.Error()), "Temporal could not store %q", e.Error())
+			require.True(t, utf8.ValidString(e.Error()), "Temporal cannot store %q", e.Error())
 			require.NotContains(t, e.Error(), "4111")
 		})
 	}
 }
 
-func TestATimeoutAfterTheWriteIsAmbiguous(t *testing.T) {
-	for name, server := range map[string]func(http.Handler) *httptest.Server{"HTTP/1.1": httptest.NewServer, "HTTP/2": newHTTP2} {
+func TestTimeoutAfterTheRequestWasWrittenIsAmbiguous(t *testing.T) {
+	for name, server := range map[string]func(http.Handler) *httptest.Server{"HTTP/1.1": httptest.NewServer,
+		"HTTP/2": newHTTP2} {
 		t.Run(name, func(t *testing.T) {
 			s := server(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
@@ -102,7 +109,7 @@ func newHTTP2(h http.Handler) *httptest.Server {
 	return s
 }
 
-func TestAStreamThatHTTP2ResetsIsAmbiguous(t *testing.T) {
+func TestResetHTTP2StreamIsAmbiguous(t *testing.T) {
 	s := newHTTP2(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		panic(http.ErrAbortHandler)
@@ -112,7 +119,7 @@ func TestAStreamThatHTTP2ResetsIsAmbiguous(t *testing.T) {
 	requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 }
 
-func TestACallThatIsCancelledAfterItWasWrittenIsAmbiguous(t *testing.T) {
+func TestCallCanceledAfterTheRequestWasWrittenIsAmbiguous(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
@@ -124,9 +131,9 @@ func TestACallThatIsCancelledAfterItWasWrittenIsAmbiguous(t *testing.T) {
 	require.Equal(t, "the call was canceled", e.Message)
 }
 
-// net/http sends a request with an Idempotency-Key again by itself where a connection that it had used before
-// turns out to be dead. The processor must see the same key.
-func TestAStaleConnectionIsReplacedUnderTheSameKey(t *testing.T) {
+// net/http resends a request with an Idempotency-Key by itself if a reused connection turns out to be closed. The processor
+// must receive the same key.
+func TestResendOnAStaleConnectionUsesTheSameKey(t *testing.T) {
 	keys := make(chan string, 3)
 	url := listen(t, func(n int, c *net.TCPConn) {
 		in := bufio.NewReader(c)
@@ -155,8 +162,8 @@ func TestAStaleConnectionIsReplacedUnderTheSameKey(t *testing.T) {
 	require.Equal(t, []string{"first", "second", "second"}, []string{<-keys, <-keys, <-keys})
 }
 
-// The second of the two sends finds nobody: the first may have been executed all the same.
-func TestAStaleConnectionThatCannotBeReplacedIsAmbiguous(t *testing.T) {
+// The second send finds no listener, but the first may have been executed.
+func TestFailedResendAfterAStaleConnectionIsAmbiguous(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan struct{})

@@ -22,13 +22,14 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestARequestCarriesKeyCredentialsAndBody(t *testing.T) {
+func TestRequestContainsKeyCredentialsAndBody(t *testing.T) {
 	type seen struct{ method, uri, body, authorization, accept, contentType, key string }
 	requests := make(chan seen, 2)
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		requests <- seen{r.Method, r.RequestURI, string(body), r.Header.Get("Authorization"), r.Header.Get("Accept"),
-			r.Header.Get("Content-Type"), r.Header.Get("Idempotency-Key")}
+		requests <- seen{method: r.Method, uri: r.RequestURI, body: string(body),
+			authorization: r.Header.Get("Authorization"), accept: r.Header.Get("Accept"),
+			contentType: r.Header.Get("Content-Type"), key: r.Header.Get("Idempotency-Key")}
 		w.Header().Set("X-Request-Id", strings.Repeat("r", 127)+"é")
 		w.WriteHeader(http.StatusCreated)
 		_, _ = io.WriteString(w, `{"id":"ch_1"}`)
@@ -36,34 +37,38 @@ func TestARequestCarriesKeyCredentialsAndBody(t *testing.T) {
 	c := newClient(t, s.URL+"/v1%2Feu/")
 	answer, err := c.Do(t.Context(), charge())
 	require.NoError(t, err)
-	require.Equal(t, seen{"POST", "/v1%2Feu/charges", `{"amount":1250}`, "Bearer sk_secret", "application/json", "application/json", testKey}, <-requests)
+	require.Equal(t, seen{method: "POST", uri: "/v1%2Feu/charges", body: `{"amount":1250}`,
+		authorization: "Bearer sk_secret", accept: "application/json", contentType: "application/json", key: testKey},
+		<-requests)
 	require.Equal(t, []any{201, `{"id":"ch_1"}`, false}, []any{answer.Status, string(answer.Body), answer.Truncated})
 	require.Equal(t, strings.Repeat("r", 127), answer.RequestID)
 	require.True(t, utf8.ValidString(answer.RequestID))
 
-	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {"a&b=c d"}}})
+	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments",
+		Query: url.Values{"reference": {"a&b=c d"}}})
 	require.NoError(t, err)
-	require.Equal(t, seen{"GET", "/v1%2Feu/payments?reference=a%26b%3Dc+d", "", "Bearer sk_secret", "application/json", "", ""}, <-requests)
+	require.Equal(t, seen{method: "GET", uri: "/v1%2Feu/payments?reference=a%26b%3Dc+d",
+		authorization: "Bearer sk_secret", accept: "application/json"}, <-requests)
 }
 
-func TestABodyThatDidNotComeThroughWholeIsTruncated(t *testing.T) {
+func TestIncompleteBodyIsTruncated(t *testing.T) {
 	half := `{"id":"ch_1"`
-	for name, answer := range map[string]http.HandlerFunc{
-		"slow": func(w http.ResponseWriter, r *http.Request) {
+	for name, respond := range map[string]http.HandlerFunc{
+		"slower than the timeout": func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.WriteString(w, half)
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		},
-		"broken off between chunks": func(w http.ResponseWriter, _ *http.Request) {
+		"aborted between chunks": func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = io.WriteString(w, half)
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		},
-		"shorter than it says": func(w http.ResponseWriter, _ *http.Request) {
+		"shorter than Content-Length": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "100")
 			_, _ = io.WriteString(w, half)
 		},
-		"not the gzip it says": func(w http.ResponseWriter, _ *http.Request) {
+		"not gzip despite Content-Encoding": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Encoding", "gzip")
 			_, _ = io.WriteString(w, half)
 		},
@@ -71,7 +76,7 @@ func TestABodyThatDidNotComeThroughWholeIsTruncated(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
-				answer(w, r)
+				respond(w, r)
 			})
 			got, err := newClient(t, s.URL, within(500*time.Millisecond)).Do(t.Context(), charge())
 			require.ErrorContains(t, err, "did not arrive completely")
@@ -82,7 +87,7 @@ func TestABodyThatDidNotComeThroughWholeIsTruncated(t *testing.T) {
 	}
 }
 
-func TestABodyIsReadUpToTheLimit(t *testing.T) {
+func TestBodyIsReadUpToTheSizeLimit(t *testing.T) {
 	for _, size := range []int{0, maxResponseBody, maxResponseBody + 1, 11 << 20} {
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(bytes.Repeat([]byte("x"), size)) })
 		got, err := answer(t, newClient(t, s.URL), charge())
@@ -92,7 +97,7 @@ func TestABodyIsReadUpToTheLimit(t *testing.T) {
 	}
 }
 
-func TestARedirectIsNeverFollowed(t *testing.T) {
+func TestRedirectIsNeverFollowed(t *testing.T) {
 	var seen atomic.Int32
 	other := serve(t, func(http.ResponseWriter, *http.Request) { seen.Add(1) })
 	for _, location := range []string{other.URL + "/charges", "/elsewhere", "", "http://bad host/%zz", "ftp://x"} {
@@ -106,7 +111,7 @@ func TestARedirectIsNeverFollowed(t *testing.T) {
 				w.WriteHeader(status)
 			})
 			got, e := answer(t, newClient(t, s.URL), charge())
-			require.Equal(t, status, got.Status, "to %q", location)
+			require.Equal(t, status, got.Status, "Location %q", location)
 			require.EqualValues(t, 1, requests.Load())
 			require.Equal(t, []any{processor.Ambiguous, false}, []any{e.Certainty, e.Retry})
 		}
@@ -114,8 +119,8 @@ func TestARedirectIsNeverFollowed(t *testing.T) {
 	require.Zero(t, seen.Load())
 }
 
-// The connection of a 101 has no end, and no deadline of the request holds for it.
-func TestSwitchingProtocolsDoesNotHoldTheCall(t *testing.T) {
+// The body of a 101 is the connection itself: it does not end, and the deadline of the request does not apply to it.
+func TestSwitchingProtocolsDoesNotBlockTheCall(t *testing.T) {
 	u := listen(t, func(_ int, c *net.TCPConn) {
 		readRequest(c)
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n")
@@ -129,7 +134,8 @@ func TestSwitchingProtocolsDoesNotHoldTheCall(t *testing.T) {
 	}
 }
 
-// refusing answers 401 to the first n requests, and notes key and credentials of all.
+// refusing returns a client whose server responds with 401 to the first n requests. seen returns credentials, idempotency key
+// and body of every request.
 func refusing(t *testing.T, n int) (c *Client, seen func() []string) {
 	t.Helper()
 	requests := make(chan string, 10)
@@ -156,20 +162,22 @@ func refusing(t *testing.T, n int) (c *Client, seen func() []string) {
 	}
 }
 
-func TestA401IsReplayedOnceWithANewKeyToTheAPIAndTheSameIdempotencyKey(t *testing.T) {
-	for _, tc := range []struct{ refusals, status, sends int }{{0, 200, 1}, {1, 200, 2}, {2, 401, 2}, {9, 401, 2}} {
+func Test401IsReplayedOnceWithANewAPIKeyAndTheSameIdempotencyKey(t *testing.T) {
+	for _, tc := range []struct{ refusals, status, sends int }{{refusals: 0, status: 200, sends: 1},
+		{refusals: 1, status: 200, sends: 2}, {refusals: 2, status: 401, sends: 2}, {refusals: 9, status: 401, sends: 2}} {
 		c, seen := refusing(t, tc.refusals)
 		got, _ := answer(t, c, charge())
 		require.Equal(t, tc.status, got.Status)
-		require.Equal(t, []string{"Bearer sk_1 " + testKey + ` {"amount":1250}`, "Bearer sk_2 " + testKey + ` {"amount":1250}`}[:tc.sends], seen())
+		require.Equal(t, []string{"Bearer sk_1 " + testKey + ` {"amount":1250}`,
+			"Bearer sk_2 " + testKey + ` {"amount":1250}`}[:tc.sends], seen())
 	}
 }
 
-func TestARetryAfterHoldsBackTheOtherCalls(t *testing.T) {
+func TestRetryAfterDelaysOtherCalls(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		held   bool
-	}{{429, true}, {503, true}, {500, false}, {200, false}} {
+	}{{status: 429, held: true}, {status: 503, held: true}, {status: 500, held: false}, {status: 200, held: false}} {
 		var calls atomic.Int32
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			calls.Add(1)
@@ -190,9 +198,9 @@ func TestARetryAfterHoldsBackTheOtherCalls(t *testing.T) {
 	}
 }
 
-// Twenty calls over one connection, whatever became of the one before.
-func TestNoAnswerLeaksItsConnection(t *testing.T) {
-	endings := []http.HandlerFunc{
+// The client has one connection slot. Every call must find it free, however the call before ended.
+func TestNoOutcomeLeaksTheConnection(t *testing.T) {
+	outcomes := []http.HandlerFunc{
 		func(http.ResponseWriter, *http.Request) {},
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 		func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) },
@@ -211,16 +219,17 @@ func TestNoAnswerLeaksItsConnection(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		i, _ := strconv.Atoi(r.URL.Path[1:])
-		endings[i](w, r)
+		outcomes[i](w, r)
 	})
 	c := newClient(t, s.URL, within(500*time.Millisecond))
 	for i := range 22 {
 		call := charge()
-		call.Path = fmt.Sprint("/", i%len(endings))
+		call.Path = fmt.Sprint("/", i%len(outcomes))
 		if _, err := c.Do(t.Context(), call); err != nil {
 			var e *processor.Error
 			require.ErrorAs(t, err, &e)
-			require.True(t, e.HTTPStatus == http.StatusUnauthorized || e.Certainty == processor.Ambiguous, "%d was sent: %v", i, err)
+			require.True(t, e.HTTPStatus == http.StatusUnauthorized || e.Certainty == processor.Ambiguous,
+				"call %d was not sent: %v", i, err)
 		}
 	}
 }

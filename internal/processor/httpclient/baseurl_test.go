@@ -9,23 +9,28 @@ import (
 func TestBaseURLs(t *testing.T) {
 	for _, accepted := range []string{
 		"https://api.example.com", "https://api.example.com/v1/", "https://api.example.com:8443", "https://10.0.0.1/pay",
-		"http://localhost:8080", "http://127.0.0.1:8080", "http://127.8.9.10", "http://[::1]:8080", "http://simulator:8080", "http://simulator/v1",
+		"http://localhost:8080", "http://127.0.0.1:8080", "http://127.8.9.10", "http://[::1]:8080",
+		"http://simulator:8080", "http://simulator/v1",
 	} {
 		require.NoError(t, CheckBaseURL(accepted), accepted)
 	}
-	const clear, form = "unencrypted: want https", "want https://host/path"
+	const unencrypted, form = "unencrypted: want https", "want https://host/path"
 	for _, tc := range []struct{ url, problem string }{
-		{"http://api.example.com", clear},
-		{"http://simulator.default.svc:8080", clear},
-		{"http://10.0.0.1:8080", clear},
-		{"http://192.168.1.2", clear},
-		{"http://0.0.0.0:8080", clear},
-		{"http://[fe80::1%25eth0]:8080", clear},
-		{"http://localhost.example.com", clear},
-		{"", form}, {"api.example.com", form}, {"//api.example.com", form}, {"/v1", form},
-		{"ftp://localhost", form}, {"HTTPS//x", form}, {"https://", form}, {"https:///v1", form}, {"https://:8443/v1", form}, {"http://:8080", form},
-		{"https://h/?k=sk_secret", form}, {"https://h/#sk_secret", form}, {"https://me:sk_secret@h", form}, {"https://sk_secret@h", form},
-		{"me:sk_secret@h/v1", form}, {"https://me:sk_secret%zz@h", form}, {"https://h:sk_secret", form}, {"https://h\n/", form},
+		{url: "http://api.example.com", problem: unencrypted},
+		{url: "http://simulator.default.svc:8080", problem: unencrypted},
+		{url: "http://10.0.0.1:8080", problem: unencrypted},
+		{url: "http://192.168.1.2", problem: unencrypted},
+		{url: "http://0.0.0.0:8080", problem: unencrypted},
+		{url: "http://[fe80::1%25eth0]:8080", problem: unencrypted},
+		{url: "http://localhost.example.com", problem: unencrypted},
+		{url: "", problem: form}, {url: "api.example.com", problem: form}, {url: "//api.example.com", problem: form},
+		{url: "/v1", problem: form},
+		{url: "ftp://localhost", problem: form}, {url: "HTTPS//x", problem: form}, {url: "https://", problem: form},
+		{url: "https:///v1", problem: form}, {url: "https://:8443/v1", problem: form}, {url: "http://:8080", problem: form},
+		{url: "https://h/?k=sk_secret", problem: form}, {url: "https://h/#sk_secret", problem: form},
+		{url: "https://me:sk_secret@h", problem: form}, {url: "https://sk_secret@h", problem: form},
+		{url: "me:sk_secret@h/v1", problem: form}, {url: "https://me:sk_secret%zz@h", problem: form},
+		{url: "https://h:sk_secret", problem: form}, {url: "https://h\n/", problem: form},
 	} {
 		err := CheckBaseURL(tc.url)
 		require.ErrorContains(t, err, tc.problem, tc.url)

@@ -12,7 +12,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestAnOutageAtTheSocketOpensTheClientsBreaker(t *testing.T) {
+func TestUnavailableProcessorOpensTheBreaker(t *testing.T) {
 	var served atomic.Int32
 	status := atomic.Int32{}
 	status.Store(http.StatusServiceUnavailable)
@@ -20,7 +20,8 @@ func TestAnOutageAtTheSocketOpensTheClientsBreaker(t *testing.T) {
 		served.Add(1)
 		w.WriteHeader(int(status.Load()))
 	})
-	b, err := breaker.New(breaker.Options{Window: time.Minute, MinCalls: 3, FailureRatio: 1, OpenFor: time.Hour, SlowCall: time.Minute, Probes: 1})
+	b, err := breaker.New(breaker.Options{Window: time.Minute, MinCalls: 3, FailureRatio: 1, OpenFor: time.Hour,
+		SlowCall: time.Minute, Probes: 1})
 	require.NoError(t, err)
 	c := newClient(t, s.URL, func(o *Options) { o.Breaker = b })
 	for range 3 {
@@ -37,7 +38,8 @@ func TestAnOutageAtTheSocketOpensTheClientsBreaker(t *testing.T) {
 }
 
 var testBreaker = breaker.Options{
-	Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, OpenFor: 30 * time.Second, SlowCall: 5 * time.Second, Probes: 2,
+	Window: 10 * time.Second, MinCalls: 4, FailureRatio: 0.5, OpenFor: 30 * time.Second, SlowCall: 5 * time.Second,
+	Probes: 2,
 }
 
 func newTestBreaker(t *testing.T) *breaker.Breaker {

@@ -10,9 +10,9 @@ import (
 	"github.com/florinpay/florin/internal/processor/retry"
 )
 
-func TestASpentBudgetEndsACallThatCouldBeRepeated(t *testing.T) {
+func TestSpentRetryBudgetEndsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{status(500)}}
+		s := &script{handlers: []http.HandlerFunc{status(500)}}
 		r := testRetry()
 		budget, err := retry.NewBudget(0, 3)
 		require.NoError(t, err)
@@ -23,7 +23,7 @@ func TestASpentBudgetEndsACallThatCouldBeRepeated(t *testing.T) {
 			_, err := c.Do(t.Context(), charge())
 			require.Error(t, err)
 		}
-		require.EqualValues(t, 3+3, s.calls.Load(), "three calls, three retries in all")
+		require.EqualValues(t, 3+3, s.calls.Load(), "three calls and three retries")
 		_, err = c.Do(t.Context(), charge())
 		require.ErrorContains(t, err, "the retry budget is spent")
 		require.Zero(t, c.Stats().RetriesLeft)

@@ -98,7 +98,7 @@ func (c *cache) put(name string, a processor.Answer, header http.Header) {
 	c.entries[name] = cacheEntry{answer: a, freshUntil: now.Add(age), used: now}
 }
 
-// maxFresh bounds how long a list is served without revalidation.
+// maxFresh bounds how long a list is served without revalidation, whatever its max-age: reconciliation compares money.
 const maxFresh = 5 * time.Minute
 
 // maxAge reads Cache-Control (RFC 9111 section 5.2.2). no-cache is a max-age of 0; no-store and Vary: * are not stored.

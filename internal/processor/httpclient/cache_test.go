@@ -14,15 +14,15 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// list is a call that may be answered from the cache.
+// list returns a call that may be answered from the cache.
 func list(cursor string) processor.Call {
 	return processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"cursor": {cursor}}, Cached: true}
 }
 
-// lists answers with a body that counts the calls, and 304 to the ETag that it sent.
+// lists returns a script whose body contains the number of calls so far. It responds with 304 to the ETag in header.
 func lists(header ...string) *script {
 	s := &script{}
-	s.answers = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+	s.handlers = []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
 		for i := 0; i < len(header); i += 2 {
 			w.Header().Set(header[i], header[i+1])
 		}
@@ -35,24 +35,31 @@ func lists(header ...string) *script {
 	return s
 }
 
-func TestAListIsAskedForAsItsHeadersSay(t *testing.T) {
+func TestCacheFollowsTheResponseHeaders(t *testing.T) {
 	for name, tc := range map[string]struct {
 		header []string
 		wait   time.Duration
 		calls  int
 		body   string
 	}{
-		"nothing said":               {nil, 0, 2, "2 a"},
-		"fresh":                      {[]string{"Cache-Control", "max-age=60"}, 59 * time.Second, 1, "1 a"},
-		"no longer fresh":            {[]string{"Cache-Control", "max-age=60"}, 60 * time.Second, 2, "2 a"},
-		"fresh, among others":        {[]string{"Cache-Control", `private, Max-Age="60"`}, 59 * time.Second, 1, "1 a"},
-		"unchanged":                  {[]string{"ETag", `"v1"`}, time.Hour, 2, "1 a"},
-		"unchanged, asked each time": {[]string{"ETag", `"v1"`, "Cache-Control", "no-cache, max-age=60"}, 0, 2, "1 a"},
-		"fresh, then unchanged":      {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60"}, 2 * time.Minute, 2, "1 a"},
-		"not to be kept":             {[]string{"ETag", `"v1"`, "Cache-Control", "max-age=60, no-store"}, 0, 2, "2 a"},
-		"different for everyone":     {[]string{"ETag", `"v1"`, "Vary", "*"}, 0, 2, "2 a"},
-		"nonsense":                   {[]string{"Cache-Control", "max-age=-1"}, 0, 2, "2 a"},
-		"for a year":                 {[]string{"Cache-Control", "max-age=31536000"}, maxFresh, 2, "2 a"},
+		"no headers": {calls: 2, body: "2 a"},
+		"fresh": {header: []string{"Cache-Control", "max-age=60"}, wait: 59 * time.Second,
+			calls: 1, body: "1 a"},
+		"no longer fresh": {header: []string{"Cache-Control", "max-age=60"}, wait: 60 * time.Second,
+			calls: 2, body: "2 a"},
+		"fresh, among other directives": {header: []string{"Cache-Control", `private, Max-Age="60"`},
+			wait: 59 * time.Second, calls: 1, body: "1 a"},
+		"unchanged": {header: []string{"ETag", `"v1"`}, wait: time.Hour, calls: 2, body: "1 a"},
+		"unchanged, revalidated each time": {header: []string{"ETag", `"v1"`, "Cache-Control", "no-cache, max-age=60"},
+			calls: 2, body: "1 a"},
+		"fresh, then unchanged": {header: []string{"ETag", `"v1"`, "Cache-Control", "max-age=60"},
+			wait: 2 * time.Minute, calls: 2, body: "1 a"},
+		"no-store": {header: []string{"ETag", `"v1"`, "Cache-Control", "max-age=60, no-store"},
+			calls: 2, body: "2 a"},
+		"Vary: *":          {header: []string{"ETag", `"v1"`, "Vary", "*"}, calls: 2, body: "2 a"},
+		"negative max-age": {header: []string{"Cache-Control", "max-age=-1"}, calls: 2, body: "2 a"},
+		"max-age of a year": {header: []string{"Cache-Control", "max-age=31536000"}, wait: maxFresh,
+			calls: 2, body: "2 a"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -80,7 +87,7 @@ func TestAListIsAskedForAsItsHeadersSay(t *testing.T) {
 	}
 }
 
-func TestTheStateOfAPaymentNeverComesFromTheCache(t *testing.T) {
+func TestCallWithoutCachedIsNeverCached(t *testing.T) {
 	s := lists("ETag", `"v1"`, "Cache-Control", "max-age=60")
 	c := newClient(t, serve(t, s.serve).URL)
 	for want := range 3 {
@@ -92,7 +99,7 @@ func TestTheStateOfAPaymentNeverComesFromTheCache(t *testing.T) {
 	}
 }
 
-func TestOnlyAGetIsCached(t *testing.T) {
+func TestOnlyGETIsCached(t *testing.T) {
 	s := lists("Cache-Control", "max-age=60")
 	c := newClient(t, serve(t, s.serve).URL)
 	for range 2 {
@@ -104,7 +111,7 @@ func TestOnlyAGetIsCached(t *testing.T) {
 	require.EqualValues(t, 2, s.calls.Load())
 }
 
-func TestWhatIsCachedIsBounded(t *testing.T) {
+func TestCacheEvictsTheLeastRecentlyUsedEntry(t *testing.T) {
 	s := lists("Cache-Control", "max-age=60")
 	c := newClient(t, serve(t, s.serve).URL)
 	get := func(i int) int {
@@ -115,17 +122,17 @@ func TestWhatIsCachedIsBounded(t *testing.T) {
 	for i := range maxCached {
 		require.Equal(t, 1, get(i))
 	}
-	require.Zero(t, get(0), "used again: not the oldest any more")
-	require.Equal(t, 1, get(maxCached), "makes room")
+	require.Zero(t, get(0), "now the most recently used entry")
+	require.Equal(t, 1, get(maxCached), "evicts entry 1")
 	require.Len(t, c.cache.entries, maxCached)
 	require.Zero(t, get(0))
 	require.Equal(t, 1, get(1))
 }
 
-func TestAnErrorIsNotCachedAndDoesNotSpoilWhatIs(t *testing.T) {
+func TestErrorIsNotCachedAndKeepsTheCachedResponse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := lists("ETag", `"v1"`)
-		s.answers = append(s.answers, status(500, "Cache-Control", "max-age=60"), s.answers[0])
+		s.handlers = append(s.handlers, status(500, "Cache-Control", "max-age=60"), s.handlers[0])
 		c := retrying(t, s, nil)
 		_, err := c.Do(t.Context(), list("a"))
 		require.NoError(t, err)
@@ -137,21 +144,21 @@ func TestAnErrorIsNotCachedAndDoesNotSpoilWhatIs(t *testing.T) {
 	})
 }
 
-func TestA304ThatNobodyAskedForIsNoAnswer(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(http.StatusNotModified)}}
+func TestUnsolicited304IsAmbiguous(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(http.StatusNotModified)}}
 	_, err := newClient(t, serve(t, s.serve).URL).Do(t.Context(), list("a"))
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, processor.Ambiguous, e.Certainty)
 }
 
-func TestACachedBodyThatIsRefusedIsAnError(t *testing.T) {
+func TestCachedBodyThatDecodeRefusesIsAnError(t *testing.T) {
 	s := lists("Cache-Control", "max-age=60")
 	c := newClient(t, serve(t, s.serve).URL)
 	_, err := c.Do(t.Context(), list("a"))
 	require.NoError(t, err)
 	call := list("a")
-	call.Decode = func([]byte) error { return errors.New("not what I want") }
+	call.Decode = func([]byte) error { return errors.New("unexpected body") }
 	_, err = c.Do(t.Context(), call)
-	require.ErrorContains(t, err, "not what I want")
+	require.ErrorContains(t, err, "unexpected body")
 }

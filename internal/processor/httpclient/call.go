@@ -17,7 +17,7 @@ import (
 func (c *Client) check(call processor.Call) *processor.Error {
 	switch {
 	case !strings.HasPrefix(call.Path, "/") || isUnclean(call.Path):
-		return refuse("the path of a call has to begin with a slash, and must contain neither ? nor # nor a part . or ..")
+		return refuse("the path of a call has to begin with a slash, and must contain neither ? nor # nor a part that is empty, . or ..")
 	case call.Key != "":
 		return checkKey(c.profile, call.Key, call.KeyFirstUsed)
 	case !repeatable(call.Method):
@@ -26,10 +26,11 @@ func (c *Client) check(call processor.Call) *processor.Error {
 	return nil
 }
 
-// isUnclean reports whether the path contains a query, a fragment or dot segments.
+// isUnclean reports whether the path contains a query, a fragment, dot segments or, where an id is missing, an empty segment. A
+// slash at its end is allowed: some APIs require it.
 func isUnclean(path string) bool {
-	return strings.ContainsAny(path, "?#") || strings.Contains(path, "/./") || strings.Contains(path, "/../") ||
-		strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
+	return strings.ContainsAny(path, "?#") || strings.Contains(path, "//") || strings.Contains(path, "/./") ||
+		strings.Contains(path, "/../") || strings.HasSuffix(path, "/.") || strings.HasSuffix(path, "/..")
 }
 
 // repeatable reports whether a request may be sent again without an idempotency key (RFC 9110, section 9.2.2).

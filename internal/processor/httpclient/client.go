@@ -278,6 +278,8 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	if err != nil {
 		return processor.Answer{}, refuse("the request cannot be built: " + processor.Clip(err.Error()))
 	}
+	// The breaker is asked last: a call that it lets pass must report soon. One that then waited for the bulkhead or the limiter would
+	// occupy a probe of a half-open breaker.
 	passed, err := c.breaker.Allow()
 	if err != nil {
 		return processor.Answer{}, asError(err)
@@ -314,7 +316,7 @@ func (c *Client) judge(call processor.Call, a *processor.Answer) *processor.Erro
 		return nil
 	case a.Status < 200 || a.Status > 299:
 		decline, failed := classify.Response(*a, c.profile)
-		if decline != nil && repeatable(call.Method) {
+		if decline != nil && call.Key == "" {
 			return processor.Malformed(*a, "the response to a read is a decline")
 		}
 		a.Decline = decline
@@ -381,7 +383,7 @@ func containsAPIKey(text, bearer string) bool {
 func readBody(resp *http.Response) (body []byte, whole bool) {
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
-		// What follows is the bare connection, whose reads no deadline of ours would end.
+		// The body is the raw connection, to which the deadline of the request does not apply.
 		return nil, false
 	}
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxResponseBody+1))
@@ -407,14 +409,14 @@ func (c *Client) request(ctx context.Context, call processor.Call, bearer string
 	}
 	contentType := cmp.Or(call.ContentType, "application/json")
 	// All values share one array, to save an allocation for each.
-	ours := [...]string{bearer, "application/json", contentType, call.Key}
-	req.Header["Authorization"] = ours[0:1:1]
-	req.Header["Accept"] = ours[1:2:2]
+	values := [...]string{bearer, "application/json", contentType, call.Key}
+	req.Header["Authorization"] = values[0:1:1]
+	req.Header["Accept"] = values[1:2:2]
 	if call.Body != nil {
-		req.Header["Content-Type"] = ours[2:3:3]
+		req.Header["Content-Type"] = values[2:3:3]
 	}
 	if call.Key != "" {
-		req.Header["Idempotency-Key"] = ours[3:4:4]
+		req.Header["Idempotency-Key"] = values[3:4:4]
 	}
 	return req, nil
 }

@@ -21,17 +21,19 @@ import (
 
 const testKey = "8a7c5d8e-0000-5000-8000-000000000001"
 
-// charge is a call that moves money.
+// charge returns a valid charge.
 func charge() processor.Call {
 	return processor.Call{Method: http.MethodPost, Path: "/charges", Body: []byte(`{"amount":1250}`), Key: testKey}
 }
 
-// newClient has an attempt timeout that no test waits for, unless it says so, and one connection.
+// newClient returns a client with one connection and an attempt timeout of 10 s, which no test reaches unless it shortens it.
 func newClient(t *testing.T, url string, change ...func(*Options)) *Client {
 	t.Helper()
-	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) { return credentials.Key{Value: "sk_secret"}, nil })
+	credentials, err := credentials.New(t.Context(),
+		func(context.Context) (credentials.Key, error) { return credentials.Key{Value: "sk_secret"}, nil })
 	require.NoError(t, err)
-	o := Options{BaseURL: url, Credentials: credentials, Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
+	o := Options{BaseURL: url, Credentials: credentials, Limiter: ratelimit.New(0, 1, 0),
+		AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
 	for _, f := range change {
 		f(&o)
 	}
@@ -45,7 +47,7 @@ func within(d time.Duration) func(*Options) {
 	return func(o *Options) { o.AttemptTimeout = d }
 }
 
-// trust makes the client believe the server's certificate.
+// trust adds the server's certificate to the roots of the client.
 func trust(c *Client, s *httptest.Server) *Client {
 	c.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
 	c.transport.TLSClientConfig.RootCAs.AddCert(s.Certificate())
@@ -59,7 +61,8 @@ func serve(t *testing.T, h http.HandlerFunc) *httptest.Server {
 	return s
 }
 
-// listen gives every connection, one after the other, to serve. At the end of the test all are closed.
+// listen accepts connections and runs serve for each, with its number n from 1. It closes all of them at the end of the test.
+// It returns the base URL.
 func listen(t *testing.T, serve func(n int, c *net.TCPConn)) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -91,7 +94,7 @@ func listen(t *testing.T, serve func(n int, c *net.TCPConn)) string {
 	return "http://" + l.Addr().String()
 }
 
-// readRequest reads one whole request.
+// readRequest reads a whole request. It returns nil if the connection ends before.
 func readRequest(c net.Conn) *http.Request {
 	r, err := http.ReadRequest(bufio.NewReader(c))
 	if err != nil {
@@ -114,8 +117,9 @@ func reset(c *net.TCPConn) {
 	c.Close()
 }
 
-// requireError checks a call without an answer, and that its text holds no secret.
-func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool, class payment.FailureClass) *processor.Error {
+// requireError requires a *processor.Error without a response, with these values and without secrets in its text.
+func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool,
+	class payment.FailureClass) *processor.Error {
 	t.Helper()
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)
@@ -129,7 +133,7 @@ func requireError(t *testing.T, err error, certainty processor.Certainty, retry 
 	return e
 }
 
-// answer makes a call that is answered, with whatever status.
+// answer makes a call and requires a response, of any status.
 func answer(t *testing.T, c *Client, call processor.Call) (processor.Answer, *processor.Error) {
 	t.Helper()
 	a, err := c.Do(t.Context(), call)

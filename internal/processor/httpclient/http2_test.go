@@ -24,7 +24,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// framed is the server's end of an HTTP/2 connection, frame by frame. One goroutine uses it.
+// framed is the server's end of an HTTP/2 connection at the level of frames. It must be used by one goroutine.
 type framed struct {
 	*http2.Framer
 	net.Conn
@@ -33,14 +33,14 @@ type framed struct {
 	encoder *hpack.Encoder
 }
 
-// framedRequest is one request on a framed connection.
+// framedRequest is a request on a framed connection.
 type framedRequest struct {
 	stream uint32
 	header map[string]string
 	body   string
 }
 
-// shakeHands wraps a connection whose client has just connected. It is nil where no client speaks HTTP/2.
+// shakeHands does the TLS and HTTP/2 handshakes on a new connection. It returns nil if the client does not use HTTP/2.
 func shakeHands(conn net.Conn, certificate tls.Certificate, settings ...http2.Setting) *framed {
 	c := &framed{Conn: tls.Server(conn, &tls.Config{
 		Certificates: []tls.Certificate{certificate}, NextProtos: []string{http2.NextProtoTLS}, MinVersion: tls.VersionTLS12,
@@ -58,7 +58,7 @@ func shakeHands(conn net.Conn, certificate tls.Certificate, settings ...http2.Se
 	return c
 }
 
-// request reads a whole one, and answers what else comes as it must be.
+// request reads frames until a request is complete. It acknowledges settings and pings.
 func (c *framed) request() (r framedRequest, ok bool) {
 	r.header = map[string]string{}
 	for {
@@ -93,14 +93,15 @@ func (c *framed) request() (r framedRequest, ok bool) {
 
 func (c *framed) key(r framedRequest) string { return r.header["idempotency-key"] }
 
-// head writes the headers of an answer.
+// head writes the headers of a response.
 func (c *framed) head(stream uint32, status int, end bool, header ...string) {
 	c.fields.Reset()
 	_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: fmt.Sprint(status)})
 	for i := 0; i < len(header); i += 2 {
 		_ = c.encoder.WriteField(hpack.HeaderField{Name: header[i], Value: header[i+1]})
 	}
-	_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.fields.Bytes(), EndStream: end, EndHeaders: true})
+	_ = c.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: c.fields.Bytes(), EndStream: end,
+		EndHeaders: true})
 }
 
 func (c *framed) answer(stream uint32, status int) {
@@ -108,19 +109,19 @@ func (c *framed) answer(stream uint32, status int) {
 	_ = c.WriteData(stream, true, []byte("{}"))
 }
 
-// half is the beginning of a success.
+// half writes the headers and the beginning of the body of a success.
 func (c *framed) half(stream uint32) {
 	c.head(stream, http.StatusOK, false)
 	_ = c.WriteData(stream, false, []byte(`{"id":`))
 }
 
-// trustOnly makes the client believe these authorities.
+// trustOnly sets the root certificates of the client.
 func trustOnly(c *Client, roots *x509.CertPool) *Client {
 	c.transport.TLSClientConfig.RootCAs = roots
 	return c
 }
 
-// listenHTTP2 gives every connection, one after the other, to serve.
+// listenHTTP2 accepts HTTP/2 connections and runs serve for each.
 func listenHTTP2(t *testing.T, serve func(c *framed), settings ...http2.Setting) (url string, roots *x509.CertPool) {
 	t.Helper()
 	signer := newAuthority(t)
@@ -133,9 +134,9 @@ func listenHTTP2(t *testing.T, serve func(c *framed), settings ...http2.Setting)
 	return "https" + strings.TrimPrefix(url, "http"), signer.roots()
 }
 
-// What becomes of a charge when the frames of HTTP/2 go wrong. fault treats the nth send of it; the processor answers
-// everything else with 200. Every send must be the same request, and a call that follows must find a connection.
-func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
+// fault handles the nth send of the charge; the server responds to all other requests with 200. Every send must be the same
+// request, and a later call must get a connection.
+func TestFaultsOfHTTP2Frames(t *testing.T) {
 	const (
 		unknown = payment.ClassOutcomeUnknown
 		invalid = payment.ClassInvalidResponse
@@ -143,7 +144,7 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 	reset := func(code http2.ErrCode) func(int, *framed, uint32) {
 		return func(_ int, c *framed, stream uint32) { _ = c.WriteRSTStream(stream, code) }
 	}
-	// first goes wrong with the first send; the others are answered.
+	// first applies the fault to the first send and responds to the others.
 	first := func(fault func(int, *framed, uint32), status int) func(int, *framed, uint32) {
 		return func(n int, c *framed, stream uint32) {
 			if n == 1 {
@@ -164,50 +165,70 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 		retry     bool
 		class     payment.FailureClass
 		sends     int
-		waits     bool
+		// waits is true if the call ends with its timeout. The test then shortens it.
+		waits bool
 	}{
-		// Provably not executed: net/http sends again by itself.
-		{"GOAWAY before our stream, then 200", first(goAway(http2.ErrCodeNo), 200), 200, processor.Answered, false, "", 2, false},
-		{"REFUSED_STREAM, then 200", first(reset(http2.ErrCodeRefusedStream), 200), 200, processor.Answered, false, "", 2, false},
-		// Nobody can tell a processor's PROTOCOL_ERROR from one after the charge; net/http sends again all the same.
-		{"PROTOCOL_ERROR, then 200", first(reset(http2.ErrCodeProtocol), 200), 200, processor.Answered, false, "", 2, false},
-		// The refusal speaks of the last send only. (After GOAWAY and REFUSED_STREAM that is more doubt than needed:
-		// nothing tells these resends from one on a connection that broke.)
-		{"GOAWAY before our stream, then 403", first(goAway(http2.ErrCodeNo), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
-		{"REFUSED_STREAM, then 403", first(reset(http2.ErrCodeRefusedStream), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
-		{"PROTOCOL_ERROR, then 403", first(reset(http2.ErrCodeProtocol), 403), 403, processor.Ambiguous, false, payment.ClassPermission, 2, false},
-		// The third send would be a second later, which the attempt has not got.
-		{"REFUSED_STREAM for ever", reset(http2.ErrCodeRefusedStream), 0, processor.Ambiguous, true, unknown, 2, true},
-		// An error on the first stream of a connection is not sent again: it would only come again.
-		{"GOAWAY with an error before our stream", goAway(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
+		// Provably not executed: net/http resends by itself.
+		{name: "GOAWAY before our stream, then 200", fault: first(goAway(http2.ErrCodeNo), 200), status: 200,
+			certainty: processor.Answered, sends: 2},
+		{name: "REFUSED_STREAM, then 200", fault: first(reset(http2.ErrCodeRefusedStream), 200), status: 200,
+			certainty: processor.Answered, sends: 2},
+		// A PROTOCOL_ERROR may also come after the charge was executed, but net/http resends in any case.
+		{name: "PROTOCOL_ERROR, then 200", fault: first(reset(http2.ErrCodeProtocol), 200), status: 200,
+			certainty: processor.Answered, sends: 2},
+		// The refusal proves something only about the last send. (After GOAWAY and REFUSED_STREAM, ambiguous is more cautious
+		// than necessary, because these resends cannot be distinguished from one after a broken connection.)
+		{name: "GOAWAY before our stream, then 403", fault: first(goAway(http2.ErrCodeNo), 403), status: 403,
+			certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
+		{name: "REFUSED_STREAM, then 403", fault: first(reset(http2.ErrCodeRefusedStream), 403), status: 403,
+			certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
+		{name: "PROTOCOL_ERROR, then 403", fault: first(reset(http2.ErrCodeProtocol), 403), status: 403,
+			certainty: processor.Ambiguous, class: payment.ClassPermission, sends: 2},
+		// The third send would be a second later, after the timeout of the attempt.
+		{name: "REFUSED_STREAM only", fault: reset(http2.ErrCodeRefusedStream), certainty: processor.Ambiguous,
+			retry: true, class: unknown, sends: 2, waits: true},
+		// net/http does not resend after an error on the first stream of a connection, because it would recur.
+		{name: "GOAWAY with an error before our stream", fault: goAway(http2.ErrCodeInternal),
+			certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
 
-		{"GOAWAY that covers our stream, then an answer", func(_ int, c *framed, stream uint32) {
+		{name: "GOAWAY that includes our stream, then a response", fault: func(_ int, c *framed, stream uint32) {
 			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			c.answer(stream, http.StatusOK)
-		}, 200, processor.Answered, false, "", 1, false},
-		{"GOAWAY that covers our stream, then the end", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Answered, sends: 1},
+		{name: "GOAWAY that includes our stream, then EOF", fault: func(_ int, c *framed, stream uint32) {
 			_ = c.WriteGoAway(stream, http2.ErrCodeNo, nil)
 			c.Close()
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"INTERNAL_ERROR", reset(http2.ErrCodeInternal), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"CANCEL", reset(http2.ErrCodeCancel), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"NO_ERROR instead of an answer", reset(http2.ErrCodeNo), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"ENHANCE_YOUR_CALM", reset(http2.ErrCodeEnhanceYourCalm), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"HTTP_1_1_REQUIRED", reset(http2.ErrCodeHTTP11Required), 0, processor.Ambiguous, true, unknown, 1, false},
-		{"the connection ends", func(_ int, c *framed, _ uint32) { c.Close() }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"no answer in time", func(int, *framed, uint32) {}, 0, processor.Ambiguous, true, unknown, 1, true},
-		{"a frame of another stream", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream+2, true, nil) }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"data before the headers", func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream, true, []byte("{}")) }, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"not HTTP/2", func(_ int, c *framed, _ uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "INTERNAL_ERROR", fault: reset(http2.ErrCodeInternal), certainty: processor.Ambiguous, retry: true,
+			class: unknown, sends: 1},
+		{name: "CANCEL", fault: reset(http2.ErrCodeCancel), certainty: processor.Ambiguous, retry: true, class: unknown,
+			sends: 1},
+		{name: "NO_ERROR instead of a response", fault: reset(http2.ErrCodeNo), certainty: processor.Ambiguous,
+			retry: true, class: unknown, sends: 1},
+		{name: "ENHANCE_YOUR_CALM", fault: reset(http2.ErrCodeEnhanceYourCalm), certainty: processor.Ambiguous,
+			retry: true, class: unknown, sends: 1},
+		{name: "HTTP_1_1_REQUIRED", fault: reset(http2.ErrCodeHTTP11Required), certainty: processor.Ambiguous,
+			retry: true, class: unknown, sends: 1},
+		{name: "EOF", fault: func(_ int, c *framed, _ uint32) { c.Close() }, certainty: processor.Ambiguous, retry: true,
+			class: unknown, sends: 1},
+		{name: "no response in time", fault: func(int, *framed, uint32) {}, certainty: processor.Ambiguous, retry: true,
+			class: unknown, sends: 1, waits: true},
+		{name: "a frame of another stream",
+			fault:     func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream+2, true, nil) },
+			certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "data before the headers",
+			fault:     func(_ int, c *framed, stream uint32) { _ = c.WriteData(stream, true, []byte("{}")) },
+			certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "not HTTP/2", fault: func(_ int, c *framed, _ uint32) {
 			_, _ = io.WriteString(c.Conn, "HTTP/1.1 400 Bad Request\r\n\r\n")
 			c.Close()
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"103 without end", func(_ int, c *framed, stream uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "endless 103", fault: func(_ int, c *framed, stream uint32) {
 			for range 2000 {
 				c.head(stream, http.StatusEarlyHints, false, "link", strings.Repeat("x", 100))
 			}
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
-		{"headers that are too large", func(_ int, c *framed, stream uint32) {
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
+		{name: "headers beyond the size limit", fault: func(_ int, c *framed, stream uint32) {
 			c.fields.Reset()
 			_ = c.encoder.WriteField(hpack.HeaderField{Name: ":status", Value: "200"})
 			_ = c.encoder.WriteField(hpack.HeaderField{Name: "x-large", Value: strings.Repeat("|", 2*maxResponseHeaders)})
@@ -217,27 +238,31 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 				_ = c.WriteContinuation(stream, false, block[:16<<10])
 			}
 			_ = c.WriteContinuation(stream, true, block)
-		}, 0, processor.Ambiguous, true, unknown, 1, false},
+		}, certainty: processor.Ambiguous, retry: true, class: unknown, sends: 1},
 
-		{"headers, then silence", func(_ int, c *framed, stream uint32) { c.head(stream, http.StatusOK, false) }, 200, processor.Ambiguous, true, invalid, 1, true},
-		{"half the body, then silence", func(_ int, c *framed, stream uint32) { c.half(stream) }, 200, processor.Ambiguous, true, invalid, 1, true},
-		{"half the body, then the end", func(_ int, c *framed, stream uint32) { c.half(stream); c.Close() }, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"half the body, then INTERNAL_ERROR", func(_ int, c *framed, stream uint32) {
+		{name: "headers, then no body",
+			fault: func(_ int, c *framed, stream uint32) { c.head(stream, http.StatusOK, false) }, status: 200,
+			certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1, waits: true},
+		{name: "half the body, then nothing", fault: func(_ int, c *framed, stream uint32) { c.half(stream) },
+			status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1, waits: true},
+		{name: "half the body, then EOF", fault: func(_ int, c *framed, stream uint32) { c.half(stream); c.Close() },
+			status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "half the body, then INTERNAL_ERROR", fault: func(_ int, c *framed, stream uint32) {
 			c.half(stream)
 			_ = c.WriteRSTStream(stream, http2.ErrCodeInternal)
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"half the body, then REFUSED_STREAM", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "half the body, then REFUSED_STREAM", fault: func(_ int, c *framed, stream uint32) {
 			c.half(stream)
 			_ = c.WriteRSTStream(stream, http2.ErrCodeRefusedStream)
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"less than the length says", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "body shorter than content-length", fault: func(_ int, c *framed, stream uint32) {
 			c.head(stream, http.StatusOK, false, "content-length", "100")
 			_ = c.WriteData(stream, true, []byte("{}"))
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
-		{"more than the length says", func(_ int, c *framed, stream uint32) {
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
+		{name: "body longer than content-length", fault: func(_ int, c *framed, stream uint32) {
 			c.head(stream, http.StatusOK, false, "content-length", "1")
 			_ = c.WriteData(stream, true, []byte("{}"))
-		}, 200, processor.Ambiguous, true, invalid, 1, false},
+		}, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid, sends: 1},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var sends atomic.Int32
@@ -260,7 +285,7 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 			following := charge()
 			following.Key = "following"
 			if tc.waits {
-				// The handshake is over when the clock runs.
+				// Do the handshake before the timeout is shortened.
 				_, err := c.Do(t.Context(), following)
 				require.NoError(t, err)
 				c.timeout = 250 * time.Millisecond
@@ -288,11 +313,11 @@ func TestWhatBecomesOfAChargeWhoseStreamGoesWrong(t *testing.T) {
 	}
 }
 
-// What net/http sends again by itself passes neither the limiter nor the retry budget nor the breaker. It must end all the
-// same: a processor that sends GOAWAY on every connection would get a TLS handshake and a charge after the other for as
-// long as the attempt lasts. HTTP/2 itself gives up after eight sends on one connection.
-func TestWhatNetHTTPSendsAgainByItselfIsBounded(t *testing.T) {
-	const bound, enough = 8, 20
+// Resends of net/http bypass limiter, retry budget and breaker, so the client must limit them itself. Otherwise a processor that
+// sends GOAWAY on every connection would receive TLS handshakes and charges until the attempt ends. On one connection, HTTP/2
+// gives up after eight sends.
+func TestResendsOfNetHTTPAreLimited(t *testing.T) {
+	const limit, enough = 8, 20
 	for name, fault := range map[string]func(c *framed, stream uint32){
 		"GOAWAY before our stream": func(c *framed, stream uint32) { _ = c.WriteGoAway(stream-1, http2.ErrCodeNo, nil) },
 		"PROTOCOL_ERROR":           func(c *framed, stream uint32) { _ = c.WriteRSTStream(stream, http2.ErrCodeProtocol) },
@@ -313,14 +338,14 @@ func TestWhatNetHTTPSendsAgainByItselfIsBounded(t *testing.T) {
 				}
 			})
 			_, err := trustOnly(newClient(t, url), roots).Do(t.Context(), charge())
-			require.LessOrEqual(t, sends.Load(), int32(bound), "one attempt: %v", err)
+			require.LessOrEqual(t, sends.Load(), int32(limit), "sends in one attempt: %v", err)
 			requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 		})
 	}
 }
 
-// A stream for each is more than the processor takes on one connection: the second call opens another, and neither fails.
-func TestOneStreamForEachConnectionServesTwoCallsAtOnce(t *testing.T) {
+// The server allows one stream per connection: the second call opens another connection, and neither fails.
+func TestConcurrentCallsBeyondTheStreamLimitUseAnotherConnection(t *testing.T) {
 	var connections, charges atomic.Int32
 	both := make(chan struct{})
 	url, roots := listenHTTP2(t, func(c *framed) {
@@ -341,7 +366,7 @@ func TestOneStreamForEachConnectionServesTwoCallsAtOnce(t *testing.T) {
 	}, http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: 1})
 	c := trustOnly(newClient(t, url, func(o *Options) { o.MaxInFlight = 2 }), roots)
 	for range 5 {
-		// From now on the limit is known.
+		// The client knows the limit after the first response.
 		_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments"})
 		require.NoError(t, err)
 	}
@@ -358,7 +383,7 @@ func TestOneStreamForEachConnectionServesTwoCallsAtOnce(t *testing.T) {
 	require.EqualValues(t, 2, charges.Load())
 }
 
-// tlsPipe connects the client to serve inside a synctest bubble, over TLS. Everything that the client writes after
+// tlsPipe connects the client to serve over TLS inside a synctest bubble. Everything that the client writes after a call of
 // silence is lost.
 func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
 	t.Helper()
@@ -368,13 +393,13 @@ func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
 	var all sync.WaitGroup
 	var current *network
 	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
-		ours, theirs := net.Pipe()
-		n := &network{Conn: ours, packets: make(chan []byte, 1000), closed: make(chan struct{})}
+		client, server := net.Pipe()
+		n := &network{Conn: client, packets: make(chan []byte, 1000), closed: make(chan struct{})}
 		current = n
 		all.Go(n.deliver)
 		all.Go(func() {
-			defer theirs.Close()
-			if f := shakeHands(theirs, certificate); f != nil {
+			defer server.Close()
+			if f := shakeHands(server, certificate); f != nil {
 				serve(f)
 			}
 		})
@@ -385,7 +410,7 @@ func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
 	return func() { current.down.Store(true) }
 }
 
-// network is a connection whose writes do not wait for the reader, as a socket's do not, and are lost when it is down.
+// network is a connection whose writes, like those of a socket, do not wait for the reader. They are lost while it is down.
 type network struct {
 	net.Conn
 
@@ -420,8 +445,8 @@ func (n *network) Close() error {
 	return n.Conn.Close()
 }
 
-// answering answers everything with 200.
-func answering(c *framed) {
+// respondOK responds to every request with 200.
+func respondOK(c *framed) {
 	for {
 		r, ok := c.request()
 		if !ok {
@@ -431,11 +456,11 @@ func answering(c *framed) {
 	}
 }
 
-// The clock is virtual: this is the client as it is configured, with 30 s of idle time and a ping after 15 of silence.
-func TestAConnectionThatGoesSilentIsReplacedBeforeAChargeIsLostOnIt(t *testing.T) {
+// The clock is virtual, so the test uses the default timeouts: 30 s idle, and a ping after 15 s without a frame.
+func TestSilentIdleConnectionIsReplacedBeforeTheNextCharge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "https://localhost")
-		silence := tlsPipe(t, c, answering)
+		silence := tlsPipe(t, c, respondOK)
 		_, err := c.Do(t.Context(), charge())
 		require.NoError(t, err)
 		silence()
@@ -448,12 +473,12 @@ func TestAConnectionThatGoesSilentIsReplacedBeforeAChargeIsLostOnIt(t *testing.T
 	})
 }
 
-// A charge that is in flight when the connection goes silent cannot be saved, but it ends with the pings, not with an
-// attempt timeout that is longer; and the next one has another connection.
-func TestAChargeOnAConnectionThatGoesSilentEndsWithThePings(t *testing.T) {
+// A charge in flight on a connection that becomes silent is ambiguous, but it ends with the ping timeout, not with the longer
+// attempt timeout. The next charge uses another connection.
+func TestChargeOnASilentConnectionEndsWithThePingTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "https://localhost", within(time.Hour))
-		silence := tlsPipe(t, c, answering)
+		silence := tlsPipe(t, c, respondOK)
 		_, err := c.Do(t.Context(), charge())
 		require.NoError(t, err)
 		silence()
@@ -466,7 +491,7 @@ func TestAChargeOnAConnectionThatGoesSilentEndsWithThePings(t *testing.T) {
 	})
 }
 
-// lateWriter says that a write is over only when the test lets it: the bytes are long with the processor.
+// lateWriter delays the return of Write until the test ends it, although the processor has already received the bytes.
 type lateWriter struct {
 	net.Conn
 
@@ -482,8 +507,8 @@ func (w *lateWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// writingLate makes a capture whose headers are with the processor while the goroutine that writes them is still in the
-// system call, or waits for its turn on this machine. A capture has no body: its headers are all of it.
+// writingLate sends a capture that the processor has received while the goroutine that writes it is still in the system call, or
+// waits for a CPU. The capture has no body, so its headers are the whole request.
 func writingLate(t *testing.T, answer func(c *framed, stream uint32)) (processor.Answer, error) {
 	t.Helper()
 	arrived := make(chan string, 10)
@@ -519,18 +544,18 @@ func writingLate(t *testing.T, answer func(c *framed, stream uint32)) (processor
 	c.timeout = 200 * time.Millisecond
 	capture.Key = testKey
 	got, err := c.Do(t.Context(), capture)
-	require.Equal(t, testKey, <-arrived, "the processor has it")
+	require.Equal(t, testKey, <-arrived, "the processor received the request")
 	return got, err
 }
 
-func TestARequestThatIsWrittenAsTheTimeEndsIsAmbiguous(t *testing.T) {
+func TestTimeoutDuringTheWriteIsAmbiguous(t *testing.T) {
 	got, err := writingLate(t, func(*framed, uint32) {})
 	requireError(t, err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
 	require.Equal(t, 1, got.Sends)
 }
 
-// Were it not counted, the refusal of a second send would pass for the refusal of the only one.
-func TestASendCountsBeforeItsWriteIsOver(t *testing.T) {
+// A send that is not counted would make the refusal of a resend look like the refusal of the only send.
+func TestSendIsCountedBeforeItsWriteReturns(t *testing.T) {
 	got, err := writingLate(t, func(c *framed, stream uint32) { c.answer(stream, http.StatusOK) })
 	require.NoError(t, err)
 	require.Equal(t, 1, got.Sends)

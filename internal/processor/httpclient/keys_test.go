@@ -13,16 +13,17 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestAKeyThatTheProcessorWouldNotTakeIsNeverSent(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(200)}}
+func TestUnacceptableKeyIsNotSent(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(200)}}
 	c := newClient(t, serve(t, s.serve).URL)
-	c.profile = processor.Profile{KeyMaxLength: 45, KeyAllows: func(r rune) bool { return r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' }}
+	c.profile = processor.Profile{KeyMaxLength: 45,
+		KeyAllows: func(r rune) bool { return r == '-' || r >= '0' && r <= '9' || r >= 'a' && r <= 'z' }}
 	for name, tc := range map[string]struct{ key, problem string }{
-		"one too many":   {strings.Repeat("k", 46), "46 characters: the processor accepts at most 45"},
-		"capital":        {"abcD", "character at 3"},
-		"not ASCII":      {"abcé", "character at 3"},
-		"no header":      {"abc\n", "an HTTP header cannot carry"},
-		"card, too long": {strings.Repeat("4111111111111111", 3), "48 characters"},
+		"one character too long": {key: strings.Repeat("k", 46), problem: "46 characters: the processor accepts at most 45"},
+		"upper case":             {key: "abcD", problem: "character at 3"},
+		"not ASCII":              {key: "abcé", problem: "character at 3"},
+		"line break":             {key: "abc\n", problem: "an HTTP header cannot carry"},
+		"card numbers, too long": {key: strings.Repeat("4111111111111111", 3), problem: "48 characters"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			call := charge()
@@ -43,20 +44,20 @@ func TestAKeyThatTheProcessorWouldNotTakeIsNeverSent(t *testing.T) {
 	require.NoError(t, err)
 }
 
-func TestAKeyOlderThanTheProcessorRemembersIsLookedUpNotSent(t *testing.T) {
+func TestExpiredKeyIsNotSent(t *testing.T) {
 	for name, tc := range map[string]struct {
 		lifetime time.Duration
 		age      time.Duration
 		sent     bool
 	}{
-		"in time":            {24 * time.Hour, 24*time.Hour - time.Nanosecond, true},
-		"expired":            {24 * time.Hour, 24 * time.Hour, false},
-		"remembered forever": {0, 10000 * time.Hour, true},
-		"from the future":    {24 * time.Hour, -time.Hour, true},
+		"not expired":              {lifetime: 24 * time.Hour, age: 24*time.Hour - time.Nanosecond, sent: true},
+		"expired":                  {lifetime: 24 * time.Hour, age: 24 * time.Hour, sent: false},
+		"kept forever":             {lifetime: 0, age: 10000 * time.Hour, sent: true},
+		"first used in the future": {lifetime: 24 * time.Hour, age: -time.Hour, sent: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: []http.HandlerFunc{status(200)}}
+				s := &script{handlers: []http.HandlerFunc{status(200)}}
 				c := retrying(t, s, nil)
 				c.profile.KeyLifetime = tc.lifetime
 				call := charge()
@@ -68,8 +69,9 @@ func TestAKeyOlderThanTheProcessorRemembersIsLookedUpNotSent(t *testing.T) {
 				}
 				var e *processor.Error
 				require.ErrorAs(t, err, &e)
-				// It was used before: what became of that is not known here.
-				require.Equal(t, []any{processor.CodeKeyExpired, processor.Ambiguous, false}, []any{e.Code, e.Certainty, e.Retry})
+				// Ambiguous, because an earlier send may have been executed.
+				require.Equal(t, []any{processor.CodeKeyExpired, processor.Ambiguous, false},
+					[]any{e.Code, e.Certainty, e.Retry})
 				require.NotContains(t, err.Error(), testKey)
 				require.Zero(t, s.calls.Load())
 			})
@@ -77,8 +79,8 @@ func TestAKeyOlderThanTheProcessorRemembersIsLookedUpNotSent(t *testing.T) {
 	}
 }
 
-func TestWhatMayBeRepeatedNeedsNoKey(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(200)}}
+func TestIdempotentMethodsNeedNoKey(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(200)}}
 	c := newClient(t, serve(t, s.serve).URL)
 	for method, needs := range map[string]bool{
 		"GET": false, "HEAD": false, "OPTIONS": false, "PUT": false, "DELETE": false,
@@ -93,8 +95,8 @@ func TestWhatMayBeRepeatedNeedsNoKey(t *testing.T) {
 	}
 }
 
-func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(402)}}
+func TestDeclineOfALookupIsAmbiguous(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(402)}}
 	c := newClient(t, serve(t, s.serve).URL)
 	c.profile.Refusal = func(processor.Answer) processor.Refusal {
 		return processor.Refusal{Decline: &payment.Decline{Code: "lost_card"}}
@@ -102,13 +104,13 @@ func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
 	declined, err := answer(t, c, charge())
 	require.Nil(t, err)
 	require.Equal(t, "lost_card", declined.Decline.Code)
-	asked, err := answer(t, c, processor.Call{Method: http.MethodGet, Path: "/payments"})
+	lookedUp, err := answer(t, c, processor.Call{Method: http.MethodGet, Path: "/payments"})
 	require.Equal(t, []any{processor.Ambiguous, payment.ClassInvalidResponse}, []any{err.Certainty, err.Class})
-	require.Nil(t, asked.Decline)
+	require.Nil(t, lookedUp.Decline)
 }
 
-func TestAnErrorDoesNotRepeatTheKeyThatTheProcessorQuotes(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(400)}}
+func TestErrorDoesNotContainAKeyThatTheProcessorQuotes(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(400)}}
 	c := newClient(t, serve(t, s.serve).URL)
 	c.profile.Refusal = func(processor.Answer) processor.Refusal {
 		return processor.Refusal{Message: "key " + testKey + " was refused"}

@@ -20,7 +20,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestARefusedConnectionWasNotSent(t *testing.T) {
+func TestRefusedConnectionIsNotExecuted(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	l.Close()
@@ -29,18 +29,19 @@ func TestARefusedConnectionWasNotSent(t *testing.T) {
 	require.Equal(t, "dial: connect: connection refused", e.Message)
 }
 
-func TestAHostThatDoesNotResolveWasNotSentTo(t *testing.T) {
+func TestUnresolvableHostIsNotExecuted(t *testing.T) {
 	c := newClient(t, "https://processor.invalid")
-	// A resolver that says no, so that the test needs no network.
-	c.transport.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true, Dial: func(context.Context, string, string) (net.Conn, error) {
-		return nil, &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true}
-	}}}).DialContext
+	// A resolver that always fails, so that the test needs no network.
+	c.transport.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true,
+		Dial: func(context.Context, string, string) (net.Conn, error) {
+			return nil, &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true}
+		}}}).DialContext
 	_, err := c.Do(t.Context(), charge())
 	e := requireError(t, err, processor.NotExecuted, true, payment.ClassNotSent)
 	require.Equal(t, "the processor's host name does not resolve", e.Message)
 }
 
-func TestAConnectThatTakesTooLongWasNotSent(t *testing.T) {
+func TestConnectTimeoutIsNotExecuted(t *testing.T) {
 	c := newClient(t, "http://localhost", within(50*time.Millisecond))
 	c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
@@ -51,7 +52,7 @@ func TestAConnectThatTakesTooLongWasNotSent(t *testing.T) {
 	require.Equal(t, "no response in time", e.Message)
 }
 
-func TestAnUntrustedCertificateIsConfigurationAndNotRetried(t *testing.T) {
+func TestUntrustedCertificateIsAConfigurationErrorAndNotRetried(t *testing.T) {
 	var called atomic.Bool
 	s := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Store(true) }))
 	s.Config.ErrorLog = log.New(io.Discard, "", 0)
@@ -60,7 +61,7 @@ func TestAnUntrustedCertificateIsConfigurationAndNotRetried(t *testing.T) {
 	_, err := newClient(t, s.URL).Do(t.Context(), charge())
 	requireError(t, err, processor.NotExecuted, false, payment.ClassConfig)
 
-	// Signed by the right one, for another name.
+	// A trusted authority, but another host name.
 	c := trust(newClient(t, s.URL), s)
 	c.transport.TLSClientConfig.ServerName = "other.example.org"
 	_, err = c.Do(t.Context(), charge())
@@ -68,12 +69,16 @@ func TestAnUntrustedCertificateIsConfigurationAndNotRetried(t *testing.T) {
 	require.False(t, called.Load())
 }
 
-func TestAHandshakeThatBreaksOffWasNotSent(t *testing.T) {
+func TestBrokenTLSHandshakeIsNotExecuted(t *testing.T) {
 	for name, breakOff := range map[string]func(*net.TCPConn){
-		"closed at once":  func(c *net.TCPConn) { c.Close() },
-		"reset":           reset,
-		"closed after":    func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 64)); c.Close() },
-		"no TLS":          func(c *net.TCPConn) { _, _ = io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); c.Close() },
+		"closed at once":                func(c *net.TCPConn) { c.Close() },
+		"reset":                         reset,
+		"closed after the client hello": func(c *net.TCPConn) { _, _ = c.Read(make([]byte, 64)); c.Close() },
+		"not TLS": func(c *net.TCPConn) {
+			_, _ = io.WriteString(c,
+				"HTTP/1.1 400 Bad Request\r\n\r\n")
+			c.Close()
+		},
 		"handshake alert": func(c *net.TCPConn) { _, _ = c.Write([]byte{21, 3, 3, 0, 2, 2, 40}); c.Close() },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,21 +89,21 @@ func TestAHandshakeThatBreaksOffWasNotSent(t *testing.T) {
 	}
 }
 
-func TestAHandshakeWithoutEndWasNotSent(t *testing.T) {
+func TestTLSHandshakeTimeoutIsNotExecuted(t *testing.T) {
 	url := listen(t, func(_ int, c *net.TCPConn) { _, _ = io.Copy(io.Discard, c) })
 	_, err := newClient(t, "https"+url[len("http"):], within(50*time.Millisecond)).Do(t.Context(), charge())
 	requireError(t, err, processor.NotExecuted, true, payment.ClassNotSent)
 }
 
-// One call in flight is all that newClient allows.
-func TestACallThatFindsNoRoomWasNotSent(t *testing.T) {
+// newClient allows one call in flight.
+func TestCallBeyondMaxInFlightIsNotExecuted(t *testing.T) {
 	for name, tc := range map[string]struct {
-		patience, deadline time.Duration
-		class              payment.FailureClass
+		maxWait, deadline time.Duration
+		class             payment.FailureClass
 	}{
-		"no patience":              {0, time.Hour, payment.ClassUnavailable},
-		"patience that ends":       {20 * time.Millisecond, time.Hour, payment.ClassUnavailable},
-		"a deadline that is first": {time.Hour, 20 * time.Millisecond, payment.ClassNotSent},
+		"no max wait":         {maxWait: 0, deadline: time.Hour, class: payment.ClassUnavailable},
+		"max wait ends first": {maxWait: 20 * time.Millisecond, deadline: time.Hour, class: payment.ClassUnavailable},
+		"deadline ends first": {maxWait: time.Hour, deadline: 20 * time.Millisecond, class: payment.ClassNotSent},
 	} {
 		t.Run(name, func(t *testing.T) {
 			arrived, release := make(chan struct{}), make(chan struct{})
@@ -106,7 +111,7 @@ func TestACallThatFindsNoRoomWasNotSent(t *testing.T) {
 				arrived <- struct{}{}
 				<-release
 			})
-			c := newClient(t, s.URL, func(o *Options) { o.Limiter = ratelimit.New(0, 1, tc.patience) })
+			c := newClient(t, s.URL, func(o *Options) { o.Limiter = ratelimit.New(0, 1, tc.maxWait) })
 			first := make(chan error, 1)
 			go func() {
 				_, err := c.Do(t.Context(), charge())
@@ -123,7 +128,7 @@ func TestACallThatFindsNoRoomWasNotSent(t *testing.T) {
 	}
 }
 
-func TestADeadlineWhileWaitingForTheLimiterWasNotSent(t *testing.T) {
+func TestDeadlineBeforeTheRateLimitAllowsTheCallIsNotExecuted(t *testing.T) {
 	var calls atomic.Int32
 	s := serve(t, func(http.ResponseWriter, *http.Request) { calls.Add(1) })
 	c := newClient(t, s.URL, within(time.Second), func(o *Options) { o.Limiter = ratelimit.New(0.1, 1, time.Hour) })
@@ -135,7 +140,7 @@ func TestADeadlineWhileWaitingForTheLimiterWasNotSent(t *testing.T) {
 	require.EqualValues(t, 1, calls.Load())
 }
 
-func TestACallThatIsCancelledBeforeItIsWrittenWasNotSent(t *testing.T) {
+func TestCallCanceledBeforeTheRequestIsWrittenIsNotExecuted(t *testing.T) {
 	var called atomic.Bool
 	s := serve(t, func(http.ResponseWriter, *http.Request) { called.Store(true) })
 	ctx, cancel := context.WithCancel(t.Context())
@@ -147,21 +152,21 @@ func TestACallThatIsCancelledBeforeItIsWrittenWasNotSent(t *testing.T) {
 	require.False(t, called.Load())
 }
 
-func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
+func TestUnsafeCallIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	var called atomic.Bool
 	s := serve(t, func(http.ResponseWriter, *http.Request) { called.Store(true) })
 	for name, change := range map[string]func(*processor.Call){
-		"no key":               func(c *processor.Call) { c.Key = "" },
-		"PATCH without key":    func(c *processor.Call) { c.Method, c.Key = http.MethodPatch, "" },
-		"path without a slash": func(c *processor.Call) { c.Path = "charges" },
-		"path to elsewhere":    func(c *processor.Call) { c.Path = "/payments/../../admin" },
-		"path with a query":    func(c *processor.Call) { c.Path = "/payments/x?y" },
-		"path with a fragment": func(c *processor.Call) { c.Path = "/payments/x#y" },
-		"path with a blank":    func(c *processor.Call) { c.Path = "/payments/x y\x00" },
-		"line break in key":    func(c *processor.Call) { c.Key = "a\r\nX-Injected: 1" },
-		"NUL in key":           func(c *processor.Call) { c.Key = "a\x00" },
-		"method with a blank":  func(c *processor.Call) { c.Method = "PO ST" },
-		"method that is empty": func(c *processor.Call) { c.Method, c.Key = "", "" },
+		"no key":                 func(c *processor.Call) { c.Key = "" },
+		"PATCH without key":      func(c *processor.Call) { c.Method, c.Key = http.MethodPatch, "" },
+		"path without a slash":   func(c *processor.Call) { c.Path = "charges" },
+		"path with dot segments": func(c *processor.Call) { c.Path = "/payments/../../admin" },
+		"path with a query":      func(c *processor.Call) { c.Path = "/payments/x?y" },
+		"path with a fragment":   func(c *processor.Call) { c.Path = "/payments/x#y" },
+		"path with a space":      func(c *processor.Call) { c.Path = "/payments/x y\x00" },
+		"line break in key":      func(c *processor.Call) { c.Key = "a\r\nX-Injected: 1" },
+		"NUL in key":             func(c *processor.Call) { c.Key = "a\x00" },
+		"method with a space":    func(c *processor.Call) { c.Method = "PO ST" },
+		"empty method":           func(c *processor.Call) { c.Method, c.Key = "", "" },
 	} {
 		call := charge()
 		change(&call)
@@ -171,7 +176,7 @@ func TestACallThatCannotBeSafeIsRefusedBeforeAnythingIsSent(t *testing.T) {
 	}
 }
 
-func TestAKeyThatCannotBeReadAnewMayBeInAMoment(t *testing.T) {
+func TestFailedReloadOfTheAPIKeyIsRetryable(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
 	first := true
 	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
@@ -185,6 +190,7 @@ func TestAKeyThatCannotBeReadAnewMayBeInAMoment(t *testing.T) {
 	_, err = newClient(t, s.URL, func(o *Options) { o.Credentials = credentials }).Do(t.Context(), charge())
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)
-	require.Equal(t, []any{processor.NotExecuted, true, payment.ClassUnavailable, 401}, []any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
+	require.Equal(t, []any{processor.NotExecuted, true, payment.ClassUnavailable, 401},
+		[]any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
 	require.Contains(t, e.Error(), "vault is sealed")
 }

@@ -18,29 +18,40 @@ import (
 
 func TestEveryAttemptIsObserved(t *testing.T) {
 	const took = 300 * time.Millisecond
-	answers := func(code int) http.HandlerFunc {
+	respond := func(code int) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			<-time.After(took)
 			w.WriteHeader(code)
 		}
 	}
 	for name, tc := range map[string]struct {
-		answer http.HandlerFunc
-		change func(*processor.Call)
-		want   Observation
+		respond http.HandlerFunc
+		change  func(*processor.Call)
+		want    Observation
 	}{
-		"success":     {answers(200), nil, Observation{Outcome: processor.Answered, Status: 200, Took: took, Sends: 1}},
-		"decline":     {answers(402), nil, Observation{Outcome: processor.Answered, Status: 402, Took: took, Sends: 1}},
-		"refusal":     {answers(400), nil, Observation{Outcome: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400, Took: took, Sends: 1}},
-		"server":      {answers(500), nil, Observation{Outcome: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took, Sends: 1}},
-		"lost":        {hangUp, nil, Observation{Outcome: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
-		"not decoded": {answers(200), func(c *processor.Call) { c.Decode = func([]byte) error { return errors.New("x") } }, Observation{Outcome: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200, Took: took, Sends: 1}},
-		"no key":      {answers(200), func(c *processor.Call) { c.Key = "" }, Observation{Outcome: processor.NotExecuted, Class: payment.ClassConfig}},
+		"success": {respond: respond(200),
+			want: Observation{Outcome: processor.Answered, Status: 200, Took: took, Sends: 1}},
+		"decline": {respond: respond(402),
+			want: Observation{Outcome: processor.Answered, Status: 402, Took: took, Sends: 1}},
+		"refusal": {respond: respond(400),
+			want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400,
+				Took: took, Sends: 1}},
+		"server error": {respond: respond(500),
+			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took,
+				Sends: 1}},
+		"no response": {respond: hangUp,
+			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
+		"body refused by Decode": {respond: respond(200),
+			change: func(c *processor.Call) { c.Decode = func([]byte) error { return errors.New("x") } },
+			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200,
+				Took: took, Sends: 1}},
+		"no key": {respond: respond(200), change: func(c *processor.Call) { c.Key = "" },
+			want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassConfig}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var seen []Observation
-				connect := pipeServer(t, (&script{answers: []http.HandlerFunc{tc.answer}}).serve)
+				connect := pipeServer(t, (&script{handlers: []http.HandlerFunc{tc.respond}}).serve)
 				c := newClient(t, "http://localhost", func(o *Options) {
 					o.Name, o.Observe = "acme", func(o Observation) { seen = append(seen, o) }
 					o.Profile.Refusal = func(a processor.Answer) (r processor.Refusal) {
@@ -64,10 +75,10 @@ func TestEveryAttemptIsObserved(t *testing.T) {
 	}
 }
 
-func TestRetriesAndReplaysAreObservedOneByOneWithTheirWaits(t *testing.T) {
+func TestRetriesAndReplaysAreObservedSeparatelyWithTheirWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var seen []Observation
-		s := &script{answers: []http.HandlerFunc{status(401), status(429, "Retry-After", "3"), status(200)}}
+		s := &script{handlers: []http.HandlerFunc{status(401), status(429, "Retry-After", "3"), status(200)}}
 		connect := pipeServer(t, s.serve)
 		c := newClient(t, "http://localhost", func(o *Options) {
 			o.Limiter, o.Retry = ratelimit.New(1, 1, time.Minute), testRetry()
@@ -85,23 +96,25 @@ func TestRetriesAndReplaysAreObservedOneByOneWithTheirWaits(t *testing.T) {
 		}
 		require.Equal(t, []int{401, 429, 200}, statuses)
 		require.Equal(t, []int{1, 1, 2}, attempts)
-		require.Equal(t, []time.Duration{0, time.Second, 0}, waits, "the replay waits for the rate; the retry waited outside")
+		require.Equal(t, []time.Duration{0, time.Second, 0}, waits,
+			"Waited contains the wait for the rate limit, not the backoff")
 	})
 }
 
-func TestACallThatIsHeldBackIsObserved(t *testing.T) {
+func TestCallThatIsNotSentIsObserved(t *testing.T) {
 	for name, tc := range map[string]struct {
 		prepare func(*Client)
 		class   payment.FailureClass
 	}{
-		"by the limiter":  {func(c *Client) { c.limiter.Hold(time.Minute) }, payment.ClassUnavailable},
-		"by the bulkhead": {func(c *Client) { _ = c.bulkhead.enter(context.Background()) }, payment.ClassUnavailable},
-		"by the breaker": {func(c *Client) {
+		"by the limiter": {prepare: func(c *Client) { c.limiter.Hold(time.Minute) }, class: payment.ClassUnavailable},
+		"by the bulkhead": {prepare: func(c *Client) { _ = c.bulkhead.enter(context.Background()) },
+			class: payment.ClassUnavailable},
+		"by the breaker": {prepare: func(c *Client) {
 			for range testBreaker.MinCalls {
 				passed, _ := c.breaker.Allow()
 				passed.Report(processor.Answer{Status: 500}, nil, 0)
 			}
-		}, payment.ClassUnavailable},
+		}, class: payment.ClassUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var seen []Observation
@@ -113,15 +126,16 @@ func TestACallThatIsHeldBackIsObserved(t *testing.T) {
 			_, err := c.Do(t.Context(), charge())
 			requireError(t, err, processor.NotExecuted, true, tc.class)
 			require.Len(t, seen, 1)
-			require.Equal(t, []any{processor.NotExecuted, tc.class, 0, 0}, []any{seen[0].Outcome, seen[0].Class, seen[0].Status, seen[0].Sends})
+			require.Equal(t, []any{processor.NotExecuted, tc.class, 0, 0},
+				[]any{seen[0].Outcome, seen[0].Class, seen[0].Status, seen[0].Sends})
 		})
 	}
 }
 
-func TestStatsTellHowTheClientStands(t *testing.T) {
+func TestStats(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
-		s := &script{answers: []http.HandlerFunc{
+		s := &script{handlers: []http.HandlerFunc{
 			status(200, "RateLimit", `"default";r=7;t=60`),
 			func(w http.ResponseWriter, _ *http.Request) { <-release },
 			status(503, "Retry-After", "30"),
@@ -136,7 +150,8 @@ func TestStatsTellHowTheClientStands(t *testing.T) {
 		_, err := c.Do(t.Context(), charge())
 		require.NoError(t, err)
 		<-time.After(20 * time.Second)
-		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed", Quota: &ratelimit.Quota{Remaining: 7, Reset: 40 * time.Second}}, c.Stats())
+		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed",
+			Quota: &ratelimit.Quota{Remaining: 7, Reset: 40 * time.Second}}, c.Stats())
 
 		var all sync.WaitGroup
 		all.Go(func() { _, _ = c.Do(t.Context(), charge()) })
@@ -149,12 +164,12 @@ func TestStatsTellHowTheClientStands(t *testing.T) {
 		_, _ = c.Do(t.Context(), charge())
 		require.Equal(t, 30*time.Second, c.Stats().Held)
 		<-time.After(time.Minute)
-		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed"}, c.Stats(), "the quota is over, and so is the hold")
+		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed"}, c.Stats(), "the quota and the hold have ended")
 	})
 }
 
-func TestARequestIsTracedFromItsSendToItsEnd(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
+func TestRequestIsTracedFromItsSendToItsEnd(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(map[string]int{"00-abc": 200}[r.Header.Get("Traceparent")])
 	}}}
 	type caller struct{}
@@ -180,11 +195,11 @@ func TestARequestIsTracedFromItsSendToItsEnd(t *testing.T) {
 	c.limiter.Hold(time.Minute)
 	_, err = c.Do(ctx, call)
 	require.Error(t, err)
-	require.Equal(t, 1, began, "nothing was to be sent")
+	require.Equal(t, 1, began, "no span for a call that is not sent")
 }
 
-func TestNobodyHasToObserve(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(200)}}
+func TestObserveIsOptional(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(200)}}
 	_, err := newClient(t, serve(t, s.serve).URL).Do(t.Context(), charge())
 	require.NoError(t, err)
 }

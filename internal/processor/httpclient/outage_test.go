@@ -23,32 +23,32 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The outage of these tests, in virtual time: 100 callers make one charge after the other, each under its own key, before
-// a processor goes down, while it is, and after.
+// The scenario, in virtual time: 100 callers each send one charge after another, every charge under its own key, before, during
+// and after an outage of the processor.
 const (
 	outageCallers = 100
 	outageBefore  = 30 * time.Second
 	outageLength  = 60 * time.Second
 	outageAfter   = 30 * time.Second
-	// outagePause is between two charges of a caller, outageLatency what the processor needs for one.
+	// outagePause is the pause between two charges of a caller; outageLatency is the response time of the processor.
 	outagePause   = 5 * time.Second
 	outageLatency = 50 * time.Millisecond
 )
 
-// ledger is a processor that charges once for each key and repeats its answer after that.
+// ledger is a processor that charges once per key and repeats its response to later requests with the key.
 type ledger struct {
 	began time.Time
 	fails func(l *ledger, w http.ResponseWriter, key, body string)
 
 	mu       sync.Mutex
-	charges  map[string]string // what was charged, by idempotency key
+	charges  map[string]string // payload of each charge, by idempotency key
 	executed map[string]int
 	healthy  int // requests before the outage
-	during   int // what reached the processor in the outage: requests, and connections that it refused
-	again    int // requests among them under a key that had come before
-	came     map[string]bool
-	repeats  int
-	mixed    int // keys that came with another payload
+	during   int // requests and refused connections during the outage
+	again    int // those of during whose key had been received before
+	received map[string]bool
+	repeats  int // repeated requests for a charge that exists
+	mixed    int // requests whose key had been used with another payload
 }
 
 func (l *ledger) down() bool {
@@ -56,15 +56,16 @@ func (l *ledger) down() bool {
 	return since >= outageBefore && since < outageBefore+outageLength
 }
 
-func (l *ledger) book(key, body string) {
+// charge records a charge, at most once per key.
+func (l *ledger) charge(key, body string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	booked, ok := l.charges[key]
+	charged, ok := l.charges[key]
 	switch {
 	case !ok:
 		l.charges[key] = body
 		l.executed[key]++
-	case booked != body:
+	case charged != body:
 		l.mixed++
 	default:
 		l.repeats++
@@ -78,24 +79,24 @@ func (l *ledger) serve(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case down:
 		l.during++
-		if l.came[key] {
+		if l.received[key] {
 			l.again++
 		}
 	case time.Since(l.began) < outageBefore:
 		l.healthy++
 	}
-	l.came[key] = true
+	l.received[key] = true
 	l.mu.Unlock()
 	<-time.After(outageLatency)
 	if down {
 		l.fails(l, w, key, string(body))
 		return
 	}
-	l.book(key, string(body))
+	l.charge(key, string(body))
 	_, _ = fmt.Fprintf(w, `{"key":%q}`, key)
 }
 
-// refuse counts a connection that is refused.
+// refuse counts a refused connection and returns its error.
 func (l *ledger) refuse() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -103,14 +104,14 @@ func (l *ledger) refuse() error {
 	return &net.OpError{Op: "dial", Net: "tcp", Err: syscall.ECONNREFUSED}
 }
 
-// report is what a caller was told about one charge, and when.
+// report is the outcome of one charge at its caller. err is nil for a success.
 type report struct {
 	key string
 	err *processor.Error
 	at  time.Duration
 }
 
-// charges is one caller: charges until the time is up.
+// charges runs one caller until the scenario ends.
 func charges(t *testing.T, c *Client, caller int, began time.Time) (reports []report) {
 	t.Helper()
 	<-time.After(outagePause * time.Duration(caller) / outageCallers)
@@ -124,7 +125,7 @@ func charges(t *testing.T, c *Client, caller int, began time.Time) (reports []re
 				return err
 			}
 			if answer.Key != call.Key {
-				return errors.New("the answer is to another charge")
+				return errors.New("the response belongs to another charge")
 			}
 			return nil
 		}
@@ -133,28 +134,31 @@ func charges(t *testing.T, c *Client, caller int, began time.Time) (reports []re
 		if err != nil {
 			require.ErrorAs(t, err, &e)
 		}
-		reports = append(reports, report{call.Key, e, time.Since(began)})
+		reports = append(reports, report{key: call.Key, err: e, at: time.Since(began)})
 		<-time.After(outagePause)
 	}
 	return reports
 }
 
-func TestAnOutageIsNeitherMultipliedNorPaidForTwice(t *testing.T) {
+func TestOutageCausesNeitherARetryStormNorADoubleCharge(t *testing.T) {
 	for name, tc := range map[string]struct {
 		refused bool
 		fails   func(l *ledger, w http.ResponseWriter, key, body string)
 	}{
-		// The connections that were open when it went down end unanswered.
-		"connections are refused": {true, func(*ledger, http.ResponseWriter, string, string) { panic(http.ErrAbortHandler) }},
-		"503":                     {false, func(_ *ledger, w http.ResponseWriter, _, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }},
-		"answers are lost after the charge": {false, func(l *ledger, _ http.ResponseWriter, key, body string) {
-			l.book(key, body)
+		// Connections that were open when the outage began end without a response.
+		"connections are refused": {refused: true,
+			fails: func(*ledger, http.ResponseWriter, string, string) { panic(http.ErrAbortHandler) }},
+		"503": {refused: false,
+			fails: func(_ *ledger, w http.ResponseWriter, _, _ string) { w.WriteHeader(http.StatusServiceUnavailable) }},
+		"no response after the charge": {refused: false, fails: func(l *ledger, _ http.ResponseWriter, key, body string) {
+			l.charge(key, body)
 			panic(http.ErrAbortHandler)
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				l := &ledger{began: time.Now(), fails: tc.fails, charges: map[string]string{}, executed: map[string]int{}, came: map[string]bool{}}
+				l := &ledger{began: time.Now(), fails: tc.fails, charges: map[string]string{},
+					executed: map[string]int{}, received: map[string]bool{}}
 				retry := outageRetry(t)
 				breaker, err := breaker.New(breaker.Default)
 				require.NoError(t, err)
@@ -191,7 +195,7 @@ func TestAnOutageIsNeitherMultipliedNorPaidForTwice(t *testing.T) {
 	}
 }
 
-// outageRetry is DefaultRetry, with a jitter that can be repeated.
+// outageRetry returns retry.Default with a logged random seed, so that a failure can be reproduced.
 func outageRetry(t *testing.T) *retry.Policy {
 	t.Helper()
 	seed := rand.Uint64()
@@ -207,13 +211,13 @@ func outageRetry(t *testing.T) *retry.Policy {
 	return policy
 }
 
-// What the parts allow to reach the processor in the outage:
+// requireWithinBudget requires that the requests during the outage are at most what breaker and retry budget allow:
 //
-//   - The breaker opens when FailureRatio of the calls in its window have failed. The successes of the healthy time leave
-//     the window as the failures enter it, at the same rate of calls: after FailureRatio × Window, so after as many first
-//     attempts as came in that share of a window before. It judges at least MinCalls.
-//   - Until then the budget lets through retries: in any ten seconds its share of the calls in them, and its floor.
-//   - From then on there are the probes, once for each open interval.
+//   - First attempts until the breaker opens. It opens when FailureRatio of the calls in its window have failed. At a constant
+//     rate of calls, failures replace the earlier successes in the window, which takes FailureRatio × Window. The breaker needs
+//     at least MinCalls.
+//   - Retries until then: in any ten seconds, the budget allows its share of the calls in that time plus its floor.
+//   - Probes after that, once per open interval.
 func requireWithinBudget(t *testing.T, l *ledger) {
 	t.Helper()
 	const share, floor, budgetSeconds = 0.2, 10, 10 // the budget of retry.Default
@@ -224,14 +228,17 @@ func requireWithinBudget(t *testing.T, l *ledger) {
 	retries := (share*perSecond*budgetSeconds + floor) * max(1, untilOpen/budgetSeconds)
 	probes := float64(breaker.Default.Probes) * (outageLength.Seconds() - untilOpen) / breaker.Default.OpenFor.Seconds()
 	allowed := trip + retries + probes
-	t.Logf("%d requests in %s of health; in %s of outage %d sends, %.2f of the %.0f that are allowed: %.0f until the breaker opens, %.0f retries, %.0f probes; %d requests came again",
-		l.healthy, outageBefore, outageLength, l.during, float64(l.during)/allowed, allowed, trip, retries, probes, l.again)
+	t.Logf("%d requests in the %s before the outage, %d in the %s of the outage, %d of them with a repeated key",
+		l.healthy, outageBefore, l.during, outageLength, l.again)
+	t.Logf("that is %.2f of the allowed %.0f: %.0f until the breaker opens, %.0f retries, %.0f probes",
+		float64(l.during)/allowed, allowed, trip, retries, probes)
 	require.LessOrEqual(t, float64(l.during), 1.2*allowed)
-	// More retries open the breaker sooner, so that the sum says little of them. A probe may be one.
+	// Checked separately, because more retries open the breaker sooner, which hides them in the sum. A probe may be a retry.
 	require.LessOrEqual(t, float64(l.again), 1.2*(retries+probes))
 }
 
-// The worst is a probe that fails just before the end: then the breaker is open for once more.
+// requireRecovery requires a success soon after the outage. In the worst case, a probe fails just before the end, and the
+// breaker stays open for another interval.
 func requireRecovery(t *testing.T, reports []report) {
 	t.Helper()
 	end := outageBefore + outageLength
@@ -245,14 +252,14 @@ func requireRecovery(t *testing.T, reports []report) {
 		}
 	}
 	t.Logf("first success %s after the end, last failure %s after it", first, failed)
-	// A caller comes at least every tenth of a second, and the probe takes its time.
+	// A caller sends at least every 100 ms, and the probe takes outageLatency.
 	require.LessOrEqual(t, first, breaker.Default.OpenFor+outageLatency+100*time.Millisecond)
 }
 
-// What the callers were told is what the ledger says.
+// requireLedger requires that the outcomes at the callers agree with the ledger.
 func requireLedger(t *testing.T, l *ledger, reports []report) {
 	t.Helper()
-	told := map[processor.Certainty]int{}
+	outcomes := map[processor.Certainty]int{}
 	executedOf := map[processor.Certainty]int{}
 	seen := map[string]bool{}
 	for _, r := range reports {
@@ -262,7 +269,7 @@ func requireLedger(t *testing.T, l *ledger, reports []report) {
 		if r.err != nil {
 			certainty = r.err.Certainty
 		}
-		told[certainty]++
+		outcomes[certainty]++
 		executedOf[certainty] += l.executed[r.key]
 		switch certainty {
 		case processor.Answered:
@@ -273,11 +280,11 @@ func requireLedger(t *testing.T, l *ledger, reports []report) {
 			require.LessOrEqual(t, l.executed[r.key], 1)
 		}
 	}
-	t.Logf("%d charges reported: %v, of which executed: %v; the processor answered %d repeats", len(reports), told, executedOf, l.repeats)
+	t.Logf("%d outcomes: %v, of which executed: %v; %d repeated requests", len(reports), outcomes, executedOf, l.repeats)
 	require.Len(t, reports, len(seen))
 	for key, n := range l.executed {
 		require.Equal(t, 1, n, key)
 		require.True(t, seen[key], "%s was charged and never reported", key)
 	}
-	require.Zero(t, l.mixed, "payloads under a key of another charge")
+	require.Zero(t, l.mixed, "requests with the key of another charge")
 }

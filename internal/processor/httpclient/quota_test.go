@@ -10,7 +10,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-func TestAnEmptyQuotaHoldsBackTheOtherCalls(t *testing.T) {
+func TestExhaustedQuotaDelaysOtherCalls(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("RateLimit", `"default";r=0;t=60`)
 		w.Header().Set("RateLimit-Policy", `"default";q=100;w=60`)

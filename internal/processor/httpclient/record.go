@@ -50,7 +50,8 @@ func (c *Client) record(ctx context.Context, began time.Time, call processor.Cal
 	c.audit.Write(r)
 }
 
-// hashKey names an idempotency key without revealing it: whoever has the key can find its records.
+// hashKey returns a short hash of an idempotency key, which does not reveal the key. An operator who has the key can find its
+// audit records.
 func hashKey(key string) string {
 	if key == "" {
 		return ""

@@ -16,7 +16,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// lines are the records that do has written.
+// lines returns the audit records of the calls in do, parsed and as text.
 func lines(t *testing.T, baseURL string, do func(c *Client)) (records []map[string]any, text string) {
 	t.Helper()
 	var out bytes.Buffer
@@ -31,7 +31,7 @@ func lines(t *testing.T, baseURL string, do func(c *Client)) (records []map[stri
 	return records, out.String()
 }
 
-func TestEveryRequestOnTheWireIsOneRecord(t *testing.T) {
+func TestEveryRequestOnTheWireHasAnAuditRecord(t *testing.T) {
 	status := http.StatusUnauthorized
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("X-Request-Id", "req_1")
@@ -45,17 +45,18 @@ func TestEveryRequestOnTheWireIsOneRecord(t *testing.T) {
 		_, err := c.Do(retry.WithAttempt(t.Context(), 3), call)
 		require.NoError(t, err)
 	})
-	require.Len(t, records, 2, "the refused one, and its replay")
+	require.Len(t, records, 2, "the rejected request and its replay")
 	for i, want := range [][]any{{401.0, "not_executed"}, {200.0, "answered"}} {
 		want = append(want, "acme", "charge", "pay_1", 3.0, "POST", "/charges", "req_1", hashKey(testKey))
-		require.Equal(t, want, []any{records[i]["status"], records[i]["certainty"], records[i]["processor"], records[i]["operation"], records[i]["payment_id"], records[i]["attempt"], records[i]["method"],
+		require.Equal(t, want, []any{records[i]["status"], records[i]["certainty"], records[i]["processor"],
+			records[i]["operation"], records[i]["payment_id"], records[i]["attempt"], records[i]["method"],
 			records[i]["path"], records[i]["request_id"], records[i]["key_hash"]})
 	}
 	require.NotContains(t, text, testKey)
 	require.NotContains(t, text, "sk_secret")
 }
 
-func TestARequestWithoutAnAnswerIsARecordOfWhatIsKnown(t *testing.T) {
+func TestRequestWithoutAResponseHasAnAuditRecord(t *testing.T) {
 	records, _ := lines(t, "http://127.0.0.1:1", func(c *Client) {
 		_, err := c.Do(t.Context(), charge())
 		require.Error(t, err)
@@ -65,12 +66,13 @@ func TestARequestWithoutAnAnswerIsARecordOfWhatIsKnown(t *testing.T) {
 	require.NotEmpty(t, records[0]["error"])
 }
 
-func TestALookupIsRecordedUnderTheHashOfTheKeyThatItAsksFor(t *testing.T) {
+func TestLookupIsRecordedUnderTheHashOfItsReference(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"data":[{"id":"` + testKey + `"}]}`))
 	})
 	records, text := lines(t, s.URL, func(c *Client) {
-		_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments", Query: url.Values{"reference": {testKey}}, Operation: "lookup", Reference: testKey})
+		_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments",
+			Query: url.Values{"reference": {testKey}}, Operation: "lookup", Reference: testKey})
 		require.NoError(t, err)
 	})
 	require.Equal(t, hashKey(testKey), records[0]["key_hash"])

@@ -13,9 +13,9 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The processor charges and dies before it answers. net/http sends the request again by itself, on a new
-// connection, and that one is refused: the refusal says nothing about the first.
-func TestARefusalOfWhatNetHTTPSentTwiceIsAmbiguous(t *testing.T) {
+// The processor charges and closes the connection before it responds. net/http resends the request by itself on a new
+// connection, and that request is refused: the refusal proves nothing about the first one.
+func TestRefusalOfARequestThatNetHTTPResentIsAmbiguous(t *testing.T) {
 	for _, status := range []int{400, 401, 403, 404, 423, 429} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
 			url := listen(t, func(n int, c *net.TCPConn) {
@@ -32,7 +32,7 @@ func TestARefusalOfWhatNetHTTPSentTwiceIsAmbiguous(t *testing.T) {
 					if next() {
 						_, _ = fmt.Fprint(c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
 					}
-					next() // the money moves here
+					next() // the charge
 					_ = c.Close()
 					return
 				}
@@ -48,7 +48,7 @@ func TestARefusalOfWhatNetHTTPSentTwiceIsAmbiguous(t *testing.T) {
 			require.Equal(t, processor.Ambiguous, e.Certainty)
 			sends := 2
 			if status == http.StatusUnauthorized {
-				sends = 3 // and the replay
+				sends = 3 // with the replay
 			}
 			require.Equal(t, sends, got.Sends)
 		})

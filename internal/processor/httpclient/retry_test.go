@@ -21,21 +21,22 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// pipeServer answers inside a synctest bubble, where sockets would not do. Its clock is the bubble's.
+// pipeServer starts a server that works inside a synctest bubble, where real sockets would block the virtual clock. The
+// returned function connects a client to it.
 func pipeServer(t *testing.T, h http.HandlerFunc) func(*Client) {
 	t.Helper()
 	connections := make(chan net.Conn)
-	l := pipeListener{connections, make(chan struct{})}
+	l := pipeListener{connections: connections, closed: make(chan struct{})}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: time.Hour}
 	go func() { _ = s.Serve(l) }()
 	t.Cleanup(func() { s.Close() })
 	return func(c *Client) {
 		t.Cleanup(c.Close)
 		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			ours, theirs := net.Pipe()
+			client, server := net.Pipe()
 			select {
-			case connections <- theirs:
-				return ours, nil
+			case connections <- server:
+				return client, nil
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -59,16 +60,16 @@ func (l pipeListener) Accept() (net.Conn, error) {
 func (l pipeListener) Close() error   { close(l.closed); return nil }
 func (l pipeListener) Addr() net.Addr { return &net.UnixAddr{Name: "pipe"} }
 
-// script is what a processor answers, one after the other; the last for ever.
+// script is a server that runs the handlers in order and repeats the last one.
 type script struct {
-	answers []http.HandlerFunc
-	calls   atomic.Int32
+	handlers []http.HandlerFunc
+	calls    atomic.Int32
 }
 
 func (s *script) serve(w http.ResponseWriter, r *http.Request) {
 	n := int(s.calls.Add(1))
 	_, _ = io.Copy(io.Discard, r.Body)
-	s.answers[min(n, len(s.answers))-1](w, r)
+	s.handlers[min(n, len(s.handlers))-1](w, r)
 }
 
 func status(code int, header ...string) http.HandlerFunc {
@@ -82,17 +83,17 @@ func status(code int, header ...string) http.HandlerFunc {
 
 func hangUp(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
-// steady is exactly the strategy's delay, without jitter.
+// steady is a random source that yields the delay of the strategy without jitter.
 func steady() float64 { return 0.5 }
 
-// testRetry waits 1 s, 2 s, 4 s …
+// testRetry returns a policy without jitter that waits 1 s, 2 s, 4 s and 8 s.
 func testRetry() *retry.Policy {
 	r := retry.Default()
 	r.Random, r.Budget = steady, nil
 	return r
 }
 
-// retrying is a client that repeats calls to a processor of the script, in a bubble.
+// retrying returns a client with a retry policy and a scripted server, for use in a synctest bubble.
 func retrying(t *testing.T, s *script, retry *retry.Policy) *Client {
 	t.Helper()
 	connect := pipeServer(t, s.serve)
@@ -101,34 +102,51 @@ func retrying(t *testing.T, s *script, retry *retry.Policy) *Client {
 	return c
 }
 
-func TestACallIsRepeatedAsLongAsItMayBe(t *testing.T) {
+func TestRetries(t *testing.T) {
 	for name, tc := range map[string]struct {
-		answers   []http.HandlerFunc
+		handlers  []http.HandlerFunc
 		calls     int
 		took      time.Duration
 		certainty processor.Certainty // empty: success
 		class     payment.FailureClass
 	}{
-		"success":                        {[]http.HandlerFunc{status(200)}, 1, 0, "", ""},
-		"success after errors":           {[]http.HandlerFunc{status(500), status(502), status(429), status(201)}, 4, 7 * time.Second, "", ""},
-		"errors for ever":                {[]http.HandlerFunc{status(503)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassUnavailable},
-		"a rate limit for ever":          {[]http.HandlerFunc{status(429)}, 5, 15 * time.Second, processor.NotExecuted, payment.ClassRateLimited},
-		"a refusal":                      {[]http.HandlerFunc{status(400)}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
-		"a state conflict":               {[]http.HandlerFunc{status(409)}, 1, 0, processor.Ambiguous, payment.ClassStateConflict},
-		"a decline":                      {[]http.HandlerFunc{status(402)}, 1, 0, processor.Answered, ""},
-		"a refusal after a lost answer":  {[]http.HandlerFunc{hangUp, status(403)}, 2, time.Second, processor.Ambiguous, payment.ClassPermission},
-		"a 429 after a lost answer":      {[]http.HandlerFunc{hangUp, status(429)}, 5, 15 * time.Second, processor.Ambiguous, payment.ClassRateLimited},
-		"a decline after a lost answer":  {[]http.HandlerFunc{hangUp, status(402)}, 2, time.Second, processor.Answered, ""},
-		"Retry-After is a floor":         {[]http.HandlerFunc{status(429, "Retry-After", "30"), status(200)}, 2, 33750 * time.Millisecond, "", ""},
-		"the processor says: do":         {[]http.HandlerFunc{status(400, "X-Again", "true"), status(200)}, 2, time.Second, "", ""},
-		"the processor says: do not":     {[]http.HandlerFunc{status(500, "X-Again", "false")}, 1, 0, processor.Ambiguous, payment.ClassUnavailable},
-		"the processor says it oddly":    {[]http.HandlerFunc{status(400, "X-Again", "yes")}, 1, 0, processor.NotExecuted, payment.ClassInvalidRequest},
-		"longer than the call may take":  {[]http.HandlerFunc{status(429, "Retry-After", "120")}, 1, 0, processor.NotExecuted, payment.ClassRateLimited},
-		"a body that cannot be believed": {[]http.HandlerFunc{func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, status(200)}, 2, time.Second, "", ""},
+		"success": {handlers: []http.HandlerFunc{status(200)}, calls: 1},
+		"success after errors": {handlers: []http.HandlerFunc{status(500), status(502), status(429),
+			status(201)}, calls: 4, took: 7 * time.Second},
+		"errors only": {handlers: []http.HandlerFunc{status(503)}, calls: 5,
+			took: 15 * time.Second, certainty: processor.Ambiguous, class: payment.ClassUnavailable},
+		"rate limit only": {handlers: []http.HandlerFunc{status(429)}, calls: 5,
+			took: 15 * time.Second, certainty: processor.NotExecuted, class: payment.ClassRateLimited},
+		"a refusal": {handlers: []http.HandlerFunc{status(400)}, calls: 1,
+			certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		"a state conflict": {handlers: []http.HandlerFunc{status(409)}, calls: 1,
+			certainty: processor.Ambiguous, class: payment.ClassStateConflict},
+		"a decline": {handlers: []http.HandlerFunc{status(402)}, calls: 1,
+			certainty: processor.Answered},
+		"a refusal after a missing response": {handlers: []http.HandlerFunc{hangUp, status(403)}, calls: 2,
+			took: time.Second, certainty: processor.Ambiguous, class: payment.ClassPermission},
+		"a 429 after a missing response": {handlers: []http.HandlerFunc{hangUp, status(429)}, calls: 5,
+			took: 15 * time.Second, certainty: processor.Ambiguous, class: payment.ClassRateLimited},
+		"a decline after a missing response": {handlers: []http.HandlerFunc{hangUp, status(402)}, calls: 2,
+			took: time.Second, certainty: processor.Answered},
+		"Retry-After is the minimum wait": {handlers: []http.HandlerFunc{status(429, "Retry-After", "30"),
+			status(200)}, calls: 2, took: 33750 * time.Millisecond},
+		"retry header true": {handlers: []http.HandlerFunc{status(400, "X-Again", "true"), status(200)},
+			calls: 2, took: time.Second},
+		"retry header false": {handlers: []http.HandlerFunc{status(500, "X-Again", "false")}, calls: 1,
+			certainty: processor.Ambiguous, class: payment.ClassUnavailable},
+		"retry header with another value": {handlers: []http.HandlerFunc{status(400, "X-Again", "yes")}, calls: 1,
+			certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		"Retry-After beyond the time limit": {handlers: []http.HandlerFunc{status(429, "Retry-After", "120")}, calls: 1,
+			certainty: processor.NotExecuted, class: payment.ClassRateLimited},
+		"malformed body": {handlers: []http.HandlerFunc{func(w http.ResponseWriter,
+			_ *http.Request) {
+			_, _ = w.Write([]byte("<html>"))
+		}, status(200)}, calls: 2, took: time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				s := &script{answers: tc.answers}
+				s := &script{handlers: tc.handlers}
 				c := retrying(t, s, testRetry())
 				c.profile.RetryHeader = "X-Again"
 				c.profile.Refusal = func(a processor.Answer) (r processor.Refusal) {
@@ -162,9 +180,9 @@ func TestACallIsRepeatedAsLongAsItMayBe(t *testing.T) {
 	}
 }
 
-func TestTheTotalTimeOfACallIsABound(t *testing.T) {
+func TestMaxElapsedLimitsTheCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{status(500)}}
+		s := &script{handlers: []http.HandlerFunc{status(500)}}
 		r := testRetry()
 		r.MaxAttempts, r.MaxElapsed = 1000, time.Minute
 		began := time.Now()
@@ -172,13 +190,14 @@ func TestTheTotalTimeOfACallIsABound(t *testing.T) {
 		require.Error(t, err)
 		// After 1, 3, 7, 15, 31 and 57.25 s; the next would be due after 83.5 s.
 		require.EqualValues(t, 7, s.calls.Load())
-		require.Equal(t, 57250*time.Millisecond, time.Since(began), "it does not wait for what cannot be")
+		require.Equal(t, 57250*time.Millisecond, time.Since(began),
+			"the call ends without waiting for an attempt that would be too late")
 	})
 }
 
-func TestCancellingStopsAWaitAtOnceAndKeepsWhatIsKnown(t *testing.T) {
+func TestCancelingEndsTheBackoffAtOnceAndKeepsTheCertainty(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{hangUp}}
+		s := &script{handlers: []http.HandlerFunc{hangUp}}
 		ctx, cancel := context.WithCancel(t.Context())
 		began := time.Now()
 		time.AfterFunc(2500*time.Millisecond, cancel)
@@ -194,17 +213,18 @@ func TestCancellingStopsAWaitAtOnceAndKeepsWhatIsKnown(t *testing.T) {
 
 func TestEveryAttemptHasItsOwnTimeout(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, status(200)}}
+		s := &script{handlers: []http.HandlerFunc{func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+			status(200)}}
 		began := time.Now()
 		_, err := retrying(t, s, testRetry()).Do(t.Context(), charge())
 		require.NoError(t, err)
-		require.Equal(t, 11*time.Second, time.Since(began), "10 s of the first, 1 s of waiting")
+		require.Equal(t, 11*time.Second, time.Since(began), "10 s of the first attempt and 1 s of backoff")
 	})
 }
 
-func TestAKeyThatExpiresBetweenAttemptsIsNotSentAgain(t *testing.T) {
+func TestKeyThatExpiresBetweenAttemptsIsNotSentAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &script{answers: []http.HandlerFunc{status(429)}}
+		s := &script{handlers: []http.HandlerFunc{status(429)}}
 		c := retrying(t, s, testRetry())
 		c.profile.KeyLifetime = 5 * time.Second
 		_, err := c.Do(t.Context(), charge())
@@ -215,14 +235,14 @@ func TestAKeyThatExpiresBetweenAttemptsIsNotSentAgain(t *testing.T) {
 	})
 }
 
-func TestACallWithoutRetryIsOneAttempt(t *testing.T) {
-	s := &script{answers: []http.HandlerFunc{status(500)}}
+func TestCallWithoutARetryPolicyIsOneAttempt(t *testing.T) {
+	s := &script{handlers: []http.HandlerFunc{status(500)}}
 	_, err := newClient(t, serve(t, s.serve).URL).Do(t.Context(), charge())
 	require.Error(t, err)
 	require.EqualValues(t, 1, s.calls.Load())
 }
 
-func TestJitterSpreadsTheRetriesOfManyCalls(t *testing.T) {
+func TestJitterSpreadsRetries(t *testing.T) {
 	const seed = 7
 	t.Log("seed", seed)
 	random := rand.New(rand.NewPCG(seed, seed))
@@ -230,7 +250,7 @@ func TestJitterSpreadsTheRetriesOfManyCalls(t *testing.T) {
 		r := testRetry()
 		r.MaxAttempts, r.Random = 2, random.Float64
 		for range 50 {
-			s := &script{answers: []http.HandlerFunc{status(500), status(200)}}
+			s := &script{handlers: []http.HandlerFunc{status(500), status(200)}}
 			began := time.Now()
 			_, err := retrying(t, s, r).Do(t.Context(), charge())
 			require.NoError(t, err)
@@ -240,16 +260,17 @@ func TestJitterSpreadsTheRetriesOfManyCalls(t *testing.T) {
 	})
 }
 
-func TestRetriesThatCannotWorkAreRefused(t *testing.T) {
-	for want, spoil := range map[string]func(*retry.Policy){
+func TestInvalidRetryPolicyIsRefused(t *testing.T) {
+	for want, invalidate := range map[string]func(*retry.Policy){
 		"retry.max_attempts 0": func(r *retry.Policy) { r.MaxAttempts = 0 },
 		"retry.max_elapsed 0s": func(r *retry.Policy) { r.MaxElapsed = 0 },
 		"retry.backoff.max":    func(r *retry.Policy) { r.Backoff.Max = 0 },
 		"retry.random":         func(r *retry.Policy) { r.Random = nil },
 	} {
 		r := testRetry()
-		spoil(r)
-		_, err := New(Options{BaseURL: "https://h", Credentials: &credentials.Credentials{}, Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 1, MaxInFlight: 1, Retry: r})
+		invalidate(r)
+		_, err := New(Options{BaseURL: "https://h", Credentials: &credentials.Credentials{},
+			Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 1, MaxInFlight: 1, Retry: r})
 		require.ErrorContains(t, err, want)
 	}
 }

@@ -33,7 +33,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// authority signs certificates as those of the internet are signed.
+// authority is a certificate authority.
 type authority struct {
 	certificate *x509.Certificate
 	key         *ecdsa.PrivateKey
@@ -44,24 +44,25 @@ func newAuthority(t *testing.T) authority {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	require.NoError(t, err)
 	template := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Unix(0, 0), NotAfter: time.Now().Add(24 * time.Hour),
-		IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "authority"}, NotBefore: time.Unix(0, 0),
+		NotAfter: time.Now().Add(24 * time.Hour),
+		IsCA:     true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign,
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	require.NoError(t, err)
 	certificate, err := x509.ParseCertificate(der)
 	require.NoError(t, err)
-	return authority{certificate, key}
+	return authority{certificate: certificate, key: key}
 }
 
-// roots is the pool of those who believe this authority.
+// roots returns a pool with the certificate of the authority.
 func (a authority) roots() *x509.CertPool {
 	pool := x509.NewCertPool()
 	pool.AddCert(a.certificate)
 	return pool
 }
 
-// issue certifies host, a name or an address.
+// issue returns a certificate for host, which is a name or an IP address.
 func (a authority) issue(t *testing.T, host string, from, until time.Time) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -80,10 +81,10 @@ func (a authority) issue(t *testing.T, host string, from, until time.Time) tls.C
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-// writes sends text as it is.
-func writes(c net.Conn, text string) { _, _ = io.WriteString(c, text) }
+// write sends text and ignores errors.
+func write(c net.Conn, text string) { _, _ = io.WriteString(c, text) }
 
-// drip sends text a byte at a time, for as long as anybody reads.
+// drip sends text one byte at a time until the client closes the connection.
 func drip(c net.Conn, text string) {
 	for i := range len(text) {
 		if _, err := io.WriteString(c, text[i:i+1]); err != nil {
@@ -105,14 +106,14 @@ func readHeaders(c net.Conn) {
 
 const wireOK = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
-// answerAll answers every request with 200.
-func answerAll(c net.Conn) {
+// respondAll responds to every request with 200.
+func respondAll(c net.Conn) {
 	for readRequest(c) != nil {
-		writes(c, wireOK)
+		write(c, wireOK)
 	}
 }
 
-// isJSON is the least that an adapter asks of a success.
+// isJSON is a minimal Decode.
 func isJSON(body []byte) error {
 	if !json.Valid(body) {
 		return errors.New("not JSON")
@@ -120,36 +121,35 @@ func isJSON(body []byte) error {
 	return nil
 }
 
-// What becomes of a charge that goes wrong on the wire, where no fake would do. There is one connection at most: a call
-// that follows must find it free.
-func TestWhatBecomesOfAChargeThatGoesWrongOnTheWire(t *testing.T) {
+// These faults need a real socket. The client has one connection slot, which a later call must find free.
+func TestFaultsOnTheWire(t *testing.T) {
 	const (
 		unknown = payment.ClassOutcomeUnknown
 		invalid = payment.ClassInvalidResponse
 	)
-	says := func(text string) func(*net.TCPConn) {
+	respond := func(text string) func(*net.TCPConn) {
 		return func(c *net.TCPConn) {
 			readRequest(c)
-			writes(c, text)
+			write(c, text)
 		}
 	}
-	saysAndCloses := func(text string) func(*net.TCPConn) {
+	respondAndClose := func(text string) func(*net.TCPConn) {
 		return func(c *net.TCPConn) {
-			says(text)(c)
+			respond(text)(c)
 			c.Close()
 		}
 	}
-	// early answers before the body is sent, and reads none of it.
+	// early responds before the body is sent and does not read the body.
 	early := func(text string) func(*net.TCPConn) {
 		return func(c *net.TCPConn) {
 			readHeaders(c)
-			writes(c, text)
+			write(c, text)
 			<-time.After(100 * time.Millisecond)
 			c.Close()
 		}
 	}
 	small, large := []byte(`{"amount":1250}`), bytes.Repeat([]byte("x"), 8<<20)
-	const patient, hasty = 10 * time.Second, 250 * time.Millisecond
+	const long, short = 10 * time.Second, 250 * time.Millisecond
 	for _, tc := range []struct {
 		name      string
 		fault     func(c *net.TCPConn)
@@ -160,88 +160,118 @@ func TestWhatBecomesOfAChargeThatGoesWrongOnTheWire(t *testing.T) {
 		retry     bool
 		class     payment.FailureClass
 	}{
-		{"half-closed after it was read, then reset", func(c *net.TCPConn) {
+		{name: "half-closed after the request was read, then reset", fault: func(c *net.TCPConn) {
 			readRequest(c)
 			_ = c.CloseWrite()
 			reset(c)
-		}, small, patient, 0, processor.Ambiguous, true, unknown},
-		{"half-closed after it was read, and kept open", func(c *net.TCPConn) {
+		}, body: small, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "half-closed after the request was read, and kept open", fault: func(c *net.TCPConn) {
 			readRequest(c)
 			_ = c.CloseWrite()
-		}, small, patient, 0, processor.Ambiguous, true, unknown},
-		{"half-closed in the middle of the body", func(c *net.TCPConn) {
+		}, body: small, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "half-closed in the middle of the body", fault: func(c *net.TCPConn) {
 			readHeaders(c)
 			_ = c.CloseWrite()
-		}, large, patient, 0, processor.Ambiguous, true, unknown},
-		{"reset in the middle of the body", func(c *net.TCPConn) {
+		}, body: large, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "reset in the middle of the body", fault: func(c *net.TCPConn) {
 			readHeaders(c)
 			_, _ = io.CopyN(io.Discard, c, 1<<20)
 			reset(c)
-		}, large, patient, 0, processor.Ambiguous, true, unknown},
-		{"nobody reads the body", readHeadersOnly, large, hasty, 0, processor.Ambiguous, true, unknown},
+		}, body: large, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "the server does not read the body", fault: readHeadersOnly, body: large, timeout: short,
+			certainty: processor.Ambiguous, retry: true, class: unknown},
 
-		{"two thousand 103, then 200", says(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 2000) + wireOK), small, patient, 200, processor.Answered, false, ""},
-		{"103 without end", says(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"100 that nobody asked for", says("HTTP/1.1 100 Continue\r\n\r\n" + wireOK), small, patient, 200, processor.Answered, false, ""},
-		{"100, then silence", says("HTTP/1.1 100 Continue\r\n\r\n"), small, hasty, 0, processor.Ambiguous, true, unknown},
-		{"100, then 403", says("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"), small, patient, 403, processor.NotExecuted, false, payment.ClassPermission},
+		{name: "two thousand 103, then 200",
+			fault: respond(strings.Repeat("HTTP/1.1 103 Early Hints\r\n\r\n", 2000) + wireOK), body: small,
+			timeout: long, status: 200, certainty: processor.Answered},
+		{name: "endless 103", fault: respond(strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n", 5000)),
+			body: small, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "unsolicited 100, then 200", fault: respond("HTTP/1.1 100 Continue\r\n\r\n" + wireOK), body: small,
+			timeout: long, status: 200, certainty: processor.Answered},
+		{name: "100, then nothing", fault: respond("HTTP/1.1 100 Continue\r\n\r\n"), body: small, timeout: short,
+			certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "100, then 403",
+			fault: respond("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"),
+			body:  small, timeout: long, status: 403, certainty: processor.NotExecuted, class: payment.ClassPermission},
 
-		{"slow headers", func(c *net.TCPConn) { readRequest(c); drip(c, wireOK) }, small, hasty, 0, processor.Ambiguous, true, unknown},
-		{"a slow body", func(c *net.TCPConn) {
-			says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")(c)
+		{name: "slow headers", fault: func(c *net.TCPConn) { readRequest(c); drip(c, wireOK) }, body: small,
+			timeout: short, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "a slow body", fault: func(c *net.TCPConn) {
+			respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")(c)
 			drip(c, strings.Repeat("x", 100))
-		}, small, hasty, 200, processor.Ambiguous, true, invalid},
-		{"a slow refusal", func(c *net.TCPConn) {
-			says("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n")(c)
+		}, body: small, timeout: short, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a slow refusal", fault: func(c *net.TCPConn) {
+			respond("HTTP/1.1 403 Forbidden\r\nContent-Length: 100\r\n\r\n")(c)
 			drip(c, strings.Repeat("x", 100))
-		}, small, hasty, 403, processor.NotExecuted, false, payment.ClassPermission},
+		}, body: small, timeout: short, status: 403, certainty: processor.NotExecuted, class: payment.ClassPermission},
 
-		{"chunks without an end", saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"half a chunk", saysAndCloses("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{}"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a chunk of no size", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a chunk larger than it says", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"a body that a reset cuts", func(c *net.TCPConn) {
-			says("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")(c)
+		{name: "chunks without the last one",
+			fault: respondAndClose("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"), body: small,
+			timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "half a chunk", fault: respondAndClose("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n20\r\n{}"),
+			body: small, timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a chunk with an invalid size",
+			fault: respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\nzz\r\n\r\n"), body: small,
+			timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a chunk longer than its size",
+			fault: respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n"), body: small,
+			timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "a body that ends with a reset", fault: func(c *net.TCPConn) {
+			respond("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")(c)
 			<-time.After(50 * time.Millisecond)
 			reset(c)
-		}, small, patient, 200, processor.Ambiguous, true, invalid},
-		{"HTML", says("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"), small, patient, 200, processor.Ambiguous, true, invalid},
+		}, body: small, timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "HTML", fault: respond("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"),
+			body: small, timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
 
-		{"an early 413", early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"), large, patient, 413, processor.NotExecuted, false, payment.ClassInvalidRequest},
-		{"an early 413 that closes", early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"), large, patient, 413, processor.NotExecuted, false, payment.ClassInvalidRequest},
-		{"an early 200", early(wireOK), large, patient, 200, processor.Answered, false, ""},
-		{"an early 503", early("HTTP/1.1 503 Unavailable\r\nContent-Length: 2\r\n\r\n{}"), large, patient, 503, processor.Ambiguous, true, payment.ClassUnavailable},
+		{name: "an early 413", fault: early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\n{}"), body: large,
+			timeout: long, status: 413, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		{name: "an early 413 that closes",
+			fault: early("HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"), body: large,
+			timeout: long, status: 413, certainty: processor.NotExecuted, class: payment.ClassInvalidRequest},
+		{name: "an early 200", fault: early(wireOK), body: large, timeout: long, status: 200, certainty: processor.Answered},
+		{name: "an early 503", fault: early("HTTP/1.1 503 Unavailable\r\nContent-Length: 2\r\n\r\n{}"), body: large,
+			timeout: long, status: 503, certainty: processor.Ambiguous, retry: true, class: payment.ClassUnavailable},
 
-		{"HTTP/1.0", saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{}"), small, patient, 200, processor.Answered, false, ""},
-		{"HTTP/1.0 that breaks off", saysAndCloses("HTTP/1.0 200 OK\r\n\r\n{\"id\":"), small, patient, 200, processor.Ambiguous, true, invalid},
-		{"HTTP/0.9", saysAndCloses("{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"two status lines", says("HTTP/1.1 200 OK\r\nHTTP/1.1 402 Payment Required\r\nContent-Length: 2\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"a length and chunks", says("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"), small, patient, 200, processor.Answered, false, ""},
-		{"a length below 0", says("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
-		{"an encoding nobody knows", says("HTTP/1.1 200 OK\r\nTransfer-Encoding: magic\r\n\r\n{}"), small, patient, 0, processor.Ambiguous, true, unknown},
+		{name: "HTTP/1.0", fault: respondAndClose("HTTP/1.0 200 OK\r\n\r\n{}"), body: small, timeout: long, status: 200,
+			certainty: processor.Answered},
+		{name: "HTTP/1.0 with an incomplete body", fault: respondAndClose("HTTP/1.0 200 OK\r\n\r\n{\"id\":"),
+			body: small, timeout: long, status: 200, certainty: processor.Ambiguous, retry: true, class: invalid},
+		{name: "HTTP/0.9", fault: respondAndClose("{}"), body: small, timeout: long, certainty: processor.Ambiguous,
+			retry: true, class: unknown},
+		{name: "two status lines",
+			fault: respond("HTTP/1.1 200 OK\r\nHTTP/1.1 402 Payment Required\r\nContent-Length: 2\r\n\r\n{}"),
+			body:  small, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "Content-Length and chunks",
+			fault: respond("HTTP/1.1 200 OK\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"),
+			body:  small, timeout: long, status: 200, certainty: processor.Answered},
+		{name: "negative Content-Length", fault: respond("HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n{}"), body: small,
+			timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
+		{name: "unknown Transfer-Encoding", fault: respond("HTTP/1.1 200 OK\r\nTransfer-Encoding: magic\r\n\r\n{}"),
+			body: small, timeout: long, certainty: processor.Ambiguous, retry: true, class: unknown},
 
-		{"401, and the replay's connection ends", func(c *net.TCPConn) {
-			says("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")(c)
-			readRequest(c) // the replay; net/http sends it again
+		{name: "401, then EOF on the replay", fault: func(c *net.TCPConn) {
+			respond("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}")(c)
+			readRequest(c) // the replay, which net/http resends
 			c.Close()
-		}, small, patient, 200, processor.Answered, false, ""},
-		{"the connection is reset before the next call", func(c *net.TCPConn) {
-			says(wireOK)(c)
+		}, body: small, timeout: long, status: 200, certainty: processor.Answered},
+		{name: "the connection is reset before the next call", fault: func(c *net.TCPConn) {
+			respond(wireOK)(c)
 			<-time.After(50 * time.Millisecond)
 			reset(c)
-		}, small, patient, 200, processor.Answered, false, ""},
-		{"the connection is reset as the next call comes", func(c *net.TCPConn) {
-			says(wireOK)(c)
+		}, body: small, timeout: long, status: 200, certainty: processor.Answered},
+		{name: "the connection is reset when the next call arrives", fault: func(c *net.TCPConn) {
+			respond(wireOK)(c)
 			_, _ = c.Read(make([]byte, 1))
 			reset(c)
-		}, small, patient, 200, processor.Answered, false, ""},
+		}, body: small, timeout: long, status: 200, certainty: processor.Answered},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			url := listen(t, func(n int, c *net.TCPConn) {
 				if n == 1 {
 					tc.fault(c)
 				}
-				answerAll(c)
+				respondAll(c)
 			})
 			c := newClient(t, url, within(tc.timeout))
 			call := charge()
@@ -256,9 +286,10 @@ func TestWhatBecomesOfAChargeThatGoesWrongOnTheWire(t *testing.T) {
 			default:
 				var e *processor.Error
 				require.ErrorAs(t, err, &e)
-				require.Equal(t, []any{tc.certainty, tc.retry, tc.class, tc.status}, []any{e.Certainty, e.Retry, e.Class, e.HTTPStatus}, "%v", err)
+				require.Equal(t, []any{tc.certainty, tc.retry, tc.class, tc.status},
+					[]any{e.Certainty, e.Retry, e.Class, e.HTTPStatus}, "%v", err)
 			}
-			c.timeout = patient
+			c.timeout = long
 			_, err = c.Do(t.Context(), charge())
 			require.NoError(t, err)
 			require.Zero(t, c.Stats().InFlight)
@@ -271,12 +302,15 @@ func readHeadersOnly(c *net.TCPConn) {
 	<-time.After(300 * time.Millisecond)
 }
 
-// A processor that closes its half of the connection at once may read the request, or not: the client cannot know which of
-// the two was first, but must never call a request unsent that was read.
-func TestARequestThatWasReadIsNeverCalledUnsent(t *testing.T) {
+// A processor that half-closes or responds at once may or may not read the request. The client cannot know, so it must never
+// report a request as not executed that the processor has read.
+func TestRequestThatWasReadIsNeverReportedAsNotExecuted(t *testing.T) {
 	for name, closes := range map[string]func(*net.TCPConn){
-		"half-close before it is read": func(c *net.TCPConn) { _ = c.CloseWrite() },
-		"an answer before it is read":  func(c *net.TCPConn) { writes(c, "HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n") },
+		"half-close before the request is read": func(c *net.TCPConn) { _ = c.CloseWrite() },
+		"response before the request is read": func(c *net.TCPConn) {
+			write(c,
+				"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n")
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			read := make(chan bool)
@@ -297,8 +331,8 @@ func TestARequestThatWasReadIsNeverCalledUnsent(t *testing.T) {
 	}
 }
 
-// The refusal of the first send is proof; the replay never left.
-func TestA401WhoseReplayFindsNobodyWasNotExecuted(t *testing.T) {
+// The 401 proves that the first send was not executed, and the replay was not sent.
+func Test401WhoseReplayCannotConnectIsNotExecuted(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan struct{})
@@ -310,7 +344,7 @@ func TestA401WhoseReplayFindsNobodyWasNotExecuted(t *testing.T) {
 		}
 		readRequest(c)
 		l.Close()
-		writes(c, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+		write(c, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 		c.Close()
 	}()
 	got, err := newClient(t, "http://"+l.Addr().String()).Do(t.Context(), charge())
@@ -319,12 +353,12 @@ func TestA401WhoseReplayFindsNobodyWasNotExecuted(t *testing.T) {
 	<-done
 }
 
-// The 401 proves the first send, and nobody knows what became of the replay.
-func TestA401WhoseReplayIsLostIsAmbiguous(t *testing.T) {
+// The 401 proves that the first send was not executed, but the outcome of the replay is unknown.
+func Test401WhoseReplayHasNoResponseIsAmbiguous(t *testing.T) {
 	url := listen(t, func(n int, c *net.TCPConn) {
 		readRequest(c)
 		if n == 1 {
-			writes(c, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
+			write(c, "HTTP/1.1 401 Unauthorized\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 		}
 		c.Close()
 	})
@@ -333,21 +367,21 @@ func TestA401WhoseReplayIsLostIsAmbiguous(t *testing.T) {
 	require.Equal(t, 2, got.Sends)
 }
 
-// Every connection of the pool may turn out to be dead, one after the other, and net/http sends the charge on each.
-func TestACallDoesNotGoThroughAllDeadConnectionsOfThePool(t *testing.T) {
-	const pool, bound = 40, 8
+// If all kept connections are closed, net/http would send the charge on each of them in turn.
+func TestCallDoesNotTryAllClosedConnectionsOfThePool(t *testing.T) {
+	const pool, limit = 40, 8
 	var arrived sync.WaitGroup
 	arrived.Add(pool)
 	var charges atomic.Int32
 	url := listen(t, func(n int, c *net.TCPConn) {
 		if n > pool {
-			answerAll(c)
+			respondAll(c)
 			return
 		}
 		readRequest(c)
 		arrived.Done()
 		arrived.Wait()
-		writes(c, wireOK)
+		write(c, wireOK)
 		if readRequest(c) != nil {
 			charges.Add(1)
 		}
@@ -363,16 +397,16 @@ func TestACallDoesNotGoThroughAllDeadConnectionsOfThePool(t *testing.T) {
 	}
 	all.Wait()
 	got, err := c.Do(t.Context(), charge())
-	require.LessOrEqual(t, got.Sends, bound, "%d dead connections were sent the charge: %v", charges.Load(), err)
+	require.LessOrEqual(t, got.Sends, limit, "%d closed connections received the charge: %v", charges.Load(), err)
 }
 
-// hang reads the request and answers nothing.
+// hang reads the request and does not respond.
 func hang(_ http.ResponseWriter, r *http.Request) {
 	_, _ = io.Copy(io.Discard, r.Body)
 	<-r.Context().Done()
 }
 
-func TestTheAttemptTimeoutHoldsUnderALongerDeadlineOfTheCaller(t *testing.T) {
+func TestAttemptTimeoutAppliesUnderALongerDeadlineOfTheCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "http://localhost")
 		pipeServer(t, hang)(c)
@@ -385,9 +419,9 @@ func TestTheAttemptTimeoutHoldsUnderALongerDeadlineOfTheCaller(t *testing.T) {
 	})
 }
 
-// Whatever the caller gives as its reason, it says nothing about the processor.
-func TestACallThatItsCallerStopsIsNoTimeoutAndNoSignOfAnOutage(t *testing.T) {
-	for name, cause := range map[string]error{"no cause": nil, "a cause": errors.New("the worker shuts down")} {
+// A cancellation by the caller, whatever its cause, proves nothing about the health of the processor.
+func TestCallThatItsCallerCancelsIsNotATimeoutAndDoesNotOpenTheBreaker(t *testing.T) {
+	for name, cause := range map[string]error{"no cause": nil, "a cause": errors.New("the worker is shutting down")} {
 		t.Run(name, func(t *testing.T) {
 			arrived := make(chan struct{})
 			s := serve(t, func(_ http.ResponseWriter, r *http.Request) {
@@ -415,15 +449,15 @@ func TestACallThatItsCallerStopsIsNoTimeoutAndNoSignOfAnOutage(t *testing.T) {
 
 func TestBrokenConnectionsOpenTheBreaker(t *testing.T) {
 	for name, breakOff := range map[string]func(*net.TCPConn){
-		"reset before an answer":  reset,
-		"closed before an answer": func(c *net.TCPConn) { c.Close() },
-		"reset in the middle of an answer": func(c *net.TCPConn) {
-			writes(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+		"reset before the response":  reset,
+		"closed before the response": func(c *net.TCPConn) { c.Close() },
+		"reset in the middle of the response": func(c *net.TCPConn) {
+			write(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 			<-time.After(20 * time.Millisecond)
 			reset(c)
 		},
-		"closed in the middle of an answer": func(c *net.TCPConn) {
-			writes(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+		"closed in the middle of the response": func(c *net.TCPConn) {
+			write(c, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
 			c.Close()
 		},
 	} {
@@ -443,21 +477,22 @@ func TestBrokenConnectionsOpenTheBreaker(t *testing.T) {
 	}
 }
 
-// One connection serves all attempts: each answer was read to its end and closed.
-func TestAnswersThatAreRetriedAreReadAndClosed(t *testing.T) {
+// All attempts use one connection, so each response was read to its end and closed.
+func TestResponsesOfRetriedAttemptsAreReadAndClosed(t *testing.T) {
 	var connections, calls atomic.Int32
 	url := listen(t, func(_ int, c *net.TCPConn) {
 		connections.Add(1)
 		for readRequest(c) != nil {
 			if calls.Add(1) < 5 {
-				writes(c, "HTTP/1.1 503 Unavailable\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 100_000))
+				write(c, "HTTP/1.1 503 Unavailable\r\nContent-Length: 100000\r\n\r\n"+strings.Repeat("x", 100_000))
 				continue
 			}
-			writes(c, wireOK)
+			write(c, wireOK)
 		}
 	})
 	c := newClient(t, url, func(o *Options) {
-		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond, Max: time.Millisecond}, MaxAttempts: 5, MaxElapsed: time.Minute, Random: steady}
+		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond,
+			Max: time.Millisecond}, MaxAttempts: 5, MaxElapsed: time.Minute, Random: steady}
 	})
 	got, err := c.Do(t.Context(), charge())
 	require.NoError(t, err)
@@ -465,11 +500,11 @@ func TestAnswersThatAreRetriedAreReadAndClosed(t *testing.T) {
 	require.EqualValues(t, 1, connections.Load())
 }
 
-// A body without end is cut off; it must not be read until the attempt is over, which is in an hour.
-func TestABodyWithoutEndIsNotDrained(t *testing.T) {
-	gone := make(chan struct{})
+// An endless body is truncated at the limit. It must not be drained until the attempt timeout, which is an hour here.
+func TestEndlessBodyIsNotDrained(t *testing.T) {
+	closed := make(chan struct{})
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
-		defer close(gone)
+		defer close(closed)
 		_, _ = io.Copy(io.Discard, r.Body)
 		block := make([]byte, 64<<10)
 		for {
@@ -481,10 +516,10 @@ func TestABodyWithoutEndIsNotDrained(t *testing.T) {
 	got, err := newClient(t, s.URL, within(time.Hour)).Do(t.Context(), charge())
 	require.ErrorContains(t, err, "did not arrive completely")
 	require.True(t, got.Truncated)
-	<-gone
+	<-closed
 }
 
-func TestEverySendOfACallIsTheSameRequest(t *testing.T) {
+func TestEverySendOfACallIsIdentical(t *testing.T) {
 	type sent struct {
 		method, key, length string
 		body                []byte
@@ -500,28 +535,30 @@ func TestEverySendOfACallIsTheSameRequest(t *testing.T) {
 			}
 			body, _ := io.ReadAll(r.Body)
 			if r.Header.Get("Idempotency-Key") != testKey {
-				writes(c, wireOK)
+				write(c, wireOK)
 				continue
 			}
 			mu.Lock()
-			sends = append(sends, sent{r.Method, r.Header.Get("Idempotency-Key"), r.Header.Get("Content-Length"), body})
+			sends = append(sends, sent{method: r.Method, key: r.Header.Get("Idempotency-Key"),
+				length: r.Header.Get("Content-Length"), body: body})
 			n := len(sends)
 			mu.Unlock()
 			switch n {
-			case 1, 4: // net/http sends again
+			case 1, 4: // net/http resends
 				reset(c)
 				return
-			case 2: // we send again, with a fresh key to the API
-				writes(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
-			case 3: // the retry
-				writes(c, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
+			case 2: // the client replays with a fresh API key
+				write(c, "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\n\r\n")
+			case 3: // the client retries
+				write(c, "HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n\r\n")
 			default:
-				writes(c, wireOK)
+				write(c, wireOK)
 			}
 		}
 	})
 	c := newClient(t, url, func(o *Options) {
-		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond, Max: time.Millisecond}, MaxAttempts: 3, MaxElapsed: time.Minute, Random: steady}
+		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond,
+			Max: time.Millisecond}, MaxAttempts: 3, MaxElapsed: time.Minute, Random: steady}
 	})
 	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/payments"})
 	require.NoError(t, err)
@@ -537,8 +574,8 @@ func TestEverySendOfACallIsTheSameRequest(t *testing.T) {
 	}
 }
 
-// For -race: keys, bodies and headers of calls at once, of which some are refused and some lost, do not mix.
-func TestCallsAtOnceDoNotMixAndRefreshTheCredentialsOnce(t *testing.T) {
+// For -race: keys, bodies and headers of concurrent calls do not mix, even if some are rejected and some get no response.
+func TestConcurrentCallsDoNotMixAndReloadTheCredentialsOnce(t *testing.T) {
 	var requests, loads atomic.Int32
 	s := serve(t, func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
@@ -557,7 +594,8 @@ func TestCallsAtOnceDoNotMixAndRefreshTheCredentialsOnce(t *testing.T) {
 	require.NoError(t, err)
 	c := newClient(t, s.URL, func(o *Options) {
 		o.Credentials, o.MaxInFlight, o.Limiter = keys, 20, ratelimit.New(0, 1, time.Minute)
-		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond, Max: time.Millisecond}, MaxAttempts: 10, MaxElapsed: time.Minute, Random: steady}
+		o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond,
+			Max: time.Millisecond}, MaxAttempts: 10, MaxElapsed: time.Minute, Random: steady}
 	})
 	shared := http.Header{"X-Merchant": {"m_1"}}
 	var all sync.WaitGroup
@@ -565,7 +603,8 @@ func TestCallsAtOnceDoNotMixAndRefreshTheCredentialsOnce(t *testing.T) {
 		all.Go(func() {
 			for j := range 3 {
 				call := charge()
-				call.Key, call.Body, call.Header = fmt.Sprintf("key-%d-%d", i, j), fmt.Appendf(nil, "body-%d-%d", i, j), shared
+				call.Key, call.Body, call.Header = fmt.Sprintf("key-%d-%d", i, j), fmt.Appendf(nil, "body-%d-%d", i,
+					j), shared
 				got, err := c.Do(t.Context(), call)
 				require.NoError(t, err)
 				require.Equal(t, fmt.Sprintf("key-%d-%d m_1 body-%d-%d", i, j, i, j), string(got.Body))
@@ -576,8 +615,8 @@ func TestCallsAtOnceDoNotMixAndRefreshTheCredentialsOnce(t *testing.T) {
 	require.EqualValues(t, 2, loads.Load())
 }
 
-// crypto/tls hides the x509 errors in its own. None is a matter of time, so none is tried again.
-func TestNoCertificateThatDoesNotVerifyIsTriedAgain(t *testing.T) {
+// crypto/tls wraps the x509 errors. None of them is transient, so none is retried.
+func TestInvalidCertificateIsNotRetried(t *testing.T) {
 	now := time.Now()
 	signer, stranger := newAuthority(t), newAuthority(t)
 	for name, certificate := range map[string]tls.Certificate{
@@ -591,10 +630,12 @@ func TestNoCertificateThatDoesNotVerifyIsTriedAgain(t *testing.T) {
 			var handshakes atomic.Int32
 			url := listen(t, func(_ int, c *net.TCPConn) {
 				handshakes.Add(1)
-				_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}).Handshake()
+				_ = tls.Server(c, &tls.Config{Certificates: []tls.Certificate{certificate},
+					MinVersion: tls.VersionTLS12}).Handshake()
 			})
 			c := newClient(t, "https"+strings.TrimPrefix(url, "http"), func(o *Options) {
-				o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond, Max: time.Millisecond}, MaxAttempts: 5, MaxElapsed: time.Minute, Random: steady}
+				o.Retry = &retry.Policy{Backoff: retry.Backoff{Strategy: retry.Fixed, Initial: time.Millisecond,
+					Max: time.Millisecond}, MaxAttempts: 5, MaxElapsed: time.Minute, Random: steady}
 			})
 			_, err := trustOnly(c, signer.roots()).Do(t.Context(), charge())
 			requireError(t, err, processor.NotExecuted, false, payment.ClassConfig)
@@ -603,13 +644,14 @@ func TestNoCertificateThatDoesNotVerifyIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestAHostThatDoesNotResolveIsTriedOnlySoOften(t *testing.T) {
+func TestUnresolvableHostIsRetriedUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "https://processor.invalid", func(o *Options) { o.Retry = testRetry() })
 		dials := 0
 		c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			dials++
-			return nil, &net.OpError{Op: "dial", Net: "tcp", Err: &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true, IsTemporary: true}}
+			return nil, &net.OpError{Op: "dial", Net: "tcp",
+				Err: &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true, IsTemporary: true}}
 		}
 		began := time.Now()
 		_, err := c.Do(t.Context(), charge())
@@ -619,10 +661,10 @@ func TestAHostThatDoesNotResolveIsTriedOnlySoOften(t *testing.T) {
 	})
 }
 
-func TestAProbeThatHangsDoesNotKeepTheBreakerHalfOpen(t *testing.T) {
+func TestHangingProbeReopensTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		down, up := status(http.StatusServiceUnavailable), status(http.StatusOK)
-		server := &script{answers: []http.HandlerFunc{down, down, down, down, hang, up}}
+		server := &script{handlers: []http.HandlerFunc{down, down, down, down, hang, up}}
 		b := newTestBreaker(t)
 		c := newClient(t, "http://localhost", func(o *Options) { o.Breaker = b })
 		pipeServer(t, server.serve)(c)
@@ -648,8 +690,8 @@ func TestAProbeThatHangsDoesNotKeepTheBreakerHalfOpen(t *testing.T) {
 	})
 }
 
-// Declines are the daily business of a processor that is well.
-func TestDeclinesDoNotOpenTheClientsBreaker(t *testing.T) {
+// A healthy processor declines payments all the time.
+func TestDeclinesDoNotOpenTheBreaker(t *testing.T) {
 	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusPaymentRequired) })
 	b := newTestBreaker(t)
 	c := newClient(t, s.URL, func(o *Options) { o.Breaker = b })

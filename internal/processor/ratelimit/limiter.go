@@ -1,5 +1,5 @@
-// Package ratelimit keeps the calls to one processor below its rate: a token bucket of our own, and what the processor says by
-// Retry-After and by its RateLimit headers.
+// Package ratelimit keeps the calls to one processor below its rate limit: by a token bucket, and by the processor's Retry-After
+// and RateLimit headers.
 package ratelimit
 
 import (
@@ -14,9 +14,9 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Limiter limits the rate of calls to one processor, and holds all of them back for as long as the processor asked. A call
-// that would have to wait longer than the maximum wait is not made to wait: it gets an error that says how long, so that no
-// worker slot is occupied by a call that only waits. Limiter is safe for concurrent use.
+// Limiter limits the rate of calls to one processor, and delays all calls for as long as the processor has requested. A call that
+// would have to wait longer than the maximum wait gets an error with the wait at once, so that waiting calls do not occupy
+// worker slots. Limiter is safe for concurrent use.
 type Limiter struct {
 	tokens  *rate.Limiter
 	limit   rate.Limit
@@ -29,7 +29,7 @@ type Limiter struct {
 	quotaUntil time.Time
 }
 
-// New returns a Limiter that allows perSecond calls, burst of them at once. perSecond 0 means no limit of our own.
+// New returns a Limiter that allows perSecond calls, burst of them at once. perSecond 0 means no limit except that of the processor.
 func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
 	limit := rate.Limit(perSecond)
 	if perSecond == 0 {
@@ -41,8 +41,8 @@ func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
 // MaxWait returns the longest time that a call waits.
 func (l *Limiter) MaxWait() time.Duration { return l.maxWait }
 
-// maxHold bounds how long one response can hold back all calls: a processor that sends milliseconds instead of seconds must not
-// stop them for a month. The next call after it gets the processor's current answer.
+// maxHold limits how long one response can delay all calls: a processor that sends milliseconds instead of seconds must not stop
+// them for a month. The response to the first call after it shows whether the processor still asks for a wait.
 const maxHold = 5 * time.Minute
 
 // Hold makes every call wait for d, at most five minutes, because the processor asked for it in a Retry-After.

@@ -13,7 +13,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// waited is how long a wait took, which succeeded.
+// waited requires that Wait succeeds and returns how long it took.
 func waited(t *testing.T, l *Limiter) time.Duration {
 	t.Helper()
 	start := time.Now()
@@ -21,7 +21,7 @@ func waited(t *testing.T, l *Limiter) time.Duration {
 	return time.Since(start)
 }
 
-// refusal is the error of a wait, which came back after the given time.
+// refusal requires that Wait fails after the given time and returns its error.
 func refusal(ctx context.Context, t *testing.T, l *Limiter, after time.Duration) *processor.Error {
 	t.Helper()
 	start := time.Now()
@@ -33,18 +33,19 @@ func refusal(ctx context.Context, t *testing.T, l *Limiter, after time.Duration)
 	return e
 }
 
-func TestABurstPassesAndTheRestFollowsTheRate(t *testing.T) {
+func TestBurstPassesAtOnceAndLaterCallsFollowTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(10, 3, time.Minute)
 		var waits []time.Duration
 		for range 6 {
 			waits = append(waits, waited(t, l))
 		}
-		require.Equal(t, []time.Duration{0, 0, 0, 100 * time.Millisecond, 100 * time.Millisecond, 100 * time.Millisecond}, waits)
+		require.Equal(t, []time.Duration{0, 0, 0, 100 * time.Millisecond, 100 * time.Millisecond,
+			100 * time.Millisecond}, waits)
 	})
 }
 
-func TestNoRateIsNoLimit(t *testing.T) {
+func TestRateZeroIsUnlimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0, 0, 0)
 		for range 1000 {
@@ -53,7 +54,7 @@ func TestNoRateIsNoLimit(t *testing.T) {
 	})
 }
 
-func TestAWaitBeyondPatienceIsRefusedAtOnceAndGivesItsTokenBack(t *testing.T) {
+func TestWaitBeyondTheMaxWaitIsRefusedAtOnceAndReturnsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0.1, 1, 5*time.Second)
 		require.Zero(t, waited(t, l))
@@ -63,11 +64,11 @@ func TestAWaitBeyondPatienceIsRefusedAtOnceAndGivesItsTokenBack(t *testing.T) {
 			require.Equal(t, 10*time.Second, e.RetryAfter)
 		}
 		<-time.After(10 * time.Second)
-		require.Zero(t, waited(t, l), "the hundred took nothing")
+		require.Zero(t, waited(t, l), "the refused calls returned their tokens")
 	})
 }
 
-func TestADeadlineShorterThanTheWaitIsRefusedAtOnce(t *testing.T) {
+func TestWaitBeyondTheDeadlineIsRefusedAtOnceAndReturnsItsToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 1, time.Minute)
 		require.Zero(t, waited(t, l))
@@ -76,15 +77,15 @@ func TestADeadlineShorterThanTheWaitIsRefusedAtOnce(t *testing.T) {
 		e := refusal(ctx, t, l, 0)
 		require.Equal(t, payment.ClassNotSent, e.Class)
 		require.Equal(t, time.Second, e.RetryAfter)
-		require.Equal(t, time.Second, waited(t, l), "its token came back")
+		require.Equal(t, time.Second, waited(t, l), "the refused call returned its token")
 	})
 }
 
-func TestAHoldMakesOthersWait(t *testing.T) {
+func TestHoldDelaysCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0, 1, time.Minute)
 		l.Hold(3 * time.Second)
-		l.Hold(time.Second) // a shorter one does not cut it short
+		l.Hold(time.Second) // a shorter hold does not end a longer one
 		require.Equal(t, 3*time.Second, waited(t, l))
 		require.Zero(t, waited(t, l))
 		l.Hold(2 * time.Minute)
@@ -93,7 +94,7 @@ func TestAHoldMakesOthersWait(t *testing.T) {
 	})
 }
 
-func TestAHoldThatGrowsHoldsThoseThatAlreadyWait(t *testing.T) {
+func TestLongerHoldDelaysCallsThatAlreadyWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0, 1, time.Minute)
 		l.Hold(time.Second)
@@ -102,7 +103,7 @@ func TestAHoldThatGrowsHoldsThoseThatAlreadyWait(t *testing.T) {
 	})
 }
 
-func TestAHoldAlsoHoldsWhoWaitsForTheRate(t *testing.T) {
+func TestHoldAlsoDelaysCallsWaitingForTheRateLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 1, time.Minute)
 		require.Zero(t, waited(t, l))
@@ -111,7 +112,7 @@ func TestAHoldAlsoHoldsWhoWaitsForTheRate(t *testing.T) {
 	})
 }
 
-func TestPatienceIsForTheWholeWait(t *testing.T) {
+func TestMaxWaitAppliesToRateAndHoldTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0.25, 1, 5*time.Second)
 		require.Zero(t, waited(t, l))
@@ -122,7 +123,7 @@ func TestPatienceIsForTheWholeWait(t *testing.T) {
 	})
 }
 
-func TestCancellingStopsTheWaitAtOnce(t *testing.T) {
+func TestCancelingEndsTheWaitAtOnceAndReturnsTheToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(0.1, 1, time.Minute)
 		require.Zero(t, waited(t, l))
@@ -133,11 +134,11 @@ func TestCancellingStopsTheWaitAtOnce(t *testing.T) {
 		require.ErrorIs(t, e, cause)
 		require.Equal(t, payment.ClassNotSent, e.Class)
 		require.Zero(t, e.RetryAfter)
-		require.Equal(t, 9*time.Second, waited(t, l), "its token came back")
+		require.Equal(t, 9*time.Second, waited(t, l), "the refused call returned its token")
 	})
 }
 
-func TestManyWaitersShareTheRate(t *testing.T) {
+func TestConcurrentCallsShareTheRate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(100, 1, time.Minute)
 		l.Hold(time.Second)
@@ -152,7 +153,7 @@ func TestManyWaitersShareTheRate(t *testing.T) {
 	})
 }
 
-func TestARetryAfterOfAMonthDoesNotHoldBackEverythingForAMonth(t *testing.T) {
+func TestHoldIsAtMostFiveMinutes(t *testing.T) {
 	l := New(0, 1, time.Second)
 	l.Hold(30 * 24 * time.Hour)
 	var e *processor.Error
@@ -161,7 +162,7 @@ func TestARetryAfterOfAMonthDoesNotHoldBackEverythingForAMonth(t *testing.T) {
 	require.Greater(t, e.RetryAfter, 5*time.Minute-time.Minute)
 }
 
-func TestALimiterWithoutABurstLetsOneThroughAtATime(t *testing.T) {
+func TestBurstZeroCountsAsOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(10, 0, time.Minute)
 		began := time.Now()

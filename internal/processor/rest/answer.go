@@ -11,7 +11,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// record is a payment or a refund as the protocol writes it.
+// record is a payment or a refund in the JSON of the protocol.
 type record struct {
 	ID             string            `json:"id"`
 	Status         string            `json:"status"`
@@ -42,54 +42,54 @@ var refundStatuses = map[string]payment.Status{
 	"declined":  payment.Declined,
 }
 
-// list is what the protocol answers to a search.
+// list is the response to a lookup or a list.
 type list struct {
 	Data       []record `json:"data"`
 	NextCursor string   `json:"next_cursor"`
 }
 
-// decode fails where there is no list at all: an error's body is not an empty list.
+// decode returns an error if the body has no "data": the body of an error is not an empty list.
 func (l *list) decode(body []byte) error {
 	if json.Unmarshal(body, l) != nil || l.Data == nil {
-		return errors.New("the list cannot be read")
+		return errors.New("the response is not a list with data")
 	}
 	return nil
 }
 
-// only is the record with our reference, found is false where there is none at all. Several would be a double charge,
-// and none among others, or a next page, a processor that does not search by reference: both are for a human, so they
-// come back as an answer that cannot be believed.
+// only returns the record with the reference. found is false only if the list is empty. Several matching records are a double
+// charge. Records without a match, or a next page, show that the processor did not search by reference. Both need a decision
+// of an operator, so only returns an error, and the response counts as malformed.
 func (l list) only(read reader, reference string) (result processor.Result, found bool, err error) {
 	if len(l.Data) == 0 && l.NextCursor == "" {
 		return processor.Result{}, false, nil
 	}
-	ours := slices.DeleteFunc(l.Data, func(r record) bool { return r.Reference != reference })
+	matching := slices.DeleteFunc(l.Data, func(r record) bool { return r.Reference != reference })
 	switch {
 	case l.NextCursor != "":
-		return processor.Result{}, false, errors.New("the record that was looked up fills more than a page")
-	case len(ours) != 1:
-		return processor.Result{}, false, fmt.Errorf("%d records have the reference that was looked up", len(ours))
+		return processor.Result{}, false, errors.New("the lookup returned more than one page: want one record")
+	case len(matching) != 1:
+		return processor.Result{}, false, fmt.Errorf("%d records have the requested reference: want 1", len(matching))
 	}
-	result, err = read(ours[0])
+	result, err = read(matching[0])
 	return result, err == nil, err
 }
 
-// errNoRecord is a record that lacks what makes it one.
-var errNoRecord = errors.New("the answer lacks an id, a known status, an amount or a reference")
+// errIncomplete is returned for a record that lacks a required field or has an invalid one.
+var errIncomplete = errors.New("the record lacks a valid id, status, amount, currency or reference")
 
-// reader reads one kind of record.
+// reader converts a record of one kind.
 type reader func(record) (processor.Result, error)
 
-// ownPayment reads a payment that we made.
-func ownPayment(r record) (processor.Result, error) {
+// readPayment reads a payment that Florin made: it must have a reference.
+func readPayment(r record) (processor.Result, error) {
 	if r.Reference == "" {
-		return processor.Result{}, errNoRecord
+		return processor.Result{}, errIncomplete
 	}
-	return anyPayment(r)
+	return readAnyPayment(r)
 }
 
-// anyPayment reads a payment that somebody else may have made, without a reference.
-func anyPayment(r record) (processor.Result, error) {
+// readAnyPayment reads a payment that may not be Florin's: then it may have no reference.
+func readAnyPayment(r record) (processor.Result, error) {
 	result, err := r.result(chargeStatuses)
 	if err != nil {
 		return processor.Result{}, err
@@ -101,25 +101,27 @@ func anyPayment(r record) (processor.Result, error) {
 	case result.Status == payment.Succeeded:
 		result.CapturedAmount = r.Amount
 	}
-	if result.CapturedAmount < 0 || result.RefundedAmount < 0 || result.Status == payment.Succeeded && result.CapturedAmount == 0 {
-		return processor.Result{}, errNoRecord
+	if result.CapturedAmount < 0 || result.RefundedAmount < 0 ||
+		result.Status == payment.Succeeded && result.CapturedAmount == 0 {
+		return processor.Result{}, errIncomplete
 	}
 	return result, nil
 }
 
-// ownRefund reads a refund. What was captured and refunded is its payment's to say.
-func ownRefund(r record) (processor.Result, error) {
+// readRefund reads a refund. CapturedAmount and RefundedAmount stay 0: they belong to the payment.
+func readRefund(r record) (processor.Result, error) {
 	if r.Reference == "" {
-		return processor.Result{}, errNoRecord
+		return processor.Result{}, errIncomplete
 	}
 	return r.result(refundStatuses)
 }
 
-// result reads what payments and refunds have in common.
+// result reads the fields that payments and refunds have in common.
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
-	if !ok || !sane(r.ID) || !sane(r.Currency) || r.Amount <= 0 || len(r.Reference) > maxID || len(r.Metadata[metadataMerchantID]) > maxID {
-		return processor.Result{}, errNoRecord
+	if !ok || !isID(r.ID) || !isID(r.Currency) || r.Amount <= 0 || len(r.Reference) > maxID ||
+		len(r.Metadata[processor.MetadataMerchantID]) > maxID {
+		return processor.Result{}, errIncomplete
 	}
 	result := processor.Result{
 		ID:         r.ID,
@@ -127,7 +129,7 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 		Amount:     r.Amount,
 		Currency:   r.Currency,
 		Reference:  r.Reference,
-		MerchantID: r.Metadata[metadataMerchantID],
+		MerchantID: r.Metadata[processor.MetadataMerchantID],
 	}
 	if status == payment.Declined {
 		result.Decline = newDecline(r.DeclineCode, r.DeclineKind, "")
@@ -135,13 +137,13 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 	return result, nil
 }
 
-// maxID is how long an id may be to be kept in a history.
+// maxID is the maximum number of bytes of an id or a reference, because both are stored in workflow histories.
 const maxID = 255
 
-// sane holds for an id that may be kept in a history.
-func sane(id string) bool { return id != "" && len(id) <= maxID }
+// isID reports whether an id is not empty and short enough to be stored in a workflow history.
+func isID(id string) bool { return id != "" && len(id) <= maxID }
 
-// errorBody is the protocol's error.
+// errorBody is the body of an error.
 type errorBody struct {
 	Error struct {
 		Code        string `json:"code"`
@@ -151,9 +153,9 @@ type errorBody struct {
 	} `json:"error"`
 }
 
-// refusal reads the protocol's error. A body that is none, such as a proxy's HTML page, leaves it empty: then the
-// status alone decides. A decline is a 402 with an error, and a 422 that has a decline code; a 402 without is some
-// gateway's, and says nothing about the card.
+// refusal reads the body of an error. For any other body, such as a proxy's HTML page, the refusal is empty, and the status
+// alone decides. A 402 with an error code and a 422 with a decline code are declines. A 402 without an error code comes from a
+// gateway and is not a decline of the card.
 func refusal(a processor.Answer) processor.Refusal {
 	var body errorBody
 	if json.Unmarshal(a.Body, &body) != nil {

@@ -17,63 +17,65 @@ import (
 	"github.com/florinpay/florin/processor/processortest"
 )
 
-func TestTheAdapterConforms(t *testing.T) {
+func TestAdapterConforms(t *testing.T) {
 	processortest.Run(t, processortest.Protocol{
 		New:             func(c processor.Client) processor.Processor { return New(c) },
 		Profile:         Profile(),
 		PaymentStatuses: maps.Clone(chargeStatuses),
 		RefundStatuses:  maps.Clone(refundStatuses),
-		Read:            readRequest,
-		Metadata:        readMetadata,
-		Payment:         writeRecord,
-		Refund:          writeRecord,
-		Found: func(_ processortest.Request, records []processortest.Record) processortest.Answer {
+		ParseRequest:    readRequest,
+		ParseMetadata:   readMetadata,
+		WritePayment:    writeRecord,
+		WriteRefund:     writeRecord,
+		WriteLookup: func(_ processortest.Request, records []processortest.Record) processortest.Response {
 			return writeList(records, "")
 		},
-		NotFound: func(processortest.Request) []processortest.Answer {
-			return []processortest.Answer{writeError(404, "payment_not_found", ""), writeError(404, "refund_not_found", "")}
+		WriteNotFound: func(processortest.Request) []processortest.Response {
+			return []processortest.Response{writeError(404, "payment_not_found", ""),
+				writeError(404, "refund_not_found", "")}
 		},
-		Page:           writeList,
+		WritePage:      writeList,
 		ETags:          true,
 		Declines:       declines,
 		RefundDeclines: declines,
-		Error:          writeError,
-		InFlight:       func() processortest.Answer { return writeError(409, "idempotency_in_flight", "") },
-		Mismatch:       func() processortest.Answer { return writeError(422, "idempotency_mismatch", "") },
+		WriteError:     writeError,
+		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
+		WriteMismatch:  func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
 	})
 }
 
 var declines = []processortest.Decline{
 	{
-		Says:   "402 with a code and a kind",
-		Answer: declineOf(402, "card_declined", "lost_card", "hard"),
-		Want:   payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, Message: "no"},
+		Name:  "402 with a decline code and a kind",
+		Write: declineOf(402, "card_declined", "lost_card", "hard"),
+		Want:  payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, Message: "no"},
 	},
 	{
-		Says:   "402 without",
-		Answer: declineOf(402, "card_declined", "", ""),
-		Want:   payment.Decline{Code: "card_declined", Kind: payment.DeclineSoft, Message: "no"},
+		Name:  "402 without a decline code",
+		Write: declineOf(402, "card_declined", "", ""),
+		Want:  payment.Decline{Code: "card_declined", Kind: payment.DeclineSoft, Message: "no"},
 	},
 	{
-		Says:   "422 with a code",
-		Answer: declineOf(422, "card_declined", "authentication_required", "action"),
-		Want:   payment.Decline{Code: "authentication_required", Kind: payment.DeclineAction, Message: "no"},
+		Name:  "422 with a decline code",
+		Write: declineOf(422, "card_declined", "authentication_required", "action"),
+		Want:  payment.Decline{Code: "authentication_required", Kind: payment.DeclineAction, Message: "no"},
 	},
 }
 
-func declineOf(status int, code, declineCode, kind string) func(processortest.Record) processortest.Answer {
-	return func(processortest.Record) processortest.Answer {
-		return writeJSON(status, map[string]any{"error": map[string]any{"code": code, "message": "no", "decline_code": declineCode, "decline_kind": kind}})
+func declineOf(status int, code, declineCode, kind string) func(processortest.Record) processortest.Response {
+	return func(processortest.Record) processortest.Response {
+		return writeJSON(status, map[string]any{"error": map[string]any{"code": code, "message": "no",
+			"decline_code": declineCode, "decline_kind": kind}})
 	}
 }
 
-func writeError(status int, code, message string) processortest.Answer {
+func writeError(status int, code, message string) processortest.Response {
 	return writeJSON(status, map[string]any{"error": map[string]any{"code": code, "message": message}})
 }
 
-func writeRecord(r processortest.Record) processortest.Answer { return writeJSON(200, recordOf(r)) }
+func writeRecord(r processortest.Record) processortest.Response { return writeJSON(200, recordOf(r)) }
 
-func writeList(records []processortest.Record, next string) processortest.Answer {
+func writeList(records []processortest.Record, next string) processortest.Response {
 	data := make([]any, len(records))
 	for i, r := range records {
 		data[i] = recordOf(r)
@@ -99,15 +101,15 @@ func recordOf(r processortest.Record) any {
 	return record
 }
 
-func writeJSON(status int, v any) processortest.Answer {
+func writeJSON(status int, v any) processortest.Response {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
-	return processortest.Answer{Status: status, Body: body}
+	return processortest.Response{Status: status, Body: body}
 }
 
-// sentBody is every body of the protocol.
+// sentBody has the fields of all request bodies of the protocol.
 type sentBody struct {
 	CardToken string            `json:"card_token"`
 	Amount    int64             `json:"amount"`
@@ -124,61 +126,63 @@ func readMetadata(r processortest.Request) map[string]string {
 	return body.Metadata
 }
 
-func readRequest(r processortest.Request) (asked processortest.Asked, err error) {
+func readRequest(r processortest.Request) (parsed processortest.ParsedRequest, err error) {
 	if r.Method == http.MethodPost {
 		return readPost(r)
 	}
 	q := r.Query
 	switch {
 	case r.Method != http.MethodGet || len(r.Body) > 0:
-		return asked, errors.New("the protocol has only POST, and GET without a body")
+		return parsed, errors.New("the protocol has only POST, and GET without a body")
 	case r.Path == "/payments" && q.Has("reference"):
-		return processortest.Asked{Operation: processortest.LookupCharge, Reference: q.Get("reference")}, nil
+		return processortest.ParsedRequest{Operation: processortest.LookupCharge, Reference: q.Get("reference")}, nil
 	case r.Path == "/refunds" && q.Has("reference"):
-		return processortest.Asked{Operation: processortest.LookupRefund, Reference: q.Get("reference")}, nil
+		return processortest.ParsedRequest{Operation: processortest.LookupRefund, Reference: q.Get("reference")}, nil
 	case r.Path == "/payments":
 		return readList(q)
 	default:
-		return asked, errors.New("unknown")
+		return parsed, errors.New("no such request in the protocol")
 	}
 }
 
-func readList(q url.Values) (asked processortest.Asked, err error) {
-	asked = processortest.Asked{Operation: processortest.List, Cursor: q.Get("cursor")}
+func readList(q url.Values) (parsed processortest.ParsedRequest, err error) {
+	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("cursor")}
 	if q.Has("limit") {
-		if asked.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
-			return asked, err
+		if parsed.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
+			return parsed, err
 		}
 	}
 	if q.Has("created_after") {
-		asked.CreatedAfter, err = time.Parse(time.RFC3339, q.Get("created_after"))
+		parsed.CreatedAfter, err = time.Parse(time.RFC3339, q.Get("created_after"))
 	}
-	return asked, err
+	return parsed, err
 }
 
-func readPost(r processortest.Request) (asked processortest.Asked, err error) {
+func readPost(r processortest.Request) (parsed processortest.ParsedRequest, err error) {
 	if r.Header.Get("Content-Type") != "application/json" {
-		return asked, fmt.Errorf("content type %q", r.Header.Get("Content-Type"))
+		return parsed, fmt.Errorf("content type %q: want application/json", r.Header.Get("Content-Type"))
 	}
 	var body sentBody
 	if err := json.Unmarshal(r.Body, &body); err != nil {
-		return asked, err
+		return parsed, err
 	}
-	asked = processortest.Asked{Amount: body.Amount, Currency: body.Currency, Reference: body.Reference, PaymentID: body.PaymentID,
-		PaymentMethod: body.CardToken, Manual: body.Capture != nil && !*body.Capture}
+	parsed = processortest.ParsedRequest{Amount: body.Amount, Currency: body.Currency, Reference: body.Reference,
+		PaymentID:     body.PaymentID,
+		PaymentMethod: body.CardToken, ManualCapture: body.Capture != nil && !*body.Capture}
 	switch r.Path {
 	case "/charges":
-		asked.Operation = processortest.Charge
-		return asked, nil
+		parsed.Operation = processortest.Charge
+		return parsed, nil
 	case "/refunds":
-		asked.Operation = processortest.Refund
-		return asked, nil
+		parsed.Operation = processortest.Refund
+		return parsed, nil
 	}
 	path := strings.Split(r.Path, "/")
 	if len(path) != 4 || path[1] != "payments" {
-		return asked, errors.New("unknown")
+		return parsed, errors.New("no such request in the protocol")
 	}
-	asked.Operation = map[string]processortest.Operation{"capture": processortest.Capture, "void": processortest.Void}[path[3]]
-	asked.PaymentID, err = url.PathUnescape(path[2])
-	return asked, err
+	parsed.Operation = map[string]processortest.Operation{"capture": processortest.Capture,
+		"void": processortest.Void}[path[3]]
+	parsed.PaymentID, err = url.PathUnescape(path[2])
+	return parsed, err
 }

@@ -6,11 +6,11 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// SignatureHeader is where the signature of an event is, in the scheme of package webhook.
+// SignatureHeader is the header with the signature of an event, in the scheme of package internal/webhook.
 const SignatureHeader = "Florin-Signature"
 
-// ReadEvent reads an event: {"id", "type", "data": a payment or a refund with its metadata}. Any other data is about nothing of
-// ours.
+// ReadEvent reads an event: {"id", "type", "data"}, where data is a payment or a refund with its metadata. For other data, the
+// event has no Florin ids. ReadEvent returns [processor.ErrNoEvent] for a body that is not an event.
 func ReadEvent(body []byte) (processor.Event, error) {
 	var event struct {
 		ID   string          `json:"id"`
@@ -25,8 +25,8 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		Metadata map[string]string `json:"metadata"`
 	}
 	if json.Unmarshal(event.Data, &about) == nil {
-		read.MerchantID = about.Metadata[metadataMerchantID]
-		read.PaymentID, read.RefundID = about.Metadata[metadataPaymentID], about.Metadata[metadataRefundID]
+		read.MerchantID = about.Metadata[processor.MetadataMerchantID]
+		read.PaymentID, read.RefundID = about.Metadata[processor.MetadataPaymentID], about.Metadata[processor.MetadataRefundID]
 	}
 	return read.Checked()
 }

@@ -29,21 +29,21 @@ var refundCall = processor.RefundCall{
 	Metadata: map[string]string{"order": "1"},
 }
 
-// request is what the server saw of the last call.
+// request is a request that the server received.
 type request struct{ method, uri, key, body string }
 
-// bench is an adapter and the server that it speaks to, which answers everything alike.
-type bench struct {
+// fixture is an adapter with a server that sends the same response to every request.
+type fixture struct {
 	*Processor
 	seen chan request
 }
 
-func start(t *testing.T, status int, body string) bench {
+func start(t *testing.T, status int, body string) fixture {
 	t.Helper()
-	b := bench{seen: make(chan request, 4)}
+	f := fixture{seen: make(chan request, 4)}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
-		b.seen <- request{r.Method, r.RequestURI, r.Header.Get("Idempotency-Key"), string(sent)}
+		f.seen <- request{method: r.Method, uri: r.RequestURI, key: r.Header.Get("Idempotency-Key"), body: string(sent)}
 		w.Header().Set("X-Request-Id", "req_1")
 		w.WriteHeader(status)
 		_, _ = io.WriteString(w, body)
@@ -57,12 +57,13 @@ func start(t *testing.T, status int, body string) bench {
 		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	b.Processor = New(client)
-	return b
+	f.Processor = New(client)
+	return f
 }
 
-// requireError checks what a call that brought no outcome says, and that it says no secret.
-func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool, class payment.FailureClass) *processor.Error {
+// requireError requires a *processor.Error with these values whose text contains no secret.
+func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool,
+	class payment.FailureClass) *processor.Error {
 	t.Helper()
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)

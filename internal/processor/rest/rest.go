@@ -1,5 +1,5 @@
-// Package rest speaks the REST processor protocol: POST /charges, POST /refunds, and both by reference. The
-// simulator serves it, and so can any gateway that a team puts before its processors.
+// Package rest is the adapter for the REST processor protocol: POST /charges and POST /refunds, and lookups of both by
+// reference. The simulator serves the protocol, and so can a gateway that a team puts in front of its processors.
 package rest
 
 import (
@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -17,14 +16,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The metadata by which a payment at the processor names the payment in Florin.
-const (
-	metadataPaymentID  = payment.ReservedMetadataPrefix + "payment_id"
-	metadataMerchantID = payment.ReservedMetadataPrefix + "merchant_id"
-	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
-)
-
-// Adapter returns the adapter of the protocol.
+// Adapter returns the adapter under the name "rest".
 func Adapter() processor.Adapter {
 	return processor.Adapter{
 		Name:            "rest",
@@ -35,7 +27,8 @@ func Adapter() processor.Adapter {
 	}
 }
 
-// Profile is the protocol's. The lifetime of keys is each processor's own; 24 h is the default.
+// Profile returns the profile of the protocol. The protocol does not define how long keys are kept: 24 h is the default, and
+// the configuration of a processor may override it.
 func Profile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  24 * time.Hour,
@@ -49,12 +42,12 @@ func Profile() processor.Profile {
 	}
 }
 
-// Processor is the adapter.
+// Processor implements [processor.Processor] for the REST protocol.
 type Processor struct{ client processor.Client }
 
 var _ processor.Processor = (*Processor)(nil)
 
-// New returns the adapter on a client that has its Profile.
+// New returns an adapter that sends its requests through client, which must have been built with [Profile].
 func New(client processor.Client) *Processor { return &Processor{client: client} }
 
 type chargeBody struct {
@@ -66,20 +59,19 @@ type chargeBody struct {
 	Metadata  map[string]string `json:"metadata"`
 }
 
-// Charge implements processor.Processor.
+// Charge implements [processor.Processor].
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.post(ctx, post{
-		operation: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID,
-		read: ownPayment,
+	return p.execute(ctx, operation{
+		kind: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed,
+		paymentID: call.PaymentID,
+		read:      readPayment,
 		body: chargeBody{
 			CardToken: call.PaymentMethod,
 			Amount:    call.Amount,
 			Currency:  call.Currency,
 			Capture:   call.Capture != payment.CaptureManual,
 			Reference: call.Key,
-			Metadata: metadata(call.Metadata, map[string]string{
-				metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
-			}),
+			Metadata:  call.AllMetadata(),
 		},
 	})
 }
@@ -88,42 +80,43 @@ type captureBody struct {
 	Amount int64 `json:"amount"`
 }
 
-// Capture implements processor.Processor.
+// Capture implements [processor.Processor].
 func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
 		return processor.Result{}, err
 	}
-	return p.post(ctx, post{
-		operation: payment.OperationCapture, path: paymentPath(call.ProcessorPaymentID) + "/capture", key: call.Key,
-		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: ownPayment, body: captureBody{call.Amount},
+	return p.execute(ctx, operation{
+		kind: payment.OperationCapture, path: paymentPath(call.ProcessorPaymentID) + "/capture", key: call.Key,
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: readPayment, body: captureBody{call.Amount},
 	})
 }
 
-// Void implements processor.Processor.
+// Void implements [processor.Processor].
 func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
 		return processor.Result{}, err
 	}
-	return p.post(ctx, post{
-		operation: payment.OperationVoid, path: paymentPath(call.ProcessorPaymentID) + "/void", key: call.Key,
-		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: ownPayment, body: struct{}{},
+	return p.execute(ctx, operation{
+		kind: payment.OperationVoid, path: paymentPath(call.ProcessorPaymentID) + "/void", key: call.Key,
+		firstUsed: call.KeyFirstUsed, paymentID: call.PaymentID, read: readPayment, body: struct{}{},
 	})
 }
 
-// paymentPath keeps an id that passed checkID from naming anything but one payment.
+// paymentPath returns the path of a payment. The id must have passed checkID.
 func paymentPath(id string) string { return "/payments/" + url.PathEscape(id) }
 
-// checkID refuses an id that names no payment, and one that would be cleaned out of a path.
+// checkID returns an error for an id that cannot be a payment's, and for dot segments, which would change the path.
 func checkID(id string) error {
-	if !sane(id) || id == "." || id == ".." {
-		return invalid("processor_payment_id: want the id of a payment, as its charge answered it", nil)
+	if !isID(id) || id == "." || id == ".." {
+		return invalid("processor_payment_id: want the id that the response to the charge contained", nil)
 	}
 	return nil
 }
 
-// invalid is a call that cannot be put into a request.
+// invalid returns the error for a call from which no request can be built.
 func invalid(message string, cause error) *processor.Error {
-	return &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, Message: message, Err: cause}
+	return &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, Message: message,
+		Err: cause}
 }
 
 type refundBody struct {
@@ -133,37 +126,37 @@ type refundBody struct {
 	Metadata  map[string]string `json:"metadata"`
 }
 
-// Refund implements processor.Processor.
+// Refund implements [processor.Processor].
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
 		return processor.Result{}, err
 	}
-	return p.post(ctx, post{
-		operation: payment.OperationRefund, path: "/refunds", key: call.Key, firstUsed: call.KeyFirstUsed, paymentID: call.RefundID,
-		read: ownRefund,
+	return p.execute(ctx, operation{
+		kind: payment.OperationRefund, path: "/refunds", key: call.Key, firstUsed: call.KeyFirstUsed,
+		paymentID: call.RefundID,
+		read:      readRefund,
 		body: refundBody{
 			PaymentID: call.ProcessorPaymentID,
 			Amount:    call.Amount,
 			Reference: call.Key,
-			Metadata: metadata(call.Metadata, map[string]string{
-				metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
-			}),
+			Metadata:  call.AllMetadata(),
 		},
 	})
 }
 
-// notFoundCodes are the protocol's own.
+// notFoundCodes are the error codes that mean "not found" with a 404.
 var notFoundCodes = map[string]bool{"payment_not_found": true, "refund_not_found": true}
 
-// Lookup implements processor.Processor. "Not found" is only what the protocol itself says: an empty list, or a
-// 404 with its code; a gateway's 404 is no answer.
+// Lookup implements [processor.Processor]. Only an empty list and a 404 with one of notFoundCodes mean "not found". Any other
+// 404, such as a gateway's, is an error.
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
-	path, read := "/payments", ownPayment
+	path, read := "/payments", readPayment
 	if call.Operation == payment.OperationRefund {
-		path, read = "/refunds", ownRefund
+		path, read = "/refunds", readRefund
 	}
 	answer, err := p.client.Do(ctx, processor.Call{
-		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup", Reference: call.Reference,
+		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
+		Reference: call.Reference,
 		Decode: func(body []byte) error {
 			var list list
 			if err := list.decode(body); err != nil {
@@ -188,7 +181,7 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	}
 }
 
-// List implements processor.Processor: also payments that somebody else made, who may have given them no reference.
+// List implements [processor.Processor]. The page includes payments that Florin did not make; they may have no reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
 	query := url.Values{}
 	if !call.CreatedAfter.IsZero() {
@@ -208,12 +201,12 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (page pro
 				return err
 			}
 			if list.NextCursor != "" && list.NextCursor == call.Cursor {
-				return errors.New("the page names itself as the next one")
+				return errors.New("next_cursor is the cursor of the page itself")
 			}
 			page = processor.Page{Payments: make([]processor.Result, len(list.Data)), Next: list.NextCursor}
 			for i, r := range list.Data {
 				var err error
-				if page.Payments[i], err = anyPayment(r); err != nil {
+				if page.Payments[i], err = readAnyPayment(r); err != nil {
 					return fmt.Errorf("payment %d of the page: %w", i, err)
 				}
 			}
@@ -226,9 +219,9 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (page pro
 	return page, nil
 }
 
-// post is a call that moves money: it reads the record of what it makes.
-type post struct {
-	operation payment.Operation
+// operation is a charge, capture, void or refund, as its request and the reader of its response.
+type operation struct {
+	kind      payment.Operation
 	path, key string
 	firstUsed time.Time
 	paymentID string
@@ -236,49 +229,41 @@ type post struct {
 	body      any
 }
 
-// post sends a call that moves money and reads its answer.
-func (p *Processor) post(ctx context.Context, call post) (processor.Result, error) {
-	body, err := json.Marshal(call.body)
+// execute sends an operation and reads the record in its response.
+func (p *Processor) execute(ctx context.Context, op operation) (processor.Result, error) {
+	body, err := json.Marshal(op.body)
 	if err != nil {
-		return processor.Result{}, invalid("the request cannot be written as JSON", err)
+		return processor.Result{}, invalid("the request cannot be encoded as JSON", err)
 	}
-	made := made{read: call.read}
+	decoder := recordDecoder{read: op.read}
 	answer, err := p.client.Do(ctx, processor.Call{
-		Method: http.MethodPost, Path: call.path, Body: body, Key: call.key, KeyFirstUsed: call.firstUsed,
-		Operation: string(call.operation), PaymentID: call.paymentID,
-		Decode: made.decode,
+		Method: http.MethodPost, Path: op.path, Body: body, Key: op.key, KeyFirstUsed: op.firstUsed,
+		Operation: string(op.kind), PaymentID: op.paymentID,
+		Decode: decoder.decode,
 	})
 	switch {
 	case err != nil:
 		return processor.Result{}, err
 	case answer.Decline != nil:
-		return answer.Declined(call.key), nil
+		return answer.Declined(op.key), nil
 	}
-	made.result.RequestID = answer.RequestID
-	return made.result, nil
+	decoder.result.RequestID = answer.RequestID
+	return decoder.result, nil
 }
 
-// made is what a call made, by the one record of its answer.
-type made struct {
+// recordDecoder decodes the record in the response to an operation.
+type recordDecoder struct {
 	read   reader
 	record record
 	result processor.Result
 }
 
-// decode reads it anew in each attempt.
-func (m *made) decode(body []byte) (err error) {
-	m.record = record{}
-	if json.Unmarshal(body, &m.record) != nil {
-		return errors.New("the answer is not whole JSON")
+// decode replaces the record and the result of an earlier attempt.
+func (d *recordDecoder) decode(body []byte) (err error) {
+	d.record = record{}
+	if json.Unmarshal(body, &d.record) != nil {
+		return errors.New("the response is not complete JSON")
 	}
-	m.result, err = m.read(m.record)
+	d.result, err = d.read(d.record)
 	return err
-}
-
-// metadata is the caller's with our own on top.
-func metadata(theirs, ours map[string]string) map[string]string {
-	all := make(map[string]string, len(theirs)+len(ours))
-	maps.Copy(all, theirs)
-	maps.Copy(all, ours)
-	return all
 }

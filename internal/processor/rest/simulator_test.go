@@ -18,8 +18,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// simulated is the adapter on a real processor: the simulator, which shares no code with it. statuses are those of all
-// answers.
+// simulated returns an adapter that talks to the simulator, which shares no code with it. statuses returns the HTTP statuses of
+// all responses so far.
 func simulated(t *testing.T) (p *Processor, statuses func() []int) {
 	t.Helper()
 	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond})
@@ -42,15 +42,15 @@ func simulated(t *testing.T) (p *Processor, statuses func() []int) {
 	return New(client), func() []int { return seen }
 }
 
-// chargeAs is a charge under a key, with a token that says how it goes.
+// chargeAs returns a charge under a key. The token determines the outcome in the simulator.
 func chargeAs(key, token string) processor.ChargeCall {
 	call := chargeCall
 	call.Key, call.PaymentMethod = key, token
 	return call
 }
 
-// done is what a call brought, without what differs from run to run.
-func done(t *testing.T, r processor.Result, err error) processor.Result {
+// withoutIDs requires success and clears the ids, which differ between runs.
+func withoutIDs(t *testing.T, r processor.Result, err error) processor.Result {
 	t.Helper()
 	require.NoError(t, err)
 	require.Regexp(t, `^req_`, r.RequestID)
@@ -58,57 +58,64 @@ func done(t *testing.T, r processor.Result, err error) processor.Result {
 	return r
 }
 
-func TestMoneyIsHeldTakenInPartAndGivenBack(t *testing.T) {
+func TestSimulatorAuthorizesCapturesPartiallyAndRefunds(t *testing.T) {
 	p, _ := simulated(t)
 	call := chargeAs("charge", "tok_visa")
 	call.Capture = payment.CaptureManual
-	held, err := p.Charge(t.Context(), call)
-	require.Equal(t, processor.Result{Status: payment.Authorized, Amount: 1250, Currency: "USD", Reference: "charge", MerchantID: "acme"}, done(t, held, err))
+	authorized, err := p.Charge(t.Context(), call)
+	require.Equal(t, processor.Result{Status: payment.Authorized, Amount: 1250, Currency: "USD", Reference: "charge",
+		MerchantID: "acme"}, withoutIDs(t, authorized, err))
 
-	capture := processor.CaptureCall{Key: "capture", ProcessorPaymentID: held.ID, Amount: 1000, Currency: "USD"}
-	for range 2 { // the second brings the stored answer
-		taken, err := p.Capture(t.Context(), capture)
-		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000, Reference: "charge",
-			MerchantID: "acme"}, done(t, taken, err))
+	capture := processor.CaptureCall{Key: "capture", ProcessorPaymentID: authorized.ID, Amount: 1000, Currency: "USD"}
+	for range 2 { // the second call returns the stored response
+		captured, err := p.Capture(t.Context(), capture)
+		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000,
+			Reference:  "charge",
+			MerchantID: "acme"}, withoutIDs(t, captured, err))
 	}
 
-	back := refundCall
-	back.Key, back.ProcessorPaymentID = "refund", held.ID
-	refunded, err := p.Refund(t.Context(), back)
-	wantRefund := processor.Result{Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: "refund", MerchantID: "acme"}
-	require.Equal(t, wantRefund, done(t, refunded, err))
+	toRefund := refundCall
+	toRefund.Key, toRefund.ProcessorPaymentID = "refund", authorized.ID
+	refunded, err := p.Refund(t.Context(), toRefund)
+	wantRefund := processor.Result{Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: "refund",
+		MerchantID: "acme"}
+	require.Equal(t, wantRefund, withoutIDs(t, refunded, err))
 
 	for _, call := range []processor.LookupCall{
 		{Operation: payment.OperationCharge, Reference: "charge"},
-		{Operation: payment.OperationCharge, Reference: "charge", ProcessorPaymentID: held.ID},
+		{Operation: payment.OperationCharge, Reference: "charge", ProcessorPaymentID: authorized.ID},
 	} {
 		found, ok, err := p.Lookup(t.Context(), call)
 		require.True(t, ok)
-		require.Equal(t, held.ID, found.ID)
-		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000, RefundedAmount: 250,
-			Reference: "charge", MerchantID: "acme"}, done(t, found, err))
+		require.Equal(t, authorized.ID, found.ID)
+		require.Equal(t, processor.Result{Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000,
+			RefundedAmount: 250,
+			Reference:      "charge", MerchantID: "acme"}, withoutIDs(t, found, err))
 	}
-	found, ok, err := p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationRefund, Reference: "refund", ProcessorPaymentID: held.ID})
+	found, ok, err := p.Lookup(t.Context(),
+		processor.LookupCall{Operation: payment.OperationRefund, Reference: "refund", ProcessorPaymentID: authorized.ID})
 	require.True(t, ok)
 	require.Equal(t, refunded.ID, found.ID)
-	require.Equal(t, wantRefund, done(t, found, err))
+	require.Equal(t, wantRefund, withoutIDs(t, found, err))
 }
 
-func TestHeldMoneyIsLetGoOf(t *testing.T) {
+func TestSimulatorVoidsAnAuthorization(t *testing.T) {
 	p, _ := simulated(t)
 	call := chargeAs("charge", "tok_visa")
 	call.Capture = payment.CaptureManual
-	held, err := p.Charge(t.Context(), call)
+	authorized, err := p.Charge(t.Context(), call)
 	require.NoError(t, err)
-	voided, err := p.Void(t.Context(), processor.VoidCall{Key: "void", ProcessorPaymentID: held.ID})
-	require.Equal(t, processor.Result{Status: payment.Voided, Amount: 1250, Currency: "USD", Reference: "charge", MerchantID: "acme"}, done(t, voided, err))
-	require.NotEqual(t, held.RequestID, voided.RequestID)
+	voided, err := p.Void(t.Context(), processor.VoidCall{Key: "void", ProcessorPaymentID: authorized.ID})
+	require.Equal(t, processor.Result{Status: payment.Voided, Amount: 1250, Currency: "USD", Reference: "charge",
+		MerchantID: "acme"}, withoutIDs(t, voided, err))
+	require.NotEqual(t, authorized.RequestID, voided.RequestID)
 
-	_, err = p.Capture(t.Context(), processor.CaptureCall{Key: "capture", ProcessorPaymentID: held.ID, Amount: 1250, Currency: "USD"})
+	_, err = p.Capture(t.Context(), processor.CaptureCall{Key: "capture", ProcessorPaymentID: authorized.ID, Amount: 1250,
+		Currency: "USD"})
 	requireFailure(t, err, processor.Ambiguous, payment.ClassStateConflict, "state_conflict")
 }
 
-func TestPaymentsAreListedPageByPageAndOnlyWhatChangedIsSentAgain(t *testing.T) {
+func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 	p, statuses := simulated(t)
 	began := time.Now().Add(-time.Minute)
 	for i := range 5 {
@@ -143,16 +150,16 @@ func TestPaymentsAreListedPageByPageAndOnlyWhatChangedIsSentAgain(t *testing.T) 
 	require.Equal(t, processor.Page{Payments: []processor.Result{}}, page)
 }
 
-func TestWhatTheProcessorDoesNotHaveIsNotFound(t *testing.T) {
+func TestSimulatorReportsUnknownPaymentsAsNotFound(t *testing.T) {
 	p, _ := simulated(t)
 	for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
-		result, found, err := p.Lookup(t.Context(), processor.LookupCall{Operation: operation, Reference: "nobody"})
+		result, found, err := p.Lookup(t.Context(), processor.LookupCall{Operation: operation, Reference: "unknown"})
 		require.NoError(t, err)
 		require.False(t, found)
 		require.Zero(t, result)
 	}
-	// A call about a payment that is not there did nothing. Nor can its id lead anywhere else.
-	for _, id := range []string{"ch_nobody", "../charges", "a/b?c#d"} {
+	// An operation on an unknown payment is not executed. An id cannot change the path.
+	for _, id := range []string{"ch_unknown", "../charges", "a/b?c#d"} {
 		_, err := p.Capture(t.Context(), processor.CaptureCall{Key: "capture " + id, ProcessorPaymentID: id, Amount: 1})
 		requireFailure(t, err, processor.NotExecuted, payment.ClassConfig, "payment_not_found")
 		call := refundCall
@@ -162,26 +169,31 @@ func TestWhatTheProcessorDoesNotHaveIsNotFound(t *testing.T) {
 	}
 }
 
-func TestTheSimulatorsOtherWordsAreUnderstood(t *testing.T) {
+func TestSimulatorOutcomesAreMapped(t *testing.T) {
 	p, _ := simulated(t)
 	for token, want := range map[string]processor.Result{
-		"tok_success":                 {Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250, Reference: "tok_success", MerchantID: "acme"},
-		"tok_pending":                 {Status: payment.Pending, Amount: 1250, Currency: "USD", Reference: "tok_pending", MerchantID: "acme"},
-		"tok_requires_action":         {Status: payment.RequiresAction, Amount: 1250, Currency: "USD", Reference: "tok_requires_action", MerchantID: "acme"},
+		"tok_success": {Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250,
+			Reference: "tok_success", MerchantID: "acme"},
+		"tok_pending": {Status: payment.Pending, Amount: 1250, Currency: "USD", Reference: "tok_pending",
+			MerchantID: "acme"},
+		"tok_requires_action": {Status: payment.RequiresAction, Amount: 1250, Currency: "USD",
+			Reference: "tok_requires_action", MerchantID: "acme"},
 		"tok_insufficient_funds":      {Status: payment.Declined, Reference: "tok_insufficient_funds"},
 		"tok_stolen_card":             {Status: payment.Declined, Reference: "tok_stolen_card"},
 		"tok_authentication_required": {Status: payment.Declined, Reference: "tok_authentication_required"},
-		"tok_declined_200":            {Status: payment.Declined, Amount: 1250, Currency: "USD", Reference: "tok_declined_200", MerchantID: "acme"},
-		"tok_declined_422":            {Status: payment.Declined, Reference: "tok_declined_422"},
-		"tok_wrong_amount":            {Status: payment.Succeeded, Amount: 1350, Currency: "USD", CapturedAmount: 1350, Reference: "tok_wrong_amount", MerchantID: "acme"},
+		"tok_declined_200": {Status: payment.Declined, Amount: 1250, Currency: "USD",
+			Reference: "tok_declined_200", MerchantID: "acme"},
+		"tok_declined_422": {Status: payment.Declined, Reference: "tok_declined_422"},
+		"tok_wrong_amount": {Status: payment.Succeeded, Amount: 1350, Currency: "USD", CapturedAmount: 1350,
+			Reference: "tok_wrong_amount", MerchantID: "acme"},
 	} {
 		got, err := p.Charge(t.Context(), chargeAs(token, token))
-		got = done(t, got, err)
+		got = withoutIDs(t, got, err)
 		require.Equal(t, want.Status == payment.Declined, got.Decline != nil, token)
 		got.Decline = nil
 		require.Equal(t, want, got)
 
-		// A declined payment is in the books as well.
+		// A declined payment can be looked up, too.
 		found, ok, err := p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: token})
 		require.NoError(t, err)
 		require.True(t, ok, token)
@@ -198,7 +210,7 @@ func TestTheSimulatorsOtherWordsAreUnderstood(t *testing.T) {
 	requireFailure(t, err, processor.Ambiguous, payment.ClassIdempotencyMismatch, "idempotency_mismatch")
 }
 
-// requireFailure is requireError for requests whose ids are drawn.
+// requireFailure is requireError for a server that generates the request ids.
 func requireFailure(t *testing.T, err error, certainty processor.Certainty, class payment.FailureClass, code string) {
 	t.Helper()
 	var e *processor.Error

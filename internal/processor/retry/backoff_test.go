@@ -9,65 +9,72 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// always draws the same number.
+// always returns a random source that yields x.
 func always(x float64) func() float64 { return func() float64 { return x } }
 
-func TestDelaysGrowAsTheStrategySays(t *testing.T) {
+func TestDelays(t *testing.T) {
 	exponential := DefaultBackoff
 	fixed := Backoff{Strategy: Fixed, Initial: 2 * time.Second, Max: 30 * time.Second}
 	linear := Backoff{Strategy: Linear, Initial: 2 * time.Second, Max: 10 * time.Second}
 	const s, ms = time.Second, time.Millisecond
 	for _, tc := range []struct {
-		name                  string
-		backoff               Backoff
-		attempt               int
-		lowest, middle, about time.Duration // with 0, 0.5 and 0.999999
+		name    string
+		backoff Backoff
+		attempt int
+		// The delays for the random numbers 0, 0.5 and 0.999999.
+		lowest, middle, highest time.Duration
 	}{
-		{"exponential", exponential, 0, 750 * ms, 1 * s, 1250 * ms},
-		{"exponential", exponential, -5, 750 * ms, 1 * s, 1250 * ms},
-		{"exponential", exponential, 1, 750 * ms, 1 * s, 1250 * ms},
-		{"exponential", exponential, 2, 1500 * ms, 2 * s, 2500 * ms},
-		{"exponential", exponential, 3, 3 * s, 4 * s, 5 * s},
-		{"exponential", exponential, 5, 12 * s, 16 * s, 20 * s},
-		{"exponential", exponential, 6, 22500 * ms, 26250 * ms, 30 * s}, // evenly below the cap
-		{"exponential", exponential, 100, 22500 * ms, 26250 * ms, 30 * s},
-		{"exponential", exponential, 1 << 31, 22500 * ms, 26250 * ms, 30 * s},
-		{"exponential", exponential, math.MaxInt, 22500 * ms, 26250 * ms, 30 * s},
-		{"fixed", fixed, 1, 1500 * ms, 2 * s, 2500 * ms},
-		{"fixed", fixed, 1 << 31, 1500 * ms, 2 * s, 2500 * ms},
-		{"linear", linear, 1, 1500 * ms, 2 * s, 2500 * ms},
-		{"linear", linear, 3, 4500 * ms, 6 * s, 7500 * ms},
-		{"linear", linear, 4, 6 * s, 8 * s, 10 * s},
-		{"linear", linear, 5, 7500 * ms, 8750 * ms, 10 * s},
-		{"linear", linear, 1 << 31, 7500 * ms, 8750 * ms, 10 * s},
+		{name: "exponential", backoff: exponential, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: -5, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: 1, lowest: 750 * ms, middle: 1 * s, highest: 1250 * ms},
+		{name: "exponential", backoff: exponential, attempt: 2, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "exponential", backoff: exponential, attempt: 3, lowest: 3 * s, middle: 4 * s, highest: 5 * s},
+		{name: "exponential", backoff: exponential, attempt: 5, lowest: 12 * s, middle: 16 * s, highest: 20 * s},
+		{name: "exponential", backoff: exponential, attempt: 6, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s}, // evenly distributed below the maximum
+		{name: "exponential", backoff: exponential, attempt: 100, lowest: 22500 * ms, middle: 26250 * ms, highest: 30 * s},
+		{name: "exponential", backoff: exponential, attempt: 1 << 31, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s},
+		{name: "exponential", backoff: exponential, attempt: math.MaxInt, lowest: 22500 * ms, middle: 26250 * ms,
+			highest: 30 * s},
+		{name: "fixed", backoff: fixed, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "fixed", backoff: fixed, attempt: 1 << 31, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "linear", backoff: linear, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
+		{name: "linear", backoff: linear, attempt: 3, lowest: 4500 * ms, middle: 6 * s, highest: 7500 * ms},
+		{name: "linear", backoff: linear, attempt: 4, lowest: 6 * s, middle: 8 * s, highest: 10 * s},
+		{name: "linear", backoff: linear, attempt: 5, lowest: 7500 * ms, middle: 8750 * ms, highest: 10 * s},
+		{name: "linear", backoff: linear, attempt: 1 << 31, lowest: 7500 * ms, middle: 8750 * ms, highest: 10 * s},
 	} {
 		require.NoError(t, tc.backoff.Validate())
 		require.Equal(t, tc.lowest, tc.backoff.Delay(tc.attempt, 0, always(0)), "%s %d", tc.name, tc.attempt)
 		require.Equal(t, tc.middle, tc.backoff.Delay(tc.attempt, 0, always(0.5)), "%s %d", tc.name, tc.attempt)
-		require.InDelta(t, tc.about, tc.backoff.Delay(tc.attempt, 0, always(0.999999)), float64(ms), "%s %d", tc.name, tc.attempt)
+		require.InDelta(t, tc.highest, tc.backoff.Delay(tc.attempt, 0, always(0.999999)), float64(ms), "%s %d", tc.name,
+			tc.attempt)
 	}
 }
 
-func TestRetryAfterIsAFloor(t *testing.T) {
+func TestRetryAfterIsTheMinimumDelay(t *testing.T) {
 	const s, month = time.Second, 30 * 24 * time.Hour
 	for _, tc := range []struct {
 		attempt         int
 		retryAfter      time.Duration
 		lowest, highest time.Duration
 	}{
-		{1, 500 * time.Millisecond, 750 * time.Millisecond, 1250 * time.Millisecond}, // below what would be waited anyway
-		{1, s, s, 1250 * time.Millisecond},
-		{1, 10 * s, 10 * s, 12500 * time.Millisecond},
-		{6, 29 * s, 29 * s, 36250 * time.Millisecond},
-		{6, 5 * time.Minute, 5 * time.Minute, 375 * s},
-		{1 << 31, month, month, month * 5 / 4},
+		{attempt: 1, retryAfter: 500 * time.Millisecond, lowest: 750 * time.Millisecond,
+			highest: 1250 * time.Millisecond}, // below the delay of the strategy
+		{attempt: 1, retryAfter: s, lowest: s, highest: 1250 * time.Millisecond},
+		{attempt: 1, retryAfter: 10 * s, lowest: 10 * s, highest: 12500 * time.Millisecond},
+		{attempt: 6, retryAfter: 29 * s, lowest: 29 * s, highest: 36250 * time.Millisecond},
+		{attempt: 6, retryAfter: 5 * time.Minute, lowest: 5 * time.Minute, highest: 375 * s},
+		{attempt: 1 << 31, retryAfter: month, lowest: month, highest: month * 5 / 4},
 	} {
 		require.Equal(t, tc.lowest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0)))
-		require.InDelta(t, tc.highest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0.999999)), float64(month)*1e-6)
+		require.InDelta(t, tc.highest, DefaultBackoff.Delay(tc.attempt, tc.retryAfter, always(0.999999)),
+			float64(month)*1e-6)
 	}
 }
 
-func TestDelaysStayInTheirBounds(t *testing.T) {
+func TestDelaysStayWithinTheirLimits(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		b := Backoff{
@@ -85,7 +92,7 @@ func TestDelaysStayInTheirBounds(t *testing.T) {
 	}
 }
 
-func TestSamplesDoNotPileUpOnTheCap(t *testing.T) {
+func TestDelaysAreSpreadBelowTheMaximum(t *testing.T) {
 	const samples, buckets = 20_000, 20
 	random := rand.New(rand.NewPCG(3, 4))
 	low := float64(DefaultBackoff.Max) * (1 - Jitter)
@@ -99,19 +106,19 @@ func TestSamplesDoNotPileUpOnTheCap(t *testing.T) {
 	}
 }
 
-func TestBackoffsThatCannotWorkAreRefused(t *testing.T) {
+func TestInvalidBackoffIsRefused(t *testing.T) {
 	for _, tc := range []struct {
 		change func(*Backoff)
 		want   string
 	}{
-		{func(b *Backoff) { b.Strategy = "" }, `strategy "": want exponential, fixed or linear`},
-		{func(b *Backoff) { b.Strategy = "random" }, `strategy "random"`},
-		{func(b *Backoff) { b.Initial = 0 }, "initial 0s: must be above 0"},
-		{func(b *Backoff) { b.Initial = -1 }, "initial -1ns"},
-		{func(b *Backoff) { b.Max = b.Initial - 1 }, "must be at least initial, 1s"},
-		{func(b *Backoff) { b.Multiplier = 1 }, "multiplier 1: must be above 1"},
-		{func(b *Backoff) { b.Multiplier = 0.5 }, "multiplier 0.5"},
-		{func(b *Backoff) { b.Multiplier = math.NaN() }, "multiplier NaN"},
+		{change: func(b *Backoff) { b.Strategy = "" }, want: `strategy "": want exponential, fixed or linear`},
+		{change: func(b *Backoff) { b.Strategy = "random" }, want: `strategy "random"`},
+		{change: func(b *Backoff) { b.Initial = 0 }, want: "initial 0s: must be above 0"},
+		{change: func(b *Backoff) { b.Initial = -1 }, want: "initial -1ns"},
+		{change: func(b *Backoff) { b.Max = b.Initial - 1 }, want: "must be at least initial, 1s"},
+		{change: func(b *Backoff) { b.Multiplier = 1 }, want: "multiplier 1: must be above 1"},
+		{change: func(b *Backoff) { b.Multiplier = 0.5 }, want: "multiplier 0.5"},
+		{change: func(b *Backoff) { b.Multiplier = math.NaN() }, want: "multiplier NaN"},
 	} {
 		b := DefaultBackoff
 		tc.change(&b)

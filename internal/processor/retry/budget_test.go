@@ -15,7 +15,7 @@ func newBudget(t *testing.T, share float64, floor int) *Budget {
 	return b
 }
 
-// spend takes all that there is.
+// spend takes retries until the budget is empty and returns how many.
 func spend(b *Budget) (taken int) {
 	for b.Take() {
 		taken++
@@ -23,16 +23,16 @@ func spend(b *Budget) (taken int) {
 	return taken
 }
 
-func TestABudgetIsAShareOfTheRecentCallsAndAFloor(t *testing.T) {
+func TestBudgetIsAShareOfTheRecentCallsPlusAFloor(t *testing.T) {
 	for name, tc := range map[string]struct {
 		share       float64
 		floor       int
 		calls, want int
 	}{
-		"floor alone": {0.2, 10, 0, 10},
-		"both":        {0.2, 10, 100, 30},
-		"share alone": {0.5, 0, 7, 3},
-		"no share":    {0, 2, 1000, 2},
+		"floor only": {share: 0.2, floor: 10, want: 10},
+		"both":       {share: 0.2, floor: 10, calls: 100, want: 30},
+		"share only": {share: 0.5, calls: 7, want: 3},
+		"no share":   {floor: 2, calls: 1000, want: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -48,7 +48,7 @@ func TestABudgetIsAShareOfTheRecentCallsAndAFloor(t *testing.T) {
 	}
 }
 
-func TestTimeFillsASpentBudgetAgain(t *testing.T) {
+func TestSpentBudgetRefillsOverTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBudget(t, 0.5, 3)
 		for range 4 {
@@ -56,19 +56,20 @@ func TestTimeFillsASpentBudgetAgain(t *testing.T) {
 		}
 		require.Equal(t, 5, spend(b))
 		<-time.After(9 * time.Second)
-		require.Zero(t, spend(b), "ten seconds have not passed")
+		require.Zero(t, spend(b), "less than ten seconds have passed")
 		<-time.After(time.Second)
-		require.Equal(t, 3, spend(b), "the floor is back, the old calls are no longer recent")
+		require.Equal(t, 3, spend(b), "the floor only: the calls are no longer recent")
 		<-time.After(time.Hour)
 		require.Equal(t, 3, b.Left())
 	})
 }
 
-func TestBudgetsThatAllowNothingOrTooMuchAreRefused(t *testing.T) {
+func TestInvalidBudgetIsRefused(t *testing.T) {
 	for want, b := range map[string]struct {
 		share float64
 		floor int
-	}{"share -0.1": {-0.1, 1}, "share 1.1": {1.1, 1}, "floor -1": {0.1, -1}, "no retry": {0, 0}} {
+	}{"share -0.1": {share: -0.1, floor: 1}, "share 1.1": {share: 1.1, floor: 1}, "floor -1": {share: 0.1, floor: -1},
+		"no retry": {share: 0, floor: 0}} {
 		_, err := NewBudget(b.share, b.floor)
 		require.ErrorContains(t, err, want)
 	}

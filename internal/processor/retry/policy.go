@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Policy is how a client that is used without Temporal retries. Under a workflow the client has none, because the retries are
-// Temporal's.
+// Policy is the retry policy of a client that is used without Temporal. The client of a worker has none, because Temporal
+// retries its activities.
 type Policy struct {
 	Backoff Backoff
 	// MaxAttempts and MaxElapsed both bound a call, whichever comes first.

@@ -14,18 +14,15 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The metadata by which a payment or a refund at Stripe names the one in Florin. The reference is the key of the call
-// that made it.
+// metadataReference is the metadata key for the reference of a payment or a refund at Stripe: the idempotency key of the
+// call that made it.
 const (
-	metadataReference  = payment.ReservedMetadataPrefix + "reference"
-	metadataPaymentID  = payment.ReservedMetadataPrefix + "payment_id"
-	metadataMerchantID = payment.ReservedMetadataPrefix + "merchant_id"
-	metadataRefundID   = payment.ReservedMetadataPrefix + "refund_id"
+	metadataReference = payment.ReservedMetadataPrefix + "reference"
 )
 
-// paymentStatuses are those of https://docs.stripe.com/payments/paymentintents/lifecycle; a failed one is Declined
-// whatever it says here. A payment that was not confirmed yet is one whose charge Stripe still works on: we never
-// leave any unconfirmed. What is canceled is let go of, by whomever: a hold that expires is as well.
+// paymentStatuses maps the statuses of https://docs.stripe.com/payments/paymentintents/lifecycle. A payment whose last attempt
+// failed is Declined instead: see hasFailed. An unconfirmed payment is Pending, because Charge always confirms: Stripe is still
+// processing it. A canceled payment is Voided, whoever canceled it; Stripe also cancels an authorization that expires.
 var paymentStatuses = map[stripe.PaymentIntentStatus]payment.Status{
 	stripe.PaymentIntentStatusSucceeded:             payment.Succeeded,
 	stripe.PaymentIntentStatusRequiresCapture:       payment.Authorized,
@@ -36,8 +33,8 @@ var paymentStatuses = map[stripe.PaymentIntentStatus]payment.Status{
 	stripe.PaymentIntentStatusCanceled:              payment.Voided,
 }
 
-// refundStatuses are those of https://docs.stripe.com/api/refunds/object. The action that is required is the
-// customer's, who says where the money should go.
+// refundStatuses maps the statuses of https://docs.stripe.com/api/refunds/object. requires_action means that the customer must
+// name the account that receives the money.
 var refundStatuses = map[stripe.RefundStatus]payment.Status{
 	stripe.RefundStatusSucceeded:      payment.Succeeded,
 	stripe.RefundStatusPending:        payment.Pending,
@@ -46,10 +43,10 @@ var refundStatuses = map[stripe.RefundStatus]payment.Status{
 	stripe.RefundStatusCanceled:       payment.Declined,
 }
 
-// errIncomplete is an answer that lacks what makes it a payment or a refund.
-var errIncomplete = errors.New("the answer is of another kind, or lacks an id, a known status, an amount or a reference")
+// errIncomplete is returned for an object that is not a payment or a refund, or that lacks a required field.
+var errIncomplete = errors.New("the object is of another type, or lacks a valid id, status, amount or reference")
 
-// readPayment reads a payment of ours.
+// readPayment reads a payment that Florin made: it must have a reference.
 func readPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 	result, err := readAnyPayment(intent)
 	if err == nil && result.Reference == "" {
@@ -58,14 +55,14 @@ func readPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 	return result, err
 }
 
-// readAnyPayment reads a payment that somebody else may have made at Stripe: then it has no reference.
+// readAnyPayment reads a payment that may not be Florin's: then it has no reference.
 func readAnyPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 	result := processor.Result{
 		ID:         intent.ID,
 		Status:     paymentStatuses[intent.Status],
 		Currency:   strings.ToUpper(string(intent.Currency)),
 		Reference:  intent.Metadata[metadataReference],
-		MerchantID: intent.Metadata[metadataMerchantID],
+		MerchantID: intent.Metadata[processor.MetadataMerchantID],
 	}
 	err := convert(result.Currency,
 		[]int64{intent.Amount, intent.AmountReceived, refunded(intent.LatestCharge)},
@@ -82,20 +79,21 @@ func readAnyPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 	return result, nil
 }
 
-// readRefund reads a refund of ours.
+// readRefund reads a refund that Florin made: it must have a reference.
 func readRefund(refund *stripe.Refund) (processor.Result, error) {
 	result := processor.Result{
 		ID:         refund.ID,
 		Status:     refundStatuses[refund.Status],
 		Currency:   strings.ToUpper(string(refund.Currency)),
 		Reference:  refund.Metadata[metadataReference],
-		MerchantID: refund.Metadata[metadataMerchantID],
+		MerchantID: refund.Metadata[processor.MetadataMerchantID],
 	}
 	err := convert(result.Currency, []int64{refund.Amount}, &result.Amount)
 	switch {
 	case err != nil:
 		return processor.Result{}, err
-	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0 || result.Reference == "":
+	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0 ||
+		result.Reference == "":
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
@@ -106,7 +104,7 @@ func readRefund(refund *stripe.Refund) (processor.Result, error) {
 	return result, nil
 }
 
-// convert fills in Florin's amounts of Stripe's.
+// convert converts Stripe's amounts to Florin's and stores them in into.
 func convert(currency string, amounts []int64, into ...*int64) (err error) {
 	for i, amount := range amounts {
 		if *into[i], err = fromStripe(amount, currency); err != nil {
@@ -116,31 +114,33 @@ func convert(currency string, amounts []int64, into ...*int64) (err error) {
 	return nil
 }
 
-// page is a list of Stripe's, or a part of one.
+// page is one page of a list or of search results.
 type page[T any] struct {
 	Data    []*T `json:"data"`
 	HasMore bool `json:"has_more"`
 }
 
-// readPage fails where there is no list at all: an error's body is not an empty list. A page that promises more must
-// have something to go on from.
+// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must not
+// be empty, because the next page starts after its last record.
 func readPage[T any](body []byte) (page[T], error) {
 	var list page[T]
-	if json.Unmarshal(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) || list.HasMore && len(list.Data) == 0 {
-		return page[T]{}, errors.New("the list cannot be read")
+	if json.Unmarshal(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||
+		list.HasMore && len(list.Data) == 0 {
+		return page[T]{}, errors.New("the response is not a list with data")
 	}
 	return list, nil
 }
 
-// onlyRefund reads the one refund that has the reference; its ID is empty where there is none. A second one would be
-// a double refund: it is for a human, so it comes back as an answer that cannot be believed.
+// onlyRefund returns the refund with the reference, or the zero Result if the page has none. found reports whether an earlier
+// page had one. A second one is a double refund, which needs a decision of an operator: onlyRefund returns an error, and the
+// response counts as malformed.
 func onlyRefund(refunds []*stripe.Refund, reference string, found bool) (result processor.Result, err error) {
 	for _, refund := range refunds {
 		if refund.Metadata[metadataReference] != reference {
 			continue
 		}
 		if found {
-			return processor.Result{}, errors.New("two refunds have the reference that was looked up")
+			return processor.Result{}, errors.New("several refunds have the requested reference: want 1")
 		}
 		if result, err = readRefund(refund); err != nil {
 			return processor.Result{}, err
@@ -150,8 +150,8 @@ func onlyRefund(refunds []*stripe.Refund, reference string, found bool) (result 
 	return result, nil
 }
 
-// refunded is what was given back of what was taken. Stripe also counts as refunded what a capture of a part let go
-// of, and all of a hold that was canceled.
+// refunded returns how much captured money was refunded. Stripe's amount_refunded also contains released money: the rest of a
+// partial capture and the whole of a canceled authorization.
 func refunded(charge *stripe.Charge) int64 {
 	if charge == nil || !charge.Captured {
 		return 0
@@ -159,8 +159,8 @@ func refunded(charge *stripe.Charge) int64 {
 	return max(0, charge.AmountRefunded-max(0, charge.Amount-charge.AmountCaptured))
 }
 
-// hasFailed holds for a payment whose last attempt was refused. One that is canceled after that was never held; one
-// that is canceled and was held has an error only of its capture.
+// hasFailed reports whether the payment's charge was declined. A canceled payment was declined only if it was never authorized:
+// otherwise the error is that of a capture.
 func hasFailed(intent *stripe.PaymentIntent) bool {
 	if intent.LastPaymentError == nil {
 		return false
@@ -175,12 +175,12 @@ func hasFailed(intent *stripe.PaymentIntent) bool {
 	}
 }
 
-// errorBody is how Stripe writes an error.
+// errorBody is the body of an error.
 type errorBody struct {
 	Error refusal `json:"error"`
 }
 
-// refusal is Stripe's error: https://docs.stripe.com/api/errors.
+// refusal is an error object: https://docs.stripe.com/api/errors.
 type refusal struct {
 	Type               stripe.ErrorType               `json:"type"`
 	Code               stripe.ErrorCode               `json:"code"`
@@ -192,8 +192,8 @@ type refusal struct {
 	PaymentIntent      json.RawMessage                `json:"payment_intent"`
 }
 
-// readRefusal reads Stripe's error. A body that is none, such as a proxy's HTML page, leaves it empty: then the status
-// alone decides. An error without a code has its type as code.
+// readRefusal reads the body of an error. For any other body, such as a proxy's HTML page, the refusal is empty, and the status
+// alone decides. The code of an error without a code is its type.
 func readRefusal(a processor.Answer) processor.Refusal {
 	var body errorBody
 	if json.Unmarshal(a.Body, &body) != nil {
@@ -207,8 +207,8 @@ func readRefusal(a processor.Answer) processor.Refusal {
 	return r
 }
 
-// contradicted holds where the payment goes on although something was refused: the capture of a hold, say. What became
-// of it only the payment itself can tell.
+// contradicted reports whether the payment in the error has succeeded, is processing or is authorized, for example after a
+// refused capture. The error is then not a decline: only a lookup of the payment can find the outcome.
 func (r refusal) contradicted() bool {
 	var intent struct {
 		Status stripe.PaymentIntentStatus `json:"status"`
@@ -234,13 +234,15 @@ func (r refusal) decline() *payment.Decline {
 	}
 }
 
-// lastRefusal is what a payment says of its last attempt. What the network said is with the charge, if that is there.
+// lastRefusal returns the error of the payment's last attempt. The codes of the card network come from its charge, if the
+// response contains it.
 func lastRefusal(intent *stripe.PaymentIntent) refusal {
 	e := intent.LastPaymentError
 	r := refusal{Type: e.Type, Code: e.Code, DeclineCode: e.DeclineCode, Message: e.Msg}
 	if intent.LatestCharge != nil && intent.LatestCharge.Outcome != nil {
 		outcome := intent.LatestCharge.Outcome
-		r.NetworkDeclineCode, r.AdviceCode, r.NetworkAdviceCode = outcome.NetworkDeclineCode, outcome.AdviceCode, outcome.NetworkAdviceCode
+		r.NetworkDeclineCode = outcome.NetworkDeclineCode
+		r.AdviceCode, r.NetworkAdviceCode = outcome.AdviceCode, outcome.NetworkAdviceCode
 	}
 	return r
 }
@@ -251,7 +253,8 @@ func declined(call processor.Call, a processor.Answer) processor.Result {
 	result := a.Declined(call.Key)
 	var body errorBody
 	var intent stripe.PaymentIntent
-	if call.Operation != string(payment.OperationRefund) && json.Unmarshal(a.Body, &body) == nil && json.Unmarshal(body.Error.PaymentIntent, &intent) == nil {
+	if call.Operation != string(payment.OperationRefund) && json.Unmarshal(a.Body, &body) == nil &&
+		json.Unmarshal(body.Error.PaymentIntent, &intent) == nil {
 		if paid, err := readPayment(&intent); err == nil {
 			result = paid
 		}
@@ -260,20 +263,23 @@ func declined(call processor.Call, a processor.Answer) processor.Result {
 	return result
 }
 
-// isInFlight recognizes a key or an object that another request is at work on. A 409 is never about another payload.
+// isInFlight reports whether another request is using the key or the object. An idempotency_error with a 409 means a key in
+// use, never another payload.
 func isInFlight(status int, code string) bool {
-	return errorCodes[stripe.ErrorCode(code)] == inFlight || status == http.StatusConflict && errorTypes[stripe.ErrorType(code)] == mismatch
+	return errorCodes[stripe.ErrorCode(code)] == inFlight ||
+		status == http.StatusConflict && errorTypes[stripe.ErrorType(code)] == mismatch
 }
 
-// isMismatch recognizes a key that was used with another payload: such an error has a type and no code.
+// isMismatch reports whether the key was used with another payload. Such an error has a type but no code.
 func isMismatch(status int, code string) bool {
 	return status != http.StatusConflict && errorTypes[stripe.ErrorType(code)] == mismatch
 }
 
-// isConflict recognizes a refusal that is a matter of the payment's state: Stripe says so with a 400, mostly.
+// isConflict reports whether the payment is not in a state for the operation. Stripe mostly uses a 400 for that.
 func isConflict(_ int, code string) bool { return errorCodes[stripe.ErrorCode(code)] == conflict }
 
-// isID holds for an id that names one object in a path and may be kept in a history.
+// isID reports whether an id is safe in a path and short enough to be stored in a workflow history.
 func isID(id string) bool {
-	return id != "" && len(id) <= 255 && strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
+	return id != "" && len(id) <= 255 &&
+		strings.Trim(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") == ""
 }

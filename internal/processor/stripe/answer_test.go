@@ -12,7 +12,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// paid is the payment of the fixtures.
+// paid returns the result for the payment in testdata.
 func paid(status payment.Status, captured, refunded int64) processor.Result {
 	return processor.Result{ID: intentID, Status: status, Amount: 1250, Currency: "USD", CapturedAmount: captured,
 		RefundedAmount: refunded, Reference: key, RequestID: "req_1", MerchantID: "acme"}
@@ -23,9 +23,10 @@ func declinedWith(result processor.Result, d payment.Decline) processor.Result {
 	return result
 }
 
-var lostCard = payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", AdviceCode: "03", Message: "Your card has been declined."}
+var lostCard = payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", AdviceCode: "03",
+	Message: "Your card has been declined."}
 
-func TestEveryStatusOfAPaymentIsUnderstood(t *testing.T) {
+func TestEveryStatusOfAPaymentIsMapped(t *testing.T) {
 	for name, want := range map[string]processor.Result{
 		"payment_succeeded":         paid(payment.Succeeded, 1250, 0),
 		"payment_authorized":        paid(payment.Authorized, 0, 0),
@@ -52,17 +53,19 @@ func TestEveryStatusOfAPaymentIsUnderstood(t *testing.T) {
 	}
 }
 
-func TestAPaymentThatIsNotConfirmedYetIsPending(t *testing.T) {
+func TestUnconfirmedPaymentIsPending(t *testing.T) {
 	for _, status := range []string{"requires_confirmation", "requires_payment_method"} {
-		got, err := start(t, saved(t, 200, "payment_processing").replaced(t, `"status": "processing"`, `"status": "`+status+`"`)).Charge(t.Context(), chargeCall)
+		got, err := start(t, saved(t, 200, "payment_processing").replaced(t, `"status": "processing"`,
+			`"status": "`+status+`"`)).Charge(t.Context(), chargeCall)
 		require.NoError(t, err)
 		require.Equal(t, payment.Pending, got.Status)
 	}
 }
 
-// A hold that could not be captured in time was a hold: nobody declined it.
-func TestACanceledHoldWithAnErrorIsVoided(t *testing.T) {
-	a := saved(t, 200, "payment_canceled").replaced(t, `"last_payment_error": null`, `"last_payment_error": {"type": "card_error", "code": "card_declined"}`)
+// The error is that of a capture: the authorization itself was not declined.
+func TestCanceledAuthorizationWithAnErrorIsVoided(t *testing.T) {
+	a := saved(t, 200, "payment_canceled").replaced(t, `"last_payment_error": null`,
+		`"last_payment_error": {"type": "card_error", "code": "card_declined"}`)
 	got, err := start(t, a).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
 	require.Equal(t, paid(payment.Voided, 0, 0), got)
@@ -71,35 +74,37 @@ func TestACanceledHoldWithAnErrorIsVoided(t *testing.T) {
 func TestManualAndAutomaticCapture(t *testing.T) {
 	manual := chargeCall
 	manual.Capture = payment.CaptureManual
-	b := start(t, saved(t, 200, "payment_authorized"), saved(t, 200, "payment_captured_in_part"))
-	held, err := b.Charge(t.Context(), manual)
+	f := start(t, saved(t, 200, "payment_authorized"), saved(t, 200, "payment_captured_in_part"))
+	authorized, err := f.Charge(t.Context(), manual)
 	require.NoError(t, err)
-	require.Equal(t, paid(payment.Authorized, 0, 0), held)
-	taken, err := b.Capture(t.Context(), captureCall)
+	require.Equal(t, paid(payment.Authorized, 0, 0), authorized)
+	captured, err := f.Capture(t.Context(), captureCall)
 	require.NoError(t, err)
-	require.Equal(t, paid(payment.Succeeded, 1000, 0), taken)
+	require.Equal(t, paid(payment.Succeeded, 1000, 0), captured)
 
-	b = start(t, saved(t, 200, "payment_authorized"), saved(t, 200, "payment_canceled"))
-	_, err = b.Charge(t.Context(), manual)
+	f = start(t, saved(t, 200, "payment_authorized"), saved(t, 200, "payment_canceled"))
+	_, err = f.Charge(t.Context(), manual)
 	require.NoError(t, err)
-	released, err := b.Void(t.Context(), voidCall)
+	voided, err := f.Void(t.Context(), voidCall)
 	require.NoError(t, err)
-	require.Equal(t, paid(payment.Voided, 0, 0), released)
+	require.Equal(t, paid(payment.Voided, 0, 0), voided)
 
-	atOnce, err := start(t, saved(t, 200, "payment_succeeded")).Charge(t.Context(), chargeCall)
+	charged, err := start(t, saved(t, 200, "payment_succeeded")).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
-	require.Equal(t, paid(payment.Succeeded, 1250, 0), atOnce)
+	require.Equal(t, paid(payment.Succeeded, 1250, 0), charged)
 }
 
-func TestEveryStatusOfARefundIsUnderstood(t *testing.T) {
-	refunded := processor.Result{ID: refundID, Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: key, RequestID: "req_1", MerchantID: "acme"}
+func TestEveryStatusOfARefundIsMapped(t *testing.T) {
+	refunded := processor.Result{ID: refundID, Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: key,
+		RequestID: "req_1", MerchantID: "acme"}
 	got, err := start(t, saved(t, 200, "refund_succeeded")).Refund(t.Context(), refundCall)
 	require.NoError(t, err)
 	require.Equal(t, refunded, got)
 
 	for status, want := range map[string]payment.Status{"pending": payment.Pending, "requires_action": payment.Pending} {
 		refunded.Status = want
-		got, err = start(t, saved(t, 200, "refund_succeeded").replaced(t, `"status": "succeeded"`, `"status": "`+status+`"`)).Refund(t.Context(), refundCall)
+		got, err = start(t, saved(t, 200, "refund_succeeded").replaced(t, `"status": "succeeded"`,
+			`"status": "`+status+`"`)).Refund(t.Context(), refundCall)
 		require.NoError(t, err)
 		require.Equal(t, refunded, got)
 	}
@@ -107,30 +112,36 @@ func TestEveryStatusOfARefundIsUnderstood(t *testing.T) {
 	got, err = start(t, saved(t, 200, "refund_failed")).Refund(t.Context(), refundCall)
 	require.NoError(t, err)
 	require.Equal(t, declinedWith(refunded, payment.Decline{Code: "lost_or_stolen_card", Kind: payment.DeclineHard}), got)
-	got, err = start(t, saved(t, 200, "refund_succeeded").replaced(t, `"status": "succeeded"`, `"status": "canceled"`)).Refund(t.Context(), refundCall)
+	got, err = start(t, saved(t, 200, "refund_succeeded").replaced(t, `"status": "succeeded"`,
+		`"status": "canceled"`)).Refund(t.Context(), refundCall)
 	require.NoError(t, err)
 	require.Equal(t, declinedWith(refunded, payment.Decline{Code: "canceled", Kind: payment.DeclineSoft}), got)
 }
 
-func TestEveryStatusThatIsUnderstoodIsALegalMove(t *testing.T) {
-	for _, from := range []payment.Status{payment.Processing, payment.Unknown, payment.Pending, payment.NeedsReconciliation} {
+func TestEveryMappedStatusIsALegalTransition(t *testing.T) {
+	for _, from := range []payment.Status{payment.Processing, payment.Unknown, payment.Pending,
+		payment.NeedsReconciliation} {
 		for name, to := range paymentStatuses {
-			require.True(t, from == to || slices.Contains(payment.PaymentTransitions[from], to), "%s: %s to %s", name, from, to)
+			require.True(t, from == to || slices.Contains(payment.PaymentTransitions[from], to), "%s: %s to %s", name,
+				from, to)
 		}
 		require.Contains(t, payment.PaymentTransitions[from], payment.Declined)
 		for name, to := range refundStatuses {
-			require.True(t, from == to || slices.Contains(payment.RefundTransitions[from], to), "%s: %s to %s", name, from, to)
+			require.True(t, from == to || slices.Contains(payment.RefundTransitions[from], to), "%s: %s to %s", name,
+				from, to)
 		}
 	}
 }
 
-// Stripe's 12500 of which 10000 were taken, of which 400 came back.
-func TestAmountsAreReadAsStripeCountsThem(t *testing.T) {
+// Stripe's amount is 12500, of which 10000 were captured, of which 400 were refunded.
+func TestAmountsAreConvertedFromStripesMinorUnits(t *testing.T) {
 	whole := saved(t, 200, "payment_refunded_in_part").
 		replaced(t, `"amount": 1250`, `"amount": 12500`).replaced(t, `"amount_received": 1000`, `"amount_received": 10000`).
-		replaced(t, `"amount_captured": 1000`, `"amount_captured": 10000`).replaced(t, `"amount_refunded": 650`, `"amount_refunded": 2900`)
+		replaced(t, `"amount_captured": 1000`, `"amount_captured": 10000`).replaced(t, `"amount_refunded": 650`,
+		`"amount_refunded": 2900`)
 	for currency, want := range map[string][]int64{
-		"USD": {12500, 10000, 400}, "JPY": {12500, 10000, 400}, "ISK": {125, 100, 4}, "MGA": {1250000, 1000000, 40000}, "KWD": {12500, 10000, 400},
+		"USD": {12500, 10000, 400}, "JPY": {12500, 10000, 400}, "ISK": {125, 100, 4}, "MGA": {1250000, 1000000, 40000},
+		"KWD": {12500, 10000, 400},
 	} {
 		got, err := start(t, whole.replaced(t, `"usd"`, `"`+strings.ToLower(currency)+`"`)).Charge(t.Context(), chargeCall)
 		require.NoError(t, err)
@@ -140,166 +151,207 @@ func TestAmountsAreReadAsStripeCountsThem(t *testing.T) {
 	}
 }
 
-func TestASuccessThatCannotBeBelievedIsAmbiguous(t *testing.T) {
+func TestMalformedSuccessIsAmbiguous(t *testing.T) {
 	whole := saved(t, 200, "payment_succeeded")
-	for name, a := range map[string]answer{
-		"empty":            {status: 200},
-		"no content":       {status: 204},
-		"null":             {status: 200, body: `null`},
-		"empty object":     {status: 200, body: `{}`},
-		"an id alone":      {status: 200, body: `"pi_1"`},
-		"list":             {status: 200, body: `[` + whole.body + `]`},
-		"HTML":             {status: 200, body: `<html><body>OK</body></html>`},
-		"half":             {status: 200, body: whole.body[:len(whole.body)/2]},
-		"cut":              {status: 200, body: whole.body[:len(whole.body)/2], cut: true},
-		"two":              {status: 200, body: whole.body + whole.body},
-		"an error":         saved(t, 200, "error_declined"),
-		"no id":            whole.replaced(t, `"id": "`+intentID+`",`, ``),
-		"an id with a /":   whole.replaced(t, `"id": "`+intentID, `"id": "pi/1`),
-		"unknown status":   whole.replaced(t, `"status": "succeeded"`, `"status": "settled"`),
-		"no amount":        whole.replaced(t, `"amount": 1250,`, ``),
-		"negative amount":  whole.replaced(t, `"amount": 1250,`, `"amount": -1250,`),
-		"amount as text":   whole.replaced(t, `"amount": 1250,`, `"amount": "1250",`),
-		"fraction":         whole.replaced(t, `"amount": 1250,`, `"amount": 12.5,`),
-		"captured nothing": whole.replaced(t, `"amount_received": 1250`, `"amount_received": 0`),
-		"captured below 0": whole.replaced(t, `"amount_received": 1250`, `"amount_received": -1`),
-		"no currency":      whole.replaced(t, `"currency": "usd",`, ``),
-		"unknown currency": whole.replaced(t, `"usd"`, `"xxx"`),
-		"half a krona":     whole.replaced(t, `"usd"`, `"isk"`),
-		"no reference":     whole.replaced(t, `"florin_reference"`, `"order2"`),
-		"over the limit":   {status: 200, body: whole.body + strings.Repeat(" ", 1<<20)},
-		"card number":      {status: 200, body: `4111 1111 1111 1111`},
+	for name, a := range map[string]response{
+		"empty":                      {status: 200},
+		"no content":                 {status: 204},
+		"null":                       {status: 200, body: `null`},
+		"empty object":               {status: 200, body: `{}`},
+		"a JSON string":              {status: 200, body: `"pi_1"`},
+		"list":                       {status: 200, body: `[` + whole.body + `]`},
+		"HTML":                       {status: 200, body: `<html><body>OK</body></html>`},
+		"half the body":              {status: 200, body: whole.body[:len(whole.body)/2]},
+		"truncated body":             {status: 200, body: whole.body[:len(whole.body)/2], truncated: true},
+		"the body twice":             {status: 200, body: whole.body + whole.body},
+		"an error":                   saved(t, 200, "error_declined"),
+		"no id":                      whole.replaced(t, `"id": "`+intentID+`",`, ``),
+		"an id with a /":             whole.replaced(t, `"id": "`+intentID, `"id": "pi/1`),
+		"unknown status":             whole.replaced(t, `"status": "succeeded"`, `"status": "settled"`),
+		"no amount":                  whole.replaced(t, `"amount": 1250,`, ``),
+		"negative amount":            whole.replaced(t, `"amount": 1250,`, `"amount": -1250,`),
+		"amount as text":             whole.replaced(t, `"amount": 1250,`, `"amount": "1250",`),
+		"fractional amount":          whole.replaced(t, `"amount": 1250,`, `"amount": 12.5,`),
+		"captured amount 0":          whole.replaced(t, `"amount_received": 1250`, `"amount_received": 0`),
+		"negative captured amount":   whole.replaced(t, `"amount_received": 1250`, `"amount_received": -1`),
+		"no currency":                whole.replaced(t, `"currency": "usd",`, ``),
+		"unknown currency":           whole.replaced(t, `"usd"`, `"xxx"`),
+		"fraction of a króna":        whole.replaced(t, `"usd"`, `"isk"`),
+		"no reference":               whole.replaced(t, `"florin_reference"`, `"order2"`),
+		"body beyond the size limit": {status: 200, body: whole.body + strings.Repeat(" ", 1<<20)},
+		"card number":                {status: 200, body: `4111 1111 1111 1111`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for move, call := range moves {
-				b := start(t, a)
-				_, err := call(t.Context(), b.Processor)
-				require.Equal(t, a.status, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).HTTPStatus, move)
-				require.Contains(t, b.audit.String(), `"certainty":"ambiguous"`, "the audit log knows it too")
+			for operation, call := range operations {
+				f := start(t, a)
+				_, err := call(t.Context(), f.Processor)
+				require.Equal(t, a.status,
+					requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).HTTPStatus, operation)
+				require.Contains(t, f.audit.String(), `"certainty":"ambiguous"`, "certainty in the audit log")
 			}
 		})
 	}
 }
 
-func TestARefundThatCannotBeBelievedIsAmbiguous(t *testing.T) {
+func TestMalformedRefundIsAmbiguous(t *testing.T) {
 	whole := saved(t, 200, "refund_succeeded")
-	for name, a := range map[string]answer{
-		"half":           {status: 200, body: whole.body[:len(whole.body)/2]},
+	for name, a := range map[string]response{
+		"half the body":  {status: 200, body: whole.body[:len(whole.body)/2]},
 		"no id":          whole.replaced(t, `"id": "`+refundID+`",`, ``),
 		"unknown status": whole.replaced(t, `"status": "succeeded"`, `"status": "done"`),
 		"no amount":      whole.replaced(t, `"amount": 250,`, ``),
 		"no currency":    whole.replaced(t, `"currency": "usd",`, ``),
 		"no reference":   whole.replaced(t, `"florin_reference"`, `"order2"`),
-		"no kind":        whole.replaced(t, `"object": "refund",`, ``),
+		"no object type": whole.replaced(t, `"object": "refund",`, ``),
 	} {
 		t.Run(name, func(t *testing.T) {
-			for move, call := range moves {
+			for operation, call := range operations {
 				_, err := call(t.Context(), start(t, a).Processor)
-				require.Equal(t, 200, requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse).HTTPStatus, move)
+				require.Equal(t, 200, requireError(t, err, processor.Ambiguous, true,
+					payment.ClassInvalidResponse).HTTPStatus, operation)
 			}
 		})
 	}
-	// A payment is not taken for its refund, nor the other way round.
+	// A payment is not accepted as a refund, nor a refund as a payment.
 	_, err := start(t, saved(t, 200, "payment_succeeded")).Refund(t.Context(), refundCall)
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 	_, err = start(t, whole).Charge(t.Context(), chargeCall)
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 }
 
-// Whether they match what was asked is the workflow's to see: it knows both.
-func TestAnotherPaymentIsReportedAsItIs(t *testing.T) {
-	a := saved(t, 200, "payment_succeeded").replaced(t, "1250", "999").replaced(t, `"usd"`, `"eur"`).replaced(t, key, "other")
+// The workflow compares them with the request.
+func TestAmountCurrencyAndReferenceOfTheResponseAreReported(t *testing.T) {
+	a := saved(t, 200, "payment_succeeded").replaced(t, "1250", "999").replaced(t, `"usd"`, `"eur"`).replaced(t, key,
+		"other")
 	got, err := start(t, a).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
 	require.Equal(t, []any{int64(999), "EUR", "other"}, []any{got.Amount, got.Currency, got.Reference})
 }
 
-func TestADeclineIsAResult(t *testing.T) {
-	inline := func(status int, body string) answer { return answer{status: status, body: body} }
+func TestDeclineIsAResult(t *testing.T) {
+	inline := func(status int, body string) response { return response{status: status, body: body} }
 	alone := processor.Result{Status: payment.Declined, Reference: key, RequestID: "req_1"}
 	for name, tc := range map[string]struct {
-		answer answer
-		want   processor.Result
+		response response
+		want     processor.Result
 	}{
-		"hard": {saved(t, 402, "error_declined"), declinedWith(paid(payment.Declined, 0, 0), lostCard)},
-		"soft": {saved(t, 402, "error_insufficient_funds"), declinedWith(alone, payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft,
-			NetworkCode: "51", Message: "Your card has insufficient funds."})},
-		"action": {saved(t, 402, "error_authentication_required"), declinedWith(paid(payment.Declined, 0, 0), payment.Decline{Code: "authentication_required",
-			Kind: payment.DeclineAction, Message: "Your card was declined. This transaction requires authentication."})},
-		"without a decline code": {inline(402, `{"error":{"type":"card_error","code":"expired_card","message":"no"}}`),
-			declinedWith(alone, payment.Decline{Code: "expired_card", Kind: payment.DeclineHard, Message: "no"})},
-		"without any code": {inline(402, `{"error":{"type":"card_error"}}`), declinedWith(alone, payment.Decline{Code: "card_error", Kind: payment.DeclineSoft})},
-		"a code of tomorrow": {inline(402, `{"error":{"type":"card_error","code":"card_declined","decline_code":"bad_hair_day"}}`),
-			declinedWith(alone, payment.Decline{Code: "bad_hair_day", Kind: payment.DeclineSoft})},
-		"of another type": {inline(402, `{"error":{"type":"invalid_request_error","code":"payment_intent_authentication_failure","message":"no"}}`),
-			declinedWith(alone, payment.Decline{Code: "payment_intent_authentication_failure", Kind: payment.DeclineAction, Message: "no"})},
-		"with advice": {inline(402, `{"error":{"type":"card_error","code":"card_declined","decline_code":"do_not_honor","advice_code":"do_not_try_again"}}`),
-			declinedWith(alone, payment.Decline{Code: "do_not_honor", Kind: payment.DeclineHard, AdviceCode: "do_not_try_again"})},
-		"with a card number": {inline(402, `{"error":{"type":"card_error","code":"incorrect_number","message":"4111 1111 1111 1111 is wrong","payment_intent":"pi_1"}}`),
-			declinedWith(alone, payment.Decline{Code: "incorrect_number", Kind: payment.DeclineHard, Message: processor.Clip("4111 1111 1111 1111")})},
+		"hard": {response: saved(t, 402, "error_declined"), want: declinedWith(paid(payment.Declined, 0, 0), lostCard)},
+		"soft": {response: saved(t, 402, "error_insufficient_funds"),
+			want: declinedWith(alone, payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft,
+				NetworkCode: "51", Message: "Your card has insufficient funds."})},
+		"action": {response: saved(t, 402, "error_authentication_required"),
+			want: declinedWith(paid(payment.Declined, 0, 0), payment.Decline{Code: "authentication_required",
+				Kind: payment.DeclineAction, Message: "Your card was declined. This transaction requires authentication."})},
+		"without a decline code": {response: inline(402,
+			`{"error":{"type":"card_error","code":"expired_card","message":"no"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "expired_card", Kind: payment.DeclineHard, Message: "no"})},
+		"without any code": {response: inline(402, `{"error":{"type":"card_error"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "card_error", Kind: payment.DeclineSoft})},
+		"an unknown code": {response: inline(402,
+			`{"error":{"type":"card_error","code":"card_declined","decline_code":"bad_hair_day"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "bad_hair_day", Kind: payment.DeclineSoft})},
+		"another error type": {response: inline(402,
+			`{"error":{"type":"invalid_request_error","code":"payment_intent_authentication_failure","message":"no"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "payment_intent_authentication_failure",
+				Kind: payment.DeclineAction, Message: "no"})},
+		"with advice": {response: inline(402,
+			`{"error":{"type":"card_error","code":"card_declined","decline_code":"do_not_honor","advice_code":"do_not_try_again"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "do_not_honor", Kind: payment.DeclineHard,
+				AdviceCode: "do_not_try_again"})},
+		"with a card number": {response: inline(402,
+			`{"error":{"type":"card_error","code":"incorrect_number","message":"4111 1111 1111 1111 is wrong","payment_intent":"pi_1"}}`),
+			want: declinedWith(alone, payment.Decline{Code: "incorrect_number", Kind: payment.DeclineHard,
+				Message: processor.Clip("4111 1111 1111 1111")})},
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := start(t, tc.answer)
-			got, err := b.Charge(t.Context(), chargeCall)
+			f := start(t, tc.response)
+			got, err := f.Charge(t.Context(), chargeCall)
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got)
-			require.Contains(t, b.audit.String(), `"certainty":"answered"`)
-			require.NotContains(t, got.Decline.Message+b.audit.String(), "4111")
+			require.Contains(t, f.audit.String(), `"certainty":"answered"`)
+			require.NotContains(t, got.Decline.Message+f.audit.String(), "4111")
 		})
 	}
 }
 
-// It is not the payment that was declined.
-func TestADeclinedRefundIsNotItsPayment(t *testing.T) {
+// The error contains the payment, but the refund was declined.
+func TestDeclinedRefundHasNoRecord(t *testing.T) {
 	got, err := start(t, saved(t, 402, "error_declined")).Refund(t.Context(), refundCall)
 	require.NoError(t, err)
-	require.Equal(t, declinedWith(processor.Result{Status: payment.Declined, Reference: key, RequestID: "req_1"}, lostCard), got)
+	require.Equal(t, declinedWith(processor.Result{Status: payment.Declined, Reference: key, RequestID: "req_1"},
+		lostCard), got)
 }
 
-func TestWhatEachRefusalProves(t *testing.T) {
+func TestClassificationOfRefusals(t *testing.T) {
 	const (
 		notExecuted = processor.NotExecuted
 		ambiguous   = processor.Ambiguous
 	)
 	for name, tc := range map[string]struct {
-		answer    answer
+		response  response
 		certainty processor.Certainty
 		retry     bool
 		class     payment.FailureClass
 		code      string
 	}{
-		"parameter":                 {saved(t, 400, "error_parameter"), notExecuted, false, payment.ClassInvalidRequest, "parameter_missing"},
-		"no such object":            {saved(t, 404, "error_resource_missing"), notExecuted, false, payment.ClassConfig, "resource_missing"},
-		"API key":                   {saved(t, 401, "error_api_key"), notExecuted, false, payment.ClassAuthentication, "invalid_request_error"},
-		"permission":                {saved(t, 403, "error_api_key"), notExecuted, false, payment.ClassPermission, "invalid_request_error"},
-		"another payload":           {saved(t, 400, "error_idempotency"), ambiguous, false, payment.ClassIdempotencyMismatch, "idempotency_error"},
-		"key in use":                {saved(t, 409, "error_key_in_use"), ambiguous, true, payment.ClassOutcomeUnknown, "idempotency_key_in_use"},
-		"key in use, says the type": {saved(t, 409, "error_idempotency"), ambiguous, true, payment.ClassOutcomeUnknown, "idempotency_error"},
-		"other conflict":            {saved(t, 409, "error_parameter"), ambiguous, false, payment.ClassStateConflict, "parameter_missing"},
-		"rate limit":                {saved(t, 429, "error_rate_limit"), notExecuted, true, payment.ClassRateLimited, "rate_limit"},
-		"object locked":             {saved(t, 429, "error_lock_timeout"), ambiguous, true, payment.ClassOutcomeUnknown, "lock_timeout"},
-		"already captured":          {saved(t, 400, "error_unexpected_state"), ambiguous, false, payment.ClassStateConflict, "payment_intent_unexpected_state"},
-		"already refunded":          {saved(t, 400, "error_already_refunded"), ambiguous, false, payment.ClassStateConflict, "charge_already_refunded"},
-		"too late to capture": {answer{status: 402, body: `{"error":{"type":"card_error","code":"capture_charge_authorization_expired"}}`},
-			ambiguous, false, payment.ClassStateConflict, "capture_charge_authorization_expired"},
-		"capture declined, hold stays": {saved(t, 402, "error_capture_declined"), ambiguous, false, payment.ClassInvalidResponse, "card_declined"},
-		"a gateway's 402":              {answer{status: 402, body: `<html>pay</html>`}, ambiguous, false, payment.ClassInvalidResponse, ""},
-		"402 of no decline":            {saved(t, 402, "error_parameter"), ambiguous, false, payment.ClassInvalidResponse, "parameter_missing"},
-		"a decline cut off":            {answer{status: 402, body: `{"error":{"type":"card_error"`, cut: true}, ambiguous, true, payment.ClassInvalidResponse, ""},
-		"dependency":                   {saved(t, 424, "error_api"), ambiguous, true, payment.ClassOutcomeUnknown, "api_error"},
-		"500":                          {saved(t, 500, "error_api"), ambiguous, true, payment.ClassUnavailable, "api_error"},
-		"500 replayed":                 {saved(t, 500, "error_api").with("Stripe-Should-Retry", "false"), ambiguous, false, payment.ClassUnavailable, "api_error"},
-		"503":                          {saved(t, 503, "error_api"), ambiguous, true, payment.ClassUnavailable, "api_error"},
-		"503 of state":                 {saved(t, 503, "error_unexpected_state"), ambiguous, true, payment.ClassUnavailable, "payment_intent_unexpected_state"},
-		"Stripe says try again":        {saved(t, 400, "error_parameter").with("Stripe-Should-Retry", "true"), notExecuted, true, payment.ClassInvalidRequest, "parameter_missing"},
-		"Stripe says do not":           {saved(t, 429, "error_rate_limit").with("Stripe-Should-Retry", "false"), notExecuted, false, payment.ClassRateLimited, "rate_limit"},
-		"redirect":                     {answer{status: 307}.with("Location", "/"), ambiguous, false, payment.ClassConfig, ""},
-		"reset":                        {answer{}, ambiguous, true, payment.ClassOutcomeUnknown, ""},
+		"parameter": {response: saved(t, 400, "error_parameter"), certainty: notExecuted,
+			class: payment.ClassInvalidRequest, code: "parameter_missing"},
+		"no such object": {response: saved(t, 404, "error_resource_missing"), certainty: notExecuted,
+			class: payment.ClassConfig, code: "resource_missing"},
+		"API key": {response: saved(t, 401, "error_api_key"), certainty: notExecuted,
+			class: payment.ClassAuthentication, code: "invalid_request_error"},
+		"permission": {response: saved(t, 403, "error_api_key"), certainty: notExecuted,
+			class: payment.ClassPermission, code: "invalid_request_error"},
+		"another payload": {response: saved(t, 400, "error_idempotency"), certainty: ambiguous,
+			class: payment.ClassIdempotencyMismatch, code: "idempotency_error"},
+		"key in use": {response: saved(t, 409, "error_key_in_use"), certainty: ambiguous, retry: true,
+			class: payment.ClassOutcomeUnknown, code: "idempotency_key_in_use"},
+		"key in use, by its type": {response: saved(t, 409, "error_idempotency"), certainty: ambiguous, retry: true,
+			class: payment.ClassOutcomeUnknown, code: "idempotency_error"},
+		"409 for another reason": {response: saved(t, 409, "error_parameter"), certainty: ambiguous,
+			class: payment.ClassStateConflict, code: "parameter_missing"},
+		"rate limit": {response: saved(t, 429, "error_rate_limit"), certainty: notExecuted, retry: true,
+			class: payment.ClassRateLimited, code: "rate_limit"},
+		"lock timeout": {response: saved(t, 429, "error_lock_timeout"), certainty: ambiguous, retry: true,
+			class: payment.ClassOutcomeUnknown, code: "lock_timeout"},
+		"already captured": {response: saved(t, 400, "error_unexpected_state"), certainty: ambiguous,
+			class: payment.ClassStateConflict, code: "payment_intent_unexpected_state"},
+		"already refunded": {response: saved(t, 400, "error_already_refunded"), certainty: ambiguous,
+			class: payment.ClassStateConflict, code: "charge_already_refunded"},
+		"too late to capture": {response: response{status: 402,
+			body: `{"error":{"type":"card_error","code":"capture_charge_authorization_expired"}}`},
+			certainty: ambiguous, class: payment.ClassStateConflict, code: "capture_charge_authorization_expired"},
+		"declined capture, authorization unchanged": {response: saved(t, 402, "error_capture_declined"),
+			certainty: ambiguous, class: payment.ClassInvalidResponse, code: "card_declined"},
+		"a gateway's 402": {response: response{status: 402, body: `<html>pay</html>`},
+			certainty: ambiguous, class: payment.ClassInvalidResponse},
+		"402 that is not a decline": {response: saved(t, 402, "error_parameter"), certainty: ambiguous,
+			class: payment.ClassInvalidResponse, code: "parameter_missing"},
+		"truncated decline": {response: response{status: 402, body: `{"error":{"type":"card_error"`,
+			truncated: true}, certainty: ambiguous, retry: true, class: payment.ClassInvalidResponse},
+		"failed dependency (424)": {response: saved(t, 424, "error_api"), certainty: ambiguous, retry: true,
+			class: payment.ClassOutcomeUnknown, code: "api_error"},
+		"500": {response: saved(t, 500, "error_api"), certainty: ambiguous, retry: true,
+			class: payment.ClassUnavailable, code: "api_error"},
+		"500 with Stripe-Should-Retry: false": {response: saved(t, 500, "error_api").with("Stripe-Should-Retry",
+			"false"), certainty: ambiguous, class: payment.ClassUnavailable, code: "api_error"},
+		"503": {response: saved(t, 503, "error_api"), certainty: ambiguous, retry: true,
+			class: payment.ClassUnavailable, code: "api_error"},
+		"503 with a state conflict": {response: saved(t, 503, "error_unexpected_state"), certainty: ambiguous,
+			retry: true, class: payment.ClassUnavailable, code: "payment_intent_unexpected_state"},
+		"Stripe-Should-Retry: true": {response: saved(t, 400, "error_parameter").with("Stripe-Should-Retry",
+			"true"), certainty: notExecuted, retry: true, class: payment.ClassInvalidRequest, code: "parameter_missing"},
+		"Stripe-Should-Retry: false": {response: saved(t, 429, "error_rate_limit").with("Stripe-Should-Retry",
+			"false"), certainty: notExecuted, class: payment.ClassRateLimited, code: "rate_limit"},
+		"redirect": {response: response{status: 307}.with("Location", "/"),
+			certainty: ambiguous, class: payment.ClassConfig},
+		"reset": {response: response{}, certainty: ambiguous, retry: true,
+			class: payment.ClassOutcomeUnknown},
 	} {
 		t.Run(name, func(t *testing.T) {
-			for move, call := range moves {
-				_, err := call(context.WithoutCancel(t.Context()), start(t, tc.answer).Processor)
-				require.Equal(t, tc.code, requireError(t, err, tc.certainty, tc.retry, tc.class).Code, move)
+			for operation, call := range operations {
+				_, err := call(context.WithoutCancel(t.Context()), start(t, tc.response).Processor)
+				require.Equal(t, tc.code, requireError(t, err, tc.certainty, tc.retry, tc.class).Code, operation)
 			}
 		})
 	}

@@ -10,38 +10,39 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// meaning is what a type or a code of an error says beyond the status that it comes with.
+// meaning is what an error type, an error code or a decline code proves beyond the HTTP status.
 type meaning int
 
 const (
-	// byStatus: nothing. What is certain, and whether to try again, the status says: 401 for api_key_expired, 429 for
+	// byStatus: nothing. The status alone determines certainty and retry: for example 401 for api_key_expired, 429 for
 	// rate_limit, 400 for parameter_missing.
 	byStatus meaning = iota + 1
-	// declinedHard, declinedSoft and declinedAction: with a 402, the payment was refused.
+	// declinedHard, declinedSoft and declinedAction: with a 402, the payment was declined, with this kind.
 	declinedHard
 	declinedSoft
 	declinedAction
 	// mismatch: the key was used with another payload.
 	mismatch
-	// inFlight: something else is at work on the key or the object. Of the key that proves that an earlier request
-	// may move money. A lock on the object is asked for while the request is being worked on, after Stripe's rate
-	// limiters and its idempotency layer, so unlike a rate_limit it does not prove that nothing happened.
+	// inFlight: another request is using the key or the object. A key in use proves that an earlier request may still move
+	// money. Stripe acquires the lock on the object during execution, after its rate limiters and its idempotency layer: so
+	// a lock_timeout, unlike a rate_limit, does not prove that nothing was executed.
 	inFlight
-	// conflict: the payment is not in the state that the call needs. Stripe says so with a 400, which would end the
-	// call as invalid; but it may be our own earlier request that changed the state, so it is looked up.
+	// conflict: the payment is not in a state for the operation. By its status, a 400, the call would be invalid and not
+	// executed; but an earlier request of ours may have changed the state, so the outcome has to be looked up.
 	conflict
 )
 
-// errorTypes are those of https://docs.stripe.com/api/errors. The last two are of API v2, which is not used here.
-var errorTypes = byWord[stripe.ErrorType](map[meaning]string{
+// errorTypes classifies the error types of https://docs.stripe.com/api/errors. rate_limit and temporary_session_expired belong
+// to API v2, which this adapter does not use.
+var errorTypes = invert[stripe.ErrorType](map[meaning]string{
 	declinedSoft: `card_error`,
 	mismatch:     `idempotency_error`,
 	byStatus:     `api_error invalid_request_error rate_limit temporary_session_expired`,
 })
 
-// errorCodes are those of https://docs.stripe.com/error-codes. Refunds that can never be made, as charge_disputed
-// says, are byStatus: nothing happened, and nothing will.
-var errorCodes = byWord[stripe.ErrorCode](map[meaning]string{
+// errorCodes classifies the error codes of https://docs.stripe.com/error-codes. Codes of refunds that are impossible, such as
+// charge_disputed, are byStatus: nothing was executed, and a retry cannot succeed.
+var errorCodes = invert[stripe.ErrorCode](map[meaning]string{
 	conflict: `capture_charge_authorization_expired capture_unauthorized_payment charge_already_captured
 		charge_already_refunded charge_expired_for_capture intent_invalid_state payment_intent_unexpected_state`,
 	inFlight: `idempotency_key_in_use lock_timeout`,
@@ -101,10 +102,10 @@ var errorCodes = byWord[stripe.ErrorCode](map[meaning]string{
 		transfer_source_balance_parameters_mismatch transfers_not_allowed url_invalid`,
 })
 
-// declineCodes are those of https://docs.stripe.com/declines/codes, by its next steps. Hard: another card is needed, or
-// the network forbids another try. Action: the customer can put it right with this card. Soft: the rest, among them
-// everything that the issuer gives no reason for.
-var declineCodes = byWord[stripe.DeclineCode](map[meaning]string{
+// declineCodes classifies the decline codes of https://docs.stripe.com/declines/codes by the documented next steps. Hard: the
+// customer needs another card, or the network forbids a retry. Action: the customer can correct it with the same card. Soft:
+// all others, including those for which the issuer gives no reason.
+var declineCodes = invert[stripe.DeclineCode](map[meaning]string{
 	declinedHard: `card_not_supported currency_not_supported do_not_try_again expired_card fraudulent incorrect_number
 		invalid_account invalid_expiry_month invalid_expiry_year invalid_number lost_card merchant_blacklist
 		new_account_information_available not_permitted pickup_card pin_try_exceeded restricted_card
@@ -117,33 +118,33 @@ var declineCodes = byWord[stripe.DeclineCode](map[meaning]string{
 		try_again_later withdrawal_count_limit_exceeded`,
 })
 
-// refundFailures are why the money of a refund did not arrive: https://docs.stripe.com/refunds#failed-refunds.
-var refundFailures = byWord[stripe.RefundFailureReason](map[meaning]string{
+// refundFailures classifies the reasons for a failed refund: https://docs.stripe.com/refunds#failed-refunds.
+var refundFailures = invert[stripe.RefundFailureReason](map[meaning]string{
 	declinedHard: `expired_or_canceled_card lost_or_stolen_card`,
 	declinedSoft: `unknown`,
 })
 
-// byWord turns the words of each meaning into the meaning of each word. One with two is a slip of ours.
-func byWord[T ~string](words map[meaning]string) map[T]meaning {
+// invert turns lists of codes by meaning into a map from code to meaning. It panics if a code is listed twice.
+func invert[T ~string](codes map[meaning]string) map[T]meaning {
 	m := make(map[T]meaning)
-	for meaning, list := range words {
-		for word := range strings.FieldsSeq(list) {
-			if _, ok := m[T(word)]; ok {
-				panic("twice: " + word)
+	for meaning, list := range codes {
+		for code := range strings.FieldsSeq(list) {
+			if _, ok := m[T(code)]; ok {
+				panic("listed twice: " + code)
 			}
-			m[T(word)] = meaning
+			m[T(code)] = meaning
 		}
 	}
 	return m
 }
 
-// kinds are the meanings that are declines.
+// kinds maps the meanings that are declines to their kinds.
 var kinds = map[meaning]payment.DeclineKind{
 	declinedHard: payment.DeclineHard, declinedSoft: payment.DeclineSoft, declinedAction: payment.DeclineAction,
 }
 
-// isDecline holds where the payment itself was refused. Stripe answers that with a 402, and every card_error is one:
-// but a capture that comes too late is a matter of the payment's state, whatever its type.
+// isDecline reports whether an error is a decline: a 402 with a code that means a decline, or with the type card_error. A
+// conflict, such as a capture that comes too late, is not a decline, whatever its type.
 func isDecline(status int, kind stripe.ErrorType, code stripe.ErrorCode) bool {
 	if status != http.StatusPaymentRequired || errorCodes[code] == conflict || errorCodes[code] == inFlight {
 		return false
@@ -151,9 +152,10 @@ func isDecline(status int, kind stripe.ErrorType, code stripe.ErrorCode) bool {
 	return kinds[errorCodes[code]] != "" || errorTypes[kind] == declinedSoft
 }
 
-// declineKind is soft where nothing is known that says otherwise. The issuer's advice never to try again outweighs
-// the reason: https://docs.stripe.com/declines#retrying-issuer-declines.
-func declineKind(code stripe.ErrorCode, reason stripe.DeclineCode, advice stripe.ChargeOutcomeAdviceCode) payment.DeclineKind {
+// declineKind returns the kind of a decline, soft for unknown codes. The advice do_not_try_again of the issuer takes
+// precedence over the decline code: https://docs.stripe.com/declines#retrying-issuer-declines.
+func declineKind(code stripe.ErrorCode, reason stripe.DeclineCode,
+	advice stripe.ChargeOutcomeAdviceCode) payment.DeclineKind {
 	if advice == stripe.ChargeOutcomeAdviceCodeDoNotTryAgain {
 		return payment.DeclineHard
 	}

@@ -15,11 +15,11 @@ import (
 	"github.com/florinpay/florin/processor/processortest"
 )
 
-// declinedWord is the writers' own name for a payment that waits for another way to pay after an error.
-const declinedWord = "requires_payment_method, with an error"
+// declinedStatus is a name for the combination of a status and an error that means a declined payment.
+const declinedStatus = "requires_payment_method, with an error"
 
-func TestTheAdapterConforms(t *testing.T) {
-	payments := map[string]payment.Status{declinedWord: payment.Declined}
+func TestAdapterConforms(t *testing.T) {
+	payments := map[string]payment.Status{declinedStatus: payment.Declined}
 	for name, status := range paymentStatuses {
 		payments[string(name)] = status
 	}
@@ -32,28 +32,30 @@ func TestTheAdapterConforms(t *testing.T) {
 		Profile:         Profile(),
 		PaymentStatuses: payments,
 		RefundStatuses:  refunds,
-		Read:            understand,
-		Metadata:        func(r processortest.Request) map[string]string { return sentMetadata(formOf(r)) },
-		Payment:         func(r processortest.Record) processortest.Answer { return writeJSON(200, writePayment(r)) },
-		Refund:          func(r processortest.Record) processortest.Answer { return writeJSON(200, writeRefund(r)) },
-		Found:           find,
-		Page: func(r []processortest.Record, next string) processortest.Answer {
+		ParseRequest:    parseRequest,
+		ParseMetadata:   func(r processortest.Request) map[string]string { return sentMetadata(formOf(r)) },
+		WritePayment:    func(r processortest.Record) processortest.Response { return writeJSON(200, writePayment(r)) },
+		WriteRefund:     func(r processortest.Record) processortest.Response { return writeJSON(200, writeRefund(r)) },
+		WriteLookup:     writeLookup,
+		WritePage: func(r []processortest.Record, next string) processortest.Response {
 			return writeList(r, writePayment, next != "")
 		},
 		ETags: true,
 		Declines: []processortest.Decline{{
-			Says: "402 with its payment",
-			Answer: func(r processortest.Record) processortest.Answer {
-				r.Status = declinedWord
-				return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": "lost_card",
+			Name: "402 with the payment",
+			Write: func(r processortest.Record) processortest.Response {
+				r.Status = declinedStatus
+				return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error",
+					"code": "card_declined", "decline_code": "lost_card",
 					"message": "no", "network_decline_code": "41", "payment_intent": writePayment(r)}})
 			},
 			Want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", Message: "no"},
-		}, cardError("insufficient_funds", payment.DeclineSoft), cardError("authentication_required", payment.DeclineAction)},
+		}, cardError("insufficient_funds", payment.DeclineSoft),
+			cardError("authentication_required", payment.DeclineAction)},
 		RefundDeclines: []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
-		Error:          writeError,
-		InFlight:       func() processortest.Answer { return writeError(409, "idempotency_key_in_use", "busy") },
-		Mismatch: func() processortest.Answer {
+		WriteError:     writeError,
+		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_key_in_use", "busy") },
+		WriteMismatch: func() processortest.Response {
 			return writeJSON(400, map[string]any{"error": map[string]any{"type": "idempotency_error", "message": "no"}})
 		},
 	})
@@ -61,28 +63,30 @@ func TestTheAdapterConforms(t *testing.T) {
 
 func cardError(code string, kind payment.DeclineKind) processortest.Decline {
 	return processortest.Decline{
-		Says: "402 " + code,
-		Answer: func(processortest.Record) processortest.Answer {
-			return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined", "decline_code": code, "message": "no"}})
+		Name: "402 " + code,
+		Write: func(processortest.Record) processortest.Response {
+			return writeJSON(402, map[string]any{"error": map[string]any{"type": "card_error", "code": "card_declined",
+				"decline_code": code, "message": "no"}})
 		},
 		Want: payment.Decline{Code: code, Kind: kind, Message: "no"},
 	}
 }
 
-func writeError(status int, code, message string) processortest.Answer {
-	return writeJSON(status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code, "message": message}})
+func writeError(status int, code, message string) processortest.Response {
+	return writeJSON(status, map[string]any{"error": map[string]any{"type": "invalid_request_error", "code": code,
+		"message": message}})
 }
 
-func writeJSON(status int, v any) processortest.Answer {
+func writeJSON(status int, v any) processortest.Response {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err)
 	}
-	return processortest.Answer{Status: status, Body: body}
+	return processortest.Response{Status: status, Body: body}
 }
 
-// find answers a search, a list of refunds, or one payment by its id.
-func find(r processortest.Request, records []processortest.Record) processortest.Answer {
+// writeLookup writes the response to a search, to a list of refunds or to a retrieval of one payment.
+func writeLookup(r processortest.Request, records []processortest.Record) processortest.Response {
 	switch {
 	case r.Path == "/v1/payment_intents/search":
 		return writeList(records, writePayment, false)
@@ -95,7 +99,8 @@ func find(r processortest.Request, records []processortest.Record) processortest
 	}
 }
 
-func writeList(records []processortest.Record, write func(processortest.Record) map[string]any, more bool) processortest.Answer {
+func writeList(records []processortest.Record, write func(processortest.Record) map[string]any,
+	more bool) processortest.Response {
 	data := make([]any, len(records))
 	for i, r := range records {
 		data[i] = write(r)
@@ -106,9 +111,10 @@ func writeList(records []processortest.Record, write func(processortest.Record) 
 func writePayment(r processortest.Record) map[string]any {
 	intent := writeCommon("payment_intent", r)
 	intent["amount_received"] = r.Captured
-	intent["latest_charge"] = map[string]any{"id": "ch_1", "object": "charge", "captured": r.Captured > 0, "amount": r.Amount,
+	intent["latest_charge"] = map[string]any{"id": "ch_1", "object": "charge", "captured": r.Captured > 0,
+		"amount":          r.Amount,
 		"amount_captured": r.Captured, "amount_refunded": r.Amount - r.Captured + r.Refunded}
-	if r.Status == declinedWord {
+	if r.Status == declinedStatus {
 		intent["status"] = "requires_payment_method"
 		intent["last_payment_error"] = map[string]any{"type": "card_error", "code": "card_declined"}
 	}
@@ -121,9 +127,10 @@ func writeRefund(r processortest.Record) map[string]any {
 	return refund
 }
 
-// writeCommon leaves out what is empty.
+// writeCommon writes the fields of payments and refunds; it omits empty fields.
 func writeCommon(object string, r processortest.Record) map[string]any {
-	v := map[string]any{"object": object, "metadata": map[string]string{metadataReference: r.Reference, metadataMerchantID: r.MerchantID}}
+	v := map[string]any{"object": object,
+		"metadata": map[string]string{metadataReference: r.Reference, processor.MetadataMerchantID: r.MerchantID}}
 	for name, value := range map[string]string{"id": r.ID, "status": r.Status, "currency": strings.ToLower(r.Currency)} {
 		if value != "" {
 			v[name] = value
@@ -153,51 +160,55 @@ func sentMetadata(form url.Values) map[string]string {
 	return pairs
 }
 
-// understand reads the requests of the protocol, and no others.
-func understand(r processortest.Request) (asked processortest.Asked, err error) {
+// parseRequest parses the requests of the protocol. Any other request is an error.
+func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, err error) {
 	form, q := formOf(r), r.Query
 	rest, isPayment := strings.CutPrefix(r.Path, "/v1/payment_intents")
 	id, verb, _ := strings.Cut(strings.TrimPrefix(rest, "/"), "/")
-	asked = processortest.Asked{PaymentID: id, Currency: strings.ToUpper(form.Get("currency")), Reference: form.Get("metadata[" + metadataReference + "]")}
+	parsed = processortest.ParsedRequest{PaymentID: id, Currency: strings.ToUpper(form.Get("currency")),
+		Reference: form.Get("metadata[" + metadataReference + "]")}
 	switch {
-	case r.Method == http.MethodPost && r.Header.Get("Content-Type") != "application/x-www-form-urlencoded", len(r.Body) > 0 && len(form) == 0,
+	case r.Method == http.MethodPost &&
+		r.Header.Get("Content-Type") != "application/x-www-form-urlencoded", len(r.Body) > 0 && len(form) == 0,
 		r.Method == http.MethodGet && len(r.Body) > 0, r.Method == http.MethodPost && len(q) > 0:
-		return asked, errors.New("Stripe takes forms, and GET without a body")
+		return parsed, errors.New("want a form with POST, or GET without a body")
 	case r.Method == http.MethodPost && r.Path == "/v1/refunds":
-		asked.Operation, asked.PaymentID = processortest.Refund, form.Get("payment_intent")
-		asked.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
+		parsed.Operation, parsed.PaymentID = processortest.Refund, form.Get("payment_intent")
+		parsed.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && rest == "":
-		asked.Operation, asked.PaymentMethod, asked.Manual = processortest.Charge, form.Get("payment_method"), form.Get("capture_method") == "manual"
-		asked.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
+		parsed.Operation, parsed.PaymentMethod = processortest.Charge, form.Get("payment_method")
+		parsed.ManualCapture = form.Get("capture_method") == "manual"
+		parsed.Amount, err = strconv.ParseInt(form.Get("amount"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && verb == "capture":
-		asked.Operation = processortest.Capture
-		asked.Amount, err = strconv.ParseInt(form.Get("amount_to_capture"), 10, 64)
+		parsed.Operation = processortest.Capture
+		parsed.Amount, err = strconv.ParseInt(form.Get("amount_to_capture"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && verb == "cancel":
-		asked.Operation = processortest.Void
+		parsed.Operation = processortest.Void
 	case r.Method == http.MethodGet && r.Path == "/v1/refunds":
-		asked.Operation, asked.PaymentID, asked.Cursor = processortest.LookupRefund, q.Get("payment_intent"), q.Get("starting_after")
+		parsed.Operation, parsed.PaymentID = processortest.LookupRefund, q.Get("payment_intent")
+		parsed.Cursor = q.Get("starting_after")
 	case r.Method == http.MethodGet && rest == "/search":
-		asked.Operation, asked.PaymentID = processortest.LookupCharge, ""
-		asked.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")
+		parsed.Operation, parsed.PaymentID = processortest.LookupCharge, ""
+		parsed.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")
 	case r.Method == http.MethodGet && isPayment && rest == "":
-		return understandList(q)
+		return parseList(q)
 	case r.Method == http.MethodGet && isPayment && verb == "":
-		asked.Operation = processortest.LookupCharge
+		parsed.Operation = processortest.LookupCharge
 	default:
-		err = errors.New("unknown")
+		err = errors.New("no such request in Stripe's API")
 	}
-	return asked, err
+	return parsed, err
 }
 
-func understandList(q url.Values) (asked processortest.Asked, err error) {
-	asked = processortest.Asked{Operation: processortest.List, Cursor: q.Get("starting_after")}
+func parseList(q url.Values) (parsed processortest.ParsedRequest, err error) {
+	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("starting_after")}
 	if limit := q.Get("limit"); limit != "" {
-		asked.Limit, err = strconv.Atoi(limit)
+		parsed.Limit, err = strconv.Atoi(limit)
 	}
 	if created := q.Get("created[gte]"); created != "" && err == nil {
 		var seconds int64
 		seconds, err = strconv.ParseInt(created, 10, 64)
-		asked.CreatedAfter = time.Unix(seconds, 0)
+		parsed.CreatedAfter = time.Unix(seconds, 0)
 	}
-	return asked, err
+	return parsed, err
 }

@@ -6,20 +6,20 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// unit is how Stripe counts a currency that it does not count as ISO 4217 and Florin do, or not to the last digit:
-// an amount of Florin times up, divided by down, is Stripe's, and Stripe's is a multiple of step.
+// unit converts a currency whose minor unit or granularity at Stripe differs from ISO 4217, which Florin uses. Stripe's amount is
+// Florin's amount * up / down, and must be a multiple of step.
 type unit struct{ up, down, step int64 }
 
-// units are those of https://docs.stripe.com/currencies. Every other currency with two decimals or none is counted
-// alike. Stripe's other currencies without decimals are ISO's as well: BIF, CLP, DJF, GNF, JPY, KMF, KRW, PYG, RWF, VND,
-// VUV, XAF, XOF, XPF.
+// units are the exceptions in https://docs.stripe.com/currencies. All other currencies with two decimals or none have the same
+// minor unit at Stripe and in ISO 4217. Those without decimals are BIF, CLP, DJF, GNF, JPY, KMF, KRW, PYG, RWF, VND, VUV, XAF,
+// XOF and XPF.
 var units = map[string]unit{
 	// "#zero-decimal": ISO has two decimals.
 	"MGA": {up: 1, down: 100, step: 1},
-	// "#special-cases": no decimals, but given with two that are always 00.
+	// "#special-cases": ISO has no decimals; Stripe expects two, which must be 00.
 	"ISK": {up: 100, down: 1, step: 100},
 	"UGX": {up: 100, down: 1, step: 100},
-	// "#three-decimal": the last digit is always 0.
+	// "#three-decimal": the last digit must be 0.
 	"BHD": {up: 1, down: 1, step: 10},
 	"JOD": {up: 1, down: 1, step: 10},
 	"KWD": {up: 1, down: 1, step: 10},
@@ -27,7 +27,8 @@ var units = map[string]unit{
 	"TND": {up: 1, down: 1, step: 10},
 }
 
-// unitOf refuses to guess how Stripe would count a currency that it does not document.
+// unitOf returns the unit of a currency. It returns an error for a currency with three or more decimals that Stripe does not
+// document, because its minor unit there is unknown.
 func unitOf(currency string) (unit, error) {
 	if u, ok := units[currency]; ok {
 		return u, nil
@@ -37,12 +38,12 @@ func unitOf(currency string) (unit, error) {
 		return unit{}, err
 	}
 	if digits > 2 {
-		return unit{}, fmt.Errorf("currency %s: Stripe does not say how it counts it", currency)
+		return unit{}, fmt.Errorf("currency %s has %d decimals: Stripe does not document its minor unit", currency, digits)
 	}
 	return unit{up: 1, down: 1, step: 1}, nil
 }
 
-// toStripe converts an amount in minor units of ISO 4217 to Stripe's, exactly or not at all.
+// toStripe converts an amount in minor units of ISO 4217 to Stripe's. It returns an error if the conversion is not exact.
 func toStripe(amount int64, currency string) (int64, error) {
 	u, err := unitOf(currency)
 	if err != nil {
@@ -52,19 +53,21 @@ func toStripe(amount int64, currency string) (int64, error) {
 		return 0, fmt.Errorf("amount %d: want 1 to %d minor units", amount, payment.MaxAmount)
 	}
 	if amount%u.down != 0 || amount*u.up/u.down%u.step != 0 {
-		return 0, fmt.Errorf("amount %s: Stripe takes no amounts of %s that are so fine", payment.Money{Amount: amount, Currency: currency}, currency)
+		return 0, fmt.Errorf("amount %s: Stripe does not accept this precision for %s",
+			payment.Money{Amount: amount, Currency: currency}, currency)
 	}
 	return amount * u.up / u.down, nil
 }
 
-// fromStripe is the way back. It takes 0: nothing was captured, nothing refunded.
+// fromStripe converts an amount of Stripe to minor units of ISO 4217. Unlike toStripe, it accepts 0: nothing captured or
+// refunded.
 func fromStripe(amount int64, currency string) (int64, error) {
 	u, err := unitOf(currency)
 	if err != nil {
 		return 0, err
 	}
 	if amount < 0 || amount > payment.MaxAmount*u.up/u.down || amount%u.up != 0 {
-		return 0, fmt.Errorf("amount %d of %s is none of Stripe's", amount, currency)
+		return 0, fmt.Errorf("amount %d %s is not a valid amount of Stripe", amount, currency)
 	}
 	return amount / u.up * u.down, nil
 }

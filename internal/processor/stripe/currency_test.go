@@ -10,16 +10,21 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-func TestAmountsAreConvertedExactlyOrNotAtAll(t *testing.T) {
+func TestAmountsAreConvertedExactlyOrRefused(t *testing.T) {
 	for _, tc := range []struct {
 		currency       string
 		florin, stripe int64
 	}{
-		{"USD", 1250, 1250}, {"USD", 1, 1}, {"JPY", 1250, 1250}, {"KRW", 1, 1}, {"HUF", 1251, 1251}, {"TWD", 1251, 1251},
-		{"ISK", 5, 500}, {"UGX", 5, 500}, {"ISK", payment.MaxAmount, payment.MaxAmount * 100},
-		{"MGA", 500, 5}, {"MGA", 100, 1},
-		{"KWD", 5120, 5120}, {"BHD", 10, 10}, {"JOD", 10, 10}, {"OMR", 10, 10}, {"TND", 10, 10},
-		{"USD", payment.MaxAmount, payment.MaxAmount},
+		{currency: "USD", florin: 1250, stripe: 1250}, {currency: "USD", florin: 1, stripe: 1},
+		{currency: "JPY", florin: 1250, stripe: 1250}, {currency: "KRW", florin: 1, stripe: 1},
+		{currency: "HUF", florin: 1251, stripe: 1251}, {currency: "TWD", florin: 1251, stripe: 1251},
+		{currency: "ISK", florin: 5, stripe: 500}, {currency: "UGX", florin: 5, stripe: 500},
+		{currency: "ISK", florin: payment.MaxAmount, stripe: payment.MaxAmount * 100},
+		{currency: "MGA", florin: 500, stripe: 5}, {currency: "MGA", florin: 100, stripe: 1},
+		{currency: "KWD", florin: 5120, stripe: 5120}, {currency: "BHD", florin: 10, stripe: 10},
+		{currency: "JOD", florin: 10, stripe: 10}, {currency: "OMR", florin: 10, stripe: 10},
+		{currency: "TND", florin: 10, stripe: 10},
+		{currency: "USD", florin: payment.MaxAmount, stripe: payment.MaxAmount},
 	} {
 		got, err := toStripe(tc.florin, tc.currency)
 		require.NoError(t, err)
@@ -32,8 +37,11 @@ func TestAmountsAreConvertedExactlyOrNotAtAll(t *testing.T) {
 		currency string
 		amount   int64
 	}{
-		{"MGA", 550}, {"MGA", 1}, {"KWD", 5124}, {"BHD", 1}, {"USD", 0}, {"USD", -1}, {"USD", payment.MaxAmount + 1}, {"ISK", math.MaxInt64},
-		{"IQD", 1000}, {"LYD", 1000}, {"XXX", 100}, {"usd", 100}, {"", 100},
+		{currency: "MGA", amount: 550}, {currency: "MGA", amount: 1}, {currency: "KWD", amount: 5124},
+		{currency: "BHD", amount: 1}, {currency: "USD", amount: 0}, {currency: "USD", amount: -1},
+		{currency: "USD", amount: payment.MaxAmount + 1}, {currency: "ISK", amount: math.MaxInt64},
+		{currency: "IQD", amount: 1000}, {currency: "LYD", amount: 1000}, {currency: "XXX", amount: 100},
+		{currency: "usd", amount: 100}, {currency: "", amount: 100},
 	} {
 		_, err := toStripe(tc.amount, tc.currency)
 		require.Error(t, err, "%d %s", tc.amount, tc.currency)
@@ -41,13 +49,15 @@ func TestAmountsAreConvertedExactlyOrNotAtAll(t *testing.T) {
 	for _, tc := range []struct {
 		currency string
 		amount   int64
-	}{{"ISK", 550}, {"UGX", 1}, {"USD", -1}, {"USD", payment.MaxAmount + 1}, {"MGA", math.MaxInt64}, {"MGA", math.MinInt64}, {"LYD", 0}, {"XXX", 0}} {
+	}{{currency: "ISK", amount: 550}, {currency: "UGX", amount: 1}, {currency: "USD", amount: -1},
+		{currency: "USD", amount: payment.MaxAmount + 1}, {currency: "MGA", amount: math.MaxInt64},
+		{currency: "MGA", amount: math.MinInt64}, {currency: "LYD", amount: 0}, {currency: "XXX", amount: 0}} {
 		_, err := fromStripe(tc.amount, tc.currency)
 		require.Error(t, err, "%d %s", tc.amount, tc.currency)
 	}
 }
 
-// Every currency without decimals is in one of Stripe's lists: another one we would count wrongly.
+// The adapter would convert any other currency without decimals wrongly.
 func TestStripeDocumentsEveryCurrencyWithoutDecimals(t *testing.T) {
 	var without []string
 	for i := range 26 * 26 * 26 {

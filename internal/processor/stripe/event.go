@@ -6,11 +6,12 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// SignatureHeader is where Stripe puts the signature of an event.
+// SignatureHeader is the header with the signature of an event.
 const SignatureHeader = "Stripe-Signature"
 
-// ReadEvent reads an event: https://docs.stripe.com/api/events/object. A charge has the metadata that its payment had when it
-// was made. Everything else that Stripe tells of, customers, disputes, payouts, is about nothing of ours.
+// ReadEvent reads an event: https://docs.stripe.com/api/events/object. Payments, charges and refunds carry Florin's ids in their
+// metadata; Stripe copies a payment's metadata to its charge when it creates the charge. Events about other objects, such as
+// customers, disputes and payouts, have no Florin ids. ReadEvent returns [processor.ErrNoEvent] for a body that is not an event.
 func ReadEvent(body []byte) (processor.Event, error) {
 	var event struct {
 		ID   string `json:"id"`
@@ -30,9 +31,9 @@ func ReadEvent(body []byte) (processor.Event, error) {
 	if json.Unmarshal(event.Data.Object, &about) == nil {
 		switch about.Object {
 		case "payment_intent", "charge":
-			read.MerchantID, read.PaymentID = about.Metadata[metadataMerchantID], about.Metadata[metadataPaymentID]
+			read.MerchantID, read.PaymentID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataPaymentID]
 		case "refund":
-			read.MerchantID, read.RefundID = about.Metadata[metadataMerchantID], about.Metadata[metadataRefundID]
+			read.MerchantID, read.RefundID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataRefundID]
 		}
 	}
 	return read.Checked()

@@ -19,17 +19,21 @@ func event(tb testing.TB, name string) []byte {
 	return body
 }
 
-// events are those of testdata, as Stripe's documentation has them.
+// events are the events in testdata, in the format of Stripe's documentation, and what ReadEvent must return.
 var events = map[string]processor.Event{
-	"payment_intent_succeeded": {ID: "evt_3MtwBwLkdIwHu7ix28aaaaaa", Type: "payment_intent.succeeded", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
-	"payment_intent_canceled":  {ID: "evt_3MtwBwLkdIwHu7ix28bbbbbb", Type: "payment_intent.canceled", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
-	"charge_refunded":          {ID: "evt_3MtwBwLkdIwHu7ix28cccccc", Type: "charge.refunded", MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
-	"refund_updated":           {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme", RefundID: payment.RefundID("acme", "refund-1")},
-	// It has a payment's metadata, and is none.
+	"payment_intent_succeeded": {ID: "evt_3MtwBwLkdIwHu7ix28aaaaaa", Type: "payment_intent.succeeded",
+		MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
+	"payment_intent_canceled": {ID: "evt_3MtwBwLkdIwHu7ix28bbbbbb", Type: "payment_intent.canceled", MerchantID: "acme",
+		PaymentID: payment.PaymentID("acme", "order-1")},
+	"charge_refunded": {ID: "evt_3MtwBwLkdIwHu7ix28cccccc", Type: "charge.refunded", MerchantID: "acme",
+		PaymentID: payment.PaymentID("acme", "order-1")},
+	"refund_updated": {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme",
+		RefundID: payment.RefundID("acme", "refund-1")},
+	// A customer with the metadata of a payment.
 	"customer_created": {ID: "evt_1NG8Du2eZvKYlo2Ceeeeeeee", Type: "customer.created"},
 }
 
-func TestAnEventNamesWhatItIsAbout(t *testing.T) {
+func TestEventContainsFlorinsIDs(t *testing.T) {
 	for name, want := range events {
 		t.Run(name, func(t *testing.T) {
 			got, err := ReadEvent(event(t, name))
@@ -39,14 +43,18 @@ func TestAnEventNamesWhatItIsAbout(t *testing.T) {
 	}
 }
 
-func TestAnEventOfSomebodyElseIsAboutNothingOfOurs(t *testing.T) {
+func TestEventAboutAForeignObjectHasNoFlorinIDs(t *testing.T) {
 	for name, c := range map[string]struct{ file, old, replacement string }{
-		"a payment made elsewhere":       {"payment_intent_succeeded", "florin_", "shop_"},
-		"a refund made in the dashboard": {"refund_updated", "florin_refund_id", "refund"},
-		"a refund that names a payment":  {"refund_updated", "florin_refund_id", "florin_payment_id"},
-		"a charge that names a refund":   {"charge_refunded", "florin_payment_id", "florin_refund_id"},
-		"an id of nobody's":              {"payment_intent_succeeded", "pay_d85a7c25", "pay_xxxxxxxx"},
-		"another kind of object":         {"payment_intent_succeeded", `"object": "payment_intent"`, `"object": "checkout.session"`},
+		"a payment that Florin did not make": {file: "payment_intent_succeeded", old: "florin_", replacement: "shop_"},
+		"a refund made in the dashboard":     {file: "refund_updated", old: "florin_refund_id", replacement: "refund"},
+		"a refund with a payment id": {file: "refund_updated", old: "florin_refund_id",
+			replacement: "florin_payment_id"},
+		"a charge with a refund id": {file: "charge_refunded", old: "florin_payment_id",
+			replacement: "florin_refund_id"},
+		"an id that Florin does not generate": {file: "payment_intent_succeeded", old: "pay_d85a7c25",
+			replacement: "pay_xxxxxxxx"},
+		"another type of object": {file: "payment_intent_succeeded", old: `"object": "payment_intent"`,
+			replacement: `"object": "checkout.session"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := event(t, c.file)
@@ -58,14 +66,14 @@ func TestAnEventOfSomebodyElseIsAboutNothingOfOurs(t *testing.T) {
 	}
 }
 
-func TestWhatHasNoObjectIsStillAnEvent(t *testing.T) {
+func TestEventWithoutAReadableObjectIsAccepted(t *testing.T) {
 	for _, body := range []string{
 		`{"id":"evt_1","type":"t"}`,
 		`{"id":"evt_1","type":"t","data":null}`,
 		`{"id":"evt_1","type":"t","data":{"object":"payment_intent"}}`,
 		`{"id":"evt_1","type":"t","data":{"object":{"object":"payment_intent","metadata":null}}}`,
 		`{"id":"evt_1","type":"t","data":{"object":{"object":"payment_intent","metadata":[1]}}}`,
-		`{"id":"evt_1","object":"v2.core.event","type":"t","related_object":{"id":"acct_1","type":"account"}}`, // a thin one
+		`{"id":"evt_1","object":"v2.core.event","type":"t","related_object":{"id":"acct_1","type":"account"}}`, // a thin event
 	} {
 		got, err := ReadEvent([]byte(body))
 		require.NoError(t, err, body)
@@ -73,15 +81,17 @@ func TestWhatHasNoObjectIsStillAnEvent(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoEventIsRefusedWithoutItsWords(t *testing.T) {
-	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`, `{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`, `{"id":"evt_1","type":"t","data":7}`} {
+func TestInvalidEventIsRefusedWithoutQuotingIt(t *testing.T) {
+	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`,
+		`{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`,
+		`{"id":"evt_1","type":"t","data":7}`} {
 		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)
 		require.NotContains(t, err.Error(), "evt")
 	}
 }
 
-// FuzzEvent: whatever is signed, what is read of it can be logged and asked for.
+// The fields of an event are safe to log and to use in ids, whatever the body of a signed event contains.
 func FuzzEvent(f *testing.F) {
 	for name := range events {
 		f.Add(event(f, name))

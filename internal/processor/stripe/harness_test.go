@@ -26,8 +26,7 @@ import (
 )
 
 const (
-	key = "8a7c5d8e-0000-5000-8000-000000000001"
-	// apiKey is what our credentials have.
+	key      = "8a7c5d8e-0000-5000-8000-000000000001"
 	apiKey   = "sk_test_4eC39HqLyjWDarjtT1zdp7dc"
 	intentID = "pi_3MtwBwLkdIwHu7ix28a3tqPa"
 	refundID = "re_1Nispe2eZvKYlo2Cd31jOCgZ"
@@ -36,11 +35,13 @@ const (
 var (
 	chargeCall = processor.ChargeCall{
 		Key: key, PaymentID: "pay_1", MerchantID: "acme", Amount: 1250, Currency: "USD", PaymentMethod: "pm_card_visa",
-		CustomerID: "cus_9s6XKzkNRiz8i3", Description: "two books", Metadata: map[string]string{"order": "1", "florin_payment_id": "forged"},
+		CustomerID: "cus_9s6XKzkNRiz8i3", Description: "two books",
+		Metadata: map[string]string{"order": "1", "florin_payment_id": "forged"},
 	}
-	captureCall = processor.CaptureCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID, Amount: 1000, Currency: "USD"}
-	voidCall    = processor.VoidCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID}
-	refundCall  = processor.RefundCall{
+	captureCall = processor.CaptureCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID, Amount: 1000,
+		Currency: "USD"}
+	voidCall   = processor.VoidCall{Key: key, PaymentID: "pay_1", ProcessorPaymentID: intentID}
+	refundCall = processor.RefundCall{
 		Key: key, RefundID: "ref_1", MerchantID: "acme", ProcessorPaymentID: intentID, Amount: 250, Currency: "USD",
 		Metadata: map[string]string{"order": "1"},
 	}
@@ -48,68 +49,68 @@ var (
 	refundLookup = processor.LookupCall{Operation: payment.OperationRefund, Reference: key, ProcessorPaymentID: intentID}
 )
 
-// moves are the calls that move money.
-var moves = map[string]func(context.Context, *Processor) (processor.Result, error){
+// operations are the calls that move money.
+var operations = map[string]func(context.Context, *Processor) (processor.Result, error){
 	"charge":  func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Charge(ctx, chargeCall) },
 	"capture": func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Capture(ctx, captureCall) },
 	"void":    func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Void(ctx, voidCall) },
 	"refund":  func(ctx context.Context, p *Processor) (processor.Result, error) { return p.Refund(ctx, refundCall) },
 }
 
-// answer is what the server says.
-type answer struct {
+// response is a response of the server.
+type response struct {
 	status int
 	header map[string]string
 	body   string
-	// cut ends the connection where the body should go on; a status of 0 ends it before any answer.
-	cut bool
+	// truncated closes the connection after the body, which ends early. Status 0 closes it before the response.
+	truncated bool
 }
 
-// saved is an answer of testdata.
-func saved(t *testing.T, status int, name string) answer {
+// saved returns a response with a body from testdata.
+func saved(t *testing.T, status int, name string) response {
 	t.Helper()
 	body, err := os.ReadFile(filepath.Join("testdata", name+".json"))
 	require.NoError(t, err)
-	return answer{status: status, body: string(body)}
+	return response{status: status, body: string(body)}
 }
 
-// replaced is the answer with other words in it.
-func (a answer) replaced(t *testing.T, old, with string) answer {
+// replaced returns the response with another text in its body.
+func (a response) replaced(t *testing.T, old, with string) response {
 	t.Helper()
 	require.Contains(t, a.body, old)
 	a.body = string(bytes.ReplaceAll([]byte(a.body), []byte(old), []byte(with)))
 	return a
 }
 
-// with has one more header.
-func (a answer) with(name, value string) answer {
+// with returns the response with a header.
+func (a response) with(name, value string) response {
 	a.header = map[string]string{name: value}
 	return a
 }
 
-// request is what the server saw.
+// request is a request that the server received.
 type request struct {
 	method, path, body string
 	query              url.Values
 	header             http.Header
 }
 
-// bench is an adapter and the server that it speaks to, which gives the answers in turn and the last one for ever.
-type bench struct {
+// fixture is an adapter with a server that sends the responses in order and repeats the last one.
+type fixture struct {
 	*Processor
 	url   string
 	seen  chan request
 	audit *bytes.Buffer
 }
 
-func start(t *testing.T, answers ...answer) bench {
+func start(t *testing.T, responses ...response) fixture {
 	t.Helper()
-	b := bench{seen: make(chan request, 200), audit: &bytes.Buffer{}}
+	f := fixture{seen: make(chan request, 200), audit: &bytes.Buffer{}}
 	var turn atomic.Int32
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		sent, _ := io.ReadAll(r.Body)
-		now := answers[min(int(turn.Add(1)), len(answers))-1]
-		b.seen <- request{r.Method, r.URL.Path, string(sent), r.URL.Query(), r.Header}
+		now := responses[min(int(turn.Add(1)), len(responses))-1]
+		f.seen <- request{method: r.Method, path: r.URL.Path, body: string(sent), query: r.URL.Query(), header: r.Header}
 		if now.status == 0 {
 			panic(http.ErrAbortHandler)
 		}
@@ -119,15 +120,15 @@ func start(t *testing.T, answers ...answer) bench {
 		}
 		w.WriteHeader(now.status)
 		_, _ = io.WriteString(w, now.body)
-		if now.cut {
+		if now.truncated {
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		}
 	}))
 	t.Cleanup(s.Close)
-	b.url = s.URL
-	b.Processor = New(client(t, s.URL, b.audit))
-	return b
+	f.url = s.URL
+	f.Processor = New(client(t, s.URL, f.audit))
+	return f
 }
 
 func client(t *testing.T, baseURL string, out *bytes.Buffer, retry ...*retry.Policy) processor.Client {
@@ -148,8 +149,9 @@ func client(t *testing.T, baseURL string, out *bytes.Buffer, retry ...*retry.Pol
 	return c
 }
 
-// requireError checks what a call that brought no outcome says, and that it says no secret.
-func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool, class payment.FailureClass) *processor.Error {
+// requireError requires a *processor.Error with these values whose text contains no secret.
+func requireError(t *testing.T, err error, certainty processor.Certainty, retry bool,
+	class payment.FailureClass) *processor.Error {
 	t.Helper()
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)

@@ -9,14 +9,14 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// The search's index lags: what it says of the payment's state is not believed.
-func TestAPaymentIsSearchedForAndThenRead(t *testing.T) {
-	b := start(t, saved(t, 200, "search_one"), saved(t, 200, "payment_refunded_in_part"))
-	got, found, err := b.Lookup(t.Context(), chargeLookup)
+// The search index lags, so the status in a search result is not used.
+func TestLookupSearchesForThePaymentAndThenRetrievesIt(t *testing.T) {
+	f := start(t, saved(t, 200, "search_one"), saved(t, 200, "payment_refunded_in_part"))
+	got, found, err := f.Lookup(t.Context(), chargeLookup)
 	require.NoError(t, err)
 	require.True(t, found)
 	require.Equal(t, paid(payment.Succeeded, 1000, 400), got)
-	search, read := <-b.seen, <-b.seen
+	search, read := <-f.seen, <-f.seen
 	require.Equal(t, "/v1/payment_intents/search", search.path)
 	require.Equal(t, map[string]string{"query": `metadata['florin_reference']:'` + key + `'`}, flat(search.query))
 	require.Equal(t, "/v1/payment_intents/"+intentID, read.path)
@@ -24,87 +24,92 @@ func TestAPaymentIsSearchedForAndThenRead(t *testing.T) {
 	require.Empty(t, read.body)
 }
 
-func TestAReferenceCannotChangeTheQuery(t *testing.T) {
-	b := start(t, saved(t, 200, "search_none"))
-	_, _, err := b.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: `a' OR b\`})
+func TestReferenceIsEscapedInTheSearchQuery(t *testing.T) {
+	f := start(t, saved(t, 200, "search_none"))
+	_, _, err := f.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: `a' OR b\`})
 	require.NoError(t, err)
-	require.Equal(t, `metadata['florin_reference']:'a\' OR b\\'`, (<-b.seen).query.Get("query"))
+	require.Equal(t, `metadata['florin_reference']:'a\' OR b\\'`, (<-f.seen).query.Get("query"))
 }
 
-func TestASearchThatFindsNothingSaysSoWithoutAnError(t *testing.T) {
+func TestNotFoundIsNotAnError(t *testing.T) {
 	got, found, err := start(t, saved(t, 200, "search_none")).Lookup(t.Context(), chargeLookup)
 	require.NoError(t, err)
 	require.False(t, found)
 	require.Zero(t, got)
 }
 
-// Each of them, taken for "not found", could end in a charge that is made twice.
-func TestALookupThatCannotBeReadIsNotAbsence(t *testing.T) {
+// Taking one of these for "not found" could lead to a double charge.
+func TestUnreadableLookupResponseIsAnError(t *testing.T) {
 	none := saved(t, 200, "search_none")
-	for name, answers := range map[string][]answer{
-		"empty":             {{status: 200}},
-		"no data":           {{status: 200, body: `{}`}},
-		"null data":         {{status: 200, body: `{"data":null}`}},
-		"null record":       {{status: 200, body: `{"data":[null]}`}},
-		"HTML":              {{status: 200, body: `<html>`}},
-		"cut":               {{status: 200, body: `{"data":[`, cut: true}},
-		"an error":          {saved(t, 200, "error_api")},
-		"without an id":     {saved(t, 200, "search_one").replaced(t, `"id": "`+intentID+`",`, ``)},
-		"more to come":      {none.replaced(t, `"has_more": false`, `"has_more": true`)},
-		"two":               {saved(t, 200, "search_two")},
-		"a stranger's":      {saved(t, 200, "search_one").replaced(t, key, "stranger")},
-		"another when read": {saved(t, 200, "search_one"), saved(t, 200, "payment_succeeded").replaced(t, key, "stranger")},
-		"nothing when read": {saved(t, 200, "search_one"), {status: 200, body: `{}`}},
+	for name, responses := range map[string][]response{
+		"empty":                    {{status: 200}},
+		"no data":                  {{status: 200, body: `{}`}},
+		"null data":                {{status: 200, body: `{"data":null}`}},
+		"null record":              {{status: 200, body: `{"data":[null]}`}},
+		"HTML":                     {{status: 200, body: `<html>`}},
+		"truncated":                {{status: 200, body: `{"data":[`, truncated: true}},
+		"an error":                 {saved(t, 200, "error_api")},
+		"without an id":            {saved(t, 200, "search_one").replaced(t, `"id": "`+intentID+`",`, ``)},
+		"empty page with has_more": {none.replaced(t, `"has_more": false`, `"has_more": true`)},
+		"two payments":             {saved(t, 200, "search_two")},
+		"another reference":        {saved(t, 200, "search_one").replaced(t, key, "other")},
+		"another reference in the payment itself": {saved(t, 200, "search_one"),
+			saved(t, 200, "payment_succeeded").replaced(t, key, "other")},
+		"the payment itself is empty": {saved(t, 200, "search_one"), {status: 200, body: `{}`}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, found, err := start(t, answers...).Lookup(t.Context(), chargeLookup)
+			got, found, err := start(t, responses...).Lookup(t.Context(), chargeLookup)
 			require.False(t, found)
 			require.Zero(t, got)
 			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 		})
 	}
-	for _, answers := range [][]answer{{saved(t, 404, "error_resource_missing")}, {saved(t, 200, "search_one"), saved(t, 404, "error_resource_missing")}} {
-		_, found, err := start(t, answers...).Lookup(t.Context(), chargeLookup)
+	for _, responses := range [][]response{{saved(t, 404, "error_resource_missing")},
+		{saved(t, 200, "search_one"), saved(t, 404, "error_resource_missing")}} {
+		_, found, err := start(t, responses...).Lookup(t.Context(), chargeLookup)
 		require.False(t, found)
 		requireError(t, err, processor.NotExecuted, false, payment.ClassConfig)
 	}
 }
 
-func TestARefundIsFoundAmongThoseOfItsPayment(t *testing.T) {
-	b := start(t, saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2"))
-	got, found, err := b.Lookup(t.Context(), refundLookup)
+func TestRefundIsFoundAmongTheRefundsOfItsPayment(t *testing.T) {
+	f := start(t, saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2"))
+	got, found, err := f.Lookup(t.Context(), refundLookup)
 	require.NoError(t, err)
 	require.True(t, found)
-	require.Equal(t, processor.Result{ID: refundID, Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: key, RequestID: "req_1", MerchantID: "acme"}, got)
-	first, second := <-b.seen, <-b.seen
+	require.Equal(t, processor.Result{ID: refundID, Status: payment.Succeeded, Amount: 250, Currency: "USD",
+		Reference: key, RequestID: "req_1", MerchantID: "acme"}, got)
+	first, second := <-f.seen, <-f.seen
 	require.Equal(t, "/v1/refunds", first.path)
 	require.Equal(t, map[string]string{"payment_intent": intentID, "limit": "100"}, flat(first.query))
-	require.Equal(t, map[string]string{"payment_intent": intentID, "limit": "100", "starting_after": "re_1Nispe2eZvKYlo2Cd31jOCg2"}, flat(second.query))
+	require.Equal(t, map[string]string{"payment_intent": intentID, "limit": "100",
+		"starting_after": "re_1Nispe2eZvKYlo2Cd31jOCg2"}, flat(second.query))
 }
 
-func TestARefundThatIsNotThere(t *testing.T) {
-	for _, answers := range [][]answer{
+func TestMissingRefundIsNotFound(t *testing.T) {
+	for _, responses := range [][]response{
 		{{status: 200, body: `{"data":[],"has_more":false}`}},
 		{saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2").replaced(t, key, "another")},
 	} {
-		got, found, err := start(t, answers...).Lookup(t.Context(), refundLookup)
+		got, found, err := start(t, responses...).Lookup(t.Context(), refundLookup)
 		require.NoError(t, err)
 		require.False(t, found)
 		require.Zero(t, got)
 	}
 }
 
-func TestRefundsThatCannotBeReadAreNotAbsence(t *testing.T) {
+func TestUnreadableRefundsAreAnError(t *testing.T) {
 	one, last := saved(t, 200, "refunds_page_1"), saved(t, 200, "refunds_page_2")
-	for name, answers := range map[string][]answer{
-		"no list":             {{status: 200, body: `{}`}},
-		"empty, more to come": {{status: 200, body: `{"data":[],"has_more":true}`}},
-		"two on one page":     {one.replaced(t, `"another"`, `"`+key+`"`).replaced(t, `"metadata": {}`, `"metadata": {"florin_reference": "`+key+`"}`)},
-		"two on two pages":    {one.replaced(t, `"another"`, `"`+key+`"`), last},
-		"of no status":        {last.replaced(t, `"succeeded"`, `"done"`)},
+	for name, responses := range map[string][]response{
+		"no list":                  {{status: 200, body: `{}`}},
+		"empty page with has_more": {{status: 200, body: `{"data":[],"has_more":true}`}},
+		"two refunds on one page": {one.replaced(t, `"another"`, `"`+key+`"`).replaced(t, `"metadata": {}`,
+			`"metadata": {"florin_reference": "`+key+`"}`)},
+		"two refunds on two pages": {one.replaced(t, `"another"`, `"`+key+`"`), last},
+		"unknown status":           {last.replaced(t, `"succeeded"`, `"done"`)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, found, err := start(t, answers...).Lookup(t.Context(), refundLookup)
+			got, found, err := start(t, responses...).Lookup(t.Context(), refundLookup)
 			require.False(t, found)
 			require.Zero(t, got)
 			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
@@ -112,57 +117,60 @@ func TestRefundsThatCannotBeReadAreNotAbsence(t *testing.T) {
 	}
 }
 
-func TestALookupReadsABoundedNumberOfRefunds(t *testing.T) {
-	b := start(t, saved(t, 200, "refunds_page_1"))
-	_, found, err := b.Lookup(t.Context(), refundLookup)
+func TestLookupReadsALimitedNumberOfRefunds(t *testing.T) {
+	f := start(t, saved(t, 200, "refunds_page_1"))
+	_, found, err := f.Lookup(t.Context(), refundLookup)
 	require.False(t, found)
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
-	require.Len(t, b.seen, maxPages)
+	require.Len(t, f.seen, maxPages)
 }
 
-func TestAListHasWhatIsOursAndWhatIsNot(t *testing.T) {
+func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
 	got, err := start(t, saved(t, 200, "payments_page")).List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
-	ours := paid(payment.Succeeded, 1250, 50)
-	ours.RequestID = ""
+	own := paid(payment.Succeeded, 1250, 50)
+	own.RequestID = ""
 	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Payments: []processor.Result{
-		ours,
+		own,
 		{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"},
 	}}, got)
 
-	last, err := start(t, answer{status: 200, body: `{"data":[],"has_more":false}`}).List(t.Context(), processor.ListCall{})
+	last, err := start(t, response{status: 200, body: `{"data":[],"has_more":false}`}).List(t.Context(),
+		processor.ListCall{})
 	require.NoError(t, err)
 	require.Empty(t, last.Next)
 }
 
-func TestAListWithAPaymentOfOursThatCannotBeReadIsNone(t *testing.T) {
+func TestListWithAnUnreadableFlorinPaymentIsAnError(t *testing.T) {
 	for name, body := range map[string]string{
-		"unknown status": `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd","metadata":{"florin_reference":"x"}}]}`,
-		"no list":        `{}`,
-		"more of none":   `{"data":[],"has_more":true}`,
+		"unknown status": `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd",` +
+			`"metadata":{"florin_reference":"x"}}]}`,
+		"no list":                  `{}`,
+		"empty page with has_more": `{"data":[],"has_more":true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			page, err := start(t, answer{status: 200, body: body}).List(t.Context(), processor.ListCall{})
+			page, err := start(t, response{status: 200, body: body}).List(t.Context(), processor.ListCall{})
 			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 			require.Zero(t, page)
 		})
 	}
 }
 
-func TestAListThatHasNotChangedIsNotSentAgain(t *testing.T) {
-	b := start(t, saved(t, 200, "payments_page").with("Cache-Control", "max-age=60"))
+func TestFreshListComesFromTheCache(t *testing.T) {
+	f := start(t, saved(t, 200, "payments_page").with("Cache-Control", "max-age=60"))
 	for range 2 {
-		page, err := b.List(t.Context(), processor.ListCall{})
+		page, err := f.List(t.Context(), processor.ListCall{})
 		require.NoError(t, err)
 		require.Len(t, page.Payments, 2)
 	}
-	require.Len(t, b.seen, 1)
+	require.Len(t, f.seen, 1)
 }
 
-func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
-	for _, answers := range [][]answer{{saved(t, 402, "error_declined")}, {saved(t, 200, "search_one"), saved(t, 402, "error_declined")}} {
+func TestDeclineOfALookupOrAListIsAnError(t *testing.T) {
+	for _, responses := range [][]response{{saved(t, 402, "error_declined")},
+		{saved(t, 200, "search_one"), saved(t, 402, "error_declined")}} {
 		for _, lookup := range []processor.LookupCall{chargeLookup, refundLookup} {
-			got, found, err := start(t, answers...).Lookup(t.Context(), lookup)
+			got, found, err := start(t, responses...).Lookup(t.Context(), lookup)
 			require.False(t, found)
 			require.Zero(t, got)
 			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
@@ -172,9 +180,9 @@ func TestADeclineIsNoAnswerToAQuestion(t *testing.T) {
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 }
 
-func TestEveryStatusOfALookupIsAnError(t *testing.T) {
+func TestEveryOtherHTTPStatusOfALookupIsAnError(t *testing.T) {
 	for _, status := range []int{204, 302, 400, 401, 403, 404, 410, 429, 500, 503} {
-		_, found, err := start(t, answer{status: status}).Lookup(t.Context(), chargeLookup)
+		_, found, err := start(t, response{status: status}).Lookup(t.Context(), chargeLookup)
 		require.False(t, found)
 		require.Error(t, err, status)
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// tools runs the go command with the module of our tools.
+// tools runs the go command with the module file tools/go.mod and returns the last line of its output.
 func tools(t *testing.T, args ...string) string {
 	t.Helper()
 	modfile, err := filepath.Abs("../../../tools/go.mod")
@@ -29,7 +29,7 @@ func tools(t *testing.T, args ...string) string {
 		args[i] = strings.ReplaceAll(arg, "MODFILE", modfile)
 	}
 	out, err := exec.CommandContext(t.Context(), "go", args...).CombinedOutput()
-	if err != nil && os.Getenv("CI") != "true" && cannotBeHad(out) {
+	if err != nil && os.Getenv("CI") != "true" && isOffline(out) {
 		t.Skipf("stripe-mock is not in the module cache and cannot be downloaded: %s", out)
 	}
 	require.NoError(t, err, "go %s: %s", strings.Join(args, " "), out)
@@ -37,18 +37,19 @@ func tools(t *testing.T, args ...string) string {
 	return lines[len(lines)-1]
 }
 
-// cannotBeHad holds for what the go command says where there is no network.
-func cannotBeHad(out []byte) bool {
-	for _, words := range []string{"module lookup disabled", "dial tcp", "no such host", "connection refused", "i/o timeout"} {
-		if bytes.Contains(out, []byte(words)) {
+// isOffline reports whether the go command failed because there is no network.
+func isOffline(out []byte) bool {
+	for _, text := range []string{"module lookup disabled", "dial tcp", "no such host", "connection refused",
+		"i/o timeout"} {
+		if bytes.Contains(out, []byte(text)) {
 			return true
 		}
 	}
 	return false
 }
 
-// startMock starts the real stripe-mock, which checks every request against Stripe's OpenAPI specification, and answers
-// from its fixtures with what change made of them.
+// startMock starts the real stripe-mock, which validates every request against Stripe's OpenAPI specification and responds with
+// its fixtures as modified by change. It returns the base URL.
 func startMock(t *testing.T, change func(resources map[string]map[string]any)) string {
 	t.Helper()
 	binary := tools(t, "tool", "-n", "-modfile=MODFILE", "stripe-mock")
@@ -83,19 +84,21 @@ func startMock(t *testing.T, change func(resources map[string]map[string]any)) s
 	return ""
 }
 
-// Every request that we make is one that Stripe's own specification allows, and every answer of its shape is read.
+// Every request is valid by Stripe's specification, and every response in its format can be read.
 func TestAgainstStripeMock(t *testing.T) {
-	ours := map[string]any{"florin_reference": key, "florin_merchant_id": "acme"}
+	metadata := map[string]any{"florin_reference": key, "florin_merchant_id": "acme"}
 	var audited bytes.Buffer
 	baseURL := startMock(t, func(resources map[string]map[string]any) {
 		intent, charge, refund := resources["payment_intent"], resources["charge"], resources["refund"]
-		intent["status"], intent["amount_received"], intent["last_payment_error"], intent["metadata"] = "succeeded", intent["amount"], nil, ours
+		intent["status"], intent["amount_received"] = "succeeded", intent["amount"]
+		intent["last_payment_error"], intent["metadata"] = nil, metadata
 		intent["latest_charge"] = charge["id"]
-		charge["captured"], charge["amount"], charge["amount_captured"], charge["amount_refunded"] = true, intent["amount"], intent["amount"], 99
-		refund["metadata"] = ours
+		charge["captured"], charge["amount_refunded"] = true, 99
+		charge["amount"], charge["amount_captured"] = intent["amount"], intent["amount"]
+		refund["metadata"] = metadata
 	})
 	p := New(client(t, baseURL, &audited))
-	// What stripe-mock makes of a parameter: an amount is given back, a status is not.
+	// The amount of the fixtures. stripe-mock returns the amount of a request instead if there is one, but never changes a status.
 	const amount = 1099
 	succeeded := func(r processor.Result) {
 		t.Helper()
@@ -114,7 +117,7 @@ func TestAgainstStripeMock(t *testing.T) {
 			require.Equal(t, []any{int64(1250), "USD"}, []any{r.Amount, r.Currency})
 		}
 	})
-	t.Run("charge in a currency that Stripe counts otherwise", func(t *testing.T) {
+	t.Run("charge in a currency with another minor unit at Stripe", func(t *testing.T) {
 		call := chargeCall
 		call.Amount, call.Currency = 700, "MGA"
 		r, err := p.Charge(t.Context(), call)
@@ -156,17 +159,20 @@ func TestAgainstStripeMock(t *testing.T) {
 		succeeded(r)
 	})
 	t.Run("list", func(t *testing.T) {
-		page, err := p.List(t.Context(), processor.ListCall{CreatedAfter: time.Unix(1680800504, 0), Cursor: intentID, Limit: 10})
+		page, err := p.List(t.Context(),
+			processor.ListCall{CreatedAfter: time.Unix(1680800504, 0), Cursor: intentID, Limit: 10})
 		require.NoError(t, err)
 		require.Len(t, page.Payments, 1)
 		require.Equal(t, int64(99), page.Payments[0].RefundedAmount)
 	})
-	t.Run("it refuses what Stripe would", func(t *testing.T) {
+	t.Run("the mock refuses an invalid request", func(t *testing.T) {
 		_, err := do(t.Context(), processor.Call{Key: key}, func(ctx context.Context) error {
-			_, err := p.api.V1PaymentIntents.Create(ctx, &stripe.PaymentIntentCreateParams{Amount: stripe.Int64(1), CaptureMethod: stripe.String("sometimes")})
+			_, err := p.api.V1PaymentIntents.Create(ctx,
+				&stripe.PaymentIntentCreateParams{Amount: stripe.Int64(1), CaptureMethod: stripe.String("sometimes")})
 			return err
 		})
-		require.Equal(t, http.StatusBadRequest, requireError(t, err, processor.NotExecuted, false, payment.ClassInvalidRequest).HTTPStatus)
+		require.Equal(t, http.StatusBadRequest,
+			requireError(t, err, processor.NotExecuted, false, payment.ClassInvalidRequest).HTTPStatus)
 	})
 	require.NotContains(t, audited.String(), key)
 }

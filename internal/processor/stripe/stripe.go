@@ -1,5 +1,6 @@
-// Package stripe speaks Stripe's PaymentIntents and Refunds, on stripe-go over our own HTTP client (transport.go). What
-// Stripe's words mean is in codes.go, what its answers are in answer.go, and how it counts money in currency.go.
+// Package stripe is the adapter for Stripe's PaymentIntents and Refunds. It uses stripe-go, with Florin's HTTP client as its
+// transport (transport.go). answer.go reads responses, codes.go classifies Stripe's error and decline codes, and currency.go
+// converts amounts.
 package stripe
 
 import (
@@ -7,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -18,10 +18,10 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// BaseURL is where Stripe's API is.
+// BaseURL is the URL of Stripe's API.
 const BaseURL = stripe.APIURL
 
-// Adapter returns the adapter for Stripe.
+// Adapter returns the adapter under the name "stripe".
 func Adapter() processor.Adapter {
 	return processor.Adapter{
 		Name:            "stripe",
@@ -33,10 +33,12 @@ func Adapter() processor.Adapter {
 	}
 }
 
-// Profile is Stripe's. Keys may be forgotten once they are 24 hours old, have 255 characters at most, and bring back
-// the first answer, also a 500: https://docs.stripe.com/api/idempotent_requests. Whether to try again Stripe says itself:
-// https://docs.stripe.com/error-low-level. A payment may be found by its reference only a minute after it was made, and
-// in an outage an hour (https://docs.stripe.com/search), so that it is not found proves nothing, ever.
+// Profile returns Stripe's profile, with these sources:
+//   - Keys have at most 255 characters and may be removed once they are 24 hours old. A repeated key returns the first
+//     response, even if it was a 500: https://docs.stripe.com/api/idempotent_requests
+//   - The header Stripe-Should-Retry says whether to retry: https://docs.stripe.com/error-low-level
+//   - A search may miss a payment for a minute after its creation, and for an hour during an outage:
+//     https://docs.stripe.com/search. So "not found" never proves anything: AbsenceProofAfter is zero.
 func Profile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  24 * time.Hour,
@@ -49,17 +51,17 @@ func Profile() processor.Profile {
 	}
 }
 
-// Processor is the adapter.
+// Processor implements [processor.Processor] for Stripe.
 type Processor struct{ api *stripe.Client }
 
 var _ processor.Processor = (*Processor)(nil)
 
-// New returns the adapter on a client that has its Profile.
+// New returns an adapter that sends its requests through client, which must have been built with [Profile].
 func New(client processor.Client) *Processor { return &Processor{api: newAPI(client)} }
 
-// Charge implements processor.Processor. The payment is made and confirmed in one request. The customer counts as
-// present: a payment that needs 3-D Secure waits as requires_action for what the merchant's page does with it, instead
-// of being declined. Ways to pay that would lead the customer to another page are left out: there is no way back.
+// Charge implements [processor.Processor]. One request creates and confirms the payment. It is on-session: a payment that
+// needs 3-D Secure becomes requires_action, for the merchant's page to handle, instead of being declined. Payment methods that
+// redirect the customer are excluded, because Florin has no page to return to.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	amount, err := toStripe(call.Amount, call.Currency)
 	if err != nil {
@@ -81,43 +83,44 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 		},
 		Customer:    optional(call.CustomerID),
 		Description: optional(call.Description),
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataReference: call.Key, metadataPaymentID: call.PaymentID, metadataMerchantID: call.MerchantID,
-		}),
+		Metadata:    withReference(call.AllMetadata(), call.Key),
 	}
-	return one(ctx, processor.Call{
-		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCharge), PaymentID: call.PaymentID,
+	return doOne(ctx, processor.Call{
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCharge),
+		PaymentID: call.PaymentID,
 	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
 		return p.api.V1PaymentIntents.Create(ctx, params)
 	})
 }
 
-// Capture implements processor.Processor.
+// Capture implements [processor.Processor].
 func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
 	amount, err := toStripe(call.Amount, call.Currency)
 	if err = errors.Join(err, checkID(call.ProcessorPaymentID)); err != nil {
 		return processor.Result{}, invalid(err)
 	}
-	return one(ctx, processor.Call{
-		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCapture), PaymentID: call.PaymentID,
+	return doOne(ctx, processor.Call{
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCapture),
+		PaymentID: call.PaymentID,
 	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID, &stripe.PaymentIntentCaptureParams{AmountToCapture: stripe.Int64(amount)})
+		return p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID,
+			&stripe.PaymentIntentCaptureParams{AmountToCapture: stripe.Int64(amount)})
 	})
 }
 
-// Void implements processor.Processor.
+// Void implements [processor.Processor].
 func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
 		return processor.Result{}, invalid(err)
 	}
-	return one(ctx, processor.Call{
+	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationVoid), PaymentID: call.PaymentID,
 	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
 		return p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
 	})
 }
 
-// Refund implements processor.Processor.
+// Refund implements [processor.Processor].
 func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
 	amount, err := toStripe(call.Amount, call.Currency)
 	if err = errors.Join(err, checkID(call.ProcessorPaymentID)); err != nil {
@@ -126,18 +129,16 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	params := &stripe.RefundCreateParams{
 		PaymentIntent: stripe.String(call.ProcessorPaymentID),
 		Amount:        stripe.Int64(amount),
-		Metadata: metadata(call.Metadata, map[string]string{
-			metadataReference: call.Key, metadataRefundID: call.RefundID, metadataMerchantID: call.MerchantID,
-		}),
+		Metadata:      withReference(call.AllMetadata(), call.Key),
 	}
-	return one(ctx, processor.Call{
+	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationRefund), PaymentID: call.RefundID,
 	}, readRefund, func(ctx context.Context) (*stripe.Refund, error) {
 		return p.api.V1Refunds.Create(ctx, params)
 	})
 }
 
-// Lookup implements processor.Processor.
+// Lookup implements [processor.Processor].
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
 	if call.Operation == payment.OperationRefund {
 		return p.lookupRefund(ctx, call)
@@ -145,10 +146,11 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	return p.lookupPayment(ctx, call)
 }
 
-// lookupPayment reads the payment itself, also where it has to be searched for first: what a search says of its state
-// may be as old as the search's index. A payment whose id is known cannot be absent, so that it is not found is an
-// error.
-func (p *Processor) lookupPayment(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
+// lookupPayment retrieves the payment by its id. If the id is not known, it searches for it first; the payment is retrieved
+// even then, because the status in a search result may be as old as the search index. A payment with a known id exists, so a
+// 404 for it is an error.
+func (p *Processor) lookupPayment(ctx context.Context,
+	call processor.LookupCall) (result processor.Result, found bool, err error) {
 	id := call.ProcessorPaymentID
 	if id == "" {
 		if id, err = p.search(ctx, call.Reference); err != nil || id == "" {
@@ -160,79 +162,84 @@ func (p *Processor) lookupPayment(ctx context.Context, call processor.LookupCall
 	}
 	params := &stripe.PaymentIntentRetrieveParams{}
 	params.AddExpand("latest_charge")
-	result, err = one(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference}, func(intent *stripe.PaymentIntent) (processor.Result, error) {
-		result, err := readPayment(intent)
-		if err == nil && result.Reference != call.Reference {
-			err = errors.New("the payment has another reference than the one that was looked up")
-		}
-		return result, err
-	}, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Retrieve(ctx, id, params)
-	})
+	result, err = doOne(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference},
+		func(intent *stripe.PaymentIntent) (processor.Result, error) {
+			result, err := readPayment(intent)
+			if err == nil && result.Reference != call.Reference {
+				err = errors.New("the payment does not have the requested reference")
+			}
+			return result, err
+		}, func(ctx context.Context) (*stripe.PaymentIntent, error) {
+			return p.api.V1PaymentIntents.Retrieve(ctx, id, params)
+		})
 	return result, err == nil, err
 }
 
-// The operations that move no money, for the audit log and metrics.
+// Operation names of lookups and lists in the audit log and in metrics.
 const (
 	operationLookup = "lookup"
 	operationList   = "list"
 )
 
-// search finds the id of the payment that has the reference; empty is none. Several would be a double charge, and none
-// among others a search for something else: both are for a human, so they come back as an answer that cannot be
-// believed.
+// search returns the id of the payment with the reference, or "" if there is none. Several matching payments are a double
+// charge. Results without a match show that Stripe searched for something else. Both need a decision of an operator, so search
+// returns an error, and the response counts as malformed.
 func (p *Processor) search(ctx context.Context, reference string) (id string, err error) {
 	params := &stripe.PaymentIntentSearchParams{}
 	params.Single = true
-	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference, strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
+	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference,
+		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
 	_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: reference, Decode: func(body []byte) error {
 		list, err := readPage[stripe.PaymentIntent](body)
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
-		ours := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
+		matching := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
 			return intent.Metadata[metadataReference] != reference
 		})
-		if len(ours) != 1 || list.HasMore {
-			return fmt.Errorf("%d payments have the reference that was looked up", len(ours))
+		if len(matching) != 1 || list.HasMore {
+			return fmt.Errorf("%d payments have the requested reference: want 1", len(matching))
 		}
-		if !isID(ours[0].ID) {
-			return errIncomplete // an empty id would say that there is no payment
+		if !isID(matching[0].ID) {
+			return errIncomplete // an empty id would mean "not found"
 		}
-		id = ours[0].ID
+		id = matching[0].ID
 		return nil
 	}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.Search(ctx, params).Err() })
 	return id, err
 }
 
-// Limits of lists: https://docs.stripe.com/api/pagination. maxPages bounds how many refunds of one payment are read.
+// Limits of lists. maxPageSize is from https://docs.stripe.com/api/pagination; maxPages limits how many refunds of one payment
+// are read.
 const (
 	maxPageSize = 100
 	maxPages    = 100
 )
 
-// lookupRefund reads all refunds of the payment: Stripe has no search for refunds.
-func (p *Processor) lookupRefund(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
+// lookupRefund reads all refunds of the payment, because Stripe has no search for refunds.
+func (p *Processor) lookupRefund(ctx context.Context,
+	call processor.LookupCall) (result processor.Result, found bool, err error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
-		return processor.Result{}, false, invalid(fmt.Errorf("a refund is found among those of its payment: %w", err))
+		return processor.Result{}, false, invalid(fmt.Errorf("a refund can only be looked up by its payment: %w", err))
 	}
 	params := &stripe.RefundListParams{PaymentIntent: stripe.String(call.ProcessorPaymentID)}
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	var answer processor.Answer
 	for range maxPages {
 		var list page[stripe.Refund]
-		var ours processor.Result
-		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference, Decode: func(body []byte) (err error) {
-			if list, err = readPage[stripe.Refund](body); err == nil {
-				ours, err = onlyRefund(list.Data, call.Reference, found)
-			}
-			return err
-		}}, func(ctx context.Context) error { return p.api.V1Refunds.List(ctx, params).Err() })
+		var matching processor.Result
+		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
+			Decode: func(body []byte) (err error) {
+				if list, err = readPage[stripe.Refund](body); err == nil {
+					matching, err = onlyRefund(list.Data, call.Reference, found)
+				}
+				return err
+			}}, func(ctx context.Context) error { return p.api.V1Refunds.List(ctx, params).Err() })
 		if err != nil {
 			return processor.Result{}, false, err
 		}
-		if ours.ID != "" {
-			result, found = ours, true
+		if matching.ID != "" {
+			result, found = matching, true
 			result.RequestID = answer.RequestID
 		}
 		if !list.HasMore {
@@ -240,11 +247,12 @@ func (p *Processor) lookupRefund(ctx context.Context, call processor.LookupCall)
 		}
 		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
 	}
-	return processor.Result{}, false, processor.Malformed(answer, fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
+	return processor.Result{}, false, processor.Malformed(answer,
+		fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
 }
 
-// List implements processor.Processor: newest first, and with payments that somebody else made at Stripe. Those have
-// no reference; one of them that cannot be read is left out.
+// List implements [processor.Processor], newest first. The page includes payments that Florin did not make: they have no
+// reference. Such a payment is omitted if it cannot be read.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (result processor.Page, err error) {
 	params := &stripe.PaymentIntentListParams{}
 	params.Single = true
@@ -282,20 +290,22 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 	return result, nil
 }
 
-// one asks for one payment or refund and reads it. The answer is read while the client still judges it, so that its
-// retries and its audit log know of one that cannot be believed; what stripe-go reads of it is not needed again.
-func one[T any](ctx context.Context, call processor.Call, read func(*T) (processor.Result, error), ask func(context.Context) (*T, error)) (processor.Result, error) {
+// doOne sends a request whose response is one payment or refund, and reads it. The response is read in Decode, before the
+// client classifies the call, so that retries and the audit log treat a malformed response as ambiguous. The value that
+// stripe-go decodes is not used.
+func doOne[T any](ctx context.Context, call processor.Call, read func(*T) (processor.Result, error),
+	send func(context.Context) (*T, error)) (processor.Result, error) {
 	var result processor.Result
 	call.Decode = func(body []byte) (err error) {
 		object := new(T)
 		if json.Unmarshal(body, object) != nil {
-			return errors.New("the answer is not whole JSON, or not of Stripe")
+			return errors.New("the response is not complete JSON in Stripe's format")
 		}
 		result, err = read(object)
 		return err
 	}
 	answer, err := do(ctx, call, func(ctx context.Context) error {
-		_, err := ask(ctx)
+		_, err := send(ctx)
 		return err
 	})
 	switch {
@@ -308,20 +318,22 @@ func one[T any](ctx context.Context, call processor.Call, read func(*T) (process
 	return result, nil
 }
 
-// invalid is the error for a call that Stripe could not be asked.
+// invalid returns the error for a call from which no request can be built.
 func invalid(err error) *processor.Error {
-	return &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, Message: processor.Clip(err.Error()), Err: err}
+	return &processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted,
+		Message: processor.Clip(err.Error()), Err: err}
 }
 
-// checkID keeps what is no id of Stripe's from becoming a part of a path.
+// checkID returns an error for an id that is not in Stripe's format, so that it cannot change the path of a request.
 func checkID(id string) error {
 	if !isID(id) {
-		return fmt.Errorf("processor_payment_id %q: want Stripe's id of the payment, such as pi_3MtwBwLkdIwHu7ix28a3tqPa", processor.Clip(id))
+		return fmt.Errorf("processor_payment_id %q: want Stripe's id of the payment, such as pi_3MtwBwLkdIwHu7ix28a3tqPa",
+			processor.Clip(id))
 	}
 	return nil
 }
 
-// optional is nil for a parameter that is left out.
+// optional returns nil for an empty value, which omits the parameter.
 func optional(value string) *string {
 	if value == "" {
 		return nil
@@ -329,10 +341,8 @@ func optional(value string) *string {
 	return &value
 }
 
-// metadata is the caller's with our own on top.
-func metadata(theirs, ours map[string]string) map[string]string {
-	all := make(map[string]string, len(theirs)+len(ours))
-	maps.Copy(all, theirs)
-	maps.Copy(all, ours)
-	return all
+// withReference adds the key of the call, by which a search finds the object.
+func withReference(metadata map[string]string, key string) map[string]string {
+	metadata[metadataReference] = key
+	return metadata
 }

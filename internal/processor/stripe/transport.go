@@ -13,22 +13,22 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// newAPI is stripe-go on our client: it writes requests and reads nothing but successes. It never repeats a request,
-// reports no telemetry, logs nothing and has no key, not even the global one.
+// newAPI returns a stripe-go client that sends its requests through client. It receives only successes, never retries, sends no
+// telemetry, logs nothing and has no API key, not even the global stripe.Key.
 func newAPI(client processor.Client) *stripe.Client {
 	backend := stripe.GetBackendWithConfig(stripe.APIBackend, &stripe.BackendConfig{
 		HTTPClient:        &http.Client{Transport: transport{client}},
 		MaxNetworkRetries: stripe.Int64(0),
 		EnableTelemetry:   stripe.Bool(false),
 		LeveledLogger:     &stripe.LeveledLogger{Level: stripe.LevelNull},
-		// Only the path of a request counts: where Stripe is, the client knows.
+		// transport uses only the path of a request: the base URL is the client's.
 		URL: stripe.String(stripe.APIURL),
 	})
 	return stripe.NewClient("", stripe.WithBackends(&stripe.Backends{API: backend}))
 }
 
-// exchange is one call on its way through stripe-go, in the request's context: what stripe-go knows nothing of goes
-// down, and what happened comes up without having been an error of stripe-go.
+// exchange carries a call through stripe-go in the context of the request: the call down to transport, and the client's answer
+// and error up to do, without passing through stripe-go's error handling.
 type exchange struct {
 	call   processor.Call
 	sent   bool
@@ -38,41 +38,41 @@ type exchange struct {
 
 type exchangeKey struct{}
 
-// do sends the one request that ask has stripe-go write. The call has all of the rest: key, operation and Decode.
-// Its answer and its error are the client's.
-func do(ctx context.Context, call processor.Call, ask func(context.Context) error) (processor.Answer, error) {
+// do sends one request. send makes stripe-go build it; call has the rest: key, operation and Decode. The answer and the error
+// are those of [processor.Client.Do].
+func do(ctx context.Context, call processor.Call, send func(context.Context) error) (processor.Answer, error) {
 	x := &exchange{call: call}
-	err := ask(context.WithValue(ctx, exchangeKey{}, x))
+	err := send(context.WithValue(ctx, exchangeKey{}, x))
 	switch {
 	case x.err != nil || x.answer.Decline != nil:
 		return x.answer, x.err
 	case !x.sent:
 		return processor.Answer{}, &processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted,
-			Message: "stripe-go cannot write the request", Err: err}
+			Message: "stripe-go could not build the request", Err: err}
 	case err != nil:
-		// Its words have a part of the body in them.
-		return x.answer, processor.Malformed(x.answer, "stripe-go cannot read the answer")
+		// The text of err is dropped: it quotes the body.
+		return x.answer, processor.Malformed(x.answer, "stripe-go could not read the response")
 	default:
 		return x.answer, nil
 	}
 }
 
-// transport sends stripe-go's requests through our client.
+// transport is an http.RoundTripper that sends stripe-go's requests through the client.
 type transport struct{ client processor.Client }
 
-// errNotOurs is the error for a request that no call is waiting for, such as a repetition.
-var errNotOurs = errors.New("no call has this request")
+// errUnexpected is returned for a request that does not belong to a call, or repeats it.
+var errUnexpected = errors.New("request without a call, or a second request of a call")
 
-// errDeclined ends stripe-go's part of a declined operation: stripe-go reads successes only.
+// errDeclined ends stripe-go's part of a declined operation: stripe-go must only receive successes.
 var errDeclined = errors.New("declined")
 
-// RoundTrip implements http.RoundTripper. Everything but a success is an error, so http.Client sees no redirect and
-// stripe-go nothing that it could want to repeat.
+// RoundTrip implements [http.RoundTripper]. It returns an error for everything but a success, so that http.Client sees no
+// redirects and stripe-go sees nothing that it would retry.
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer req.Body.Close()
 	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
 	if !ok || x.sent {
-		return nil, errNotOurs
+		return nil, errUnexpected
 	}
 	call := x.call
 	call.Method, call.Path, call.Query = req.Method, req.URL.EscapedPath(), req.URL.Query()
@@ -84,8 +84,8 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		call.Body, call.ContentType = body, req.Header.Get("Content-Type")
 	}
 	call.Header = req.Header.Clone()
-	for _, ours := range []string{"Authorization", "Content-Type", "Idempotency-Key"} {
-		call.Header.Del(ours)
+	for _, name := range []string{"Authorization", "Content-Type", "Idempotency-Key"} { // set by the client
+		call.Header.Del(name)
 	}
 	x.sent = true
 	if x.answer, x.err = t.client.Do(req.Context(), call); x.err != nil {

@@ -102,14 +102,14 @@ func TestAWordThatCannotBeTakenIsRefused(t *testing.T) {
 func TestTheProcessorThatSpeaksFirstIsBelieved(t *testing.T) {
 	env := newEnvironment(t, lost())
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-		Return(activities.Found{Found: true, Result: charged(payment.Declined).result}, nil).After(time.Minute)
+		Return(activities.LookupResult{Found: true, Result: charged(payment.Declined).result}, nil).After(time.Minute)
 	told := resolveAfter(env, 30*time.Second, "1", byJane)
 	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Declined, c.Status)
-	require.ErrorContains(t, told.err, "the processor has answered meanwhile, or was asked again: it is declined")
+	require.ErrorContains(t, told.err, "it is declined: the processor has responded meanwhile, or the operation was sent again")
 }
 
 func TestTheProcessorsNewsAreAReasonToAskAtOnce(t *testing.T) {
@@ -138,7 +138,7 @@ func TestAResolutionFitsWhatItIsOf(t *testing.T) {
 		said    payment.Resolution
 		problem string
 	}{
-		"more than was asked for":           {chargeRequest(), more, "captured_amount: 1251: the payment is of 1250"},
+		"more than was asked for":           {chargeRequest(), more, "captured_amount: 1251 exceeds the payment's amount of 1250"},
 		"a payment that was to be held":     {manual(), byJane, "captured_amount: is missing"},
 		"a refund that is said to be taken": {refundRequest(500), refunds, "captured_amount: a refund captures nothing"},
 	} {

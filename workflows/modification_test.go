@@ -200,17 +200,17 @@ func TestAnOrderThatCannotBeIsRefused(t *testing.T) {
 		kind   payment.RefusalCode
 		reason string
 	}{
-		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrCaptureExceedsAuthorized, reason: "12.50 USD are held, asked were 12.51 USD"},
+		"more than is held":          {after: time.Hour, update: payment.UpdateCapture, args: []any{part(1251)}, kind: payment.ErrCaptureExceedsAuthorized, reason: "capture of 12.51 USD exceeds the authorized 12.50 USD"},
 		"another currency":           {after: time.Hour, update: payment.UpdateCapture, args: []any{payment.CaptureRequest{Currency: "EUR"}}, kind: payment.ErrInvalidRequest, reason: `currency: "EUR": the payment is in USD`},
 		"nothing":                    {after: time.Hour, update: payment.UpdateCapture, args: []any{part(0)}, kind: payment.ErrInvalidRequest, reason: "amount"},
-		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is processing"},
-		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "it is processing"},
-		"capture of what is pending": {p: func(p *scripted) { p.charges = []answer{charged(payment.Pending)} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is pending: only what is authorized can be captured"},
-		"capture of what is unknown": {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "it is unknown"},
-		"void of what is unknown":    {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "it is unknown"},
-		"void during a capture":      {first: duringALostCapture, after: time.Hour, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "a capture of 10.00 USD is under way"},
-		"another capture during one": {first: duringALostCapture, after: time.Hour, update: payment.UpdateCapture, args: []any{part(999)}, kind: payment.ErrNotCapturable, reason: "a capture of 10.00 USD is under way"},
-		"capture during a void":      {first: duringALostVoid, after: time.Hour, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "a void is under way"},
+		"capture of what is at work": {p: slow, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is processing"},
+		"void of what is at work":    {p: slow, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "the payment is processing"},
+		"capture of what is pending": {p: func(p *scripted) { p.charges = []answer{charged(payment.Pending)} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is pending: only a payment that is authorized can be captured"},
+		"capture of what is unknown": {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "the payment is unknown"},
+		"void of what is unknown":    {p: func(p *scripted) { p.charges = []answer{stateConflict} }, after: time.Second, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "the payment is unknown"},
+		"void during a capture":      {first: duringALostCapture, after: time.Hour, update: payment.UpdateVoid, kind: payment.ErrNotVoidable, reason: "another modification is in flight: capture 10.00 USD"},
+		"another capture during one": {first: duringALostCapture, after: time.Hour, update: payment.UpdateCapture, args: []any{part(999)}, kind: payment.ErrNotCapturable, reason: "another modification is in flight: capture 10.00 USD"},
+		"capture during a void":      {first: duringALostVoid, after: time.Hour, update: payment.UpdateCapture, kind: payment.ErrNotCapturable, reason: "another modification is in flight: void"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, books := holding(), newStore(t)
@@ -313,7 +313,7 @@ func TestALostCaptureIsGivenUpWithItsKey(t *testing.T) {
 	second := captureAfter(env, 27*time.Hour, part(1000))
 	c := ended(t, env, books, manual())
 	require.Equal(t, []any{payment.Authorized, payment.ClassOutcomeUnknown}, []any{first.charge(t).Status, classOf(first.charge(t))})
-	require.Contains(t, first.charge(t).Failure.Message, "the processor's record says that the payment is authorized")
+	require.Contains(t, first.charge(t).Failure.Message, "according to the processor the payment is authorized")
 	require.Equal(t, c, second.charge(t))
 	require.Equal(t, int64(1000), c.CapturedAmount)
 }
@@ -566,7 +566,7 @@ func TestAnOrderThatIsGivenDuringALookupWaitsForItsAnswer(t *testing.T) {
 			p.captures = []answer{captured(1000)}
 			env := newEnvironmentOver(t, p, testTerms, books)
 			env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
-				Return(activities.Found{Found: true, Result: tt.news.result}, nil).After(time.Minute)
+				Return(activities.LookupResult{Found: true, Result: tt.news.result}, nil).After(time.Minute)
 			env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, nil) }, time.Hour)
 			told := captureAfter(env, time.Hour+time.Second, part(1000))
 			c := ended(t, env, books, manual())

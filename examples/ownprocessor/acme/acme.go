@@ -1,0 +1,181 @@
+package acme
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// acme implements [processor.Processor].
+type acme struct{ client processor.Client }
+
+func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	form := formOf(call.Amount, call.Key, call.AllMetadata())
+	form.Set("currency", strings.ToLower(call.Currency))
+	form.Set("source", call.PaymentMethod)
+	if call.Capture == payment.CaptureManual {
+		form.Set("settle", "later")
+	}
+	return a.post(ctx, paymentStates, form, processor.Call{Path: "/transactions",
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "charge", PaymentID: call.PaymentID})
+}
+
+func (a *acme) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	form := url.Values{"amount": {strconv.FormatInt(call.Amount, 10)}}
+	return a.post(ctx, paymentStates, form, processor.Call{Path: pathOf(call.ProcessorPaymentID, "settle"),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "capture", PaymentID: call.PaymentID})
+}
+
+func (a *acme) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+	return a.post(ctx, paymentStates, nil, processor.Call{Path: pathOf(call.ProcessorPaymentID, "cancel"),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "void", PaymentID: call.PaymentID})
+}
+
+func (a *acme) Refund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+	form := formOf(call.Amount, call.Key, call.AllMetadata())
+	return a.post(ctx, returnStates, form, processor.Call{Path: pathOf(call.ProcessorPaymentID, "returns"),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "refund", PaymentID: call.RefundID})
+}
+
+// pathOf returns the path of an action on one transaction. The client refuses an ID that is missing or "..".
+func pathOf(id, action string) string { return "/transactions/" + url.PathEscape(id) + "/" + action }
+
+// formOf returns what a charge and a refund share. Acme counts amounts in minor units of ISO 4217, as Florin does. Its field
+// "order" is the reference, by which a lookup finds the transaction.
+func formOf(amount int64, reference string, metadata map[string]string) url.Values {
+	form := url.Values{"amount": {strconv.FormatInt(amount, 10)}, "order": {reference}}
+	for name, value := range metadata {
+		form.Set("meta."+name, value)
+	}
+	return form
+}
+
+// post sends one operation. Decode reads a success; the client classifies every other response by the profile.
+func (a *acme) post(
+	ctx context.Context, states map[string]payment.Status, form url.Values, call processor.Call,
+) (processor.Result, error) {
+	call.Method, call.ContentType, call.Body = http.MethodPost, "application/x-www-form-urlencoded", []byte(form.Encode())
+	var result processor.Result
+	call.Decode = func(body []byte) error {
+		var t transaction
+		err := json.Unmarshal(body, &t)
+		if err != nil || t.Order == "" {
+			return errors.New("want a transaction with an order")
+		}
+		result, err = t.result(states)
+		return err
+	}
+	answer, err := a.client.Do(ctx, call)
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case answer.Decline != nil:
+		return answer.Declined(call.Key), nil
+	}
+	result.RequestID = answer.RequestID
+	return result, nil
+}
+
+// Lookup finds a payment by its reference, and a return among those of its payment: Acme cannot search for returns.
+func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+	path, query, states := "/transactions", url.Values{"order": {call.Reference}}, paymentStates
+	if call.Operation == payment.OperationRefund {
+		path, query, states = pathOf(call.ProcessorPaymentID, "returns"), nil, returnStates
+	}
+	page, answer, err := a.get(ctx, states, processor.Call{Path: path, Query: query, Operation: "lookup", Reference: call.Reference})
+	if err != nil {
+		return processor.Result{}, false, err
+	}
+	ours := slices.DeleteFunc(page.Payments, func(r processor.Result) bool { return r.Reference != call.Reference })
+	switch {
+	case page.Next == "" && len(ours) == 1:
+		ours[0].RequestID = answer.RequestID
+		return ours[0], true, nil
+	case page.Next == "" && len(ours) == 0 && (len(page.Payments) == 0 || query == nil):
+		return processor.Result{}, false, nil
+	default: // several with our reference, another page, or a search that found only other references
+		return processor.Result{}, false, processor.Malformed(answer, "want one transaction with the reference, or an empty list")
+	}
+}
+
+func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Page, error) {
+	query := url.Values{}
+	if call.Cursor != "" {
+		query.Set("after", call.Cursor)
+	}
+	if call.Limit > 0 {
+		query.Set("limit", strconv.Itoa(call.Limit))
+	}
+	if !call.CreatedAfter.IsZero() {
+		query.Set("since", strconv.FormatInt(call.CreatedAfter.Unix(), 10))
+	}
+	page, _, err := a.get(ctx, paymentStates, processor.Call{Path: "/transactions", Query: query, Operation: "list"})
+	return page, err
+}
+
+// get reads one page of transactions. A response without a list is an error, never an empty page.
+func (a *acme) get(
+	ctx context.Context, states map[string]payment.Status, call processor.Call,
+) (page processor.Page, answer processor.Answer, err error) {
+	call.Method = http.MethodGet
+	call.Decode = func(body []byte) (err error) {
+		var list struct {
+			Items []transaction
+			More  bool
+		}
+		if json.Unmarshal(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+			return errors.New("want a list of transactions")
+		}
+		results := make([]processor.Result, len(list.Items))
+		for i, t := range list.Items {
+			if results[i], err = t.result(states); err != nil {
+				return err
+			}
+		}
+		page = processor.Page{Payments: results}
+		if list.More {
+			page.Next = results[len(results)-1].ID
+		}
+		return nil
+	}
+	answer, err = a.client.Do(ctx, call)
+	return page, answer, err
+}
+
+// transaction is a payment or a return. Acme writes the names of its fields in lower case. Order is empty if another system
+// made it.
+type transaction struct {
+	ID, State, Currency, Order, Reason string
+	Amount, Settled, Returned          int64
+	Meta                               map[string]string
+}
+
+// paymentStates and returnStates are all states that Acme documents.
+var (
+	paymentStates = map[string]payment.Status{"settled": payment.Succeeded, "held": payment.Authorized,
+		"working": payment.Pending, "refused": payment.Declined, "canceled": payment.Voided}
+	returnStates = map[string]payment.Status{"returned": payment.Succeeded, "working": payment.Pending, "refused": payment.Declined}
+)
+
+// result translates a transaction, and refuses one that lacks a value: money may have moved, but the response does not prove it.
+func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
+	status, known := states[t.State]
+	if !known || t.ID == "" || len(t.ID) > 100 || t.Amount <= 0 || t.Currency == "" {
+		return processor.Result{}, errors.New("want a transaction with an id, a documented state, an amount and a currency")
+	}
+	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency),
+		CapturedAmount: t.Settled, RefundedAmount: t.Returned,
+		Reference: t.Order, MerchantID: t.Meta[processor.MetadataMerchantID]}
+	if status == payment.Declined {
+		result.Decline = declineOf(t.Reason)
+	}
+	return result, nil
+}

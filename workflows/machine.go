@@ -1,0 +1,226 @@
+package workflows
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/temporalweb"
+	"github.com/florinpay/florin/payment"
+)
+
+// record is what a status machine is about.
+type record interface {
+	comparable
+	payment.Charge | payment.Refund
+	Final() bool
+}
+
+// machine is the status machine of one payment or refund. transition is the only way to change the status, persist the only way to
+// store it; both publish it in Temporal Web.
+type machine[T record] struct {
+	kind kind[T]
+	// value is the current state, stored the one that the store has. Callers never see an outcome before it is stored.
+	value, stored T
+	// failed is the error with which the workflow fails: there will be no outcome.
+	failed error
+	// wasUnknown reports that the outcome has been unknown in between.
+	wasUnknown bool
+	resolutions
+}
+
+// kind is what distinguishes payments from refunds.
+type kind[T record] struct {
+	// name is payment or refund.
+	name        string
+	fingerprint string
+	transitions map[payment.Status][]payment.Status
+	// activity persists the record.
+	activity string
+	// conflicted is the status if the processor responds with the id of another payment or refund.
+	conflicted payment.Status
+	fields     func(*T) fields
+	// entered is called after each transition, before it is published.
+	entered func()
+	// attributes are published with an outcome, details with every transition.
+	attributes func() []temporal.SearchAttributeUpdate
+	details    func() string
+}
+
+// fields points to what a payment and a refund have in common.
+type fields struct {
+	id, processor, processorID string
+	status                     *payment.Status
+	failure                    **payment.Failure
+	updatedAt                  *time.Time
+}
+
+func (m *machine[T]) fields() fields { return m.kind.fields(&m.value) }
+
+func (m *machine[T]) status() payment.Status { return *m.fields().status }
+
+// isStored reports whether the store has the current state.
+func (m *machine[T]) isStored() bool { return m.value == m.stored }
+
+// begun sets the state to what the store has.
+func (m *machine[T]) begun(value T) { m.value, m.stored = value, value }
+
+// transition changes the status. failure is the reason for it; nil clears the previous one. To the current status, it only replaces
+// the failure, such as that of a modification that was not executed. An illegal transition is a bug: it panics, so that the workflow
+// task fails and is retried, and the payment waits for corrected code.
+func (m *machine[T]) transition(ctx workflow.Context, to payment.Status, failure *payment.Failure) {
+	f := m.fields()
+	from := *f.status
+	if from == to {
+		if failure != nil {
+			*f.failure = failure
+			m.kind.entered()
+			m.describe(ctx)
+		}
+		return
+	}
+	mustBeLegal(m.kind.transitions, from, to)
+	*f.status, *f.failure, *f.updatedAt = to, failure, workflow.Now(ctx).UTC()
+	m.wasUnknown = m.wasUnknown || to == payment.Unknown
+	m.kind.entered()
+	m.publish(ctx)
+	logTransition(ctx, m.kind.name, f.id, from, to, failure)
+}
+
+// persist stores the current state, unless the store has it. A processor's id that belongs to another payment or refund is a conflict:
+// the processor responded for the wrong one. The status goes back to the stored one, and from there to the conflict.
+func (m *machine[T]) persist(ctx workflow.Context, cause activities.Cause) {
+	if m.isStored() {
+		return
+	}
+	before := m.status()
+	if m.store(ctx, cause) == nil {
+		if m.status() != before { // another run has stored more
+			m.publish(ctx)
+		}
+		return
+	}
+	cause.Evidence = map[string]string{"processor_" + m.kind.name + "_id": m.fields().processorID}
+	m.value = m.stored
+	m.transition(ctx, m.kind.conflicted, &payment.Failure{
+		Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor responded with the id of another %s: clear it up with the processor", m.kind.name),
+	})
+	if err := m.store(ctx, cause); err != nil {
+		panic(err)
+	}
+}
+
+// store runs the local activity. Its only error is that the processor's id is taken. Any other refusal is a bug, or caused by another
+// program: the workflow task fails and is retried, and the payment waits until an operator has looked.
+func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	var stored T
+	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "persist: "+string(m.status())), m.kind.activity, m.value, cause).Get(ctx, &stored)
+	var refusal *temporal.ApplicationError
+	switch {
+	case err == nil:
+		m.begun(stored)
+		return nil
+	case errors.As(err, &refusal) && refusal.Type() == activities.ErrorProcessorIDTaken:
+		return err
+	default:
+		panic(fmt.Sprintf("%s: %v", m.kind.activity, err))
+	}
+}
+
+// publish shows the current state in Temporal Web: search attributes once there is an outcome, and details.
+func (m *machine[T]) publish(ctx workflow.Context) {
+	f := m.fields()
+	if f.status.HasOutcome() {
+		upsertAttributes(ctx, append(temporalweb.OutcomeAttributes(f.processor, *f.status, *f.failure), m.kind.attributes()...))
+	}
+	m.describe(ctx)
+}
+
+// describe updates the details in Temporal Web.
+func (m *machine[T]) describe(ctx workflow.Context) {
+	workflow.SetCurrentDetails(ctx, m.kind.details())
+}
+
+// upsertAttributes panics if Temporal refuses, as on any bug: the worker checks at its start that the attributes are registered.
+func upsertAttributes(ctx workflow.Context, attributes []temporal.SearchAttributeUpdate) {
+	if err := workflow.UpsertTypedSearchAttributes(ctx, attributes...); err != nil {
+		panic(fmt.Sprintf("search attributes: %v", err))
+	}
+}
+
+func mustBeLegal(transitions map[payment.Status][]payment.Status, from, to payment.Status) {
+	for _, legal := range transitions[from] {
+		if legal == to {
+			return
+		}
+	}
+	panic(fmt.Sprintf("illegal transition from %s to %s", from, to))
+}
+
+// logTransition writes the one log line of a transition. Replays do not log.
+func logTransition(ctx workflow.Context, what, id string, from, to payment.Status, failure *payment.Failure) {
+	logger, keyvals := workflow.GetLogger(ctx), []any{what + "_id", id, "from", from, "status", to}
+	if failure != nil {
+		keyvals = append(keyvals, "failure_class", failure.Class, "failure", failure.Message)
+	}
+	switch to {
+	case payment.NeedsReconciliation, payment.Conflicted:
+		logger.Error(what+" needs an operator", keyvals...)
+	case payment.Unknown:
+		logger.Warn(what+" changed its status", keyvals...)
+	default:
+		logger.Info(what+" changed its status", keyvals...)
+	}
+}
+
+// handleReads handles the query status and the update outcome.
+func (m *machine[T]) handleReads(ctx workflow.Context) error {
+	if err := workflow.SetQueryHandler(ctx, payment.QueryStatus, func() (T, error) { return m.value, nil }); err != nil {
+		return err
+	}
+	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
+		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
+			// Canceling the workflow must not end the update of a caller.
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			err := workflow.Await(ctx, func() bool { return m.failed != nil || m.isStored() && m.status().HasOutcome() })
+			if err != nil {
+				return m.value, err
+			}
+			return m.value, m.failed
+		},
+		workflow.UpdateHandlerOptions{
+			Description: "Waits for the first outcome.",
+			Validator: func(_ workflow.Context, req payment.OutcomeRequest) error {
+				if req.Fingerprint != "" && req.Fingerprint != m.kind.fingerprint {
+					return refuse(payment.ErrIdempotencyMismatch, "%s", payment.ErrIdempotencyMismatch.Error())
+				}
+				return nil
+			},
+		})
+}
+
+// finish waits for the update handlers in flight before the workflow closes. A workflow that fails before it has begun ends as failed
+// for its queries; the store knows nothing of it.
+func (m *machine[T]) finish(ctx workflow.Context, err error) (T, error) {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err != nil && m.status() == payment.Processing {
+		failure := payment.Failure{Class: payment.ClassInvalidRequest, Message: err.Error()}
+		var refusal *temporal.ApplicationError
+		if errors.As(err, &refusal) {
+			failure.Message = refusal.Message() // without the activity and the workflow around it
+		}
+		m.transition(ctx, payment.Failed, &failure)
+	}
+	m.failed = err
+	// The remaining signals have no effect. The SDK would warn about them.
+	drain(workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent))
+	if waitErr := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); waitErr != nil {
+		return m.value, waitErr
+	}
+	return m.value, err
+}

@@ -1,0 +1,87 @@
+package workflows
+
+import (
+	"fmt"
+
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/payment"
+)
+
+// resolutions is where an operator's decision waits for the operation whose outcome is unknown.
+type resolutions struct {
+	// pending is about what was sent before it was recorded.
+	pending *payment.Resolution
+	// callInFlight reports that a call to the processor is in flight: its outcome cannot be known yet.
+	callInFlight bool
+}
+
+// handleResolve handles the update resolve. The operation applies the resolution, unless the processor responds first. validate
+// refuses a resolution that contradicts what is known of the payment or refund.
+func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Status, validate func(payment.Resolution) error) error {
+	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
+		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
+			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			m.resolutions.pending = &resolution
+			if err := workflow.Await(ctx, func() bool { return m.isStored() && (m.resolutions.pending == nil || m.status().Final()) }); err != nil {
+				return m.value, err
+			}
+			m.resolutions.pending = nil
+			if m.status() != resolution.Status {
+				return m.value, refuse(payment.ErrNotResolvable, "it is %s: the processor has responded meanwhile, or the operation was sent again", m.status())
+			}
+			return m.value, nil
+		},
+		workflow.UpdateHandlerOptions{
+			Description: "Records an operator's decision on an unknown outcome.",
+			Validator: func(_ workflow.Context, resolution payment.Resolution) error {
+				if err := resolution.Validate(statuses); err != nil {
+					return applicationError(err)
+				}
+				switch status := m.status(); {
+				case status != payment.Unknown && status != payment.NeedsReconciliation:
+					return refuse(payment.ErrNotResolvable, "it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
+				case m.resolutions.callInFlight:
+					return refuse(payment.ErrNotResolvable, "a call to the processor is in flight: wait for its end, and check again what the processor has")
+				case m.resolutions.pending != nil:
+					return refuse(payment.ErrNotResolvable, "another resolution is being recorded")
+				}
+				return validate(resolution)
+			},
+		})
+}
+
+// handleResolution applies the pending resolution, if there is one and the outcome is still unknown.
+func (o *operation) handleResolution(ctx workflow.Context) {
+	resolution := o.resolutions.pending
+	if resolution == nil {
+		return
+	}
+	defer func() { o.resolutions.pending = nil }()
+	switch o.subject.status() {
+	case payment.Unknown, payment.NeedsReconciliation:
+		o.subject.applyResolution(ctx, *resolution)
+		o.subject.persist(ctx, activities.Cause{By: "operator:" + resolution.By, Evidence: evidence("evidence", resolution.Evidence)})
+	default:
+		// The processor has responded before.
+	}
+}
+
+// checkProcessorID refuses a resolution with another processor's id than the known one.
+func checkProcessorID(r payment.Resolution, id string) error {
+	if r.ProcessorID == "" || id == "" || r.ProcessorID == id {
+		return nil
+	}
+	return invalidField("processor_id", "%q: at the processor its id is %q", r.ProcessorID, id)
+}
+
+// resolvedFailure is the failure of what an operator has resolved as failed, voided or expired.
+func resolvedFailure(r payment.Resolution) *payment.Failure {
+	return &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("resolved by %s: %s", r.By, r.Evidence)}
+}
+
+// resolvedDecline is the decline of what an operator has resolved as declined.
+func resolvedDecline(r payment.Resolution) *payment.Decline {
+	return &payment.Decline{Code: "resolved", Kind: payment.DeclineSoft, Message: fmt.Sprintf("resolved by %s: %s", r.By, r.Evidence)}
+}

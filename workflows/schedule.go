@@ -1,0 +1,74 @@
+package workflows
+
+import (
+	"time"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/payment"
+)
+
+// slowest is the longest pause between two lookups: a year of them fits in one history.
+const slowest = 24 * time.Hour
+
+// schedule says when the outcome of a payment or refund is looked up next, by its status and the time since the schedule began. A pending
+// payment never needs reconciliation, because "pending" is an answer: at its deadline it is voided, and otherwise looked up more
+// rarely.
+type schedule struct {
+	resolve, pending activities.Poll
+	status           payment.Status
+	began            time.Time
+	// soon makes the first lookup an early one: something has happened of which the processor may have news.
+	soon bool
+	// made counts the lookups of the series.
+	made int
+}
+
+// newSchedule begins at now, for a payment or refund in the given status.
+func newSchedule(terms activities.Terms, status payment.Status, now time.Time, soon bool) schedule {
+	if status == payment.NeedsReconciliation {
+		status = payment.Unknown
+	}
+	return schedule{resolve: terms.Resolve, pending: terms.Pending, status: status, began: now, soon: soon}
+}
+
+// in returns the schedule in the given status. A new status begins a new series of lookups, except that a payment which needs
+// reconciliation continues the series of the unknown outcome.
+func (s schedule) in(status payment.Status, now time.Time) schedule {
+	if status == s.status || status == payment.NeedsReconciliation {
+		return s
+	}
+	return schedule{resolve: s.resolve, pending: s.pending, status: status, began: now}
+}
+
+// poll returns the series of the status: whether an unknown outcome is found, whether a pending payment has ended, and whether
+// an authorized payment was captured or voided at the processor.
+func (s schedule) poll() activities.Poll {
+	switch s.status {
+	case payment.Unknown:
+		return s.resolve
+	case payment.Authorized:
+		return activities.Poll{Initial: activities.Duration(slowest), Max: activities.Duration(slowest)}
+	default:
+		return s.pending
+	}
+}
+
+// next returns how long to wait before the next lookup. The pause doubles from the series' initial one up to its maximum, and after
+// the end of the series from there up to a day.
+func (s schedule) next(now time.Time) time.Duration {
+	poll, elapsed := s.poll(), now.Sub(s.began)
+	initial, longest, length := time.Duration(poll.Initial), time.Duration(poll.Max), time.Duration(poll.For)
+	switch {
+	case s.soon && s.made == 0:
+		return time.Duration(s.resolve.Initial)
+	case elapsed < length:
+		return min(elapsed+initial, longest)
+	default:
+		return min(elapsed-length+longest, slowest)
+	}
+}
+
+// isOver reports whether the series has ended: an unknown outcome then needs an operator.
+func (s schedule) isOver(now time.Time) bool {
+	return now.Sub(s.began) >= time.Duration(s.poll().For)
+}
