@@ -41,9 +41,10 @@ func (f *Fake) Void(ctx context.Context, merchantID, idempotencyKey string) (pay
 		if err != nil {
 			return payment.Charge{}, err
 		}
-		m := modification{operation: payment.OperationVoid, done: func(charge payment.Charge) bool {
-			return charge.Status == payment.Voided || charge.Status == payment.Expired
-		}}
+		m := modification{
+			operation: payment.OperationVoid,
+			done:      func(charge payment.Charge) bool { return charge.Status == payment.Voided },
+		}
 		return f.modify(c, m, florin.ErrNotVoidable, c.voidable)
 	})
 }
