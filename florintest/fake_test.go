@@ -67,6 +67,8 @@ func TestEachPaymentMethodHasItsDocumentedOutcome(t *testing.T) {
 				r, err = fake.GetRefund(t.Context(), "acme", "key")
 				require.NoError(t, err)
 				require.Equal(t, m.Status, r.Status)
+			default:
+				t.Errorf("unexpected operation %s", m.Operation)
 			}
 		})
 	}
@@ -90,7 +92,7 @@ func TestLostResponseHasItsEffect(t *testing.T) {
 
 	c, err := fake.Charge(t.Context(), charge("key", "tok_visa"))
 	require.NoError(t, err)
-	require.Equal(t, fake.Charges(), []payment.Charge{c})
+	require.Equal(t, []payment.Charge{c}, fake.Charges())
 	require.Equal(t, 2, fake.Calls(florintest.Charge))
 }
 
