@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -97,13 +98,18 @@ func realSystem(env *environment.Environment) system {
 // retryingResolver repeats a resolution that is refused because a call to the processor is in flight.
 type retryingResolver struct{ *florin.Client }
 
-func (p retryingResolver) Resolve(ctx context.Context, merchantID, key string, r payment.Resolution) (c payment.Charge, err error) {
-	_ = pollUntil(ctx, func() (bool, error) {
-		c, err = p.Client.Resolve(ctx, merchantID, key, r)
-		current, getErr := p.Get(ctx, merchantID, key)
-		return !errors.Is(err, florin.ErrNotResolvable) || getErr != nil || current.Status != payment.NeedsReconciliation, nil
+func (p retryingResolver) Resolve(ctx context.Context, merchantID, key string, r payment.Resolution) (payment.Charge, error) {
+	var c payment.Charge
+	var refused error
+	err := pollUntil(ctx, func() (bool, error) {
+		c, refused = p.Client.Resolve(ctx, merchantID, key, r)
+		if !errors.Is(refused, florin.ErrNotResolvable) {
+			return true, nil
+		}
+		current, err := p.Get(ctx, merchantID, key)
+		return current.Status != payment.NeedsReconciliation, err
 	})
-	return c, err
+	return c, cmp.Or(refused, err)
 }
 
 // pollUntil calls done until it reports true or fails, for at most 30 seconds.
@@ -551,6 +557,7 @@ func (p *player) playReadsAfterARefund() {
 			p.capture(key, full)
 		case payment.Pending:
 			p.decide(key, payment.Succeeded)
+		default:
 		}
 		p.refund(refund(key, c.PaymentID, 250))
 		p.get(key)
