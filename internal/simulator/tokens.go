@@ -1,22 +1,17 @@
 package simulator
 
+import "github.com/florinpay/florin/internal/simulator/tokens"
+
 // The tokens, which select the faults. A charge behaves as its card_token describes. A capture, void or refund behaves
 // as the token of its charge describes.
 
 // Token is one row of the table of tokens.
-type Token struct {
-	Name        string
-	Scope       string // the operation that is special: "charge", "capture" (includes void) or "refund"; the others succeed
-	Description string
-	// ExpectedStatus is the status that a correct client reports in the end, in package payment's terms: of the payment
-	// with scope charge, of the payment after a capture with scope capture, of the refund with scope refund.
-	ExpectedStatus string
-}
+type Token = tokens.Token
 
 const (
-	scopeCharge  = "charge"
-	scopeCapture = "capture" // includes void
-	scopeRefund  = "refund"
+	scopeCharge  = tokens.Charge
+	scopeCapture = tokens.Capture // includes void
+	scopeRefund  = tokens.Refund
 )
 
 // behavior is a token with what it does: script decides the faults of POST requests, effect what the ledger records.
@@ -40,13 +35,7 @@ type effect struct {
 }
 
 // Tokens returns the table of tokens in its documented order.
-func Tokens() []Token {
-	tokens := make([]Token, len(behaviors))
-	for i, b := range behaviors {
-		tokens[i] = b.Token
-	}
-	return tokens
-}
+func Tokens() []Token { return tokens.All() }
 
 var behaviorByToken = func() map[string]behavior {
 	byName := make(map[string]behavior, len(behaviors))
