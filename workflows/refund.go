@@ -78,7 +78,7 @@ func (r *refund) run(ctx workflow.Context) error {
 		return err
 	}
 	r.begun(reserved.Refund)
-	r.of = reserved.Of.ProcessorPaymentID
+	r.of = reserved.Payment.ProcessorPaymentID
 	switch {
 	case r.value.Final():
 		r.publish(ctx)
