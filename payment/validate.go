@@ -86,7 +86,7 @@ func (r RefundRequest) Validate() error {
 	var v validator
 	v.identity(r.MerchantID, r.IdempotencyKey)
 	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !isPrintable(id) {
-		v.add("payment_id", "%s: want the payment_id of a charge: pay_ and a UUID", quote(r.PaymentID))
+		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
 	v.optionalAmount(r.Amount, "refund all that is left")
 	v.optionalCurrency(r.Currency)
