@@ -16,10 +16,10 @@ import (
 // CallFailure describes a processor call without an outcome to the workflow. It is the detail of the activity's error.
 type CallFailure struct {
 	payment.Failure
-	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be called failed.
+	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be reported as failed.
 	Ambiguous bool `json:"ambiguous"`
 	// NeverTaken reports that, according to Temporal, no worker picked up the call before its time was up. The call is Ambiguous
-	// nevertheless, because Temporal may have lost events in a failover: the processor has to be asked.
+	// nevertheless, because Temporal may have lost events in a failover: the outcome has to be looked up.
 	NeverTaken bool `json:"-"`
 	// Wait is how long the workflow waits before it makes the same call again, if that is longer than the retry policy may wait.
 	// 0: the call is not made again.

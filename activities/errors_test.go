@@ -188,7 +188,7 @@ func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			failure := FailureOf(temporal.GetDefaultFailureConverter().FailureToError(tt.failure))
 			require.Equal(t, tt.neverTaken, failure.NeverTaken)
-			require.True(t, failure.Ambiguous, "the processor is asked in any case")
+			require.True(t, failure.Ambiguous, "the outcome is looked up in any case")
 			require.Equal(t, payment.ClassOutcomeUnknown, failure.Class)
 		})
 	}

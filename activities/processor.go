@@ -87,7 +87,7 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 }
 
 // attempts is what an attempt passes to the next one, as heartbeat details: Temporal itself passes only the last error to the
-// workflow, and a 503 says nothing about the timeout before it.
+// workflow, and a 503 proves nothing about the timeout before it.
 type attempts struct {
 	Through   int32 `json:"through"`
 	Ambiguous bool  `json:"ambiguous"`

@@ -194,9 +194,9 @@ func storeError(err error, details ...any) error {
 	}
 }
 
-// requestError is storeError for a caller's request, which is the detail of the error. A value that the store never accepts is a
-// mistake of the caller, and refused. In an outcome it would be a bug of Florin, which storeError retries until the code is
-// corrected.
+// requestError is storeError for a caller's request, which is the detail of the error. A request with a value that the store
+// never accepts is refused. In an outcome such a value would be a bug of Florin: storeError returns an error that is retried
+// until the code is corrected.
 func requestError(err error, requested any) error {
 	if errors.Is(err, store.ErrInvalid) {
 		err = payment.Refuse(payment.ErrInvalidRequest, "%s", strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": "))

@@ -8,8 +8,8 @@ const (
 	maxCardDigits = 19
 )
 
-// LooksLikeCardNumber reports whether s as a whole, without spaces and dashes, has 12 to 19 digits with a valid check digit. It
-// is the stricter test, for a field that is never a number, such as a payment method.
+// LooksLikeCardNumber reports whether s as a whole, apart from spaces and dashes, has 12 to 19 digits with a valid check digit.
+// It is stricter than [ContainsCardNumber], for a field that is never a number, such as a payment method.
 func LooksLikeCardNumber(s string) bool {
 	digits := make([]byte, 0, maxCardDigits)
 	for _, c := range []byte(s) {

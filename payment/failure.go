@@ -21,8 +21,8 @@ const (
 	ClassConfig FailureClass = "config"
 	// ClassRateLimited means that the processor limits the rate of requests (HTTP 429).
 	ClassRateLimited FailureClass = "rate_limited"
-	// ClassUnavailable means that the processor has an outage (such as HTTP 503), or that Florin's circuit breaker or limits held
-	// the request back.
+	// ClassUnavailable means that the processor has an outage (such as HTTP 503), or that Florin's circuit breaker or one of its
+	// limits prevented the request.
 	ClassUnavailable FailureClass = "unavailable"
 	// ClassNotSent means that the request did not reach the processor: for example, its host refused the connection, or the
 	// payment was canceled before.

@@ -25,8 +25,8 @@ type Resolution struct {
 	// CapturedAmount is what the processor has taken of a payment that succeeded, in minor units of the payment's currency. 0
 	// means the whole amount; with [CaptureManual] it is required.
 	CapturedAmount int64 `json:"captured_amount,omitempty"`
-	// ProcessorID is the processor's id of the payment or refund: at most 255 printable ASCII characters. A payment whose id is
-	// not known cannot be refunded.
+	// ProcessorID is the processor's id of the payment or refund: at most 255 printable ASCII characters. It is required for
+	// [Authorized] if the id is not known yet: without it, a payment can be neither captured, voided nor refunded.
 	ProcessorID string `json:"processor_id,omitempty"`
 }
 

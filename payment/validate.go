@@ -54,8 +54,8 @@ func (e *InvalidRequestError) Error() string {
 // Unwrap returns [ErrInvalidRequest].
 func (e *InvalidRequestError) Unwrap() error { return ErrInvalidRequest }
 
-// Validate checks the fields. It returns nil or an [*InvalidRequestError] that lists every invalid field. A field that looks like
-// it contains a card number is invalid. Whether Processor is configured is not checked.
+// Validate checks the fields. It returns nil or an [*InvalidRequestError] that lists every invalid field. A field that contains
+// what looks like a card number is invalid. Whether Processor is configured is not checked.
 func (r ChargeRequest) Validate() error {
 	var v validator
 	v.identity(r.MerchantID, r.IdempotencyKey)
