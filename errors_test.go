@@ -12,17 +12,31 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// gRPC may know of a deadline before the caller's context says so: here the context never ends.
-func TestACallThatRanOutOfTimeSaysSoHoweverItIsTold(t *testing.T) {
-	late := client.NewWorkflowUpdateServiceTimeoutOrCanceledError
+// gRPC may notice a deadline before the caller's context does. In this test the context is never done.
+func TestEveryErrorOfADeadlineIsErrOutcomePending(t *testing.T) {
+	updateError := client.NewWorkflowUpdateServiceTimeoutOrCanceledError
 	for name, tt := range map[string]struct{ err, want error }{
-		"an update, by Temporal's error":   {late(serviceerror.NewDeadlineExceeded("context deadline exceeded")), context.DeadlineExceeded},
-		"an update, by gRPC's":             {late(status.Error(codes.DeadlineExceeded, "context deadline exceeded")), context.DeadlineExceeded},
-		"an update that was cancelled":     {late(serviceerror.NewCanceled("context canceled")), context.Canceled},
-		"a query, by Temporal's error":     {serviceerror.NewDeadlineExceeded("context deadline exceeded"), context.DeadlineExceeded},
-		"a query, by gRPC's":               {status.Error(codes.DeadlineExceeded, "context deadline exceeded"), context.DeadlineExceeded},
-		"a query that was cancelled":       {status.Error(codes.Canceled, "context canceled"), context.Canceled},
-		"a context's own error, unwrapped": {context.DeadlineExceeded, context.DeadlineExceeded},
+		"deadline of an update, from Temporal": {
+			err:  updateError(serviceerror.NewDeadlineExceeded("context deadline exceeded")),
+			want: context.DeadlineExceeded,
+		},
+		"deadline of an update, from gRPC": {
+			err:  updateError(status.Error(codes.DeadlineExceeded, "context deadline exceeded")),
+			want: context.DeadlineExceeded,
+		},
+		"canceled update": {
+			err: updateError(serviceerror.NewCanceled("context canceled")), want: context.Canceled,
+		},
+		"deadline of a query, from Temporal": {
+			err:  serviceerror.NewDeadlineExceeded("context deadline exceeded"),
+			want: context.DeadlineExceeded,
+		},
+		"deadline of a query, from gRPC": {
+			err:  status.Error(codes.DeadlineExceeded, "context deadline exceeded"),
+			want: context.DeadlineExceeded,
+		},
+		"canceled query":     {err: status.Error(codes.Canceled, "context canceled"), want: context.Canceled},
+		"error of a context": {err: context.DeadlineExceeded, want: context.DeadlineExceeded},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := translate(context.Background(), tt.err, "charge/acme/order-1")
@@ -33,16 +47,16 @@ func TestACallThatRanOutOfTimeSaysSoHoweverItIsTold(t *testing.T) {
 	}
 }
 
-func TestTheCallersOwnReasonForStoppingIsKept(t *testing.T) {
-	ctx, stop := context.WithCancelCause(context.Background())
-	reason := errors.New("the shop is closing")
-	stop(reason)
+func TestCauseOfACanceledContextIsReturned(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	cause := errors.New("the service is shutting down")
+	cancel(cause)
 	got := translate(ctx, serviceerror.NewCanceled("context canceled"), "w")
-	require.ErrorIs(t, got, reason)
+	require.ErrorIs(t, got, cause)
 	require.ErrorIs(t, got, ErrOutcomePending)
 }
 
-func TestAnyOtherErrorIsNotTakenForOneOfTime(t *testing.T) {
+func TestAnyOtherErrorIsNotErrOutcomePending(t *testing.T) {
 	for _, err := range []error{errors.New("x"), serviceerror.NewUnavailable("x"), serviceerror.NewInternal("x")} {
 		got := translate(context.Background(), err, "w")
 		require.ErrorIs(t, got, err)

@@ -10,7 +10,7 @@ import (
 )
 
 func ExampleClient_Charge() {
-	// In a service: temporalClient, err := client.Dial(client.Options{})
+	// A service creates it with client.Dial(client.Options{}).
 	temporalClient := newTemporal()
 	florinClient := florin.NewClient(temporalClient, florin.Options{})
 
@@ -22,7 +22,7 @@ func ExampleClient_Charge() {
 		PaymentMethod:  "tok_visa", // a token of the processor's vault
 	})
 	if err != nil {
-		// No outcome yet, or a bad request: safe to call again with the same key.
+		// There is no outcome yet, or the request is invalid. It is safe to call again with the same request.
 		fmt.Println(err)
 		return
 	}

@@ -86,7 +86,7 @@ func (m modification) outcome(workflowID string, charge payment.Charge) error {
 // twice has no further effect. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
 // the processor has responded meanwhile.
 func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
-	if err := r.Validate(payment.ResolvedPayment); err != nil {
+	if err := r.Validate(payment.ResolvedPaymentStatuses); err != nil {
 		return payment.Charge{}, err
 	}
 	return resolve[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
@@ -94,7 +94,7 @@ func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string,
 
 // ResolveRefund is [Client.Resolve] for refunds.
 func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Refund, error) {
-	if err := r.Validate(payment.ResolvedRefund); err != nil {
+	if err := r.Validate(payment.ResolvedRefundStatuses); err != nil {
 		return payment.Refund{}, err
 	}
 	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)

@@ -16,89 +16,117 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// closing is a Temporal whose workflow says one status after the other, and is in the given state when described.
-type closing struct {
+// closingTemporal is a Temporal client with one workflow, which may close between two calls.
+type closingTemporal struct {
 	client.Client
-	says  []payment.Status
-	state enumspb.WorkflowExecutionStatus
-	// stored is what the store has; empty is nothing.
+	// queried are the statuses that successive queries return. Without one, a query does not find the workflow.
+	queried []payment.Status
+	// described is the status of the workflow itself.
+	described enumspb.WorkflowExecutionStatus
+	// stored is the status in the store; empty: the store does not have the payment.
 	stored payment.Status
 }
 
 // ExecuteActivity reads the store.
-func (c *closing) ExecuteActivity(context.Context, client.StartActivityOptions, any, ...any) (client.ActivityHandle, error) {
+func (c *closingTemporal) ExecuteActivity(
+	context.Context, client.StartActivityOptions, any, ...any,
+) (client.ActivityHandle, error) {
 	if c.stored == "" {
-		return nil, temporal.NewNonRetryableApplicationError("not there", string(payment.ErrNotFound), nil)
+		return nil, temporal.NewNonRetryableApplicationError("not found", string(payment.ErrNotFound), nil)
 	}
-	return reading{stored: c.stored}, nil
+	return storedPayment{status: c.stored}, nil
 }
 
-type reading struct {
+// storedPayment is the activity that reads the payment.
+type storedPayment struct {
 	client.ActivityHandle
-	stored payment.Status
+	status payment.Status
 }
 
-func (r reading) Get(_ context.Context, value any) error {
-	*value.(*payment.Charge) = payment.Charge{Status: r.stored, RefundedAmount: 500}
+func (s storedPayment) Get(_ context.Context, value any) error {
+	*value.(*payment.Charge) = payment.Charge{Status: s.status, RefundedAmount: 500}
 	return nil
 }
 
-type said payment.Status
+// queryResult is the encoded result of a query.
+type queryResult payment.Status
 
-func (s said) HasValue() bool { return true }
+func (r queryResult) HasValue() bool { return true }
 
-func (s said) Get(value any) error {
-	*value.(*payment.Charge) = payment.Charge{Status: payment.Status(s)}
+func (r queryResult) Get(value any) error {
+	*value.(*payment.Charge) = payment.Charge{Status: payment.Status(r)}
 	return nil
 }
 
-func (c *closing) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
-	if len(c.says) == 0 {
-		return nil, serviceerror.NewNotFound("forgotten")
+func (c *closingTemporal) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	if len(c.queried) == 0 {
+		return nil, serviceerror.NewNotFound("no such workflow")
 	}
-	next := c.says[0]
-	c.says = c.says[1:]
-	return said(next), nil
+	next := c.queried[0]
+	c.queried = c.queried[1:]
+	return queryResult(next), nil
 }
 
-func (c *closing) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (c *closingTemporal) DescribeWorkflowExecution(
+	context.Context, string, string,
+) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	return &workflowservice.DescribeWorkflowExecutionResponse{
-		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: c.state},
+		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: c.described},
 	}, nil
 }
 
-func TestGetTellsAPaymentThatJustEndedFromOneThatWasStopped(t *testing.T) {
+func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T) {
 	const (
 		running    = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
 		completed  = enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+		failed     = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 		terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
 	)
+	processingTwice := []payment.Status{payment.Processing, payment.Processing}
 	for name, tt := range map[string]struct {
-		says  []payment.Status
-		state enumspb.WorkflowExecutionStatus
-		// stored is what the store has; empty is nothing.
-		stored payment.Status
-		want   payment.Status
-		err    error
+		queried   []payment.Status
+		described enumspb.WorkflowExecutionStatus
+		stored    payment.Status
+		want      payment.Status
+		err       error
 	}{
-		"final at once":                    {[]payment.Status{payment.Succeeded}, completed, payment.Succeeded, payment.Succeeded, nil},
-		"at work":                          {[]payment.Status{payment.Pending}, running, payment.Processing, payment.Pending, nil},
-		"ended between query and describe": {[]payment.Status{payment.RequiresAction, payment.Succeeded}, completed, payment.Succeeded, payment.Succeeded, nil},
-		"refused before it began":          {[]payment.Status{payment.Processing, payment.Failed}, enumspb.WORKFLOW_EXECUTION_STATUS_FAILED, "", payment.Failed, nil},
-		"terminated":                       {[]payment.Status{payment.Processing, payment.Processing}, terminated, payment.Unknown, payment.Unknown, ErrStopped},
-		"terminated before it began":       {[]payment.Status{payment.Processing, payment.Processing}, terminated, "", payment.Processing, ErrStopped},
-		"terminated once it was recorded":  {[]payment.Status{payment.Processing, payment.Processing}, terminated, payment.Succeeded, payment.Succeeded, nil},
-		"forgotten":                        {nil, completed, payment.Succeeded, payment.Succeeded, nil},
-		"forgotten while it was at work":   {nil, completed, payment.Unknown, payment.Unknown, ErrStopped},
-		"never heard of":                   {nil, completed, "", "", ErrNotFound},
+		"final at the first query": {
+			queried: []payment.Status{payment.Succeeded}, described: completed, stored: payment.Succeeded, want: payment.Succeeded,
+		},
+		"running": {
+			queried: []payment.Status{payment.Pending}, described: running, stored: payment.Processing, want: payment.Pending,
+		},
+		"closed after the query": {
+			queried:   []payment.Status{payment.RequiresAction, payment.Succeeded},
+			described: completed, stored: payment.Succeeded, want: payment.Succeeded,
+		},
+		"refused before it began": {
+			queried: []payment.Status{payment.Processing, payment.Failed}, described: failed, want: payment.Failed,
+		},
+		"terminated": {
+			queried: processingTwice, described: terminated, stored: payment.Unknown, want: payment.Unknown, err: ErrStopped,
+		},
+		"terminated before it began": {
+			queried: processingTwice, described: terminated, want: payment.Processing, err: ErrStopped,
+		},
+		"terminated after the outcome was stored": {
+			queried: processingTwice, described: terminated, stored: payment.Succeeded, want: payment.Succeeded,
+		},
+		"after the retention period": {
+			described: completed, stored: payment.Succeeded, want: payment.Succeeded,
+		},
+		"after the retention period, without an outcome": {
+			described: completed, stored: payment.Unknown, want: payment.Unknown, err: ErrStopped,
+		},
+		"does not exist": {described: completed, err: ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewClient(&closing{says: tt.says, state: tt.state, stored: tt.stored}, Options{})
+			c := NewClient(&closingTemporal{queried: tt.queried, described: tt.described, stored: tt.stored}, Options{})
 			got, err := c.Get(t.Context(), "acme", "order-1")
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, tt.want, got.Status)
 			if err == nil && got.Status.Final() && tt.stored != "" {
-				require.EqualValues(t, 500, got.RefundedAmount, "what the store knows")
+				require.EqualValues(t, 500, got.RefundedAmount, "only the store has the refunded amount")
 			}
 		})
 	}

@@ -29,24 +29,23 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// temporal stands in for a Temporal server and a worker: it runs the real workflows, with time skipping,
-// against the real simulator over HTTP. Only what the examples call is there. The end-to-end tests of the
-// sandbox run against a real server.
+// temporal replaces a Temporal server and a worker in the examples. It runs the real workflows in the SDK's test environment,
+// which skips time, against the real simulator over HTTP. It has only the methods that the examples use.
 type temporal struct {
 	client.Client
 	processorURL string
 	store        *store.Store
-	// held is the answer of the workflow that holds money, orders what it is then told to do.
-	held   *updateHandle
-	orders chan func(*testsuite.TestWorkflowEnvironment)
+	// authorized is the update outcome of the workflow that waits for a capture. modifications are run in its environment.
+	authorized    *updateHandle
+	modifications chan func(*testsuite.TestWorkflowEnvironment)
 }
 
 const processorKey = "sim_example_key"
 
-// The simulator and the store live as long as the examples do.
+// newTemporal returns a client. All clients share one simulator and one store, which live until the process ends.
 var newTemporal = func() func() client.Client {
 	var url string
-	var books *store.Store
+	var shared *store.Store
 	return func() client.Client {
 		if url == "" {
 			sim, err := simulator.Open(context.Background(), simulator.Options{APIKey: processorKey})
@@ -54,9 +53,9 @@ var newTemporal = func() func() client.Client {
 				panic(err)
 			}
 			url = httptest.NewServer(sim.Handler()).URL
-			books = newStore()
+			shared = newStore()
 		}
-		return &temporal{processorURL: url, store: books, orders: make(chan func(*testsuite.TestWorkflowEnvironment))}
+		return &temporal{processorURL: url, store: shared, modifications: make(chan func(*testsuite.TestWorkflowEnvironment))}
 	}
 }()
 
@@ -69,31 +68,36 @@ func newStore() *store.Store {
 	if _, _, err := store.Migrate(context.Background(), dsn); err != nil {
 		panic(err)
 	}
-	books, err := store.Open(context.Background(), dsn)
+	opened, err := store.Open(context.Background(), dsn)
 	if err != nil {
 		panic(err)
 	}
-	return books
+	return opened
 }
 
+// startOperation is the workflow to start with an update.
 type startOperation struct {
 	client.WithStartWorkflowOperation
 	workflow string
 	args     []any
 }
 
-func (t *temporal) NewWithStartWorkflowOperation(_ client.StartWorkflowOptions, workflow any, args ...any) client.WithStartWorkflowOperation {
+func (t *temporal) NewWithStartWorkflowOperation(
+	_ client.StartWorkflowOptions, workflow any, args ...any,
+) client.WithStartWorkflowOperation {
 	name, ok := workflow.(string)
 	if !ok {
-		panic("want a workflow by its name")
+		panic("the workflow is not started by its name")
 	}
 	return &startOperation{workflow: name, args: args}
 }
 
-func (t *temporal) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWithStartWorkflowOptions) (client.WorkflowUpdateHandle, error) {
+func (t *temporal) UpdateWithStartWorkflow(
+	_ context.Context, o client.UpdateWithStartWorkflowOptions,
+) (client.WorkflowUpdateHandle, error) {
 	start, ok := o.StartWorkflowOperation.(*startOperation)
 	if !ok {
-		return nil, errors.New("want an operation of NewWithStartWorkflowOperation")
+		return nil, errors.New("the operation is not from NewWithStartWorkflowOperation")
 	}
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -107,54 +111,58 @@ func (t *temporal) UpdateWithStartWorkflow(_ context.Context, o client.UpdateWit
 		env.UpdateWorkflow(o.UpdateOptions.UpdateName, o.UpdateOptions.UpdateID, handle, o.UpdateOptions.Args...)
 	}, 0)
 	if req, ok := start.args[0].(payment.ChargeRequest); ok && req.Capture == payment.CaptureManual {
-		// Time is not skipped beyond the moment when the caller decides.
-		env.RegisterDelayedCallback(func() { (<-t.orders)(env) }, time.Minute)
+		// The callback blocks until the caller requests a modification, so that no more time is skipped before.
+		env.RegisterDelayedCallback(func() { (<-t.modifications)(env) }, time.Minute)
 		go env.ExecuteWorkflow(start.workflow, start.args...)
-		t.held = handle
+		t.authorized = handle
 		return handle, nil
 	}
 	env.ExecuteWorkflow(start.workflow, start.args...)
 	return handle, env.GetWorkflowError()
 }
 
-// UpdateWorkflow, QueryWorkflow and DescribeWorkflowExecution are for the workflow that holds money.
+// UpdateWorkflow, QueryWorkflow and DescribeWorkflowExecution are for the workflow of the authorized payment.
 func (t *temporal) UpdateWorkflow(_ context.Context, o client.UpdateWorkflowOptions) (client.WorkflowUpdateHandle, error) {
 	handle := newUpdateHandle()
-	t.orders <- func(env *testsuite.TestWorkflowEnvironment) {
+	t.modifications <- func(env *testsuite.TestWorkflowEnvironment) {
 		env.UpdateWorkflow(o.UpdateName, o.UpdateID, handle, o.Args...)
 	}
 	return handle, nil
 }
 
 func (t *temporal) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
-	payloads, err := converter.GetDefaultDataConverter().ToPayloads(t.held.value)
+	payloads, err := converter.GetDefaultDataConverter().ToPayloads(t.authorized.value)
 	return client.NewValue(payloads), err
 }
 
-func (t *temporal) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+func (t *temporal) DescribeWorkflowExecution(
+	context.Context, string, string,
+) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
 	return &workflowservice.DescribeWorkflowExecutionResponse{
 		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING},
 	}, nil
 }
 
-// register does what a worker does when it starts.
+// register registers workflows and activities, as a worker does.
 func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
-	credentials, err := credentials.New(context.Background(), func(context.Context) (credentials.Key, error) {
+	keys, err := credentials.New(context.Background(), func(context.Context) (credentials.Key, error) {
 		return credentials.Key{Value: processorKey}, nil
 	})
 	if err != nil {
 		return err
 	}
-	http, err := httpclient.New(httpclient.Options{
-		Profile: rest.Profile(), BaseURL: t.processorURL, Credentials: credentials, Limiter: ratelimit.New(0, 1, time.Second),
+	processorClient, err := httpclient.New(httpclient.Options{
+		Profile: rest.Profile(), BaseURL: t.processorURL, Credentials: keys, Limiter: ratelimit.New(0, 1, time.Second),
 		AttemptTimeout: time.Second, MaxInFlight: 1,
 	})
 	if err != nil {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(http), retry.DefaultBackoff, time.Minute).Register(env)
-	poll := activities.Poll{Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour)}
+	activities.NewProcessor(rest.New(processorClient), retry.DefaultBackoff, time.Minute).Register(env)
+	poll := activities.Poll{
+		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour),
+	}
 	(&activities.Payments{Store: t.store, Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",
 		StartToClose:    activities.Duration(2 * time.Second),
@@ -169,25 +177,25 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 	return nil
 }
 
-// updateHandle hears the update's answer and hands it to the client.
+// updateHandle receives the result of an update from the test environment and returns it to the client.
 type updateHandle struct {
 	client.WorkflowUpdateHandle
-	value    any
-	err      error
-	answered chan struct{}
+	value any
+	err   error
+	done  chan struct{}
 }
 
-func newUpdateHandle() *updateHandle { return &updateHandle{answered: make(chan struct{})} }
+func newUpdateHandle() *updateHandle { return &updateHandle{done: make(chan struct{})} }
 
 func (h *updateHandle) Accept()          {}
 func (h *updateHandle) Reject(err error) { h.Complete(nil, err) }
 func (h *updateHandle) Complete(value any, err error) {
 	h.value, h.err = value, err
-	close(h.answered)
+	close(h.done)
 }
 
 func (h *updateHandle) Get(_ context.Context, value any) error {
-	<-h.answered
+	<-h.done
 	if h.err != nil {
 		return h.err
 	}

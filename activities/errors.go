@@ -16,13 +16,13 @@ import (
 // CallFailure describes a processor call without an outcome to the workflow. It is the detail of the activity's error.
 type CallFailure struct {
 	payment.Failure
-	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be called failed.
+	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be reported as failed.
 	Ambiguous bool `json:"ambiguous"`
-	// NeverTaken reports that, by Temporal's account, no worker picked up the call before its time was up, not even once. It is
-	// Ambiguous all the same, because Temporal's account may have a gap after a failover: the processor has to be asked.
+	// NeverTaken reports that, according to Temporal, no worker picked up the call before its time was up. The call is Ambiguous
+	// nevertheless, because Temporal may have lost events in a failover: the outcome has to be looked up.
 	NeverTaken bool `json:"-"`
-	// Wait is how long to wait before the same call may be made again, if that exceeds what the retry policy should wait. 0: do
-	// not make it again.
+	// Wait is how long the workflow waits before it makes the same call again, if that is longer than the retry policy may wait.
+	// 0: the call is not made again.
 	Wait Duration `json:"wait,omitzero"`
 	// RequestID is the processor's id of the last request.
 	RequestID string `json:"request_id,omitempty"`
@@ -38,8 +38,8 @@ var NeverRetried = []string{
 	string(payment.ClassStateConflict),
 }
 
-// applicationError is the only place where a processor's error becomes an application error of Temporal: its type is the failure
-// class, its detail a [CallFailure], and it says itself whether and when it is retried. Its result must not be wrapped: Temporal
+// applicationError is the only place where a processor's error becomes an application error of Temporal. Its type is the failure
+// class, its detail a [CallFailure], and it determines whether and when Temporal retries. It must not be wrapped: Temporal
 // evaluates the outermost error only.
 func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
 	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
@@ -64,8 +64,9 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)
 }
 
-// FailureOf is the reverse of applicationError: it returns what the error of a processor activity says. An attempt that ended without
-// an error of its own, because its worker died or its time was up, is ambiguous, whatever an earlier attempt reported.
+// FailureOf is the reverse of applicationError: it returns the [CallFailure] of a processor activity's error. An attempt that
+// ended without an error of its own, because its worker died or its time was up, is ambiguous, whatever an earlier attempt
+// reported.
 func FailureOf(err error) CallFailure {
 	var timeout *temporal.TimeoutError
 	var application *temporal.ApplicationError
@@ -85,10 +86,10 @@ func FailureOf(err error) CallFailure {
 	return unknown
 }
 
-// neverTaken reports whether a call waited in its task queue until its time was up: no attempt is running, and none has ended before.
-// An earlier attempt would be the cause of the timeout, or would have left heartbeat details. Temporal discards the cause if the
-// activity is reset or unpaused or its options are changed, but then the activity is queued again, and schedule-to-close ends
-// first.
+// neverTaken reports whether a call waited in its task queue until its time was up: no attempt is running, and none has ended
+// before. An earlier attempt would be the cause of the timeout, or would have left heartbeat details. Temporal discards the cause
+// if the activity is reset or unpaused or its options are changed, but then the activity is queued again, and schedule-to-close
+// ends first.
 func neverTaken(err error) bool {
 	var call *temporal.ActivityError
 	var timeout *temporal.TimeoutError

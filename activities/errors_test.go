@@ -20,31 +20,31 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// failing is a processor whose every call ends with one error.
-type failing struct {
+// failingProcessor returns the same error from every call.
+type failingProcessor struct {
 	processor.Processor
 	err error
 }
 
-func (f failing) Charge(context.Context, processor.ChargeCall) (processor.Result, error) {
+func (f failingProcessor) Charge(context.Context, processor.ChargeCall) (processor.Result, error) {
 	return processor.Result{}, f.err
 }
 
-func (f failing) Refund(context.Context, processor.RefundCall) (processor.Result, error) {
+func (f failingProcessor) Refund(context.Context, processor.RefundCall) (processor.Result, error) {
 	return processor.Result{}, f.err
 }
 
-func (f failing) Lookup(context.Context, processor.LookupCall) (processor.Result, bool, error) {
+func (f failingProcessor) Lookup(context.Context, processor.LookupCall) (processor.Result, bool, error) {
 	return processor.Result{}, false, f.err
 }
 
-// chargeError is what Temporal gets to see of a charge that fails with err.
+// chargeError returns the application error of a charge that fails with err.
 func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failing{err: err}, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{err: err}, retry.DefaultBackoff, 5*time.Minute)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
 	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})
@@ -53,53 +53,81 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	return application
 }
 
-func TestAProcessorsErrorBecomesTemporals(t *testing.T) {
+func TestProcessorErrorBecomesAnApplicationError(t *testing.T) {
 	for name, tt := range map[string]struct {
-		err  error
-		kind string
-		// retry is false where Temporal must not try again; delay and wait are who waits, and how long.
+		err   error
+		class string
+		// retry reports whether Temporal retries after delay. If not, the workflow retries after wait, unless that is 0.
 		retry       bool
 		delay, wait time.Duration
-		open        bool
+		ambiguous   bool
 	}{
-		"rate limited":      {&processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true}, "rate_limited", true, time.Second, 0, false},
-		"with Retry-After":  {&processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Minute}, "rate_limited", true, 67500 * time.Millisecond, 0, false},
-		"a long one":        {&processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour}, "rate_limited", false, 0, 67*time.Minute + 30*time.Second, false},
-		"lost answer":       {&processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Retry: true}, "outcome_unknown", true, time.Second, 0, true},
-		"forbidden":         {&processor.Error{Class: payment.ClassPermission, Certainty: processor.NotExecuted}, "permission", false, 0, 0, false},
-		"state conflict":    {&processor.Error{Class: payment.ClassStateConflict, Certainty: processor.Ambiguous}, "state_conflict", false, 0, 0, true},
-		"no processor's":    {errors.New("a bug"), "outcome_unknown", false, 0, 0, true},
-		"wrapped all right": {errors.Join(errors.New("x"), &processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted}), "config", false, 0, 0, false},
+		"rate limited": {
+			err:   &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true},
+			class: "rate_limited", retry: true, delay: time.Second,
+		},
+		"with Retry-After": {
+			err: &processor.Error{
+				Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Minute,
+			},
+			class: "rate_limited", retry: true, delay: 67500 * time.Millisecond,
+		},
+		"with a long Retry-After": {
+			err: &processor.Error{
+				Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: time.Hour,
+			},
+			class: "rate_limited", wait: 67*time.Minute + 30*time.Second,
+		},
+		"lost response": {
+			err:   &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Retry: true},
+			class: "outcome_unknown", retry: true, delay: time.Second, ambiguous: true,
+		},
+		"forbidden": {
+			err:   &processor.Error{Class: payment.ClassPermission, Certainty: processor.NotExecuted},
+			class: "permission",
+		},
+		"state conflict": {
+			err:   &processor.Error{Class: payment.ClassStateConflict, Certainty: processor.Ambiguous},
+			class: "state_conflict", ambiguous: true,
+		},
+		"not a processor.Error": {err: errors.New("a bug"), class: "outcome_unknown", ambiguous: true},
+		"wrapped": {
+			err:   errors.Join(errors.New("x"), &processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted}),
+			class: "config",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := chargeError(t, tt.err)
-			require.Equal(t, tt.kind, got.Type())
+			require.Equal(t, tt.class, got.Type())
 			require.Equal(t, !tt.retry, got.NonRetryable())
 			require.Equal(t, tt.delay, got.NextRetryDelay())
 			failure := FailureOf(got)
-			require.Equal(t, payment.FailureClass(tt.kind), failure.Class)
-			require.Equal(t, tt.open, failure.Ambiguous)
+			require.Equal(t, payment.FailureClass(tt.class), failure.Class)
+			require.Equal(t, tt.ambiguous, failure.Ambiguous)
 			require.Equal(t, Duration(tt.wait), failure.Wait)
 		})
 	}
 }
 
-func TestTheClassesThatAreNeverRetriedAreNotRetriedByTheTableEither(t *testing.T) {
+func TestNeverRetriedHasNoClassThatIsRetried(t *testing.T) {
 	for _, class := range NeverRetried {
 		require.Contains(t, payment.FailureClasses, payment.FailureClass(class))
 	}
-	for _, class := range []payment.FailureClass{payment.ClassRateLimited, payment.ClassUnavailable, payment.ClassNotSent, payment.ClassOutcomeUnknown, payment.ClassInvalidResponse} {
+	for _, class := range []payment.FailureClass{
+		payment.ClassRateLimited, payment.ClassUnavailable, payment.ClassNotSent, payment.ClassOutcomeUnknown,
+		payment.ClassInvalidResponse,
+	} {
 		require.NotContains(t, NeverRetried, string(class))
 	}
 }
 
-func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
+func TestErrorWithoutACallFailureIsAmbiguous(t *testing.T) {
 	ours := chargeError(t, &processor.Error{Class: payment.ClassPermission, Certainty: processor.NotExecuted})
 	for name, err := range map[string]error{
-		"a time-out":                        temporal.NewTimeoutError(1, nil),
-		"a time-out that hides our error":   temporal.NewTimeoutError(1, ours),
-		"a panic":                           errors.New("panic"),
-		"an application error of no detail": temporal.NewApplicationError("x", "permission"),
+		"timeout": temporal.NewTimeoutError(1, nil),
+		"timeout after an attempt with a CallFailure": temporal.NewTimeoutError(1, ours),
+		"panic":                              errors.New("panic"),
+		"application error without a detail": temporal.NewApplicationError("x", "permission"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.True(t, FailureOf(err).Ambiguous)
@@ -109,12 +137,13 @@ func TestAnythingButOurOwnErrorLeavesTheOutcomeOpen(t *testing.T) {
 	require.False(t, FailureOf(ours).Ambiguous)
 }
 
-// timedOut is an activity that timed out, as Temporal tells it.
+// timedOut returns the failure of an activity that timed out, as Temporal records it. before is the failure of the last attempt.
 func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.Failure) *failurepb.Failure {
 	return &failurepb.Failure{
 		Message: "activity error",
 		FailureInfo: &failurepb.Failure_ActivityFailureInfo{ActivityFailureInfo: &failurepb.ActivityFailureInfo{
-			ScheduledEventId: 6, StartedEventId: startedEventID, ActivityType: &commonpb.ActivityType{Name: payment.ActivityProcessorCharge},
+			ScheduledEventId: 6, StartedEventId: startedEventID,
+			ActivityType: &commonpb.ActivityType{Name: payment.ActivityProcessorCharge},
 		}},
 		Cause: &failurepb.Failure{
 			FailureInfo: &failurepb.Failure_TimeoutFailureInfo{TimeoutFailureInfo: &failurepb.TimeoutFailureInfo{TimeoutType: kind}},
@@ -123,13 +152,14 @@ func timedOut(kind enumspb.TimeoutType, startedEventID int64, before *failurepb.
 	}
 }
 
-// leaving adds the heartbeat details of an earlier attempt.
-func leaving(f *failurepb.Failure) *failurepb.Failure {
-	f.GetCause().GetTimeoutFailureInfo().LastHeartbeatDetails = &commonpb.Payloads{Payloads: []*commonpb.Payload{{Data: []byte("{}")}}}
+// withHeartbeat adds the heartbeat details of an earlier attempt.
+func withHeartbeat(f *failurepb.Failure) *failurepb.Failure {
+	details := &commonpb.Payloads{Payloads: []*commonpb.Payload{{Data: []byte("{}")}}}
+	f.GetCause().GetTimeoutFailureInfo().LastHeartbeatDetails = details
 	return f
 }
 
-func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
+func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 	before := &failurepb.Failure{Message: "503", FailureInfo: &failurepb.Failure_ApplicationFailureInfo{
 		ApplicationFailureInfo: &failurepb.ApplicationFailureInfo{Type: "unavailable"},
 	}}
@@ -137,20 +167,28 @@ func TestOnlyACallThatNoAttemptBeganWasNeverTaken(t *testing.T) {
 		failure    *failurepb.Failure
 		neverTaken bool
 	}{
-		"in the queue until its time was up":  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil), true},
-		"in the queue after a reset":          {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, nil), false},
-		"in the queue for its second attempt": {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, before), false},
-		"between two attempts":                {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, before), false},
-		"during its attempt":                  {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 7, nil), false},
-		"with what an attempt has left":       {leaving(timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil)), false},
-		"its worker died":                     {timedOut(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, 7, nil), false},
-		"its worker fell silent":              {timedOut(enumspb.TIMEOUT_TYPE_HEARTBEAT, 7, nil), false},
-		"no activity's time-out":              {timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil).GetCause(), false},
+		"time was up in the queue":               {failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil), neverTaken: true},
+		"time was up in the queue after a reset": {failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, nil)},
+		"time was up in the queue before the second attempt": {
+			failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, before),
+		},
+		"time was up between two attempts": {
+			failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 0, before),
+		},
+		"time was up during the attempt": {failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, 7, nil)},
+		"heartbeat details of an attempt": {
+			failure: withHeartbeat(timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil)),
+		},
+		"worker died":              {failure: timedOut(enumspb.TIMEOUT_TYPE_START_TO_CLOSE, 7, nil)},
+		"worker sent no heartbeat": {failure: timedOut(enumspb.TIMEOUT_TYPE_HEARTBEAT, 7, nil)},
+		"timeout that is not of an activity": {
+			failure: timedOut(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, 0, nil).GetCause(),
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			failure := FailureOf(temporal.GetDefaultFailureConverter().FailureToError(tt.failure))
 			require.Equal(t, tt.neverTaken, failure.NeverTaken)
-			require.True(t, failure.Ambiguous, "the processor is asked in any case")
+			require.True(t, failure.Ambiguous, "the outcome is looked up in any case")
 			require.Equal(t, payment.ClassOutcomeUnknown, failure.Class)
 		})
 	}

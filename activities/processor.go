@@ -13,8 +13,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Processor holds the calls to one processor. They run on a task queue of their own. Each attempt makes one call and never retries by
-// itself: Temporal's retry policy does, after the delay that the error carries.
+// Processor holds the calls to one processor. They run on a task queue of their own. Each attempt makes one call and never
+// retries by itself: Temporal's retry policy does, after the delay that the error carries.
 type Processor struct {
 	processor processor.Processor
 	backoff   retry.Backoff
@@ -38,8 +38,8 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.ProcessorLookup, activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
 }
 
-// ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same call,
-// which contains the idempotency key.
+// ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
+// call, which contains the idempotency key.
 func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	return once(ctx, p, p.processor.Charge, call)
 }
@@ -60,7 +60,9 @@ func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCa
 }
 
 // once makes one attempt at a call that moves money.
-func once[C any](ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C) (processor.Result, error) {
+func once[C any](
+	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C,
+) (processor.Result, error) {
 	before := ambiguousBefore(ctx)
 	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
@@ -85,7 +87,7 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 }
 
 // attempts is what an attempt passes to the next one, as heartbeat details: Temporal itself passes only the last error to the
-// workflow, and a 503 says nothing about the timeout before it.
+// workflow, and a 503 proves nothing about the timeout before it.
 type attempts struct {
 	Through   int32 `json:"through"`
 	Ambiguous bool  `json:"ambiguous"`
@@ -103,7 +105,8 @@ func ambiguousBefore(ctx context.Context) bool {
 	if activity.GetHeartbeatDetails(ctx, &before) != nil {
 		return true
 	}
-	// This attempt counts as ambiguous until it reports otherwise: it may end without reporting, and the next may have its number.
+	// This attempt counts as ambiguous until it reports otherwise: it may end without reporting, and the next may have its
+	// number.
 	activity.RecordHeartbeat(ctx, attempts{Through: info.Attempt, Ambiguous: true})
 	return before.Ambiguous || before.Through != info.Attempt-1
 }

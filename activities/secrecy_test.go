@@ -30,23 +30,23 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// apiKey looks like no key that could be recognized: it must be known to be one.
+// apiKey does not have the form of a key. It can be recognized only because the client knows it.
 const apiKey = "florin4everAPIkey"
 
-// secrets must not come out anywhere, but for the payment method, which is part of the request.
+// secrets are planted in responses. needle is the part that must not be written anywhere.
 var secrets = []struct{ planted, needle string }{
-	{apiKey, apiKey},
-	{"Bearer " + apiKey, apiKey},
-	{"4111111111111111", "4111111111111111"},
-	{"4111 1111-1111 1111", "4111111111111111"},
-	{"sk_live_4eC39HqLyjWDarjtT1zdp7dc", "4eC39HqLyjWDarjtT1zdp7dc"},
-	{"whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
-	{"pi_1_secret_zdp7dc4eC39HqLyj", "zdp7dc4eC39HqLyj"},
-	{"eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", "eyJzdWIiOiIxIn0"},
+	{planted: apiKey, needle: apiKey},
+	{planted: "Bearer " + apiKey, needle: apiKey},
+	{planted: "4111111111111111", needle: "4111111111111111"},
+	{planted: "4111 1111-1111 1111", needle: "4111111111111111"},
+	{planted: "sk_live_4eC39HqLyjWDarjtT1zdp7dc", needle: "4eC39HqLyjWDarjtT1zdp7dc"},
+	{planted: "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2", needle: "MfKQ9r8GKYqrTwjUPD8ILPZIo2"},
+	{planted: "pi_1_secret_zdp7dc4eC39HqLyj", needle: "zdp7dc4eC39HqLyj"},
+	{planted: "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl", needle: "eyJzdWIiOiIxIn0"},
 }
 
-// FuzzNoSecretReachesAHistory lets a processor repeat secrets wherever it can: in every part of its answer. Nothing
-// that Temporal stores of the call, no log line and no audit record may have one.
+// FuzzNoSecretReachesAHistory plants secrets in every part of a processor's response. Neither what Temporal stores of the call,
+// nor a log line, nor an audit record may contain them.
 func FuzzNoSecretReachesAHistory(f *testing.F) {
 	bodies := []string{
 		`{"error":{"code":"%s","message":"no"}}`,
@@ -72,20 +72,20 @@ func FuzzNoSecretReachesAHistory(f *testing.F) {
 			return
 		}
 		planted := secrets[secret]
-		for _, written := range everythingOf(t, func(w http.ResponseWriter, _ *http.Request) {
+		for _, written := range writtenFor(t, func(w http.ResponseWriter, _ *http.Request) {
 			w.Header()[http.CanonicalHeaderKey(header)] = []string{before + planted.planted}
 			w.WriteHeader(status)
 			_, _ = fmt.Fprintf(w, body, planted.planted)
 		}) {
-			bare := strings.NewReplacer(" ", "", "-", "").Replace(written)
-			require.NotContains(t, bare, planted.needle)
-			require.NotContains(t, bare, apiKey)
+			ungrouped := strings.NewReplacer(" ", "", "-", "").Replace(written)
+			require.NotContains(t, ungrouped, planted.needle)
+			require.NotContains(t, ungrouped, apiKey)
 		}
 	})
 }
 
-func TestAnAnswerThatIsNoHTTPDoesNotGiveOurKeyAway(t *testing.T) {
-	for _, written := range everythingOf(t, func(w http.ResponseWriter, _ *http.Request) {
+func TestAPIKeyInAMalformedHTTPResponseIsNotWritten(t *testing.T) {
+	for _, written := range writtenFor(t, func(w http.ResponseWriter, _ *http.Request) {
 		c, _, err := http.NewResponseController(w).Hijack()
 		if err == nil {
 			_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nno colon %s\r\n\r\n", apiKey)
@@ -96,17 +96,19 @@ func TestAnAnswerThatIsNoHTTPDoesNotGiveOurKeyAway(t *testing.T) {
 	}
 }
 
-// everythingOf is all that is kept of one charge that the processor answers so: what Temporal stores, the log, and the
-// audit log.
-func everythingOf(t *testing.T, answer http.HandlerFunc) (written []string) {
+// writtenFor returns everything that is written about one charge to which the processor responds with the handler: what Temporal
+// stores, the log and the audit log.
+func writtenFor(t *testing.T, respond http.HandlerFunc) (written []string) {
 	t.Helper()
-	s := httptest.NewServer(answer)
+	s := httptest.NewServer(respond)
 	defer s.Close()
-	credentials, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) { return credentials.Key{Value: apiKey}, nil })
+	keys, err := credentials.New(t.Context(), func(context.Context) (credentials.Key, error) {
+		return credentials.Key{Value: apiKey}, nil
+	})
 	require.NoError(t, err)
 	var audited, logged bytes.Buffer
 	client, err := httpclient.New(httpclient.Options{
-		Name: "acme", Profile: rest.Profile(), BaseURL: s.URL, Credentials: credentials, Limiter: ratelimit.New(0, 1, 0),
+		Name: "acme", Profile: rest.Profile(), BaseURL: s.URL, Credentials: keys, Limiter: ratelimit.New(0, 1, 0),
 		AttemptTimeout: 10 * time.Second, MaxInFlight: 1, Audit: audit.New(zapcore.AddSync(&audited), audit.Options{}),
 	})
 	require.NoError(t, err)
@@ -138,10 +140,10 @@ func everythingOf(t *testing.T, answer http.HandlerFunc) (written []string) {
 		written = append(written, string(text))
 	}
 	require.NotEmpty(t, audited.String())
-	// JSON and Go both quote: what is quoted is still there.
+	// A secret may be written with the escape sequences of JSON or Go.
 	for _, text := range []string{audited.String(), logged.String()} {
-		if plain, err := strconv.Unquote(`"` + text + `"`); err == nil {
-			written = append(written, plain)
+		if unquoted, err := strconv.Unquote(`"` + text + `"`); err == nil {
+			written = append(written, unquoted)
 		}
 		written = append(written, text)
 	}

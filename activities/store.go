@@ -16,9 +16,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, the reading
-// ones standalone activities for services; all of them run on the task queue payments. Each is safe to repeat: what is persisted
-// already is returned.
+// Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, the
+// reading ones standalone activities for services; all of them run on the task queue payments. Each is safe to repeat: what is
+// persisted already is returned.
 type Payments struct {
 	Store *store.Store
 	// Default is the processor of a request that names none.
@@ -46,13 +46,13 @@ type BeginResult struct {
 	Terms Terms `json:"terms"`
 	// Charge is the persisted payment, with the outcome if there is one.
 	Charge payment.Charge `json:"charge"`
-	// Resumed reports that it was begun before, so that its processor may have been called.
+	// Resumed reports that the payment was begun before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
 }
 
 // BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
-// [payment.ErrInvalidRequest] for a processor that is not configured, and [payment.ErrIdempotencyMismatch] for a key that was used
-// for a different request.
+// [payment.ErrInvalidRequest] for a processor that is not configured, and [payment.ErrIdempotencyMismatch] for a key that was
+// used for a different request.
 func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (BeginResult, error) {
 	name := req.Processor
 	if name == "" {
@@ -85,14 +85,15 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 	return BeginResult{Terms: terms, Charge: stored, Resumed: !created}, err
 }
 
-// isBegun reports whether the payment is persisted: then its processor was configured once and counts as requested. While the store is
-// down it reports true, and the store is asked again.
+// isBegun reports whether the payment is persisted: then its processor was configured when it began. While the store is down,
+// isBegun reports true, so that the caller reads the store and gets its error.
 func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool {
 	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
 	return !errors.Is(err, payment.ErrNotFound)
 }
 
-// terms returns those of the processor that a payment was begun with. Without them its outcome cannot be found out.
+// terms returns the terms of a payment's processor. If that is no longer configured, terms returns an error unless the status is
+// final: an outcome that is not known could not be looked up.
 func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 	terms, ok := p.Processors[name]
 	if !ok && !status.Final() {
@@ -101,8 +102,8 @@ func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 	return terms, nil
 }
 
-// RecordPayment persists a payment and returns it as persisted, with what was refunded. A status that is not final gives way to what
-// another run, terminated meanwhile, has persisted before.
+// RecordPayment persists a payment and returns the persisted one, with the refunded amount. If another run of the workflow, which
+// was terminated meanwhile, has persisted a later status, a status that is not final is ignored.
 func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
 	if errors.Is(err, store.ErrIllegalTransition) && !c.Status.Final() {
@@ -113,16 +114,18 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 
 // ReserveResult is a refund that may be processed.
 type ReserveResult struct {
-	Terms  Terms          `json:"terms"`
+	Terms Terms `json:"terms"`
+	// Refund is the persisted refund, with the outcome if there is one.
 	Refund payment.Refund `json:"refund"`
-	// Of is the payment to refund.
-	Of      payment.Charge `json:"of"`
-	Resumed bool           `json:"resumed,omitempty"`
+	// Payment is the payment to refund.
+	Payment payment.Charge `json:"of"`
+	// Resumed reports that the refund was reserved before, so that its processor may have been called.
+	Resumed bool `json:"resumed,omitempty"`
 }
 
 // ReserveRefund persists a refund and reserves its amount. It returns [payment.ErrPaymentNotFound],
-// [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to refund,
-// and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
+// [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to
+// refund, and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
 func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (ReserveResult, error) {
 	r := payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
@@ -138,11 +141,12 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
 		return ReserveResult{}, requestError(err, payment.RefusedRequest{
-			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, PaymentID: req.PaymentID, Amount: r.Amount, Currency: req.Currency,
+			MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey, PaymentID: req.PaymentID,
+			Amount: r.Amount, Currency: req.Currency,
 		})
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
-	return ReserveResult{Terms: terms, Refund: stored, Of: of, Resumed: !created}, err
+	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: !created}, err
 }
 
 // SettleRefund persists a refund, and with it what remains of its payment, as [Payments.RecordPayment] does.
@@ -172,12 +176,12 @@ func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.
 	return page, requestError(err, f)
 }
 
-// ErrorProcessorIDTaken is the type of the application error for a processor's id that another payment or refund has: the processor
-// responded for the wrong one.
+// ErrorProcessorIDTaken is the type of the application error for a processor's id that another payment or refund has: the
+// processor responded for the wrong one.
 const ErrorProcessorIDTaken = "ProcessorIDTaken"
 
-// storeError turns an error of the store into an application error of Temporal. A refusal is final. Any other error is retried: the
-// store may be down, and a payment waits for it rather than be lost.
+// storeError turns an error of the store into an application error of Temporal. A refusal is not retried. Any other error is: the
+// store may be down, and the payment waits for it.
 func storeError(err error, details ...any) error {
 	var refusal payment.RefusalCode
 	switch {
@@ -190,8 +194,9 @@ func storeError(err error, details ...any) error {
 	}
 }
 
-// requestError is storeError for a caller's request, which is the detail of the error: a value that the store never accepts is the
-// caller's mistake. When an outcome is persisted, it would be ours, and is retried.
+// requestError is storeError for a caller's request, which is the detail of the error. A request with a value that the store
+// never accepts is refused. In an outcome such a value would be a bug of Florin: storeError returns an error that is retried
+// until the code is corrected.
 func requestError(err error, requested any) error {
 	if errors.Is(err, store.ErrInvalid) {
 		err = payment.Refuse(payment.ErrInvalidRequest, "%s", strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": "))

@@ -13,31 +13,34 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// keeping has the activities over an empty store, and processors "one", the default, and "two".
-func keeping(t *testing.T) (*testsuite.TestActivityEnvironment, *Payments) {
+// newPayments returns an environment with the activities, on an empty store. The processors are "one", the default, and "two".
+func newPayments(t *testing.T) (*testsuite.TestActivityEnvironment, *Payments) {
 	t.Helper()
 	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
 	_, _, err := store.Migrate(t.Context(), dsn)
 	require.NoError(t, err)
-	books, err := store.Open(t.Context(), dsn)
+	opened, err := store.Open(t.Context(), dsn)
 	require.NoError(t, err)
-	t.Cleanup(func() { books.Close() })
+	t.Cleanup(func() { opened.Close() })
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
-	p := &Payments{Store: books, Default: "one", Processors: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}}}
+	p := &Payments{
+		Store: opened, Default: "one", Processors: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
+	}
 	p.Register(env)
 	return env, p
 }
 
-func got[T any](t *testing.T, value converter.EncodedValue, err error) (out T) {
+// decode returns the decoded result of an activity.
+func decode[T any](t *testing.T, value converter.EncodedValue, err error) (out T) {
 	t.Helper()
 	require.NoError(t, err)
 	require.NoError(t, value.Get(&out))
 	return out
 }
 
-// requireFinal checks an error that is not tried again.
-func requireFinal(t *testing.T, err error, code payment.RefusalCode) {
+// requireRefusal checks that an activity failed with the code, and that it is not retried.
+func requireRefusal(t *testing.T, err error, code payment.RefusalCode) {
 	t.Helper()
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, err, &application)
@@ -45,115 +48,126 @@ func requireFinal(t *testing.T, err error, code payment.RefusalCode) {
 	require.Equal(t, string(code), application.Type())
 }
 
-var purchase = payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
+// requireRetried checks that an activity failed with an error that is retried.
+func requireRetried(t *testing.T, err error) {
+	t.Helper()
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, err, &application)
+	require.False(t, application.NonRetryable())
+}
 
-func TestBeginPaymentChoosesAProcessorThatThereIs(t *testing.T) {
-	env, _ := keeping(t)
-	for asked, want := range map[string]string{"": "one", "two": "two"} {
+var purchase = payment.ChargeRequest{
+	MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+}
+
+func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
+	env, _ := newPayments(t)
+	for requested, want := range map[string]string{"": "one", "two": "two"} {
 		req := purchase
-		req.Processor, req.IdempotencyKey = asked, "order-"+asked
+		req.Processor, req.IdempotencyKey = requested, "order-"+requested
 		value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-		begun := got[BeginResult](t, value, err)
-		require.Equal(t, []any{want, want, false}, []any{begun.Terms.Processor, begun.Charge.Processor, begun.Resumed})
+		begun := decode[BeginResult](t, value, err)
+		require.Equal(t, want, begun.Terms.Processor)
+		require.Equal(t, want, begun.Charge.Processor)
+		require.False(t, begun.Resumed)
 		require.Equal(t, payment.Processing, begun.Charge.Status)
 	}
 	req := purchase
 	req.Processor = "three"
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	requireFinal(t, err, payment.ErrInvalidRequest)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "one or two")
 }
 
-func TestAPaymentBeginsOnceAndGoesOnWithTheProcessorItHas(t *testing.T) {
-	env, p := keeping(t)
+func TestPaymentThatBeginsAgainKeepsItsProcessor(t *testing.T) {
+	env, p := newPayments(t)
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
 	require.NoError(t, err)
 	p.Default = "two"
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	begun := got[BeginResult](t, value, err)
+	begun := decode[BeginResult](t, value, err)
 	require.True(t, begun.Resumed)
 	require.Equal(t, "one", begun.Terms.Processor)
 
 	other := purchase
 	other.Amount++
 	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, other)
-	requireFinal(t, err, payment.ErrIdempotencyMismatch)
+	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
 
-	// Nobody could find out about it: that is waited for, and said.
+	// Without the processor's configuration, the outcome cannot be looked up.
 	delete(p.Processors, "one")
 	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
 	require.ErrorContains(t, err, `processor "one" of this payment is no longer configured`)
-	var application *temporal.ApplicationError
-	require.ErrorAs(t, err, &application)
-	require.False(t, application.NonRetryable())
+	requireRetried(t, err)
 }
 
-func TestARefundIsReservedAtItsPaymentsProcessor(t *testing.T) {
-	env, _ := keeping(t)
+func TestRefundIsReservedAtTheProcessorOfItsPayment(t *testing.T) {
+	env, _ := newPayments(t)
 	req := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1")}
 	_, err := env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	requireFinal(t, err, payment.ErrPaymentNotFound)
+	requireRefusal(t, err, payment.ErrPaymentNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	charge := got[BeginResult](t, value, err).Charge
+	charge := decode[BeginResult](t, value, err).Charge
 	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	requireFinal(t, err, payment.ErrPaymentNotRefundable)
+	requireRefusal(t, err, payment.ErrPaymentNotRefundable)
 
 	charge.Status, charge.CapturedAmount, charge.ProcessorPaymentID = payment.Succeeded, 1250, "ch_1"
 	value, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
-	require.Equal(t, payment.Succeeded, got[payment.Charge](t, value, err).Status)
+	require.Equal(t, payment.Succeeded, decode[payment.Charge](t, value, err).Status)
 
 	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	reserved := got[ReserveResult](t, value, err)
-	require.Equal(t, []any{"one", int64(1250), "ch_1", false}, []any{reserved.Terms.Processor, reserved.Refund.Amount, reserved.Of.ProcessorPaymentID, reserved.Resumed})
+	reserved := decode[ReserveResult](t, value, err)
+	require.Equal(t, "one", reserved.Terms.Processor)
+	require.EqualValues(t, 1250, reserved.Refund.Amount)
+	require.Equal(t, "ch_1", reserved.Payment.ProcessorPaymentID)
+	require.False(t, reserved.Resumed)
 	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
-	require.True(t, got[ReserveResult](t, value, err).Resumed)
+	require.True(t, decode[ReserveResult](t, value, err).Resumed)
 
 	reserved.Refund.Status, reserved.Refund.ProcessorRefundID = payment.Succeeded, "re_1"
 	value, err = env.ExecuteActivity(payment.ActivitySettleRefund, reserved.Refund, Cause{By: "processor"})
-	require.Equal(t, payment.Succeeded, got[payment.Refund](t, value, err).Status)
+	require.Equal(t, payment.Succeeded, decode[payment.Refund](t, value, err).Status)
 	another := req
 	another.IdempotencyKey = "refund-2"
 	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, another)
-	requireFinal(t, err, payment.ErrRefundExceedsCaptured)
+	requireRefusal(t, err, payment.ErrRefundExceedsCaptured)
 }
 
-func TestAStoreThatIsDownIsWaitedFor(t *testing.T) {
-	env, p := keeping(t)
+func TestErrorOfAStoreThatIsDownIsRetried(t *testing.T) {
+	env, p := newPayments(t)
 	require.NoError(t, p.Store.Close())
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	var application *temporal.ApplicationError
-	require.ErrorAs(t, err, &application)
-	require.False(t, application.NonRetryable())
+	requireRetried(t, err)
 }
 
-func TestTheStoreIsReadForServices(t *testing.T) {
-	env, _ := keeping(t)
+func TestServicesReadTheStore(t *testing.T) {
+	env, _ := newPayments(t)
 	_, err := env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
-	requireFinal(t, err, payment.ErrNotFound)
+	requireRefusal(t, err, payment.ErrNotFound)
 	_, err = env.ExecuteActivity(payment.ActivityGetRefund, "acme", "refund-1")
-	requireFinal(t, err, payment.ErrNotFound)
+	requireRefusal(t, err, payment.ErrNotFound)
 
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
-	begun := got[BeginResult](t, value, err).Charge
+	begun := decode[BeginResult](t, value, err).Charge
 	value, err = env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
-	require.Equal(t, begun, got[payment.Charge](t, value, err))
+	require.Equal(t, begun, decode[payment.Charge](t, value, err))
 	value, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{MerchantID: "acme"})
-	require.Equal(t, []payment.Charge{begun}, got[payment.Page](t, value, err).Payments)
+	require.Equal(t, []payment.Charge{begun}, decode[payment.Page](t, value, err).Payments)
 	_, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{Cursor: "nonsense"})
-	requireFinal(t, err, payment.ErrInvalidRequest)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
 }
 
-func TestAPaymentOfAProcessorThatIsGoneIsStillKnown(t *testing.T) {
-	env, p := keeping(t)
+func TestFinalPaymentOfAProcessorThatIsNoLongerConfiguredIsReturned(t *testing.T) {
+	env, p := newPayments(t)
 	req := purchase
 	req.Processor = "two"
 	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	charge := got[BeginResult](t, value, err).Charge
+	charge := decode[BeginResult](t, value, err).Charge
 	charge.Status, charge.CapturedAmount = payment.Succeeded, 1250
 	_, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.NoError(t, err)
 	delete(p.Processors, "two")
 	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
-	require.Equal(t, payment.Succeeded, got[BeginResult](t, value, err).Charge.Status)
+	require.Equal(t, payment.Succeeded, decode[BeginResult](t, value, err).Charge.Status)
 }

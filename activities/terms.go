@@ -1,5 +1,5 @@
-// Package activities holds what the workflows call: reads and writes of the store, and calls to a processor. errors.go is the one place
-// where a processor's error becomes an error of Temporal.
+// Package activities holds what the workflows call: reads and writes of the store, and calls to a processor. errors.go is the one
+// place where a processor's error becomes an error of Temporal.
 package activities
 
 import (
@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Terms are the settings under which one payment is processed. They come from the worker's configuration when the payment begins and
-// are kept in its history: a change of the configuration never changes a payment in flight.
+// Terms are the settings under which one payment is processed. They come from the worker's configuration when the payment begins
+// and are kept in its history: a change of the configuration never changes a payment in flight.
 type Terms struct {
 	Processor string `json:"processor"`
 	// StartToClose bounds one attempt, as Temporal counts it.
@@ -17,8 +17,8 @@ type Terms struct {
 	ScheduleToClose Duration `json:"schedule_to_close"`
 	// KeyLifetime bounds, from the first send, when the same key may be sent again.
 	KeyLifetime Duration `json:"key_lifetime"`
-	// RetryInitial, RetryMax and RetryMultiplier are Temporal's retry policy for attempts that end without an error of their own, such
-	// as when a worker dies. In all other cases the activity's error says how long to wait.
+	// RetryInitial, RetryMax and RetryMultiplier are Temporal's retry policy for attempts that end without an error of their own,
+	// such as when a worker dies. In all other cases the activity's error has the delay.
 	RetryInitial    Duration `json:"retry_initial"`
 	RetryMax        Duration `json:"retry_max"`
 	RetryMultiplier float64  `json:"retry_multiplier"`

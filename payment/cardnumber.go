@@ -2,14 +2,14 @@ package payment
 
 import "regexp"
 
-// A card number has 12 to 19 digits (ISO/IEC 7812-1), the last one a Luhn check digit.
+// A card number has 12 to 19 digits. The last one is the check digit (ISO/IEC 7812-1).
 const (
 	minCardDigits = 12
 	maxCardDigits = 19
 )
 
-// LooksLikeCardNumber reports whether s as a whole, once spaces and dashes are taken out, passes as a card
-// number. It is the strict test, for a field that has no business being a number at all.
+// LooksLikeCardNumber reports whether s as a whole, apart from spaces and dashes, has 12 to 19 digits with a valid check digit.
+// It is stricter than [ContainsCardNumber], for a field that is never a number, such as a payment method.
 func LooksLikeCardNumber(s string) bool {
 	digits := make([]byte, 0, maxCardDigits)
 	for _, c := range []byte(s) {
@@ -24,19 +24,23 @@ func LooksLikeCardNumber(s string) bool {
 			return false
 		}
 	}
-	return len(digits) >= minCardDigits && luhn(digits)
+	return len(digits) >= minCardDigits && hasCheckDigit(digits)
 }
 
-// ContainsCardNumber reports whether free text has a card number in it: 13 to 19 digits, perhaps in groups,
-// that begin as some network's numbers of that length do and pass the Luhn check. A number next to it, such as
-// its expiry date, does not hide it. Timestamps and dates are left in peace, and so are UUIDs and hashes.
+// ContainsCardNumber reports whether free text contains what looks like a card number: 13 to 19 digits, which may be grouped by
+// spaces and dashes, that begin like the numbers of a card network, have one of its lengths and a valid check digit. Digits next
+// to the number, such as an expiry date, do not hide it.
+//
+// Timestamps, dates, UUIDs and hashes are not taken for card numbers. Of other numbers that have such a length and beginning,
+// about one in ten has a valid check digit by chance, and is taken for one.
 func ContainsCardNumber(s string) bool {
 	return hasCardNumber(s) && hasCardNumber(hexID.ReplaceAllLiteralString(s, "x"))
 }
 
-// hexID matches UUIDs and hashes: every thousandth or so has a card number in its digits by chance.
+// hexID matches UUIDs and hashes. Their digits contain a card number by chance, in about one of a thousand.
 var hexID = regexp.MustCompile(`(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|[0-9a-f]{32,}`)
 
+// hasCardNumber is ContainsCardNumber for a text without UUIDs and hashes.
 func hasCardNumber(s string) bool {
 	for i := range len(s) {
 		if isDigit(s[i]) && (i == 0 || !isDigit(s[i-1])) && beginsWithCardNumber(s[i:]) {
@@ -46,7 +50,7 @@ func hasCardNumber(s string) bool {
 	return false
 }
 
-// beginsWithCardNumber looks at whole groups of digits, with spaces and dashes between them.
+// beginsWithCardNumber reports whether s begins with a card number. The number ends where a group of digits ends.
 func beginsWithCardNumber(s string) bool {
 	digits := make([]byte, 0, maxCardDigits)
 	for i := range len(s) {
@@ -56,7 +60,7 @@ func beginsWithCardNumber(s string) bool {
 				return false
 			}
 			digits = append(digits, c)
-			if (i+1 == len(s) || !isDigit(s[i+1])) && ofNetwork(string(digits)) && luhn(digits) {
+			if (i+1 == len(s) || !isDigit(s[i+1])) && isInCardRange(string(digits)) && hasCheckDigit(digits) {
 				return true
 			}
 		case c == ' ' || c == '-':
@@ -67,8 +71,8 @@ func beginsWithCardNumber(s string) bool {
 	return false
 }
 
-// cardRanges are the first digits, from and to, and the lengths of the networks' numbers. Those of 12 digits and
-// those that begin with 1, 8 or 9 are left out: too much else looks like them.
+// cardRanges are the first digits, from and to, and the lengths of the card networks' numbers. Numbers of 12 digits and numbers
+// that begin with 1, 8 or 9 are not listed, because too many other numbers look like them.
 var cardRanges = []struct {
 	from, to          string
 	shortest, longest int
@@ -87,7 +91,8 @@ var cardRanges = []struct {
 	{"56", "69", 13, 19},     // Maestro, Discover, UnionPay, RuPay
 }
 
-func ofNetwork(digits string) bool {
+// isInCardRange reports whether first digits and length are those of a card network.
+func isInCardRange(digits string) bool {
 	for _, r := range cardRanges {
 		if len(digits) < r.shortest || len(digits) > r.longest {
 			continue
@@ -99,8 +104,8 @@ func ofNetwork(digits string) bool {
 	return false
 }
 
-// luhn is the check of ISO/IEC 7812-1 annex B.
-func luhn(digits []byte) bool {
+// hasCheckDigit reports whether the last digit is the check digit of the others, by the Luhn formula (ISO/IEC 7812-1, annex B).
+func hasCheckDigit(digits []byte) bool {
 	sum := 0
 	for i := range digits {
 		d := int(digits[len(digits)-1-i] - '0')

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The networks' and processors' published test numbers.
+// testCards are test numbers that card networks and processors have published.
 var testCards = []string{
 	"4111111111111111", "4242424242424242", "4012888888881881", "4000056655665556", "4222222222222", // Visa
 	"5555555555554444", "5105105105105100", "2223003122003222", "2223000048400011", "5200828282828210", // Mastercard
@@ -24,7 +24,7 @@ var testCards = []string{
 	"2200000000000004", // Mir
 }
 
-// grouped puts sep after every group of four, or as on an American Express card.
+// grouped returns the digits in groups of four, or in the groups of an American Express card, with sep between them.
 func grouped(digits, sep string) string {
 	if len(digits) == 15 {
 		return digits[:4] + sep + digits[4:10] + sep + digits[10:]
@@ -36,14 +36,14 @@ func grouped(digits, sep string) string {
 	return strings.Join(append(groups, digits), sep)
 }
 
-func TestPublishedTestCardsAreFound(t *testing.T) {
+func TestPublishedTestCardsAreDetected(t *testing.T) {
 	for _, card := range testCards {
 		t.Run(card, func(t *testing.T) {
 			for _, written := range []string{card, grouped(card, " "), grouped(card, "-"), grouped(card, "  "), grouped(card, " - ")} {
 				require.True(t, LooksLikeCardNumber(written), written)
 				for _, text := range []string{
 					"%s", "card %s", "%s is my card", "(%s)", "tok_%s", "card%sx", "pan=%s;", "für €%s!", "%s.", "\"%s\"\n",
-					// What stands next to a number on a card, or before it in an order.
+					// Digits next to the number, such as an expiry date or the number of an order.
 					"%s 12/27", "%s 12 27 123", "%s-123", "order 12 %s", "2026 %s", "7-%s-7", "0000 %s",
 				} {
 					require.True(t, ContainsCardNumber(fmt.Sprintf(text, written)), text, written)
@@ -53,7 +53,7 @@ func TestPublishedTestCardsAreFound(t *testing.T) {
 	}
 }
 
-func TestOtherNumbersAreNoCardNumbers(t *testing.T) {
+func TestOtherNumbersAreNotTakenForCardNumbers(t *testing.T) {
 	for _, s := range []string{
 		"", " ", "-", "tok_visa", "tok_1MqLiJ2eZvKYlo2C", "pm_card_visa", "card_9f8e7d", "4111", "411111111111",
 		"4111111111111112",                                   // fails the Luhn check
@@ -70,8 +70,8 @@ func TestOtherNumbersAreNoCardNumbers(t *testing.T) {
 	}
 }
 
-func TestDatesInOrderNumbersAreNoCardNumbers(t *testing.T) {
-	// Fourteen to seventeen digits that begin with a 2, every tenth with a right check digit.
+func TestDatesInOrderNumbersAreNotTakenForCardNumbers(t *testing.T) {
+	// 14 to 17 digits that begin with 2. One in ten has a valid check digit.
 	for i := range 1000 {
 		for _, format := range []string{"20260115%06d", "20260115-%06d", "2026-01-15 %06d", "20261231%09d", "2019-12-31-%05d"} {
 			require.False(t, ContainsCardNumber(fmt.Sprintf(format, i*977%100_000)), format, i)
@@ -79,10 +79,8 @@ func TestDatesInOrderNumbersAreNoCardNumbers(t *testing.T) {
 	}
 }
 
-// The ids that callers use as idempotency keys must pass. What is left over: a number of 13 to 19 digits that
-// begins as a card's and passes the Luhn check is one in the eyes of this test; of order numbers of that form,
-// every tenth.
-func TestIdsHaveNoCardNumberByChance(t *testing.T) {
+// Callers use such ids as idempotency keys.
+func TestUUIDsAndHashesAreNeverTakenForCardNumbers(t *testing.T) {
 	random := rand.NewChaCha8([32]byte{1})
 	for range 50_000 {
 		id, err := uuid.NewRandomFromReader(random)
@@ -99,7 +97,7 @@ func FuzzContainsCardNumber(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before, after string) {
 		_ = ContainsCardNumber(before + after)
 		_ = LooksLikeCardNumber(before + after)
-		// Digits that touch the number belong to it, and a hash around it hides it.
+		// Digits directly before or after the number are part of it, and a hash around it hides it.
 		if before = strings.TrimRight(before, "0123456789"); strings.ContainsAny(before+after, "0123456789abcdefABCDEF") {
 			return
 		}

@@ -2,95 +2,112 @@ package payment
 
 import "time"
 
-// Capture says when the money is taken.
+// Capture is when the money of a charge is taken.
 type Capture string
 
 // The ways to capture.
 const (
-	// CaptureAutomatic takes the money at once. The default.
+	// CaptureAutomatic takes the money at once. It is the default.
 	CaptureAutomatic Capture = "automatic"
-	// CaptureManual only holds it.
+	// CaptureManual only authorizes the amount. The update [UpdateCapture] takes the money later, and [UpdateVoid] releases it.
 	CaptureManual Capture = "manual"
 )
 
-// ChargeRequest asks to take money from a customer once. It is the input of the workflow Charge, stored in
-// its history: nothing in it may be secret, and PaymentMethod is a token of the processor's vault, never a
-// card number.
+// ChargeRequest is a request to charge a customer once. It is the input of the workflow [WorkflowCharge], so Temporal stores it
+// in the workflow's history. [ChargeRequest.Validate] checks every limit.
 type ChargeRequest struct {
-	// MerchantID is who is paid: 1 to 64 of A-Z a-z 0-9 . _ -
+	// MerchantID identifies the merchant that is paid: 1 to 64 of A-Z a-z 0-9 . _ -
 	MerchantID string `json:"merchant_id"`
-	// IdempotencyKey is the caller's name for this one purchase: 1 to 180 printable ASCII characters without
-	// "/". The same key is the same purchase, for ever.
+	// IdempotencyKey is the caller's name for this one purchase: 1 to 180 printable ASCII characters without "/". The same key of
+	// the same merchant is the same purchase forever. The key is part of the workflow ID, which is never encrypted, so it must
+	// not contain personal data.
 	IdempotencyKey string `json:"idempotency_key"`
-	// Amount is in minor units of Currency, above 0.
+	// Amount is in minor units of Currency: 1 to [MaxAmount].
 	Amount int64 `json:"amount"`
-	// Currency is an ISO 4217 code in upper case.
+	// Currency is an ISO 4217 code in upper case, see [Exponent].
 	Currency string `json:"currency"`
-	// PaymentMethod is a token of the processor's vault.
+	// PaymentMethod is a token of the processor's vault, never a card number: 1 to 255 printable ASCII characters.
 	PaymentMethod string `json:"payment_method"`
-	// Capture is automatic unless said otherwise.
+	// Capture is when the money is taken. Empty means [CaptureAutomatic].
 	Capture Capture `json:"capture,omitempty"`
-	// Processor names one of the configured processors; empty is the configured default.
+	// Processor is the name of a configured processor: at most 64 of A-Z a-z 0-9 . _ - Empty means the configured default.
 	Processor string `json:"processor,omitempty"`
 
-	CustomerID  string            `json:"customer_id,omitempty"`
-	Description string            `json:"description,omitempty"`
-	Metadata    map[string]string `json:"metadata,omitempty"`
+	// CustomerID, at most 255 characters, Description, at most 1000, and Metadata are passed on to the processor. Florin keeps
+	// them in the history only, not in its database.
+	CustomerID  string `json:"customer_id,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Metadata has at most 50 pairs: keys of 1 to 40 printable ASCII characters that do not begin with [ReservedMetadataPrefix],
+	// and values of at most 500 characters.
+	Metadata map[string]string `json:"metadata,omitempty"`
 }
 
-// Money is what the request asks for.
+// Money returns the requested amount.
 func (r ChargeRequest) Money() Money { return Money{r.Amount, r.Currency} }
 
-// CaptureRequest asks to take money that an authorized payment holds. It is the argument of the update capture.
+// CaptureRequest is a request to capture an authorized payment, or a part of it. What is not captured is released. It is the
+// argument of the update [UpdateCapture], so Temporal stores it in the workflow's history.
 type CaptureRequest struct {
-	// Amount is in minor units of the payment's currency. Nil is all that is held; what is not taken is let go.
+	// Amount is in minor units of the payment's currency: 1 to the authorized amount. Nil means the whole authorized amount.
 	Amount *int64 `json:"amount,omitempty"`
-	// Currency may be empty; otherwise it must be the payment's.
+	// Currency is that of the payment, or empty.
 	Currency string `json:"currency,omitempty"`
 }
 
-// Of is the amount that is to be taken of a payment.
-func (r CaptureRequest) Of(c Charge) int64 {
+// AmountOf returns the amount to capture of the payment, in minor units of its currency.
+func (r CaptureRequest) AmountOf(c Charge) int64 {
 	if r.Amount == nil {
 		return c.Amount
 	}
 	return *r.Amount
 }
 
-// Captured reports whether the request was carried out.
+// Captured reports whether the payment was captured as r requests.
 func (c Charge) Captured(r CaptureRequest) bool {
-	return c.Status == Succeeded && c.CapturedAmount == r.Of(c) && (r.Currency == "" || r.Currency == c.Currency)
+	return c.Status == Succeeded && c.CapturedAmount == r.AmountOf(c) && (r.Currency == "" || r.Currency == c.Currency)
 }
 
-// Charge is a payment as Florin knows it: the result of the workflow Charge, and the answer to its queries
-// and updates.
+// Charge is the state of a payment. It is the result of the workflow [WorkflowCharge], of its updates and of the query
+// [QueryStatus].
 type Charge struct {
+	// PaymentID is derived from MerchantID and IdempotencyKey, see the function [PaymentID].
 	PaymentID      string `json:"payment_id"`
 	MerchantID     string `json:"merchant_id"`
 	IdempotencyKey string `json:"idempotency_key"`
 	Status         Status `json:"status"`
-	// Amount, CapturedAmount and RefundedAmount are in minor units of Currency.
+	// Amount is the requested amount, CapturedAmount what the processor has taken of it, and RefundedAmount the sum of the
+	// refunds that have succeeded. All are in minor units of Currency, an ISO 4217 code. Only the store has the current
+	// RefundedAmount: the result of a workflow does not reflect later refunds.
 	Amount         int64  `json:"amount"`
 	Currency       string `json:"currency"`
 	CapturedAmount int64  `json:"captured_amount"`
 	RefundedAmount int64  `json:"refunded_amount"`
 
-	Processor          string `json:"processor,omitempty"`
+	// Processor is the name of the configured processor; empty until the payment has begun.
+	Processor string `json:"processor,omitempty"`
+	// ProcessorPaymentID is the processor's id of the payment; empty until the processor has returned one.
 	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+	// ProcessorRequestID is the processor's id of the HTTP request that determined Status, for its support.
 	ProcessorRequestID string `json:"processor_request_id,omitempty"`
-	PaymentMethod      string `json:"payment_method"`
+	// PaymentMethod is the token of the request.
+	PaymentMethod string `json:"payment_method"`
 
+	// Decline describes the latest decline: of the payment if Status is [Declined], or of a capture or void.
 	Decline *Decline `json:"decline,omitempty"`
+	// Failure is the reason for a Status that is neither a success nor a decline. With [Authorized], it is the reason why the
+	// latest capture or void was not executed.
 	Failure *Failure `json:"failure,omitempty"`
 
+	// CreatedAt is when the payment began, UpdatedAt when it last changed. Both are in UTC.
 	CreatedAt time.Time `json:"created_at"`
 	UpdatedAt time.Time `json:"updated_at"`
-	// Revision counts what happened to the payment itself, refunds left aside: of two answers the higher one is the newer.
+	// Revision counts the stored changes of the payment, without those of its refunds. Of two results of the same payment, the
+	// one with the higher Revision is newer. 0: the payment is not stored.
 	Revision int64 `json:"revision,omitempty"`
 }
 
-// Money is the amount that was asked for.
+// Money returns the requested amount.
 func (c Charge) Money() Money { return Money{c.Amount, c.Currency} }
 
-// Final reports whether the status never changes by itself again, see [Status.Final].
+// Final reports whether the status never changes again, see [Status.Final].
 func (c Charge) Final() bool { return c.Status.Final() }

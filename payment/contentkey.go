@@ -7,42 +7,44 @@ import (
 	"time"
 )
 
-// request is what a key can be derived for.
+// request is a request for which an idempotency key can be derived.
 type request interface {
 	ChargeRequest | RefundRequest
 	content() string
 }
 
-// ContentKey derives an idempotency key from what a request asks for, for a caller that has no name of its own
-// for the purchase or refund. Requests that are equal in everything but their idempotency key, and whose at lies
-// in the same window, get the same key and so are one purchase; in another window they are another. Windows
-// follow one another from 1970-01-01T00:00:00Z on, each of the given length: whole seconds, at least one.
+// ContentKey derives an idempotency key from the content of a request and a time window, for a caller that has no name of its own
+// for the purchase or refund. Two requests get the same key, and so are the same purchase, if they are equal in everything but
+// their idempotency key, and their times at are in the same window. Windows follow each other from 1970-01-01T00:00:00Z on. Each
+// has the length window: whole seconds, at least one.
 //
-// A key of the caller's own is better, because content and time can only guess what is meant, and both guesses
-// cost money. Two customers' clicks that ask for exactly the same within one window are charged once. One click
-// that is tried again is charged twice when the window's edge lies between the two, be they a millisecond apart:
-// with at as the time of each try, that happens to about one retry in window/delay. There are two ways to make
-// retries safe. Either keep the key and send it again, whatever the time is. Or let at be the time of the
-// purchase, stored with it, and not of the try: then the key is the same for ever.
+// A key of the caller's own is better, because ContentKey can only guess what the caller means. Both wrong guesses cost money:
 //
-// The key is "auto-" and a UUID: nothing of the content can be read from it, but, like a Fingerprint, it
-// confirms a guess of all the content and the time. So do not show the key of a request that does not pass
-// Validate: it may hold a card number.
+//   - Two customers who order exactly the same within one window are charged once.
+//   - A retry is charged again if a window ends between the first call and the retry, even if they are a millisecond apart. If at
+//     is the time of each call, this happens to about one retry in window/delay, where delay is the time between the calls.
+//
+// There are two ways to make a retry safe. Either store the key and send it again at any time. Or pass the time of the purchase,
+// stored with it, instead of the time of the call: then the key is always the same.
+//
+// The key is "auto-" and a UUID of version 5. The content cannot be read from it but, as with [ChargeRequest.Fingerprint], the
+// key confirms a correct guess of the whole content and the time. Do not publish the key of a request that does not pass
+// Validate: the request may contain a card number.
 func ContentKey[R request](req R, at time.Time, window time.Duration) (string, error) {
 	if window < time.Second || window%time.Second != 0 {
 		return "", fmt.Errorf("window %s: want whole seconds, at least 1s", window)
 	}
 	if at.IsZero() {
-		// Forgotten, it would put all purchases of all times into one window.
-		return "", errors.New("the time is missing: want that of the purchase")
+		// A caller that forgets the time would get the same key for equal purchases forever.
+		return "", errors.New("the time is missing: want the time of the purchase")
 	}
 	length := int64(window / time.Second)
-	// The length is part of the name: windows of different lengths overlap, and yet may have one number.
+	// The length is part of the derived name: windows of different lengths overlap, but may have the same number.
 	return "auto-" + derive("content-key", req.content(), strconv.FormatInt(length, 10),
 		strconv.FormatInt(floorDiv(at.Unix(), length), 10)), nil
 }
 
-// content is the fingerprint of the request without its key. No request that passes Validate has it.
+// content returns the fingerprint of the request without its key. It differs from that of every request that passes Validate.
 func (r ChargeRequest) content() string {
 	r.IdempotencyKey = ""
 	return r.Fingerprint()
@@ -53,7 +55,7 @@ func (r RefundRequest) content() string {
 	return r.Fingerprint()
 }
 
-// floorDiv rounds down also before 1970, where Go rounds up: the windows around it would be one.
+// floorDiv returns a/b rounded down. Go rounds toward zero, which would join the windows before and after 1970.
 func floorDiv(a, b int64) int64 {
 	if a%b < 0 {
 		return a/b - 1

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// The active currencies of ISO 4217 (list one) by their exponent, the number of decimal digits of the
-// minor unit. Funds codes, precious metals and test codes are left out: nobody can be charged in them.
-// BGN, replaced by the euro in 2026, stays so that its payments can be refunded.
+// The active currencies of ISO 4217 (list one), by exponent: the number of decimal digits of the minor unit. Funds codes,
+// precious metals, units of account and test codes are not listed, because no customer can be charged in them. BGN, which the
+// euro replaced in 2026, remains, so that payments in it can be refunded.
 //
-// The exponents are ISO's own. CLDR, and with it golang.org/x/text/currency, rounds for display: it gives other numbers for 22
-// currencies, such as 0 decimals for AFN and IQD, which have 2 and 3, and lacks newer codes such as SLE and XCG. A test fails on any
-// difference that it does not list.
+// The exponents are those of ISO 4217. CLDR, and golang.org/x/text/currency with it, rounds for display: it differs for 22
+// currencies, such as AFN and IQD with 0 decimals instead of 2 and 3, and lacks newer codes such as SLE and XCG. A test fails on
+// any difference that it does not list.
 const (
 	currenciesWithoutDecimals = `BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF`
 
@@ -25,6 +25,7 @@ const (
 	currenciesWithThreeDecimals = `BHD IQD JOD KWD LYD OMR TND`
 )
 
+// exponents are the exponents by currency.
 var exponents = func() map[string]int {
 	m := make(map[string]int)
 	for digits, codes := range map[int]string{
@@ -39,8 +40,8 @@ var exponents = func() map[string]int {
 	return m
 }()
 
-// Exponent returns the number of decimal digits of the currency's minor unit: 2 for USD, 0 for JPY, 3 for
-// BHD. The code must be an active ISO 4217 currency in upper case.
+// Exponent returns the exponent of a currency as ISO 4217 defines it: the number of decimal digits of the minor unit, such as 2
+// for USD, 0 for JPY and 3 for BHD. It returns an error unless the code is an active ISO 4217 currency in upper case.
 func Exponent(currency string) (int, error) {
 	digits, ok := exponents[currency]
 	if !ok {

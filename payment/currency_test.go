@@ -10,14 +10,14 @@ import (
 	"golang.org/x/text/currency"
 )
 
-// What golang.org/x/text knows is CLDR's, which rounds for display. A difference that is not listed here
-// means that one of the two tables has changed: look it up in ISO 4217 list one before adding it.
+// cldrDiffers has the exponents of golang.org/x/text, that is of CLDR, which differ from ours because CLDR rounds for display.
+// Another difference means that one of the two tables has changed: look it up in ISO 4217, list one, before adding it.
 var cldrDiffers = map[string]int{
 	"AFN": 0, "ALL": 0, "AMD": 0, "COP": 0, "GYD": 0, "IDR": 0, "IQD": 0, "IRR": 0, "KPW": 0, "LAK": 0, "LBP": 0,
 	"MGA": 0, "MMK": 0, "MNT": 0, "MUR": 0, "PKR": 0, "RSD": 0, "SOS": 0, "SYP": 0, "TZS": 0, "UZS": 0, "YER": 0,
 }
 
-// Younger than the CLDR of x/text.
+// unknownToCLDR are newer than the CLDR of golang.org/x/text.
 var unknownToCLDR = []string{"MRU", "SLE", "VED", "VES", "XCG", "ZWG"}
 
 func TestExponentsDifferFromCLDROnlyWhereListed(t *testing.T) {
@@ -47,7 +47,7 @@ func TestExponentsAreThoseOfISO4217(t *testing.T) {
 	}
 }
 
-func TestEveryCodeIsListedOnce(t *testing.T) {
+func TestEveryCurrencyIsListedOnce(t *testing.T) {
 	listed := strings.Fields(currenciesWithoutDecimals + " " + currenciesWithTwoDecimals + " " + currenciesWithThreeDecimals)
 	require.Len(t, listed, len(exponents))
 	require.Len(t, listed, 156)
@@ -60,9 +60,9 @@ func TestOnlyCurrenciesThatCanBeChargedAreKnown(t *testing.T) {
 	for _, code := range []string{
 		"", "usd", "US", "USDX", " USD", "EURO", "€",
 		"XAU", "XAG", "XPT", "XPD", "XDR", "XSU", "XUA", "XAD", "XTS", "XXX", // metals, units of account, test codes
-		"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", // funds
-		"ANG", "CUC", "HRK", "SLL", "VEF", "ZWL", "MRO", "STD", "BYR", "LTL", "DEM", // gone
-		"BTC", "CNH", "GGP", // never ISO's
+		"BOV", "CHE", "CHW", "CLF", "COU", "MXV", "USN", "UYI", "UYW", // funds codes
+		"ANG", "CUC", "HRK", "SLL", "VEF", "ZWL", "MRO", "STD", "BYR", "LTL", "DEM", // withdrawn
+		"BTC", "CNH", "GGP", // not in ISO 4217
 	} {
 		_, err := Exponent(code)
 		require.ErrorContains(t, err, "want an ISO 4217 code in upper case", code)

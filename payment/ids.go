@@ -11,44 +11,52 @@ import (
 	"github.com/google/uuid"
 )
 
-// idSpace is the UUIDv5 namespace of everything that Florin derives. Changing it would name every payment
-// anew and charge it again.
-var idSpace = uuid.MustParse("6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64")
+// namespace is the namespace of all derived UUIDs (RFC 9562, section 5.5). If it changed, every payment would get another id and
+// another key at its processor, and a repeated request would charge again.
+var namespace = uuid.MustParse("6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64")
 
-// PaymentID derives the id of a purchase, so that a caller that lost the answer can still name the payment.
+// PaymentID returns the id of the payment with this idempotency key: "pay_" and a UUID of version 5, 40 characters. It is
+// derived, so a caller knows it before the first call, and after a lost response.
 func PaymentID(merchantID, idempotencyKey string) string {
 	return "pay_" + derive("payment", merchantID, idempotencyKey)
 }
 
-// RefundID derives the id of a refund.
+// RefundID returns the id of the refund with this idempotency key: "ref_" and a UUID of version 5, 40 characters.
 func RefundID(merchantID, idempotencyKey string) string {
 	return "ref_" + derive("refund", merchantID, idempotencyKey)
 }
 
-// Operation is what a processor is asked to do.
+// Operation is a kind of operation at a processor.
 type Operation string
 
 // The operations that move money.
 const (
-	OperationCharge  Operation = "charge"
+	// OperationCharge takes an amount, or authorizes it.
+	OperationCharge Operation = "charge"
+	// OperationCapture takes an authorized amount, or a part of it.
 	OperationCapture Operation = "capture"
-	OperationVoid    Operation = "void"
-	OperationRefund  Operation = "refund"
+	// OperationVoid releases an authorized amount, or cancels a pending payment.
+	OperationVoid Operation = "void"
+	// OperationRefund returns a captured amount, or a part of it.
+	OperationRefund Operation = "refund"
 )
 
-// ProcessorKey derives the idempotency key, and the reference, of one operation at the processor. id is a
-// payment or refund id; sequence tells several operations of one kind apart. 36 characters fit every
-// processor known to us (Square allows 45). No run id, time or attempt number goes into it: a retry, a
-// restart or a second worker always sends the same one.
+// ProcessorKey returns the idempotency key of an operation at the processor, a UUID of version 5. The key is also the operation's
+// reference there. id is a [PaymentID] or a [RefundID]. sequence distinguishes several operations of one kind on one payment:
+// charges and refunds have sequence 0.
+//
+// The key contains no run id, time or attempt number, so every retry sends the same key, also after a restart and from another
+// worker. Its 36 characters fit into the limit of every known processor (Square allows 45).
 func ProcessorKey(id string, operation Operation, sequence int) string {
 	return derive("processor-key", id, string(operation), strconv.Itoa(sequence))
 }
 
 func derive(parts ...string) string {
-	return uuid.NewSHA1(idSpace, lengthPrefixed(parts...)).String()
+	return uuid.NewSHA1(namespace, lengthPrefixed(parts...)).String()
 }
 
-// lengthPrefixed joins parts so that no two different lists give the same bytes.
+// lengthPrefixed joins the parts, each preceded by its length in bytes as a varint, so that different lists have different
+// results.
 func lengthPrefixed(parts ...string) []byte {
 	var out []byte
 	for _, p := range parts {
@@ -58,9 +66,12 @@ func lengthPrefixed(parts ...string) []byte {
 	return out
 }
 
-// Fingerprint names the content of the request: two requests under one idempotency key are the same
-// purchase exactly if their fingerprints are equal. A default that is spelled out is the same as one left
-// out. 64 hexadecimal digits; the payment method cannot be read back from it.
+// Fingerprint returns a hash of all fields: 64 hexadecimal digits of SHA-256. Two requests with the same idempotency key are the
+// same purchase if and only if their fingerprints are equal. An omitted Capture equals [CaptureAutomatic]; every other field
+// counts as it is.
+//
+// The store keeps the fingerprint forever. The payment method cannot be read from it. docs/idempotency.md describes the hashed
+// bytes, for services in other languages.
 func (r ChargeRequest) Fingerprint() string {
 	if r.Capture == "" {
 		r.Capture = CaptureAutomatic
@@ -69,9 +80,9 @@ func (r ChargeRequest) Fingerprint() string {
 		r.Currency, r.PaymentMethod, string(r.Capture), r.Processor, r.CustomerID, r.Description)
 }
 
-// Fingerprint is ChargeRequest.Fingerprint for refunds.
+// Fingerprint returns a hash of all fields, as [ChargeRequest.Fingerprint] does.
 func (r RefundRequest) Fingerprint() string {
-	amount := "0" // no amount can be it
+	amount := "0" // no valid amount is 0
 	if r.Amount != nil {
 		amount = strconv.FormatInt(*r.Amount, 10)
 	}
@@ -87,7 +98,7 @@ func fingerprint(version string, metadata map[string]string, fields ...string) s
 	return hex.EncodeToString(sum[:])
 }
 
-// sortedKeys makes the order of a map the same in every run of a workflow.
+// sortedKeys returns the keys in the same order in every run of a workflow.
 //
-//workflowcheck:ignore // the map is walked in any order, but nobody sees its keys before they are sorted
+//workflowcheck:ignore // the order of the iteration is random, but the keys are sorted before they are used
 func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

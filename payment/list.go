@@ -2,24 +2,26 @@ package payment
 
 import "time"
 
-// Filter chooses payments. A field that is left out leaves nothing out.
+// Filter selects payments. Zero fields match everything.
 type Filter struct {
-	// MerchantID is whose payments; empty is everybody's, which is for operators only.
-	MerchantID string   `json:"merchant_id,omitempty"`
-	Statuses   []Status `json:"statuses,omitempty"`
-	Processor  string   `json:"processor,omitempty"`
-	// CreatedFrom is the first moment that is wanted, CreatedBefore the first that no longer is.
+	// MerchantID selects the payments of one merchant. Empty selects those of all merchants, which is for operators.
+	MerchantID string `json:"merchant_id,omitempty"`
+	// Statuses selects the payments in any of these statuses.
+	Statuses []Status `json:"statuses,omitempty"`
+	// Processor selects the payments at the processor of this name.
+	Processor string `json:"processor,omitempty"`
+	// CreatedFrom and CreatedBefore select the payments with CreatedFrom <= CreatedAt < CreatedBefore.
 	CreatedFrom   time.Time `json:"created_from,omitzero"`
 	CreatedBefore time.Time `json:"created_before,omitzero"`
-	// Limit is how many payments a page has: 50 unless said otherwise, and never more than 500.
+	// Limit is the maximum number of payments in a page: 50 if it is 0, and at most 500.
 	Limit int `json:"limit,omitempty"`
-	// Cursor is the Next of the page before, for the same filter.
+	// Cursor is [Page.Next] of the previous page for the same filter. Empty selects the first page.
 	Cursor string `json:"cursor,omitempty"`
 }
 
 // Page is a page of payments, newest first.
 type Page struct {
 	Payments []Charge `json:"payments"`
-	// Next is the cursor of the next page; empty on the last.
+	// Next is the cursor of the next page; empty on the last page.
 	Next string `json:"next,omitempty"`
 }

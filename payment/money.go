@@ -6,19 +6,20 @@ import (
 	"strings"
 )
 
-// MaxAmount is the largest amount in minor units: the twelve digits of ISO 8583's amount field.
+// MaxAmount is the largest amount, in minor units. The amount field of ISO 8583 (field 4) has twelve digits.
 const MaxAmount int64 = 999_999_999_999
 
-// Money is an amount in the minor unit of its currency: {1250, "USD"} is 12.50 USD, {1250, "JPY"} is 1250
-// JPY. The zero value is no money.
+// Money is an amount of money: {1250, "USD"} is 12.50 USD, and {1250, "JPY"} is 1250 JPY.
 type Money struct {
-	Amount   int64  `json:"amount"`
+	// Amount is in minor units of Currency.
+	Amount int64 `json:"amount"`
+	// Currency is an ISO 4217 code in upper case.
 	Currency string `json:"currency"`
 }
 
-// ParseMoney reads a plain decimal such as "12.50" exactly, without floats. It refuses what it could not
-// keep: more decimals than the currency has (12.505 USD), signs, exponents, separators, and amounts above
-// MaxAmount.
+// ParseMoney parses a decimal number in major units, such as "12.50", exactly and without floating point. It returns an error for
+// an unknown currency, for more decimals than the currency has (12.505 USD), for signs, exponents and separators, and for an
+// amount above [MaxAmount].
 func ParseMoney(amount, currency string) (Money, error) {
 	digits, err := Exponent(currency)
 	if err != nil {
@@ -34,17 +35,17 @@ func ParseMoney(amount, currency string) (Money, error) {
 	}
 	minor, err := strconv.ParseInt(whole+fraction+strings.Repeat("0", digits-len(fraction)), 10, 64)
 	if err != nil || minor > MaxAmount {
-		return Money{}, fmt.Errorf("amount %s %s is too large: the most is %s",
+		return Money{}, fmt.Errorf("amount %s %s is too large: the maximum is %s",
 			quote(amount), currency, Money{MaxAmount, currency})
 	}
 	return Money{Amount: minor, Currency: currency}, nil
 }
 
-// String writes the amount in major units with all decimals of its currency: "12.50 USD". Money in an
-// unknown currency is written as its bare minor units.
+// String returns the amount in major units, with all decimals of the currency, and the currency: "12.50 USD". The amount is in
+// minor units if the currency is unknown.
 func (m Money) String() string { return m.Decimal() + " " + m.Currency }
 
-// Decimal is String without the currency: "12.50".
+// Decimal returns the amount as String does, without the currency: "12.50".
 func (m Money) Decimal() string {
 	digits, err := Exponent(m.Currency)
 	if err != nil || digits == 0 {

@@ -1,59 +1,86 @@
 package payment
 
-// The names that a Temporal server, saved histories, dashboards and services in other languages know.
-// Changing one is a breaking change.
+// The names that the Temporal server, recorded histories, dashboards and services in other languages know. Changing one is a
+// breaking change.
 const (
+	// WorkflowCharge is the workflow of one payment: [ChargeRequest] to [Charge]. Its ID is [ChargeWorkflowID].
 	WorkflowCharge = "Charge"
+	// WorkflowRefund is the workflow of one refund: [RefundRequest] to [Refund]. Its ID is [RefundWorkflowID].
 	WorkflowRefund = "Refund"
 
-	ActivityBeginPayment     = "BeginPayment"
-	ActivityRecordPayment    = "RecordPayment"
-	ActivityReserveRefund    = "ReserveRefund"
-	ActivitySettleRefund     = "SettleRefund"
-	ActivityGetPayment       = "GetPayment"
-	ActivityGetRefund        = "GetRefund"
-	ActivityListPayments     = "ListPayments"
-	ActivityProcessorCharge  = "ProcessorCharge"
-	ActivityProcessorCapture = "ProcessorCapture"
-	ActivityProcessorVoid    = "ProcessorVoid"
-	ActivityProcessorRefund  = "ProcessorRefund"
-	ActivityProcessorLookup  = "ProcessorLookup"
-
-	// TaskQueue runs the workflows and everything that is not a call to a processor.
+	// TaskQueue is the task queue of the workflows, of the store's activities and of the reads.
 	TaskQueue = "payments"
 
-	// UpdateOutcome waits for the first outcome and returns the Charge or Refund.
+	// ActivityBeginPayment persists a new payment. It is a local activity of the workflow, like the next three.
+	ActivityBeginPayment = "BeginPayment"
+	// ActivityRecordPayment persists the state of a payment.
+	ActivityRecordPayment = "RecordPayment"
+	// ActivityReserveRefund persists a new refund and reserves its amount.
+	ActivityReserveRefund = "ReserveRefund"
+	// ActivitySettleRefund persists the state of a refund.
+	ActivitySettleRefund = "SettleRefund"
+
+	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
+	// [TaskQueue], which a service executes without a workflow, like the next two.
+	ActivityGetPayment = "GetPayment"
+	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
+	ActivityGetRefund = "GetRefund"
+	// ActivityListPayments returns the [Page] for a [Filter].
+	ActivityListPayments = "ListPayments"
+
+	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
+	ActivityProcessorCharge = "ProcessorCharge"
+	// ActivityProcessorCapture captures at the processor.
+	ActivityProcessorCapture = "ProcessorCapture"
+	// ActivityProcessorVoid voids at the processor.
+	ActivityProcessorVoid = "ProcessorVoid"
+	// ActivityProcessorRefund refunds at the processor.
+	ActivityProcessorRefund = "ProcessorRefund"
+	// ActivityProcessorLookup reads the processor's record of a charge or a refund.
+	ActivityProcessorLookup = "ProcessorLookup"
+
+	// UpdateOutcome waits for the first outcome and returns the Charge or Refund. Its argument, an [OutcomeRequest], may be
+	// omitted.
 	UpdateOutcome = "outcome"
-	// UpdateCapture takes what a payment holds, or a part of it. Its argument, a CaptureRequest, may be left out.
+	// UpdateCapture captures an authorized payment, or a part of it, and returns the Charge. Its argument, a [CaptureRequest],
+	// may be omitted.
 	UpdateCapture = "capture"
-	// UpdateVoid lets go of what a payment holds.
+	// UpdateVoid voids an authorized payment, or cancels a pending one, and returns the Charge. It has no argument.
 	UpdateVoid = "void"
-	// UpdateResolve settles by an operator's word what the processor cannot clear up.
+	// UpdateResolve records an operator's decision on an unknown outcome, and returns the Charge or Refund. Its argument is a
+	// [Resolution].
 	UpdateResolve = "resolve"
-	// SignalProcessorEvent says that the processor has news.
+	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent].
 	SignalProcessorEvent = "processor-event"
-	// QueryStatus returns the Charge or Refund as it stands.
+	// QueryStatus returns the current Charge or Refund.
 	QueryStatus = "status"
 
+	// AttributePaymentStatus is a search attribute of type Keyword: the [Status] of the payment or refund.
 	AttributePaymentStatus = "PaymentStatus"
-	AttributePaymentID     = "PaymentId"
-	AttributeMerchantID    = "MerchantId"
-	AttributeProcessor     = "Processor"
-	AttributeCurrency      = "Currency"
-	AttributeFailureClass  = "FailureClass"
-	AttributeAmount        = "Amount"
+	// AttributePaymentID is a search attribute of type Keyword: the [PaymentID], for a refund that of its payment.
+	AttributePaymentID = "PaymentId"
+	// AttributeMerchantID is a search attribute of type Keyword.
+	AttributeMerchantID = "MerchantId"
+	// AttributeProcessor is a search attribute of type Keyword: the name of the configured processor.
+	AttributeProcessor = "Processor"
+	// AttributeCurrency is a search attribute of type Keyword: an ISO 4217 code.
+	AttributeCurrency = "Currency"
+	// AttributeFailureClass is a search attribute of type Keyword: a [FailureClass]. It is not set without a failure.
+	AttributeFailureClass = "FailureClass"
+	// AttributeAmount is a search attribute of type Int: the requested amount in minor units.
+	AttributeAmount = "Amount"
 )
 
-// ProcessorTaskQueue is the queue of the calls to one processor, and of nothing else: a rate limit of the
-// queue counts exactly those.
+// ProcessorTaskQueue returns the task queue of the calls to one processor. Nothing else runs there, so a rate limit of the queue
+// counts exactly these calls.
 func ProcessorTaskQueue(processor string) string { return "processor-" + processor }
 
-// ChargeWorkflowID names the one workflow of a purchase.
+// ChargeWorkflowID returns the ID of the payment's workflow. There is one for each idempotency key.
 func ChargeWorkflowID(merchantID, idempotencyKey string) string {
 	return "charge/" + merchantID + "/" + idempotencyKey
 }
 
-// RefundWorkflowID names the one workflow of a refund.
+// RefundWorkflowID returns the ID of the refund's workflow. There is one for each idempotency key.
 func RefundWorkflowID(merchantID, idempotencyKey string) string {
 	return "refund/" + merchantID + "/" + idempotencyKey
 }

@@ -8,34 +8,42 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func TestNamesAreThoseOfTheContract(t *testing.T) {
+func TestWireNamesNeverChange(t *testing.T) {
 	require.Equal(t, "charge/acme/order-1", ChargeWorkflowID("acme", "order-1"))
 	require.Equal(t, "refund/acme/order-1", RefundWorkflowID("acme", "order-1"))
 	require.Equal(t, "processor-simulator", ProcessorTaskQueue("simulator"))
 	require.Equal(t, []string{"Charge", "Refund", "payments", "outcome", "status"},
 		[]string{WorkflowCharge, WorkflowRefund, TaskQueue, UpdateOutcome, QueryStatus})
 	require.Equal(t, []string{"BeginPayment", "ReserveRefund", "ProcessorCharge", "ProcessorRefund", "ProcessorLookup"},
-		[]string{ActivityBeginPayment, ActivityReserveRefund, ActivityProcessorCharge, ActivityProcessorRefund, ActivityProcessorLookup})
+		[]string{
+			ActivityBeginPayment, ActivityReserveRefund, ActivityProcessorCharge, ActivityProcessorRefund, ActivityProcessorLookup,
+		})
 	require.Equal(t, []string{"PaymentStatus", "PaymentId", "MerchantId", "Processor", "Currency", "FailureClass", "Amount"},
-		[]string{AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency, AttributeFailureClass, AttributeAmount})
-	require.Equal(t, []RefusalCode{"InvalidRequest", "IdempotencyMismatch", "PaymentNotFound", "RefundExceedsCaptured", "PaymentNotRefundable"},
-		[]RefusalCode{ErrInvalidRequest, ErrIdempotencyMismatch, ErrPaymentNotFound, ErrRefundExceedsCaptured, ErrPaymentNotRefundable})
+		[]string{
+			AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency,
+			AttributeFailureClass, AttributeAmount,
+		})
+	require.Equal(t,
+		[]RefusalCode{"InvalidRequest", "IdempotencyMismatch", "PaymentNotFound", "RefundExceedsCaptured", "PaymentNotRefundable"},
+		[]RefusalCode{
+			ErrInvalidRequest, ErrIdempotencyMismatch, ErrPaymentNotFound, ErrRefundExceedsCaptured, ErrPaymentNotRefundable,
+		})
 	require.Equal(t, []FailureClass{"invalid_request", "idempotency_mismatch", "authentication", "permission", "config",
 		"rate_limited", "unavailable", "not_sent", "state_conflict", "invalid_response", "outcome_unknown"}, FailureClasses)
 }
 
-// requireJSON checks the names and that nothing is lost on the way back.
+// requireJSON checks the JSON of the value, and that decoding it returns the value.
 func requireJSON[T any](t *testing.T, want string, value T) {
 	t.Helper()
 	written, err := json.Marshal(value)
 	require.NoError(t, err)
 	require.JSONEq(t, want, string(written))
-	var again T
-	require.NoError(t, json.Unmarshal(written, &again))
-	require.Equal(t, value, again)
+	var decoded T
+	require.NoError(t, json.Unmarshal(written, &decoded))
+	require.Equal(t, value, decoded)
 }
 
-func TestJSONIsThatOfTheContract(t *testing.T) {
+func TestJSONNeverChanges(t *testing.T) {
 	at := time.Date(2026, 1, 15, 12, 30, 45, 0, time.UTC)
 	decline := &Decline{Code: "lost_card", Kind: DeclineHard, NetworkCode: "41", AdviceCode: "03", Message: "no"}
 	failure := &Failure{Class: ClassRateLimited, Message: "slow down", HTTPStatus: 429, ProcessorCode: "rate_limited"}
@@ -64,5 +72,6 @@ func TestJSONIsThatOfTheContract(t *testing.T) {
 		"failure":{"class":"rate_limited","message":"slow down","http_status":429,"processor_code":"rate_limited"},
 		"created_at":"2026-01-15T12:30:45Z","updated_at":"2026-01-15T12:30:45Z"}`,
 		Refund{RefundID: "ref_1", PaymentID: "pay_1", MerchantID: "acme", IdempotencyKey: "refund-1", Status: Pending, Amount: 250,
-			Currency: "USD", Processor: "simulator", ProcessorRefundID: "re_1", Decline: decline, Failure: failure, CreatedAt: at, UpdatedAt: at})
+			Currency: "USD", Processor: "simulator", ProcessorRefundID: "re_1", Decline: decline, Failure: failure,
+			CreatedAt: at, UpdatedAt: at})
 }

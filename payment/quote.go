@@ -2,10 +2,11 @@ package payment
 
 import "strconv"
 
-// withheld stands for a value that no message may repeat.
+// withheld replaces a value that no message may contain.
 const withheld = "(looks like a card number)"
 
-// quote makes a wrong value fit for an error message: short, on one line, and never a card number.
+// quote returns an invalid value for an error message: in quotes, on one line, and cut after 64 bytes. It withholds what looks
+// like a card number.
 func quote(s string) string {
 	const limit = 64
 	if LooksLikeCardNumber(s) || ContainsCardNumber(s) {
@@ -17,8 +18,9 @@ func quote(s string) string {
 	return strconv.Quote(s)
 }
 
-// number is quote for an amount: a card number may have been typed there as well.
-func number(n int64) string {
+// quoteAmount returns an invalid amount for an error message. It withholds what looks like a card number: a caller may have put
+// one into the wrong field.
+func quoteAmount(n int64) string {
 	s := strconv.FormatInt(n, 10)
 	if LooksLikeCardNumber(s) {
 		return withheld

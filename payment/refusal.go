@@ -2,14 +2,14 @@ package payment
 
 import "fmt"
 
-// RefusalCode identifies why a request, an update or a read is refused: nothing was sent to a processor because of it. It is the
-// type of the non-retryable application error in Temporal, so services in other languages rely on it. A RefusalCode is an
-// error, so that it can be the target of [errors.Is].
+// RefusalCode is the reason why a request, an update or a read was refused. Nothing was sent to a processor because of it. In
+// Temporal it is the type of a non-retryable application error, which services in other languages compare. A RefusalCode is
+// itself an error, so that it can be the target of [errors.Is].
 type RefusalCode string
 
 // The refusal codes.
 const (
-	// ErrInvalidRequest means that the request cannot be executed as it is. See [InvalidRequestError] for the fields.
+	// ErrInvalidRequest means that the request cannot be executed as it is. An [InvalidRequestError] lists the fields.
 	ErrInvalidRequest RefusalCode = "InvalidRequest"
 	// ErrIdempotencyMismatch means that the idempotency key was used for a different request.
 	ErrIdempotencyMismatch RefusalCode = "IdempotencyMismatch"
@@ -21,7 +21,7 @@ const (
 	ErrPaymentNotRefundable RefusalCode = "PaymentNotRefundable"
 	// ErrRefundExceedsCaptured means that the refund exceeds what remains of the payment.
 	ErrRefundExceedsCaptured RefusalCode = "RefundExceedsCaptured"
-	// ErrNotResolvable means that the outcome is not unknown, or that an operation is in flight.
+	// ErrNotResolvable means that there is no unknown outcome to resolve, or that an operation is in flight.
 	ErrNotResolvable RefusalCode = "NotResolvable"
 	// ErrNotCapturable means that the payment is not authorized, or that another modification is in flight.
 	ErrNotCapturable RefusalCode = "NotCapturable"
@@ -31,7 +31,7 @@ const (
 	ErrCaptureExceedsAuthorized RefusalCode = "CaptureExceedsAuthorized"
 )
 
-// refusals are the messages of all codes.
+// refusals has the message of every code.
 var refusals = map[RefusalCode]string{
 	ErrInvalidRequest:           "invalid request",
 	ErrIdempotencyMismatch:      "the idempotency key belongs to a different request: use a new key for a new purchase",
@@ -45,22 +45,23 @@ var refusals = map[RefusalCode]string{
 	ErrCaptureExceedsAuthorized: "capture exceeds the authorized amount",
 }
 
-// Error returns the meaning of the code.
+// Error returns a general message for the code. [Refusal] has the reason in a particular case.
 func (c RefusalCode) Error() string { return refusals[c] }
 
-// ParseRefusalCode returns the code that is the type of an application error. ok is false if the type is not a refusal.
+// ParseRefusalCode returns the code for the type of an application error. ok is false if the type is not a RefusalCode.
 func ParseRefusalCode(errorType string) (code RefusalCode, ok bool) {
 	_, ok = refusals[RefusalCode(errorType)]
 	return RefusalCode(errorType), ok
 }
 
-// Refusal is a refused request, update or read: its code, and the reason in one sentence.
+// Refusal is the error of a refused request, update or read.
 type Refusal struct {
-	Code    RefusalCode
+	Code RefusalCode
+	// Message is the reason, in one complete sentence.
 	Message string
 }
 
-// Refuse returns a Refusal with a formatted message, which is one complete sentence.
+// Refuse returns a Refusal with a formatted message.
 func Refuse(code RefusalCode, format string, args ...any) *Refusal {
 	return &Refusal{Code: code, Message: fmt.Sprintf(format, args...)}
 }
@@ -71,13 +72,14 @@ func (r *Refusal) Error() string { return r.Message }
 // Unwrap returns the code.
 func (r *Refusal) Unwrap() error { return r.Code }
 
-// RefusedRequest is the detail of an application error for a refused charge or refund: what was requested. An InvalidRequest has an
-// [InvalidRequestError] instead.
+// RefusedRequest is the detail of the application error for a refused charge or refund: what was requested. Temporal stores it in
+// the workflow's history. For a request with invalid fields, the detail is an [InvalidRequestError] instead.
 type RefusedRequest struct {
 	MerchantID     string `json:"merchant_id"`
 	IdempotencyKey string `json:"idempotency_key"`
-	PaymentID      string `json:"payment_id"`
-	// Amount is in minor units of Currency; 0 if the request was for everything that remains.
+	// PaymentID is that of the charge, or of the payment to refund.
+	PaymentID string `json:"payment_id"`
+	// Amount is in minor units of Currency. 0: a refund of all that is left.
 	Amount   int64  `json:"amount,omitempty"`
 	Currency string `json:"currency,omitempty"`
 }

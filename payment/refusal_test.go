@@ -18,7 +18,7 @@ func TestEveryRefusalCodeHasAMessageAndIsParsedFromItsType(t *testing.T) {
 	require.False(t, ok)
 }
 
-func TestARefusalIsItsCodeAndSaysWhy(t *testing.T) {
+func TestRefusalHasItsReasonAndIsItsCode(t *testing.T) {
 	err := fmt.Errorf("workflow charge/acme/order-1: %w", Refuse(ErrNotCapturable, "the payment is %s", Voided))
 	require.EqualError(t, err, "workflow charge/acme/order-1: the payment is voided")
 	require.ErrorIs(t, err, ErrNotCapturable)
@@ -28,7 +28,7 @@ func TestARefusalIsItsCodeAndSaysWhy(t *testing.T) {
 	require.Equal(t, ErrNotCapturable, code)
 }
 
-func TestAnInvalidRequestErrorIsAnInvalidRequest(t *testing.T) {
+func TestInvalidRequestErrorIsErrInvalidRequest(t *testing.T) {
 	err := error(&InvalidRequestError{Fields: []FieldError{{Field: "amount", Problem: "0: must be above 0"}}})
 	require.ErrorIs(t, err, ErrInvalidRequest)
 	require.NotErrorIs(t, err, ErrIdempotencyMismatch)

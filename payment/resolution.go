@@ -1,75 +1,80 @@
 package payment
 
 import (
-	"fmt"
 	"slices"
 	"strconv"
 )
 
-// maxProcessorID is how long a processor's id may be.
-const maxProcessorID = 255
+// Limits of a resolution, in bytes.
+const (
+	maxEvidence    = 500
+	maxBy          = 80
+	maxProcessorID = 255
+)
 
-// Resolution is an operator's word on how a payment or refund ended of which the processor tells nothing. It is recorded
-// for ever, with who gave it.
+// Resolution is an operator's decision on an unknown outcome. It is the argument of the update [UpdateResolve]. Temporal stores
+// it in the workflow's history, and the store keeps Status, Evidence and By forever.
 type Resolution struct {
-	// Status is how it ended: succeeded, declined or failed; a payment may also be voided or expired, or, where a capture or
-	// void was lost, authorized as before.
+	// Status is the outcome, one of [ResolvedPaymentStatuses] or [ResolvedRefundStatuses]. [Authorized] means that a capture or
+	// void was not executed.
 	Status Status `json:"status"`
-	// Evidence is what the operator saw, such as the id in the processor's dashboard: 1 to 500 characters.
+	// Evidence is what the decision is based on, such as the id in the processor's dashboard: 1 to 500 bytes.
 	Evidence string `json:"evidence"`
-	// By is who says so: 1 to 80 characters.
+	// By identifies the operator, such as a staff id: 1 to 80 bytes.
 	By string `json:"by"`
-	// CapturedAmount is what the processor has taken of a payment that succeeded, in minor units of its currency. It may be
-	// left out where all was to be taken at once.
+	// CapturedAmount is what the processor has taken of a payment that succeeded, in minor units of the payment's currency. 0
+	// means the whole amount; with [CaptureManual] it is required.
 	CapturedAmount int64 `json:"captured_amount,omitempty"`
-	// ProcessorID is the processor's id of the payment or refund. Without it, what the processor never answered for cannot be
-	// refunded.
+	// ProcessorID is the processor's id of the payment or refund: at most 255 printable ASCII characters. It is required for
+	// [Authorized] if the id is not known yet: without it, a payment can be neither captured, voided nor refunded.
 	ProcessorID string `json:"processor_id,omitempty"`
 }
 
-// ResolvedPayment and ResolvedRefund are the statuses that an operator may give.
+// The statuses that an operator may choose.
 var (
-	ResolvedPayment = []Status{Succeeded, Declined, Failed, Voided, Expired, Authorized}
-	ResolvedRefund  = []Status{Succeeded, Declined, Failed}
+	// ResolvedPaymentStatuses are the statuses of a [Resolution] of a payment.
+	ResolvedPaymentStatuses = []Status{Succeeded, Declined, Failed, Voided, Expired, Authorized}
+	// ResolvedRefundStatuses are the statuses of a [Resolution] of a refund.
+	ResolvedRefundStatuses = []Status{Succeeded, Declined, Failed}
 )
 
-// Validate checks the resolution of something that may end as one of the statuses. Its error is an
-// *InvalidRequestError that names every field that is wrong.
+// Validate checks the fields. statuses is [ResolvedPaymentStatuses] or [ResolvedRefundStatuses]. Validate returns nil or an
+// [*InvalidRequestError] that lists every invalid field. The workflow checks whether the resolution contradicts the payment.
 func (r Resolution) Validate(statuses []Status) error {
-	var fields []FieldError
+	var v validator
 	if !slices.Contains(statuses, r.Status) {
-		fields = append(fields, FieldError{"status", fmt.Sprintf("%s: want one of %v", quote(string(r.Status)), statuses)})
+		v.add("status", "%s: want one of %v", quote(string(r.Status)), statuses)
 	}
-	for _, f := range []struct {
-		name, value string
-		limit       int
-	}{{"evidence", r.Evidence, 500}, {"by", r.By, 80}} {
-		switch {
-		case f.value == "" || len(f.value) > f.limit:
-			fields = append(fields, FieldError{f.name, fmt.Sprintf("want 1 to %d characters", f.limit)})
-		case ContainsCardNumber(f.value):
-			fields = append(fields, FieldError{f.name, "looks like a card number"})
-		}
-	}
+	v.operatorText("evidence", r.Evidence, maxEvidence)
+	v.operatorText("by", r.By, maxBy)
 	switch {
 	case r.CapturedAmount < 0 || r.CapturedAmount > MaxAmount:
-		fields = append(fields, FieldError{"captured_amount", fmt.Sprintf("%s: want 0 to %d minor units", number(r.CapturedAmount), MaxAmount)})
+		v.add("captured_amount", "%s: want 0 to %d minor units", quoteAmount(r.CapturedAmount), MaxAmount)
 	case r.CapturedAmount > 0 && r.Status != Succeeded:
-		fields = append(fields, FieldError{"captured_amount", fmt.Sprintf("%s: only what is %s was captured", number(r.CapturedAmount), Succeeded)})
+		v.add("captured_amount", "%s: want it only with status %s", quoteAmount(r.CapturedAmount), Succeeded)
 	}
 	switch {
-	case len(r.ProcessorID) > maxProcessorID || !printable(r.ProcessorID):
-		fields = append(fields, FieldError{"processor_id", fmt.Sprintf("want at most %d printable ASCII characters", maxProcessorID)})
+	case len(r.ProcessorID) > maxProcessorID || !isPrintable(r.ProcessorID):
+		v.add("processor_id", "want at most %d printable ASCII characters", maxProcessorID)
 	case ContainsCardNumber(r.ProcessorID):
-		fields = append(fields, FieldError{"processor_id", "looks like a card number"})
+		v.add("processor_id", "looks like a card number")
 	}
-	if len(fields) > 0 {
-		return &InvalidRequestError{Fields: fields}
-	}
-	return nil
+	return v.err()
 }
 
-// Fingerprint names the resolution: the same one twice is one.
+// operatorText checks a text of an operator, which is required.
+func (v *validator) operatorText(field, value string, limit int) {
+	switch {
+	case value == "" || len(value) > limit:
+		v.add(field, "want 1 to %d characters", limit)
+	case ContainsCardNumber(value):
+		v.add(field, "looks like a card number")
+	}
+}
+
+// Fingerprint returns a hash of all fields: 64 hexadecimal digits. It is the ID of the update, so that the same resolution is
+// recorded once.
 func (r Resolution) Fingerprint() string {
-	return fingerprint("resolution/v1", nil, string(r.Status), r.Evidence, r.By, strconv.FormatInt(r.CapturedAmount, 10), r.ProcessorID)
+	return fingerprint("resolution/v1", nil,
+		string(r.Status), r.Evidence, r.By, strconv.FormatInt(r.CapturedAmount, 10), r.ProcessorID)
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// requireNoCard looks for the number also without what groups it.
+// requireNoCard checks that the error does not contain the number, also not in groups.
 func requireNoCard(t *testing.T, err error, card, what string) {
 	t.Helper()
 	require.Error(t, err, what)
@@ -16,29 +16,29 @@ func requireNoCard(t *testing.T, err error, card, what string) {
 	require.NotContains(t, text, card, what)
 }
 
-func TestACardNumberIsRefusedInEveryFieldAndNeverRepeated(t *testing.T) {
+func TestCardNumberIsRefusedInEveryFieldAndNotInTheError(t *testing.T) {
 	for _, card := range testCards {
 		amount, err := strconv.ParseInt(card, 10, 64)
 		if err != nil {
-			amount = 4111111111111111 // the one of 19 digits does not fit
+			amount = 4111111111111111 // a number of 19 digits overflows
 		}
 		for _, written := range []string{card, grouped(card, " "), grouped(card, "-"), "x " + card, card + " 12/27"} {
 			for what, change := range map[string]func(*ChargeRequest){
-				"merchant_id":     func(r *ChargeRequest) { r.MerchantID = written },
-				"idempotency_key": func(r *ChargeRequest) { r.IdempotencyKey = written },
-				"bad key":         func(r *ChargeRequest) { r.IdempotencyKey = "/\n" + written },
-				"amount":          func(r *ChargeRequest) { r.Amount = amount },
-				"negative amount": func(r *ChargeRequest) { r.Amount = -amount },
-				"currency":        func(r *ChargeRequest) { r.Currency = written },
-				"payment_method":  func(r *ChargeRequest) { r.PaymentMethod = written },
-				"capture":         func(r *ChargeRequest) { r.Capture = Capture(written) },
-				"processor":       func(r *ChargeRequest) { r.Processor = written },
-				"customer_id":     func(r *ChargeRequest) { r.CustomerID = written },
-				"description":     func(r *ChargeRequest) { r.Description = written },
-				"metadata key":    func(r *ChargeRequest) { r.Metadata = map[string]string{written: "v"} },
-				"florin_ key":     func(r *ChargeRequest) { r.Metadata = map[string]string{"florin_" + written: "v"} },
-				"bad value":       func(r *ChargeRequest) { r.Metadata = map[string]string{written: "\xff"} },
-				"metadata value":  func(r *ChargeRequest) { r.Metadata = map[string]string{"k": written} },
+				"merchant_id":                      func(r *ChargeRequest) { r.MerchantID = written },
+				"idempotency_key":                  func(r *ChargeRequest) { r.IdempotencyKey = written },
+				"invalid idempotency_key":          func(r *ChargeRequest) { r.IdempotencyKey = "/\n" + written },
+				"amount":                           func(r *ChargeRequest) { r.Amount = amount },
+				"negative amount":                  func(r *ChargeRequest) { r.Amount = -amount },
+				"currency":                         func(r *ChargeRequest) { r.Currency = written },
+				"payment_method":                   func(r *ChargeRequest) { r.PaymentMethod = written },
+				"capture":                          func(r *ChargeRequest) { r.Capture = Capture(written) },
+				"processor":                        func(r *ChargeRequest) { r.Processor = written },
+				"customer_id":                      func(r *ChargeRequest) { r.CustomerID = written },
+				"description":                      func(r *ChargeRequest) { r.Description = written },
+				"metadata key":                     func(r *ChargeRequest) { r.Metadata = map[string]string{written: "v"} },
+				"reserved metadata key":            func(r *ChargeRequest) { r.Metadata = map[string]string{"florin_" + written: "v"} },
+				"key of an invalid metadata value": func(r *ChargeRequest) { r.Metadata = map[string]string{written: "\xff"} },
+				"metadata value":                   func(r *ChargeRequest) { r.Metadata = map[string]string{"k": written} },
 			} {
 				r := fullCharge()
 				change(&r)
@@ -56,9 +56,9 @@ func TestACardNumberIsRefusedInEveryFieldAndNeverRepeated(t *testing.T) {
 				requireNoCard(t, r.Validate(), card, what)
 			}
 			_, err := ParseMoney(written, "USD")
-			requireNoCard(t, err, card, "amount")
+			requireNoCard(t, err, card, "amount of ParseMoney")
 			_, err = ParseMoney("1", written)
-			requireNoCard(t, err, card, "currency")
+			requireNoCard(t, err, card, "currency of ParseMoney")
 		}
 	}
 }

@@ -1,37 +1,42 @@
 package payment
 
-// Status is where a payment or a refund stands. Services and dashboards rely on the names.
+// Status is the state of a payment or a refund. The statuses are values of the search attribute [AttributePaymentStatus] and of
+// metrics.
 type Status string
 
-// The statuses of a payment; a refund knows those of RefundTransitions.
+// The statuses of a payment. A refund has those in [RefundTransitions].
 const (
-	// Processing: accepted by Florin, no answer of the processor yet.
+	// Processing means that Florin has accepted the request, and the processor has not responded yet.
 	Processing Status = "processing"
-	// RequiresAction: the customer has to do something first, such as 3-D Secure.
+	// RequiresAction means that the customer has to act first, such as with 3-D Secure.
 	RequiresAction Status = "requires_action"
-	// Pending: the processor has it and will say later how it ends.
+	// Pending means that the processor has accepted the operation and reports the outcome later.
 	Pending Status = "pending"
-	// Authorized: the money is held, not taken, until it is captured or voided, or the authorization expires.
+	// Authorized means that the issuer has reserved the amount. No money has moved. The payment waits until it is captured,
+	// voided or expired.
 	Authorized Status = "authorized"
-	// Succeeded: the money moved.
+	// Succeeded means that the money was taken or, for a refund, returned.
 	Succeeded Status = "succeeded"
-	// Declined: the issuer or the processor said no. No money moved.
+	// Declined means that the issuer or the processor has declined the operation. No money moved. See [Decline].
 	Declined Status = "declined"
-	// Failed: no money moved, for a technical reason that Failure names.
+	// Failed means that the operation failed for a technical reason. No money moved. See [Failure].
 	Failed Status = "failed"
-	// Voided: the held money was released.
+	// Voided means that the payment was canceled, or the authorized amount released. No money moved.
 	Voided Status = "voided"
-	// Expired: nobody acted in time, and the processor has let go of it. No money moved.
+	// Expired means that the payment was not completed in time, and that it was voided for this reason. No money moved.
 	Expired Status = "expired"
-	// Unknown: the answer was lost; Florin is finding out.
+	// Unknown means that the latest operation may or may not have been executed. Florin looks it up.
 	Unknown Status = "unknown"
-	// NeedsReconciliation: Florin could not find out in time and still asks now and then.
+	// NeedsReconciliation means that the outcome is still unknown after all lookups or, for a refund, that the processor did
+	// something else than requested. Florin keeps polling at long intervals, and an operator can resolve it.
 	NeedsReconciliation Status = "needs_reconciliation"
-	// Conflicted: the processor did something else than it was asked to.
+	// Conflicted means that the processor did something else than requested, such as charging another amount. Money may have
+	// moved.
 	Conflicted Status = "conflicted"
 )
 
-// PaymentTransitions are the legal moves of a payment. A status without moves is final.
+// PaymentTransitions are the legal transitions of a payment. A status without transitions is final. The database of the store
+// enforces the same table.
 var PaymentTransitions = map[Status][]Status{
 	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
 	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
@@ -47,7 +52,7 @@ var PaymentTransitions = map[Status][]Status{
 	Conflicted:          {},
 }
 
-// RefundTransitions are the legal moves of a refund.
+// RefundTransitions are the legal transitions of a refund, in the form of [PaymentTransitions].
 var RefundTransitions = map[Status][]Status{
 	Processing:          {Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	Unknown:             {Pending, Succeeded, Declined, Failed, NeedsReconciliation},
@@ -58,12 +63,12 @@ var RefundTransitions = map[Status][]Status{
 	Failed:              {},
 }
 
-// HasOutcome reports whether there is something to tell a caller that waits: everything but "still working
-// on it". It may not be the last word; see Final.
+// HasOutcome reports whether a caller that waits for the outcome gets this status. The outcome may still change: see
+// [Status.Final].
 func (s Status) HasOutcome() bool { return s != "" && s != Processing && s != Unknown }
 
-// Final reports whether the status never changes again. An authorized payment still waits: to be captured or voided, or
-// to expire.
+// Final reports whether the status never changes again. [Authorized] is not final: the payment is captured, voided or expires
+// later.
 func (s Status) Final() bool {
 	switch s {
 	case Succeeded, Declined, Failed, Voided, Expired, Conflicted:

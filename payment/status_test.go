@@ -8,23 +8,23 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The statuses of contract.md.
+// The statuses are part of the API.
 var (
 	chargeStatuses = []Status{Processing, RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired,
 		Unknown, NeedsReconciliation, Conflicted}
 	refundStatuses = []Status{Processing, Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation}
 )
 
-func TestTransitionsCoverTheStatusesOfTheContract(t *testing.T) {
+func TestTransitionsCoverEveryStatus(t *testing.T) {
 	require.ElementsMatch(t, chargeStatuses, slices.Collect(maps.Keys(PaymentTransitions)))
 	require.ElementsMatch(t, refundStatuses, slices.Collect(maps.Keys(RefundTransitions)))
 }
 
-func TestTransitionsLeadSomewhereKnownAndNeverBackToTheStart(t *testing.T) {
+func TestTransitionsLeadToKnownStatusesAndNeverBackToProcessing(t *testing.T) {
 	for name, transitions := range map[string]map[Status][]Status{"payment": PaymentTransitions, "refund": RefundTransitions} {
-		for from, moves := range transitions {
+		for from, targets := range transitions {
 			seen := map[Status]bool{}
-			for _, to := range moves {
+			for _, to := range targets {
 				require.Contains(t, transitions, to, "%s: %s to %s", name, from, to)
 				require.NotEqual(t, Processing, to, "%s: from %s", name, from)
 				require.NotEqual(t, from, to, "%s", name)
@@ -35,61 +35,61 @@ func TestTransitionsLeadSomewhereKnownAndNeverBackToTheStart(t *testing.T) {
 	}
 }
 
-func TestFinalStatusesHaveNoMoves(t *testing.T) {
+func TestExactlyFinalStatusesHaveNoTransitions(t *testing.T) {
 	for name, transitions := range map[string]map[Status][]Status{"payment": PaymentTransitions, "refund": RefundTransitions} {
-		for from, moves := range transitions {
-			require.Equal(t, from.Final(), len(moves) == 0, "%s: %s", name, from)
+		for from, targets := range transitions {
+			require.Equal(t, from.Final(), len(targets) == 0, "%s: %s", name, from)
 		}
 	}
 }
 
-func TestMoneyThatMovedIsNeverForgotten(t *testing.T) {
+func TestSucceededIsFinalAndUnknownOutcomesCanStillBeResolved(t *testing.T) {
 	for _, transitions := range []map[Status][]Status{PaymentTransitions, RefundTransitions} {
 		require.Empty(t, transitions[Succeeded])
-		// What is unknown may turn out any way, but does not stop being looked after by itself.
+		// An unknown outcome can be resolved as any outcome.
 		require.Subset(t, transitions[Unknown], []Status{Succeeded, Declined, Failed, NeedsReconciliation})
 		require.Subset(t, transitions[NeedsReconciliation], []Status{Succeeded, Declined, Failed})
 	}
 }
 
-// A processor's answer may come first, after it was lost, or while it is polled for: none may be illegal.
-func TestEveryOpenStatusCanTakeWhateverAProcessorSays(t *testing.T) {
+// A processor may report each of its statuses in the first response, in a lookup after a lost response, or while Florin polls.
+func TestEveryStatusOfAProcessorIsALegalTransitionUnlessFinal(t *testing.T) {
 	for _, from := range chargeStatuses {
 		if from.Final() {
 			continue
 		}
-		for _, says := range []Status{RequiresAction, Pending, Authorized, Succeeded, Declined, Voided, Conflicted} {
-			require.True(t, from == says || slices.Contains(PaymentTransitions[from], says), "payment: %s to %s", from, says)
+		for _, reported := range []Status{RequiresAction, Pending, Authorized, Succeeded, Declined, Voided, Conflicted} {
+			require.True(t, from == reported || slices.Contains(PaymentTransitions[from], reported), "payment: %s to %s", from, reported)
 		}
 	}
 	for _, from := range refundStatuses {
 		if from.Final() {
 			continue
 		}
-		for _, says := range []Status{Pending, Succeeded, Declined, NeedsReconciliation} {
-			require.True(t, from == says || slices.Contains(RefundTransitions[from], says), "refund: %s to %s", from, says)
+		for _, reported := range []Status{Pending, Succeeded, Declined, NeedsReconciliation} {
+			require.True(t, from == reported || slices.Contains(RefundTransitions[from], reported), "refund: %s to %s", from, reported)
 		}
 	}
 }
 
-func TestOutcomesAndFinals(t *testing.T) {
+func TestHasOutcomeAndFinalOfEveryStatus(t *testing.T) {
 	for _, tc := range []struct {
 		status            Status
 		hasOutcome, final bool
 	}{
-		{"", false, false},
-		{Processing, false, false},
-		{Unknown, false, false},
-		{RequiresAction, true, false},
-		{Pending, true, false},
-		{NeedsReconciliation, true, false},
-		{Authorized, true, false},
-		{Succeeded, true, true},
-		{Declined, true, true},
-		{Failed, true, true},
-		{Voided, true, true},
-		{Expired, true, true},
-		{Conflicted, true, true},
+		{status: ""},
+		{status: Processing},
+		{status: Unknown},
+		{status: RequiresAction, hasOutcome: true},
+		{status: Pending, hasOutcome: true},
+		{status: NeedsReconciliation, hasOutcome: true},
+		{status: Authorized, hasOutcome: true},
+		{status: Succeeded, hasOutcome: true, final: true},
+		{status: Declined, hasOutcome: true, final: true},
+		{status: Failed, hasOutcome: true, final: true},
+		{status: Voided, hasOutcome: true, final: true},
+		{status: Expired, hasOutcome: true, final: true},
+		{status: Conflicted, hasOutcome: true, final: true},
 	} {
 		require.Equal(t, tc.hasOutcome, tc.status.HasOutcome(), "outcome of %q", tc.status)
 		require.Equal(t, tc.final, tc.status.Final(), "final %q", tc.status)

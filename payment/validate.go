@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what a request may hold; contract of the API.
+// The limits of a request: numbers of characters, except maxMetadataPairs. They are part of the API.
 const (
 	maxMerchantID     = 64
 	maxIdempotencyKey = 180
@@ -20,25 +20,29 @@ const (
 	maxMetadataValue  = 500
 )
 
-// ReservedMetadataPrefix begins the metadata keys that Florin itself sends to a processor.
+// ReservedMetadataPrefix is the prefix of the metadata keys that Florin itself sends to a processor. Requests must not contain
+// them.
 const ReservedMetadataPrefix = "florin_"
 
-// FieldError is one thing wrong with a request.
+// FieldError is an invalid field of a request.
 type FieldError struct {
-	// Field is its name as in JSON, such as "amount" or "metadata.order".
+	// Field is the name in JSON, such as "amount" or "metadata.order".
 	Field string `json:"field"`
-	// Problem names the wrong value, unless it may be secret, and what would be right.
+	// Problem names the invalid value, unless it may be secret, and what would be valid. It never contains a card number.
 	Problem string `json:"problem"`
 }
 
+// Error returns field and problem in one line.
 func (e FieldError) Error() string { return e.Field + ": " + e.Problem }
 
-// InvalidRequestError lists everything that is wrong with a request, in the order of its fields. Nothing
-// was started.
+// InvalidRequestError is the error of a request, a capture or a resolution that is refused because of its fields. In Temporal it
+// is the detail of the application error of type [ErrInvalidRequest].
 type InvalidRequestError struct {
+	// Fields are all invalid fields, in the order of the request's fields.
 	Fields []FieldError `json:"fields"`
 }
 
+// Error returns all invalid fields in one line.
 func (e *InvalidRequestError) Error() string {
 	problems := make([]string, len(e.Fields))
 	for i, f := range e.Fields {
@@ -50,15 +54,16 @@ func (e *InvalidRequestError) Error() string {
 // Unwrap returns [ErrInvalidRequest].
 func (e *InvalidRequestError) Unwrap() error { return ErrInvalidRequest }
 
-// Validate returns nil or an *InvalidRequestError that lists every bad field.
+// Validate checks the fields. It returns nil or an [*InvalidRequestError] that lists every invalid field. A field that contains
+// what looks like a card number is invalid. Whether Processor is configured is not checked.
 func (r ChargeRequest) Validate() error {
 	var v validator
 	v.identity(r.MerchantID, r.IdempotencyKey)
 	switch {
 	case r.Amount <= 0:
-		v.add("amount", "%s: must be above 0, in minor units", number(r.Amount))
+		v.add("amount", "%s: must be above 0, in minor units", quoteAmount(r.Amount))
 	case r.Amount > MaxAmount:
-		v.add("amount", "%s: must be at most %d minor units", number(r.Amount), MaxAmount)
+		v.add("amount", "%s: must be at most %d minor units", quoteAmount(r.Amount), MaxAmount)
 	}
 	if _, err := Exponent(r.Currency); err != nil {
 		v.add("currency", "%v", err)
@@ -76,28 +81,30 @@ func (r ChargeRequest) Validate() error {
 	return v.err()
 }
 
-// Validate returns nil or an *InvalidRequestError that lists every bad field.
+// Validate checks the fields, as [ChargeRequest.Validate] does. Whether the payment exists and can be refunded is not checked.
 func (r RefundRequest) Validate() error {
 	var v validator
 	v.identity(r.MerchantID, r.IdempotencyKey)
-	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !printable(id) {
+	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !isPrintable(id) {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
-	v.part(r.Amount, "refund all that is left")
+	v.optionalAmount(r.Amount, "refund all that is left")
 	v.optionalCurrency(r.Currency)
 	v.text("reason", r.Reason, maxReason)
 	v.metadata(r.Metadata)
 	return v.err()
 }
 
-// Validate returns nil or an *InvalidRequestError. Whether so much is held, only the payment can tell.
+// Validate checks the fields, as [ChargeRequest.Validate] does. Whether the payment is authorized, and for how much, is not
+// checked.
 func (r CaptureRequest) Validate() error {
 	var v validator
-	v.part(r.Amount, "capture all that is held")
+	v.optionalAmount(r.Amount, "capture the whole authorized amount")
 	v.optionalCurrency(r.Currency)
 	return v.err()
 }
 
+// validator collects the invalid fields of a request.
 type validator struct{ fields []FieldError }
 
 func (v *validator) add(field, format string, args ...any) {
@@ -112,27 +119,28 @@ func (v *validator) err() error {
 }
 
 func (v *validator) identity(merchantID, idempotencyKey string) {
-	if !name(merchantID, maxMerchantID) {
+	if !isName(merchantID, maxMerchantID) {
 		v.add("merchant_id", "%s: want 1 to %d of A-Z a-z 0-9 . _ -", quote(merchantID), maxMerchantID)
 	} else if ContainsCardNumber(merchantID) {
 		v.add("merchant_id", "looks like a card number")
 	}
 	switch {
 	case ContainsCardNumber(idempotencyKey):
-		v.add("idempotency_key", "looks like a card number: use your own name for the purchase")
-	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey || !printable(idempotencyKey) || strings.Contains(idempotencyKey, "/"):
+		v.add("idempotency_key", "looks like a card number: want a name of your own for the purchase")
+	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey ||
+		!isPrintable(idempotencyKey) || strings.Contains(idempotencyKey, "/"):
 		v.add("idempotency_key", "%s: want 1 to %d printable ASCII characters without /", quote(idempotencyKey), maxIdempotencyKey)
 	}
 }
 
-// part is an amount that may be left out: then it is all of something.
-func (v *validator) part(amount *int64, all string) {
+// optionalAmount checks an amount that may be omitted. ifOmitted is what that means.
+func (v *validator) optionalAmount(amount *int64, ifOmitted string) {
 	switch {
 	case amount == nil:
 	case *amount <= 0:
-		v.add("amount", "%s: must be above 0, or left out to %s", number(*amount), all)
+		v.add("amount", "%s: must be above 0, or omitted to %s", quoteAmount(*amount), ifOmitted)
 	case *amount > MaxAmount:
-		v.add("amount", "%s: must be at most %d minor units", number(*amount), MaxAmount)
+		v.add("amount", "%s: must be at most %d minor units", quoteAmount(*amount), MaxAmount)
 	}
 }
 
@@ -145,46 +153,47 @@ func (v *validator) optionalCurrency(currency string) {
 	}
 }
 
-// paymentMethod never quotes the value: it may be a card number.
+// paymentMethod checks a token without quoting it: it may be a card number.
 func (v *validator) paymentMethod(token string) {
 	switch {
 	case token == "":
 		v.add("payment_method", "is missing: want a token of the processor's vault")
 	case LooksLikeCardNumber(token) || ContainsCardNumber(token):
 		v.add("payment_method", "looks like a card number: send a token of the processor's vault instead")
-	case len(token) > maxPaymentMethod || !printable(token):
+	case len(token) > maxPaymentMethod || !isPrintable(token):
 		v.add("payment_method", "want at most %d printable ASCII characters", maxPaymentMethod)
 	}
 }
 
-// processor accepts an empty name: the configured default is meant.
+// processor checks the name of a processor. An empty name means the configured default.
 func (v *validator) processor(processor string) {
 	switch {
 	case processor == "":
-	case !name(processor, maxProcessor) || ContainsCardNumber(processor):
+	case !isName(processor, maxProcessor) || ContainsCardNumber(processor):
 		v.add("processor", "%s: want the name of a configured processor, 1 to %d of A-Z a-z 0-9 . _ -", quote(processor), maxProcessor)
 	}
 }
 
+// text checks a free text. The limit is in characters.
 func (v *validator) text(field, value string, limit int) {
 	switch {
 	case !utf8.ValidString(value):
-		v.add(field, "is not UTF-8")
+		v.add(field, "is not valid UTF-8")
 	case utf8.RuneCountInString(value) > limit:
-		v.add(field, "has %d characters: at most %d", utf8.RuneCountInString(value), limit)
+		v.add(field, "has %d characters: want at most %d", utf8.RuneCountInString(value), limit)
 	case ContainsCardNumber(value):
-		v.add(field, "has what looks like a card number in it")
+		v.add(field, "contains what looks like a card number")
 	}
 }
 
 func (v *validator) metadata(pairs map[string]string) {
 	if len(pairs) > maxMetadataPairs {
-		v.add("metadata", "has %d pairs: at most %d", len(pairs), maxMetadataPairs)
+		v.add("metadata", "has %d pairs: want at most %d", len(pairs), maxMetadataPairs)
 		return
 	}
 	for _, key := range sortedKeys(pairs) {
 		switch {
-		case key == "" || len(key) > maxMetadataKey || !printable(key):
+		case key == "" || len(key) > maxMetadataKey || !isPrintable(key):
 			v.add("metadata", "key %s: want 1 to %d printable ASCII characters", quote(key), maxMetadataKey)
 		case strings.HasPrefix(key, ReservedMetadataPrefix):
 			v.add("metadata", "key %s: keys that begin with %s are Florin's own", quote(key), ReservedMetadataPrefix)
@@ -196,7 +205,8 @@ func (v *validator) metadata(pairs map[string]string) {
 	}
 }
 
-func name(s string, limit int) bool {
+// isName reports whether s has 1 to limit characters of A-Z a-z 0-9 . _ -
+func isName(s string, limit int) bool {
 	if s == "" || len(s) > limit {
 		return false
 	}
@@ -210,7 +220,8 @@ func name(s string, limit int) bool {
 	return true
 }
 
-func printable(s string) bool {
+// isPrintable reports whether s consists of printable ASCII characters, including the space.
+func isPrintable(s string) bool {
 	for _, c := range []byte(s) {
 		if c < 0x20 || c > 0x7e {
 			return false

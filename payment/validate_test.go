@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// pairs makes n pairs of metadata.
+// pairs returns n pairs of metadata.
 func pairs(n int) map[string]string {
 	m := map[string]string{}
 	for i := range n {
@@ -20,23 +20,23 @@ func pairs(n int) map[string]string {
 
 func TestChargeRequestsWithinTheLimitsAreAccepted(t *testing.T) {
 	for what, change := range map[string]func(*ChargeRequest){
-		"as it is":                 func(*ChargeRequest) {},
-		"one character":            func(r *ChargeRequest) { r.MerchantID, r.IdempotencyKey = "m", "~" },
-		"longest merchant_id":      func(r *ChargeRequest) { r.MerchantID = strings.Repeat("M", 64) },
-		"all of merchant_id":       func(r *ChargeRequest) { r.MerchantID = "aZ09._-" },
-		"longest idempotency_key":  func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 180) },
-		"blank in idempotency_key": func(r *ChargeRequest) { r.IdempotencyKey = "order 1 (again): {é}"[:16] },
-		"uuid as idempotency_key":  func(r *ChargeRequest) { r.IdempotencyKey = "9f4d2a10-41e8-4a6b-9b1e-0a2b3c4d5e6f" },
-		"smallest amount":          func(r *ChargeRequest) { r.Amount = 1 },
-		"largest amount":           func(r *ChargeRequest) { r.Amount = MaxAmount },
-		"longest payment_method":   func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 255) },
-		"capture left out":         func(r *ChargeRequest) { r.Capture = "" },
-		"automatic capture":        func(r *ChargeRequest) { r.Capture = CaptureAutomatic },
-		"default processor":        func(r *ChargeRequest) { r.Processor = "" },
-		"longest customer_id":      func(r *ChargeRequest) { r.CustomerID = strings.Repeat("c", 255) },
-		"longest description":      func(r *ChargeRequest) { r.Description = strings.Repeat("é", 1000) },
-		"no metadata":              func(r *ChargeRequest) { r.Metadata = nil },
-		"most metadata":            func(r *ChargeRequest) { r.Metadata = pairs(50) },
+		"complete request":                         func(*ChargeRequest) {},
+		"shortest merchant_id and idempotency_key": func(r *ChargeRequest) { r.MerchantID, r.IdempotencyKey = "m", "~" },
+		"longest merchant_id":                      func(r *ChargeRequest) { r.MerchantID = strings.Repeat("M", 64) },
+		"every kind of character in merchant_id":   func(r *ChargeRequest) { r.MerchantID = "aZ09._-" },
+		"longest idempotency_key":                  func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 180) },
+		"space in idempotency_key":                 func(r *ChargeRequest) { r.IdempotencyKey = "order 1 (again): {é}"[:16] },
+		"UUID as idempotency_key":                  func(r *ChargeRequest) { r.IdempotencyKey = "9f4d2a10-41e8-4a6b-9b1e-0a2b3c4d5e6f" },
+		"smallest amount":                          func(r *ChargeRequest) { r.Amount = 1 },
+		"largest amount":                           func(r *ChargeRequest) { r.Amount = MaxAmount },
+		"longest payment_method":                   func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 255) },
+		"no capture":                               func(r *ChargeRequest) { r.Capture = "" },
+		"automatic capture":                        func(r *ChargeRequest) { r.Capture = CaptureAutomatic },
+		"default processor":                        func(r *ChargeRequest) { r.Processor = "" },
+		"longest customer_id":                      func(r *ChargeRequest) { r.CustomerID = strings.Repeat("c", 255) },
+		"longest description":                      func(r *ChargeRequest) { r.Description = strings.Repeat("é", 1000) },
+		"no metadata":                              func(r *ChargeRequest) { r.Metadata = nil },
+		"most metadata":                            func(r *ChargeRequest) { r.Metadata = pairs(50) },
 		"longest metadata": func(r *ChargeRequest) {
 			r.Metadata = map[string]string{strings.Repeat("k", 40): strings.Repeat("ü", 500)}
 		},
@@ -48,45 +48,99 @@ func TestChargeRequestsWithinTheLimitsAreAccepted(t *testing.T) {
 	}
 }
 
-func TestEachFieldOfAChargeRequestHasItsLimits(t *testing.T) {
+func TestInvalidFieldOfAChargeRequestIsReported(t *testing.T) {
 	for _, tc := range []struct {
 		field, problem string
 		change         func(*ChargeRequest)
 	}{
-		{"merchant_id", `"": want 1 to 64`, func(r *ChargeRequest) { r.MerchantID = "" }},
-		{"merchant_id", "want 1 to 64", func(r *ChargeRequest) { r.MerchantID = strings.Repeat("m", 65) }},
-		{"merchant_id", `"a/b": want`, func(r *ChargeRequest) { r.MerchantID = "a/b" }},
-		{"merchant_id", `"acmé": want`, func(r *ChargeRequest) { r.MerchantID = "acmé" }},
-		{"idempotency_key", `"": want 1 to 180`, func(r *ChargeRequest) { r.IdempotencyKey = "" }},
-		{"idempotency_key", "want 1 to 180", func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 181) }},
-		{"idempotency_key", `"a/b": want`, func(r *ChargeRequest) { r.IdempotencyKey = "a/b" }},
-		{"idempotency_key", `"a\nb": want`, func(r *ChargeRequest) { r.IdempotencyKey = "a\nb" }},
-		{"idempotency_key", `"a\x7fb": want`, func(r *ChargeRequest) { r.IdempotencyKey = "a\x7fb" }},
-		{"idempotency_key", `"é": want`, func(r *ChargeRequest) { r.IdempotencyKey = "é" }},
-		{"amount", "0: must be above 0", func(r *ChargeRequest) { r.Amount = 0 }},
-		{"amount", "-1: must be above 0", func(r *ChargeRequest) { r.Amount = -1 }},
-		{"amount", "must be above 0", func(r *ChargeRequest) { r.Amount = math.MinInt64 }},
-		{"amount", "1000000000000: must be at most 999999999999", func(r *ChargeRequest) { r.Amount = MaxAmount + 1 }},
-		{"amount", "must be at most", func(r *ChargeRequest) { r.Amount = math.MaxInt64 }},
-		{"currency", `unknown currency "usd": want an ISO 4217 code in upper case`, func(r *ChargeRequest) { r.Currency = "usd" }},
-		{"currency", "unknown currency", func(r *ChargeRequest) { r.Currency = "" }},
-		{"payment_method", "is missing", func(r *ChargeRequest) { r.PaymentMethod = "" }},
-		{"payment_method", "want at most 255", func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 256) }},
-		{"payment_method", "want at most 255", func(r *ChargeRequest) { r.PaymentMethod = "tok\x00" }},
-		{"payment_method", "looks like a card number", func(r *ChargeRequest) { r.PaymentMethod = "4111-1111 11111111" }},
-		{"capture", `"later": want "automatic" or "manual"`, func(r *ChargeRequest) { r.Capture = "later" }},
-		{"processor", `"a b": want the name of a configured processor`, func(r *ChargeRequest) { r.Processor = "a b" }},
-		{"processor", "want the name", func(r *ChargeRequest) { r.Processor = strings.Repeat("p", 65) }},
-		{"customer_id", "has 256 characters: at most 255", func(r *ChargeRequest) { r.CustomerID = strings.Repeat("ü", 256) }},
-		{"description", "has 1001 characters: at most 1000", func(r *ChargeRequest) { r.Description = strings.Repeat("d", 1001) }},
-		{"description", "is not UTF-8", func(r *ChargeRequest) { r.Description = "\xff" }},
-		{"metadata", "has 51 pairs: at most 50", func(r *ChargeRequest) { r.Metadata = pairs(51) }},
-		{"metadata", `key "": want 1 to 40`, func(r *ChargeRequest) { r.Metadata = map[string]string{"": "v"} }},
-		{"metadata", "want 1 to 40", func(r *ChargeRequest) { r.Metadata = map[string]string{strings.Repeat("k", 41): "v"} }},
-		{"metadata", `key "é": want`, func(r *ChargeRequest) { r.Metadata = map[string]string{"é": "v"} }},
-		{"metadata", "are Florin's own", func(r *ChargeRequest) { r.Metadata = map[string]string{"florin_x": "v"} }},
-		{"metadata.k", "has 501 characters: at most 500", func(r *ChargeRequest) { r.Metadata = map[string]string{"k": strings.Repeat("v", 501)} }},
-		{"metadata.k", "is not UTF-8", func(r *ChargeRequest) { r.Metadata = map[string]string{"k": "\xc3"} }},
+		{field: "merchant_id", problem: `"": want 1 to 64`, change: func(r *ChargeRequest) { r.MerchantID = "" }},
+		{
+			field: "merchant_id", problem: "want 1 to 64",
+			change: func(r *ChargeRequest) { r.MerchantID = strings.Repeat("m", 65) },
+		},
+		{field: "merchant_id", problem: `"a/b": want`, change: func(r *ChargeRequest) { r.MerchantID = "a/b" }},
+		{field: "merchant_id", problem: `"acmé": want`, change: func(r *ChargeRequest) { r.MerchantID = "acmé" }},
+		{field: "idempotency_key", problem: `"": want 1 to 180`, change: func(r *ChargeRequest) { r.IdempotencyKey = "" }},
+		{
+			field: "idempotency_key", problem: "want 1 to 180",
+			change: func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 181) },
+		},
+		{field: "idempotency_key", problem: `"a/b": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a/b" }},
+		{field: "idempotency_key", problem: `"a\nb": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a\nb" }},
+		{field: "idempotency_key", problem: `"a\x7fb": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a\x7fb" }},
+		{field: "idempotency_key", problem: `"é": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "é" }},
+		{field: "amount", problem: "0: must be above 0", change: func(r *ChargeRequest) { r.Amount = 0 }},
+		{field: "amount", problem: "-1: must be above 0", change: func(r *ChargeRequest) { r.Amount = -1 }},
+		{field: "amount", problem: "must be above 0", change: func(r *ChargeRequest) { r.Amount = math.MinInt64 }},
+		{
+			field: "amount", problem: "1000000000000: must be at most 999999999999",
+			change: func(r *ChargeRequest) { r.Amount = MaxAmount + 1 },
+		},
+		{field: "amount", problem: "must be at most", change: func(r *ChargeRequest) { r.Amount = math.MaxInt64 }},
+		{
+			field: "currency", problem: `unknown currency "usd": want an ISO 4217 code in upper case`,
+			change: func(r *ChargeRequest) { r.Currency = "usd" },
+		},
+		{field: "currency", problem: "unknown currency", change: func(r *ChargeRequest) { r.Currency = "" }},
+		{field: "payment_method", problem: "is missing", change: func(r *ChargeRequest) { r.PaymentMethod = "" }},
+		{
+			field: "payment_method", problem: "want at most 255",
+			change: func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 256) },
+		},
+		{field: "payment_method", problem: "want at most 255", change: func(r *ChargeRequest) { r.PaymentMethod = "tok\x00" }},
+		{
+			field: "payment_method", problem: "looks like a card number",
+			change: func(r *ChargeRequest) { r.PaymentMethod = "4111-1111 11111111" },
+		},
+		{
+			field: "capture", problem: `"later": want "automatic" or "manual"`,
+			change: func(r *ChargeRequest) { r.Capture = "later" },
+		},
+		{
+			field: "processor", problem: `"a b": want the name of a configured processor`,
+			change: func(r *ChargeRequest) { r.Processor = "a b" },
+		},
+		{
+			field: "processor", problem: "want the name",
+			change: func(r *ChargeRequest) { r.Processor = strings.Repeat("p", 65) },
+		},
+		{
+			field: "customer_id", problem: "has 256 characters: want at most 255",
+			change: func(r *ChargeRequest) { r.CustomerID = strings.Repeat("ü", 256) },
+		},
+		{
+			field: "description", problem: "has 1001 characters: want at most 1000",
+			change: func(r *ChargeRequest) { r.Description = strings.Repeat("d", 1001) },
+		},
+		{field: "description", problem: "is not valid UTF-8", change: func(r *ChargeRequest) { r.Description = "\xff" }},
+		{
+			field: "metadata", problem: "has 51 pairs: want at most 50",
+			change: func(r *ChargeRequest) { r.Metadata = pairs(51) },
+		},
+		{
+			field: "metadata", problem: `key "": want 1 to 40`,
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{"": "v"} },
+		},
+		{
+			field: "metadata", problem: "want 1 to 40",
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{strings.Repeat("k", 41): "v"} },
+		},
+		{
+			field: "metadata", problem: `key "é": want`,
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{"é": "v"} },
+		},
+		{
+			field: "metadata", problem: "are Florin's own",
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{"florin_x": "v"} },
+		},
+		{
+			field: "metadata.k", problem: "has 501 characters: want at most 500",
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{"k": strings.Repeat("v", 501)} },
+		},
+		{
+			field: "metadata.k", problem: "is not valid UTF-8",
+			change: func(r *ChargeRequest) { r.Metadata = map[string]string{"k": "\xc3"} },
+		},
 	} {
 		t.Run(tc.field+" "+tc.problem, func(t *testing.T) {
 			r := fullCharge()
@@ -101,26 +155,44 @@ func TestEachFieldOfAChargeRequestHasItsLimits(t *testing.T) {
 	}
 }
 
-func TestEachFieldOfARefundRequestHasItsLimits(t *testing.T) {
+func TestInvalidFieldOfARefundRequestIsReported(t *testing.T) {
 	all := fullRefund()
 	all.Amount, all.Currency, all.Reason = nil, "", ""
-	require.NoError(t, all.Validate(), "all that is left")
+	require.NoError(t, all.Validate(), "no amount, currency and reason")
 	require.NoError(t, fullRefund().Validate())
 	for _, tc := range []struct {
 		field, problem string
 		change         func(*RefundRequest)
 	}{
-		{"merchant_id", "want 1 to 64", func(r *RefundRequest) { r.MerchantID = "" }},
-		{"idempotency_key", "want 1 to 180", func(r *RefundRequest) { r.IdempotencyKey = "" }},
-		{"payment_id", `"": want the payment_id of a charge`, func(r *RefundRequest) { r.PaymentID = "" }},
-		{"payment_id", "want", func(r *RefundRequest) { r.PaymentID = "ref_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64" }},
-		{"payment_id", "want", func(r *RefundRequest) { r.PaymentID = "pay_1" }},
-		{"amount", "-1: must be above 0, or left out", func(r *RefundRequest) { r.Amount = new(int64(-1)) }},
-		{"amount", "0: must be above 0, or left out", func(r *RefundRequest) { r.Amount = new(int64(0)) }},
-		{"amount", "must be at most 999999999999", func(r *RefundRequest) { r.Amount = new(MaxAmount + 1) }},
-		{"currency", "unknown currency", func(r *RefundRequest) { r.Currency = "EURO" }},
-		{"reason", "has 501 characters: at most 500", func(r *RefundRequest) { r.Reason = strings.Repeat("r", 501) }},
-		{"metadata", "has 51 pairs", func(r *RefundRequest) { r.Metadata = pairs(51) }},
+		{field: "merchant_id", problem: "want 1 to 64", change: func(r *RefundRequest) { r.MerchantID = "" }},
+		{field: "idempotency_key", problem: "want 1 to 180", change: func(r *RefundRequest) { r.IdempotencyKey = "" }},
+		{
+			field: "payment_id", problem: `"": want the payment_id of a charge`,
+			change: func(r *RefundRequest) { r.PaymentID = "" },
+		},
+		{
+			field: "payment_id", problem: "want",
+			change: func(r *RefundRequest) { r.PaymentID = "ref_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64" },
+		},
+		{field: "payment_id", problem: "want", change: func(r *RefundRequest) { r.PaymentID = "pay_1" }},
+		{
+			field: "amount", problem: "-1: must be above 0, or omitted",
+			change: func(r *RefundRequest) { r.Amount = new(int64(-1)) },
+		},
+		{
+			field: "amount", problem: "0: must be above 0, or omitted",
+			change: func(r *RefundRequest) { r.Amount = new(int64(0)) },
+		},
+		{
+			field: "amount", problem: "must be at most 999999999999",
+			change: func(r *RefundRequest) { r.Amount = new(MaxAmount + 1) },
+		},
+		{field: "currency", problem: "unknown currency", change: func(r *RefundRequest) { r.Currency = "EURO" }},
+		{
+			field: "reason", problem: "has 501 characters: want at most 500",
+			change: func(r *RefundRequest) { r.Reason = strings.Repeat("r", 501) },
+		},
+		{field: "metadata", problem: "has 51 pairs", change: func(r *RefundRequest) { r.Metadata = pairs(51) }},
 	} {
 		t.Run(tc.field+" "+tc.problem, func(t *testing.T) {
 			r := fullRefund()
@@ -146,7 +218,7 @@ func fieldsOf(t *testing.T, err error) []string {
 	return names
 }
 
-func TestAllBadFieldsAreReportedAtOnceInOrder(t *testing.T) {
+func TestAllInvalidFieldsAreReportedInOrder(t *testing.T) {
 	require.Equal(t, []string{"merchant_id", "idempotency_key", "amount", "currency", "payment_method"},
 		fieldsOf(t, ChargeRequest{}.Validate()))
 	require.Equal(t, []string{"merchant_id", "idempotency_key", "payment_id"}, fieldsOf(t, RefundRequest{}.Validate()))
@@ -157,7 +229,8 @@ func TestAllBadFieldsAreReportedAtOnceInOrder(t *testing.T) {
 			"customer_id", "description", "metadata.a", "metadata", "metadata.z"},
 			fieldsOf(t, ChargeRequest{MerchantID: long, IdempotencyKey: long, Amount: -1, Currency: long, PaymentMethod: long,
 				Capture: "x", Processor: long, CustomerID: long, Description: long, Metadata: bad}.Validate()))
-		require.Equal(t, []string{"merchant_id", "idempotency_key", "payment_id", "amount", "currency", "reason", "metadata.a", "metadata", "metadata.z"},
+		require.Equal(t, []string{"merchant_id", "idempotency_key", "payment_id", "amount", "currency", "reason",
+			"metadata.a", "metadata", "metadata.z"},
 			fieldsOf(t, RefundRequest{MerchantID: long, IdempotencyKey: long, PaymentID: long, Amount: new(int64(-1)), Currency: long,
 				Reason: long, Metadata: bad}.Validate()))
 	}

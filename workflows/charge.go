@@ -21,7 +21,7 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.handleReads(ctx); err != nil {
 		return c.value, err
 	}
-	if err := c.handleResolve(ctx, payment.ResolvedPayment, c.validateResolution); err != nil {
+	if err := c.handleResolve(ctx, payment.ResolvedPaymentStatuses, c.validateResolution); err != nil {
 		return c.value, err
 	}
 	if err := c.handleModifications(ctx); err != nil {

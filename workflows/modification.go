@@ -45,7 +45,7 @@ func (m *modification) describe(currency string) string {
 func (c *charge) handleModifications(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateCapture,
 		func(ctx workflow.Context, req payment.CaptureRequest) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.Of(c.value), reason: byUpdate})
+			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.AmountOf(c.value), reason: byUpdate})
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Captures an authorized payment, or a part of it.",
@@ -92,7 +92,7 @@ func (c *charge) validateCapture(req payment.CaptureRequest) error {
 	if err := req.Validate(); err != nil {
 		return applicationError(err)
 	}
-	amount := req.Of(c.value)
+	amount := req.AmountOf(c.value)
 	switch m := c.unfinished(); {
 	case c.value.Captured(req):
 		return nil

@@ -20,7 +20,7 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 	if err := r.handleReads(ctx); err != nil {
 		return r.value, err
 	}
-	if err := r.handleResolve(ctx, payment.ResolvedRefund, r.validateResolution); err != nil {
+	if err := r.handleResolve(ctx, payment.ResolvedRefundStatuses, r.validateResolution); err != nil {
 		return r.value, err
 	}
 	return r.finish(ctx, r.run(ctx))
@@ -78,7 +78,7 @@ func (r *refund) run(ctx workflow.Context) error {
 		return err
 	}
 	r.begun(reserved.Refund)
-	r.of = reserved.Of.ProcessorPaymentID
+	r.of = reserved.Payment.ProcessorPaymentID
 	switch {
 	case r.value.Final():
 		r.publish(ctx)

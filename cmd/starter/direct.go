@@ -16,15 +16,16 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// direct is how to reach a processor without Temporal.
+// direct has the flags of the commands that call a processor without Temporal.
 type direct struct{ config, processor string }
 
 func (d *direct) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.config, "config", "examples/worker.yaml", "the worker's configuration file, for --processor")
-	cmd.Flags().StringVar(&d.processor, "processor", "", "one of the configured processors; the default one if left out")
+	cmd.Flags().StringVar(&d.processor, "processor", "",
+		"name of a configured processor (default: the configured default_processor)")
 }
 
-// open also makes each request to the processor one line of the audit log on standard error.
+// open opens the processor. Its audit log is written to standard error: one line for each request.
 func (d *direct) open(cmd *cobra.Command) (*app.OpenProcessor, error) {
 	c, err := config.Load(d.config, app.BuiltIn)
 	if err != nil {
@@ -37,8 +38,8 @@ func (d *direct) open(cmd *cobra.Command) (*app.OpenProcessor, error) {
 	return opened, err
 }
 
-// get asks the processor itself what became of the charge or refund that the caller's own key names: ids and
-// references are derived from it.
+// get prints the processor's record of a charge or refund. Its reference is derived from the idempotency key. chargeKey may be
+// empty; it is the key of the charge that a refund is of.
 func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 	opened, err := d.open(cmd)
 	if err != nil {
@@ -63,22 +64,30 @@ func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 	return printResult(cmd, what, result)
 }
 
+// lookup returns florin.ErrNotFound if the processor has no record.
 func lookup(cmd *cobra.Command, p processor.Processor, call processor.LookupCall) (processor.Result, error) {
 	result, found, err := p.Lookup(cmd.Context(), call)
 	if err == nil && !found {
-		err = fmt.Errorf("%w: the processor has no %s with reference %s now", florin.ErrNotFound, call.Operation, call.Reference)
+		err = fmt.Errorf("%w: the processor has no %s with the reference %s at this time",
+			florin.ErrNotFound, call.Operation, call.Reference)
 	}
 	return result, err
 }
 
 func chargeLookup(merchant, key string) processor.LookupCall {
 	id := payment.PaymentID(merchant, key)
-	return processor.LookupCall{Operation: payment.OperationCharge, Reference: payment.ProcessorKey(id, payment.OperationCharge, 0)}
+	return processor.LookupCall{
+		Operation: payment.OperationCharge,
+		Reference: payment.ProcessorKey(id, payment.OperationCharge, 0),
+	}
 }
 
 func refundLookup(merchant, key string) processor.LookupCall {
 	id := payment.RefundID(merchant, key)
-	return processor.LookupCall{Operation: payment.OperationRefund, Reference: payment.ProcessorKey(id, payment.OperationRefund, 0)}
+	return processor.LookupCall{
+		Operation: payment.OperationRefund,
+		Reference: payment.ProcessorKey(id, payment.OperationRefund, 0),
+	}
 }
 
 func printResult(cmd *cobra.Command, what string, r processor.Result) error {
@@ -105,7 +114,7 @@ func processorCommand() *cobra.Command {
 	var d direct
 	get := &cobra.Command{
 		Use:   "get PATH",
-		Short: "Print what the processor answers to a GET of PATH, below its base_url",
+		Short: "Print the processor's response to a GET of PATH, relative to its base_url",
 		Example: `  starter processor get /payments/pay_123
   starter processor get '/payments?limit=5' --config worker.yaml --processor acme`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -130,7 +139,7 @@ func processorCommand() *cobra.Command {
 	d.flags(get)
 	parent := &cobra.Command{
 		Use:   "processor",
-		Short: "Ask a processor directly, without Temporal",
+		Short: "Call a processor directly, without Temporal",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -138,11 +147,13 @@ func processorCommand() *cobra.Command {
 	return parent
 }
 
-// printGet prints the body of any answer, and returns an error for all but a success.
+// printGet prints the body of the response, and returns an error unless it is a success.
 func printGet(cmd *cobra.Command, client *httpclient.Client, path *url.URL) error {
-	answer, err := client.Do(cmd.Context(), processor.Call{Method: http.MethodGet, Path: path.EscapedPath(), Query: path.Query(), Operation: "get"})
-	if _, printed := cmd.OutOrStdout().Write(answer.Body); printed != nil {
-		return printed
+	answer, err := client.Do(cmd.Context(), processor.Call{
+		Method: http.MethodGet, Path: path.EscapedPath(), Query: path.Query(), Operation: "get",
+	})
+	if _, writeErr := cmd.OutOrStdout().Write(answer.Body); writeErr != nil {
+		return writeErr
 	}
 	return err
 }

@@ -19,8 +19,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// configured starts the real simulator and returns a configuration that names it, and the processor itself.
-func configured(t *testing.T) (path string, p *app.OpenProcessor) {
+// startSimulator starts the simulator. It returns the path of a configuration with it, and the opened processor.
+func startSimulator(t *testing.T) (path string, p *app.OpenProcessor) {
 	t.Helper()
 	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sim_direct_key"})
 	require.NoError(t, err)
@@ -40,8 +40,8 @@ processors:
 	return path, p
 }
 
-func TestGetDirectReadsWhatTheProcessorHas(t *testing.T) {
-	config, p := configured(t)
+func TestGetDirectPrintsTheRecordOfTheProcessor(t *testing.T) {
+	config, p := startSimulator(t)
 	id := payment.PaymentID("acme", "order-1")
 	paid, err := p.Charge(t.Context(), processor.ChargeCall{
 		Key: payment.ProcessorKey(id, payment.OperationCharge, 0), PaymentID: id, MerchantID: "acme",
@@ -60,7 +60,7 @@ func TestGetDirectReadsWhatTheProcessorHas(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, out, paid.ID)
 	require.Contains(t, out, "succeeded")
-	require.Contains(t, out, "5.00 USD", "refunded")
+	require.Contains(t, out, "5.00 USD", "the refunded amount")
 	require.Contains(t, audit, `"operation":"lookup"`)
 	require.NotContains(t, audit, "sim_direct_key")
 
@@ -74,13 +74,13 @@ func TestGetDirectReadsWhatTheProcessorHas(t *testing.T) {
 	require.Equal(t, exitNotFound, exitCode(err))
 }
 
-func TestProcessorGetPrintsTheAnswer(t *testing.T) {
-	config, _ := configured(t)
+func TestProcessorGetPrintsTheResponse(t *testing.T) {
+	config, _ := startSimulator(t)
 	get := []string{"processor", "get", "--config", config}
 	out, audit, err := execute(t, "", append(get, "/payments?limit=5")...)
 	require.NoError(t, err)
 	require.JSONEq(t, `{"data":[]}`, out)
-	require.Equal(t, 1, strings.Count(audit, "\n"), "one request, one record: %s", audit)
+	require.Equal(t, 1, strings.Count(audit, "\n"), "one record for one request: %s", audit)
 
 	out, _, err = execute(t, "", append(get, "/payments/none")...)
 	require.ErrorContains(t, err, "HTTP 404")
@@ -88,8 +88,8 @@ func TestProcessorGetPrintsTheAnswer(t *testing.T) {
 	require.Equal(t, exitError, exitCode(err))
 }
 
-func TestDirectCallsThatCannotWorkAreUsageErrors(t *testing.T) {
-	config, _ := configured(t)
+func TestInvalidDirectCallIsAUsageError(t *testing.T) {
+	config, _ := startSimulator(t)
 	for want, args := range map[string][]string{
 		"--merchant and --key":  {"get", "--direct", "--config", config, "--key", "order-1"},
 		"accepts 1 arg":         {"processor", "get", "--config", config},
@@ -106,7 +106,7 @@ func TestDirectCallsThatCannotWorkAreUsageErrors(t *testing.T) {
 	}
 }
 
-func TestAProcessorThatIsDownIsAnError(t *testing.T) {
+func TestProcessorThatIsDownIsAnError(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "worker.yaml")
 	t.Setenv("DIRECT_KEY", "k")
 	require.NoError(t, os.WriteFile(config, []byte(`
@@ -117,6 +117,6 @@ processors:
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, processor.NotExecuted, e.Certainty)
-	require.Equal(t, 5, strings.Count(audit, "\n"), "it tries five times")
+	require.Equal(t, 5, strings.Count(audit, "\n"), "one record for each of five attempts")
 	require.NotErrorIs(t, err, context.DeadlineExceeded)
 }

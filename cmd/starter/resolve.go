@@ -22,9 +22,9 @@ func resolveCommand() *cobra.Command {
 				return usageError{errors.New("--merchant and --key are required")}
 			}
 			resolution.Status = payment.Status(status)
-			statuses := payment.ResolvedPayment
+			statuses := payment.ResolvedPaymentStatuses
 			if isRefund {
-				statuses = payment.ResolvedRefund
+				statuses = payment.ResolvedRefundStatuses
 			}
 			if err := resolution.Validate(statuses); err != nil {
 				return err

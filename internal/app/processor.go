@@ -26,7 +26,7 @@ import (
 // OpenProcessor is a configured processor, ready to be called.
 type OpenProcessor struct {
 	processor.Processor
-	// Client is the HTTP client under the adapter, for requests that the interface does not have.
+	// Client is the HTTP client of the adapter, for requests for which [processor.Processor] has no method.
 	Client *httpclient.Client
 }
 
@@ -36,16 +36,17 @@ func (p *OpenProcessor) Close() { p.Client.Close() }
 // ErrNotConfigured is returned for a processor that the configuration does not contain.
 var ErrNotConfigured = errors.New("the processor is not configured")
 
-// OpenStandalone opens one processor of the configuration for use without Temporal: its client retries by itself, with the
-// configured delays, and writes its audit records to out, since the configured audit file is the worker's. An empty name means
-// the default processor.
+// OpenStandalone opens one processor of the configuration for use without Temporal. Its client retries by itself, with the
+// configured delays, and writes audit records to out, because the configured audit file belongs to the worker. An empty name
+// means the default processor. OpenStandalone returns [ErrNotConfigured] for an unknown name.
 func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Writer) (*OpenProcessor, error) {
 	if name == "" {
 		name = c.DefaultProcessor
 	}
 	p, ok := c.Processors[name]
 	if !ok {
-		return nil, fmt.Errorf("%w: %q, want %s", ErrNotConfigured, name, strings.Join(slices.Sorted(maps.Keys(c.Processors)), " or "))
+		names := slices.Sorted(maps.Keys(c.Processors))
+		return nil, fmt.Errorf("%w: %q, want %s", ErrNotConfigured, name, strings.Join(names, " or "))
 	}
 	policy := retry.Default()
 	policy.Backoff = p.Backoff()
@@ -57,8 +58,12 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 	return opened, nil
 }
 
-// openProcessor opens no connection, except to fetch a token if the credentials are OAuth's. metrics may be nil.
-func openProcessor(ctx context.Context, name string, p config.Processor, adapters config.Adapters, log *audit.Log, policy *retry.Policy, metrics *telemetry.Telemetry) (*OpenProcessor, error) {
+// openProcessor opens no connection, except to fetch a token if the credentials are of OAuth. With a nil policy the client never
+// retries. log and metrics may be nil.
+func openProcessor(
+	ctx context.Context, name string, p config.Processor, adapters config.Adapters,
+	log *audit.Log, policy *retry.Policy, metrics *telemetry.Telemetry,
+) (*OpenProcessor, error) {
 	keys, err := credentials.New(ctx, p.LoadKey)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", p.CredentialKey(), err)
@@ -69,7 +74,8 @@ func openProcessor(ctx context.Context, name string, p config.Processor, adapter
 	}
 	adapter, ok := adapters[p.Adapter]
 	if !ok {
-		return nil, fmt.Errorf("adapter %q: is not known", p.Adapter)
+		names := slices.Sorted(maps.Keys(adapters))
+		return nil, fmt.Errorf("adapter %q is not known: want %s", p.Adapter, strings.Join(names, " or "))
 	}
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(p.AbsenceProofAfter)

@@ -12,7 +12,8 @@ import (
 	"github.com/florinpay/florin/internal/store"
 )
 
-// OpenStore opens the store. A missing SQLite file is created with its tables; any other database must have been migrated.
+// OpenStore opens the store. It creates a missing SQLite file with its tables. Any other database must have been migrated:
+// otherwise OpenStore returns [store.ErrOutdated].
 func OpenStore(ctx context.Context, s config.Store, logger *zap.Logger) (*store.Store, error) {
 	dsn, err := s.DSN()
 	if err != nil {
@@ -33,7 +34,8 @@ func OpenStore(ctx context.Context, s config.Store, logger *zap.Logger) (*store.
 	return opened, nil
 }
 
-// MigrateStore updates the schema of the store to the one of this program. It is safe to repeat.
+// MigrateStore migrates the schema of the store to the version of this program, and returns the versions before and after. It is
+// safe to repeat.
 func MigrateStore(ctx context.Context, s config.Store) (from, to int64, err error) {
 	dsn, err := s.DSN()
 	if err != nil {

@@ -17,10 +17,11 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// drainWebhooks is how long requests in flight may continue when the worker stops. The processor sends again what is cut off.
+// drainWebhooks is how long requests in flight may continue when the worker stops. The processor repeats those that are cut off.
 const drainWebhooks = 10 * time.Second
 
-// webhookSource reads the secrets once: a new one requires a restart.
+// webhookSource returns the verifier and the decoder of a processor's events. It reads the secrets once: a new one requires a
+// restart.
 func webhookSource(p config.Processor, adapter processor.Adapter) (webhook.Source, error) {
 	secrets := make([]string, len(p.WebhookSecrets))
 	for i, secret := range p.WebhookSecrets {
@@ -33,15 +34,19 @@ func webhookSource(p config.Processor, adapter processor.Adapter) (webhook.Sourc
 	return webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}, err
 }
 
-// webhookServer serves the endpoint for events. Nil is an endpoint that is off.
+// webhookServer serves the endpoint for events. Nil means that the endpoint is off: its methods do nothing.
 type webhookServer struct {
 	server   *http.Server
 	listener net.Listener
 	logger   *zap.Logger
 }
 
-// openWebhooks listens, so that an address in use is reported at once, but serves no request before serve.
-func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler, logger *zap.Logger) (*webhookServer, error) {
+// openWebhooks listens, so that an address in use is reported at once. No request is served before serve. openWebhooks returns
+// nil if no processor has a webhook secret.
+func openWebhooks(
+	ctx context.Context, c config.Config, adapters config.Adapters,
+	store webhook.Store, temporal webhook.Signaler, logger *zap.Logger,
+) (*webhookServer, error) {
 	if !c.HasWebhooks() {
 		return nil, nil
 	}
@@ -73,13 +78,13 @@ func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters
 		ErrorLog:          errorLog,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
-		WriteTimeout:      20 * time.Second, // includes reading
+		WriteTimeout:      20 * time.Second, // includes the time to read the request
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    16 << 10,
 	}}, nil
 }
 
-// address returns where the server listens; empty if it is off.
+// address returns the address at which the server listens; empty if it is off.
 func (s *webhookServer) address() string {
 	if s == nil {
 		return ""
@@ -87,7 +92,7 @@ func (s *webhookServer) address() string {
 	return s.listener.Addr().String()
 }
 
-// serve serves requests until close. fail is called with any other error that ends it.
+// serve serves requests in the background until close. If an error ends it before, fail is called with the error.
 func (s *webhookServer) serve(fail func(error)) {
 	if s == nil {
 		return
@@ -108,7 +113,7 @@ func (s *webhookServer) close() {
 	defer cancel()
 	if err := s.server.Shutdown(ctx); err != nil {
 		s.logger.Warn("webhook requests in flight were cut off", zap.Error(err))
-		_ = s.server.Close() // it is being abandoned
+		_ = s.server.Close() // its connections are abandoned
 	}
 	_ = s.listener.Close() // closed already if it was served
 }

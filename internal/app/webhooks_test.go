@@ -18,28 +18,30 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// withWebhooks returns a configuration with a processor acme that sends events.
+// withWebhooks returns a configuration with the processor acme and its webhook secrets.
 func withWebhooks(listen string, secrets ...config.Secret) config.Config {
 	return config.Config{Webhooks: config.Webhooks{Listen: listen}, Processors: map[string]config.Processor{
-		"acme": {Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: config.Secret{Env: "ACME_KEY"}, WebhookSecrets: secrets},
+		"acme": {
+			Adapter: "rest", BaseURL: "https://api.acme.example", APIKey: config.Secret{Env: "ACME_KEY"}, WebhookSecrets: secrets,
+		},
 	}}
 }
 
 func TestWebhookEndpointIsOffWithoutASecret(t *testing.T) {
-	off, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
 	require.NoError(t, err)
-	require.Nil(t, off)
-	require.Empty(t, off.address())
-	off.serve(nil)
-	off.close()
+	require.Nil(t, s)
+	require.Empty(t, s.address())
+	s.serve(nil)
+	s.close()
 }
 
 func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
-	taken, err := Listen(t.Context(), "127.0.0.1:0", "")
+	inUse, err := Listen(t.Context(), "127.0.0.1:0", "")
 	require.NoError(t, err)
-	defer func() { _ = taken.Close() }()
-	address := taken.Addr().String()
+	defer func() { _ = inUse.Close() }()
+	address := inUse.Addr().String()
 	for _, tt := range []struct {
 		name   string
 		config config.Config
@@ -51,7 +53,7 @@ func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 			want:   "processors.acme.webhook_secrets: environment variable FLORIN_TEST_UNSET is not set",
 		},
 		{
-			name:   "port in use",
+			name:   "address in use",
 			config: withWebhooks(address, config.Secret{Env: "FLORIN_TEST_WHSEC"}),
 			want:   "cannot listen on " + address + ": choose another address with webhooks.listen: listen tcp " + address,
 		},
@@ -84,7 +86,9 @@ func (s blockingSignaler) SignalWorkflow(context.Context, string, string, string
 type pendingStore struct{}
 
 func (pendingStore) PaymentByID(_ context.Context, merchantID, paymentID string) (payment.Charge, error) {
-	return payment.Charge{PaymentID: paymentID, MerchantID: merchantID, IdempotencyKey: "k", Status: payment.Pending, Processor: "acme"}, nil
+	return payment.Charge{
+		PaymentID: paymentID, MerchantID: merchantID, IdempotencyKey: "k", Status: payment.Pending, Processor: "acme",
+	}, nil
 }
 
 func (pendingStore) RefundByID(context.Context, string, string) (payment.Refund, error) {
@@ -99,10 +103,12 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
-	body := fmt.Sprintf(`{"id":"evt_1","type":"t","data":{"metadata":{"florin_merchant_id":"shop","florin_payment_id":%q}}}`, payment.PaymentID("shop", "k"))
+	body := fmt.Sprintf(`{"id":"evt_1","type":"t","data":{"metadata":{"florin_merchant_id":"shop","florin_payment_id":%q}}}`,
+		payment.PaymentID("shop", "k"))
 	statuses := make(chan int, 1)
 	go func() {
-		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", strings.NewReader(body))
+		url := "http://" + s.address() + "/webhooks/acme"
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
 		r.Header.Set(rest.SignatureHeader, webhook.Sign("whsec_1", []byte(body), time.Now()))
 		response, err := http.DefaultClient.Do(r)
 		if err != nil {
@@ -141,10 +147,12 @@ func TestSlowRequestsAndLargeHeadersAreBounded(t *testing.T) {
 	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
-	for _, bound := range []time.Duration{s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout} {
-		require.Positive(t, bound)
+	for _, timeout := range []time.Duration{
+		s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout,
+	} {
+		require.Positive(t, timeout)
 	}
-	require.Greater(t, s.server.WriteTimeout, s.server.ReadTimeout, "there is time to respond")
+	require.Greater(t, s.server.WriteTimeout, s.server.ReadTimeout, "time remains to respond")
 	s.serve(func(err error) { t.Error(err) })
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+s.address()+"/webhooks/acme", nil)
 	require.NoError(t, err)

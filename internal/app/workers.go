@@ -23,7 +23,7 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// Workers are all Temporal workers of one process: one for the workflows and the store, and one for the calls to each processor.
+// Workers are all Temporal workers of one process: one for the workflows and the store, and one for each processor's calls.
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
@@ -44,13 +44,13 @@ type WorkersOptions struct {
 	Interceptors []interceptor.WorkerInterceptor
 }
 
-// pollers is the number of pollers per task queue. A task that finds a waiting poller is dispatched at once; one that finds none is
-// first written to Temporal's database and read again. Sixteen instead of five made a charge about 6 % cheaper (make bench, 16
-// charges at once); a waiting poller costs next to nothing.
+// pollers is the number of pollers per task queue. A task that finds a waiting poller is dispatched at once; one that finds none
+// is first written to Temporal's database and read again. With 16 pollers instead of 5, a charge cost about 6 % less (make bench,
+// 16 concurrent charges). A waiting poller costs almost nothing.
 const pollers = 16
 
-// NewWorkers builds the workers of a complete configuration. Nothing is polled before Start. If it fails, everything it has opened
-// is closed; otherwise the caller must call Start and Stop, or Run.
+// NewWorkers builds the workers of a complete configuration. They do not poll before Start. If NewWorkers returns an error, it
+// has closed everything that it had opened. Otherwise the caller must call Start and Stop, or Run.
 func NewWorkers(ctx context.Context, temporal client.Client, c config.Config, o WorkersOptions) (*Workers, error) {
 	if o.Adapters == nil {
 		o.Adapters = BuiltIn
@@ -63,6 +63,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c config.Config, o 
 	return w, nil
 }
 
+// open opens the parts in the order of their dependencies. After an error, the caller must call close.
 func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Config, o WorkersOptions) (err error) {
 	deployment, err := deploymentOptions(c.Worker)
 	if err != nil {
@@ -116,7 +117,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	return nil
 }
 
-// sources are what the gauges are read from.
+// sources returns what the gauges read.
 func (w *Workers) sources() telemetry.Sources {
 	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Backlog: w.store.Backlog}
 	for _, p := range w.processors {
@@ -128,6 +129,7 @@ func (w *Workers) sources() telemetry.Sources {
 	return s
 }
 
+// openAudit returns nil if the audit log is off.
 func openAudit(c config.Audit, logger *zap.Logger) (*audit.Log, error) {
 	if c.Path == "off" {
 		return nil, nil
@@ -142,10 +144,10 @@ func openAudit(c config.Audit, logger *zap.Logger) (*audit.Log, error) {
 	return log, nil
 }
 
-// WebhooksAddress returns where the endpoint for events listens; empty if it is off.
+// WebhooksAddress returns the address at which the endpoint for webhooks listens; empty if it is off.
 func (w *Workers) WebhooksAddress() string { return w.webhooks.address() }
 
-// fail stops the process. The first reason is kept.
+// fail ends Run with err. Only the first error counts.
 func (w *Workers) fail(err error) {
 	select {
 	case w.fatal <- err:
@@ -153,7 +155,7 @@ func (w *Workers) fail(err error) {
 	}
 }
 
-// Start begins to poll. If one worker cannot start, the others are stopped and everything is closed.
+// Start begins to poll. If one worker cannot start, Start stops the others, closes everything and returns the error.
 func (w *Workers) Start() error {
 	for i, one := range w.workers {
 		if err := one.Start(); err != nil {
@@ -168,7 +170,7 @@ func (w *Workers) Start() error {
 	return nil
 }
 
-// Run polls until ctx is done or a worker fails, then waits for the calls in flight.
+// Run polls until ctx is done or a worker fails, and then calls Stop. It returns nil if ctx ended it.
 func (w *Workers) Run(ctx context.Context) error {
 	if err := w.Start(); err != nil {
 		return err
@@ -182,9 +184,9 @@ func (w *Workers) Run(ctx context.Context) error {
 	}
 }
 
-// Stop accepts no more work, waits for the calls in flight and closes everything.
+// Stop stops polling, waits for the calls in flight, at most for worker.stop_timeout, and closes everything.
 func (w *Workers) Stop() {
-	w.webhooks.close() // it uses the store
+	w.webhooks.close() // before the store, which it uses
 	// The workers stop concurrently, because each may take the whole stop timeout.
 	done := make(chan struct{})
 	for _, one := range w.workers {

@@ -1,5 +1,5 @@
-// Package temporalweb has what Temporal Web shows about a payment and what package florin and the workflows both set: search
-// attributes, summaries and details that are made from a request, and Markdown that is safe to render.
+// Package temporalweb creates what Temporal Web shows about a payment: search attributes, summaries and details of a request, and
+// Markdown that is safe to render. Package florin sets them when it starts a workflow, and the workflows update them.
 package temporalweb
 
 import (
@@ -8,7 +8,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// The search attributes by which operators and dashboards find payments.
+// The keys of the search attributes by which operators and dashboards find payments.
 var (
 	paymentStatus = temporal.NewSearchAttributeKeyKeyword(payment.AttributePaymentStatus)
 	paymentID     = temporal.NewSearchAttributeKeyKeyword(payment.AttributePaymentID)

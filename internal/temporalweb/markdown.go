@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Code returns text as a code span, in which Markdown and HTML have no meaning.
+// Code returns text as a code span, in which Markdown and HTML have no effect.
 func Code(text string) string {
 	text = strings.NewReplacer("\n", " ", "\r", " ").Replace(text)
 	if !strings.Contains(text, "`") {
@@ -27,9 +27,10 @@ func name(text string) string {
 	return Code(text)
 }
 
+// plainName matches names that Markdown renders unchanged.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9]+([.:-]?[A-Za-z0-9]+)*$`)
 
-// Escape returns text from outside, such as a processor's message, without any meaning in Markdown or HTML.
+// Escape returns untrusted text, such as a processor's message, escaped so that Markdown and HTML in it have no effect.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {

@@ -15,11 +15,14 @@ func TestSummaryAndDetailsDescribeTheRequestWithoutThePaymentMethod(t *testing.T
 	}
 	require.Equal(t, "12.50 USD · acme · order-1", ChargeSummary(charge))
 	require.Equal(t, "Authorize **12.50 USD** for merchant `acme` through the default processor.\n\n"+
-		"Idempotency key `order-1`, payment `"+payment.PaymentID("acme", "order-1")+"`. The same key never charges twice.\n\n[Runbook]("+Runbook+")", ChargeDetails(charge))
+		"Idempotency key `order-1`, payment `"+payment.PaymentID("acme", "order-1")+"`. The same key never charges twice.\n\n"+
+		"[Runbook]("+Runbook+")", ChargeDetails(charge))
 	charge.Capture, charge.Processor = "", "sim"
 	require.Contains(t, ChargeDetails(charge), "Charge **12.50 USD** for merchant `acme` through `sim`.")
 
-	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1"), Amount: new(int64(500))}
+	refund := payment.RefundRequest{
+		MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1"), Amount: new(int64(500)),
+	}
 	require.Equal(t, "refund 500 minor units · acme · refund-1", RefundSummary(refund))
 	refund.Currency = "USD"
 	require.Equal(t, "refund 5.00 USD · acme · refund-1", RefundSummary(refund))
@@ -27,9 +30,16 @@ func TestSummaryAndDetailsDescribeTheRequestWithoutThePaymentMethod(t *testing.T
 	require.Contains(t, RefundDetails(refund), "Refund **the remaining amount** of payment `"+refund.PaymentID+"`")
 }
 
-func TestMarkdownChangesNoNameAndNoMessage(t *testing.T) {
+func TestNamesAndMessagesAreRenderedUnchanged(t *testing.T) {
 	for in, want := range map[string]string{
-		"order-1": "order-1", "2026.11:7": "2026.11:7", "a--b": "`a--b`", "a_b": "`a_b`", "*b*": "`*b*`", "a`b": "`` a`b ``", "``": "``` `` ```", "-x": "`-x`",
+		"order-1":   "order-1",
+		"2026.11:7": "2026.11:7",
+		"a--b":      "`a--b`",
+		"a_b":       "`a_b`",
+		"*b*":       "`*b*`",
+		"a`b":       "`` a`b ``",
+		"``":        "``` `` ```",
+		"-x":        "`-x`",
 	} {
 		require.Equal(t, want, name(in))
 	}

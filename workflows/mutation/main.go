@@ -1,6 +1,6 @@
-// Command mutation shows that the recorded histories detect harmful changes of the workflows. It applies one mutation of the
-// source at a time, replays all histories, and reports whether package replaytest and the SDK's own replayer find a
-// difference. It uses build overlays: the sources on disk are not modified.
+// Command mutation proves that the recorded histories detect harmful changes of the workflows. It applies one mutation of the
+// source at a time, replays all histories, and prints whether package replaytest and the SDK's own replayer detect it. It uses
+// build overlays: the sources on disk are not modified.
 package main
 
 import (
@@ -39,8 +39,8 @@ func main() {
 type replayResult struct {
 	Histories  int    `json:"histories"`
 	Replaytest int    `json:"replaytest"`
-	Plain      int    `json:"plain"` // according to the SDK's replayer
-	First      string `json:"first"` // the first difference that replaytest reports
+	Plain      int    `json:"plain"` // the SDK's replayer
+	First      string `json:"first"` // the first difference according to replaytest
 }
 
 // testMutations prints the result of each mutation as a table. It returns an error if replaytest misses a mutation, or if a
@@ -108,7 +108,7 @@ func printTable(out io.Writer, histories int, results []replayResult) error {
 	return errors.Join(missed...)
 }
 
-// verdict describes in how many histories a replayer found a difference.
+// verdict returns the table's entry for a replayer that found a difference in n histories.
 func verdict(n int) string {
 	if n == 0 {
 		return "missed"
@@ -138,7 +138,8 @@ func writeOverlays(module, work string) ([]string, error) {
 func replay(ctx context.Context, module, histories, work, overlay string) (result replayResult, err error) {
 	binary := filepath.Join(work, "replay")
 	// Linking is faster without symbols.
-	compile := exec.CommandContext(ctx, "go", "build", "-o", binary, "-ldflags", "-s -w", "-overlay", overlay, "./workflows/mutation/replay")
+	compile := exec.CommandContext(ctx, "go", "build", "-o", binary, "-ldflags", "-s -w", "-overlay", overlay,
+		"./workflows/mutation/replay")
 	compile.Dir = module
 	if output, err := compile.CombinedOutput(); err != nil {
 		return result, fmt.Errorf("build command replay: %w\n%s", err, output)

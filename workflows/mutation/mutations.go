@@ -1,9 +1,9 @@
 package main
 
-// mutation is one edit of the source. The edited source compiles. Each is a kind of bug that can lose money in production.
+// mutation is one edit of the source, after which it still compiles. Each is a kind of bug that costs money in production.
 type mutation struct {
 	name string
-	// file is relative to the module. old must occur in it exactly once.
+	// file is relative to the module. It must contain old exactly once, which changed replaces.
 	file, old, changed string
 }
 
@@ -19,7 +19,8 @@ var mutations = []mutation{
 	},
 	{
 		name: "amount: capture everything instead of a part", file: "workflows/modification.go",
-		old: "Amount: m.amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op", changed: "Amount: c.value.Amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op",
+		old:     "Amount: m.amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op",
+		changed: "Amount: c.value.Amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op",
 	},
 	{
 		name: "currency: always refund in EUR", file: "workflows/refund.go",
