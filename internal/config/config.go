@@ -238,7 +238,8 @@ type RateLimit struct {
 	MaxWait activities.Duration `yaml:"max_wait"`
 }
 
-// Breaker configures the circuit breaker. Declines and other 4xx responses do not count as failures.
+// Breaker configures the circuit breaker. 5xx and 429 responses, slow calls and network failures count as failures. Declines, other
+// 4xx responses and a 429 about one locked object do not.
 type Breaker struct {
 	// Window is the sliding time window in which calls are counted.
 	// Bounds: above 0.

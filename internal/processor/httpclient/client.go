@@ -291,7 +291,7 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	waited = began.Sub(arrived)
 	answer, err = c.roundTrip(req, bearer)
 	answer.Took, answer.Sends = time.Since(began), int(w.sends.Load())
-	passed.Report(answer, w.breakerError(ctx, answer, err), answer.Took)
+	objectLevel := c.report(passed, answer, w.breakerError(ctx, answer, err))
 	if err != nil {
 		failed = classify.NetworkError(w.cause(err), answer.Sends > 0)
 		if w.sentTooOften() {
@@ -303,7 +303,7 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 		}
 	} else {
 		failed = c.judge(call, &answer)
-		c.applyBackpressure(answer)
+		c.applyBackpressure(answer, objectLevel)
 	}
 	c.record(ctx, began, call, answer, failed)
 	return answer, failed
@@ -338,9 +338,18 @@ func decode(call processor.Call, a processor.Answer) *processor.Error {
 	return nil
 }
 
+// report reports an attempt to the breaker, also if a function of the profile panics: a probe without a report would keep the
+// breaker half-open. It returns whether the response is about one object only.
+func (c *Client) report(passed breaker.Passed, a processor.Answer, err error) (objectLevel bool) {
+	defer func() {
+		passed.Report(breaker.Outcome{Status: a.Status, Err: err, ObjectLevel: objectLevel, Took: a.Took})
+	}()
+	return classify.ObjectLevel(a, c.profile)
+}
+
 // applyBackpressure slows the other calls down as far as the response asks for.
-func (c *Client) applyBackpressure(a processor.Answer) {
-	if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
+func (c *Client) applyBackpressure(a processor.Answer, objectLevel bool) {
+	if a.RetryAfter > 0 && !objectLevel && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
 		c.limiter.Hold(a.RetryAfter)
 	}
 	if quota, ok := ratelimit.ParseQuota(a.Header); ok {
