@@ -28,10 +28,18 @@ type OpenProcessor struct {
 	processor.Processor
 	// Client is the HTTP client under the adapter, for requests that the interface does not have.
 	Client *httpclient.Client
+	// audit is nil if the audit log is the worker's.
+	audit *audit.Log
 }
 
-// Close closes idle connections.
-func (p *OpenProcessor) Close() { p.Client.Close() }
+// Close closes idle connections. For a processor that is used without Temporal, it also flushes the audit log: the records that
+// it could not write are lost, as with any other failure to write one.
+func (p *OpenProcessor) Close() {
+	p.Client.Close()
+	if p.audit != nil {
+		_ = p.audit.Close()
+	}
+}
 
 // ErrNotConfigured is returned for a processor that the configuration does not contain.
 var ErrNotConfigured = errors.New("the processor is not configured")
@@ -54,6 +62,7 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 	if err != nil {
 		return nil, fmt.Errorf("processors.%s: %w", name, err)
 	}
+	opened.audit = log
 	return opened, nil
 }
 

@@ -67,7 +67,8 @@ func (s Store) DSN() (string, error) {
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(path)}).String(), nil
 }
 
-// Audit configures the audit log.
+// Audit configures the audit log. A record that takes longer than one second to write does not hold back its payment: up to 16 MiB
+// of records are queued, and further ones are lost.
 type Audit struct {
 	// Path is a file that is rotated, `stdout` for standard output, or `off`.
 	Path string `yaml:"path"`
@@ -119,7 +120,7 @@ type Log struct {
 // Worker configures the worker process.
 type Worker struct {
 	// StopTimeout is how long calls in flight may continue after SIGTERM. Whatever stops the process, such as Kubernetes, must
-	// wait longer before it sends SIGKILL.
+	// wait at least ten seconds longer before it sends SIGKILL: afterwards the worker flushes the audit log.
 	// Bounds: longer than start_to_close of every processor.
 	StopTimeout activities.Duration `yaml:"stop_timeout"`
 	// MaxConcurrentWorkflowTasks is the maximum number of workflow tasks that are executed at the same time.
