@@ -83,19 +83,20 @@ func openProcessor(ctx context.Context, name string, p config.Processor, adapter
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(p.AbsenceProofAfter)
 	client, err := httpclient.New(httpclient.Options{
-		Name:           name,
-		Profile:        profile,
-		BaseURL:        p.BaseURL,
-		Credentials:    keys,
-		Limiter:        ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.MaxWait)),
-		Breaker:        circuit,
-		AttemptTimeout: time.Duration(p.HTTPTimeout),
-		MaxInFlight:    p.MaxConcurrentCalls,
-		IdleTimeout:    time.Duration(p.IdleTimeout),
-		Retry:          policy,
-		Audit:          log,
-		Observe:        metrics.CallObserver(),
-		Trace:          metrics.Tracer(name, p.PropagateTrace),
+		Name:             name,
+		Profile:          profile,
+		BaseURL:          p.BaseURL,
+		Credentials:      keys,
+		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.MaxWait)),
+		Breaker:          circuit,
+		AttemptTimeout:   time.Duration(p.HTTPTimeout),
+		MaxInFlight:      p.MaxConcurrentCalls,
+		IdleTimeout:      time.Duration(p.IdleTimeout),
+		MaxConnectionAge: time.Duration(p.MaxConnectionAge),
+		Retry:            policy,
+		Audit:            log,
+		Observe:          metrics.CallObserver(),
+		Trace:            metrics.Tracer(name, p.PropagateTrace),
 	})
 	if err != nil {
 		return nil, err

@@ -200,6 +200,11 @@ type Processor struct {
 	// IdleTimeout is how long an idle connection is kept open. Choose it shorter than the processor's own idle timeout.
 	// Bounds: above 0.
 	IdleTimeout activities.Duration `yaml:"idle_timeout"`
+	// MaxConnectionAge is how long a connection is used for new calls, however busy it is. So a worker notices within this time
+	// that the host name of the processor resolves to another address. A connection is replaced after 80 to 100 % of it, and calls in
+	// flight continue on the old one.
+	// Bounds: above 0.
+	MaxConnectionAge activities.Duration `yaml:"max_connection_age"`
 }
 
 // Retry configures the delay between attempts. Jitter of ±25 % is always added. A delay is never shorter than the Retry-After of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -116,14 +117,17 @@ func TestSlowOutputDelaysConcurrentCallsByOneSecondAtMost(t *testing.T) {
 		const calls = 20
 		out := &gate{takes: 300 * time.Millisecond}
 		l := New(zapcore.AddSync(out), Options{})
+		var delays [calls]time.Duration
 		var group sync.WaitGroup
 		for n := range calls {
 			group.Go(func() {
 				<-time.After(time.Duration(n) * time.Millisecond)
-				require.LessOrEqual(t, took(func() { l.Write(numbered(n)) }), maxWait)
+				delays[n] = took(func() { l.Write(numbered(n)) })
 			})
 		}
 		group.Wait()
+		require.Equal(t, out.takes, delays[0])
+		require.LessOrEqual(t, slices.Max(delays[:]), maxWait)
 		require.NoError(t, l.Close())
 		require.Len(t, out.attempts(t), calls)
 		require.IsIncreasing(t, out.attempts(t))
