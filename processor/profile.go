@@ -33,6 +33,10 @@ type Profile struct {
 	// Conflict recognizes, in addition to every 409, a status below 500 that means "the payment is not in a state for
 	// this". An earlier attempt of ours may have caused that state.
 	Conflict func(status int, code string) bool
+	// ObjectLevel recognizes, among 429 and 5xx, a response about one object, such as a lock on a payment. It proves nothing
+	// about the processor: it does not open the circuit breaker, and its Retry-After delays no other call. Nil: every 429 and
+	// every 5xx is about the processor.
+	ObjectLevel func(status int, code string) bool
 }
 
 // Refusal is the content of a response that is not a success.

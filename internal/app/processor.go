@@ -28,10 +28,18 @@ type OpenProcessor struct {
 	processor.Processor
 	// Client is the HTTP client of the adapter, for requests for which [processor.Processor] has no method.
 	Client *httpclient.Client
+	// audit is nil if the audit log is the worker's.
+	audit *audit.Log
 }
 
-// Close closes idle connections.
-func (p *OpenProcessor) Close() { p.Client.Close() }
+// Close closes idle connections. For a processor that is used without Temporal, it also flushes the audit log: the records that
+// it could not write are lost, as with any other failure to write one.
+func (p *OpenProcessor) Close() {
+	p.Client.Close()
+	if p.audit != nil {
+		_ = p.audit.Close()
+	}
+}
 
 // ErrNotConfigured is returned for a processor that the configuration does not contain.
 var ErrNotConfigured = errors.New("the processor is not configured")
@@ -55,6 +63,7 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 	if err != nil {
 		return nil, fmt.Errorf("processors.%s: %w", name, err)
 	}
+	opened.audit = log
 	return opened, nil
 }
 
@@ -80,19 +89,20 @@ func openProcessor(
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(p.AbsenceProofAfter)
 	client, err := httpclient.New(httpclient.Options{
-		Name:           name,
-		Profile:        profile,
-		BaseURL:        p.BaseURL,
-		Credentials:    keys,
-		Limiter:        ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.MaxWait)),
-		Breaker:        circuit,
-		AttemptTimeout: time.Duration(p.HTTPTimeout),
-		MaxInFlight:    p.MaxConcurrentCalls,
-		IdleTimeout:    time.Duration(p.IdleTimeout),
-		Retry:          policy,
-		Audit:          log,
-		Observe:        metrics.CallObserver(),
-		Trace:          metrics.Tracer(name, p.PropagateTrace),
+		Name:             name,
+		Profile:          profile,
+		BaseURL:          p.BaseURL,
+		Credentials:      keys,
+		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.MaxWait)),
+		Breaker:          circuit,
+		AttemptTimeout:   time.Duration(p.HTTPTimeout),
+		MaxInFlight:      p.MaxConcurrentCalls,
+		IdleTimeout:      time.Duration(p.IdleTimeout),
+		MaxConnectionAge: time.Duration(p.MaxConnectionAge),
+		Retry:            policy,
+		Audit:            log,
+		Observe:          metrics.CallObserver(),
+		Trace:            metrics.Tracer(name, p.PropagateTrace),
 	})
 	if err != nil {
 		return nil, err

@@ -67,7 +67,8 @@ func (s Store) DSN() (string, error) {
 	return (&url.URL{Scheme: "sqlite", Path: filepath.ToSlash(path)}).String(), nil
 }
 
-// Audit configures the audit log.
+// Audit configures the audit log. A record that takes longer than one second to write does not hold back its payment: up to 16 MiB
+// of records are queued, and further ones are lost.
 type Audit struct {
 	// Path is a file that is rotated, `stdout` for standard output, or `off`.
 	Path string `yaml:"path"`
@@ -119,7 +120,7 @@ type Log struct {
 // Worker configures the worker process.
 type Worker struct {
 	// StopTimeout is how long calls in flight may continue after SIGTERM. Whatever stops the process, such as Kubernetes, must
-	// wait longer before it sends SIGKILL.
+	// wait at least ten seconds longer before it sends SIGKILL: afterwards the worker flushes the audit log.
 	// Bounds: longer than start_to_close of every processor.
 	StopTimeout activities.Duration `yaml:"stop_timeout"`
 	// MaxConcurrentWorkflowTasks is the maximum number of workflow tasks that are executed at the same time.
@@ -199,6 +200,11 @@ type Processor struct {
 	// IdleTimeout is how long an idle connection is kept open. Choose it shorter than the processor's own idle timeout.
 	// Bounds: above 0.
 	IdleTimeout activities.Duration `yaml:"idle_timeout"`
+	// MaxConnectionAge is how long a connection is used for new calls, however busy it is. So a worker notices within this time
+	// that the host name of the processor resolves to another address. A connection is replaced after 80 to 100 % of it, and calls in
+	// flight continue on the old one.
+	// Bounds: above 0.
+	MaxConnectionAge activities.Duration `yaml:"max_connection_age"`
 }
 
 // Retry configures the delay between attempts. Jitter of ±25 % is always added. A delay is never shorter than the Retry-After of
@@ -238,7 +244,8 @@ type RateLimit struct {
 	MaxWait activities.Duration `yaml:"max_wait"`
 }
 
-// Breaker configures the circuit breaker. Declines and other 4xx responses do not count as failures.
+// Breaker configures the circuit breaker. 5xx and 429 responses, slow calls and network failures count as failures. Declines, other
+// 4xx responses and a 429 about one locked object do not.
 type Breaker struct {
 	// Window is the sliding time window in which calls are counted.
 	// Bounds: above 0.

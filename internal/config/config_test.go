@@ -247,6 +247,11 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			change: func(_ *Config, p *Processor) { p.MaxConcurrentCalls = -1 },
 			want:   "processors.acme.max_concurrent_calls -1: must be above 0",
 		},
+		{
+			name:   "negative age of connections",
+			change: func(_ *Config, p *Processor) { p.MaxConnectionAge = duration(-second) },
+			want:   "processors.acme.max_connection_age -1s: must be above 0",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			config := good()

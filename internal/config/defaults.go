@@ -74,6 +74,7 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.Breaker.Probes, breaker.Default.Probes)
 	setDefault(&p.MaxConcurrentCalls, 100)
 	setDefault(&p.IdleTimeout, duration(30*time.Second))
+	setDefault(&p.MaxConnectionAge, duration(5*time.Minute))
 }
 
 func setDefault[T comparable](field *T, value T) {

@@ -101,6 +101,7 @@ processors:
     max_concurrent_calls: 100
     propagate_trace: false
     idle_timeout: 30s
+    max_connection_age: 5m
 store:
   sqlite: florin.db
 health:

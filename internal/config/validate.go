@@ -141,6 +141,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		{"rate_limit.max_wait", p.RateLimit.MaxWait, p.RateLimit.MaxWait >= 0, "0 or above"},
 		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
 		{"idle_timeout", p.IdleTimeout, p.IdleTimeout > 0, "above 0"},
+		{"max_connection_age", p.MaxConnectionAge, p.MaxConnectionAge > 0, "above 0"},
 	} {
 		if !number.ok {
 			problem("%s %v: must be %s", number.name, number.value, number.want)

@@ -18,7 +18,7 @@ type Sources struct {
 	Processors map[string]*httpclient.Client
 	// Backlog is [store.Store.Backlog].
 	Backlog func(context.Context) ([]store.Backlog, error)
-	// AuditLost returns the number of audit records that could not be written since the start.
+	// AuditLost returns the number of audit records lost since the start.
 	AuditLost func() uint64
 }
 
@@ -85,7 +85,7 @@ var (
 	quotaReset = newGauge("processor_quota_reset_seconds",
 		"Time until the processor resets the rate limit quota; absent if unknown.",
 		"processor")
-	auditLost = prometheus.NewDesc("florin_audit_records_lost_total", "Audit records that could not be written.", nil, nil)
+	auditLost = prometheus.NewDesc("florin_audit_records_lost_total", "Audit records that are lost: they could not be written, or the queue of a stalled output was full.", nil, nil)
 )
 
 // Describe implements prometheus.Collector.

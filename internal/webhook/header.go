@@ -10,12 +10,16 @@ import (
 
 // claim is a parsed header that is not verified.
 type claim struct {
-	timestamp  string // as written, because it is part of the signed text
+	timestamp  string // as written, without blanks around it, because it is part of the signed text
 	signedAt   time.Time
 	signatures [][]byte
 }
 
-// parse parses t=<unix>,v1=<hex>,… with the elements in any order. It accepts only what Stripe writes. Elements of unknown
+// blanks are the optional white space of an HTTP header (RFC 9110 section 5.6.3).
+const blanks = " \t"
+
+// parse parses t=<unix>,v1=<hex>,… with the elements in any order. Blanks around the elements, names and values are ignored: other
+// senders and proxies write lists with them. Apart from that, parse accepts only what Stripe writes. Elements of unknown
 // schemes are ignored: rejecting them would break Florin when Stripe adds a scheme, and trusting them would let an attacker
 // choose the weakest scheme.
 func parse(header string) (claim, error) {
@@ -28,6 +32,7 @@ func parse(header string) (claim, error) {
 	}
 	for element := range strings.SplitSeq(header, ",") {
 		name, value, ok := strings.Cut(element, "=")
+		name, value = strings.Trim(name, blanks), strings.Trim(value, blanks)
 		if !ok || !isName(name) {
 			return c, fmt.Errorf("%w: want elements of the form name=value, separated by commas", ErrMalformed)
 		}
@@ -62,7 +67,7 @@ func parse(header string) (claim, error) {
 	return c, nil
 }
 
-// isName reports whether s may be the name of an element. A t or v1 with a space or in upper case is not a name: otherwise
+// isName reports whether s may be the name of an element. A t or v1 with a space in it or in upper case is not a name: otherwise
 // it would be ignored as an unknown scheme.
 func isName(s string) bool {
 	for _, c := range []byte(s) {

@@ -41,9 +41,10 @@ func acmeProtocol() processortest.Protocol {
 		WriteError: func(status int, code, message string) processortest.Response {
 			return writeAcmeError(status, code, message, "")
 		},
-		WriteMismatch: func() processortest.Response { return writeAcmeError(400, "key_reused", "", "") },
-		WriteConflict: func() processortest.Response { return writeAcmeError(400, "already_settled", "", "") },
-		WriteInFlight: nil, // Acme answers the second request after the first one has ended
+		WriteMismatch:    func() processortest.Response { return writeAcmeError(400, "key_reused", "", "") },
+		WriteConflict:    func() processortest.Response { return writeAcmeError(400, "already_settled", "", "") },
+		WriteObjectLevel: func() processortest.Response { return writeAcmeError(429, "transaction_locked", "", "") },
+		WriteInFlight:    nil, // Acme answers the second request after the first one has ended
 	}
 }
 

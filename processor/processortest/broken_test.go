@@ -124,6 +124,7 @@ const (
 	errorDetails      = "an error contains the processor's code, message and request id"
 	conflict          = "a state conflict is ambiguous, because an earlier attempt may have caused it"
 	retryAfter        = "an error reports Retry-After"
+	lockedObject      = "a response about one object delays no other call and does not open the circuit breaker"
 	retryHeader       = "the processor's retry header changes the retry flag, never the certainty"
 	redirects         = "redirects are never followed"
 	brokenConnection  = "a connection that breaks after the request was sent is ambiguous"
@@ -483,6 +484,10 @@ func defects() []defect {
 			protocol: func(p *processortest.Protocol) {
 				p.Profile.Conflict = nil
 			}},
+		{name: "its profile does not recognize a locked object", caughtBy: []string{lockedObject},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.ObjectLevel = nil
+			}},
 		{name: "its profile treats every 400 as a used key", caughtBy: []string{httpStatuses},
 			protocol: func(p *processortest.Protocol) {
 				p.Profile.Mismatch = func(status int, _ string) bool { return status == http.StatusBadRequest }
@@ -530,7 +535,7 @@ func TestEveryDefectOfAnAdapterIsCaught(t *testing.T) {
 // The adapter without defects passes every scenario, so only the defects above can be the reason for the failures there.
 func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 	p := acmeProtocol()
-	p.ParseMetadata, p.Declines, p.WriteMismatch, p.WriteConflict = nil, nil, nil, nil
+	p.ParseMetadata, p.Declines, p.WriteMismatch, p.WriteConflict, p.WriteObjectLevel = nil, nil, nil, nil, nil
 	p.Profile.KeyLifetime = 0
 	p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded}
 	var skips []string
@@ -542,7 +547,7 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, conflict,
-		retryHeader, listUnchanged}, skips)
+		lockedObject, retryHeader, listUnchanged}, skips)
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {

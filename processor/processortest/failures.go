@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/florinpay/florin/internal/processor/breaker"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -22,6 +23,8 @@ var failureScenarios = []scenario{
 	{name: "a state conflict is ambiguous, because an earlier attempt may have caused it", skip: skipWithoutConflict,
 		run: conflicts},
 	{name: "an error reports Retry-After", run: retryAfter},
+	{name: "a response about one object delays no other call and does not open the circuit breaker",
+		skip: skipWithoutObjectLevel, run: objectLevel},
 	{name: "the processor's retry header changes the retry flag, never the certainty", skip: skipWithoutRetryHeader,
 		run: retryHeader},
 	{name: "redirects are never followed", run: redirects},
@@ -164,14 +167,19 @@ func conflicts(t tester, p Protocol) {
 	})
 }
 
+// withRetryAfter returns the response with a Retry-After of seven seconds.
+func withRetryAfter(response Response) Response {
+	response.Header = response.Header.Clone()
+	if response.Header == nil {
+		response.Header = http.Header{}
+	}
+	response.Header.Set("Retry-After", "7")
+	return response
+}
+
 func retryAfter(t tester, p Protocol) {
 	for _, status := range []int{429, 503} {
-		response := p.WriteError(status, "some_code", "slow down")
-		response.Header = response.Header.Clone()
-		if response.Header == nil {
-			response.Header = http.Header{}
-		}
-		response.Header.Set("Retry-After", "7")
+		response := withRetryAfter(p.WriteError(status, "some_code", "slow down"))
 		eachOperation(t, p, func(t tester, op operation) {
 			r := start(t, p, always(response))
 			_, err := op.run(r)
@@ -184,6 +192,33 @@ func retryAfter(t tester, p Protocol) {
 			})
 		}
 	}
+}
+
+func skipWithoutObjectLevel(p Protocol) string {
+	if p.WriteObjectLevel == nil {
+		return "the protocol has no 429 or 5xx about one object"
+	}
+	return ""
+}
+
+func objectLevel(t tester, p Protocol) {
+	withBreaker := func(o *httpclient.Options) {
+		var err error
+		o.Breaker, err = breaker.New(breaker.Options{Window: time.Hour, MinCalls: 1, FailureRatio: 0.01, OpenFor: time.Hour,
+			SlowCall: time.Hour, Probes: 1})
+		require.NoError(t, err)
+	}
+	response := withRetryAfter(p.WriteObjectLevel())
+	eachOperation(t, p, func(t tester, op operation) {
+		r := start(t, p, always(response), withBreaker)
+		for range 3 {
+			_, err := op.run(r)
+			e := r.requireError(err)
+			require.Equal(t, response.Status, e.HTTPStatus)
+			require.Equal(t, 7*time.Second, e.RetryAfter, "the call itself has to wait")
+		}
+		r.requireRequests(3)
+	})
 }
 
 func skipWithoutRetryHeader(p Protocol) string {

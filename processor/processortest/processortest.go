@@ -74,6 +74,9 @@ type Protocol struct {
 	// WriteConflict writes "the payment is not in a state for this operation" with a status other than 409. Nil: the
 	// protocol always uses 409.
 	WriteConflict func() Response
+	// WriteObjectLevel writes a 429 or 5xx response about one object, such as a lock on a payment, which says nothing about
+	// the processor. Nil: the protocol has no such response.
+	WriteObjectLevel func() Response
 }
 
 // Operation is the kind of a request.

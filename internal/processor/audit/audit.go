@@ -66,21 +66,19 @@ type Log struct {
 
 // New returns a Log that writes to out. It uses only the options Allow and Fallback.
 func New(out zapcore.WriteSyncer, o Options) *Log {
-	s := &sink{out: out, close: out.Sync}
-	l := &Log{
-		core:     zapcore.NewCore(zapcore.NewJSONEncoder(encoding), s, zapcore.DebugLevel),
-		sink:     s,
-		allow:    allowList(o.Allow),
-		fallback: o.Fallback,
-	}
+	l := &Log{allow: allowList(o.Allow), fallback: o.Fallback}
+	l.sink = newSink(out, l.countFailure, l.logStall)
+	l.core = zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.AddSync(l.sink), zapcore.DebugLevel)
 	if l.fallback == nil {
 		l.fallback = zap.NewNop()
 	}
 	return l
 }
 
-// Write writes one record. It returns no error, because a payment must not fail when its record cannot be written. Failures are
-// counted, see [Log.Failures], and the fallback logger logs the first one.
+// Write writes one record. If the output stalls, Write returns after at most one second, and the record is written later, in
+// order: a stalled output must not delay payments. At most 16 MiB of records wait; further ones are lost. Write returns no
+// error, because a payment must not fail when its record cannot be written. Failures are counted, see [Log.Failures], and the
+// fallback logger logs the first one.
 func (l *Log) Write(r Record) {
 	line, ok := l.lines.Get().(*line)
 	if !ok {
@@ -91,14 +89,27 @@ func (l *Log) Write(r Record) {
 	err := l.core.Write(zapcore.Entry{Level: zapcore.InfoLevel, Time: r.Time.UTC(), Message: message}, line.fields)
 	line.reset()
 	l.lines.Put(line)
-	if err != nil && l.failures.Add(1) == 1 {
-		l.fallback.Error("failed to write an audit record: later failures are only counted", zap.Error(err))
+	if err != nil {
+		l.countFailure(err)
 	}
 }
 
-// Failures returns the number of records that could not be written.
+// countFailure counts a record that is lost. The first one is logged in another goroutine: what stalls the audit log, such as a
+// container runtime that reads standard output and standard error, may stall the fallback logger, too.
+func (l *Log) countFailure(err error) {
+	if l.failures.Add(1) == 1 {
+		go l.fallback.Error("failed to write an audit record: later failures are only counted", zap.Error(err))
+	}
+}
+
+func (l *Log) logStall() {
+	go l.fallback.Warn("the output of the audit log stalls: records are queued", zap.Duration("after", maxWait))
+}
+
+// Failures returns the number of records that are lost: they could not be written, or did not fit into the queue.
 func (l *Log) Failures() uint64 { return l.failures.Load() }
 
-// Close flushes the log and closes the file that [Open] opened. Later calls of [Log.Write] fail and are counted. Close may
-// be called more than once.
+// Close flushes the log, within five seconds, and closes the file that [Open] opened. Its error says how many records an output
+// that stalls did not accept; they are counted as failures. Later calls of [Log.Write] fail and are counted. Close may be called
+// more than once.
 func (l *Log) Close() error { return l.sink.Close() }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap"
@@ -37,20 +38,23 @@ func (w *limitedWriter) Sync() error {
 }
 
 func TestFailedWritesAreCountedAndLoggedOnceWithoutContent(t *testing.T) {
-	core, reports := observer.New(zapcore.DebugLevel)
-	out := &limitedWriter{limits: []int{0, 0, 0}, err: errors.New("no space left on device")}
-	l := New(out, Options{Fallback: zap.New(core)})
-	for range 3 {
+	synctest.Test(t, func(t *testing.T) {
+		core, reports := observer.New(zapcore.DebugLevel)
+		out := &limitedWriter{limits: []int{0, 0, 0}, err: errors.New("no space left on device")}
+		l := New(out, Options{Fallback: zap.New(core)})
+		for range 3 {
+			l.Write(charge())
+		}
+		require.EqualValues(t, 3, l.Failures())
 		l.Write(charge())
-	}
-	require.EqualValues(t, 3, l.Failures())
-	l.Write(charge())
-	require.EqualValues(t, 3, l.Failures())
-	require.Equal(t, written(t, charge()), out.String())
+		require.EqualValues(t, 3, l.Failures())
+		require.Equal(t, written(t, charge()), out.String())
 
-	require.Equal(t, 1, reports.Len())
-	require.Equal(t, "failed to write an audit record: later failures are only counted", reports.All()[0].Message)
-	require.Equal(t, map[string]any{"error": "no space left on device"}, reports.All()[0].ContextMap())
+		synctest.Wait() // for the fallback
+		require.Equal(t, 1, reports.Len())
+		require.Equal(t, "failed to write an audit record: later failures are only counted", reports.All()[0].Message)
+		require.Equal(t, map[string]any{"error": "no space left on device"}, reports.All()[0].ContextMap())
+	})
 }
 
 func TestFailedWriteNeedsNoFallback(t *testing.T) {
@@ -81,17 +85,20 @@ func TestShortWriteWithoutErrorIsAFailure(t *testing.T) {
 }
 
 func TestWriteToClosedLogIsCountedAndLogged(t *testing.T) {
-	core, reports := observer.New(zapcore.DebugLevel)
-	out := &limitedWriter{}
-	l := New(out, Options{Fallback: zap.New(core)})
-	l.Write(charge())
-	require.NoError(t, l.Close())
-	require.NoError(t, l.Close())
-	require.Equal(t, 1, out.syncs)
-	l.Write(charge())
-	require.EqualValues(t, 1, l.Failures())
-	require.Equal(t, written(t, charge()), out.String())
-	require.Equal(t, errClosed.Error(), reports.All()[0].ContextMap()["error"])
+	synctest.Test(t, func(t *testing.T) {
+		core, reports := observer.New(zapcore.DebugLevel)
+		out := &limitedWriter{}
+		l := New(out, Options{Fallback: zap.New(core)})
+		l.Write(charge())
+		require.NoError(t, l.Close())
+		require.NoError(t, l.Close())
+		require.Equal(t, 1, out.syncs)
+		l.Write(charge())
+		require.EqualValues(t, 1, l.Failures())
+		require.Equal(t, written(t, charge()), out.String())
+		synctest.Wait() // for the fallback
+		require.Equal(t, errClosed.Error(), reports.All()[0].ContextMap()["error"])
+	})
 }
 
 func TestLinesDoNotInterleave(t *testing.T) {

@@ -57,7 +57,7 @@ func (o Options) Validate() error {
 }
 
 // Breaker stops calls to a processor that is down, so that they neither wait for it nor add to its load. Declines, other 4xx
-// responses and calls that their caller canceled do not count as failures. A call that a Breaker stops is not executed. Breaker
+// responses, responses about one object and calls that their caller canceled do not count as failures. A call that a Breaker stops is not executed. Breaker
 // is safe for concurrent use.
 type Breaker struct {
 	breaker  *gobreaker.TwoStepCircuitBreaker[any]
@@ -116,11 +116,22 @@ type Passed struct {
 	done    func(error)
 }
 
+// Outcome is how a call ended.
+type Outcome struct {
+	// Status is the HTTP status; 0 if no response arrived.
+	Status int
+	// Err is why no complete response arrived; context.Canceled if the caller canceled the call.
+	Err error
+	// ObjectLevel is true if the response is about one object, see [processor.Profile.ObjectLevel].
+	ObjectLevel bool
+	Took        time.Duration
+}
+
 // Report records the outcome of the call. It must be called exactly once: a probe without a report would keep the breaker
 // half-open.
-func (p Passed) Report(a processor.Answer, err error, took time.Duration) {
+func (p Passed) Report(o Outcome) {
 	if p.done != nil {
-		p.done(p.breaker.judge(a, err, took))
+		p.done(p.breaker.judge(o))
 	}
 }
 
@@ -146,13 +157,18 @@ var (
 )
 
 // judge decides whether a call counts as a failure of the processor.
-func (b *Breaker) judge(a processor.Answer, err error, took time.Duration) error {
+func (b *Breaker) judge(o Outcome) error {
 	switch {
-	case errors.Is(err, context.Canceled):
+	case errors.Is(o.Err, context.Canceled):
 		return errIgnored
-	case err != nil, took >= b.slowCall:
+	case o.Err != nil:
 		return errFailure
-	case a.Status >= http.StatusInternalServerError, a.Status == http.StatusTooManyRequests:
+	case o.ObjectLevel:
+		// Also if it was slow: then the processor waited for the object.
+		return nil
+	case o.Took >= b.slowCall:
+		return errFailure
+	case o.Status >= http.StatusInternalServerError, o.Status == http.StatusTooManyRequests:
 		return errFailure
 	default:
 		return nil

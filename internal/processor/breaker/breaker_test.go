@@ -2,6 +2,7 @@ package breaker
 
 import (
 	"context"
+	"io"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,27 +19,20 @@ var testBreaker = Options{
 	Probes: 2,
 }
 
-// outcome is the outcome of one call.
-type outcome struct {
-	answer processor.Answer
-	err    error
-	took   time.Duration
-}
-
 var (
-	success  = outcome{answer: processor.Answer{Status: 200}}
-	failure  = outcome{answer: processor.Answer{Status: 503}}
-	declined = outcome{answer: processor.Answer{Status: 402}}
-	refused  = outcome{err: &processor.Error{Class: payment.ClassNotSent}}
-	canceled = outcome{err: classify.NetworkError(context.Canceled, true)}
-	slow     = outcome{answer: processor.Answer{Status: 200}, took: 5 * time.Second}
+	success  = Outcome{Status: 200}
+	failure  = Outcome{Status: 503}
+	declined = Outcome{Status: 402}
+	refused  = Outcome{Err: &processor.Error{Class: payment.ClassNotSent}}
+	canceled = Outcome{Err: classify.NetworkError(context.Canceled, true)}
+	slow     = Outcome{Status: 200, Took: 5 * time.Second}
 )
 
-func call(t *testing.T, b *Breaker, o outcome) {
+func call(t *testing.T, b *Breaker, o Outcome) {
 	t.Helper()
 	passed, err := b.Allow()
 	require.NoError(t, err)
-	passed.Report(o.answer, o.err, o.took)
+	passed.Report(o)
 }
 
 func newTestBreaker(t *testing.T) *Breaker {
@@ -49,24 +43,31 @@ func newTestBreaker(t *testing.T) *Breaker {
 }
 
 func TestBreakerOpensForOutagesOnly(t *testing.T) {
-	limited, badRequest := outcome{answer: processor.Answer{Status: 429}}, outcome{answer: processor.Answer{Status: 400}}
+	limited, badRequest := Outcome{Status: 429}, Outcome{Status: 400}
+	locked := Outcome{Status: 429, ObjectLevel: true}
+	lockedForLong := Outcome{Status: 429, ObjectLevel: true, Took: 6 * time.Second}
+	cutOff := Outcome{Status: 429, ObjectLevel: true, Err: io.ErrUnexpectedEOF}
 	for name, tt := range map[string]struct {
-		calls []outcome
+		calls []Outcome
 		open  bool
 	}{
-		"5xx":                              {calls: []outcome{failure, failure, failure, failure}, open: true},
-		"refused connections":              {calls: []outcome{refused, refused, refused, refused}, open: true},
-		"slow successes":                   {calls: []outcome{slow, slow, slow, slow}, open: true},
-		"rate limits (429)":                {calls: []outcome{limited, limited, limited, limited}, open: true},
-		"half of the calls fail":           {calls: []outcome{success, failure, success, failure}, open: true},
-		"fewer than MinCalls":              {calls: []outcome{failure, failure, failure}, open: false},
-		"less than half of the calls fail": {calls: []outcome{success, success, failure, success, failure}, open: false},
-		"declines (402)": {calls: []outcome{declined, declined, declined, declined, declined},
+		"5xx":                              {calls: []Outcome{failure, failure, failure, failure}, open: true},
+		"refused connections":              {calls: []Outcome{refused, refused, refused, refused}, open: true},
+		"slow successes":                   {calls: []Outcome{slow, slow, slow, slow}, open: true},
+		"rate limits (429)":                {calls: []Outcome{limited, limited, limited, limited}, open: true},
+		"half of the calls fail":           {calls: []Outcome{success, failure, success, failure}, open: true},
+		"fewer than MinCalls":              {calls: []Outcome{failure, failure, failure}, open: false},
+		"less than half of the calls fail": {calls: []Outcome{success, success, failure, success, failure}, open: false},
+		"declines (402)": {calls: []Outcome{declined, declined, declined, declined, declined},
 			open: false},
-		"failure requests (400)": {calls: []outcome{badRequest, badRequest, badRequest, badRequest}, open: false},
-		"canceled calls": {calls: []outcome{canceled, canceled, canceled, canceled, canceled},
+		"failure requests (400)":       {calls: []Outcome{badRequest, badRequest, badRequest, badRequest}, open: false},
+		"a locked object (429)":        {calls: []Outcome{locked, locked, locked, locked, locked}, open: false},
+		"a wait for a locked object":   {calls: []Outcome{lockedForLong, lockedForLong, lockedForLong, lockedForLong}, open: false},
+		"responses that were cut off":  {calls: []Outcome{cutOff, cutOff, cutOff, cutOff}, open: true},
+		"a locked object in an outage": {calls: []Outcome{failure, failure, locked, failure}, open: true},
+		"canceled calls": {calls: []Outcome{canceled, canceled, canceled, canceled, canceled},
 			open: false},
-		"canceled calls do not count": {calls: []outcome{failure, failure, failure, canceled, canceled, canceled,
+		"canceled calls do not count": {calls: []Outcome{failure, failure, failure, canceled, canceled, canceled,
 			canceled, canceled, failure}, open: true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -102,14 +103,15 @@ func TestOpenBreakerReportsHowLongItStaysOpen(t *testing.T) {
 
 func TestProbesCloseTheBreakerOrOpenItAgain(t *testing.T) {
 	for name, tt := range map[string]struct {
-		probes []outcome
+		probes []Outcome
 		want   string
 	}{
-		"all succeed":      {probes: []outcome{success, success}, want: "closed"},
-		"a decline counts": {probes: []outcome{declined, success}, want: "closed"},
-		"one fails":        {probes: []outcome{success, failure}, want: "open"},
-		"one is slow":      {probes: []outcome{slow}, want: "open"},
-		"one is canceled":  {probes: []outcome{canceled, success}, want: "half-open"},
+		"all succeed":      {probes: []Outcome{success, success}, want: "closed"},
+		"a lock counts":    {probes: []Outcome{{Status: 429, ObjectLevel: true}, success}, want: "closed"},
+		"a decline counts": {probes: []Outcome{declined, success}, want: "closed"},
+		"one fails":        {probes: []Outcome{success, failure}, want: "open"},
+		"one is slow":      {probes: []Outcome{slow}, want: "open"},
+		"one is canceled":  {probes: []Outcome{canceled, success}, want: "half-open"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -172,5 +174,5 @@ func TestInvalidOptionsAreRefused(t *testing.T) {
 		_, err := New(o)
 		require.ErrorContains(t, err, want)
 	}
-	require.ErrorIs(t, canceled.err, context.Canceled, "the error keeps its cause")
+	require.ErrorIs(t, canceled.Err, context.Canceled, "the error keeps its cause")
 }

@@ -118,6 +118,18 @@ func verdictOf(a processor.Answer, code string, p processor.Profile) verdict {
 	return verdict{processor.Ambiguous, false, payment.ClassInvalidResponse}
 }
 
+// ObjectLevel reports whether a response that would count against the processor is about one object instead.
+func ObjectLevel(a processor.Answer, p processor.Profile) bool {
+	if p.ObjectLevel == nil || a.Truncated || a.Status != http.StatusTooManyRequests && a.Status < http.StatusInternalServerError {
+		return false
+	}
+	code := ""
+	if p.Refusal != nil {
+		code = p.Refusal(a).Code
+	}
+	return p.ObjectLevel(a.Status, code)
+}
+
 // decidedByBody reports whether the code in the body changes what the status means.
 func decidedByBody(status int) bool {
 	switch status {

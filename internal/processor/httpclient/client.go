@@ -61,6 +61,9 @@ type Options struct {
 	MaxInFlight int
 	// IdleTimeout closes an idle connection, preferably before the processor does. Default: 30 s.
 	IdleTimeout time.Duration
+	// MaxConnectionAge is how long a connection is used for new calls, so that a worker notices a changed DNS record of the
+	// processor. Default: 5 min.
+	MaxConnectionAge time.Duration
 	// Retry is nil under a workflow: then a call is one attempt.
 	Retry *retry.Policy
 	// Audit may be nil: then nothing is recorded.
@@ -77,7 +80,7 @@ type Client struct {
 	profile processor.Profile
 	// base does not end with a slash: the path of a call is appended to it.
 	base        string
-	transport   *http.Transport
+	connections connections
 	credentials *credentials.Credentials
 	limiter     *ratelimit.Limiter
 	bulkhead    bulkhead
@@ -100,6 +103,8 @@ func New(o Options) (*Client, error) {
 		return nil, err
 	case o.MaxInFlight < 1:
 		return nil, fmt.Errorf("max_in_flight %d: must be above 0", o.MaxInFlight)
+	case o.MaxConnectionAge < 0:
+		return nil, fmt.Errorf("max_connection_age %s: must not be negative", o.MaxConnectionAge)
 	case o.AttemptTimeout <= 0:
 		return nil, fmt.Errorf("attempt_timeout %s: must be above 0", o.AttemptTimeout)
 	case o.Limiter == nil, o.Credentials == nil:
@@ -114,7 +119,7 @@ func New(o Options) (*Client, error) {
 		name:        o.Name,
 		profile:     o.Profile,
 		base:        prefix(base),
-		transport:   newTransport(o),
+		connections: connections{settings: newTransport(o), maxAge: cmp.Or(o.MaxConnectionAge, defaultConnectionAge)},
 		credentials: o.Credentials,
 		limiter:     o.Limiter,
 		bulkhead:    newBulkhead(o.MaxInFlight, o.Limiter.MaxWait()),
@@ -187,7 +192,7 @@ func isLocal(host string) bool {
 func (c *Client) Name() string { return c.name }
 
 // Close closes idle connections.
-func (c *Client) Close() { c.transport.CloseIdleConnections() }
+func (c *Client) Close() { c.connections.closeIdle() }
 
 // Do implements [processor.Client].
 func (c *Client) Do(ctx context.Context, call processor.Call) (processor.Answer, error) {
@@ -289,21 +294,22 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	}
 	began := time.Now()
 	waited = began.Sub(arrived)
-	answer, err = c.roundTrip(req, bearer)
+	transport := c.connections.transport()
+	answer, err = roundTrip(transport, req, bearer)
 	answer.Took, answer.Sends = time.Since(began), int(w.sends.Load())
-	passed.Report(answer, w.breakerError(ctx, answer, err), answer.Took)
+	objectLevel := c.report(passed, answer, w.breakerError(ctx, answer, err))
 	if err != nil {
 		failed = classify.NetworkError(w.cause(err), answer.Sends > 0)
 		if w.sentTooOften() {
 			// The other kept connections are as old.
-			c.transport.CloseIdleConnections()
+			transport.CloseIdleConnections()
 		}
 		if containsAPIKey(failed.Message, bearer) { // it quotes a response that is not HTTP
 			failed.Message = processor.Withheld
 		}
 	} else {
 		failed = c.judge(call, &answer)
-		c.applyBackpressure(answer)
+		c.applyBackpressure(answer, objectLevel)
 	}
 	c.record(ctx, began, call, answer, failed)
 	return answer, failed
@@ -338,9 +344,18 @@ func decode(call processor.Call, a processor.Answer) *processor.Error {
 	return nil
 }
 
+// report reports an attempt to the breaker, also if a function of the profile panics: a probe without a report would keep the
+// breaker half-open. It returns whether the response is about one object only.
+func (c *Client) report(passed breaker.Passed, a processor.Answer, err error) (objectLevel bool) {
+	defer func() {
+		passed.Report(breaker.Outcome{Status: a.Status, Err: err, ObjectLevel: objectLevel, Took: a.Took})
+	}()
+	return classify.ObjectLevel(a, c.profile)
+}
+
 // applyBackpressure slows the other calls down as far as the response asks for.
-func (c *Client) applyBackpressure(a processor.Answer) {
-	if a.RetryAfter > 0 && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
+func (c *Client) applyBackpressure(a processor.Answer, objectLevel bool) {
+	if a.RetryAfter > 0 && !objectLevel && (a.Status == http.StatusTooManyRequests || a.Status == http.StatusServiceUnavailable) {
 		c.limiter.Hold(a.RetryAfter)
 	}
 	if quota, ok := ratelimit.ParseQuota(a.Header); ok {
@@ -350,8 +365,8 @@ func (c *Client) applyBackpressure(a processor.Answer) {
 
 // roundTrip returns the complete response, or the transport's error. If the processor repeats our API key in its response, the
 // key is removed before any other code sees it.
-func (c *Client) roundTrip(req *http.Request, bearer string) (processor.Answer, error) {
-	resp, err := c.transport.RoundTrip(req)
+func roundTrip(transport *http.Transport, req *http.Request, bearer string) (processor.Answer, error) {
+	resp, err := transport.RoundTrip(req)
 	if err != nil {
 		return processor.Answer{}, err
 	}

@@ -49,8 +49,8 @@ func within(d time.Duration) func(*Options) {
 
 // trust adds the server's certificate to the roots of the client.
 func trust(c *Client, s *httptest.Server) *Client {
-	c.transport.TLSClientConfig.RootCAs = x509.NewCertPool()
-	c.transport.TLSClientConfig.RootCAs.AddCert(s.Certificate())
+	c.connections.settings.TLSClientConfig.RootCAs = x509.NewCertPool()
+	c.connections.settings.TLSClientConfig.RootCAs.AddCert(s.Certificate())
 	return c
 }
 

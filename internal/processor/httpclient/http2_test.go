@@ -117,7 +117,7 @@ func (c *framed) half(stream uint32) {
 
 // trustOnly sets the root certificates of the client.
 func trustOnly(c *Client, roots *x509.CertPool) *Client {
-	c.transport.TLSClientConfig.RootCAs = roots
+	c.connections.settings.TLSClientConfig.RootCAs = roots
 	return c
 }
 
@@ -392,7 +392,7 @@ func tlsPipe(t *testing.T, c *Client, serve func(c *framed)) (silence func()) {
 	trustOnly(c, signer.roots())
 	var all sync.WaitGroup
 	var current *network
-	c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+	c.connections.settings.DialContext = func(context.Context, string, string) (net.Conn, error) {
 		client, server := net.Pipe()
 		n := &network{Conn: client, packets: make(chan []byte, 1000), closed: make(chan struct{})}
 		current = n
@@ -528,8 +528,8 @@ func writingLate(t *testing.T, answer func(c *framed, stream uint32)) (processor
 	})
 	c := trustOnly(newClient(t, url), roots)
 	var conn *lateWriter
-	dial := c.transport.DialContext
-	c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+	dial := c.connections.settings.DialContext
+	c.connections.settings.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 		dialed, err := dial(ctx, network, address)
 		conn = &lateWriter{Conn: dialed, done: make(chan struct{})}
 		return conn, err

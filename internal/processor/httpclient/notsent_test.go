@@ -32,7 +32,7 @@ func TestRefusedConnectionIsNotExecuted(t *testing.T) {
 func TestUnresolvableHostIsNotExecuted(t *testing.T) {
 	c := newClient(t, "https://processor.invalid")
 	// A resolver that always fails, so that the test needs no network.
-	c.transport.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true,
+	c.connections.settings.DialContext = (&net.Dialer{Resolver: &net.Resolver{PreferGo: true,
 		Dial: func(context.Context, string, string) (net.Conn, error) {
 			return nil, &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true}
 		}}}).DialContext
@@ -43,7 +43,7 @@ func TestUnresolvableHostIsNotExecuted(t *testing.T) {
 
 func TestConnectTimeoutIsNotExecuted(t *testing.T) {
 	c := newClient(t, "http://localhost", within(50*time.Millisecond))
-	c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+	c.connections.settings.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
@@ -63,7 +63,7 @@ func TestUntrustedCertificateIsAConfigurationErrorAndNotRetried(t *testing.T) {
 
 	// A trusted authority, but another host name.
 	c := trust(newClient(t, s.URL), s)
-	c.transport.TLSClientConfig.ServerName = "other.example.org"
+	c.connections.settings.TLSClientConfig.ServerName = "other.example.org"
 	_, err = c.Do(t.Context(), charge())
 	requireError(t, err, processor.NotExecuted, false, payment.ClassConfig)
 	require.False(t, called.Load())

@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/florinpay/florin/internal/processor/breaker"
 	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -112,7 +113,7 @@ func TestCallThatIsNotSentIsObserved(t *testing.T) {
 		"by the breaker": {prepare: func(c *Client) {
 			for range testBreaker.MinCalls {
 				passed, _ := c.breaker.Allow()
-				passed.Report(processor.Answer{Status: 500}, nil, 0)
+				passed.Report(breaker.Outcome{Status: 500})
 			}
 		}, class: payment.ClassUnavailable},
 	} {

@@ -167,8 +167,8 @@ func TestOutageCausesNeitherARetryStormNorADoubleCharge(t *testing.T) {
 					o.Limiter = ratelimit.New(0, 10, 2*time.Second)
 				})
 				pipeServer(t, l.serve)(c)
-				if dial := c.transport.DialContext; tc.refused {
-					c.transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				if dial := c.connections.settings.DialContext; tc.refused {
+					c.connections.settings.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
 						if l.down() {
 							return nil, l.refuse()
 						}

@@ -24,3 +24,73 @@ func TestExhaustedQuotaDelaysOtherCalls(t *testing.T) {
 	require.Equal(t, processor.NotExecuted, e.Certainty)
 	require.Greater(t, e.RetryAfter, 59*time.Second)
 }
+
+// lockTimeout is the processor's code for a lock on one payment.
+const lockTimeout = "lock_timeout"
+
+// locking returns the profile of a processor that answers with the code as the body.
+func locking(o *Options) {
+	o.Profile.Refusal = func(a processor.Answer) processor.Refusal { return processor.Refusal{Code: string(a.Body)} }
+	o.Profile.ObjectLevel = func(_ int, code string) bool { return code == lockTimeout }
+}
+
+func TestResponseAboutOneObjectDoesNotAffectOtherCalls(t *testing.T) {
+	for _, tc := range []struct {
+		name   string
+		status int
+		code   string
+		held   bool
+	}{
+		{name: "lock", status: 429, code: lockTimeout},
+		{name: "lock with a 503", status: 503, code: lockTimeout},
+		{name: "rate limit", status: 429, code: "rate_limit", held: true},
+		{name: "no code", status: 429, held: true},
+		{name: "unavailable", status: 503, code: "maintenance", held: true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+				w.Header().Set("Retry-After", "60")
+				w.WriteHeader(tc.status)
+				_, _ = w.Write([]byte(tc.code))
+			})
+			b := newTestBreaker(t)
+			c := newClient(t, s.URL, locking, func(o *Options) { o.Breaker = b })
+			if tc.held {
+				_, failed := answer(t, c, charge())
+				require.Equal(t, time.Minute, failed.RetryAfter)
+				require.Positive(t, c.Stats().Held)
+				return
+			}
+			for range 2 * testBreaker.MinCalls {
+				_, failed := answer(t, c, charge()) // the call is sent
+				require.Equal(t, time.Minute, failed.RetryAfter, "the call itself has to wait")
+			}
+			require.Equal(t, "closed", b.State())
+			require.Zero(t, c.Stats().Held)
+		})
+	}
+}
+
+func TestQuotaInAResponseAboutOneObjectIsUsed(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("RateLimit", `"default";r=5;t=60`)
+		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = w.Write([]byte(lockTimeout))
+	})
+	c := newClient(t, s.URL, locking)
+	_, _ = answer(t, c, charge())
+	require.EqualValues(t, 5, c.Stats().Quota.Remaining)
+}
+
+func TestBreakerGetsItsReportAlthoughTheProfilePanics(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) })
+	b := newTestBreaker(t)
+	c := newClient(t, s.URL, func(o *Options) {
+		o.Breaker = b
+		o.Profile.ObjectLevel = func(int, string) bool { panic("defect") }
+	})
+	for range testBreaker.MinCalls {
+		require.PanicsWithValue(t, "defect", func() { _, _ = c.Do(t.Context(), charge()) })
+	}
+	require.Equal(t, "open", b.State())
+}

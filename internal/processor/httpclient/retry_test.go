@@ -32,7 +32,7 @@ func pipeServer(t *testing.T, h http.HandlerFunc) func(*Client) {
 	t.Cleanup(func() { s.Close() })
 	return func(c *Client) {
 		t.Cleanup(c.Close)
-		c.transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c.connections.settings.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
 			client, server := net.Pipe()
 			select {
 			case connections <- server:

@@ -648,7 +648,7 @@ func TestUnresolvableHostIsRetriedUpToTheLimit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClient(t, "https://processor.invalid", func(o *Options) { o.Retry = testRetry() })
 		dials := 0
-		c.transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		c.connections.settings.DialContext = func(context.Context, string, string) (net.Conn, error) {
 			dials++
 			return nil, &net.OpError{Op: "dial", Net: "tcp",
 				Err: &net.DNSError{Err: "no such host", Name: "processor.invalid", IsNotFound: true, IsTemporary: true}}

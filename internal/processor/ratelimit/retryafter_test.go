@@ -31,13 +31,39 @@ func TestParseRetryAfter(t *testing.T) {
 		{value: "99999999999999999999", want: 0},
 		{value: "-1", want: 0},
 		{value: "+1", want: 0},
-		{value: "1.5", want: 0},
 		{value: "1e3", want: 0},
+		{value: "1.5e3", want: 0},
+		{value: "0x1p4", want: 0},
+		{value: "1_000", want: 0},
+		{value: "NaN", want: 0},
+		{value: "Inf", want: 0},
+		{value: "-Infinity", want: 0},
 		{value: "0x10", want: 0},
 		{value: "5s", want: 0},
 		{value: "5, 10", want: 0},
 		{value: "１２", want: 0},
 		{value: "soon", want: 0},
+
+		// A fraction of a second, which RFC 9110 does not have, is rounded up.
+		{value: "299.997", want: 5 * time.Minute},
+		{value: "1.5", want: 2 * time.Second},
+		{value: "0.5", want: time.Second},
+		{value: "0.0000000000000000001", want: time.Second},
+		{value: "0.0", want: 0},
+		{value: "5.000", want: 5 * time.Second},
+		{value: "2591999.5", want: days30},
+		{value: "2592000.5", want: days30},
+		{value: "9223372036854775807.5", want: days30},
+		{value: "9223372036854775808.5", want: 0},
+		{value: "-0.5", want: 0},
+		{value: "+0.5", want: 0},
+		{value: ".5", want: 0},
+		{value: "1.", want: 0},
+		{value: ".", want: 0},
+		{value: "1.2.3", want: 0},
+		{value: "1. 5", want: 0},
+		{value: "1,5", want: 0},
+		{value: "1.5s", want: 0},
 
 		{value: "Thu, 15 Jan 2026 12:00:30 GMT", want: 30 * time.Second},
 		{value: "Thursday, 15-Jan-26 12:00:30 GMT", want: 30 * time.Second},
@@ -72,7 +98,7 @@ func TestParseRetryAfter(t *testing.T) {
 }
 
 func FuzzParseRetryAfter(f *testing.F) {
-	for _, value := range []string{"", "0", "120", "-1", "1.5", "99999999999999999999", "Thu, 15 Jan 2026 12:00:30 GMT",
+	for _, value := range []string{"", "0", "120", "-1", "1.5", "299.997", "0x1p4", "NaN", "99999999999999999999", "Thu, 15 Jan 2026 12:00:30 GMT",
 		"Thursday, 15-Jan-26 12:00:30 GMT", "Thu Jan 15 12:00:30 2026"} {
 		f.Add(value, "")
 		f.Add(value, "Thu, 15 Jan 2026 11:00:00 GMT")

@@ -32,6 +32,10 @@ const (
 	conflict
 )
 
+// lockTimeout means that another request, or Stripe itself, is using the object: https://docs.stripe.com/rate-limits. Stripe
+// sends it with a 429, but not because of a rate limit.
+const lockTimeout = "lock_timeout"
+
 // errorTypes classifies the error types of https://docs.stripe.com/api/errors. rate_limit and temporary_session_expired belong
 // to API v2, which this adapter does not use.
 var errorTypes = invert[stripe.ErrorType](map[meaning]string{
@@ -45,7 +49,7 @@ var errorTypes = invert[stripe.ErrorType](map[meaning]string{
 var errorCodes = invert[stripe.ErrorCode](map[meaning]string{
 	conflict: `capture_charge_authorization_expired capture_unauthorized_payment charge_already_captured
 		charge_already_refunded charge_expired_for_capture intent_invalid_state payment_intent_unexpected_state`,
-	inFlight: `idempotency_key_in_use lock_timeout`,
+	inFlight: `idempotency_key_in_use ` + lockTimeout,
 	declinedHard: `account_closed bank_account_restricted bank_account_unusable billing_invalid_mandate debit_not_authorized
 		expired_card incorrect_number india_recurring_payment_mandate_canceled invalid_card_type invalid_expiry_month
 		invalid_expiry_year invalid_number no_account payment_intent_mandate_invalid payment_method_bank_account_blocked

@@ -52,9 +52,10 @@ func TestAdapterConforms(t *testing.T) {
 			Want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", Message: "no"},
 		}, cardError("insufficient_funds", payment.DeclineSoft),
 			cardError("authentication_required", payment.DeclineAction)},
-		RefundDeclines: []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
-		WriteError:     writeError,
-		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_key_in_use", "busy") },
+		RefundDeclines:   []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
+		WriteError:       writeError,
+		WriteInFlight:    func() processortest.Response { return writeError(409, "idempotency_key_in_use", "busy") },
+		WriteObjectLevel: func() processortest.Response { return writeError(429, "lock_timeout", "busy") },
 		WriteMismatch: func() processortest.Response {
 			return writeJSON(400, map[string]any{"error": map[string]any{"type": "idempotency_error", "message": "no"}})
 		},

@@ -37,6 +37,8 @@ func Adapter() processor.Adapter {
 //   - Keys have at most 255 characters and may be removed once they are 24 hours old. A repeated key returns the first
 //     response, even if it was a 500: https://docs.stripe.com/api/idempotent_requests
 //   - The header Stripe-Should-Retry says whether to retry: https://docs.stripe.com/error-low-level
+//   - A 429 with the code lock_timeout is about one object, not about the rate of requests:
+//     https://docs.stripe.com/rate-limits
 //   - A search may miss a payment for a minute after its creation, and for an hour during an outage:
 //     https://docs.stripe.com/search. So "not found" never proves anything: AbsenceProofAfter is zero.
 func Profile() processor.Profile {
@@ -48,6 +50,7 @@ func Profile() processor.Profile {
 		InFlight:     isInFlight,
 		Mismatch:     isMismatch,
 		Conflict:     isConflict,
+		ObjectLevel:  func(_ int, code string) bool { return code == lockTimeout },
 	}
 }
 
