@@ -6,7 +6,6 @@ package processortest_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,7 +56,7 @@ func (a *acme) post(ctx context.Context, states map[string]payment.Status,
 	call.Method, call.ContentType = http.MethodPost, "application/x-www-form-urlencoded"
 	call.Decode = func(body []byte) (err error) {
 		var t transaction
-		if err = json.Unmarshal(body, &t); err == nil {
+		if err = processor.DecodeJSON(body, &t); err == nil {
 			result, err = t.result(states)
 		}
 		return err
@@ -111,8 +110,12 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 // acmeRefusal reads {"error": …, "text": …, "reason": …}. For any other body, such as a gateway's HTML page, the refusal is
 // empty, and the status alone decides.
 func acmeRefusal(a processor.Answer) processor.Refusal {
-	var body struct{ Error, Text, Reason string }
-	if json.Unmarshal(a.Body, &body) != nil {
+	var body struct {
+		Error  string `json:"error"`
+		Text   string `json:"text"`
+		Reason string `json:"reason"`
+	}
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	r := processor.Refusal{Code: body.Error, Message: body.Text}
@@ -254,7 +257,7 @@ func (a *acme) get(ctx context.Context, call processor.Call,
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) error {
 		list = transactions{}
-		if err := json.Unmarshal(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+		if err := processor.DecodeJSON(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
 			return errors.New("the response is not a list")
 		}
 		return read(list)

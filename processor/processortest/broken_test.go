@@ -2,6 +2,7 @@ package processortest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -119,6 +120,7 @@ const (
 	differences       = "an amount, currency or reference that differs from the call is reported unchanged"
 	declines          = "a decline is a result with its code and kind, not an error"
 	malformed         = "a malformed success response is ambiguous"
+	ambiguousJSON     = "JSON that can be read in more than one way is ambiguous"
 	incomplete        = "a success without a valid id, status, amount, currency or reference is ambiguous"
 	httpStatuses      = "each HTTP status has the documented certainty, retry flag and failure class"
 	errorDetails      = "an error contains the processor's code, message and request id"
@@ -243,6 +245,20 @@ func defects() []defect {
 					e.Certainty = processor.NotExecuted
 				}
 			})},
+		{name: "reads names in any case, and of a name that appears twice the last one", caughtBy: []string{ambiguousJSON},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := json.Unmarshal(body, &t); err != nil {
+							return err
+						}
+						result, err = t.result(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
 		{name: "reports a decline as an error", caughtBy: []string{declines},
 			broken: broken{after: func(_ processor.ChargeCall, r processor.Result, err error) (processor.Result, error) {
 				if err == nil && r.Status == payment.Declined {

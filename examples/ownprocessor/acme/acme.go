@@ -2,7 +2,6 @@ package acme
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -66,7 +65,7 @@ func (a *acme) post(
 	var result processor.Result
 	call.Decode = func(body []byte) error {
 		var t transaction
-		err := json.Unmarshal(body, &t)
+		err := processor.DecodeJSON(body, &t)
 		if err != nil || t.Order == "" {
 			return errors.New("want a transaction with an order")
 		}
@@ -128,10 +127,10 @@ func (a *acme) get(
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) (err error) {
 		var list struct {
-			Items []transaction
-			More  bool
+			Items []transaction `json:"items"`
+			More  bool          `json:"more"`
 		}
-		if json.Unmarshal(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+		if processor.DecodeJSON(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
 			return errors.New("want a list of transactions")
 		}
 		results := make([]processor.Result, len(list.Items))
@@ -150,12 +149,17 @@ func (a *acme) get(
 	return page, answer, err
 }
 
-// transaction is a payment or a return. Acme writes the names of its fields in lower case. Order is empty if another system
-// made it.
+// transaction is a payment or a return. Order is empty if another system made it.
 type transaction struct {
-	ID, State, Currency, Order, Reason string
-	Amount, Settled, Returned          int64
-	Meta                               map[string]string
+	ID       string            `json:"id"`
+	State    string            `json:"state"`
+	Amount   int64             `json:"amount"`
+	Settled  int64             `json:"settled"`
+	Returned int64             `json:"returned"`
+	Currency string            `json:"currency"`
+	Order    string            `json:"order"`
+	Reason   string            `json:"reason"`
+	Meta     map[string]string `json:"meta"`
 }
 
 // paymentStates and returnStates are all states that Acme documents.

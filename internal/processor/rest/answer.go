@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,7 +49,7 @@ type list struct {
 
 // decode returns an error if the body has no "data": the body of an error is not an empty list.
 func (l *list) decode(body []byte) error {
-	if json.Unmarshal(body, l) != nil || l.Data == nil {
+	if processor.DecodeJSON(body, l) != nil || l.Data == nil {
 		return errors.New("the response is not a list with data")
 	}
 	return nil
@@ -158,7 +157,7 @@ type errorBody struct {
 // gateway and is not a decline of the card.
 func refusal(a processor.Answer) processor.Refusal {
 	var body errorBody
-	if json.Unmarshal(a.Body, &body) != nil {
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	e := body.Error

@@ -261,8 +261,8 @@ type recordDecoder struct {
 // decode replaces the record and the result of an earlier attempt.
 func (d *recordDecoder) decode(body []byte) (err error) {
 	d.record = record{}
-	if json.Unmarshal(body, &d.record) != nil {
-		return errors.New("the response is not complete JSON")
+	if err := processor.DecodeJSON(body, &d.record); err != nil {
+		return err
 	}
 	d.result, err = d.read(d.record)
 	return err

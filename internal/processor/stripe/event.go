@@ -1,7 +1,7 @@
 package stripe
 
 import (
-	"encoding/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/florinpay/florin/processor"
 )
@@ -17,10 +17,10 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		ID   string `json:"id"`
 		Type string `json:"type"`
 		Data struct {
-			Object json.RawMessage `json:"object"`
+			Object jsontext.Value `json:"object"`
 		} `json:"data"`
 	}
-	if json.Unmarshal(body, &event) != nil {
+	if processor.DecodeJSON(body, &event) != nil {
 		return processor.Event{}, processor.ErrNoEvent
 	}
 	var about struct {
@@ -28,7 +28,7 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		Metadata map[string]string `json:"metadata"`
 	}
 	read := processor.Event{ID: event.ID, Type: event.Type}
-	if json.Unmarshal(event.Data.Object, &about) == nil {
+	if processor.DecodeJSON(event.Data.Object, &about) == nil {
 		switch about.Object {
 		case "payment_intent", "charge":
 			read.MerchantID, read.PaymentID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataPaymentID]

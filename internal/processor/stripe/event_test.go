@@ -83,7 +83,9 @@ func TestEventWithoutAReadableObjectIsAccepted(t *testing.T) {
 
 func TestInvalidEventIsRefusedWithoutQuotingIt(t *testing.T) {
 	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`,
-		`{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`,
+		`{"id":1,"type":"t"}`, `{"ID":"evt_1","type":"t"}`,
+		`{"id":"evt_1","type":"t","id":"evt_2"}`, `{"id":"evt_1","type":"t","data":{"object":{"metadata":{"a":"","a":""}}}}`,
+		`{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`,
 		`{"id":"evt_1","type":"t","data":7}`} {
 		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)

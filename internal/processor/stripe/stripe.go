@@ -5,7 +5,6 @@ package stripe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -88,8 +87,9 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCharge),
 		PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Create(ctx, params)
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Create(ctx, params)
+		return err
 	})
 }
 
@@ -102,9 +102,10 @@ func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (pr
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCapture),
 		PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID,
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID,
 			&stripe.PaymentIntentCaptureParams{AmountToCapture: stripe.Int64(amount)})
+		return err
 	})
 }
 
@@ -115,8 +116,9 @@ func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processo
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationVoid), PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
+		return err
 	})
 }
 
@@ -133,8 +135,9 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationRefund), PaymentID: call.RefundID,
-	}, readRefund, func(ctx context.Context) (*stripe.Refund, error) {
-		return p.api.V1Refunds.Create(ctx, params)
+	}, readRefund, func(ctx context.Context) error {
+		_, err := p.api.V1Refunds.Create(ctx, params)
+		return err
 	})
 }
 
@@ -163,14 +166,15 @@ func (p *Processor) lookupPayment(ctx context.Context,
 	params := &stripe.PaymentIntentRetrieveParams{}
 	params.AddExpand("latest_charge")
 	result, err = doOne(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference},
-		func(intent *stripe.PaymentIntent) (processor.Result, error) {
+		func(intent *paymentIntent) (processor.Result, error) {
 			result, err := readPayment(intent)
 			if err == nil && result.Reference != call.Reference {
 				err = errors.New("the payment does not have the requested reference")
 			}
 			return result, err
-		}, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-			return p.api.V1PaymentIntents.Retrieve(ctx, id, params)
+		}, func(ctx context.Context) error {
+			_, err := p.api.V1PaymentIntents.Retrieve(ctx, id, params)
+			return err
 		})
 	return result, err == nil, err
 }
@@ -190,11 +194,11 @@ func (p *Processor) search(ctx context.Context, reference string) (id string, er
 	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference,
 		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
 	_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: reference, Decode: func(body []byte) error {
-		list, err := readPage[stripe.PaymentIntent](body)
+		list, err := readPage[paymentIntent](body)
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
-		matching := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
+		matching := slices.DeleteFunc(list.Data, func(intent *paymentIntent) bool {
 			return intent.Metadata[metadataReference] != reference
 		})
 		if len(matching) != 1 || list.HasMore {
@@ -226,11 +230,11 @@ func (p *Processor) lookupRefund(ctx context.Context,
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	var answer processor.Answer
 	for range maxPages {
-		var list page[stripe.Refund]
+		var list page[refund]
 		var matching processor.Result
 		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[stripe.Refund](body); err == nil {
+				if list, err = readPage[refund](body); err == nil {
 					matching, err = onlyRefund(list.Data, call.Reference, found)
 				}
 				return err
@@ -265,7 +269,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 		params.CreatedRange = &stripe.RangeQueryParams{GreaterThanOrEqual: call.CreatedAfter.Unix()}
 	}
 	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) error {
-		list, err := readPage[stripe.PaymentIntent](body)
+		list, err := readPage[paymentIntent](body)
 		if err != nil {
 			return err
 		}
@@ -294,20 +298,17 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 // client classifies the call, so that retries and the audit log treat a malformed response as ambiguous. The value that
 // stripe-go decodes is not used.
 func doOne[T any](ctx context.Context, call processor.Call, read func(*T) (processor.Result, error),
-	send func(context.Context) (*T, error)) (processor.Result, error) {
+	send func(context.Context) error) (processor.Result, error) {
 	var result processor.Result
 	call.Decode = func(body []byte) (err error) {
 		object := new(T)
-		if json.Unmarshal(body, object) != nil {
-			return errors.New("the response is not complete JSON in Stripe's format")
+		if err := processor.DecodeJSON(body, object); err != nil {
+			return err
 		}
 		result, err = read(object)
 		return err
 	}
-	answer, err := do(ctx, call, func(ctx context.Context) error {
-		_, err := send(ctx)
-		return err
-	})
+	answer, err := do(ctx, call, send)
 	switch {
 	case err != nil:
 		return processor.Result{}, err
