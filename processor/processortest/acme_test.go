@@ -57,7 +57,7 @@ func (a *acme) post(ctx context.Context, states map[string]payment.Status,
 	call.Decode = func(body []byte) (err error) {
 		var t transaction
 		if err = processor.DecodeJSON(body, &t); err == nil {
-			result, err = t.result(states)
+			result, err = t.checked(states)
 		}
 		return err
 	}
@@ -96,8 +96,8 @@ var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, 
 // moved money.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
-	if !known || t.ID == "" || len(t.ID) > 100 || t.Cents <= 0 || t.Currency == "" || t.Order == "" {
-		return processor.Result{}, errors.New("the transaction lacks an id, a known state, an amount, a currency or an order")
+	if !known || t.Cents <= 0 || t.Order == "" {
+		return processor.Result{}, errors.New("the transaction lacks a known state, an amount or an order")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
@@ -105,6 +105,15 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 		result.Decline = acmeDecline(t.Reason)
 	}
 	return result, nil
+}
+
+// checked returns an error for a transaction whose texts must not be stored.
+func (t transaction) checked(states map[string]payment.Status) (processor.Result, error) {
+	result, err := t.result(states)
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.Checked()
 }
 
 // acmeRefusal reads {"error": …, "text": …, "reason": …}. For any other body, such as a gateway's HTML page, the refusal is
@@ -135,7 +144,7 @@ func acmeDecline(reason string) *payment.Decline {
 	case "":
 		reason = "unspecified"
 	}
-	return &payment.Decline{Code: processor.Clip(reason), Kind: kind}
+	return &payment.Decline{Code: processor.ClipCode(reason), Kind: kind}
 }
 
 func (a *acme) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -194,7 +203,7 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result pr
 		for _, t := range list.Items {
 			if t.Order == call.Reference {
 				matching++
-				if result, err = t.result(states); err != nil {
+				if result, err = t.checked(states); err != nil {
 					return err
 				}
 			}
@@ -230,6 +239,9 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (page processo
 					continue // not made by Florin
 				}
 				result, err := t.result(acmeStates)
+				if err == nil {
+					result, err = result.CheckedListed()
+				}
 				if err != nil {
 					return err
 				}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,8 @@ const (
 	declines          = "a decline is a result with its code and kind, not an error"
 	malformed         = "a malformed success response is ambiguous"
 	ambiguousJSON     = "JSON that can be read in more than one way is ambiguous"
+	unprintableText   = "a success with an id, currency or reference that is not printable ASCII is ambiguous"
+	unprintableCode   = "the codes of a decline are printable ASCII"
 	incomplete        = "a success without a valid id, status, amount, currency or reference is ambiguous"
 	httpStatuses      = "each HTTP status has the documented certainty, retry flag and failure class"
 	errorDetails      = "an error contains the processor's code, message and request id"
@@ -259,6 +262,72 @@ func defects() []defect {
 				result.RequestID = answer.RequestID
 				return result, err
 			}}},
+		{name: "accepts every text in a record", caughtBy: []string{unprintableText},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := processor.DecodeJSON(body, &t); err != nil {
+							return err
+						}
+						result, err = t.result(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
+		{name: "removes control characters from ids", caughtBy: []string{unprintableText},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := processor.DecodeJSON(body, &t); err != nil {
+							return err
+						}
+						t.ID = strings.Trim(t.ID, "\x00\n\x1b\x7f")
+						result, err = t.checked(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
+		{name: "finds a record with any text", caughtBy: []string{unprintableText},
+			broken: broken{lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (result processor.Result, found bool, err error) {
+				get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {c.Reference}}}, acmeStates
+				if c.Operation == payment.OperationRefund {
+					get, states = processor.Call{Path: "/transactions/" + c.ProcessorPaymentID + "/returns"}, acmeReturnStates
+				}
+				_, _, err = a.get(ctx, get, func(list transactions) (err error) {
+					result, err = list.Items[0].result(states)
+					return err
+				})
+				return result, err == nil, err
+			}}},
+		{name: "rejects a page with a foreign reference that Florin cannot have written", caughtBy: []string{unprintableText},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (page processor.Page, err error) {
+				_, _, err = a.get(ctx, processor.Call{Path: "/transactions"}, func(list transactions) error {
+					for _, item := range list.Items {
+						if _, err := item.checked(acmeStates); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				return page, err
+			}}},
+		{name: "reports the code of a decline as it is", caughtBy: []string{unprintableCode},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Refusal = func(a processor.Answer) processor.Refusal {
+					var body struct {
+						Reason string `json:"reason"`
+					}
+					r := acmeRefusal(a)
+					if r.Decline != nil && processor.DecodeJSON(a.Body, &body) == nil {
+						r.Decline.Code = body.Reason
+					}
+					return r
+				}
+			}},
 		{name: "reports a decline as an error", caughtBy: []string{declines},
 			broken: broken{after: func(_ processor.ChargeCall, r processor.Result, err error) (processor.Result, error) {
 				if err == nil && r.Status == payment.Declined {
@@ -557,8 +626,8 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 			skips = append(skips, scenario)
 		}
 	}
-	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, conflict,
-		retryHeader, listUnchanged}, skips)
+	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, unprintableCode,
+		conflict, retryHeader, listUnchanged}, skips)
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {

@@ -20,7 +20,7 @@ type scenario struct {
 }
 
 // scenarios are all scenarios, in the order in which they run.
-var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, jsonScenarios,
+var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, jsonScenarios, textScenarios,
 	failureScenarios, lookupScenarios,
 	listScenarios, secretScenarios)
 

@@ -69,7 +69,9 @@ func (a *acme) post(
 		if err != nil || t.Order == "" {
 			return errors.New("want a transaction with an order")
 		}
-		result, err = t.result(states)
+		if result, err = t.result(states); err == nil {
+			result, err = result.Checked()
+		}
 		return err
 	}
 	answer, err := a.client.Do(ctx, call)
@@ -135,7 +137,10 @@ func (a *acme) get(
 		}
 		results := make([]processor.Result, len(list.Items))
 		for i, t := range list.Items {
-			if results[i], err = t.result(states); err != nil {
+			if results[i], err = t.result(states); err == nil {
+				results[i], err = results[i].CheckedListed()
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -172,8 +177,8 @@ var (
 // result translates a transaction, and refuses one that lacks a value: money may have moved, but the response does not prove it.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
-	if !known || t.ID == "" || len(t.ID) > 100 || t.Amount <= 0 || t.Currency == "" {
-		return processor.Result{}, errors.New("want a transaction with an id, a documented state, an amount and a currency")
+	if !known || t.Amount <= 0 {
+		return processor.Result{}, errors.New("want a transaction with a documented state and an amount")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned,

@@ -52,7 +52,7 @@ func readRefusal(a processor.Answer) processor.Refusal {
 
 // declineOf translates the reasons at https://docs.acme.example/reasons. All others are soft: the card may be accepted later.
 func declineOf(reason string) *payment.Decline {
-	decline := &payment.Decline{Code: processor.Clip(reason), Kind: payment.DeclineSoft}
+	decline := &payment.Decline{Code: processor.ClipCode(reason), Kind: payment.DeclineSoft}
 	switch reason {
 	case "stolen", "closed":
 		decline.Kind = payment.DeclineHard

@@ -48,15 +48,27 @@ var errIncomplete = errors.New("the object is of another type, or lacks a valid 
 
 // readPayment reads a payment that Florin made: it must have a reference.
 func readPayment(intent *paymentIntent) (processor.Result, error) {
-	result, err := readAnyPayment(intent)
-	if err == nil && result.Reference == "" {
+	result, err := intent.result()
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case result.Reference == "":
 		return processor.Result{}, errIncomplete
 	}
-	return result, err
+	return result.Checked()
 }
 
 // readAnyPayment reads a payment that may not be Florin's: then it has no reference.
 func readAnyPayment(intent *paymentIntent) (processor.Result, error) {
+	result, err := intent.result()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
+// result reads a payment, whose texts are not checked yet.
+func (intent *paymentIntent) result() (processor.Result, error) {
 	result := processor.Result{
 		ID:         intent.ID,
 		Status:     paymentStatuses[intent.Status],
@@ -97,11 +109,11 @@ func readRefund(refund *refund) (processor.Result, error) {
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
-			Code: processor.Clip(cmp.Or(string(refund.FailureReason), string(refund.Status))),
+			Code: processor.ClipCode(cmp.Or(string(refund.FailureReason), string(refund.Status))),
 			Kind: cmp.Or(kinds[refundFailures[refund.FailureReason]], payment.DeclineSoft),
 		}
 	}
-	return result, nil
+	return result.Checked()
 }
 
 // convert converts Stripe's amounts to Florin's and stores them in into.
@@ -226,10 +238,10 @@ func (r refusal) contradicted() bool {
 
 func (r refusal) decline() *payment.Decline {
 	return &payment.Decline{
-		Code:        processor.Clip(cmp.Or(string(r.DeclineCode), string(r.Code), string(r.Type))),
+		Code:        processor.ClipCode(cmp.Or(string(r.DeclineCode), string(r.Code), string(r.Type))),
 		Kind:        declineKind(r.Code, r.DeclineCode, r.AdviceCode),
-		NetworkCode: processor.Clip(r.NetworkDeclineCode),
-		AdviceCode:  processor.Clip(cmp.Or(r.NetworkAdviceCode, string(r.AdviceCode))),
+		NetworkCode: processor.ClipCode(r.NetworkDeclineCode),
+		AdviceCode:  processor.ClipCode(cmp.Or(r.NetworkAdviceCode, string(r.AdviceCode))),
 		Message:     processor.Clip(r.Message),
 	}
 }
