@@ -118,6 +118,7 @@ const (
 	rejectedAPIKey    = "a rejected API key is replaced once, under the same idempotency key"
 	statusMapping     = "each status is mapped, in operations, lookups and lists"
 	amounts           = "captured and refunded amounts are reported"
+	capturedAlways    = "a captured amount is reported whatever the status"
 	differences       = "an amount, currency or reference that differs from the call is reported unchanged"
 	declines          = "a decline is a result with its code and kind, not an error"
 	malformed         = "a malformed success response is ambiguous"
@@ -378,6 +379,36 @@ func defects() []defect {
 			})},
 		{name: "drops the captured amount", caughtBy: []string{amounts, captureMode},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) { r.CapturedAmount = 0 })},
+		{name: "drops the captured amount of a payment that is declined or voided", caughtBy: []string{capturedAlways},
+			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) {
+				if r.Status == payment.Declined || r.Status == payment.Voided {
+					r.CapturedAmount = 0
+				}
+			})},
+		{name: "finds a declined payment without its captured amount", caughtBy: []string{capturedAlways},
+			broken: broken{lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (processor.Result, bool, error) {
+				result, found, err := a.Lookup(ctx, c)
+				if result.Status == payment.Declined {
+					result.CapturedAmount = 0
+				}
+				return result, found, err
+			}}},
+		{name: "lists voided payments without their captured amount", caughtBy: []string{capturedAlways},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
+				page, err := a.List(ctx, c)
+				for i := range page.Payments {
+					if page.Payments[i].Status == payment.Voided {
+						page.Payments[i].CapturedAmount = 0
+					}
+				}
+				return page, err
+			}}},
+		{name: "reports a captured amount as a success", caughtBy: []string{capturedAlways},
+			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) {
+				if r.CapturedAmount > 0 {
+					r.Status, r.Decline = payment.Succeeded, nil
+				}
+			})},
 		{name: "drops the request id", caughtBy: []string{statusMapping},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) { r.RequestID = "" })},
 		{name: "reports the id of the first request instead of the last", caughtBy: []string{rejectedAPIKey},
