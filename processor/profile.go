@@ -33,6 +33,10 @@ type Profile struct {
 	// Conflict recognizes, in addition to every 409, a status below 500 that means "the payment is not in a state for
 	// this". An earlier attempt of ours may have caused that state.
 	Conflict func(status int, code string) bool
+	// RefundListsComplete is true if a lookup of a refund reads a list that contains every refund that the processor has executed,
+	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
+	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.
+	RefundListsComplete bool
 }
 
 // Refusal is the content of a response that is not a success.

@@ -143,6 +143,24 @@ func readPage[T any](body []byte) (page[T], error) {
 	return list, nil
 }
 
+// onlyPayment returns the id of the payment with the reference, or found if the page has none; found is the id from an earlier page.
+// A second payment is a double charge, which needs a decision of an operator: onlyPayment returns an error, and the response counts
+// as malformed.
+func onlyPayment(intents []*paymentIntent, reference, found string) (id string, err error) {
+	for _, intent := range intents {
+		switch {
+		case intent.Metadata[metadataReference] != reference:
+		case found != "":
+			return "", errors.New("several payments have the requested reference: want 1")
+		case !isID(intent.ID):
+			return "", errIncomplete
+		default:
+			found = intent.ID
+		}
+	}
+	return found, nil
+}
+
 // onlyRefund returns the refund with the reference, or the zero Result if the page has none. found reports whether an earlier
 // page had one. A second one is a double refund, which needs a decision of an operator: onlyRefund returns an error, and the
 // response counts as malformed.

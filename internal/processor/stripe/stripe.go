@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ func Adapter() processor.Adapter {
 //   - The header Stripe-Should-Retry says whether to retry: https://docs.stripe.com/error-low-level
 //   - A search may miss a payment for a minute after its creation, and for an hour during an outage:
 //     https://docs.stripe.com/search. So "not found" never proves anything: AbsenceProofAfter is zero.
+//   - The list of a payment's refunds is not a search: it has "all refunds you created", see https://docs.stripe.com/api/refunds/list
 func Profile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  24 * time.Hour,
@@ -47,6 +49,8 @@ func Profile() processor.Profile {
 		InFlight:     isInFlight,
 		Mismatch:     isMismatch,
 		Conflict:     isConflict,
+
+		RefundListsComplete: true,
 	}
 }
 
@@ -149,14 +153,14 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	return p.lookupPayment(ctx, call)
 }
 
-// lookupPayment retrieves the payment by its id. If the id is not known, it searches for it first; the payment is retrieved
-// even then, because the status in a search result may be as old as the search index. A payment with a known id exists, so a
-// 404 for it is an error.
+// lookupPayment retrieves the payment by its id. If the id is not known, it is found by the reference first; the payment is
+// retrieved even then, because the status in a search result may be as old as the search index. A payment with a known id exists,
+// so a 404 for it is an error.
 func (p *Processor) lookupPayment(ctx context.Context,
 	call processor.LookupCall) (result processor.Result, found bool, err error) {
 	id := call.ProcessorPaymentID
 	if id == "" {
-		if id, err = p.search(ctx, call.Reference); err != nil || id == "" {
+		if id, err = p.find(ctx, call); err != nil || id == "" {
 			return processor.Result{}, false, err
 		}
 	}
@@ -184,6 +188,71 @@ const (
 	operationLookup = "lookup"
 	operationList   = "list"
 )
+
+// find returns the id of the payment with the reference, or "" if there is none. If the search does not find it, or is not
+// available to the account, as in India (https://docs.stripe.com/api/payment_intents/search), find looks through the payments that
+// were created around the time of the call.
+func (p *Processor) find(ctx context.Context, call processor.LookupCall) (id string, err error) {
+	id, unavailable := p.search(ctx, call.Reference)
+	if call.NotBefore.IsZero() || id != "" || unavailable != nil && !isUnavailable(unavailable) {
+		return id, unavailable
+	}
+	id, complete, err := p.scan(ctx, call)
+	if err == nil && id == "" && !complete {
+		err = unavailable // only a search can find the payment
+	}
+	return id, err
+}
+
+// isUnavailable reports whether Stripe refuses the search as such. Other errors, such as an outage, may pass.
+func isUnavailable(err error) bool {
+	var refused *processor.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.HTTPStatus {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
+		return true
+	default:
+		return false
+	}
+}
+
+// Limits of a scan. The payment is created by the first request that reaches Stripe, normally the first of all: later ones are
+// needed only if Stripe is not reachable. clockSkew allows for a clock that differs from Stripe's.
+const (
+	scanWindow   = time.Hour
+	clockSkew    = 5 * time.Minute
+	maxScanPages = 20
+)
+
+// scan looks for the reference in the list of payments that were created between NotBefore and scanWindow later. complete is false
+// if the payment may be missing: it may have been created later, or there are more payments than scan reads.
+func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id string, complete bool, err error) {
+	end := call.NotBefore.Add(scanWindow)
+	params := &stripe.PaymentIntentListParams{CreatedRange: &stripe.RangeQueryParams{
+		GreaterThanOrEqual: call.NotBefore.Add(-clockSkew).Unix(), LesserThanOrEqual: end.Unix()}}
+	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
+	for range maxScanPages {
+		var list page[paymentIntent]
+		var matching string
+		_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
+			Decode: func(body []byte) (err error) {
+				if list, err = readPage[paymentIntent](body); err == nil {
+					matching, err = onlyPayment(list.Data, call.Reference, id)
+				}
+				return err
+			}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.List(ctx, params).Err() })
+		if err != nil {
+			return "", false, err
+		}
+		if id = matching; !list.HasMore {
+			return id, time.Now().Before(end), nil
+		}
+		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+	}
+	return id, false, nil
+}
 
 // search returns the id of the payment with the reference, or "" if there is none. Several matching payments are a double
 // charge. Results without a match show that Stripe searched for something else. Both need a decision of an operator, so search
