@@ -51,8 +51,29 @@ func Profile() processor.Profile {
 		Conflict:     isConflict,
 
 		RefundListsComplete: true,
+		Limits:              limits,
 	}
 }
+
+// limits are from https://docs.stripe.com/metadata and https://docs.stripe.com/api/payment_intents/create. Stripe would read a key
+// with a bracket as a nested parameter.
+var limits = processor.Limits{
+	MetadataPairs:       maxMetadata - ownMetadata,
+	MetadataKeyLength:   40,
+	MetadataValueLength: 500,
+	MetadataKeyAllows:   func(r rune) bool { return r != '[' && r != ']' },
+	DescriptionLength:   1000,
+	Amount: func(m payment.Money) error {
+		_, err := toStripe(m.Amount, m.Currency)
+		return err
+	},
+}
+
+// Numbers of pairs. Florin adds three: the payment or refund, the merchant and the reference.
+const (
+	maxMetadata = 50
+	ownMetadata = 3
+)
 
 // Processor implements [processor.Processor] for Stripe.
 type Processor struct{ api *stripe.Client }
