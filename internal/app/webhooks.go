@@ -40,8 +40,9 @@ type webhookServer struct {
 	logger   *zap.Logger
 }
 
-// openWebhooks listens, so that an address in use is reported at once, but serves no request before serve.
-func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler, logger *zap.Logger) (*webhookServer, error) {
+// openWebhooks listens, so that an address in use is reported at once, but serves no request before serve. count counts the requests.
+func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler,
+	count func(processor, result string), logger *zap.Logger) (*webhookServer, error) {
 	if !c.HasWebhooks() {
 		return nil, nil
 	}
@@ -60,6 +61,7 @@ func openWebhooks(ctx context.Context, c config.Config, adapters config.Adapters
 	if err != nil {
 		return nil, err
 	}
+	endpoint.SetObserver(count)
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ func withWebhooks(listen string, secrets ...config.Secret) config.Config {
 }
 
 func TestWebhookEndpointIsOffWithoutASecret(t *testing.T) {
-	off, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
+	off, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, nil, zap.NewNop())
 	require.NoError(t, err)
 	require.Nil(t, off)
 	require.Empty(t, off.address())
@@ -57,7 +57,7 @@ func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, zap.NewNop())
+			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, nil, zap.NewNop())
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
@@ -95,7 +95,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	temporal := blockingSignaler{entered: make(chan struct{}), leave: make(chan struct{})}
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, nil, zap.NewNop())
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
@@ -138,7 +138,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 func TestSlowRequestsAndLargeHeadersAreBounded(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
 	for _, bound := range []time.Duration{s.server.ReadHeaderTimeout, s.server.ReadTimeout, s.server.WriteTimeout, s.server.IdleTimeout} {
