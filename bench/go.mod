@@ -17,6 +17,7 @@ require (
 	github.com/DeRuina/timberjack v1.4.9 // indirect
 	github.com/bits-and-blooms/bitset v1.24.4 // indirect
 	github.com/dunglas/httpsfv v1.1.2 // indirect
+	github.com/go-json-experiment/json v1.27.2 // indirect
 	github.com/google/uuid v1.6.0 // indirect
 	github.com/hashicorp/go-cleanhttp v0.5.2 // indirect
 	github.com/influxdata/tdigest v0.0.1 // indirect

@@ -26,7 +26,7 @@ func (f *Fake) Capture(ctx context.Context, merchantID, idempotencyKey string, r
 			return payment.Charge{}, err
 		}
 		m := modification{
-			operation: payment.OperationCapture, amount: req.Of(c.value),
+			operation: payment.OperationCapture, amount: req.AmountOf(c.value),
 			done: func(charge payment.Charge) bool { return charge.Captured(req) },
 		}
 		return f.modify(c, m, florin.ErrNotCapturable, func() error { return c.capturable(req) })
@@ -81,7 +81,7 @@ func (c *charge) modified(m modification) error {
 
 // capturable refuses a capture of a payment that has not ended.
 func (c *charge) capturable(req payment.CaptureRequest) error {
-	amount := req.Of(c.value)
+	amount := req.AmountOf(c.value)
 	switch m := c.inFlight; {
 	case req.Currency != "" && req.Currency != c.value.Currency:
 		return c.refuseField("currency", "%q: the payment is in %s", req.Currency, c.value.Currency)

@@ -11,7 +11,7 @@ import (
 // Resolve implements [florin.API].
 func (f *Fake) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
 	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
-	validate := func() error { return r.Validate(payment.ResolvedPayment) }
+	validate := func() error { return r.Validate(payment.ResolvedPaymentStatuses) }
 	return call(ctx, f, Resolve, workflowID, validate, func(context.Context) (payment.Charge, error) {
 		c, err := f.charge(merchantID, idempotencyKey)
 		if err != nil {
@@ -35,7 +35,7 @@ func (f *Fake) Resolve(ctx context.Context, merchantID, idempotencyKey string, r
 // ResolveRefund implements [florin.API].
 func (f *Fake) ResolveRefund(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Refund, error) {
 	workflowID := payment.RefundWorkflowID(merchantID, idempotencyKey)
-	validate := func() error { return r.Validate(payment.ResolvedRefund) }
+	validate := func() error { return r.Validate(payment.ResolvedRefundStatuses) }
 	return call(ctx, f, ResolveRefund, workflowID, validate, func(context.Context) (payment.Refund, error) {
 		refund, err := f.refund(merchantID, idempotencyKey)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/payment"
@@ -81,12 +82,18 @@ const MaxClipped = 200
 // Withheld replaces a text that must not be stored.
 const Withheld = "(withheld: looks like a card number or a secret)"
 
-// Clip makes a processor's text fit for errors, logs and histories: valid UTF-8 of at most [MaxClipped] bytes, or [Withheld]
-// if the text contains what looks like a card number or a secret. Adapters clip every free text that they put into a
-// [Result].
+// Clip makes a processor's text fit for errors, logs and histories: valid UTF-8 of at most [MaxClipped] bytes, with a space for
+// each control character, or [Withheld] if the text contains what looks like a card number or a secret. Adapters clip every free
+// text that they put into a [Result], and every code with [ClipCode].
 func Clip(s string) string {
 	if audit.Sensitive(s) {
 		return Withheld
 	}
-	return strings.ToValidUTF8(s[:min(len(s), MaxClipped)], "")
+	clipped := strings.ToValidUTF8(s[:min(len(s), MaxClipped)], "")
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return ' '
+		}
+		return r
+	}, clipped)
 }

@@ -18,6 +18,11 @@ type Event struct {
 	MerchantID string
 	PaymentID  string
 	RefundID   string
+	// Dispute is true for an event about a dispute: the customer's bank takes the money of a payment back, or may do so. A dispute
+	// has no metadata of Florin's, so the payment is known by ProcessorPaymentID only. It is empty if the event does not contain
+	// it, and for other events.
+	Dispute            bool
+	ProcessorPaymentID string
 }
 
 // The forms of Florin's IDs, which payment.PaymentID and payment.RefundID create, and of the processor's texts.
@@ -38,7 +43,13 @@ func (e Event) Checked() (Event, error) {
 	if !eventTexts.MatchString(e.ID) || !eventTexts.MatchString(e.Type) {
 		return Event{}, ErrNoEvent
 	}
-	checked := Event{ID: e.ID, Type: e.Type}
+	checked := Event{ID: e.ID, Type: e.Type, Dispute: e.Dispute}
+	if e.Dispute {
+		if ids.MatchString(e.ProcessorPaymentID) && !payment.ContainsCardNumber(e.ProcessorPaymentID) {
+			checked.ProcessorPaymentID = e.ProcessorPaymentID
+		}
+		return checked, nil
+	}
 	if !merchantIDs.MatchString(e.MerchantID) || payment.ContainsCardNumber(e.MerchantID) {
 		return checked, nil
 	}

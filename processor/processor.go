@@ -95,6 +95,9 @@ type LookupCall struct {
 	// ProcessorPaymentID is the processor's id of the charge, or of the payment that a refund is of; empty if it is not
 	// known. Some processors find a refund only among the refunds of its payment.
 	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+	// NotBefore is a time no later than the first send of the operation. An adapter whose search is unavailable or lags can look
+	// through the payments that were created since then. Zero: not known.
+	NotBefore time.Time `json:"not_before,omitzero"`
 }
 
 // ListCall asks for one page of payments.

@@ -37,6 +37,12 @@ type Profile struct {
 	// about the processor: it does not open the circuit breaker, and its Retry-After delays no other call. Nil: every 429 and
 	// every 5xx is about the processor.
 	ObjectLevel func(status int, code string) bool
+	// RefundListsComplete is true if a lookup of a refund reads a list that contains every refund that the processor has executed,
+	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
+	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.
+	RefundListsComplete bool
+	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment.
+	Limits Limits
 }
 
 // Refusal is the content of a response that is not a success.

@@ -203,7 +203,7 @@ var mistakes = map[string]struct {
 					return reserved, err
 				}
 				of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
-				return activities.ReserveResult{Terms: p.Processors["sim"], Of: of, Refund: payment.Refund{
+				return activities.ReserveResult{Terms: p.Processors["sim"], Payment: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
 					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,

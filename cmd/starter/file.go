@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,10 +13,14 @@ import (
 	"os"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 
+	strict "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/schollz/progressbar/v3"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
@@ -106,7 +111,11 @@ func readFile(stdin io.Reader, path string) ([]*line, error) {
 	return readLines(in)
 }
 
-// readLines reads one JSON charge request from each line. It skips empty lines, but counts them in line numbers.
+// byteOrderMark is U+FEFF in UTF-8. Some editors and spreadsheets write it at the beginning of a file.
+var byteOrderMark = []byte("\ufeff")
+
+// readLines reads one JSON charge request from each line. It skips empty lines, but counts them in line numbers, and it skips a
+// byte order mark at the beginning.
 func readLines(in io.Reader) ([]*line, error) {
 	var lines []*line
 	keys := map[string]int{}
@@ -114,21 +123,19 @@ func readLines(in io.Reader) ([]*line, error) {
 	scanner.Buffer(nil, maxLine)
 	number := 1
 	for ; scanner.Scan(); number++ {
-		text := bytes.TrimSpace(scanner.Bytes())
+		text := scanner.Bytes()
+		if number == 1 {
+			text = bytes.TrimPrefix(text, byteOrderMark)
+		}
+		text = bytes.TrimSpace(text)
 		if len(text) == 0 {
 			continue
 		}
 		l := &line{Number: number}
 		lines = append(lines, l)
-		var req payment.ChargeRequest
-		decoder := json.NewDecoder(bytes.NewReader(text))
-		decoder.DisallowUnknownFields()
-		if err := decoder.Decode(&req); err != nil {
-			l.fail(usageError{fmt.Errorf("not a charge request: %w", readable(err))})
-			continue
-		}
-		if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-			l.fail(usageError{errors.New("more than one JSON value on the line")})
+		req, err := decodeRequest(text)
+		if err != nil {
+			l.fail(usageError{err})
 			continue
 		}
 		if err := req.Validate(); err != nil {
@@ -154,20 +161,52 @@ func readLines(in io.Reader) ([]*line, error) {
 	return lines, nil
 }
 
+// decodeRequest decodes the request on one line. It is strict, because a field that is read in another way than the caller meant
+// charges another amount: a field that appears twice, an unknown one and one in another case are errors.
+func decodeRequest(text []byte) (req payment.ChargeRequest, err error) {
+	if !utf8.Valid(text) {
+		return req, errors.New("not a charge request: not UTF-8")
+	}
+	decoder := jsontext.NewDecoder(bytes.NewReader(text))
+	if err := strict.UnmarshalDecode(decoder, &req, strict.RejectUnknownMembers(true)); err != nil {
+		return req, fmt.Errorf("not a charge request: %w", readable(err))
+	}
+	if rest := text[decoder.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
+		return req, errors.New("more than one JSON value on the line")
+	}
+	return req, nil
+}
+
 // readable rewrites an error of the JSON decoder: it names the field by its JSON name, and never repeats a card number.
 func readable(err error) error {
-	var wrong *json.UnmarshalTypeError
+	readable := errors.New("the JSON is not complete")
+	var syntax *jsontext.SyntacticError
+	var wrong *strict.SemanticError
 	switch {
-	case errors.As(err, &wrong) && wrong.Field == "":
-		return errors.New("want one JSON object")
-	case errors.As(err, &wrong) && wrong.Type.Kind() == reflect.Int64:
-		return fmt.Errorf("%s: want a whole number, in minor units", wrong.Field)
+	case errors.As(err, &syntax) && errors.Is(err, jsontext.ErrDuplicateName):
+		readable = fmt.Errorf("field %q appears twice", fieldName(syntax.JSONPointer))
+	case errors.As(err, &syntax) && !errors.Is(err, io.ErrUnexpectedEOF):
+		readable = fmt.Errorf("invalid JSON at byte %d", syntax.ByteOffset+1)
+	case errors.As(err, &wrong) && errors.Is(err, strict.ErrUnknownName):
+		readable = fmt.Errorf("unknown field %q", fieldName(wrong.JSONPointer))
+	case errors.As(err, &wrong) && wrong.JSONPointer == "":
+		readable = errors.New("want one JSON object")
 	case errors.As(err, &wrong):
-		return fmt.Errorf("%s: want %s", wrong.Field, wrong.Type.Kind())
-	case payment.ContainsCardNumber(err.Error()):
-		return errors.New("contains what looks like a card number")
+		want := map[reflect.Kind]string{reflect.Int64: "a whole number, in minor units", reflect.Map: "an object of strings"}
+		readable = fmt.Errorf("%s: want %s", fieldName(wrong.JSONPointer), cmp.Or(want[wrong.GoType.Kind()], "a string"))
 	}
-	return err
+	switch text := readable.Error(); {
+	case payment.ContainsCardNumber(text):
+		return errors.New("contains what looks like a card number")
+	case len(text) > 200:
+		return errors.New("wrong or unknown field with a long name")
+	}
+	return readable
+}
+
+// fieldName returns a pointer as in other errors, such as metadata.order.
+func fieldName(pointer jsontext.Pointer) string {
+	return strings.Join(slices.Collect(pointer.Tokens()), ".")
 }
 
 // fail sets the error of the line. A line with an error is not charged.

@@ -42,10 +42,10 @@ type webhookServer struct {
 }
 
 // openWebhooks listens, so that an address in use is reported at once. No request is served before serve. openWebhooks returns
-// nil if no processor has a webhook secret.
+// nil if no processor has a webhook secret. count counts the requests.
 func openWebhooks(
-	ctx context.Context, c config.Config, adapters config.Adapters,
-	store webhook.Store, temporal webhook.Signaler, logger *zap.Logger,
+	ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler,
+	count func(processor, result string), logger *zap.Logger,
 ) (*webhookServer, error) {
 	if !c.HasWebhooks() {
 		return nil, nil
@@ -65,6 +65,7 @@ func openWebhooks(
 	if err != nil {
 		return nil, err
 	}
+	endpoint.SetObserver(count)
 	errorLog, err := zap.NewStdLogAt(logger, zap.WarnLevel)
 	if err != nil {
 		return nil, err

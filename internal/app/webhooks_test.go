@@ -28,7 +28,7 @@ func withWebhooks(listen string, secrets ...config.Secret) config.Config {
 }
 
 func TestWebhookEndpointIsOffWithoutASecret(t *testing.T) {
-	s, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, nil, zap.NewNop())
 	require.NoError(t, err)
 	require.Nil(t, s)
 	require.Empty(t, s.address())
@@ -59,7 +59,7 @@ func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, zap.NewNop())
+			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, nil, zap.NewNop())
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
@@ -99,7 +99,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	temporal := blockingSignaler{entered: make(chan struct{}), leave: make(chan struct{})}
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, nil, zap.NewNop())
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
@@ -144,7 +144,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 func TestSlowRequestsAndLargeHeadersAreBounded(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
 	for _, timeout := range []time.Duration{

@@ -108,7 +108,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	workflows.Register(main)
 	payments.Register(main)
 	w.workers = append(w.workers, main)
-	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Logger); err != nil {
+	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Telemetry.CountEvent, o.Logger); err != nil {
 		return err
 	}
 	o.Telemetry.SetSources(w.sources())

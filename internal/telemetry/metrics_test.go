@@ -59,6 +59,7 @@ func allMetrics(t *testing.T) *Telemetry {
 		Refund: true, Processor: "acme", Currency: "USD", From: payment.Processing, To: payment.Succeeded,
 		FirstOutcome: true, After: time.Second,
 	})
+	metrics.CountEvent("acme", "dispute")
 	metrics.CountCall(answered)
 	ambiguous := answered
 	ambiguous.Outcome, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -94,6 +95,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_processor_calls_total{certainty="ambiguous",class="unavailable",operation="charge",processor="acme"} 1`,
 		`florin_processor_retries_total{operation="charge",processor="acme"} 1`,
 		`florin_processor_resends_total{processor="acme"} 2`,
+		`florin_webhook_events_total{processor="acme",result="dispute"} 1`,
 		`florin_audit_records_lost_total 3`,
 		`florin_store_up 1`,
 		`florin_payment_outcome_duration_seconds_bucket{processor="acme",status="succeeded",le="0.25"} 0`,

@@ -54,14 +54,19 @@ type Signaler interface {
 //
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
 // event gets a status from 400 to 413.
+//
+// An event about a dispute, or about nothing that Florin made, signals no workflow. It is logged and counted.
 type Endpoint struct {
 	http.Handler
 	sources  map[string]Source // by processor name
 	store    Store
 	temporal Signaler
 	logger   *zap.Logger
-	// warnings is rate-limited, because every client that reaches the endpoint can cause warnings.
-	warnings *zap.Logger
+	// limited is rate-limited: for warnings that every client that reaches the endpoint can cause, and for events that have nothing
+	// to do with Florin, of which there may be many.
+	limited *zap.Logger
+	// count, if not nil, is called with the processor and the result of each request.
+	count func(processor, result string)
 	// slots limits the number of requests in flight.
 	slots chan struct{}
 	// signaled holds the recent events whose workflow was signaled, by processor and event ID.
@@ -80,11 +85,15 @@ func NewEndpoint(sources map[string]Source, s Store, temporal Signaler, logger *
 	mux := http.NewServeMux()
 	e := &Endpoint{
 		Handler: mux, sources: sources, store: s, temporal: temporal,
-		logger: logger, warnings: logger.WithOptions(limited), slots: make(chan struct{}, maxInFlight), signaled: signaled,
+		logger: logger, limited: logger.WithOptions(limited), slots: make(chan struct{}, maxInFlight), signaled: signaled,
 	}
 	mux.HandleFunc("POST /webhooks/{processor}", e.receive)
 	return e, nil
 }
+
+// SetObserver makes the endpoint call count for each request to a configured processor, with the processor's name and the body of
+// the response, which is one of few words. It must be called before the endpoint is used.
+func (e *Endpoint) SetObserver(count func(processor, result string)) { e.count = count }
 
 func (e *Endpoint) receive(w http.ResponseWriter, r *http.Request) {
 	name := r.PathValue("processor")
@@ -93,22 +102,24 @@ func (e *Endpoint) receive(w http.ResponseWriter, r *http.Request) {
 		respond(w, http.StatusNotFound, "unknown")
 		return
 	}
+	status, result := http.StatusServiceUnavailable, "busy"
 	select {
 	case e.slots <- struct{}{}:
 		defer func() { <-e.slots }()
+		status, result = e.handle(r, http.MaxBytesReader(w, r.Body, MaxBody), name, source)
 	default:
-		e.warnings.Warn("rejected a webhook: too many requests in flight", zap.String("processor", name))
-		respond(w, http.StatusServiceUnavailable, "busy")
-		return
+		e.limited.Warn("rejected a webhook: too many requests in flight", zap.String("processor", name))
 	}
-	status, result := e.handle(r, http.MaxBytesReader(w, r.Body, MaxBody), name, source)
+	if e.count != nil {
+		e.count(name, result)
+	}
 	respond(w, status, result)
 }
 
 // handle reads, verifies and processes one event. It returns the status and the body of the response.
 func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source Source) (status int, result string) {
 	reject := func(status int, result string) (int, string) {
-		e.warnings.Warn("rejected a webhook", zap.String("processor", name), zap.Int("status", status), zap.String("why", result))
+		e.limited.Warn("rejected a webhook", zap.String("processor", name), zap.Int("status", status), zap.String("why", result))
 		return status, result
 	}
 	body, err := io.ReadAll(from)
@@ -151,9 +162,13 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 	fields := []zap.Field{
 		zap.String("processor", source), zap.String("event", processor.Clip(event.ID)), zap.String("type", processor.Clip(event.Type)),
 	}
-	if event.MerchantID == "" {
-		e.logger.Debug("ignored an event without a Florin payment or refund", fields...)
-		return http.StatusOK, "ignored"
+	switch {
+	case event.Dispute:
+		e.logger.Warn("a processor reports a dispute: handle it in the processor's dashboard", fields...)
+		return http.StatusOK, "dispute"
+	case event.MerchantID == "":
+		e.limited.Info("ignored an event without a Florin payment or refund", fields...)
+		return http.StatusOK, "unrelated"
 	}
 	subject, err := e.find(ctx, event)
 	switch {
@@ -161,14 +176,14 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 		e.logger.Debug("ignored an event about an unknown payment or refund", fields...)
 		return http.StatusOK, "ignored"
 	case err != nil:
-		e.warnings.Warn("failed to read the payment or refund of an event: the processor should send it again",
+		e.limited.Warn("failed to read the payment or refund of an event: the processor should send it again",
 			append(fields, zap.Error(err))...)
 		return http.StatusServiceUnavailable, "later"
 	}
 	fields = append(fields, zap.String("about", subject.id))
 	switch {
 	case subject.processor != source:
-		e.warnings.Warn("ignored an event about a payment or refund of another processor",
+		e.limited.Warn("ignored an event about a payment or refund of another processor",
 			append(fields, zap.String("belongs_to", subject.processor))...)
 		return http.StatusOK, "ignored"
 	case subject.final: // the usual case: the operation's response has already set the final status
@@ -189,7 +204,7 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 		return http.StatusOK, "ended"
 	case err != nil:
 		e.signaled.Remove(key)
-		e.warnings.Warn("failed to signal a workflow: the processor should send the event again", append(fields, zap.Error(err))...)
+		e.limited.Warn("failed to signal a workflow: the processor should send the event again", append(fields, zap.Error(err))...)
 		return http.StatusServiceUnavailable, "later"
 	}
 	e.logger.Info("signaled a workflow about a processor event", fields...)

@@ -21,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/florinpay/florin/internal/processor/rest"
+	"github.com/florinpay/florin/internal/processor/stripe"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
@@ -216,11 +217,11 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 		"another merchant": {processor: "acme", body: forged, status: 200, response: "ignored"},
 		"no payment or refund": {
 			processor: "acme", body: eventBody("evt_11", "customer", pending.PaymentID),
-			status: 200, response: "ignored",
+			status: 200, response: "unrelated",
 		},
 		"SQL in the payment ID": {
 			processor: "acme", body: eventBody("evt_12", "payment", "pay_1' OR 1=1 --"),
-			status: 200, response: "ignored",
+			status: 200, response: "unrelated",
 		},
 		"JSON that is not an event": {
 			processor: "acme", body: `{"email":"` + private + `"}`,
@@ -254,6 +255,35 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 	}
 	warnings := f.logs.FilterMessage("ignored an event about a payment or refund of another processor").FilterLevelExact(zapcore.WarnLevel)
 	require.Equal(t, 2, warnings.Len())
+}
+
+// disputeBody is a dispute as Stripe sends it. It has no metadata of Florin's, but personal data.
+const disputeBody = `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","metadata":{},
+	"payment_intent":"pi_3MtwBwLkdIwHu7ix28a3tqPa","evidence":{"customer_email_address":"` + private + `"}}}}`
+
+func TestDisputesAndUnrelatedEventsAreLoggedAndCounted(t *testing.T) {
+	f := newFixture(t)
+	f.sources["stripe"] = Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: stripe.ReadEvent}
+	var counted []string
+	f.SetObserver(func(processor, result string) { counted = append(counted, processor+" "+result) })
+	pending := f.begin(t, "pending", payment.Pending)
+
+	f.requireResponse(t, 200, "dispute", f.post(t, "stripe", disputeBody))
+	f.requireResponse(t, 200, "unrelated", f.post(t, "stripe", `{"id":"evt_2","type":"payout.paid","data":{"object":{"object":"payout"}}}`))
+	f.requireResponse(t, 200, "unrelated", f.post(t, "acme", `{"id":"evt_3","type":"new.kind"}`))
+	require.Empty(t, f.temporal.signals)
+	var logged []string
+	for _, entry := range f.logs.All() {
+		fields := entry.ContextMap()
+		require.Len(t, fields, 3, "processor, event and type")
+		logged = append(logged, fmt.Sprint(entry.Level, " ", fields["processor"], " ", fields["event"], " ", fields["type"]))
+	}
+	require.Equal(t, []string{"warn stripe evt_1 charge.dispute.created", "info stripe evt_2 payout.paid", "info acme evt_3 new.kind"}, logged)
+
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", eventBody("evt_4", "payment", pending.PaymentID)))
+	f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
+	f.requireResponse(t, 404, "unknown", f.post(t, "no-such-processor", disputeBody))
+	require.Equal(t, []string{"stripe dispute", "stripe unrelated", "acme unrelated", "acme signaled", "acme unsigned"}, counted)
 }
 
 func TestInvalidRequestIsRejected(t *testing.T) {

@@ -6,7 +6,6 @@ package processortest_test
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -58,8 +57,8 @@ func (a *acme) post(ctx context.Context, states map[string]payment.Status,
 	call.Method, call.ContentType = http.MethodPost, "application/x-www-form-urlencoded"
 	call.Decode = func(body []byte) (err error) {
 		var t transaction
-		if err = json.Unmarshal(body, &t); err == nil {
-			result, err = t.result(states)
+		if err = processor.DecodeJSON(body, &t); err == nil {
+			result, err = t.checked(states)
 		}
 		return err
 	}
@@ -98,8 +97,8 @@ var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, 
 // moved money.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
-	if !known || t.ID == "" || len(t.ID) > 100 || t.Cents <= 0 || t.Currency == "" || t.Order == "" {
-		return processor.Result{}, errors.New("the transaction lacks an id, a known state, an amount, a currency or an order")
+	if !known || t.Cents <= 0 || t.Order == "" {
+		return processor.Result{}, errors.New("the transaction lacks a known state, an amount or an order")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
@@ -109,11 +108,24 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 	return result, nil
 }
 
+// checked returns an error for a transaction whose texts must not be stored.
+func (t transaction) checked(states map[string]payment.Status) (processor.Result, error) {
+	result, err := t.result(states)
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.Checked()
+}
+
 // acmeRefusal reads {"error": …, "text": …, "reason": …}. For any other body, such as a gateway's HTML page, the refusal is
 // empty, and the status alone decides.
 func acmeRefusal(a processor.Answer) processor.Refusal {
-	var body struct{ Error, Text, Reason string }
-	if json.Unmarshal(a.Body, &body) != nil {
+	var body struct {
+		Error  string `json:"error"`
+		Text   string `json:"text"`
+		Reason string `json:"reason"`
+	}
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	r := processor.Refusal{Code: body.Error, Message: body.Text}
@@ -133,7 +145,7 @@ func acmeDecline(reason string) *payment.Decline {
 	case "":
 		reason = "unspecified"
 	}
-	return &payment.Decline{Code: processor.Clip(reason), Kind: kind}
+	return &payment.Decline{Code: processor.ClipCode(reason), Kind: kind}
 }
 
 func (a *acme) Capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -192,7 +204,7 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result pr
 		for _, t := range list.Items {
 			if t.Order == call.Reference {
 				matching++
-				if result, err = t.result(states); err != nil {
+				if result, err = t.checked(states); err != nil {
 					return err
 				}
 			}
@@ -228,6 +240,9 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (page processo
 					continue // not made by Florin
 				}
 				result, err := t.result(acmeStates)
+				if err == nil {
+					result, err = result.CheckedListed()
+				}
 				if err != nil {
 					return err
 				}
@@ -255,7 +270,7 @@ func (a *acme) get(ctx context.Context, call processor.Call,
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) error {
 		list = transactions{}
-		if err := json.Unmarshal(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+		if err := processor.DecodeJSON(body, &list); err != nil || list.Items == nil || list.More && len(list.Items) == 0 {
 			return errors.New("the response is not a list")
 		}
 		return read(list)

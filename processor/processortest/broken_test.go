@@ -2,9 +2,11 @@ package processortest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -116,9 +118,13 @@ const (
 	rejectedAPIKey    = "a rejected API key is replaced once, under the same idempotency key"
 	statusMapping     = "each status is mapped, in operations, lookups and lists"
 	amounts           = "captured and refunded amounts are reported"
+	capturedAlways    = "a captured amount is reported whatever the status"
 	differences       = "an amount, currency or reference that differs from the call is reported unchanged"
 	declines          = "a decline is a result with its code and kind, not an error"
 	malformed         = "a malformed success response is ambiguous"
+	ambiguousJSON     = "JSON that can be read in more than one way is ambiguous"
+	unprintableText   = "a success with an id, currency or reference that is not printable ASCII is ambiguous"
+	unprintableCode   = "the codes of a decline are printable ASCII"
 	incomplete        = "a success without a valid id, status, amount, currency or reference is ambiguous"
 	httpStatuses      = "each HTTP status has the documented certainty, retry flag and failure class"
 	errorDetails      = "an error contains the processor's code, message and request id"
@@ -244,6 +250,86 @@ func defects() []defect {
 					e.Certainty = processor.NotExecuted
 				}
 			})},
+		{name: "reads names in any case, and of a name that appears twice the last one", caughtBy: []string{ambiguousJSON},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := json.Unmarshal(body, &t); err != nil {
+							return err
+						}
+						result, err = t.result(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
+		{name: "accepts every text in a record", caughtBy: []string{unprintableText},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := processor.DecodeJSON(body, &t); err != nil {
+							return err
+						}
+						result, err = t.result(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
+		{name: "removes control characters from ids", caughtBy: []string{unprintableText},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+					Decode: func(body []byte) error {
+						var t transaction
+						if err := processor.DecodeJSON(body, &t); err != nil {
+							return err
+						}
+						t.ID = strings.Trim(t.ID, "\x00\n\x1b\x7f")
+						result, err = t.checked(acmeStates)
+						return err
+					}})
+				result.RequestID = answer.RequestID
+				return result, err
+			}}},
+		{name: "finds a record with any text", caughtBy: []string{unprintableText},
+			broken: broken{lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (result processor.Result, found bool, err error) {
+				get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {c.Reference}}}, acmeStates
+				if c.Operation == payment.OperationRefund {
+					get, states = processor.Call{Path: "/transactions/" + c.ProcessorPaymentID + "/returns"}, acmeReturnStates
+				}
+				_, _, err = a.get(ctx, get, func(list transactions) (err error) {
+					result, err = list.Items[0].result(states)
+					return err
+				})
+				return result, err == nil, err
+			}}},
+		{name: "rejects a page with a foreign reference that Florin cannot have written", caughtBy: []string{unprintableText},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (page processor.Page, err error) {
+				_, _, err = a.get(ctx, processor.Call{Path: "/transactions"}, func(list transactions) error {
+					for _, item := range list.Items {
+						if _, err := item.checked(acmeStates); err != nil {
+							return err
+						}
+					}
+					return nil
+				})
+				return page, err
+			}}},
+		{name: "reports the code of a decline as it is", caughtBy: []string{unprintableCode},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Refusal = func(a processor.Answer) processor.Refusal {
+					var body struct {
+						Reason string `json:"reason"`
+					}
+					r := acmeRefusal(a)
+					if r.Decline != nil && processor.DecodeJSON(a.Body, &body) == nil {
+						r.Decline.Code = body.Reason
+					}
+					return r
+				}
+			}},
 		{name: "reports a decline as an error", caughtBy: []string{declines},
 			broken: broken{after: func(_ processor.ChargeCall, r processor.Result, err error) (processor.Result, error) {
 				if err == nil && r.Status == payment.Declined {
@@ -294,6 +380,36 @@ func defects() []defect {
 			})},
 		{name: "drops the captured amount", caughtBy: []string{amounts, captureMode},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) { r.CapturedAmount = 0 })},
+		{name: "drops the captured amount of a payment that is declined or voided", caughtBy: []string{capturedAlways},
+			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) {
+				if r.Status == payment.Declined || r.Status == payment.Voided {
+					r.CapturedAmount = 0
+				}
+			})},
+		{name: "finds a declined payment without its captured amount", caughtBy: []string{capturedAlways},
+			broken: broken{lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (processor.Result, bool, error) {
+				result, found, err := a.Lookup(ctx, c)
+				if result.Status == payment.Declined {
+					result.CapturedAmount = 0
+				}
+				return result, found, err
+			}}},
+		{name: "lists voided payments without their captured amount", caughtBy: []string{capturedAlways},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
+				page, err := a.List(ctx, c)
+				for i := range page.Payments {
+					if page.Payments[i].Status == payment.Voided {
+						page.Payments[i].CapturedAmount = 0
+					}
+				}
+				return page, err
+			}}},
+		{name: "reports a captured amount as a success", caughtBy: []string{capturedAlways},
+			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) {
+				if r.CapturedAmount > 0 {
+					r.Status, r.Decline = payment.Succeeded, nil
+				}
+			})},
 		{name: "drops the request id", caughtBy: []string{statusMapping},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) { r.RequestID = "" })},
 		{name: "reports the id of the first request instead of the last", caughtBy: []string{rejectedAPIKey},
@@ -546,8 +662,8 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 			skips = append(skips, scenario)
 		}
 	}
-	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, conflict,
-		lockedObject, retryHeader, listUnchanged}, skips)
+	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, unprintableCode,
+		conflict, lockedObject, retryHeader, listUnchanged}, skips)
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {

@@ -3,6 +3,7 @@ package processortest
 // Scenarios about responses with a business outcome, and about successes that cannot be trusted.
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 var resultScenarios = []scenario{
 	{name: "each status is mapped, in operations, lookups and lists", run: statusMapping},
 	{name: "captured and refunded amounts are reported", run: reportedAmounts},
+	{name: "a captured amount is reported whatever the status", run: capturedAmounts},
 	{name: "an amount, currency or reference that differs from the call is reported unchanged", run: reportedDifferences},
 	{name: "a decline is a result with its code and kind, not an error", skip: skipWithoutDeclines, run: declinesAreResults},
 	{name: "a malformed success response is ambiguous", run: malformedSuccesses},
@@ -91,6 +93,56 @@ func reportedAmounts(t tester, p Protocol) {
 		r := start(t, p, always(op.success(p)))
 		require.Equal(t, op.wantResult(p, op.record(p, keyOf("1")), 1), r.requireResult(op.run(r)))
 	})
+}
+
+// capturedAmounts expects the captured amount also of a payment that is declined or voided: the workflow must learn that money has
+// moved, and marks such a payment conflicted.
+func capturedAmounts(t tester, p Protocol) {
+	for _, name := range sorted(p.PaymentStatuses) {
+		for _, op := range []operation{charge, capture, void} {
+			t.Run(fmt.Sprintf("%s: %s", op.Operation, name), func(t tester) {
+				record := op.record(p, keyOf("1"))
+				record.Status, record.Captured = name, captured
+				r := start(t, p, always(p.WritePayment(record)))
+				got := r.requireResult(op.run(r))
+				require.Equal(t, []any{p.PaymentStatuses[name], captured}, []any{got.Status, got.CapturedAmount})
+			})
+		}
+		record := charge.record(p, keyOf("1"))
+		record.Status, record.Captured = name, captured
+		for _, q := range []query{lookupCharge, lookupByID} {
+			t.Run(q.name+": "+name, func(t tester) {
+				r := start(t, p, func(got received) Response { return p.WriteLookup(got.Request, []Record{record}) })
+				found, ok, err := q.run(r)
+				require.NoError(t, err)
+				require.True(t, ok)
+				got, _ := found.(processor.Result)
+				require.Equal(t, []any{p.PaymentStatuses[name], captured}, []any{got.Status, got.CapturedAmount})
+			})
+		}
+		t.Run("list: "+name, func(t tester) {
+			r := start(t, p, always(p.WritePage([]Record{record}, "")))
+			page, err := r.adapter.List(t.Context(), processor.ListCall{})
+			require.NoError(t, err)
+			require.Len(t, page.Payments, 1)
+			require.Equal(t, captured, page.Payments[0].CapturedAmount)
+		})
+	}
+	for _, d := range p.Declines {
+		t.Run("decline: "+d.Name, func(t tester) {
+			record := charge.record(p, keyOf("1"))
+			record.Captured = captured
+			r := start(t, p, always(d.Write(record)))
+			got, err := charge.run(r)
+			if err != nil {
+				require.Equal(t, processor.Ambiguous, r.requireError(err).Certainty)
+				return
+			}
+			if got.ID != "" { // the response contains the record
+				require.Equal(t, captured, got.CapturedAmount)
+			}
+		})
+	}
 }
 
 func reportedDifferences(t tester, p Protocol) {

@@ -20,7 +20,8 @@ type scenario struct {
 }
 
 // scenarios are all scenarios, in the order in which they run.
-var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, failureScenarios, lookupScenarios,
+var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, jsonScenarios, textScenarios,
+	failureScenarios, lookupScenarios,
 	listScenarios, secretScenarios)
 
 // in runs or skips the scenario for a protocol.

@@ -378,7 +378,7 @@ func fakeScenarios() []scenario {
 	for _, status := range []payment.Status{payment.Succeeded, payment.Authorized, payment.Voided} {
 		table = append(table, scenario{name: "resolve-capture-" + string(status), run: func(p *player) { p.playResolutionOfCapture(status) }})
 	}
-	for _, status := range payment.ResolvedRefund {
+	for _, status := range payment.ResolvedRefundStatuses {
 		table = append(table, scenario{name: "resolve-refund-" + string(status), run: func(p *player) { p.playResolutionOfRefund(status) }})
 	}
 	visa := florintest.PaymentMethods()[0]

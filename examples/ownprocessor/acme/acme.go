@@ -2,7 +2,6 @@ package acme
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
@@ -66,11 +65,13 @@ func (a *acme) post(
 	var result processor.Result
 	call.Decode = func(body []byte) error {
 		var t transaction
-		err := json.Unmarshal(body, &t)
+		err := processor.DecodeJSON(body, &t)
 		if err != nil || t.Order == "" {
 			return errors.New("want a transaction with an order")
 		}
-		result, err = t.result(states)
+		if result, err = t.result(states); err == nil {
+			result, err = result.Checked()
+		}
 		return err
 	}
 	answer, err := a.client.Do(ctx, call)
@@ -128,15 +129,18 @@ func (a *acme) get(
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) (err error) {
 		var list struct {
-			Items []transaction
-			More  bool
+			Items []transaction `json:"items"`
+			More  bool          `json:"more"`
 		}
-		if json.Unmarshal(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+		if processor.DecodeJSON(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
 			return errors.New("want a list of transactions")
 		}
 		results := make([]processor.Result, len(list.Items))
 		for i, t := range list.Items {
-			if results[i], err = t.result(states); err != nil {
+			if results[i], err = t.result(states); err == nil {
+				results[i], err = results[i].CheckedListed()
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -150,12 +154,17 @@ func (a *acme) get(
 	return page, answer, err
 }
 
-// transaction is a payment or a return. Acme writes the names of its fields in lower case. Order is empty if another system
-// made it.
+// transaction is a payment or a return. Order is empty if another system made it.
 type transaction struct {
-	ID, State, Currency, Order, Reason string
-	Amount, Settled, Returned          int64
-	Meta                               map[string]string
+	ID       string            `json:"id"`
+	State    string            `json:"state"`
+	Amount   int64             `json:"amount"`
+	Settled  int64             `json:"settled"`
+	Returned int64             `json:"returned"`
+	Currency string            `json:"currency"`
+	Order    string            `json:"order"`
+	Reason   string            `json:"reason"`
+	Meta     map[string]string `json:"meta"`
 }
 
 // paymentStates and returnStates are all states that Acme documents.
@@ -168,8 +177,8 @@ var (
 // result translates a transaction, and refuses one that lacks a value: money may have moved, but the response does not prove it.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
-	if !known || t.ID == "" || len(t.ID) > 100 || t.Amount <= 0 || t.Currency == "" {
-		return processor.Result{}, errors.New("want a transaction with an id, a documented state, an amount and a currency")
+	if !known || t.Amount <= 0 {
+		return processor.Result{}, errors.New("want a transaction with a documented state and an amount")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned,

@@ -3,7 +3,6 @@
 package acme
 
 import (
-	"encoding/json"
 	"net/http"
 	"time"
 
@@ -36,8 +35,12 @@ var profile = processor.Profile{
 // readRefusal reads the body of an error. A body of another form, such as the HTML page of a gateway, leaves the refusal empty:
 // then the status alone decides.
 func readRefusal(a processor.Answer) processor.Refusal {
-	var body struct{ Error, Text, Reason string }
-	if json.Unmarshal(a.Body, &body) != nil {
+	var body struct {
+		Error  string `json:"error"`
+		Text   string `json:"text"`
+		Reason string `json:"reason"`
+	}
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	refusal := processor.Refusal{Code: body.Error, Message: body.Text}
@@ -49,7 +52,7 @@ func readRefusal(a processor.Answer) processor.Refusal {
 
 // declineOf translates the reasons at https://docs.acme.example/reasons. All others are soft: the card may be accepted later.
 func declineOf(reason string) *payment.Decline {
-	decline := &payment.Decline{Code: processor.Clip(reason), Kind: payment.DeclineSoft}
+	decline := &payment.Decline{Code: processor.ClipCode(reason), Kind: payment.DeclineSoft}
 	switch reason {
 	case "stolen", "closed":
 		decline.Kind = payment.DeclineHard
@@ -64,10 +67,13 @@ func declineOf(reason string) *payment.Decline {
 // readEvent reads which payment or return an event is about.
 func readEvent(body []byte) (processor.Event, error) {
 	var event struct {
-		Event, Kind string
-		Transaction struct{ Meta map[string]string }
+		Event       string `json:"event"`
+		Kind        string `json:"kind"`
+		Transaction struct {
+			Meta map[string]string `json:"meta"`
+		} `json:"transaction"`
 	}
-	if json.Unmarshal(body, &event) != nil {
+	if processor.DecodeJSON(body, &event) != nil {
 		return processor.Event{}, processor.ErrNoEvent
 	}
 	meta := event.Transaction.Meta

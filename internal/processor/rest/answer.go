@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -50,7 +49,7 @@ type list struct {
 
 // decode returns an error if the body has no "data": the body of an error is not an empty list.
 func (l *list) decode(body []byte) error {
-	if json.Unmarshal(body, l) != nil || l.Data == nil {
+	if processor.DecodeJSON(body, l) != nil || l.Data == nil {
 		return errors.New("the response is not a list with data")
 	}
 	return nil
@@ -74,22 +73,33 @@ func (l list) only(read reader, reference string) (result processor.Result, foun
 	return result, err == nil, err
 }
 
-// errIncomplete is returned for a record that lacks a required field or has an invalid one.
-var errIncomplete = errors.New("the record lacks a valid id, status, amount, currency or reference")
+// errIncomplete is returned for a record that lacks a required field or has an invalid one. Texts are checked by
+// [processor.Result.Checked].
+var errIncomplete = errors.New("the record lacks a valid status, amount or reference")
 
 // reader converts a record of one kind.
 type reader func(record) (processor.Result, error)
 
 // readPayment reads a payment that Florin made: it must have a reference.
 func readPayment(r record) (processor.Result, error) {
-	if r.Reference == "" {
+	result, err := r.payment()
+	if err != nil || r.Reference == "" {
 		return processor.Result{}, errIncomplete
 	}
-	return readAnyPayment(r)
+	return result.Checked()
 }
 
 // readAnyPayment reads a payment that may not be Florin's: then it may have no reference.
 func readAnyPayment(r record) (processor.Result, error) {
+	result, err := r.payment()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
+// payment reads the record of a payment, whose texts are not checked yet.
+func (r record) payment() (processor.Result, error) {
 	result, err := r.result(chargeStatuses)
 	if err != nil {
 		return processor.Result{}, err
@@ -110,17 +120,17 @@ func readAnyPayment(r record) (processor.Result, error) {
 
 // readRefund reads a refund. CapturedAmount and RefundedAmount stay 0: they belong to the payment.
 func readRefund(r record) (processor.Result, error) {
-	if r.Reference == "" {
+	result, err := r.result(refundStatuses)
+	if err != nil || r.Reference == "" {
 		return processor.Result{}, errIncomplete
 	}
-	return r.result(refundStatuses)
+	return result.Checked()
 }
 
 // result reads the fields that payments and refunds have in common.
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
-	if !ok || !isID(r.ID) || !isID(r.Currency) || r.Amount <= 0 || len(r.Reference) > maxID ||
-		len(r.Metadata[processor.MetadataMerchantID]) > maxID {
+	if !ok || r.Amount <= 0 {
 		return processor.Result{}, errIncomplete
 	}
 	result := processor.Result{
@@ -137,12 +147,6 @@ func (r record) result(statuses map[string]payment.Status) (processor.Result, er
 	return result, nil
 }
 
-// maxID is the maximum number of bytes of an id or a reference, because both are stored in workflow histories.
-const maxID = 255
-
-// isID reports whether an id is not empty and short enough to be stored in a workflow history.
-func isID(id string) bool { return id != "" && len(id) <= maxID }
-
 // errorBody is the body of an error.
 type errorBody struct {
 	Error struct {
@@ -158,7 +162,7 @@ type errorBody struct {
 // gateway and is not a decline of the card.
 func refusal(a processor.Answer) processor.Refusal {
 	var body errorBody
-	if json.Unmarshal(a.Body, &body) != nil {
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	e := body.Error
@@ -174,7 +178,7 @@ func refusal(a processor.Answer) processor.Refusal {
 }
 
 func newDecline(code, kind, message string) *payment.Decline {
-	d := &payment.Decline{Code: processor.Clip(code), Kind: payment.DeclineKind(kind), Message: processor.Clip(message)}
+	d := &payment.Decline{Code: processor.ClipCode(code), Kind: payment.DeclineKind(kind), Message: processor.Clip(message)}
 	if d.Code == "" {
 		d.Code = "unspecified"
 	}

@@ -118,6 +118,16 @@ func TestMalformedSuccessIsAmbiguous(t *testing.T) {
 		"fractional amount":          strings.Replace(whole, `1250`, `12.5`, 1),
 		"amount as text":             strings.Replace(whole, `1250`, `"1250"`, 1),
 		"huge amount":                strings.Replace(whole, `1250`, `99999999999999999999`, 1),
+		"amount with an exponent":    strings.Replace(whole, `1250`, `1.25e3`, 1),
+		"whole amount with decimals": strings.Replace(whole, `1250`, `1250.0`, 1),
+		"status twice":               paid("succeeded", `,"status":"declined"`),
+		"id twice, once escaped":     paid("succeeded", `,"\u0069d":"ch_2"`),
+		"metadata twice":             paid("succeeded", `,"metadata":{"florin_merchant_id":"a"},"metadata":{"florin_merchant_id":"b"}`),
+		"merchant id twice":          paid("succeeded", `,"metadata":{"florin_merchant_id":"a","florin_merchant_id":"b"}`),
+		"unknown name twice":         paid("succeeded", `,"unknown":{"a":1,"a":2}`),
+		"name in another case":       strings.Replace(whole, `"id"`, `"ID"`, 1),
+		"invalid UTF-8":              paid("succeeded", ",\"unknown\":\"\xff\""),
+		"invalid UTF-8 in the id":    strings.Replace(whole, `ch_1`, "ch_\xff", 1),
 		"negative captured amount":   paid("succeeded", `,"captured_amount":-1`),
 		"captured amount 0":          paid("succeeded", `,"captured_amount":0`),
 		"negative refunded amount":   paid("succeeded", `,"refunded_amount":-1`),
@@ -133,6 +143,19 @@ func TestMalformedSuccessIsAmbiguous(t *testing.T) {
 			require.Equal(t, 200, e.HTTPStatus)
 		})
 	}
+}
+
+// The protocol's names are in lower case. A name in another case is unknown, and unknown names are ignored.
+func TestNameInAnotherCaseIsIgnored(t *testing.T) {
+	got, err := start(t, 200, paid("succeeded", `,"ID":"customer-77","STATUS":"declined","Amount":1,"captured_Amount":1,`+
+		`"\u017ftatus":"declined","Decline_Code":"stolen","metadata":{"Florin_Merchant_Id":"b"}`)).Charge(t.Context(), chargeCall)
+	require.NoError(t, err)
+	require.Equal(t, processor.Result{ID: "ch_1", Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250,
+		Reference: key, RequestID: "req_1"}, got)
+	got, err = start(t, 402, `{"error":{"code":"card_declined","decline_code":"limit","DECLINE_CODE":"stolen","Decline_Kind":"hard"}}`).
+		Charge(t.Context(), chargeCall)
+	require.NoError(t, err)
+	require.Equal(t, &payment.Decline{Code: "limit", Kind: payment.DeclineSoft}, got.Decline)
 }
 
 // The workflow compares them with the request.
@@ -174,7 +197,8 @@ func TestDeclineIsAResult(t *testing.T) {
 }
 
 func Test402WithoutAnErrorCodeIsNotADecline(t *testing.T) {
-	for _, body := range []string{``, `{}`, `<html>Payment Required</html>`, `{"error":{"code":"card_decl`} {
+	for _, body := range []string{``, `{}`, `<html>Payment Required</html>`, `{"error":{"code":"card_decl`,
+		`{"error":{"code":"card_declined","code":"ok"}}`, `{"error":{"CODE":"card_declined"}}`} {
 		_, err := start(t, 402, body).Charge(t.Context(), chargeCall)
 		requireError(t, err, processor.Ambiguous, false, payment.ClassInvalidResponse)
 	}

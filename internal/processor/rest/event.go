@@ -1,7 +1,7 @@
 package rest
 
 import (
-	"encoding/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/florinpay/florin/processor"
 )
@@ -13,18 +13,18 @@ const SignatureHeader = "Florin-Signature"
 // event has no Florin ids. ReadEvent returns [processor.ErrNoEvent] for a body that is not an event.
 func ReadEvent(body []byte) (processor.Event, error) {
 	var event struct {
-		ID   string          `json:"id"`
-		Type string          `json:"type"`
-		Data json.RawMessage `json:"data"`
+		ID   string         `json:"id"`
+		Type string         `json:"type"`
+		Data jsontext.Value `json:"data"`
 	}
-	if json.Unmarshal(body, &event) != nil {
+	if processor.DecodeJSON(body, &event) != nil {
 		return processor.Event{}, processor.ErrNoEvent
 	}
 	read := processor.Event{ID: event.ID, Type: event.Type}
 	var about struct {
 		Metadata map[string]string `json:"metadata"`
 	}
-	if json.Unmarshal(event.Data, &about) == nil {
+	if processor.DecodeJSON(event.Data, &about) == nil {
 		read.MerchantID = about.Metadata[processor.MetadataMerchantID]
 		read.PaymentID, read.RefundID = about.Metadata[processor.MetadataPaymentID], about.Metadata[processor.MetadataRefundID]
 	}

@@ -61,7 +61,9 @@ func TestEventContainsFlorinsIDs(t *testing.T) {
 
 func TestInvalidEventIsRefusedWithoutQuotingIt(t *testing.T) {
 	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`,
-		`{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt\n1","type":"t"}`} {
+		`{"id":1,"type":"t"}`, `{"ID":"evt_1","type":"t"}`,
+		`{"id":"evt_1","type":"t","id":"evt_2"}`, `{"id":"evt_1","type":"t","data":{"metadata":{"a":"","a":""}}}`,
+		`{"id":"evt_1","type":"t"`, `{"id":"evt\n1","type":"t"}`} {
 		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)
 		require.NotContains(t, err.Error(), "evt")

@@ -107,7 +107,7 @@ func paymentPath(id string) string { return "/payments/" + url.PathEscape(id) }
 
 // checkID returns an error for an id that cannot be a payment's, and for dot segments, which would change the path.
 func checkID(id string) error {
-	if !isID(id) || id == "." || id == ".." {
+	if id == "" || len(id) > 255 || id == "." || id == ".." {
 		return invalid("processor_payment_id: want the id that the response to the charge contained", nil)
 	}
 	return nil
@@ -261,8 +261,8 @@ type recordDecoder struct {
 // decode replaces the record and the result of an earlier attempt.
 func (d *recordDecoder) decode(body []byte) (err error) {
 	d.record = record{}
-	if json.Unmarshal(body, &d.record) != nil {
-		return errors.New("the response is not complete JSON")
+	if err := processor.DecodeJSON(body, &d.record); err != nil {
+		return err
 	}
 	d.result, err = d.read(d.record)
 	return err

@@ -2,12 +2,12 @@ package stripe
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/stripe/stripe-go/v85"
 
 	"github.com/florinpay/florin/payment"
@@ -47,20 +47,32 @@ var refundStatuses = map[stripe.RefundStatus]payment.Status{
 var errIncomplete = errors.New("the object is of another type, or lacks a valid id, status, amount or reference")
 
 // readPayment reads a payment that Florin made: it must have a reference.
-func readPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
-	result, err := readAnyPayment(intent)
-	if err == nil && result.Reference == "" {
+func readPayment(intent *paymentIntent) (processor.Result, error) {
+	result, err := intent.result()
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case result.Reference == "":
 		return processor.Result{}, errIncomplete
 	}
-	return result, err
+	return result.Checked()
 }
 
 // readAnyPayment reads a payment that may not be Florin's: then it has no reference.
-func readAnyPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
+func readAnyPayment(intent *paymentIntent) (processor.Result, error) {
+	result, err := intent.result()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
+// result reads a payment, whose texts are not checked yet.
+func (intent *paymentIntent) result() (processor.Result, error) {
 	result := processor.Result{
 		ID:         intent.ID,
 		Status:     paymentStatuses[intent.Status],
-		Currency:   strings.ToUpper(string(intent.Currency)),
+		Currency:   strings.ToUpper(intent.Currency),
 		Reference:  intent.Metadata[metadataReference],
 		MerchantID: intent.Metadata[processor.MetadataMerchantID],
 	}
@@ -80,11 +92,11 @@ func readAnyPayment(intent *stripe.PaymentIntent) (processor.Result, error) {
 }
 
 // readRefund reads a refund that Florin made: it must have a reference.
-func readRefund(refund *stripe.Refund) (processor.Result, error) {
+func readRefund(refund *refund) (processor.Result, error) {
 	result := processor.Result{
 		ID:         refund.ID,
 		Status:     refundStatuses[refund.Status],
-		Currency:   strings.ToUpper(string(refund.Currency)),
+		Currency:   strings.ToUpper(refund.Currency),
 		Reference:  refund.Metadata[metadataReference],
 		MerchantID: refund.Metadata[processor.MetadataMerchantID],
 	}
@@ -97,11 +109,11 @@ func readRefund(refund *stripe.Refund) (processor.Result, error) {
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
-			Code: processor.Clip(cmp.Or(string(refund.FailureReason), string(refund.Status))),
+			Code: processor.ClipCode(cmp.Or(string(refund.FailureReason), string(refund.Status))),
 			Kind: cmp.Or(kinds[refundFailures[refund.FailureReason]], payment.DeclineSoft),
 		}
 	}
-	return result, nil
+	return result.Checked()
 }
 
 // convert converts Stripe's amounts to Florin's and stores them in into.
@@ -124,17 +136,35 @@ type page[T any] struct {
 // be empty, because the next page starts after its last record.
 func readPage[T any](body []byte) (page[T], error) {
 	var list page[T]
-	if json.Unmarshal(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||
+	if processor.DecodeJSON(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||
 		list.HasMore && len(list.Data) == 0 {
 		return page[T]{}, errors.New("the response is not a list with data")
 	}
 	return list, nil
 }
 
+// onlyPayment returns the id of the payment with the reference, or found if the page has none; found is the id from an earlier page.
+// A second payment is a double charge, which needs a decision of an operator: onlyPayment returns an error, and the response counts
+// as malformed.
+func onlyPayment(intents []*paymentIntent, reference, found string) (id string, err error) {
+	for _, intent := range intents {
+		switch {
+		case intent.Metadata[metadataReference] != reference:
+		case found != "":
+			return "", errors.New("several payments have the requested reference: want 1")
+		case !isID(intent.ID):
+			return "", errIncomplete
+		default:
+			found = intent.ID
+		}
+	}
+	return found, nil
+}
+
 // onlyRefund returns the refund with the reference, or the zero Result if the page has none. found reports whether an earlier
 // page had one. A second one is a double refund, which needs a decision of an operator: onlyRefund returns an error, and the
 // response counts as malformed.
-func onlyRefund(refunds []*stripe.Refund, reference string, found bool) (result processor.Result, err error) {
+func onlyRefund(refunds []*refund, reference string, found bool) (result processor.Result, err error) {
 	for _, refund := range refunds {
 		if refund.Metadata[metadataReference] != reference {
 			continue
@@ -152,7 +182,7 @@ func onlyRefund(refunds []*stripe.Refund, reference string, found bool) (result 
 
 // refunded returns how much captured money was refunded. Stripe's amount_refunded also contains released money: the rest of a
 // partial capture and the whole of a canceled authorization.
-func refunded(charge *stripe.Charge) int64 {
+func refunded(charge *charge) int64 {
 	if charge == nil || !charge.Captured {
 		return 0
 	}
@@ -161,7 +191,7 @@ func refunded(charge *stripe.Charge) int64 {
 
 // hasFailed reports whether the payment's charge was declined. A canceled payment was declined only if it was never authorized:
 // otherwise the error is that of a capture.
-func hasFailed(intent *stripe.PaymentIntent) bool {
+func hasFailed(intent *paymentIntent) bool {
 	if intent.LastPaymentError == nil {
 		return false
 	}
@@ -180,7 +210,7 @@ type errorBody struct {
 	Error refusal `json:"error"`
 }
 
-// refusal is an error object: https://docs.stripe.com/api/errors.
+// refusal is an error object, also that of a payment's last attempt: https://docs.stripe.com/api/errors.
 type refusal struct {
 	Type               stripe.ErrorType               `json:"type"`
 	Code               stripe.ErrorCode               `json:"code"`
@@ -189,14 +219,14 @@ type refusal struct {
 	NetworkDeclineCode string                         `json:"network_decline_code"`
 	AdviceCode         stripe.ChargeOutcomeAdviceCode `json:"advice_code"`
 	NetworkAdviceCode  string                         `json:"network_advice_code"`
-	PaymentIntent      json.RawMessage                `json:"payment_intent"`
+	PaymentIntent      jsontext.Value                 `json:"payment_intent"`
 }
 
 // readRefusal reads the body of an error. For any other body, such as a proxy's HTML page, the refusal is empty, and the status
 // alone decides. The code of an error without a code is its type.
 func readRefusal(a processor.Answer) processor.Refusal {
 	var body errorBody
-	if json.Unmarshal(a.Body, &body) != nil {
+	if processor.DecodeJSON(a.Body, &body) != nil {
 		return processor.Refusal{}
 	}
 	e := body.Error
@@ -213,7 +243,7 @@ func (r refusal) contradicted() bool {
 	var intent struct {
 		Status stripe.PaymentIntentStatus `json:"status"`
 	}
-	if json.Unmarshal(r.PaymentIntent, &intent) != nil {
+	if processor.DecodeJSON(r.PaymentIntent, &intent) != nil {
 		return false
 	}
 	switch intent.Status {
@@ -226,19 +256,18 @@ func (r refusal) contradicted() bool {
 
 func (r refusal) decline() *payment.Decline {
 	return &payment.Decline{
-		Code:        processor.Clip(cmp.Or(string(r.DeclineCode), string(r.Code), string(r.Type))),
+		Code:        processor.ClipCode(cmp.Or(string(r.DeclineCode), string(r.Code), string(r.Type))),
 		Kind:        declineKind(r.Code, r.DeclineCode, r.AdviceCode),
-		NetworkCode: processor.Clip(r.NetworkDeclineCode),
-		AdviceCode:  processor.Clip(cmp.Or(r.NetworkAdviceCode, string(r.AdviceCode))),
+		NetworkCode: processor.ClipCode(r.NetworkDeclineCode),
+		AdviceCode:  processor.ClipCode(cmp.Or(r.NetworkAdviceCode, string(r.AdviceCode))),
 		Message:     processor.Clip(r.Message),
 	}
 }
 
 // lastRefusal returns the error of the payment's last attempt. The codes of the card network come from its charge, if the
 // response contains it.
-func lastRefusal(intent *stripe.PaymentIntent) refusal {
-	e := intent.LastPaymentError
-	r := refusal{Type: e.Type, Code: e.Code, DeclineCode: e.DeclineCode, Message: e.Msg}
+func lastRefusal(intent *paymentIntent) refusal {
+	r := *intent.LastPaymentError
 	if intent.LatestCharge != nil && intent.LatestCharge.Outcome != nil {
 		outcome := intent.LatestCharge.Outcome
 		r.NetworkDeclineCode = outcome.NetworkDeclineCode
@@ -252,9 +281,9 @@ func lastRefusal(intent *stripe.PaymentIntent) refusal {
 func declined(call processor.Call, a processor.Answer) processor.Result {
 	result := a.Declined(call.Key)
 	var body errorBody
-	var intent stripe.PaymentIntent
-	if call.Operation != string(payment.OperationRefund) && json.Unmarshal(a.Body, &body) == nil &&
-		json.Unmarshal(body.Error.PaymentIntent, &intent) == nil {
+	var intent paymentIntent
+	if call.Operation != string(payment.OperationRefund) && processor.DecodeJSON(a.Body, &body) == nil &&
+		processor.DecodeJSON(body.Error.PaymentIntent, &intent) == nil {
 		if paid, err := readPayment(&intent); err == nil {
 			result = paid
 		}

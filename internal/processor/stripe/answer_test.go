@@ -172,6 +172,15 @@ func TestMalformedSuccessIsAmbiguous(t *testing.T) {
 		"negative amount":            whole.replaced(t, `"amount": 1250,`, `"amount": -1250,`),
 		"amount as text":             whole.replaced(t, `"amount": 1250,`, `"amount": "1250",`),
 		"fractional amount":          whole.replaced(t, `"amount": 1250,`, `"amount": 12.5,`),
+		"amount with an exponent":    whole.replaced(t, `"amount": 1250,`, `"amount": 1.25e3,`),
+		"whole amount with decimals": whole.replaced(t, `"amount": 1250,`, `"amount": 1250.0,`),
+		"status twice":               whole.replaced(t, `"status": "succeeded"`, `"status": "processing", "status": "succeeded"`),
+		"id twice, once escaped":     whole.replaced(t, `"object": "payment_intent"`, `"object": "payment_intent", "\u0069d": "pi_2"`),
+		"reference twice":            whole.replaced(t, `"florin_reference"`, `"florin_reference": "other", "florin_reference"`),
+		"unknown name twice":         whole.replaced(t, `"tip": {}`, `"tip": {}, "tip": {}`),
+		"names in another case":      whole.replaced(t, `"id": "`, `"ID": "`),
+		"amount in another case":     whole.replaced(t, `"amount": 1250`, `"Amount": 1250`),
+		"invalid UTF-8":              whole.replaced(t, `"two books"`, "\"two \xff\""),
 		"captured amount 0":          whole.replaced(t, `"amount_received": 1250`, `"amount_received": 0`),
 		"negative captured amount":   whole.replaced(t, `"amount_received": 1250`, `"amount_received": -1`),
 		"no currency":                whole.replaced(t, `"currency": "usd",`, ``),
@@ -217,6 +226,40 @@ func TestMalformedRefundIsAmbiguous(t *testing.T) {
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
 	_, err = start(t, whole).Charge(t.Context(), chargeCall)
 	requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+}
+
+// Stripe's names are in lower case. A name in another case is unknown, and unknown names are ignored.
+func TestNameInAnotherCaseIsIgnored(t *testing.T) {
+	a := saved(t, 200, "payment_refunded_in_part")
+	more := `"ID": "pi_customer77", "STATUS": "processing", "Amount": 1, "amount_Received": 1, "\u017ftatus": "canceled",
+		"LATEST_CHARGE": null, "Last_Payment_Error": {"code": "card_declined"}, "object": `
+	got, err := start(t, a.replaced(t, `"object": "payment_intent",`, more+`"payment_intent",`).
+		replaced(t, `"amount_captured"`, `"Amount_Refunded": 1, "CAPTURED": false, "amount_captured"`)).Charge(t.Context(), chargeCall)
+	require.NoError(t, err)
+	require.Equal(t, paid(payment.Succeeded, 1000, 400), got)
+
+	got, err = start(t, saved(t, 402, "error_insufficient_funds").replaced(t, `"code"`, `"Decline_Code": "stolen_card", "code"`)).
+		Charge(t.Context(), chargeCall)
+	require.NoError(t, err)
+	require.Equal(t, "insufficient_funds", got.Decline.Code)
+}
+
+func TestErrorThatCanBeReadInTwoWaysIsNotADecline(t *testing.T) {
+	whole := saved(t, 402, "error_declined")
+	for name, a := range map[string]response{
+		"code twice":                          whole.replaced(t, `"doc_url"`, `"code": "card_declined", "doc_url"`),
+		"status twice in the payment":         whole.replaced(t, `"object": "payment_intent"`, `"status": "succeeded", "object": "payment_intent"`),
+		"invalid UTF-8":                       whole.replaced(t, `"Your card`, "\"Your \xff card"),
+		"type and code in another case":       {status: 402, body: `{"error": {"TYPE": "card_error", "CODE": "card_declined"}}`},
+		"the error itself is in another case": {status: 402, body: `{"ERROR": {"type": "card_error", "code": "card_declined"}}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, call := range operations {
+				_, err := call(t.Context(), start(t, a).Processor)
+				requireError(t, err, processor.Ambiguous, false, payment.ClassInvalidResponse)
+			}
+		})
+	}
 }
 
 // The workflow compares them with the request.

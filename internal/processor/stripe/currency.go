@@ -50,10 +50,10 @@ func toStripe(amount int64, currency string) (int64, error) {
 		return 0, err
 	}
 	if amount <= 0 || amount > payment.MaxAmount {
-		return 0, fmt.Errorf("amount %d: want 1 to %d minor units", amount, payment.MaxAmount)
+		return 0, fmt.Errorf("%d: want 1 to %d minor units", amount, payment.MaxAmount)
 	}
 	if amount%u.down != 0 || amount*u.up/u.down%u.step != 0 {
-		return 0, fmt.Errorf("amount %s: Stripe does not accept this precision for %s",
+		return 0, fmt.Errorf("%s: Stripe does not accept amounts of this precision in %s",
 			payment.Money{Amount: amount, Currency: currency}, currency)
 	}
 	return amount * u.up / u.down, nil

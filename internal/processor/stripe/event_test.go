@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -29,6 +30,8 @@ var events = map[string]processor.Event{
 		PaymentID: payment.PaymentID("acme", "order-1")},
 	"refund_updated": {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme",
 		RefundID: payment.RefundID("acme", "refund-1")},
+	"dispute_created": {ID: "evt_1MtJUT2eZvKYlo2Cffffffff", Type: "charge.dispute.created", Dispute: true,
+		ProcessorPaymentID: intentID},
 	// A customer with the metadata of a payment.
 	"customer_created": {ID: "evt_1NG8Du2eZvKYlo2Ceeeeeeee", Type: "customer.created"},
 }
@@ -66,6 +69,18 @@ func TestEventAboutAForeignObjectHasNoFlorinIDs(t *testing.T) {
 	}
 }
 
+func TestDisputeWithoutAPaymentIntentIsADispute(t *testing.T) {
+	whole := string(event(t, "dispute_created"))
+	const field = `"payment_intent": "` + intentID + `"`
+	require.Contains(t, whole, field)
+	for _, replacement := range []string{`"other": 1`, `"payment_intent": null`, `"payment_intent": ""`, `"payment_intent": {"id": "pi_1"}`,
+		`"payment_intent": "pi_\u0000"`, `"Payment_Intent": "pi_1"`} {
+		got, err := ReadEvent([]byte(strings.Replace(whole, field, replacement, 1)))
+		require.NoError(t, err)
+		require.Equal(t, processor.Event{ID: events["dispute_created"].ID, Type: "charge.dispute.created", Dispute: true}, got)
+	}
+}
+
 func TestEventWithoutAReadableObjectIsAccepted(t *testing.T) {
 	for _, body := range []string{
 		`{"id":"evt_1","type":"t"}`,
@@ -83,7 +98,9 @@ func TestEventWithoutAReadableObjectIsAccepted(t *testing.T) {
 
 func TestInvalidEventIsRefusedWithoutQuotingIt(t *testing.T) {
 	for _, body := range []string{``, `null`, `[]`, `{}`, `<html>`, `{"id":"evt_1"}`, `{"type":"t"}`,
-		`{"id":1,"type":"t"}`, `{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`,
+		`{"id":1,"type":"t"}`, `{"ID":"evt_1","type":"t"}`,
+		`{"id":"evt_1","type":"t","id":"evt_2"}`, `{"id":"evt_1","type":"t","data":{"object":{"metadata":{"a":"","a":""}}}}`,
+		`{"id":"evt_1","type":"t"`, `{"id":"evt 1","type":"t"}`,
 		`{"id":"evt_1","type":"t","data":7}`} {
 		_, err := ReadEvent([]byte(body))
 		require.ErrorIs(t, err, processor.ErrNoEvent, body)
@@ -110,5 +127,6 @@ func FuzzEvent(f *testing.F) {
 		require.Regexp(t, `\A(|ref_[0-9a-f-]{36})\z`, got.RefundID)
 		require.Equal(t, got.MerchantID != "", got.PaymentID+got.RefundID != "")
 		require.False(t, got.PaymentID != "" && got.RefundID != "")
+		require.Regexp(t, `\A[!-~]{0,255}\z`, got.ProcessorPaymentID)
 	})
 }

@@ -1,7 +1,10 @@
 package stripe
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -31,6 +34,109 @@ func TestReferenceIsEscapedInTheSearchQuery(t *testing.T) {
 	require.Equal(t, `metadata['florin_reference']:'a\' OR b\\'`, (<-f.seen).query.Get("query"))
 }
 
+// unavailable is how Stripe refuses a search of an account in India.
+var unavailable = response{status: 400, body: `{"error":{"type":"invalid_request_error","message":"Search is not available."}}`}
+
+// scanned returns a page of a list of payments that contains those with the references.
+func scanned(more bool, references ...string) response {
+	var payments []string
+	for i, reference := range references {
+		id := fmt.Sprintf("pi_%d", i)
+		if reference == key {
+			id = intentID
+		}
+		payments = append(payments, fmt.Sprintf(`{"id":%q,"object":"payment_intent","metadata":{"florin_reference":%q}}`, id, reference))
+	}
+	return response{status: 200, body: fmt.Sprintf(`{"data":[%s],"has_more":%t}`, strings.Join(payments, ","), more)}
+}
+
+func TestPaymentThatTheSearchDoesNotFindIsFoundByTheTimeOfItsCreation(t *testing.T) {
+	for name, search := range map[string]response{"search lags": saved(t, 200, "search_none"), "search is unavailable": unavailable,
+		"search is forbidden": {status: 403}, "no such resource": saved(t, 404, "error_resource_missing")} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, search, scanned(true, "other", ""), scanned(false, key), saved(t, 200, "payment_succeeded"))
+			call := chargeLookup
+			call.NotBefore = time.Unix(1_680_800_504, 5e8)
+			got, found, err := f.Lookup(t.Context(), call)
+			require.NoError(t, err)
+			require.True(t, found)
+			require.Equal(t, paid(payment.Succeeded, 1250, 0), got)
+			<-f.seen
+			first, second, read := <-f.seen, <-f.seen, <-f.seen
+			require.Equal(t, "/v1/payment_intents", first.path)
+			window := map[string]string{"created[gte]": "1680800204", "created[lte]": "1680804104", "limit": "100"}
+			require.Equal(t, window, flat(first.query))
+			window["starting_after"] = "pi_1"
+			require.Equal(t, window, flat(second.query))
+			require.Equal(t, "/v1/payment_intents/"+intentID, read.path)
+		})
+	}
+}
+
+func TestScanIsOnlyUsedIfTheSearchFoundNothingAndTheTimeIsKnown(t *testing.T) {
+	recent := chargeLookup
+	recent.NotBefore = time.Now().Add(-time.Minute)
+	for name, c := range map[string]struct {
+		call     processor.LookupCall
+		search   response
+		requests int
+	}{
+		"found":                {call: recent, search: saved(t, 200, "search_one"), requests: 2},
+		"time not known":       {call: chargeLookup, search: saved(t, 200, "search_none"), requests: 1},
+		"unavailable, no time": {call: chargeLookup, search: unavailable, requests: 1},
+		"outage":               {call: recent, search: saved(t, 500, "error_api"), requests: 1},
+		"rate limited":         {call: recent, search: saved(t, 429, "error_rate_limit"), requests: 1},
+		"two payments":         {call: recent, search: saved(t, 200, "search_two"), requests: 1},
+		"unreadable":           {call: recent, search: response{status: 200, body: `{}`}, requests: 1},
+		"connection is closed": {call: recent, search: response{}, requests: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, c.search, saved(t, 200, "payment_succeeded"))
+			_, _, _ = f.Lookup(t.Context(), c.call)
+			require.Len(t, f.seen, c.requests)
+		})
+	}
+}
+
+// Only a complete scan may replace a search that is unavailable: "not found" may end as a proof.
+func TestScanReportsNotFoundOnlyIfItIsComplete(t *testing.T) {
+	recent, old := chargeLookup, chargeLookup
+	recent.NotBefore, old.NotBefore = time.Now().Add(-time.Minute), time.Now().Add(-2*scanWindow)
+	for name, c := range map[string]struct {
+		call   processor.LookupCall
+		search response
+		page   response
+		want   *int // status of the error; nil: not found
+	}{
+		"search finds nothing":                         {call: recent, search: saved(t, 200, "search_none"), page: scanned(false)},
+		"search finds nothing, too many payments":      {call: recent, search: saved(t, 200, "search_none"), page: scanned(true, "other")},
+		"search finds nothing, an hour has passed":     {call: old, search: saved(t, 200, "search_none"), page: scanned(false)},
+		"search is unavailable":                        {call: recent, search: unavailable, page: scanned(false, "other")},
+		"search is unavailable, too many payments":     {call: recent, search: unavailable, page: scanned(true, "other"), want: new(400)},
+		"search is unavailable, an hour has passed":    {call: old, search: unavailable, page: scanned(false), want: new(400)},
+		"search finds nothing, the list is refused":    {call: recent, search: saved(t, 200, "search_none"), page: response{status: 403}, want: new(403)},
+		"search finds nothing, the list is unreadable": {call: recent, search: saved(t, 200, "search_none"), page: response{status: 200, body: `{}`}, want: new(200)},
+		"two payments on one page":                     {call: recent, search: unavailable, page: scanned(false, key, key), want: new(200)},
+		"two payments on two pages":                    {call: recent, search: unavailable, page: scanned(true, key), want: new(200)},
+		"payment without an id":                        {call: recent, search: unavailable, page: scanned(false, key).replaced(t, intentID, ""), want: new(200)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, c.search, c.page)
+			got, found, err := f.Lookup(t.Context(), c.call)
+			require.False(t, found)
+			require.Zero(t, got)
+			require.LessOrEqual(t, len(f.seen), 1+maxScanPages)
+			if c.want == nil {
+				require.NoError(t, err)
+				return
+			}
+			var e *processor.Error
+			require.ErrorAs(t, err, &e)
+			require.Equal(t, *c.want, e.HTTPStatus)
+		})
+	}
+}
+
 func TestNotFoundIsNotAnError(t *testing.T) {
 	got, found, err := start(t, saved(t, 200, "search_none")).Lookup(t.Context(), chargeLookup)
 	require.NoError(t, err)
@@ -51,8 +157,13 @@ func TestUnreadableLookupResponseIsAnError(t *testing.T) {
 		"an error":                 {saved(t, 200, "error_api")},
 		"without an id":            {saved(t, 200, "search_one").replaced(t, `"id": "`+intentID+`",`, ``)},
 		"empty page with has_more": {none.replaced(t, `"has_more": false`, `"has_more": true`)},
-		"two payments":             {saved(t, 200, "search_two")},
-		"another reference":        {saved(t, 200, "search_one").replaced(t, key, "other")},
+		"data twice":               {{status: 200, body: `{"data":[],"data":[]}`}},
+		"data in another case":     {{status: 200, body: `{"DATA":[]}`}},
+		"has_more twice":           {none.replaced(t, `"has_more": false`, `"has_more": true, "has_more": false`)},
+		"reference twice": {saved(t, 200, "search_one").replaced(t, `"florin_reference"`,
+			`"florin_reference": "other", "florin_reference"`)},
+		"two payments":      {saved(t, 200, "search_two")},
+		"another reference": {saved(t, 200, "search_one").replaced(t, key, "other")},
 		"another reference in the payment itself": {saved(t, 200, "search_one"),
 			saved(t, 200, "payment_succeeded").replaced(t, key, "other")},
 		"the payment itself is empty": {saved(t, 200, "search_one"), {status: 200, body: `{}`}},

@@ -152,6 +152,11 @@ func TestAgainstStripeMock(t *testing.T) {
 			require.Equal(t, []int64{amount, amount, 99}, []int64{r.Amount, r.CapturedAmount, r.RefundedAmount})
 		}
 	})
+	t.Run("lookup of a charge by the time of its creation", func(t *testing.T) {
+		id, _, err := p.scan(t.Context(), processor.LookupCall{Reference: key, NotBefore: time.Now()})
+		require.NoError(t, err)
+		require.NotEmpty(t, id)
+	})
 	t.Run("lookup of a refund", func(t *testing.T) {
 		r, found, err := p.Lookup(t.Context(), refundLookup)
 		require.NoError(t, err)

@@ -1,8 +1,11 @@
 package stripe
 
 import (
+	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -171,4 +174,52 @@ func TestExpiredKeyIsNotSent(t *testing.T) {
 	require.Equal(t, processor.CodeKeyExpired,
 		requireError(t, err, processor.Ambiguous, false, payment.ClassOutcomeUnknown).Code)
 	require.Empty(t, f.seen)
+}
+
+// Stripe accepts 50 pairs, and Florin adds some: a request at the limit must not exceed it at Stripe.
+func TestRequestAtTheLimitsOfMetadataHasFiftyPairs(t *testing.T) {
+	metadata := map[string]string{}
+	for i := range 47 {
+		metadata[fmt.Sprintf("%02d%s", i, strings.Repeat("k", 38))] = strings.Repeat("v", 500)
+	}
+	require.Empty(t, Profile().CheckCharge(payment.ChargeRequest{Amount: 1250, Currency: "USD", Metadata: metadata,
+		Description: strings.Repeat("d", 1000)}))
+	require.Empty(t, Profile().CheckRefund(payment.RefundRequest{Metadata: metadata}, "USD"))
+	charge, refund := chargeCall, refundCall
+	charge.Metadata, refund.Metadata = metadata, metadata
+	f := start(t, saved(t, 200, "payment_succeeded"), saved(t, 200, "refund_succeeded"))
+	_, errCharge := f.Charge(t.Context(), charge)
+	_, errRefund := f.Refund(t.Context(), refund)
+	require.NoError(t, errors.Join(errCharge, errRefund))
+	for range 2 {
+		form, err := url.ParseQuery((<-f.seen).body)
+		require.NoError(t, err)
+		require.Len(t, sentMetadata(form), 50)
+	}
+	metadata["48"] = ""
+	want := []payment.FieldError{{Field: "metadata", Problem: "has 48 pairs: the processor accepts at most 47 besides Florin's own"}}
+	require.Equal(t, want, Profile().CheckCharge(payment.ChargeRequest{Amount: 1250, Currency: "USD", Metadata: metadata}))
+	require.Equal(t, want, Profile().CheckRefund(payment.RefundRequest{Metadata: metadata}, "USD"))
+}
+
+func TestWhatStripeDoesNotAcceptIsReportedBeforeAnythingIsSent(t *testing.T) {
+	for name, c := range map[string]struct {
+		request payment.ChargeRequest
+		want    payment.FieldError
+	}{
+		"bracket in a key": {request: payment.ChargeRequest{Amount: 1250, Currency: "USD", Metadata: map[string]string{"a[b": ""}},
+			want: payment.FieldError{Field: "metadata", Problem: `key "a[b": the processor does not accept '[' in a key`}},
+		"closing bracket in a key": {request: payment.ChargeRequest{Amount: 1250, Currency: "USD", Metadata: map[string]string{"a]": ""}},
+			want: payment.FieldError{Field: "metadata", Problem: `key "a]": the processor does not accept ']' in a key`}},
+		"precision": {request: payment.ChargeRequest{Amount: 1251, Currency: "KWD"},
+			want: payment.FieldError{Field: "amount", Problem: "1.251 KWD: Stripe does not accept amounts of this precision in KWD"}},
+		"a currency with three decimals": {request: payment.ChargeRequest{Amount: 1250, Currency: "LYD"},
+			want: payment.FieldError{Field: "amount", Problem: "currency LYD has 3 decimals: Stripe does not document its minor unit"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, []payment.FieldError{c.want}, Profile().CheckCharge(c.request))
+		})
+	}
+	require.Len(t, Profile().CheckCapture(payment.CaptureRequest{Amount: new(int64(1251))}, "KWD"), 1)
+	require.Len(t, Profile().CheckRefund(payment.RefundRequest{Amount: new(int64(1251))}, "KWD"), 1)
 }

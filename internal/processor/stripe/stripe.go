@@ -5,9 +5,9 @@ package stripe
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -41,6 +41,7 @@ func Adapter() processor.Adapter {
 //     https://docs.stripe.com/rate-limits
 //   - A search may miss a payment for a minute after its creation, and for an hour during an outage:
 //     https://docs.stripe.com/search. So "not found" never proves anything: AbsenceProofAfter is zero.
+//   - The list of a payment's refunds is not a search: it has "all refunds you created", see https://docs.stripe.com/api/refunds/list
 func Profile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  24 * time.Hour,
@@ -51,8 +52,31 @@ func Profile() processor.Profile {
 		Mismatch:     isMismatch,
 		Conflict:     isConflict,
 		ObjectLevel:  func(_ int, code string) bool { return code == lockTimeout },
+
+		RefundListsComplete: true,
+		Limits:              limits,
 	}
 }
+
+// limits are from https://docs.stripe.com/metadata and https://docs.stripe.com/api/payment_intents/create. Stripe would read a key
+// with a bracket as a nested parameter.
+var limits = processor.Limits{
+	MetadataPairs:       maxMetadata - ownMetadata,
+	MetadataKeyLength:   40,
+	MetadataValueLength: 500,
+	MetadataKeyAllows:   func(r rune) bool { return r != '[' && r != ']' },
+	DescriptionLength:   1000,
+	Amount: func(m payment.Money) error {
+		_, err := toStripe(m.Amount, m.Currency)
+		return err
+	},
+}
+
+// Numbers of pairs. Florin adds three: the payment or refund, the merchant and the reference.
+const (
+	maxMetadata = 50
+	ownMetadata = 3
+)
 
 // Processor implements [processor.Processor] for Stripe.
 type Processor struct{ api *stripe.Client }
@@ -91,8 +115,9 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCharge),
 		PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Create(ctx, params)
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Create(ctx, params)
+		return err
 	})
 }
 
@@ -105,9 +130,10 @@ func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (pr
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationCapture),
 		PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID,
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Capture(ctx, call.ProcessorPaymentID,
 			&stripe.PaymentIntentCaptureParams{AmountToCapture: stripe.Int64(amount)})
+		return err
 	})
 }
 
@@ -118,8 +144,9 @@ func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processo
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationVoid), PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-		return p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
+	}, readPayment, func(ctx context.Context) error {
+		_, err := p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
+		return err
 	})
 }
 
@@ -136,8 +163,9 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationRefund), PaymentID: call.RefundID,
-	}, readRefund, func(ctx context.Context) (*stripe.Refund, error) {
-		return p.api.V1Refunds.Create(ctx, params)
+	}, readRefund, func(ctx context.Context) error {
+		_, err := p.api.V1Refunds.Create(ctx, params)
+		return err
 	})
 }
 
@@ -149,14 +177,14 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	return p.lookupPayment(ctx, call)
 }
 
-// lookupPayment retrieves the payment by its id. If the id is not known, it searches for it first; the payment is retrieved
-// even then, because the status in a search result may be as old as the search index. A payment with a known id exists, so a
-// 404 for it is an error.
+// lookupPayment retrieves the payment by its id. If the id is not known, it is found by the reference first; the payment is
+// retrieved even then, because the status in a search result may be as old as the search index. A payment with a known id exists,
+// so a 404 for it is an error.
 func (p *Processor) lookupPayment(ctx context.Context,
 	call processor.LookupCall) (result processor.Result, found bool, err error) {
 	id := call.ProcessorPaymentID
 	if id == "" {
-		if id, err = p.search(ctx, call.Reference); err != nil || id == "" {
+		if id, err = p.find(ctx, call); err != nil || id == "" {
 			return processor.Result{}, false, err
 		}
 	}
@@ -166,14 +194,15 @@ func (p *Processor) lookupPayment(ctx context.Context,
 	params := &stripe.PaymentIntentRetrieveParams{}
 	params.AddExpand("latest_charge")
 	result, err = doOne(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference},
-		func(intent *stripe.PaymentIntent) (processor.Result, error) {
+		func(intent *paymentIntent) (processor.Result, error) {
 			result, err := readPayment(intent)
 			if err == nil && result.Reference != call.Reference {
 				err = errors.New("the payment does not have the requested reference")
 			}
 			return result, err
-		}, func(ctx context.Context) (*stripe.PaymentIntent, error) {
-			return p.api.V1PaymentIntents.Retrieve(ctx, id, params)
+		}, func(ctx context.Context) error {
+			_, err := p.api.V1PaymentIntents.Retrieve(ctx, id, params)
+			return err
 		})
 	return result, err == nil, err
 }
@@ -184,6 +213,71 @@ const (
 	operationList   = "list"
 )
 
+// find returns the id of the payment with the reference, or "" if there is none. If the search does not find it, or is not
+// available to the account, as in India (https://docs.stripe.com/api/payment_intents/search), find looks through the payments that
+// were created around the time of the call.
+func (p *Processor) find(ctx context.Context, call processor.LookupCall) (id string, err error) {
+	id, unavailable := p.search(ctx, call.Reference)
+	if call.NotBefore.IsZero() || id != "" || unavailable != nil && !isUnavailable(unavailable) {
+		return id, unavailable
+	}
+	id, complete, err := p.scan(ctx, call)
+	if err == nil && id == "" && !complete {
+		err = unavailable // only a search can find the payment
+	}
+	return id, err
+}
+
+// isUnavailable reports whether Stripe refuses the search as such. Other errors, such as an outage, may pass.
+func isUnavailable(err error) bool {
+	var refused *processor.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	switch refused.HTTPStatus {
+	case http.StatusBadRequest, http.StatusForbidden, http.StatusNotFound:
+		return true
+	default:
+		return false
+	}
+}
+
+// Limits of a scan. The payment is created by the first request that reaches Stripe, normally the first of all: later ones are
+// needed only if Stripe is not reachable. clockSkew allows for a clock that differs from Stripe's.
+const (
+	scanWindow   = time.Hour
+	clockSkew    = 5 * time.Minute
+	maxScanPages = 20
+)
+
+// scan looks for the reference in the list of payments that were created between NotBefore and scanWindow later. complete is false
+// if the payment may be missing: it may have been created later, or there are more payments than scan reads.
+func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id string, complete bool, err error) {
+	end := call.NotBefore.Add(scanWindow)
+	params := &stripe.PaymentIntentListParams{CreatedRange: &stripe.RangeQueryParams{
+		GreaterThanOrEqual: call.NotBefore.Add(-clockSkew).Unix(), LesserThanOrEqual: end.Unix()}}
+	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
+	for range maxScanPages {
+		var list page[paymentIntent]
+		var matching string
+		_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
+			Decode: func(body []byte) (err error) {
+				if list, err = readPage[paymentIntent](body); err == nil {
+					matching, err = onlyPayment(list.Data, call.Reference, id)
+				}
+				return err
+			}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.List(ctx, params).Err() })
+		if err != nil {
+			return "", false, err
+		}
+		if id = matching; !list.HasMore {
+			return id, time.Now().Before(end), nil
+		}
+		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+	}
+	return id, false, nil
+}
+
 // search returns the id of the payment with the reference, or "" if there is none. Several matching payments are a double
 // charge. Results without a match show that Stripe searched for something else. Both need a decision of an operator, so search
 // returns an error, and the response counts as malformed.
@@ -193,11 +287,11 @@ func (p *Processor) search(ctx context.Context, reference string) (id string, er
 	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference,
 		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
 	_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: reference, Decode: func(body []byte) error {
-		list, err := readPage[stripe.PaymentIntent](body)
+		list, err := readPage[paymentIntent](body)
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
-		matching := slices.DeleteFunc(list.Data, func(intent *stripe.PaymentIntent) bool {
+		matching := slices.DeleteFunc(list.Data, func(intent *paymentIntent) bool {
 			return intent.Metadata[metadataReference] != reference
 		})
 		if len(matching) != 1 || list.HasMore {
@@ -229,11 +323,11 @@ func (p *Processor) lookupRefund(ctx context.Context,
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	var answer processor.Answer
 	for range maxPages {
-		var list page[stripe.Refund]
+		var list page[refund]
 		var matching processor.Result
 		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[stripe.Refund](body); err == nil {
+				if list, err = readPage[refund](body); err == nil {
 					matching, err = onlyRefund(list.Data, call.Reference, found)
 				}
 				return err
@@ -268,7 +362,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 		params.CreatedRange = &stripe.RangeQueryParams{GreaterThanOrEqual: call.CreatedAfter.Unix()}
 	}
 	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) error {
-		list, err := readPage[stripe.PaymentIntent](body)
+		list, err := readPage[paymentIntent](body)
 		if err != nil {
 			return err
 		}
@@ -297,20 +391,17 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 // client classifies the call, so that retries and the audit log treat a malformed response as ambiguous. The value that
 // stripe-go decodes is not used.
 func doOne[T any](ctx context.Context, call processor.Call, read func(*T) (processor.Result, error),
-	send func(context.Context) (*T, error)) (processor.Result, error) {
+	send func(context.Context) error) (processor.Result, error) {
 	var result processor.Result
 	call.Decode = func(body []byte) (err error) {
 		object := new(T)
-		if json.Unmarshal(body, object) != nil {
-			return errors.New("the response is not complete JSON in Stripe's format")
+		if err := processor.DecodeJSON(body, object); err != nil {
+			return err
 		}
 		result, err = read(object)
 		return err
 	}
-	answer, err := do(ctx, call, func(ctx context.Context) error {
-		_, err := send(ctx)
-		return err
-	})
+	answer, err := do(ctx, call, send)
 	switch {
 	case err != nil:
 		return processor.Result{}, err

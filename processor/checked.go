@@ -1,0 +1,57 @@
+package processor
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+)
+
+// The texts of a processor that Florin stores. Anything else is not stored, because a database may refuse it after the money has
+// moved: PostgreSQL refuses a NUL.
+var (
+	ids        = regexp.MustCompile(`^[!-~]{1,255}$`)
+	currencies = regexp.MustCompile(`^[!-~]{1,16}$`)
+	// references may have spaces: those of other systems do.
+	references = regexp.MustCompile(`^[ -~]{0,255}$`)
+	codes      = regexp.MustCompile(`^[ -~]{0,200}$`)
+)
+
+// errUnprintable does not quote the text, which may be anything.
+var errUnprintable = errors.New("an id, currency, reference or code is missing, too long or not printable ASCII")
+
+// Checked validates a result that was read from a record; every adapter passes its results through it, in Decode, so that a record
+// with invalid texts makes the response malformed. The ID and the currency have to be printable ASCII without spaces, of at most
+// 255 and 16 characters. The reference, the merchant and the codes of a decline have to be printable ASCII too, but may be empty:
+// whether a reference must exist is for the adapter to check.
+func (r Result) Checked() (Result, error) {
+	ok := ids.MatchString(r.ID) && currencies.MatchString(r.Currency) &&
+		references.MatchString(r.Reference) && references.MatchString(r.MerchantID)
+	if d := r.Decline; d != nil {
+		ok = ok && codes.MatchString(d.Code) && codes.MatchString(d.NetworkCode) && codes.MatchString(d.AdviceCode)
+	}
+	if !ok {
+		return Result{}, errUnprintable
+	}
+	return r, nil
+}
+
+// CheckedListed is [Result.Checked] for a record of a list, which may be another system's: a reference that Florin cannot have
+// written is removed, and with it the merchant, instead of an error. Such a payment must not hide those of Florin.
+func (r Result) CheckedListed() (Result, error) {
+	if !references.MatchString(r.Reference) || r.Reference == "" && !references.MatchString(r.MerchantID) {
+		r.Reference, r.MerchantID = "", ""
+	}
+	return r.Checked()
+}
+
+// ClipCode makes a processor's code, such as that of a decline, fit for errors, logs and histories: it is [Clip], and a character
+// that is not printable ASCII becomes a question mark. Codes are not refused as IDs are, because the decline is certain whatever
+// its code is.
+func ClipCode(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, Clip(s))
+}

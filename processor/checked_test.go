@@ -1,0 +1,70 @@
+package processor
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// unprintable are texts that must not be stored.
+var unprintable = []string{"\x00", "\x00ch_1", "ch_1\x00", "ch_1\n", "\x1b[2Jch_1", "ch_1\x7f", "ch_é", "ch_\u200b1", "\xff", strings.Repeat("c", 256)}
+
+func TestResultWithAnUnprintableTextIsRefused(t *testing.T) {
+	valid := Result{ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: "USD", Reference: "order 1", MerchantID: "acme",
+		CapturedAmount: 1000, Decline: &payment.Decline{Code: "51", NetworkCode: "51 no", AdviceCode: "03", Message: "nö"}}
+	got, err := valid.Checked()
+	require.NoError(t, err)
+	require.Equal(t, valid, got)
+	for name, field := range map[string]func(*Result) *string{
+		"id":           func(r *Result) *string { return &r.ID },
+		"currency":     func(r *Result) *string { return &r.Currency },
+		"reference":    func(r *Result) *string { return &r.Reference },
+		"merchant id":  func(r *Result) *string { return &r.MerchantID },
+		"code":         func(r *Result) *string { return &r.Decline.Code },
+		"network code": func(r *Result) *string { return &r.Decline.NetworkCode },
+		"advice code":  func(r *Result) *string { return &r.Decline.AdviceCode },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, text := range unprintable {
+				bad, decline := valid, *valid.Decline
+				bad.Decline = &decline
+				*field(&bad) = text
+				got, err := bad.Checked()
+				require.ErrorIs(t, err, errUnprintable, "%q", text)
+				require.Zero(t, got)
+				got, err = bad.CheckedListed()
+				if name == "reference" { // another system's payment
+					require.NoError(t, err)
+					require.Equal(t, Result{ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: "USD", CapturedAmount: 1000,
+						Decline: valid.Decline}, got)
+					continue
+				}
+				require.ErrorIs(t, err, errUnprintable, "%q", text)
+			}
+		})
+	}
+}
+
+func TestResultWithoutAnIDOrACurrencyIsRefused(t *testing.T) {
+	for _, r := range []Result{{Currency: "USD"}, {ID: "ch_1"}, {ID: "ch 1", Currency: "USD"}, {ID: "ch_1", Currency: "US D"}} {
+		_, err := r.Checked()
+		require.ErrorIs(t, err, errUnprintable)
+	}
+	foreign := Result{ID: strings.Repeat("c", 255), Currency: "USD"}
+	withMerchant := foreign
+	withMerchant.MerchantID = "\x00"
+	got, err := withMerchant.CheckedListed()
+	require.NoError(t, err)
+	require.Equal(t, foreign, got)
+}
+
+func TestClippedTextsHaveNoControlCharactersAndCodesArePrintable(t *testing.T) {
+	require.Equal(t, " a b c é", Clip("\x00a\nb\x7fc é"))
+	require.Equal(t, " a?b c?", ClipCode("\x00a\u200bb cé"))
+	require.Equal(t, "insufficient_funds", ClipCode("insufficient_funds"))
+	require.Equal(t, Withheld, ClipCode("4111 1111 1111 1111"))
+	require.Regexp(t, codes, ClipCode(strings.Repeat("語", 1000)))
+}
