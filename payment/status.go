@@ -31,7 +31,7 @@ const (
 	Conflicted Status = "conflicted"
 )
 
-// PaymentTransitions are the legal moves of a payment. A status without moves is final.
+// PaymentTransitions are the legal transitions of a payment. A final status has none.
 var PaymentTransitions = map[Status][]Status{
 	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
 	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
@@ -47,13 +47,14 @@ var PaymentTransitions = map[Status][]Status{
 	Conflicted:          {},
 }
 
-// RefundTransitions are the legal moves of a refund.
+// RefundTransitions are the legal transitions of a refund. A succeeded refund is final, see [Status.Final], but the processor may report
+// days later that it failed, for example because the customer's bank returned the money.
 var RefundTransitions = map[Status][]Status{
 	Processing:          {Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	Unknown:             {Pending, Succeeded, Declined, Failed, NeedsReconciliation},
 	Pending:             {Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	NeedsReconciliation: {Pending, Succeeded, Declined, Failed},
-	Succeeded:           {},
+	Succeeded:           {Failed},
 	Declined:            {},
 	Failed:              {},
 }
@@ -62,8 +63,9 @@ var RefundTransitions = map[Status][]Status{
 // on it". It may not be the last word; see Final.
 func (s Status) HasOutcome() bool { return s != "" && s != Processing && s != Unknown }
 
-// Final reports whether the status never changes again. An authorized payment still waits: to be captured or voided, or
-// to expire.
+// Final reports whether Florin does not change the status by itself. Only one final status still has a transition: a succeeded
+// refund fails if the processor reports so later. An authorized payment is not final: it waits to be captured or voided, or to
+// expire.
 func (s Status) Final() bool {
 	switch s {
 	case Succeeded, Declined, Failed, Voided, Expired, Conflicted:

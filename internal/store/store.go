@@ -5,8 +5,8 @@
 //   - A merchant's idempotency key identifies at most one payment and at most one refund. The same is true of an id that a
 //     processor assigned.
 //   - Amounts are in minor units: 0 < amount, 0 <= captured <= amount, refunded + reserved <= captured.
-//   - A status changes only as [payment.PaymentTransitions] and [payment.RefundTransitions] allow. A final status never
-//     changes.
+//   - A status changes only as [payment.PaymentTransitions] and [payment.RefundTransitions] allow. The details of a final status
+//     never change.
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
 //

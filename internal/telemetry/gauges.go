@@ -168,13 +168,13 @@ type series struct {
 func setBacklog(set setFunc, sources Sources, backlog []store.Backlog) {
 	all := map[series]store.Backlog{}
 	for name := range sources.Processors {
-		for status, next := range payment.PaymentTransitions {
-			if len(next) > 0 {
+		for status := range payment.PaymentTransitions {
+			if !status.Final() {
 				all[series{refund: false, processor: name, status: status}] = store.Backlog{}
 			}
 		}
-		for status, next := range payment.RefundTransitions {
-			if len(next) > 0 {
+		for status := range payment.RefundTransitions {
+			if !status.Final() {
 				all[series{refund: true, processor: name, status: status}] = store.Backlog{}
 			}
 		}
