@@ -8,6 +8,8 @@ type Filter struct {
 	MerchantID string   `json:"merchant_id,omitempty"`
 	Statuses   []Status `json:"statuses,omitempty"`
 	Processor  string   `json:"processor,omitempty"`
+	// Divergent selects the payments that have a [Divergence] which no operator has acknowledged.
+	Divergent bool `json:"divergent,omitempty"`
 	// CreatedFrom is the first moment that is wanted, CreatedBefore the first that no longer is.
 	CreatedFrom   time.Time `json:"created_from,omitzero"`
 	CreatedBefore time.Time `json:"created_before,omitzero"`

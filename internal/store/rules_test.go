@@ -153,7 +153,7 @@ func TestDatabaseRefusesInvalidChanges(t *testing.T) {
 		})
 		if s.dialect.name == "postgres" {
 			requireRefused(t, s, map[string]string{
-				"truncate payments": "TRUNCATE payments CASCADE", "truncate refunds": "TRUNCATE refunds", "truncate events": "TRUNCATE payment_events",
+				"truncate payments": "TRUNCATE payments CASCADE", "truncate refunds": "TRUNCATE refunds CASCADE", "truncate events": "TRUNCATE payment_events",
 			})
 			return
 		}

@@ -154,6 +154,11 @@ func (q querier) queryEach(ctx context.Context, query string, args []any, scan f
 	return rows.Err()
 }
 
+// exec runs a statement without a result.
+func (q querier) exec(ctx context.Context, query string, args ...any) error {
+	return q.queryEach(ctx, query, args, func(scanner) error { return nil })
+}
+
 type scanner interface{ Scan(dest ...any) error }
 
 //nolint:sqlclosecheck // the callers, queryOne and queryEach, close the rows
@@ -266,12 +271,15 @@ func orNow(t time.Time) time.Time {
 	return t
 }
 
-// storedTime scans a time: PostgreSQL's driver returns a time.Time, SQLite's a string.
+// storedTime scans a time: PostgreSQL's driver returns a time.Time, SQLite's a string. NULL becomes the zero time.
 type storedTime struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
 func (s storedTime) Scan(from any) error {
 	switch from := from.(type) {
+	case nil:
+		*s.to = time.Time{}
+		return nil
 	case time.Time:
 		*s.to = from.UTC()
 		return nil
