@@ -157,7 +157,7 @@ func TestBacklogIsReadFromTheIndexes(t *testing.T) {
 			require.NoError(t, err)
 		}
 		plan := strings.Join(queryLines(t, tx, explain+selectBacklog), "\n")
-		require.Contains(t, plan, "payments_open")
+		require.Contains(t, plan, "payments_by_status")
 		require.Contains(t, plan, "refunds_open")
 	})
 }

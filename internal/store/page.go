@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,15 +28,6 @@ func pageSize(limit int) int {
 		return defaultPageSize
 	}
 	return min(limit, maxPageSize)
-}
-
-// openPayments must repeat the condition of the index payments_open literally: SQLite uses a partial index only for a query
-// that contains its condition.
-const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation', 'conflicted')`
-
-var openStatuses = map[payment.Status]bool{
-	payment.Processing: true, payment.RequiresAction: true, payment.Pending: true, payment.Authorized: true,
-	payment.Unknown: true, payment.NeedsReconciliation: true, payment.Conflicted: true,
 }
 
 // Payments returns a page of payments, ordered by creation time and then by id, both descending. A caller that follows
@@ -69,24 +61,13 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
+const newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
+
 // pageQuery returns the statement for a filter, and its arguments.
 func pageQuery(f Filter, limit int) (string, []any, error) {
 	var where conditions
 	if f.MerchantID != "" {
 		where.add("merchant_id = %s", f.MerchantID)
-	}
-	if len(f.Statuses) > 0 {
-		placeholders, allOpen := make([]string, len(f.Statuses)), true
-		for i, status := range f.Statuses {
-			if _, known := payment.PaymentTransitions[status]; !known {
-				return "", nil, fmt.Errorf("%w: unknown status %q", ErrInvalid, status)
-			}
-			placeholders[i], allOpen = where.arg(string(status)), allOpen && openStatuses[status]
-		}
-		where.add("status IN (" + strings.Join(placeholders, ", ") + ")")
-		if allOpen {
-			where.add(openPayments)
-		}
 	}
 	if f.Processor != "" {
 		where.add("processor = %s", f.Processor)
@@ -107,7 +88,22 @@ func pageQuery(f Filter, limit int) (string, []any, error) {
 		}
 		where.add("(created_at, payment_id) < (%s, %s)", at, id)
 	}
-	return selectPayment + where.clause() + " ORDER BY created_at DESC, payment_id DESC LIMIT " + where.arg(limit), where.args, nil
+	newest := newestFirst + where.arg(limit)
+	if len(f.Statuses) == 0 {
+		return selectPayment + where.clause() + newest, where.args, nil
+	}
+	// The index payments_by_status has the order of a list within each status only. So the statement reads the newest payments of each
+	// status, and then the newest among them.
+	var each []string
+	for _, status := range f.Statuses {
+		if _, known := payment.PaymentTransitions[status]; !known {
+			return "", nil, fmt.Errorf("%w: unknown status %q", ErrInvalid, status)
+		}
+		of := where.with("status = %s", string(status))
+		each = append(each, "SELECT payment_id FROM (SELECT payment_id FROM payments "+of.clause()+newest+") AS newest")
+		where.args = of.args
+	}
+	return selectPayment + "WHERE payment_id IN (" + strings.Join(each, " UNION ALL ") + ")" + newest, where.args, nil
 }
 
 // conditions is the WHERE clause of a list, and its arguments.
@@ -123,6 +119,13 @@ func (c *conditions) add(condition string, args ...any) {
 		placeholders[i] = c.arg(value)
 	}
 	c.all = append(c.all, fmt.Sprintf(condition, placeholders...))
+}
+
+// with returns c and one more condition.
+func (c *conditions) with(condition string, args ...any) conditions {
+	more := conditions{all: slices.Clone(c.all), args: slices.Clone(c.args)}
+	more.add(condition, args...)
+	return more
 }
 
 // arg adds an argument and returns its placeholder.

@@ -241,7 +241,7 @@ func (s *Store) settleRefund(ctx context.Context, r payment.Refund, cause Cause)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return row, err
 		}
-		if row, err = s.read().refund(ctx, selectRefundByID, r.MerchantID, r.RefundID); err != nil {
+		if row, err = s.onWriter().refund(ctx, selectRefundByID, r.MerchantID, r.RefundID); err != nil {
 			return row, err
 		}
 		transition := checkTransition(payment.RefundTransitions, row.Status, r.Status, row.hasDetails(r))
