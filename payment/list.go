@@ -10,6 +10,8 @@ type Filter struct {
 	Statuses []Status `json:"statuses,omitempty"`
 	// Processor selects the payments at the processor of this name.
 	Processor string `json:"processor,omitempty"`
+	// Divergent selects the payments that have a [Divergence] which no operator has acknowledged.
+	Divergent bool `json:"divergent,omitempty"`
 	// CreatedFrom and CreatedBefore select the payments with CreatedFrom <= CreatedAt < CreatedBefore.
 	CreatedFrom   time.Time `json:"created_from,omitzero"`
 	CreatedBefore time.Time `json:"created_before,omitzero"`

@@ -35,7 +35,7 @@ const (
 	Conflicted Status = "conflicted"
 )
 
-// PaymentTransitions are the legal transitions of a payment. A status without transitions is final. The database of the store
+// PaymentTransitions are the legal transitions of a payment. A final status has none. The database of the store
 // enforces the same table.
 var PaymentTransitions = map[Status][]Status{
 	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
@@ -52,13 +52,14 @@ var PaymentTransitions = map[Status][]Status{
 	Conflicted:          {},
 }
 
-// RefundTransitions are the legal transitions of a refund, in the form of [PaymentTransitions].
+// RefundTransitions are the legal transitions of a refund, in the form of [PaymentTransitions]. A succeeded refund is final, see [Status.Final], but the processor may report
+// days later that it failed, for example because the customer's bank returned the money.
 var RefundTransitions = map[Status][]Status{
 	Processing:          {Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	Unknown:             {Pending, Succeeded, Declined, Failed, NeedsReconciliation},
 	Pending:             {Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	NeedsReconciliation: {Pending, Succeeded, Declined, Failed},
-	Succeeded:           {},
+	Succeeded:           {Failed},
 	Declined:            {},
 	Failed:              {},
 }
@@ -67,8 +68,9 @@ var RefundTransitions = map[Status][]Status{
 // [Status.Final].
 func (s Status) HasOutcome() bool { return s != "" && s != Processing && s != Unknown }
 
-// Final reports whether the status never changes again. [Authorized] is not final: the payment is captured, voided or expires
-// later.
+// Final reports whether Florin does not change the status by itself. Only one final status still has a transition: a succeeded
+// refund fails if the processor reports so later. An authorized payment is not final: it waits to be captured or voided, or to
+// expire.
 func (s Status) Final() bool {
 	switch s {
 	case Succeeded, Declined, Failed, Voided, Expired, Conflicted:

@@ -67,7 +67,15 @@ var (
 // The largest number of open connections for each database.
 const (
 	postgresConns = 16
-	sqliteConns   = 4 // one that writes, and three that read at the same time
+	sqliteConns   = 4
+)
+
+// use is what the connections of a pool are for.
+type use int
+
+const (
+	writes use = iota
+	reads
 )
 
 // target is the database that a DSN names.
@@ -103,8 +111,8 @@ func parsePostgres(u *url.URL) (target, error) {
 	query := u.Query()
 	if text := query.Get("pool_max_conns"); text != "" {
 		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > 1000 {
-			return target{}, fmt.Errorf("%w: database: pool_max_conns: want a number from 1 to 1000", ErrInvalid)
+		if err != nil || n < 2 || n > 1000 {
+			return target{}, fmt.Errorf("%w: database: pool_max_conns: want a number from 2 to 1000", ErrInvalid)
 		}
 		t.maxConns = n
 		query.Del("pool_max_conns")
@@ -142,10 +150,22 @@ func (t target) createFile() error {
 	return f.Close()
 }
 
-func (t target) open(ctx context.Context) (*sql.DB, error) {
+// conns returns the size of a pool. PostgreSQL reads with a quarter of its connections. SQLite writes with one connection only.
+func (t target) conns(of use) int {
+	reading := max(t.maxConns/4, 1)
+	if t.oneWriter {
+		reading = t.maxConns - 1
+	}
+	if of == reads {
+		return reading
+	}
+	return t.maxConns - reading
+}
+
+func (t target) open(ctx context.Context, of use) (*sql.DB, error) {
 	var db *sql.DB
 	if t.server != nil {
-		db = sql.OpenDB(stdlib.GetConnector(*t.server, stdlib.OptionAfterConnect(postgresSession)))
+		db = sql.OpenDB(stdlib.GetConnector(*t.server, stdlib.OptionAfterConnect(postgresSession(of))))
 		db.SetConnMaxLifetime(time.Hour) // connections spread over the servers again after a failover
 	} else {
 		var err error
@@ -153,8 +173,8 @@ func (t target) open(ctx context.Context) (*sql.DB, error) {
 			return nil, err
 		}
 	}
-	db.SetMaxOpenConns(t.maxConns)
-	db.SetMaxIdleConns(t.maxConns)
+	db.SetMaxOpenConns(t.conns(of))
+	db.SetMaxIdleConns(t.conns(of))
 	if err := db.PingContext(ctx); err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
@@ -170,10 +190,19 @@ func (t target) open(ctx context.Context) (*sql.DB, error) {
 //     would be missing, and the operation could run a second time.
 const sqliteOptions = "?mode=rw&_txlock=immediate&_pragma=busy_timeout(250)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 
-// postgresSession limits how long PostgreSQL keeps the locks of a worker whose machine failed without closing its connections.
-func postgresSession(ctx context.Context, conn *pgx.Conn) error {
-	_, err := conn.Exec(ctx, "SET idle_in_transaction_session_timeout = '30s'")
-	return err
+// postgresSession returns a function that prepares a new connection. It limits how long PostgreSQL works on a read, and how long it
+// keeps the locks of a worker whose machine failed without closing its connections.
+func postgresSession(of use) func(context.Context, *pgx.Conn) error {
+	limits := "SET idle_in_transaction_session_timeout = '30s'"
+	if of == reads {
+		limits += fmt.Sprintf("; SET statement_timeout = %d", readTimeout.Milliseconds())
+	}
+	return func(ctx context.Context, conn *pgx.Conn) error {
+		if _, err := conn.Exec(ctx, limits); err != nil {
+			return errors.Join(err, conn.Close(ctx)) // the driver does not close it
+		}
+		return nil
+	}
 }
 
 // translate returns an error with the text and the class that a caller needs, and without values that the driver may have

@@ -156,7 +156,7 @@ func checkTransition(transitions map[payment.Status][]payment.Status, from, to p
 	switch {
 	case from == to && sameDetails:
 		return unchanged
-	case from == to && len(transitions[from]) > 0, slices.Contains(transitions[from], to):
+	case from == to && !from.Final(), slices.Contains(transitions[from], to):
 		return legal
 	default:
 		return illegal

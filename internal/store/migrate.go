@@ -62,7 +62,7 @@ func (t target) migrate(ctx context.Context) (from, to int64, err error) {
 }
 
 func (t target) migrateOnce(ctx context.Context) (before, after int64, err error) {
-	db, err := t.open(ctx)
+	db, err := t.open(ctx, writes)
 	if err != nil {
 		return noVersion, noVersion, err
 	}

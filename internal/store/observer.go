@@ -71,15 +71,18 @@ type Backlog struct {
 	Since time.Time
 }
 
-// The index payments_open includes conflicted payments, but that status is final. || prevents SQLite from scanning the whole
+const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation')`
+
+// || prevents SQLite from scanning the whole
 // table by the index that begins with the processor.
 const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(updated_at) FROM payments
-		WHERE ` + openPayments + ` AND status <> 'conflicted' GROUP BY processor || '', status
+		WHERE ` + openPayments + ` GROUP BY processor || '', status
 	UNION ALL
 	SELECT TRUE, processor || '', status, count(*), min(updated_at) FROM refunds
 		WHERE ` + openRefunds + ` GROUP BY processor || '', status`
 
-// openRefunds must repeat the condition of the index refunds_open literally, for the same reason as openPayments.
+// openRefunds must repeat the condition of the index refunds_open literally: SQLite uses a partial index only for a query that
+// contains its condition.
 const openRefunds = `status IN ('processing', 'pending', 'unknown', 'needs_reconciliation')`
 
 // Backlog counts the payments and refunds in a non-final status. It omits combinations without any. It reads only the rows

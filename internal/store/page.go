@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,13 +22,12 @@ const (
 	maxPageSize     = 500
 )
 
-// openPayments must repeat the condition of the index payments_open literally: SQLite uses a partial index only for a query
-// that contains its condition.
-const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation', 'conflicted')`
-
-var openStatuses = map[payment.Status]bool{
-	payment.Processing: true, payment.RequiresAction: true, payment.Pending: true, payment.Authorized: true,
-	payment.Unknown: true, payment.NeedsReconciliation: true, payment.Conflicted: true,
+// pageSize returns the size of a page for the limit of a filter.
+func pageSize(limit int) int {
+	if limit <= 0 {
+		return defaultPageSize
+	}
+	return min(limit, maxPageSize)
 }
 
 // Payments returns a page of payments, ordered by creation time and then by id, both descending. A caller that follows
@@ -39,13 +39,7 @@ func (s *Store) Payments(ctx context.Context, f Filter) (Page, error) {
 }
 
 func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
-	limit := f.Limit
-	switch {
-	case limit <= 0:
-		limit = defaultPageSize
-	case limit > maxPageSize:
-		limit = maxPageSize
-	}
+	limit := pageSize(f.Limit)
 	statement, args, err := pageQuery(f, limit+1) // one more, in order to know whether there is a next page
 	if err != nil {
 		return page, err
@@ -67,66 +61,100 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
+const newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
+
 // pageQuery returns the statement for a filter, and its arguments.
 func pageQuery(f Filter, limit int) (string, []any, error) {
-	var conditions []string
-	var args []any
-	arg := func(value any) string {
-		args = append(args, value)
-		return fmt.Sprintf("$%d", len(args))
-	}
+	var where conditions
 	if f.MerchantID != "" {
-		conditions = append(conditions, "merchant_id = "+arg(f.MerchantID))
-	}
-	if len(f.Statuses) > 0 {
-		placeholders, allOpen := make([]string, len(f.Statuses)), true
-		for i, status := range f.Statuses {
-			if _, known := payment.PaymentTransitions[status]; !known {
-				return "", nil, fmt.Errorf("%w: unknown status %q", ErrInvalid, status)
-			}
-			placeholders[i], allOpen = arg(string(status)), allOpen && openStatuses[status]
-		}
-		conditions = append(conditions, "status IN ("+strings.Join(placeholders, ", ")+")")
-		if allOpen {
-			conditions = append(conditions, openPayments)
-		}
+		where.add("merchant_id = %s", f.MerchantID)
 	}
 	if f.Processor != "" {
-		conditions = append(conditions, "processor = "+arg(f.Processor))
+		where.add("processor = %s", f.Processor)
+	}
+	if f.Divergent {
+		where.add("payment_id IN (SELECT payment_id FROM divergences WHERE " + openDivergences + ")")
 	}
 	if !f.CreatedFrom.IsZero() {
-		conditions = append(conditions, "created_at >= "+arg(formatTime(f.CreatedFrom)))
+		where.add("created_at >= %s", formatTime(f.CreatedFrom))
 	}
 	if !f.CreatedBefore.IsZero() {
-		conditions = append(conditions, "created_at < "+arg(formatTime(f.CreatedBefore)))
+		where.add("created_at < %s", formatTime(f.CreatedBefore))
 	}
 	if f.Cursor != "" {
 		at, id, err := parseCursor(f.Cursor)
 		if err != nil {
 			return "", nil, err
 		}
-		conditions = append(conditions, "(created_at, payment_id) < ("+arg(at)+", "+arg(id)+")")
+		where.add("(created_at, payment_id) < (%s, %s)", at, id)
 	}
-	statement := selectPayment
-	if len(conditions) > 0 {
-		statement += "WHERE " + strings.Join(conditions, " AND ")
+	newest := newestFirst + where.arg(limit)
+	if len(f.Statuses) == 0 {
+		return selectPayment + where.clause() + newest, where.args, nil
 	}
-	return statement + " ORDER BY created_at DESC, payment_id DESC LIMIT " + arg(limit), args, nil
+	// The index payments_by_status has the order of a list within each status only. So the statement reads the newest payments of each
+	// status, and then the newest among them.
+	var each []string
+	for _, status := range f.Statuses {
+		if _, known := payment.PaymentTransitions[status]; !known {
+			return "", nil, fmt.Errorf("%w: unknown status %q", ErrInvalid, status)
+		}
+		of := where.with("status = %s", string(status))
+		each = append(each, "SELECT payment_id FROM (SELECT payment_id FROM payments "+of.clause()+newest+") AS newest")
+		where.args = of.args
+	}
+	return selectPayment + "WHERE payment_id IN (" + strings.Join(each, " UNION ALL ") + ")" + newest, where.args, nil
 }
 
-// newCursor returns an opaque reference to the last payment of a page.
-func newCursor(createdAt time.Time, paymentID string) string {
-	return base64.RawURLEncoding.EncodeToString([]byte(formatTime(createdAt) + " " + paymentID))
+// conditions is the WHERE clause of a list, and its arguments.
+type conditions struct {
+	all  []string
+	args []any
 }
 
-func parseCursor(cursor string) (at, paymentID string, err error) {
+// add adds a condition. Each %s in it becomes the placeholder of an argument.
+func (c *conditions) add(condition string, args ...any) {
+	placeholders := make([]any, len(args))
+	for i, value := range args {
+		placeholders[i] = c.arg(value)
+	}
+	c.all = append(c.all, fmt.Sprintf(condition, placeholders...))
+}
+
+// with returns c and one more condition.
+func (c *conditions) with(condition string, args ...any) conditions {
+	more := conditions{all: slices.Clone(c.all), args: slices.Clone(c.args)}
+	more.add(condition, args...)
+	return more
+}
+
+// arg adds an argument and returns its placeholder.
+func (c *conditions) arg(value any) string {
+	c.args = append(c.args, value)
+	return fmt.Sprintf("$%d", len(c.args))
+}
+
+// clause returns the conditions as a WHERE clause; empty if there are none.
+func (c *conditions) clause() string {
+	if len(c.all) == 0 {
+		return ""
+	}
+	return "WHERE " + strings.Join(c.all, " AND ")
+}
+
+// newCursor returns an opaque reference to the last row of a page.
+func newCursor(at time.Time, id string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(formatTime(at) + " " + id))
+}
+
+func parseCursor(cursor string) (at, id string, err error) {
 	text, err := base64.RawURLEncoding.DecodeString(cursor)
-	at, paymentID, found := strings.Cut(string(text), " ")
+	at, id, found := strings.Cut(string(text), " ")
 	if err == nil {
 		_, err = time.Parse(timeLayout, at)
 	}
-	if err != nil || !found || clean(paymentID, maxProcessorID) != paymentID {
+	if err != nil || !found || clean(id, maxProcessorID) != id {
 		return "", "", fmt.Errorf("%w: cursor: want Next of the previous page", ErrInvalid)
 	}
-	return at, paymentID, nil
+	return at, id, nil
 }

@@ -103,7 +103,7 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 	if !errors.Is(err, sql.ErrNoRows) {
 		return p, err == nil, err
 	}
-	switch p, err = s.read().payment(ctx, selectPaymentByKey, c.MerchantID, c.IdempotencyKey); {
+	switch p, err = s.onWriter().payment(ctx, selectPaymentByKey, c.MerchantID, c.IdempotencyKey); {
 	case errors.Is(err, payment.ErrNotFound):
 		return p, false, fmt.Errorf("%w: another payment has this id", ErrInvalid)
 	case err != nil:
@@ -186,7 +186,7 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		if !errors.Is(err, sql.ErrNoRows) {
 			return p, err
 		}
-		if p, err = s.read().payment(ctx, selectPaymentByID, c.MerchantID, c.PaymentID); err != nil {
+		if p, err = s.onWriter().payment(ctx, selectPaymentByID, c.MerchantID, c.PaymentID); err != nil {
 			return p, err
 		}
 		switch checkTransition(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {

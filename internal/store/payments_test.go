@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -493,17 +494,76 @@ func TestPagesAreReadFromAnIndex(t *testing.T) {
 			_, err := tx.Exec("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
 			require.NoError(t, err)
 		}
-		for index, f := range map[string]Filter{
-			"payments_of_merchant": {MerchantID: "acme", Cursor: newCursor(morning, "pay_1"), Processor: "rest"},
-			"payments_by_time":     {CreatedFrom: morning},
-			"payments_open":        {Statuses: []payment.Status{payment.Unknown, payment.NeedsReconciliation}},
+		for index, tc := range map[string]struct {
+			filter Filter
+			// sorts reports whether the result needs sorting: the newest payments of each status, or the divergent payments.
+			sorts bool
+		}{
+			"payments_of_merchant":           {filter: Filter{MerchantID: "acme", Cursor: newCursor(morning, "pay_1")}},
+			"payments_by_time":               {filter: Filter{CreatedFrom: morning, CreatedBefore: later}},
+			"payments_by_processor":          {filter: Filter{Processor: "old", CreatedBefore: morning}},
+			"payments_by_status":             {filter: Filter{Statuses: []payment.Status{payment.Failed, payment.Unknown}}, sorts: true},
+			"payments_of_merchant_by_status": {filter: Filter{MerchantID: "acme", Statuses: []payment.Status{payment.Failed}}, sorts: true},
+			"divergences_open":               {filter: Filter{Divergent: true}, sorts: true},
 		} {
-			statement, args, err := pageQuery(f, 10)
+			statement, args, err := pageQuery(tc.filter, 10)
 			require.NoError(t, err)
 			plan := strings.Join(queryLines(t, tx, explain+statement, args...), "\n")
-			require.Contains(t, plan, index)
-			require.NotContains(t, plan, "TEMP B-TREE", "the index provides the order")
-			require.NotContains(t, plan, "Sort", "the index provides the order")
+			require.Regexp(t, `\b`+index+`\b`, plan)
+			require.NotRegexp(t, "Seq Scan|SCAN payments$", plan)
+			if !tc.sorts {
+				require.NotContains(t, plan, "TEMP B-TREE", "the index provides the order")
+				require.NotContains(t, plan, "Sort", "the index provides the order")
+			}
+		}
+	})
+}
+
+// manyPayments stores 1000 payments of two merchants in three statuses. One in a hundred is of another processor.
+func manyPayments(t *testing.T, s *Store) {
+	t.Helper()
+	series := "generate_series(1, 1000) AS series (n)"
+	name, at := "'order-' || n", "CAST('2026-01-01T00:00:00Z' AS timestamptz) + n * INTERVAL '1 second'"
+	if s.dialect.name == "sqlite" {
+		series = "(WITH RECURSIVE series (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM series WHERE n < 1000) SELECT n FROM series)"
+		at = "strftime('%Y-%m-%dT%H:%M:%f000Z', '2026-01-01', n || ' seconds')"
+	}
+	execSQL(t, s, `INSERT INTO payments (payment_id, merchant_id, idempotency_key, fingerprint, status, amount, currency, processor, payment_method,
+		created_at, updated_at, cause_by, cause_evidence)
+		SELECT `+name+`, CASE n % 2 WHEN 0 THEN 'acme' ELSE 'emca' END, `+name+`, 'f', 'processing', 100, 'EUR',
+			CASE n % 100 WHEN 0 THEN 'old' ELSE 'rest' END, 'tok', `+at+", "+at+", 'sql', '{}' FROM "+series)
+	execSQL(t, s, `UPDATE payments SET status = CASE WHEN payment_id LIKE '%3' THEN 'failed' ELSE 'succeeded' END, revision = revision + 1
+		WHERE payment_id NOT LIKE '%7'`)
+}
+
+// A filter with several statuses is one list for each of them, which the query merges.
+func TestListWithSeveralStatusesIsMergedInOrder(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		manyPayments(t, s)
+		for _, f := range []Filter{
+			{Statuses: []payment.Status{payment.Failed, payment.Processing, payment.Failed, payment.Unknown}},
+			{Statuses: []payment.Status{payment.Failed, payment.Processing, payment.Succeeded}, MerchantID: "acme", Processor: "rest"},
+			{Statuses: []payment.Status{payment.Failed}, MerchantID: "emca"},
+		} {
+			var want, got []string
+			for _, line := range queryLines(t, s.db, "SELECT payment_id, status, merchant_id, processor FROM payments ORDER BY created_at DESC, payment_id DESC") {
+				row := strings.Fields(line)
+				if slices.Contains(f.Statuses, payment.Status(row[1])) && (f.MerchantID == "" || f.MerchantID == row[2]) && (f.Processor == "" || f.Processor == row[3]) {
+					want = append(want, row[0])
+				}
+			}
+			for f.Limit = 100; ; {
+				page, err := s.Payments(t.Context(), f)
+				require.NoError(t, err)
+				for _, c := range page.Payments {
+					got = append(got, c.PaymentID)
+				}
+				if f.Cursor = page.Next; f.Cursor == "" {
+					break
+				}
+			}
+			require.Greater(t, len(want), 90)
+			require.Equal(t, want, got)
 		}
 	})
 }

@@ -64,8 +64,15 @@ func TestDocumentedPermissionsAreEnoughForAWorker(t *testing.T) {
 	events, err := s.Events(t.Context(), charge.PaymentID)
 	require.NoError(t, err)
 	require.Len(t, events, 2)
+	recordDivergence(t, s, newDivergence(charge))
+	require.Len(t, divergences(t, s, payment.DivergenceFilter{Open: true}), 1)
+	_, err = s.OpenDivergences(t.Context())
+	require.NoError(t, err)
+	_, err = s.AcknowledgeDivergence(t.Context(), "acme", newDivergence(charge).ID(), "jane")
+	require.NoError(t, err)
 	for _, forbidden := range []string{
 		"DELETE FROM payments", "TRUNCATE payment_events", "UPDATE payment_events SET amount = 0",
+		"DELETE FROM divergences", "UPDATE divergences SET evidence = '{}'",
 		"ALTER TABLE payments DISABLE TRIGGER USER", "INSERT INTO transitions VALUES ('payment', 'failed', 'succeeded')",
 	} {
 		_, err := s.db.ExecContext(t.Context(), forbidden)

@@ -183,14 +183,15 @@ func (p paymentRow) completeRefund(r payment.Refund) (payment.Refund, error) {
 }
 
 // updateRefund updates a refund. A trigger sets the payment's refunded_amount and reserved_amount to the new sums over its
-// refunds.
+// refunds. A succeeded refund fails only with the processor's id: the processor's report about the refund has it, and a conclusion
+// that the refund was never executed does not.
 const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coalesce($4, processor_refund_id), decline = $5,
 		failure = $6, updated_at = CASE WHEN updated_at < $7 THEN $7 ELSE updated_at END,
 		revision = revision + 1, cause_by = $8, cause_evidence = $9
 	WHERE merchant_id = $1 AND refund_id = $2 AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status AND to_status = $3)
-		OR status = $3
-			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status)
+			AND (status <> 'succeeded' OR coalesce(processor_refund_id, $4) = $4)
+		OR status = $3 AND ` + openRefunds + `
 			AND (coalesce($4, processor_refund_id) IS DISTINCT FROM processor_refund_id
 				OR decline IS DISTINCT FROM $5 OR failure IS DISTINCT FROM $6))
 	RETURNING ` + refundColumns + `, fingerprint, ` + previousOfRefund
@@ -198,7 +199,8 @@ const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coal
 // SettleRefund persists the state of a refund and returns the stored refund. It sets the status, processor's id, decline,
 // failure and UpdatedAt. An empty id keeps the stored one, and a zero UpdatedAt means now. In the same transaction the payment's
 // refunded amount becomes the sum of its succeeded refunds. A declined or failed refund releases its reserved amount; an unknown
-// one keeps it. If the state is already stored, SettleRefund changes nothing and appends no event, so the call is safe to repeat.
+// one keeps it. A succeeded refund that the processor reports as failed later becomes failed, which needs the processor's id in r. If
+// the state is already stored, SettleRefund changes nothing and appends no event, so the call is safe to repeat.
 //
 // SettleRefund returns payment.ErrNotFound if the merchant has no such refund, and ErrIllegalTransition, ErrProcessorIDTaken and
 // ErrInvalid as [Store.RecordPayment] does.
@@ -239,10 +241,14 @@ func (s *Store) settleRefund(ctx context.Context, r payment.Refund, cause Cause)
 		if !errors.Is(err, sql.ErrNoRows) {
 			return row, err
 		}
-		if row, err = s.read().refund(ctx, selectRefundByID, r.MerchantID, r.RefundID); err != nil {
+		if row, err = s.onWriter().refund(ctx, selectRefundByID, r.MerchantID, r.RefundID); err != nil {
 			return row, err
 		}
-		switch checkTransition(payment.RefundTransitions, row.Status, r.Status, row.hasDetails(r)) {
+		transition := checkTransition(payment.RefundTransitions, row.Status, r.Status, row.hasDetails(r))
+		if row.Status == payment.Succeeded && transition == legal && !row.isReportedBy(r) {
+			transition = illegal
+		}
+		switch transition {
 		case unchanged:
 			return row, nil
 		case illegal:
@@ -257,4 +263,9 @@ func (s *Store) settleRefund(ctx context.Context, r payment.Refund, cause Cause)
 func (r refundRow) hasDetails(of payment.Refund) bool {
 	return (of.ProcessorRefundID == "" || r.ProcessorRefundID == of.ProcessorRefundID) &&
 		reflect.DeepEqual(r.Decline, of.Decline) && reflect.DeepEqual(r.Failure, of.Failure)
+}
+
+// isReportedBy reports whether of has the processor's id of the refund.
+func (r refundRow) isReportedBy(of payment.Refund) bool {
+	return of.ProcessorRefundID != "" && (r.ProcessorRefundID == "" || r.ProcessorRefundID == of.ProcessorRefundID)
 }

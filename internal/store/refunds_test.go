@@ -176,6 +176,7 @@ func TestSettleRecordsOnlyLegalTransitions(t *testing.T) {
 		for from := range payment.RefundTransitions {
 			for to := range payment.RefundTransitions {
 				r := reserve(t, s, newRefund(fmt.Sprintf("%s-%s", from, to), c, 1))
+				r.ProcessorRefundID = "re_" + r.IdempotencyKey
 				for _, step := range pathTo(t, payment.RefundTransitions, from) {
 					r = settle(t, s, r, step)
 				}
@@ -415,6 +416,7 @@ func TestRandomSequencesMatchTheModel(t *testing.T) {
 					next = newRefund(refundKey, newCharge(key), 1)
 				}
 				next.Status = refundStatuses[random.IntN(len(refundStatuses))]
+				next.ProcessorRefundID = "re_" + refundKey
 				_, err := s.SettleRefund(t.Context(), next, byProcessor)
 				switch {
 				case !isReserved:
@@ -459,5 +461,119 @@ func TestPaymentWithoutProcessorIDIsNotRefundable(t *testing.T) {
 		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("r-1", c, 100), "fingerprint")
 		require.ErrorIs(t, err, payment.ErrPaymentNotRefundable)
 		require.ErrorContains(t, err, "its id at the processor is unknown")
+	})
+}
+
+// A processor may report that a refund succeeded, and days later that it failed: the customer's bank returned the money.
+func TestRefundThatFailsAfterItSucceededReleasesItsAmount(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		first := reserve(t, s, newRefund("r-1", c, 6_000))
+		first.ProcessorRefundID, first.UpdatedAt = "re_1", later
+		first = settle(t, s, first, payment.Succeeded)
+		observed := observe(s)
+
+		first.UpdatedAt = later.Add(72 * time.Hour)
+		first.Failure = &payment.Failure{Class: payment.ClassInvalidRequest, ProcessorCode: "expired_or_canceled_card"}
+		failed := settle(t, s, first, payment.Failed)
+		require.Equal(t, payment.Failed, failed.Status)
+		require.Equal(t, first.Failure, failed.Failure)
+		require.Equal(t, failed, settle(t, s, first, payment.Failed), "safe to repeat")
+		refundedAmount, reservedAmount := amounts(t, s, c)
+		require.Equal(t, [2]int64{0, 0}, [2]int64{refundedAmount, reservedAmount})
+		events, err := s.Events(t.Context(), first.RefundID)
+		require.NoError(t, err)
+		require.Len(t, events, 3)
+		require.Equal(t, Event{
+			At: later.Add(72 * time.Hour), From: payment.Succeeded, To: payment.Failed, Amount: 6_000, ProcessorID: "re_1", Cause: byProcessor,
+		}, events[2])
+		require.Equal(t, []Transition{{
+			Refund: true, Processor: "rest", Currency: "EUR", From: payment.Succeeded, To: payment.Failed, After: 72 * time.Hour,
+		}}, observed())
+
+		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("r-2", c, 10_001), fingerprint)
+		require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
+		second := reserve(t, s, newRefund("r-2", c, 0))
+		require.Equal(t, int64(10_000), second.Amount, "the amount can be refunded again")
+		second = settle(t, s, second, payment.Succeeded)
+		_, _, _, err = s.ReserveRefund(t.Context(), newRefund("r-3", c, 1), fingerprint)
+		require.ErrorIs(t, err, payment.ErrRefundExceedsCaptured)
+		// Nothing makes the first refund count again: not even the processor's report that it succeeded after all.
+		first.Status = payment.Succeeded
+		_, err = s.SettleRefund(t.Context(), first, byProcessor)
+		require.ErrorIs(t, err, ErrIllegalTransition)
+		require.Equal(t, payment.Succeeded, second.Status)
+		refundedAmount, reservedAmount = amounts(t, s, c)
+		require.Equal(t, [2]int64{10_000, 0}, [2]int64{refundedAmount, reservedAmount})
+		requireConsistent(t, s)
+	})
+}
+
+// "Not executed" is concluded from a missing refund, and so has no id of the processor. A run that concludes it after another
+// run recorded the success must not make the amount refundable again.
+func TestSucceededRefundFailsOnlyByTheProcessorsReportAboutIt(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		r := reserve(t, s, newRefund("r-1", c, 6_000))
+		r.ProcessorRefundID = "re_1"
+		succeeded := settle(t, s, r, payment.Succeeded)
+		for _, id := range []string{"", "re_2"} {
+			r.Status, r.ProcessorRefundID = payment.Failed, id
+			_, err := s.SettleRefund(t.Context(), r, byProcessor)
+			require.ErrorIs(t, err, ErrIllegalTransition, id)
+			require.ErrorContains(t, err, "from succeeded to failed")
+		}
+		stored, err := s.RefundByID(t.Context(), "acme", r.RefundID)
+		require.NoError(t, err)
+		require.Equal(t, succeeded, stored)
+
+		// The operator who resolved it as succeeded gave no id: the report of the processor is the first one with an id.
+		resolved := settle(t, s, reserve(t, s, newRefund("r-2", c, 1_000)), payment.Succeeded)
+		resolved.ProcessorRefundID = "re_2"
+		require.Equal(t, "re_2", settle(t, s, resolved, payment.Failed).ProcessorRefundID)
+		requireConsistent(t, s)
+	})
+}
+
+func TestDetailsOfASucceededRefundCannotChange(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		r := settle(t, s, reserve(t, s, newRefund("r-1", c, 6_000)), payment.Succeeded)
+		r.ProcessorRefundID = "re_1"
+		_, err := s.SettleRefund(t.Context(), r, byProcessor)
+		require.ErrorIs(t, err, ErrIllegalTransition)
+		require.ErrorContains(t, err, "it is succeeded, which is final")
+	})
+}
+
+func TestConcurrentRefundsAfterLateFailuresNeverExceedTheCapturedAmount(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		refunds := make([]payment.Refund, 10)
+		for i := range refunds {
+			refunds[i] = reserve(t, s, newRefund(fmt.Sprintf("r-%d", i), c, 1_000))
+			refunds[i].ProcessorRefundID = fmt.Sprintf("re_%d", i)
+			refunds[i] = settle(t, s, refunds[i], payment.Succeeded)
+		}
+		errs := make([]error, 100)
+		runConcurrently(len(errs), func(i int) {
+			if i < len(refunds) {
+				failed := refunds[i]
+				failed.Status = payment.Failed
+				_, errs[i] = s.SettleRefund(t.Context(), failed, byProcessor)
+				return
+			}
+			_, _, _, errs[i] = s.ReserveRefund(t.Context(), newRefund(fmt.Sprintf("r-%d", i), c, 300), fingerprint)
+		})
+		require.NoError(t, errors.Join(errs[:len(refunds)]...))
+		for _, err := range errs[len(refunds):] {
+			require.True(t, err == nil || errors.Is(err, payment.ErrRefundExceedsCaptured), err)
+		}
+		rest := reserve(t, s, newRefund("r-rest", c, 0))
+		refundedAmount, reservedAmount := amounts(t, s, c)
+		require.Zero(t, refundedAmount)
+		require.Equal(t, int64(10_000), reservedAmount)
+		require.LessOrEqual(t, rest.Amount, int64(10_000))
+		requireConsistent(t, s)
 	})
 }

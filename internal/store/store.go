@@ -5,8 +5,8 @@
 //   - A merchant's idempotency key identifies at most one payment and at most one refund. The same is true of an id that a
 //     processor assigned.
 //   - Amounts are in minor units: 0 < amount, 0 <= captured <= amount, refunded + reserved <= captured.
-//   - A status changes only as [payment.PaymentTransitions] and [payment.RefundTransitions] allow. A final status never
-//     changes.
+//   - A status changes only as [payment.PaymentTransitions] and [payment.RefundTransitions] allow. The details of a final status
+//     never change.
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
 //
@@ -40,10 +40,12 @@ var (
 
 // Store is a database of payments and refunds. It is safe for concurrent use. Several processes may use one database.
 type Store struct {
-	db      *sql.DB
-	dialect dialect
-	// prepared holds the frequent statements by their text. It is empty if the driver caches prepared statements itself.
-	prepared map[string]*sql.Stmt
+	// db has the connections for writes, and for the reads that a write needs. reads has the connections for all other reads: a
+	// slow list must not keep a payment from being persisted.
+	db, reads *pool
+	// readTimeout limits each read on the connections of reads.
+	readTimeout time.Duration
+	dialect     dialect
 	// writer has capacity 1 and serializes writes. It is nil if the database accepts concurrent writes.
 	writer chan struct{}
 	closed atomic.Bool
@@ -51,8 +53,19 @@ type Store struct {
 	observer func(Transition)
 }
 
+// pool is a pool of connections to the database.
+type pool struct {
+	*sql.DB
+	// prepared holds the frequent statements by their text. It is empty if the driver caches prepared statements itself.
+	prepared map[string]*sql.Stmt
+}
+
+// readTimeout limits a read of the store, from waiting for a connection to the last row. No read needs as long: there is an index
+// for each filter of a list. A read that ends later than its caller waits would only slow the database down.
+const readTimeout = 10 * time.Second
+
 // Open connects to the database at dsn: "postgres://user@host:5432/database" or "sqlite:///path/to/file.db".
-// The query parameter pool_max_conns limits the connections to PostgreSQL; the default is 16.
+// The query parameter pool_max_conns limits the connections to PostgreSQL; the default is 16. A quarter of them is for reads.
 //
 // Open returns ErrOutdated if the schema is older than this program needs, ErrTooNew if it is newer than this program
 // knows, and ErrInvalid if dsn cannot be parsed. No error contains the password of dsn.
@@ -64,83 +77,109 @@ func Open(ctx context.Context, dsn string) (*Store, error) {
 	if err := target.requireFile(); err != nil {
 		return nil, err
 	}
-	db, err := target.open(ctx)
-	if err != nil {
-		return nil, target.translate(err, "open")
-	}
-	s := &Store{db: db, dialect: target.dialect, prepared: map[string]*sql.Stmt{}}
+	s := &Store{readTimeout: readTimeout, dialect: target.dialect}
 	if s.dialect.oneWriter {
 		s.writer = make(chan struct{}, 1)
 	}
-	if err := s.start(ctx); err != nil {
+	if err := s.start(ctx, target); err != nil {
 		return nil, errors.Join(target.translate(err, "open"), s.Close())
 	}
 	return s, nil
 }
 
-// start checks the version of the schema and prepares the frequent statements.
-func (s *Store) start(ctx context.Context) error {
-	if err := s.dialect.checkVersion(ctx, s.db); err != nil {
+// start connects, checks the version of the schema and prepares the frequent statements.
+func (s *Store) start(ctx context.Context, t target) error {
+	db, err := t.open(ctx, writes)
+	if err != nil {
 		return err
 	}
+	s.db = &pool{DB: db, prepared: map[string]*sql.Stmt{}}
+	if err := s.dialect.checkVersion(ctx, db); err != nil {
+		return err
+	}
+	if db, err = t.open(ctx, reads); err != nil {
+		return err
+	}
+	s.reads = &pool{DB: db, prepared: map[string]*sql.Stmt{}}
 	if !s.dialect.prepares {
 		return nil
 	}
-	for _, query := range []string{
-		insertPayment, updatePayment, selectPaymentByKey, selectPaymentByID,
-		insertRefund, updateRefund, selectRefundByKey, selectRefundByID,
-	} {
-		prepared, err := s.db.PrepareContext(ctx, query) //nolint:sqlclosecheck // closed by Close
+	selects := []string{selectPaymentByKey, selectPaymentByID, selectRefundByKey, selectRefundByID}
+	return errors.Join(s.db.prepare(ctx, append(selects, insertPayment, updatePayment, insertRefund, updateRefund)),
+		s.reads.prepare(ctx, selects))
+}
+
+func (p *pool) prepare(ctx context.Context, statements []string) error {
+	for _, statement := range statements {
+		prepared, err := p.PrepareContext(ctx, statement) //nolint:sqlclosecheck // closed by close
 		if err != nil {
 			return err
 		}
-		s.prepared[query] = prepared
+		p.prepared[statement] = prepared
 	}
 	return nil
+}
+
+// close closes a pool; it may be nil.
+func (p *pool) close() error {
+	if p == nil {
+		return nil
+	}
+	var errs []error
+	for _, prepared := range p.prepared {
+		errs = append(errs, prepared.Close())
+	}
+	return errors.Join(append(errs, p.Close())...)
 }
 
 // Close waits for running statements and closes the connections. Later calls fail with a [Temporary] error: the process
 // is shutting down, and a retry reaches another process.
 func (s *Store) Close() error {
 	s.closed.Store(true)
-	var errs []error
-	for _, prepared := range s.prepared {
-		errs = append(errs, prepared.Close())
-	}
-	return errors.Join(append(errs, s.db.Close())...)
+	return errors.Join(s.db.close(), s.reads.close())
 }
 
-// querier runs statements: in the transaction tx, or, if tx is nil, each in a transaction of its own.
+// querier runs statements on a pool: in the transaction tx, or, if tx is nil, each in a transaction of its own. If timeout is not 0,
+// it limits each of them.
 type querier struct {
-	s  *Store
-	tx *sql.Tx
+	s       *Store
+	pool    *pool
+	tx      *sql.Tx
+	timeout time.Duration
 }
 
 // queryOne runs a statement and scans its row. It returns sql.ErrNoRows if there is none. It reads past the row until the
 // end of the result: a failed commit of a writing statement is reported only there.
 func (q querier) queryOne(ctx context.Context, query string, args []any, dest ...any) error {
-	rows, err := q.query(ctx, query, args)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	if !rows.Next() {
-		if err := rows.Err(); err != nil {
-			return err
+	found := false
+	err := q.queryEach(ctx, query, args, func(row scanner) error {
+		if found {
+			return errors.New("more than one row")
 		}
+		found = true
+		return row.Scan(dest...)
+	})
+	if err == nil && !found {
 		return sql.ErrNoRows
 	}
-	if err := rows.Scan(dest...); err != nil {
-		return err
-	}
-	if rows.Next() {
-		return errors.New("more than one row")
-	}
-	return rows.Err()
+	return err
 }
 
 // queryEach runs a statement and calls scan for every row.
 func (q querier) queryEach(ctx context.Context, query string, args []any, scan func(row scanner) error) error {
+	if q.timeout == 0 {
+		return q.scanEach(ctx, query, args, scan)
+	}
+	limited, cancel := context.WithTimeout(ctx, q.timeout)
+	defer cancel()
+	err := q.scanEach(limited, query, args, scan)
+	if err != nil && limited.Err() != nil && ctx.Err() == nil {
+		return &databaseError{text: fmt.Sprintf("the read takes longer than %s", q.timeout), is: context.DeadlineExceeded, temporary: true}
+	}
+	return err
+}
+
+func (q querier) scanEach(ctx context.Context, query string, args []any, scan func(row scanner) error) error {
 	rows, err := q.query(ctx, query, args)
 	if err != nil {
 		return err
@@ -154,11 +193,16 @@ func (q querier) queryEach(ctx context.Context, query string, args []any, scan f
 	return rows.Err()
 }
 
+// exec runs a statement without a result.
+func (q querier) exec(ctx context.Context, query string, args ...any) error {
+	return q.queryEach(ctx, query, args, func(scanner) error { return nil })
+}
+
 type scanner interface{ Scan(dest ...any) error }
 
-//nolint:sqlclosecheck // the callers, queryOne and queryEach, close the rows
+//nolint:sqlclosecheck // the caller, scanEach, closes the rows
 func (q querier) query(ctx context.Context, query string, args []any) (*sql.Rows, error) {
-	prepared := q.s.prepared[query]
+	prepared := q.pool.prepared[query]
 	switch {
 	case q.tx != nil && prepared != nil:
 		return q.tx.StmtContext(ctx, prepared).QueryContext(ctx, args...)
@@ -167,18 +211,22 @@ func (q querier) query(ctx context.Context, query string, args []any) (*sql.Rows
 	case prepared != nil:
 		return prepared.QueryContext(ctx, args...)
 	default:
-		return q.s.db.QueryContext(ctx, query, args...)
+		return q.pool.QueryContext(ctx, query, args...)
 	}
 }
 
-func (s *Store) read() querier { return querier{s: s} }
+// read returns a querier for reads that no write depends on.
+func (s *Store) read() querier { return querier{s: s, pool: s.reads, timeout: s.readTimeout} }
+
+// onWriter returns a querier on the connections for writes: for writes, and for the reads that a write depends on.
+func (s *Store) onWriter() querier { return querier{s: s, pool: s.db} }
 
 // write runs fn once no other goroutine of this process writes, if the database allows only one writer. Waiting for the
 // channel is cheaper and fairer than SQLite's polling, and it stops when ctx is done, which SQLite's polling does not.
 // Polling remains necessary for writers in other processes, for up to maxBusy.
 func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
 	if s.writer == nil {
-		return fn(querier{s: s})
+		return fn(s.onWriter())
 	}
 	select {
 	case s.writer <- struct{}{}:
@@ -187,7 +235,7 @@ func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
 		return ctx.Err()
 	}
 	for began := time.Now(); ; {
-		err := fn(querier{s: s})
+		err := fn(s.onWriter())
 		if !isBusy(err) || ctx.Err() != nil || time.Since(began) > maxBusy {
 			return err
 		}
@@ -205,7 +253,7 @@ func (s *Store) transact(ctx context.Context, fn func(q querier) error) error {
 			return err
 		}
 		defer tx.Rollback() // no effect after Commit
-		if err := fn(querier{s: s, tx: tx}); err != nil {
+		if err := fn(querier{s: s, pool: s.db, tx: tx}); err != nil {
 			return err
 		}
 		return tx.Commit()
@@ -266,12 +314,15 @@ func orNow(t time.Time) time.Time {
 	return t
 }
 
-// storedTime scans a time: PostgreSQL's driver returns a time.Time, SQLite's a string.
+// storedTime scans a time: PostgreSQL's driver returns a time.Time, SQLite's a string. NULL becomes the zero time.
 type storedTime struct{ to *time.Time }
 
 // Scan implements sql.Scanner.
 func (s storedTime) Scan(from any) error {
 	switch from := from.(type) {
+	case nil:
+		*s.to = time.Time{}
+		return nil
 	case time.Time:
 		*s.to = from.UTC()
 		return nil

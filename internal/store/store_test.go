@@ -160,14 +160,14 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
-		require.ErrorContains(t, err, "has version 99, this program knows 3")
+		require.ErrorContains(t, err, "has version 99, this program knows 6")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrOutdated)
-		require.ErrorContains(t, err, "has version 0, this program needs 3: run: worker migrate")
+		require.ErrorContains(t, err, "has version 0, this program needs 6: run: worker migrate")
 	})
 }
 
@@ -180,11 +180,11 @@ func TestOpenCreatesNoFile(t *testing.T) {
 
 func TestMigrateIsSafeToRepeat(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		for _, want := range []int64{0, 3, 3} {
+		for _, want := range []int64{0, 6, 6} {
 			from, to, err := Migrate(t.Context(), dsn)
 			require.NoError(t, err)
 			require.Equal(t, want, from)
-			require.Equal(t, int64(3), to)
+			require.Equal(t, int64(6), to)
 		}
 	})
 }
@@ -217,7 +217,7 @@ func TestInvalidDSNsAreRefusedWithoutQuotingThePassword(t *testing.T) {
 		"", "/var/lib/florin.db", "florin.db", "mysql://u:hunter2@h/db", "sqlite://florin.db", "sqlite://", "sqlite:///", "sqlite:///dir/",
 		"sqlite:///x.db?mode=memory", "sqlite://u:hunter2@/x.db",
 		"postgres://u:hunter2@h:port/db", "postgres://u:hunter2%@h/db", "postgres://u:hun ter2hunter2@h/db\x00", "postgres://u:hunter2@[::1/db",
-		"postgres://u:hunter2@h/db?sslmode=hunter2", "postgres://u@h/db?password=hunter2&connect_timeout=soon", "postgres://u:hunter2@h/db?pool_max_conns=0",
+		"postgres://u:hunter2@h/db?sslmode=hunter2", "postgres://u@h/db?password=hunter2&connect_timeout=soon", "postgres://u:hunter2@h/db?pool_max_conns=0", "postgres://u:hunter2@h/db?pool_max_conns=1",
 		"postgres://u:hunter2@h/db?pool_max_conns=hunter2", "postgres://u:hunter2@h/db?sslmode=verify-full&sslrootcert=/no/hunter2",
 	} {
 		for what, open := range map[string]func() error{

@@ -16,10 +16,15 @@ import (
 type Sources struct {
 	// Processors are the clients of the configured processors, by name.
 	Processors map[string]*httpclient.Client
-	// Backlog is [store.Store.Backlog].
-	Backlog func(context.Context) ([]store.Backlog, error)
+	Store      Store
 	// AuditLost returns the number of audit records lost since the start.
 	AuditLost func() uint64
+}
+
+// Store is what the gauges are read from in the store. [store.Store] implements it.
+type Store interface {
+	Backlog(context.Context) ([]store.Backlog, error)
+	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
 }
 
 // SetSources sets what the gauges are read from, and replaces earlier sources. It does nothing if t is nil.
@@ -41,10 +46,16 @@ const (
 type gauges struct {
 	mu      sync.Mutex
 	sources Sources
-	// queried is the time of the latest query of the store. backlog and failed are its result.
+	// queried is the time of the latest query of the store, and stored its result.
 	queried time.Time
-	backlog []store.Backlog
-	failed  bool
+	stored  stored
+}
+
+// stored is the result of a query of the store.
+type stored struct {
+	backlog     []store.Backlog
+	divergences map[payment.DivergenceKind]int64
+	failed      bool
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -69,6 +80,8 @@ var (
 	refundsAge   = newGauge("refunds_waiting_oldest_seconds",
 		"Time that the oldest refund has been in this non-final status; 0 if there is none."+sharedValue,
 		"processor", "status")
+	divergences = newGauge("divergences_open",
+		"Contradictions between a payment here and at its processor that no operator has acknowledged."+sharedValue, "kind")
 	inFlight      = newGauge("processor_calls_in_flight", "Calls to the processor that this worker has in flight.", "processor")
 	inFlightLimit = newGauge("processor_calls_in_flight_limit",
 		"Maximum number of calls to the processor that this worker has in flight.",
@@ -91,16 +104,16 @@ var (
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
-		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge,
+		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
 		inFlight, inFlightLimit, breakerState, held, quotaRemaining, quotaReset, auditLost,
 	} {
 		to <- d
 	}
 }
 
-// Collect implements prometheus.Collector. If the store cannot be queried, it leaves the backlog out.
+// Collect implements prometheus.Collector. If the store cannot be queried, it leaves the backlog and the divergences out.
 func (g *gauges) Collect(to chan<- prometheus.Metric) {
-	sources, backlog, failed := g.queryStore()
+	sources, stored := g.queryStore()
 	set := func(d *prometheus.Desc, value float64, labels ...string) {
 		to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
 	}
@@ -111,28 +124,39 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 		to <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(sources.AuditLost()))
 	}
 	switch {
-	case sources.Backlog == nil:
-	case failed:
+	case sources.Store == nil:
+	case stored.failed:
 		set(storeUp, 0)
 	default:
 		set(storeUp, 1)
-		setBacklog(set, sources, backlog)
+		setBacklog(set, sources, stored.backlog)
+		for _, kind := range payment.DivergenceKinds {
+			set(divergences, float64(stored.divergences[kind]), string(kind))
+		}
 	}
 }
 
-// queryStore returns the backlog in the store. It queries the store unless the latest result is recent enough. Concurrent
-// scrapes wait for one query and share its result.
-func (g *gauges) queryStore() (sources Sources, backlog []store.Backlog, failed bool) {
+// queryStore queries the store unless the latest result is recent enough. Concurrent scrapes wait for one query and share its
+// result.
+func (g *gauges) queryStore() (Sources, stored) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.sources.Backlog != nil && time.Since(g.queried) >= storeQueryInterval {
-		ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
-		defer cancel()
-		var err error
-		g.backlog, err = g.sources.Backlog(ctx)
-		g.queried, g.failed = time.Now(), err != nil
+	if g.sources.Store != nil && time.Since(g.queried) >= storeQueryInterval {
+		g.stored = query(g.sources.Store)
+		g.queried = time.Now()
 	}
-	return g.sources, g.backlog, g.failed
+	return g.sources, g.stored
+}
+
+func query(from Store) (s stored) {
+	ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
+	defer cancel()
+	var err error
+	if s.backlog, err = from.Backlog(ctx); err == nil {
+		s.divergences, err = from.OpenDivergences(ctx)
+	}
+	s.failed = err != nil
+	return s
 }
 
 // setFunc reports the value of a gauge to the current scrape.
@@ -168,13 +192,13 @@ type series struct {
 func setBacklog(set setFunc, sources Sources, backlog []store.Backlog) {
 	all := map[series]store.Backlog{}
 	for name := range sources.Processors {
-		for status, next := range payment.PaymentTransitions {
-			if len(next) > 0 {
+		for status := range payment.PaymentTransitions {
+			if !status.Final() {
 				all[series{refund: false, processor: name, status: status}] = store.Backlog{}
 			}
 		}
-		for status, next := range payment.RefundTransitions {
-			if len(next) > 0 {
+		for status := range payment.RefundTransitions {
+			if !status.Final() {
 				all[series{refund: true, processor: name, status: status}] = store.Backlog{}
 			}
 		}

@@ -26,10 +26,19 @@ var answered = httpclient.Observation{
 	Processor: "acme", Operation: "charge", Outcome: processor.Answered, Status: 200, Attempt: 1, Sends: 1, Took: 80 * time.Millisecond,
 }
 
-// unknownForAnHour is a backlog of two payments that have been unknown for an hour.
-func unknownForAnHour(context.Context) ([]store.Backlog, error) {
-	return []store.Backlog{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
+// backlog is a store with the given backlog and one open dispute.
+type backlog func(context.Context) ([]store.Backlog, error)
+
+func (b backlog) Backlog(ctx context.Context) ([]store.Backlog, error) { return b(ctx) }
+
+func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
+	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
+
+// unknownForAnHour is a backlog of two payments that have been unknown for an hour.
+var unknownForAnHour = backlog(func(context.Context) ([]store.Backlog, error) {
+	return []store.Backlog{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
+})
 
 func newClient(t *testing.T, url string, o httpclient.Options) *httpclient.Client {
 	t.Helper()
@@ -71,7 +80,7 @@ func allMetrics(t *testing.T) *Telemetry {
 	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
 	require.NoError(t, err)
 	metrics.SetSources(Sources{
-		Processors: map[string]*httpclient.Client{"acme": c}, Backlog: unknownForAnHour, AuditLost: func() uint64 { return 3 },
+		Processors: map[string]*httpclient.Client{"acme": c}, Store: unknownForAnHour, AuditLost: func() uint64 { return 3 },
 	})
 	return metrics
 }
@@ -107,6 +116,8 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_payments_waiting{processor="acme",status="needs_reconciliation"} 0`,
 		`florin_payments_waiting_oldest_seconds{processor="acme",status="authorized"} 0`,
 		`florin_refunds_waiting{processor="acme",status="unknown"} 0`,
+		`florin_divergences_open{kind="dispute"} 1`,
+		`florin_divergences_open{kind="refund_status"} 0`,
 		`florin_processor_calls_in_flight_limit{processor="acme"} 7`,
 		`florin_processor_breaker_state{processor="acme",state="closed"} 1`,
 		`florin_processor_breaker_state{processor="acme",state="open"} 0`,
@@ -139,14 +150,14 @@ func TestAttemptThatWasNotSentHasNoCallDuration(t *testing.T) {
 func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		metrics, queries := New(nil), 0
-		metrics.SetSources(Sources{Backlog: func(ctx context.Context) ([]store.Backlog, error) {
+		metrics.SetSources(Sources{Store: backlog(func(ctx context.Context) ([]store.Backlog, error) {
 			queries++
 			if queries < 3 {
 				return unknownForAnHour(ctx)
 			}
 			<-ctx.Done()
 			return nil, ctx.Err()
-		}})
+		})})
 		require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
 		<-time.After(storeQueryInterval - time.Second)
 		require.Contains(t, scrape(t, metrics), `florin_payments_waiting_oldest_seconds{processor="acme",status="unknown"} 3609`,
@@ -170,9 +181,9 @@ func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 func TestNewSourcesReplaceEarlierOnes(t *testing.T) {
 	metrics := New(nil)
 	require.NotContains(t, scrape(t, metrics), "florin_store_up")
-	metrics.SetSources(Sources{Backlog: func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") }})
+	metrics.SetSources(Sources{Store: backlog(func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") })})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
-	metrics.SetSources(Sources{Backlog: unknownForAnHour})
+	metrics.SetSources(Sources{Store: unknownForAnHour})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
 }
 

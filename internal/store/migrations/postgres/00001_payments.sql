@@ -57,7 +57,7 @@ CREATE TABLE payments (
 );
 CREATE INDEX payments_of_merchant ON payments (merchant_id, created_at, payment_id);
 CREATE INDEX payments_by_time ON payments (created_at, payment_id);
--- The payments that may need attention: few, so the index is small. Its condition is openPayments in page.go.
+-- The payments that may need attention: few, so the index is small. 00006 replaces it.
 CREATE INDEX payments_open ON payments (created_at, payment_id)
 	WHERE status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation', 'conflicted');
 

@@ -1,4 +1,4 @@
--- The index for counting open refunds for metrics. For payments, payments_open serves this purpose.
+-- The index for counting open refunds for metrics. For payments, payments_open, and later payments_by_status, serves this purpose.
 
 -- +goose Up
 

@@ -1,0 +1,171 @@
+package store
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/florinpay/florin/payment"
+)
+
+const divergenceColumns = `divergence_id, payment_id, refund_id, merchant_id, kind, status_here, status_there, evidence, detected_at,
+	detected_by, acknowledged_at, acknowledged_by`
+
+func scanDivergence(row scanner) (d payment.Divergence, err error) {
+	var evidence string
+	if err := row.Scan(&d.DivergenceID, &d.PaymentID, optional{&d.RefundID}, &d.MerchantID, &d.Kind, &d.StatusHere, &d.StatusThere,
+		&evidence, storedTime{&d.DetectedAt}, &d.DetectedBy, storedTime{&d.AcknowledgedAt}, optional{&d.AcknowledgedBy}); err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal([]byte(evidence), &d.Evidence)
+}
+
+const (
+	// maxDivergences limits the divergences of one payment: a processor that contradicts itself must not fill the table.
+	maxDivergences = 100
+	// maxDivergenceStatus is the longest status at the processor that the database accepts, in characters.
+	maxDivergenceStatus = 64
+)
+
+const insertDivergence = `INSERT INTO divergences (divergence_id, payment_id, refund_id, merchant_id, kind, status_here, status_there,
+		evidence, detected_at, detected_by, fingerprint)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE (SELECT count(*) FROM divergences WHERE payment_id = $2) < $12
+	ON CONFLICT DO NOTHING
+	RETURNING divergence_id`
+
+// RecordDivergence persists a divergence, and reports whether it is a new one. It sets DivergenceID, and a zero DetectedAt means
+// now. The same contradiction is recorded once, however often and whenever it is seen, even after it was acknowledged; so the call is
+// safe to repeat. DetectedBy is required. Evidence and DetectedBy are cut as a [Cause] is. After 100 divergences of one payment no
+// more are recorded.
+//
+// RecordDivergence returns ErrInvalid for an unknown kind, and if the merchant has no such payment or the payment no such refund.
+func (s *Store) RecordDivergence(ctx context.Context, d payment.Divergence) (created bool, err error) {
+	created, err = s.recordDivergence(ctx, d)
+	return created, s.wrap(err, "record divergence of payment %q", d.PaymentID)
+}
+
+func (s *Store) recordDivergence(ctx context.Context, d payment.Divergence) (created bool, err error) {
+	if !slices.Contains(payment.DivergenceKinds, d.Kind) {
+		return false, fmt.Errorf("%w: unknown kind %q: want one of %v", ErrInvalid, d.Kind, payment.DivergenceKinds)
+	}
+	by, evidence, err := Cause{By: d.DetectedBy, Evidence: d.Evidence}.encode()
+	if err != nil {
+		return false, err
+	}
+	d.StatusThere = clean(d.StatusThere, maxDivergenceStatus)
+	var id string
+	err = s.write(ctx, func(q querier) error {
+		return q.queryOne(ctx, insertDivergence, []any{d.ID(), d.PaymentID, nullable(d.RefundID), d.MerchantID, string(d.Kind),
+			string(d.StatusHere), d.StatusThere, evidence, formatTime(orNow(d.DetectedAt)), by, d.Fingerprint(), maxDivergences}, &id)
+	})
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+const acknowledgeDivergence = `UPDATE divergences SET acknowledged_at = $3, acknowledged_by = $4
+	WHERE merchant_id = $1 AND divergence_id = $2 AND acknowledged_at IS NULL`
+
+// AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It is no longer open then. If it is
+// acknowledged already, AcknowledgeDivergence changes nothing. It returns payment.ErrNotFound if the merchant has no such
+// divergence, and ErrInvalid if by is empty. by is cut to 100 characters.
+func (s *Store) AcknowledgeDivergence(ctx context.Context, merchantID, divergenceID, by string) (payment.Divergence, error) {
+	d, err := s.acknowledgeDivergence(ctx, merchantID, divergenceID, by)
+	return d, s.wrap(err, "acknowledge divergence %q", divergenceID)
+}
+
+func (s *Store) acknowledgeDivergence(ctx context.Context, merchantID, divergenceID, by string) (d payment.Divergence, err error) {
+	if by == "" {
+		return d, fmt.Errorf("%w: the operator is missing", ErrInvalid)
+	}
+	statement := "SELECT " + divergenceColumns + " FROM divergences WHERE merchant_id = $1 AND divergence_id = $2"
+	err = s.transact(ctx, func(q querier) error {
+		err := q.exec(ctx, acknowledgeDivergence, merchantID, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
+		if err != nil {
+			return err
+		}
+		found := false
+		err = q.queryEach(ctx, statement, []any{merchantID, divergenceID}, func(row scanner) (err error) {
+			d, err = scanDivergence(row)
+			found = true
+			return err
+		})
+		if err == nil && !found {
+			return payment.ErrNotFound
+		}
+		return err
+	})
+	return d, err
+}
+
+// Divergences returns a page of divergences, the latest first. It returns ErrInvalid for an invalid cursor or an unknown kind.
+func (s *Store) Divergences(ctx context.Context, f payment.DivergenceFilter) (payment.DivergencePage, error) {
+	page, err := s.divergences(ctx, f)
+	return page, s.wrap(err, "list divergences")
+}
+
+// openDivergences is the condition of the index divergences_open.
+const openDivergences = "acknowledged_at IS NULL"
+
+func (s *Store) divergences(ctx context.Context, f payment.DivergenceFilter) (page payment.DivergencePage, err error) {
+	var where conditions
+	if f.MerchantID != "" {
+		where.add("merchant_id = %s", f.MerchantID)
+	}
+	if f.PaymentID != "" {
+		where.add("payment_id = %s", f.PaymentID)
+	}
+	if f.Kind != "" {
+		if !slices.Contains(payment.DivergenceKinds, f.Kind) {
+			return page, fmt.Errorf("%w: unknown kind %q: want one of %v", ErrInvalid, f.Kind, payment.DivergenceKinds)
+		}
+		where.add("kind = %s", string(f.Kind))
+	}
+	if f.Open {
+		where.add(openDivergences)
+	}
+	if f.Cursor != "" {
+		at, id, err := parseCursor(f.Cursor)
+		if err != nil {
+			return page, err
+		}
+		where.add("(detected_at, divergence_id) < (%s, %s)", at, id)
+	}
+	limit := pageSize(f.Limit)
+	statement := "SELECT " + divergenceColumns + " FROM divergences " + where.clause() +
+		" ORDER BY detected_at DESC, divergence_id DESC LIMIT " + where.arg(limit+1)
+	err = s.read().queryEach(ctx, statement, where.args, func(row scanner) error {
+		d, err := scanDivergence(row)
+		page.Divergences = append(page.Divergences, d)
+		return err
+	})
+	if err != nil {
+		return payment.DivergencePage{}, err
+	}
+	if len(page.Divergences) > limit {
+		page.Divergences = page.Divergences[:limit]
+		last := page.Divergences[limit-1]
+		page.Next = newCursor(last.DetectedAt, last.DivergenceID)
+	}
+	return page, nil
+}
+
+const countDivergences = `SELECT kind, count(*) FROM divergences WHERE ` + openDivergences + ` GROUP BY kind`
+
+// OpenDivergences counts the divergences that no operator has acknowledged. It omits kinds without any.
+func (s *Store) OpenDivergences(ctx context.Context) (map[payment.DivergenceKind]int64, error) {
+	open := map[payment.DivergenceKind]int64{}
+	err := s.read().queryEach(ctx, countDivergences, nil, func(row scanner) error {
+		var kind payment.DivergenceKind
+		var count int64
+		err := row.Scan(&kind, &count)
+		open[kind] = count
+		return err
+	})
+	return open, s.wrap(err, "count open divergences")
+}
