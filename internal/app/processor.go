@@ -45,7 +45,7 @@ func (p *OpenProcessor) Close() {
 var ErrNotConfigured = errors.New("the processor is not configured")
 
 // OpenStandalone opens one processor of the configuration for use without Temporal: its client retries by itself, with the
-// configured delays, and writes its audit records to out, since the configured audit file is the worker's. An empty name means
+// configured delays and attempts, and writes its audit records to out, since the configured audit file is the worker's. An empty name means
 // the default processor.
 func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Writer) (*OpenProcessor, error) {
 	if name == "" {
@@ -56,7 +56,7 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 		return nil, fmt.Errorf("%w: %q, want %s", ErrNotConfigured, name, strings.Join(slices.Sorted(maps.Keys(c.Processors)), " or "))
 	}
 	policy := retry.Default()
-	policy.Backoff = p.Backoff()
+	policy.Backoff, policy.MaxAttempts = p.Backoff(), p.Retry.MaxAttempts
 	log := audit.New(zapcore.AddSync(out), audit.Options{Allow: c.Audit.Allow})
 	opened, err := openProcessor(ctx, name, p, BuiltIn, log, policy, nil)
 	if err != nil {
