@@ -21,8 +21,7 @@ type Client interface {
 
 // Call is one HTTP request. The client adds the base URL, credentials and the Idempotency-Key header.
 type Call struct {
-	// Method is POST or PATCH for an operation that can be declined: a decline in response to a read is malformed, and the
-	// methods that may be sent without a Key count as reads.
+	// Method is any method of HTTP. Responses mean the same for all of them.
 	Method string
 	// Path is relative to the base URL and begins with "/". Parts that are not the adapter's own, such as ids, have to
 	// be escaped with [url.PathEscape]. A path with a part that is empty, "." or ".." is not sent. Query is appended to it.
@@ -33,7 +32,8 @@ type Call struct {
 	ContentType string
 	// Header has additional headers. It cannot replace those that the client sets.
 	Header http.Header
-	// Key is the idempotency key. Only GET, HEAD, OPTIONS, PUT and DELETE may be sent without one (RFC 9110, section 9.2.2).
+	// Key is the idempotency key. Only GET, HEAD, OPTIONS, PUT and DELETE may be sent without one (RFC 9110, section 9.2.2). A
+	// call without a Key counts as a read: a decline in response to it is malformed.
 	Key string
 	// KeyFirstUsed is a time no later than the first send under Key. Zero: this is the first send.
 	KeyFirstUsed time.Time

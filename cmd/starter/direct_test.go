@@ -4,10 +4,12 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,6 +74,32 @@ func TestGetDirectPrintsTheRecordOfTheProcessor(t *testing.T) {
 	require.Equal(t, exitNotFound, exitCode(err))
 	_, _, err = execute(t, "", append(get, "refund-1", "--refund", "--charge-key", "order-2")...)
 	require.Equal(t, exitNotFound, exitCode(err))
+}
+
+func TestDirectCallsMakeTheConfiguredNumberOfAttempts(t *testing.T) {
+	var requests atomic.Int32
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		requests.Add(1)
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("DIRECT_KEY", "sim_direct_key")
+	for _, attempts := range []int32{1, 3} {
+		requests.Store(0)
+		path := filepath.Join(t.TempDir(), "worker.yaml")
+		require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
+processors:
+  down:
+    adapter: rest
+    base_url: %q
+    api_key: {env: DIRECT_KEY}
+    retry: {initial: 1ms, max: 1ms, jitter: 0, max_attempts: %d}
+`, s.URL, attempts), 0o600))
+		_, audit, err := execute(t, "", "get", "--direct", "--config", path, "--merchant", "acme", "--key", "order-1")
+		require.Error(t, err)
+		require.Equal(t, attempts, requests.Load())
+		require.Equal(t, int(attempts), strings.Count(audit, `"operation":"lookup"`), "each attempt has its record")
+	}
 }
 
 func TestProcessorGetPrintsTheResponse(t *testing.T) {

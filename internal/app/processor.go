@@ -45,7 +45,7 @@ func (p *OpenProcessor) Close() {
 var ErrNotConfigured = errors.New("the processor is not configured")
 
 // OpenStandalone opens one processor of the configuration for use without Temporal. Its client retries by itself, with the
-// configured delays, and writes audit records to out, because the configured audit file belongs to the worker. An empty name
+// configured delays and attempts, and writes audit records to out, because the configured audit file belongs to the worker. An empty name
 // means the default processor. OpenStandalone returns [ErrNotConfigured] for an unknown name.
 func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Writer) (*OpenProcessor, error) {
 	if name == "" {
@@ -57,7 +57,7 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 		return nil, fmt.Errorf("%w: %q, want %s", ErrNotConfigured, name, strings.Join(names, " or "))
 	}
 	policy := retry.Default()
-	policy.Backoff = p.Backoff()
+	policy.Backoff, policy.MaxAttempts = p.Backoff(), p.Retry.MaxAttempts
 	log := audit.New(zapcore.AddSync(out), audit.Options{Allow: c.Audit.Allow})
 	opened, err := openProcessor(ctx, name, p, BuiltIn, log, policy, nil)
 	if err != nil {

@@ -207,8 +207,7 @@ type Processor struct {
 	MaxConnectionAge activities.Duration `yaml:"max_connection_age"`
 }
 
-// Retry configures the delay between attempts. Jitter of ±25 % is always added. A delay is never shorter than the Retry-After of
-// the processor.
+// Retry configures the delay between attempts. A delay is never shorter than the Retry-After of the processor.
 type Retry struct {
 	// Strategy is how the delay grows from attempt to attempt.
 	// Bounds: `exponential`, `fixed` or `linear`.
@@ -223,6 +222,16 @@ type Retry struct {
 	// Unit: a factor, such as 1.5.
 	// Bounds: above 1 if the strategy is exponential; otherwise not used.
 	Multiplier float64 `yaml:"multiplier"`
+	// Jitter is how far a delay varies at random, so that payments that failed together are not retried together. 0 switches it
+	// off. It only adds to a Retry-After.
+	// Unit: a fraction of the delay; 0.25 is ±25 %.
+	// Bounds: at least 0, at most 1.
+	Jitter *float64 `yaml:"jitter"` // nil: the default
+	// MaxAttempts bounds the attempts of a call without Temporal, such as `starter get --direct`; these end after two minutes
+	// in any case. It does not apply to a worker: there schedule_to_close bounds the attempts.
+	// Unit: attempts; 3 to 5 are usual.
+	// Bounds: at least 1, at most 20.
+	MaxAttempts int `yaml:"max_attempts"`
 	// LongestWait is the longest delay, such as a Retry-After, that the activity waits before its next attempt. A longer delay
 	// becomes a durable timer of the workflow.
 	// Bounds: at least retry.max, shorter than schedule_to_close.
@@ -280,11 +289,16 @@ func (b Breaker) Options() breaker.Options {
 
 // Backoff returns the delay between attempts.
 func (p Processor) Backoff() retry.Backoff {
+	jitter := retry.DefaultBackoff.Jitter
+	if p.Retry.Jitter != nil {
+		jitter = *p.Retry.Jitter
+	}
 	return retry.Backoff{
 		Strategy:   p.Retry.Strategy,
 		Initial:    time.Duration(p.Retry.Initial),
 		Max:        time.Duration(p.Retry.Max),
 		Multiplier: p.Retry.Multiplier,
+		Jitter:     jitter,
 	}
 }
 

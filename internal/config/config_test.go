@@ -163,6 +163,26 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "processors.acme.retry.multiplier 0.5: must be above 1",
 		},
 		{
+			name:   "negative jitter",
+			change: func(_ *Config, p *Processor) { p.Retry.Jitter = new(-0.1) },
+			want:   "processors.acme.retry.jitter -0.1: must be from 0 to 1",
+		},
+		{
+			name:   "jitter above 1",
+			change: func(_ *Config, p *Processor) { p.Retry.Jitter = new(25.0) },
+			want:   "processors.acme.retry.jitter 25: must be from 0 to 1",
+		},
+		{
+			name:   "negative number of attempts",
+			change: func(_ *Config, p *Processor) { p.Retry.MaxAttempts = -1 },
+			want:   "processors.acme.retry.max_attempts -1: must be above 0 and at most 20",
+		},
+		{
+			name:   "too many attempts",
+			change: func(_ *Config, p *Processor) { p.Retry.MaxAttempts = 21 },
+			want:   "processors.acme.retry.max_attempts 21: must be above 0 and at most 20",
+		},
+		{
 			name:   "HTTP timeout longer than an attempt",
 			change: func(_ *Config, p *Processor) { p.HTTPTimeout = duration(31 * second) },
 			want:   "processors.acme.http_timeout 31s must be shorter than start_to_close 30s",
@@ -293,6 +313,15 @@ func TestMissingKeysOfAScheduleHaveTheirDefaults(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, duration(2*time.Second), c.Processors["acme"].Resolve.Initial)
 	require.Equal(t, duration(48*time.Hour), c.Processors["acme"].Resolve.For)
+}
+
+func TestJitterOfZeroIsNotReplacedByTheDefault(t *testing.T) {
+	for yaml, want := range map[string]float64{"": 0.25, "jitter: 0": 0, "jitter: 0.0": 0, "jitter: 1": 1, "jitter: null": 0.25} {
+		c, err := Parse([]byte("processors: {acme: {adapter: stripe, api_key: {env: KEY}, retry: {"+yaml+"}}}"), known)
+		require.NoError(t, err, yaml)
+		require.InDelta(t, want, c.Processors["acme"].Backoff().Jitter, 0, yaml)
+	}
+	require.InDelta(t, 0.25, Processor{}.Backoff().Jitter, 0, "an incomplete configuration")
 }
 
 func TestExactlyOneWayToAuthenticateIsValid(t *testing.T) {

@@ -56,6 +56,8 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.Retry.Initial, duration(time.Second))
 	setDefault(&p.Retry.Max, duration(30*time.Second))
 	setDefault(&p.Retry.Multiplier, 2)
+	setDefault(&p.Retry.Jitter, new(retry.DefaultBackoff.Jitter)) // 0 is a value of its own
+	setDefault(&p.Retry.MaxAttempts, retry.Default().MaxAttempts)
 	setDefault(&p.Retry.LongestWait, duration(5*time.Minute))
 	setDefault(&p.Resolve.Initial, duration(2*time.Second))
 	setDefault(&p.Resolve.Max, duration(5*time.Minute))

@@ -49,6 +49,11 @@ func printed(value reflect.Value) any {
 		return omitEmpty(v)
 	}
 	switch value.Kind() {
+	case reflect.Pointer:
+		if value.IsNil() {
+			return nil
+		}
+		return printed(value.Elem())
 	case reflect.Struct:
 		return omitEmpty(mapping(value))
 	case reflect.String:

@@ -26,7 +26,7 @@ processors:
     schedule_to_close: 1h0m30s
     absence_proof_after: 90m
     rate_limit: {per_second: 0.5}
-    retry: {multiplier: 1.0000001}
+    retry: {multiplier: 1.0000001, jitter: 0, max_attempts: 1}
     propagate_trace: true
   "null": *rest
   "1.5": *rest
@@ -77,6 +77,8 @@ processors:
       initial: 1s
       max: 30s
       multiplier: 2
+      jitter: 0.25
+      max_attempts: 5
       longest_wait: 5m
     resolve:
       initial: 2s

@@ -77,6 +77,9 @@ func (c Config) validate(adapters Adapters) error {
 // 50 Ki events.
 const maxLookups = 2000
 
+// maxAttempts bounds the attempts of a call without Temporal. The time limit of such a call ends it earlier.
+const maxAttempts = 20
+
 // maxAuthorization bounds how long a payment stays authorized: no card network allows longer, and it is looked up every day.
 const maxAuthorization = activities.Duration(365 * 24 * time.Hour)
 
@@ -136,6 +139,10 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		},
 		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
 		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
+		{
+			"retry.max_attempts", p.Retry.MaxAttempts, p.Retry.MaxAttempts > 0 && p.Retry.MaxAttempts <= maxAttempts,
+			fmt.Sprintf("above 0 and at most %d", maxAttempts),
+		},
 		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
 		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
 		{"rate_limit.max_wait", p.RateLimit.MaxWait, p.RateLimit.MaxWait >= 0, "0 or above"},

@@ -107,6 +107,8 @@ func typeWords(of reflect.Type) (words string, number bool) {
 		return "integer", true
 	case reflect.Float64:
 		return "number", true
+	case reflect.Pointer:
+		return typeWords(of.Elem())
 	case reflect.Slice:
 		return "list of texts", false
 	case reflect.Map:

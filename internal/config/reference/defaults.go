@@ -102,6 +102,8 @@ func format(value reflect.Value) string {
 		return "`" + config.FormatDuration(d) + "`"
 	}
 	switch value.Kind() {
+	case reflect.Pointer:
+		return format(value.Elem())
 	case reflect.String, reflect.Slice, reflect.Struct:
 		if value.IsZero() {
 			return ""

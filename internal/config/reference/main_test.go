@@ -59,7 +59,11 @@ func visitNumbers(visit func(path string, of reflect.Type, field reflect.StructF
 			case inner != nil:
 				walk(inner, path+".")
 			default:
-				switch field.Type.Kind() {
+				kind := field.Type.Kind()
+				if kind == reflect.Pointer {
+					kind = field.Type.Elem().Kind()
+				}
+				switch kind {
 				case reflect.Int, reflect.Int64, reflect.Float64:
 					visit(path, of, field)
 				default: // an unsigned number is never below its bound: the decoder refuses it
@@ -98,6 +102,9 @@ func (s *setting) at(path string) reflect.Value {
 			field, _ := value.Type().FieldByName(name)
 			return field.Tag.Get("yaml") == key
 		})
+	}
+	if value.Kind() == reflect.Pointer {
+		return value.Elem()
 	}
 	return value
 }

@@ -18,9 +18,6 @@ const (
 	Linear      Strategy = "linear"
 )
 
-// Jitter is the fraction by which a delay varies around its base.
-const Jitter = 0.25
-
 // Backoff computes the delay before the next attempt.
 type Backoff struct {
 	Strategy Strategy
@@ -30,10 +27,13 @@ type Backoff struct {
 	Max time.Duration
 	// Multiplier is the growth factor of the exponential strategy, above 1.
 	Multiplier float64
+	// Jitter is the fraction by which a delay varies around the strategy's delay, from 0 to 1. With 0, callers that failed
+	// together retry together.
+	Jitter float64
 }
 
-// DefaultBackoff is 1 s, 2 s, 4 s … up to 30 s.
-var DefaultBackoff = Backoff{Strategy: Exponential, Initial: time.Second, Max: 30 * time.Second, Multiplier: 2}
+// DefaultBackoff is 1 s, 2 s, 4 s … up to 30 s, each ±25 %.
+var DefaultBackoff = Backoff{Strategy: Exponential, Initial: time.Second, Max: 30 * time.Second, Multiplier: 2, Jitter: 0.25}
 
 // Validate returns an error that names the first invalid field.
 func (b Backoff) Validate() error {
@@ -49,19 +49,21 @@ func (b Backoff) Validate() error {
 		return fmt.Errorf("max %s: must be at least initial, %s", b.Max, b.Initial)
 	case b.Strategy == Exponential && !(b.Multiplier > 1): // or not a number
 		return fmt.Errorf("multiplier %g: must be above 1", b.Multiplier)
+	case !(b.Jitter >= 0 && b.Jitter <= 1): // or not a number
+		return fmt.Errorf("jitter %g: must be from 0 to 1", b.Jitter)
 	}
 	return nil
 }
 
-// Delay returns how long to wait after the given attempt, counted from 1. It is drawn uniformly from ±25 % around the strategy's
-// delay, cut at Max, so that delays do not accumulate at the cap. A higher retryAfter is a floor to which jitter only
+// Delay returns how long to wait after the given attempt, counted from 1. It is drawn uniformly from ±Jitter around the
+// strategy's delay, cut at Max, so that delays do not accumulate at the cap. A higher retryAfter is a floor to which jitter only
 // adds. random returns numbers in [0, 1).
 func (b Backoff) Delay(attempt int, retryAfter time.Duration, random func() float64) time.Duration {
 	base := b.base(attempt)
-	low := base * (1 - Jitter)
-	high := math.Min(base*(1+Jitter), float64(b.Max))
+	low := base * (1 - b.Jitter)
+	high := math.Min(base*(1+b.Jitter), float64(b.Max))
 	if floor := float64(retryAfter); floor > low {
-		low, high = floor, math.Max(high, floor*(1+Jitter))
+		low, high = floor, math.Max(high, floor*(1+b.Jitter))
 	}
 	return time.Duration(low + random()*(high-low))
 }

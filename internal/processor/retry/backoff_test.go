@@ -14,8 +14,10 @@ func always(x float64) func() float64 { return func() float64 { return x } }
 
 func TestDelays(t *testing.T) {
 	exponential := DefaultBackoff
-	fixed := Backoff{Strategy: Fixed, Initial: 2 * time.Second, Max: 30 * time.Second}
-	linear := Backoff{Strategy: Linear, Initial: 2 * time.Second, Max: 10 * time.Second}
+	fixed := Backoff{Strategy: Fixed, Initial: 2 * time.Second, Max: 30 * time.Second, Jitter: 0.25}
+	linear := Backoff{Strategy: Linear, Initial: 2 * time.Second, Max: 10 * time.Second, Jitter: 0.25}
+	without, full := exponential, exponential
+	without.Jitter, full.Jitter = 0, 1
 	const s, ms = time.Second, time.Millisecond
 	for _, tc := range []struct {
 		name    string
@@ -37,6 +39,10 @@ func TestDelays(t *testing.T) {
 			highest: 30 * s},
 		{name: "exponential", backoff: exponential, attempt: math.MaxInt, lowest: 22500 * ms, middle: 26250 * ms,
 			highest: 30 * s},
+		{name: "without jitter", backoff: without, attempt: 1, lowest: 1 * s, middle: 1 * s, highest: 1 * s},
+		{name: "without jitter", backoff: without, attempt: 3, lowest: 4 * s, middle: 4 * s, highest: 4 * s},
+		{name: "without jitter", backoff: without, attempt: 6, lowest: 30 * s, middle: 30 * s, highest: 30 * s},
+		{name: "full jitter", backoff: full, attempt: 3, lowest: 0, middle: 4 * s, highest: 8 * s},
 		{name: "fixed", backoff: fixed, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
 		{name: "fixed", backoff: fixed, attempt: 1 << 31, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
 		{name: "linear", backoff: linear, attempt: 1, lowest: 1500 * ms, middle: 2 * s, highest: 2500 * ms},
@@ -74,12 +80,21 @@ func TestRetryAfterIsTheMinimumDelay(t *testing.T) {
 	}
 }
 
+func TestRetryAfterWithoutJitterIsTheDelay(t *testing.T) {
+	b := DefaultBackoff
+	b.Jitter = 0
+	for _, random := range []float64{0, 0.5, 0.999999} {
+		require.Equal(t, 10*time.Second, b.Delay(1, 10*time.Second, always(random)))
+		require.Equal(t, time.Second, b.Delay(1, time.Second/2, always(random)))
+	}
+}
+
 func TestDelaysStayWithinTheirLimits(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {
 		b := Backoff{
 			Strategy: []Strategy{Exponential, Fixed, Linear}[random.IntN(3)],
-			Initial:  1 + time.Duration(random.Int64N(int64(time.Minute))), Multiplier: 1 + 9*random.Float64(),
+			Initial:  1 + time.Duration(random.Int64N(int64(time.Minute))), Multiplier: 1 + 9*random.Float64(), Jitter: 0.25,
 		}
 		b.Max = b.Initial + time.Duration(random.Int64N(int64(time.Hour)))
 		require.NoError(t, b.Validate())
@@ -95,7 +110,7 @@ func TestDelaysStayWithinTheirLimits(t *testing.T) {
 func TestDelaysAreSpreadBelowTheMaximum(t *testing.T) {
 	const samples, buckets = 20_000, 20
 	random := rand.New(rand.NewPCG(3, 4))
-	low := float64(DefaultBackoff.Max) * (1 - Jitter)
+	low := float64(DefaultBackoff.Max) * (1 - DefaultBackoff.Jitter)
 	width := (float64(DefaultBackoff.Max) - low) / buckets
 	var counts [buckets]int
 	for range samples {
@@ -119,6 +134,9 @@ func TestInvalidBackoffIsRefused(t *testing.T) {
 		{change: func(b *Backoff) { b.Multiplier = 1 }, want: "multiplier 1: must be above 1"},
 		{change: func(b *Backoff) { b.Multiplier = 0.5 }, want: "multiplier 0.5"},
 		{change: func(b *Backoff) { b.Multiplier = math.NaN() }, want: "multiplier NaN"},
+		{change: func(b *Backoff) { b.Jitter = -0.1 }, want: "jitter -0.1: must be from 0 to 1"},
+		{change: func(b *Backoff) { b.Jitter = 1.1 }, want: "jitter 1.1"},
+		{change: func(b *Backoff) { b.Jitter = math.NaN() }, want: "jitter NaN"},
 	} {
 		b := DefaultBackoff
 		tc.change(&b)
