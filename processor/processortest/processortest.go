@@ -5,7 +5,7 @@
 //
 // docs/adapters.md shows a complete example.
 //
-// The scenarios contain no JSON, no form encoding and no paths. A scripted server on a real socket parses the adapter's
+// The scenarios know no path and no field of a protocol. A scripted server on a real socket parses the adapter's
 // requests with the protocol's Parse functions and writes its responses with the protocol's Write functions.
 package processortest
 
