@@ -18,6 +18,8 @@ type CallFailure struct {
 	payment.Failure
 	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be called failed.
 	Ambiguous bool `json:"ambiguous"`
+	// Earlier reports that an attempt before the last one may have moved money: the last one's failure proves nothing about it.
+	Earlier bool `json:"earlier,omitempty"`
 	// NeverTaken reports that, by Temporal's account, no worker picked up the call before its time was up, not even once. It is
 	// Ambiguous all the same, because Temporal's account may have a gap after a failover: the processor has to be asked.
 	NeverTaken bool `json:"-"`
@@ -49,11 +51,17 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
 	failure := CallFailure{
 		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
-		Ambiguous: ambiguousBefore || e.Certainty == processor.Ambiguous,
+		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
+		Earlier:   ambiguousBefore,
 		RequestID: e.RequestID,
 	}
 	retry := e.Retry
-	if retry && delay > p.longestRetry {
+	longest := p.longestRetry
+	if failure.Ambiguous {
+		// The processor has to be asked for the outcome, not waited for.
+		longest = min(longest, p.backoff.Max)
+	}
+	if retry && delay > longest {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}
@@ -75,7 +83,7 @@ func FailureOf(err error) CallFailure {
 			return failure
 		}
 	}
-	unknown := CallFailure{Ambiguous: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
+	unknown := CallFailure{Ambiguous: true, Earlier: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
 		Class:   payment.ClassOutcomeUnknown,
 		Message: "the call ended without a response",
 	}}

@@ -30,6 +30,10 @@ type ChargeRequest struct {
 	PaymentMethod string `json:"payment_method"`
 	// Capture is automatic unless said otherwise.
 	Capture Capture `json:"capture,omitempty"`
+	// SendBy is the time after which nothing is sent for the first time, or again: a charge that was never sent until then has
+	// failed, and one whose outcome is unknown is only looked up. It is not part of the Fingerprint. Zero: the configuration's
+	// send_within applies.
+	SendBy time.Time `json:"send_by,omitzero"`
 	// Processor names one of the configured processors; empty is the configured default.
 	Processor string `json:"processor,omitempty"`
 
@@ -87,6 +91,24 @@ type Charge struct {
 	UpdatedAt time.Time `json:"updated_at"`
 	// Revision counts what happened to the payment itself, refunds left aside: of two answers the higher one is the newer.
 	Revision int64 `json:"revision,omitempty"`
+	// Modification is the capture or void in flight: it is persisted before it is sent, and removed when its outcome is known.
+	Modification *Modification `json:"modification,omitempty"`
+	// Modifications counts the captures and voids that have ended. It numbers their idempotency keys at the processor.
+	Modifications int64 `json:"modifications,omitempty"`
+}
+
+// Modification is a capture or void of a payment.
+type Modification struct {
+	// Operation is [OperationCapture] or [OperationVoid].
+	Operation Operation `json:"operation"`
+	// Amount is what to capture, in minor units of the payment's currency; 0 for a void.
+	Amount int64 `json:"amount,omitempty"`
+	// Reason is why Florin voids the payment by itself: "deadline" or "cancellation". Empty: a caller has asked for it.
+	Reason string `json:"reason,omitempty"`
+	// StatusBefore is the status of the payment if the modification is not executed.
+	StatusBefore Status `json:"status_before"`
+	// BeganAt is no later than the first send.
+	BeganAt time.Time `json:"began_at"`
 }
 
 // Money is the amount that was asked for.

@@ -14,6 +14,9 @@ type RefundRequest struct {
 	// Currency may be empty; otherwise it must be the payment's.
 	Currency string `json:"currency,omitempty"`
 
+	// SendBy is the time after which nothing is sent, as [ChargeRequest.SendBy].
+	SendBy time.Time `json:"send_by,omitzero"`
+
 	Reason   string            `json:"reason,omitempty"`
 	Metadata map[string]string `json:"metadata,omitempty"`
 }
