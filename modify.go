@@ -73,7 +73,8 @@ func (m modification) outcome(workflowID string, charge payment.Charge) error {
 		return nil
 	case charge.Status == payment.Expired && m.operation == payment.OperationVoid:
 		return nil // the payment reached its deadline, and Florin voided it at the same time
-	case charge.Status == payment.Unknown, charge.Status == payment.NeedsReconciliation:
+	case charge.Status == payment.Unknown, charge.Status == payment.NeedsReconciliation,
+		m.operation == payment.OperationCapture && (charge.Status == payment.Pending || charge.Status == payment.RequiresAction):
 		return fmt.Errorf("workflow %s: %w: the payment is %s", workflowID, ErrOutcomePending, charge.Status)
 	case charge.Status == payment.Conflicted:
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrConflicted)

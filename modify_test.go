@@ -19,8 +19,8 @@ func TestModificationWithoutErrorIsDone(t *testing.T) {
 	for status, want := range map[payment.Status]struct{ capture, void any }{
 		payment.Succeeded:           {capture: done, void: notExecuted},
 		payment.Authorized:          {capture: notExecuted, void: notExecuted},
-		payment.RequiresAction:      {capture: notExecuted, void: notExecuted},
-		payment.Pending:             {capture: notExecuted, void: notExecuted},
+		payment.RequiresAction:      {capture: ErrOutcomePending, void: notExecuted},
+		payment.Pending:             {capture: ErrOutcomePending, void: notExecuted},
 		payment.Declined:            {capture: notExecuted, void: notExecuted},
 		payment.Voided:              {capture: notExecuted, void: done},
 		payment.Expired:             {capture: notExecuted, void: done},

@@ -18,6 +18,8 @@ type CallFailure struct {
 	payment.Failure
 	// Ambiguous reports that this attempt or an earlier one may have moved money: the operation must not be reported as failed.
 	Ambiguous bool `json:"ambiguous"`
+	// Earlier reports that an attempt before the last one may have moved money: the last one's failure proves nothing about it.
+	Earlier bool `json:"earlier,omitempty"`
 	// NeverTaken reports that, according to Temporal, no worker picked up the call before its time was up. The call is Ambiguous
 	// nevertheless, because Temporal may have lost events in a failover: the outcome has to be looked up.
 	NeverTaken bool `json:"-"`
@@ -49,11 +51,17 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
 	failure := CallFailure{
 		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
-		Ambiguous: ambiguousBefore || e.Certainty == processor.Ambiguous,
+		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
+		Earlier:   ambiguousBefore,
 		RequestID: e.RequestID,
 	}
 	retry := e.Retry
-	if retry && delay > p.longestRetry {
+	longest := p.longestRetry
+	if failure.Ambiguous {
+		// The processor has to be asked for the outcome, not waited for.
+		longest = min(longest, p.backoff.Max)
+	}
+	if retry && delay > longest {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}
@@ -76,7 +84,7 @@ func FailureOf(err error) CallFailure {
 			return failure
 		}
 	}
-	unknown := CallFailure{Ambiguous: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
+	unknown := CallFailure{Ambiguous: true, Earlier: true, NeverTaken: neverTaken(err), Failure: payment.Failure{
 		Class:   payment.ClassOutcomeUnknown,
 		Message: "the call ended without a response",
 	}}

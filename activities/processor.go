@@ -40,35 +40,42 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 
 // ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
 // call, which contains the idempotency key.
-func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (CallResult, error) {
 	return once(ctx, p, p.processor.Charge, call)
 }
 
 // ProcessorCapture captures an authorized payment once, as [Processor.ProcessorCharge] charges.
-func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (CallResult, error) {
 	return once(ctx, p, p.processor.Capture, call)
 }
 
 // ProcessorVoid voids an authorized or pending payment once, as [Processor.ProcessorCharge] charges.
-func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
+func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (CallResult, error) {
 	return once(ctx, p, p.processor.Void, call)
 }
 
 // ProcessorRefund refunds once, as [Processor.ProcessorCharge] charges.
-func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (processor.Result, error) {
+func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (CallResult, error) {
 	return once(ctx, p, p.processor.Refund, call)
+}
+
+// CallResult is the processor's record after a call that moves money.
+type CallResult struct {
+	processor.Result
+	// AmbiguousBefore reports that an earlier attempt may have moved money: a decline then proves nothing about that.
+	AmbiguousBefore bool `json:"ambiguous_before,omitempty"`
 }
 
 // once makes one attempt at a call that moves money.
 func once[C any](
 	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C,
-) (processor.Result, error) {
+) (CallResult, error) {
 	before := ambiguousBefore(ctx)
 	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
-		return processor.Result{}, p.applicationError(ctx, err, before)
+		return CallResult{}, p.applicationError(ctx, err, before)
 	}
-	return result, nil
+	return CallResult{Result: result, AmbiguousBefore: before}, nil
 }
 
 // LookupResult is the result of a lookup.

@@ -15,6 +15,8 @@ type Terms struct {
 	StartToClose Duration `json:"start_to_close"`
 	// ScheduleToClose bounds all attempts together. It is shorter than KeyLifetime.
 	ScheduleToClose Duration `json:"schedule_to_close"`
+	// SendWithin bounds, from the first send, all sends of an operation, waits included. 0: ScheduleToClose.
+	SendWithin Duration `json:"send_within,omitzero"`
 	// KeyLifetime bounds, from the first send, when the same key may be sent again.
 	KeyLifetime Duration `json:"key_lifetime"`
 	// RetryInitial, RetryMax and RetryMultiplier are Temporal's retry policy for attempts that end without an error of their own,
@@ -24,6 +26,9 @@ type Terms struct {
 	RetryMultiplier float64  `json:"retry_multiplier"`
 	// AbsenceProofAfter is how long after the last send "not found" proves that nothing was executed. 0: never.
 	AbsenceProofAfter Duration `json:"absence_proof_after"`
+	// CompleteRefundLists reports that the processor's list of a payment's refunds is complete: a refund that it does not contain,
+	// after the processor has refused it, was not executed.
+	CompleteRefundLists bool `json:"complete_refund_lists,omitempty"`
 	// Resolve schedules the lookups of an unknown outcome. Pending schedules those of a payment that is pending or requires
 	// action; after Pending.For it is voided if the processor can.
 	Resolve Poll `json:"resolve"`

@@ -30,6 +30,9 @@ type ChargeRequest struct {
 	PaymentMethod string `json:"payment_method"`
 	// Capture is when the money is taken. Empty means [CaptureAutomatic].
 	Capture Capture `json:"capture,omitempty"`
+	// SendBy is when Florin stops sending the charge: later, one that was not executed has failed, and one whose outcome is unknown is
+	// only looked up. It is not part of the fingerprint. Zero means that only the configured send_within applies.
+	SendBy time.Time `json:"send_by,omitzero"`
 	// Processor is the name of a configured processor: at most 64 of A-Z a-z 0-9 . _ - Empty means the configured default.
 	Processor string `json:"processor,omitempty"`
 
@@ -104,6 +107,24 @@ type Charge struct {
 	// Revision counts the stored changes of the payment, without those of its refunds. Of two results of the same payment, the
 	// one with the higher Revision is newer. 0: the payment is not stored.
 	Revision int64 `json:"revision,omitempty"`
+	// Modification is the capture or void in flight: it is persisted before it is sent, and removed when its outcome is known.
+	Modification *Modification `json:"modification,omitempty"`
+	// Modifications counts the captures and voids that have ended. It numbers their idempotency keys at the processor.
+	Modifications int64 `json:"modifications,omitempty"`
+}
+
+// Modification is a capture or void of a payment.
+type Modification struct {
+	// Operation is [OperationCapture] or [OperationVoid].
+	Operation Operation `json:"operation"`
+	// Amount is what to capture, in minor units of the payment's currency; 0 for a void.
+	Amount int64 `json:"amount,omitempty"`
+	// Reason is why Florin voids the payment by itself: "deadline" or "cancellation". Empty: a caller has asked for it.
+	Reason string `json:"reason,omitempty"`
+	// StatusBefore is the status of the payment if the modification is not executed.
+	StatusBefore Status `json:"status_before"`
+	// BeganAt is no later than the first send.
+	BeganAt time.Time `json:"began_at"`
 }
 
 // Money returns the requested amount.

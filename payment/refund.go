@@ -18,6 +18,9 @@ type RefundRequest struct {
 	// Currency is that of the payment, or empty.
 	Currency string `json:"currency,omitempty"`
 
+	// SendBy is when Florin stops sending the refund, as [ChargeRequest.SendBy].
+	SendBy time.Time `json:"send_by,omitzero"`
+
 	// Reason has at most 500 characters. It is kept in the history only, and not passed on to the processor.
 	Reason string `json:"reason,omitempty"`
 	// Metadata is passed on to the processor. It has the limits of [ChargeRequest.Metadata].

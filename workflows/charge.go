@@ -36,6 +36,8 @@ type charge struct {
 	terms activities.Terms
 	// capturable is which captured amount is as requested.
 	capturable capturable
+	// earlierRun reports that another run may have sent the charge or a modification.
+	earlierRun bool
 	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
 	requested, current *modification
 	executed           []*modification
@@ -85,10 +87,10 @@ func (c *charge) run(ctx workflow.Context) error {
 	if err := begin(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
 		return err
 	}
-	earlierRun := begun.Resumed || wasReset(ctx)
+	c.earlierRun = begun.Resumed || wasReset(ctx)
 	c.begun(begun.Charge)
 	c.terms = begun.Terms
-	if earlierRun {
+	if c.earlierRun {
 		c.capturable = capturableOnceAuthorized(c.req)
 	}
 	c.startDeadline()
@@ -105,10 +107,11 @@ func (c *charge) run(ctx workflow.Context) error {
 	op := c.operation()
 	cancellable := ctx
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	op.start(ctx, cancellable, earlierRun, c.value.Failure)
+	c.resume(ctx)
+	op.start(ctx, cancellable, c.earlierRun, c.value.Failure)
 	for !c.value.Final() {
 		// The processor may soon have news of what an earlier run or a modification has sent.
-		soon := earlierRun || len(c.executed) > 0
+		soon := c.earlierRun || len(c.executed) > 0
 		op.pollUntilResolved(ctx, func() bool { return c.value.Final() || c.nextModification(ctx, cancellable) != nil }, soon)
 		if next := c.nextModification(ctx, cancellable); next != nil {
 			c.execute(ctx, next)
@@ -123,7 +126,7 @@ func (c *charge) operation() *operation {
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
 		kind: payment.OperationCharge, reference: c.reference(),
 		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor),
-		firstUsed: c.value.CreatedAt,
+		firstUsed: c.value.CreatedAt, sendBy: c.req.SendBy,
 		call: processor.ChargeCall{
 			Key:           c.reference(),
 			KeyFirstUsed:  c.value.CreatedAt,
@@ -151,6 +154,9 @@ func (c *charge) processorPaymentID() string { return c.value.ProcessorPaymentID
 
 // entered updates what depends on the status.
 func (c *charge) entered() {
+	if c.value.Status.Final() {
+		c.endModification()
+	}
 	if c.value.Status == payment.Authorized {
 		c.capturable = capturableOnceAuthorized(c.req)
 	}
@@ -169,7 +175,7 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	if c.current != nil && r.Status == payment.Declined && r.ID == "" {
 		// The modification was declined. The payment is what it was.
 		c.value.Decline = r.Decline
-		c.transition(ctx, c.statusIfNotExecuted(), &payment.Failure{
+		c.notExecuted(ctx, payment.Failure{
 			Class: payment.ClassStateConflict, Message: fmt.Sprintf("the processor declined the %s", c.current.kind), ProcessorCode: r.Decline.Code,
 		})
 		return
@@ -179,14 +185,19 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 	}
 	want := processor.Result{Amount: c.req.Amount, Currency: c.req.Currency, Reference: c.reference()}
 	failure := mismatch(r, want)
+	if failure == nil && r.Status != payment.Succeeded && r.CapturedAmount > 0 {
+		failure = conflictFailure("the processor reports that the payment is %s, and that %s were captured", r.Status, payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
+	}
 	if failure == nil && r.Status == payment.Succeeded {
 		failure = c.capturable.mismatch(payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
 	}
 	switch {
 	case failure != nil:
+		c.endModification()
 		c.value.ProcessorRequestID = r.RequestID
 		c.transition(ctx, payment.Conflicted, failure)
 	case r.Status != c.value.Status:
+		c.endModification()
 		c.value.ProcessorRequestID, c.value.CapturedAmount, c.value.Decline = r.RequestID, r.CapturedAmount, r.Decline
 		c.transition(ctx, c.outcomeStatus(r.Status), nil)
 	}
@@ -207,10 +218,11 @@ func (c *charge) validateResolution(r payment.Resolution) error {
 	}
 }
 
-func (c *charge) applyResolution(ctx workflow.Context, r payment.Resolution) {
+func (c *charge) applyResolution(ctx workflow.Context, r payment.Resolution, cause activities.Cause) error {
 	if r.ProcessorID != "" {
 		c.value.ProcessorPaymentID = r.ProcessorID
 	}
+	c.endModification()
 	var failure *payment.Failure
 	switch r.Status {
 	case payment.Succeeded:
@@ -224,6 +236,7 @@ func (c *charge) applyResolution(ctx workflow.Context, r payment.Resolution) {
 		failure = resolvedFailure(r)
 	}
 	c.transition(ctx, r.Status, failure)
+	return c.persistResolution(ctx, cause)
 }
 
 // capturable is which captured amount of a succeeded payment is as requested.

@@ -91,8 +91,8 @@ func TestChargeEndsAsTheProcessorResponds(t *testing.T) {
 		},
 		{
 			name:    "a decline after a lost response is a decline",
-			charges: []response{lostResponse, declined},
-			status:  payment.Declined, sends: 2,
+			charges: []response{lostResponse, declined}, lookups: []response{notFound},
+			status: payment.Declined, sends: 2, lookupCalls: 1,
 		},
 		{
 			name:    "ambiguity is sticky: a lost response, then 401; the charge was executed",

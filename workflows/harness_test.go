@@ -110,6 +110,7 @@ var testTerms = activities.Terms{
 	StartToClose:      activities.Duration(30 * time.Second),
 	ScheduleToClose:   activities.Duration(15 * time.Minute),
 	KeyLifetime:       activities.Duration(24 * time.Hour),
+	SendWithin:        activities.Duration(24 * time.Hour),
 	RetryInitial:      activities.Duration(time.Second),
 	RetryMax:          activities.Duration(30 * time.Second),
 	RetryMultiplier:   2,

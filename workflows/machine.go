@@ -114,6 +114,18 @@ func (m *machine[T]) persist(ctx workflow.Context, cause activities.Cause) {
 	}
 }
 
+// persistResolution stores an operator's decision. A processor's id that belongs to another payment or refund is the operator's
+// mistake: the status goes back to the stored one, and the refusal is returned.
+func (m *machine[T]) persistResolution(ctx workflow.Context, cause activities.Cause) error {
+	if m.store(ctx, cause) == nil {
+		return nil
+	}
+	id := m.fields().processorID
+	m.value = m.stored
+	m.publish(ctx)
+	return invalidField("processor_id", "%q is the id of another %s: check it in the processor's dashboard", id, m.kind.name)
+}
+
 // store runs the local activity. Its only error is that the processor's id is taken. Any other refusal is a bug, or caused by another
 // program: the workflow task fails and is retried, and the payment waits until an operator has looked.
 func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {

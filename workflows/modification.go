@@ -7,6 +7,7 @@ import (
 
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -16,21 +17,15 @@ type modification struct {
 	kind payment.Operation
 	// amount is what to capture.
 	amount int64
-	reason reason
-	// statusBefore is the status of the payment if the modification does nothing.
-	statusBefore payment.Status
+	// reason is why Florin voids the payment by itself; empty if a caller has asked for it.
+	reason string
 }
 
-// reason is why a modification is executed.
-type reason int
-
 const (
-	// byUpdate: a caller has asked for it.
-	byUpdate reason = iota
 	// byDeadline: the payment has waited for as long as it may.
-	byDeadline
+	byDeadline = "deadline"
 	// byCancellation: the workflow was canceled.
-	byCancellation
+	byCancellation = "cancellation"
 )
 
 // describe returns the modification with its amount.
@@ -45,7 +40,7 @@ func (m *modification) describe(currency string) string {
 func (c *charge) handleModifications(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateCapture,
 		func(ctx workflow.Context, req payment.CaptureRequest) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.AmountOf(c.value), reason: byUpdate})
+			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.AmountOf(c.value)})
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Captures an authorized payment, or a part of it.",
@@ -56,7 +51,7 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateVoid,
 		func(ctx workflow.Context) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationVoid, reason: byUpdate})
+			return c.await(ctx, &modification{kind: payment.OperationVoid})
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Voids an authorized payment, or cancels a pending one.",
@@ -169,64 +164,91 @@ func (c *charge) nextModification(ctx, cancellable workflow.Context) *modificati
 	}
 }
 
-// execute returns once the outcome of the modification is known.
+// execute persists the modification, sends it, and returns once its outcome is known. A run that finds it persisted knows that it may have
+// been sent, and continues it.
 func (c *charge) execute(ctx workflow.Context, m *modification) {
-	c.requested, c.current, m.statusBefore = nil, m, c.value.Status
-	op := c.modificationOperation(ctx, m)
+	c.requested, c.current = nil, m
+	c.value.Modification = &payment.Modification{
+		Operation: m.kind, Amount: m.amount, Reason: m.reason, StatusBefore: c.value.Status, BeganAt: workflow.Now(ctx).UTC(),
+	}
+	c.persist(ctx, activities.Cause{By: "workflow"})
+	op := c.modificationOperation(m)
 	op.apply(ctx, op.send(ctx, ctx))
+	c.resolveModification(ctx, op, false)
+}
+
+// resume continues the modification in which an earlier run ended. It may have been executed: it is looked up first.
+func (c *charge) resume(ctx workflow.Context) {
+	stored := c.value.Modification
+	if stored == nil {
+		return
+	}
+	c.current = &modification{kind: stored.Operation, amount: stored.Amount, reason: stored.Reason}
+	op := c.modificationOperation(c.current)
+	op.sends = sends{state: ambiguous, last: workflow.Now(ctx), failure: payment.Failure{
+		Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("an earlier run may have sent the %s", stored.Operation),
+	}}
+	op.apply(ctx, op.unanswered(activities.Cause{By: "workflow"}))
+	c.resolveModification(ctx, op, true)
+}
+
+// resolveModification polls until the outcome of the modification in flight is known, and ends it.
+func (c *charge) resolveModification(ctx workflow.Context, op *operation, soon bool) {
+	m := c.current
 	op.pollUntilResolved(ctx, func() bool {
 		return c.value.Status != payment.Unknown && c.value.Status != payment.NeedsReconciliation
-	}, false)
-	if m.reason == byDeadline {
-		c.deadlines[m.statusBefore] = workflow.Now(ctx).Add(slowest)
+	}, soon)
+	if m.reason == byDeadline && c.waits() {
+		// It is voided again a day later.
+		c.deadlines[c.value.Status] = workflow.Now(ctx).Add(slowest)
 	}
 	c.executed, c.current = append(c.executed, m), nil
 }
 
-// modificationOperation is the modification at the processor.
-func (c *charge) modificationOperation(ctx workflow.Context, m *modification) *operation {
-	key := c.modificationKey(m.kind)
+// modificationOperation is the modification in flight at the processor. Its key is numbered by the modifications that have ended, which
+// the store counts: each has a key of its own, in whichever run, so that the processor never repeats its response to another one; and
+// one that was interrupted continues under its own key.
+func (c *charge) modificationOperation(m *modification) *operation {
+	key, began := payment.ProcessorKey(c.value.PaymentID, m.kind, int(c.value.Modifications)), c.value.Modification.BeganAt
 	op := &operation{
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
 		kind: payment.OperationCharge, reference: c.reference(),
 		summary:   fmt.Sprintf("%s via %s", m.describe(c.value.Currency), c.terms.Processor),
-		firstUsed: workflow.Now(ctx),
+		firstUsed: began,
 	}
 	if m.kind == payment.OperationCapture {
 		c.capturable = capturable{amount: m.amount}
 		op.activity = payment.ActivityProcessorCapture
 		op.call = processor.CaptureCall{
-			Key: key, KeyFirstUsed: op.firstUsed, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
+			Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
 			Amount: m.amount, Currency: c.value.Currency,
 		}
 		return op
 	}
 	op.activity = payment.ActivityProcessorVoid
 	op.call = processor.VoidCall{
-		Key: key, KeyFirstUsed: op.firstUsed, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
+		Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
 	}
 	return op
 }
 
-// modificationKey is the idempotency key of the next modification of this kind. It differs from those of modifications that have
-// ended, also in an earlier run, whose responses the processor would repeat; and it is the key of a modification in which an earlier
-// run was terminated. The stored revision, which counts what was recorded, has both properties.
-func (c *charge) modificationKey(kind payment.Operation) string {
-	ended := 0
-	for _, m := range c.executed {
-		if m.kind == kind {
-			ended++
-		}
+// endModification notes that the modification in flight has ended: the next one has another key.
+func (c *charge) endModification() {
+	if c.value.Modification != nil {
+		c.value.Modification = nil
+		c.value.Modifications++
 	}
-	return payment.ProcessorKey(c.value.PaymentID, kind, int(c.value.Revision)+ended)
 }
 
-// statusIfNotExecuted is the status of the payment if the operation in flight provably did nothing.
-func (c *charge) statusIfNotExecuted() payment.Status {
-	if c.current == nil {
-		return payment.Failed
+// notExecuted takes over that the operation in flight provably did nothing: a charge has failed, and a modification has ended without
+// changing the payment.
+func (c *charge) notExecuted(ctx workflow.Context, failure payment.Failure) {
+	status := payment.Failed
+	if m := c.value.Modification; m != nil {
+		status = m.StatusBefore
 	}
-	return c.current.statusBefore
+	c.endModification()
+	c.transition(ctx, status, &failure)
 }
 
 // isUnchanged reports whether the processor's record shows nothing of the modification in flight.

@@ -20,14 +20,14 @@ type subject interface {
 	// persist stores the current state; cause is who changed it, and by which evidence.
 	persist(ctx workflow.Context, cause activities.Cause)
 
-	// statusIfNotExecuted is the status if provably nothing was executed.
-	statusIfNotExecuted() payment.Status
+	// notExecuted takes over that provably nothing was executed, for the reason of the failure.
+	notExecuted(ctx workflow.Context, failure payment.Failure)
 	// isUnchanged reports whether the processor's record shows nothing of the operation.
 	isUnchanged(found processor.Result) bool
 	// adopt takes over the processor's record.
 	adopt(ctx workflow.Context, result processor.Result)
-	// applyResolution takes over an operator's decision.
-	applyResolution(ctx workflow.Context, r payment.Resolution)
+	// applyResolution takes over an operator's decision. It returns the refusal of one that the store does not accept.
+	applyResolution(ctx workflow.Context, r payment.Resolution, cause activities.Cause) error
 	// deadline is when the current status is given up; zero: never.
 	deadline() time.Time
 	// acknowledged reports whether the processor has named the payment or refund.
@@ -47,9 +47,15 @@ type operation struct {
 	// activity makes the call.
 	activity, summary string
 	call              any
-	// firstUsed is no later than the first send under the key.
-	firstUsed time.Time
-	sends     sends
+	// firstUsed is no later than the first send under the key. sendBy is when nothing is sent any more, if the caller has set it.
+	firstUsed, sendBy time.Time
+	sends             sends
+	// resendAt is when the processor has asked to be sent an ambiguous operation again; zero: not at all.
+	resendAt time.Time
+	// declined is a decline that followed a send which may have been executed: one lookup decides whether it counts.
+	declined *processor.Result
+	// lookupFailure is the last lookup without a response.
+	lookupFailure string
 }
 
 // outcome is what a send or a lookup of an operation proves.
@@ -83,7 +89,7 @@ func (o *operation) apply(ctx workflow.Context, out outcome) {
 	case adopted:
 		o.subject.adopt(ctx, out.result)
 	case notExecuted:
-		o.subject.transition(ctx, o.subject.statusIfNotExecuted(), &out.failure)
+		o.subject.notExecuted(ctx, out.failure)
 	case unknown:
 		// A payment that needs reconciliation stays there.
 		if o.subject.status() != payment.NeedsReconciliation {
@@ -115,45 +121,75 @@ func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, fa
 	}
 }
 
-// sendUntil is when the processor may begin to discard the key, minus the time that one series of attempts takes.
+// sendUntil is when nothing is sent any more: the caller's or the configuration's limit, or when the processor may begin to discard
+// the key, minus the time that one series of attempts takes.
 func (o *operation) sendUntil() time.Time {
-	return o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	until := o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	if limit := o.sendLimit(); limit.Before(until) {
+		return limit
+	}
+	return until
+}
+
+// sendLimit is when nothing is sent any more, whatever the processor's keys.
+func (o *operation) sendLimit() time.Time {
+	within := max(o.terms.SendWithin, o.terms.ScheduleToClose)
+	limit := o.firstUsed.Add(time.Duration(within))
+	if !o.sendBy.IsZero() && o.sendBy.Before(limit) {
+		return o.sendBy
+	}
+	return limit
 }
 
 func (o *operation) sendable(ctx workflow.Context) bool {
 	return workflow.Now(ctx).Before(o.sendUntil())
 }
 
-// send makes the call, again after every wait that is too long for the retry policy, while the processor keeps the key.
+// send makes the call. While provably nothing was executed, it makes it again after every wait that is too long for the retry policy.
+// An ambiguous operation is never put off: it returns, to be looked up, and is sent again beside the lookups.
 func (o *operation) send(ctx, cancellable workflow.Context) outcome {
+	o.resendAt, o.declined = time.Time{}, nil
 	if !o.sendable(ctx) {
-		// An earlier run began it, so long ago that the processor may have discarded its key.
-		o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
-			Class: payment.ClassOutcomeUnknown, Message: "it began too long ago to be sent again",
-		}}, true)
+		failure := payment.Failure{Class: payment.ClassNotSent, Message: fmt.Sprintf("not sent: its time ended at %s", formatTime(o.sendUntil()))}
+		if o.sends.mayBeExecuted() {
+			failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "an earlier run may have sent it, and its time to be sent again has ended"}
+		}
+		o.sends.last, o.sends.failure = workflow.Now(ctx), failure
 		return o.unanswered(activities.Cause{By: "workflow"})
 	}
 	for {
 		result, err := o.attempt(ctx)
 		switch {
 		case err != nil:
-		case o.subject.isUnchanged(result):
+		case o.subject.isUnchanged(result.Result):
 			// The processor has accepted the call and has not executed it, or not yet.
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
 				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor accepted the request and responded that the payment is %s", result.Status),
 			}}, true)
-			return o.unanswered(byProcessor(result))
+			return o.unanswered(byProcessor(result.Result))
+		case result.Status == payment.Declined && (result.AmbiguousBefore || o.sends.mayBeExecuted()):
+			o.declined = &result.Result
+			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Earlier: true, Failure: payment.Failure{
+				Class: payment.ClassOutcomeUnknown, Message: "declined after a send without a response: that one is looked up first", ProcessorCode: result.Decline.Code,
+			}}, true)
+			return o.unanswered(byProcessor(result.Result))
 		default:
 			o.sends.state, o.sends.last = answered, workflow.Now(ctx)
-			return outcome{verdict: adopted, result: result, cause: byProcessor(result)}
+			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
 		}
 		failure := activities.FailureOf(err)
 		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged())
 		wait := time.Duration(failure.Wait)
-		if wait > 0 && workflow.Now(ctx).Add(wait).Before(o.sendUntil()) {
-			if waitToSend(cancellable, wait) {
-				continue
-			}
+		again := workflow.Now(ctx).Add(wait)
+		switch {
+		case wait <= 0:
+		case !again.Before(o.sendUntil()):
+			o.sends.failure.Message += fmt.Sprintf("; it may be tried again after %s, which is too late for this one", formatTime(again))
+		case o.sends.mayBeExecuted():
+			o.resendAt = again
+		case waitToSend(cancellable, wait):
+			continue
+		default:
 			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
 		}
 		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
@@ -176,12 +212,13 @@ func (o *operation) unanswered(cause activities.Cause) outcome {
 }
 
 // attempt runs the activity, with its retries. A resolution that was recorded before is void: it is not about this call.
-func (o *operation) attempt(ctx workflow.Context) (result processor.Result, err error) {
+func (o *operation) attempt(ctx workflow.Context) (result activities.CallResult, err error) {
 	o.resolutions.callInFlight = true
+	left := o.sendLimit().Sub(workflow.Now(ctx))
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
-		ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),
+		ScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),
 		Summary:                o.summary,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval:        time.Duration(o.terms.RetryInitial),
@@ -214,6 +251,12 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 	for !done() {
 		lookups = lookups.in(o.subject.status(), workflow.Now(ctx))
 		pause := lookups.next(workflow.Now(ctx))
+		if o.isDue(ctx, pause) {
+			if o.waitToResend(ctx, done); done() {
+				return
+			}
+			continue
+		}
 		lookups.made++
 		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
 		o.wait(ctx, pause, done, why)
@@ -230,10 +273,36 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 	}
 }
 
+// isDue reports whether the operation is to be sent again before the next lookup.
+func (o *operation) isDue(ctx workflow.Context, pause time.Duration) bool {
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(workflow.Now(ctx).Add(pause))
+}
+
+// waitToResend waits until the processor has asked for the operation again, and sends it.
+func (o *operation) waitToResend(ctx workflow.Context, done func() bool) {
+	at := o.resendAt
+	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again, as the processor asked (Retry-After)")
+	if o.handleResolution(ctx); done() || o.subject.status() != payment.Unknown {
+		return
+	}
+	if workflow.Now(ctx).Before(at) { // an event has ended the wait
+		o.apply(ctx, o.lookUp(ctx, lookupReason(o.subject.status())))
+		return
+	}
+	o.apply(ctx, o.send(ctx, ctx))
+}
+
+// needReconciliation alerts an operator, with what is known: the processor's last responses that did not help.
 func (o *operation) needReconciliation(ctx workflow.Context) {
+	message := fmt.Sprintf("the processor did not report the outcome within %s: ask it about reference %s", o.terms.Resolve.For, o.reference)
+	if o.sends.failure.Message != "" {
+		message += "; the last send: " + o.sends.failure.Message
+	}
+	if o.lookupFailure != "" {
+		message += "; the last lookup: " + o.lookupFailure
+	}
 	o.subject.transition(ctx, payment.NeedsReconciliation, &payment.Failure{
-		Class:   payment.ClassOutcomeUnknown,
-		Message: fmt.Sprintf("the processor did not report the outcome within %s: ask it about reference %s", o.terms.Resolve.For, o.reference),
+		Class: payment.ClassOutcomeUnknown, Message: message, HTTPStatus: o.sends.failure.HTTPStatus, ProcessorCode: o.sends.failure.ProcessorCode,
 	})
 	o.subject.persist(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", o.terms.Resolve.For.String())})
 }
@@ -279,7 +348,13 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	found, err := o.lookup(ctx, why)
 	switch {
 	case err != nil: // no response is no news
+		o.lookupFailure = activities.FailureOf(err).Message
 		return outcome{verdict: nothingNew}
+	case o.declined != nil && (!found.Found || o.subject.isUnchanged(found.Result)):
+		// The processor honours the key, and has nothing of an earlier send: the decline is about all of them.
+		declined := *o.declined
+		o.sends.state = answered
+		return outcome{verdict: adopted, result: declined, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
 	case found.Found && o.subject.isUnchanged(found.Result):
 		return o.unchanged(ctx, found.Result, asked)
 	case found.Found:
@@ -302,7 +377,7 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 func (o *operation) provesAbsence(asked time.Time) bool {
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
-		return !o.subject.acknowledged() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter))
+		return !o.subject.acknowledged() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter), o.kind == payment.OperationRefund && o.terms.CompleteRefundLists)
 	default:
 		return false
 	}
@@ -310,7 +385,12 @@ func (o *operation) provesAbsence(asked time.Time) bool {
 
 // unchanged is the outcome of a lookup whose record shows nothing of the operation.
 func (o *operation) unchanged(ctx workflow.Context, found processor.Result, asked time.Time) outcome {
-	switch o.sends.onUnchanged(asked, time.Duration(o.terms.AbsenceProofAfter), o.sendable(ctx)) {
+	grace := time.Duration(o.terms.AbsenceProofAfter)
+	if grace == 0 {
+		// Not finding a record may never be proof, but this one was read. A send does not arrive any more once its key has expired.
+		grace = time.Duration(o.terms.KeyLifetime)
+	}
+	switch o.sends.onUnchanged(asked, grace, o.sendable(ctx)) {
 	case wait:
 		return outcome{verdict: nothingNew}
 	case resend:

@@ -103,7 +103,7 @@ func (r *refund) operation(terms activities.Terms) *operation {
 		terms: terms, subject: r, resolutions: &r.resolutions,
 		kind: payment.OperationRefund, reference: r.reference(),
 		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor),
-		firstUsed: r.value.CreatedAt,
+		firstUsed: r.value.CreatedAt, sendBy: r.req.SendBy,
 		call: processor.RefundCall{
 			Key:                r.reference(),
 			KeyFirstUsed:       r.value.CreatedAt,
@@ -122,7 +122,9 @@ func (r *refund) reference() string {
 	return payment.ProcessorKey(r.value.RefundID, payment.OperationRefund, 0)
 }
 
-func (r *refund) statusIfNotExecuted() payment.Status { return payment.Failed }
+func (r *refund) notExecuted(ctx workflow.Context, failure payment.Failure) {
+	r.transition(ctx, payment.Failed, &failure)
+}
 
 func (r *refund) deadline() time.Time { return time.Time{} }
 
@@ -164,7 +166,7 @@ func (r *refund) validateResolution(resolution payment.Resolution) error {
 	return checkProcessorID(resolution, r.value.ProcessorRefundID)
 }
 
-func (r *refund) applyResolution(ctx workflow.Context, resolution payment.Resolution) {
+func (r *refund) applyResolution(ctx workflow.Context, resolution payment.Resolution, cause activities.Cause) error {
 	if resolution.ProcessorID != "" {
 		r.value.ProcessorRefundID = resolution.ProcessorID
 	}
@@ -177,4 +179,5 @@ func (r *refund) applyResolution(ctx workflow.Context, resolution payment.Resolu
 	default:
 	}
 	r.transition(ctx, resolution.Status, failure)
+	return r.persistResolution(ctx, cause)
 }

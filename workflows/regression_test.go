@@ -11,7 +11,6 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
-	"github.com/florinpay/florin/processor"
 )
 
 // The result of an early lookup waited while no worker was running. It describes the time of the lookup, not of its arrival.
@@ -31,12 +30,9 @@ func TestLookupResultThatArrivesAfterTheGracePeriodIsNoProofOfAbsence(t *testing
 func TestAbsenceIsNoProofOnceTheProcessorHasAcknowledgedTheRefund(t *testing.T) {
 	otherReference := refundResponse(payment.Succeeded, 500)
 	otherReference.result.Reference = "the processor's own"
-	lostWithLongRetry := response{err: &processor.Error{
-		Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: 10 * time.Minute,
-	}}
 	for name, p := range map[string]*scriptedProcessor{
 		"a lost response, then another reference": {
-			refunds: []response{lostWithLongRetry, otherReference},
+			refunds: []response{lostResponse, otherReference},
 			lookups: refundLookups(notFound, notFound, notFound, notFound, notFound, notFound, notFound, notFound,
 				refundResponse(payment.Succeeded, 500)),
 		},

@@ -13,6 +13,8 @@ import (
 type resolutions struct {
 	// pending is about what was sent before it was recorded.
 	pending *payment.Resolution
+	// refusal is why the last one was not applied.
+	refusal error
 	// callInFlight reports that a call to the processor is in flight: its outcome cannot be known yet.
 	callInFlight bool
 }
@@ -23,11 +25,14 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			m.resolutions.pending = &resolution
+			m.resolutions.pending, m.resolutions.refusal = &resolution, nil
 			if err := workflow.Await(ctx, func() bool { return m.isStored() && (m.resolutions.pending == nil || m.status().Final()) }); err != nil {
 				return m.value, err
 			}
 			m.resolutions.pending = nil
+			if m.resolutions.refusal != nil {
+				return m.value, m.resolutions.refusal
+			}
 			if m.status() != resolution.Status {
 				return m.value, refuse(payment.ErrNotResolvable, "it is %s: the processor has responded meanwhile, or the operation was sent again", m.status())
 			}
@@ -61,8 +66,8 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 	defer func() { o.resolutions.pending = nil }()
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
-		o.subject.applyResolution(ctx, *resolution)
-		o.subject.persist(ctx, activities.Cause{By: "operator:" + resolution.By, Evidence: evidence("evidence", resolution.Evidence)})
+		cause := activities.Cause{By: "operator:" + resolution.By, Evidence: evidence("evidence", resolution.Evidence)}
+		o.resolutions.refusal = o.subject.applyResolution(ctx, *resolution, cause)
 	default:
 		// The processor has responded before.
 	}

@@ -25,6 +25,9 @@ const (
 	// untaken: no worker has picked up the call in time. Temporal's account of that may have a gap, so one lookup has to confirm
 	// it.
 	untaken
+	// rejected: the only send was refused because the payment is not in a state for the operation. No send can have been executed,
+	// but the processor's record may say more: one lookup decides.
+	rejected
 	// ambiguous: a send may have been executed.
 	ambiguous
 	// answered: the processor has responded with its record of the operation, now or to an earlier run. It cannot become one
@@ -38,6 +41,8 @@ func (s *sends) fail(at time.Time, f activities.CallFailure, acknowledged bool) 
 	switch {
 	case f.NeverTaken && !acknowledged:
 		state = untaken
+	case f.Ambiguous && f.Class == payment.ClassStateConflict && !f.Earlier:
+		state = rejected
 	case f.Ambiguous:
 		state = ambiguous
 	}
@@ -48,16 +53,23 @@ func (s *sends) fail(at time.Time, f activities.CallFailure, acknowledged bool) 
 func (s *sends) mayBeExecuted() bool { return s.state != unsent }
 
 // provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed. grace is how long a
-// processor may fail to find what it has; 0: forever. A call that no worker has picked up needs no time to become known.
-func (s *sends) provesAbsence(asked time.Time, grace time.Duration) bool {
+// processor may fail to find what it has; 0: forever. complete reports that the lookup reads a complete list: what it does not contain
+// after a refusal was not executed. A call that no worker has picked up needs no time to become known.
+func (s *sends) provesAbsence(asked time.Time, grace time.Duration, complete bool) bool {
 	switch s.state {
 	case untaken:
 		return true
+	case rejected:
+		return complete || s.graceIsOver(asked, grace)
 	case ambiguous:
-		return grace > 0 && asked.Sub(s.last) >= grace
+		return s.graceIsOver(asked, grace)
 	default:
 		return false
 	}
+}
+
+func (s *sends) graceIsOver(asked time.Time, grace time.Duration) bool {
+	return grace > 0 && asked.Sub(s.last) >= grace
 }
 
 // action is what follows from a record that shows nothing of a capture or void.
@@ -74,21 +86,26 @@ const (
 )
 
 // onUnchanged decides what to do if the processor's record, as it was when asked, shows nothing of the operation. sendable reports
-// whether the processor still keeps the key.
+// whether it may be sent again. Without a response, only the grace period proves that nothing was executed, as for charges.
 func (s *sends) onUnchanged(asked time.Time, grace time.Duration, sendable bool) action {
-	switch s.failure.Class {
-	case payment.ClassStateConflict, payment.ClassIdempotencyMismatch:
-		// The processor has responded, and does not have it.
+	switch {
+	case s.state == rejected:
 		return conclude
-	case payment.ClassOutcomeUnknown, payment.ClassUnavailable, payment.ClassRateLimited, payment.ClassNotSent:
-		if sendable {
-			return resend
-		}
+	case sendable && isWorthResending(s.failure.Class):
+		return resend
+	case s.graceIsOver(asked, grace):
 		return conclude
 	default:
-		if sendable && (grace <= 0 || asked.Sub(s.last) < grace) {
-			return wait
-		}
-		return conclude
+		return wait
+	}
+}
+
+// isWorthResending reports whether the same call may get another response.
+func isWorthResending(class payment.FailureClass) bool {
+	switch class {
+	case payment.ClassOutcomeUnknown, payment.ClassUnavailable, payment.ClassRateLimited, payment.ClassNotSent:
+		return true
+	default:
+		return false
 	}
 }

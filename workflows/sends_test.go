@@ -55,39 +55,58 @@ func TestAbsenceIsProofOnlyAfterTheGracePeriod(t *testing.T) {
 	for name, tt := range map[string]struct {
 		state        sendState
 		after, grace time.Duration
+		complete     bool
 		want         bool
 	}{
-		"after the grace period":                           {state: ambiguous, after: time.Minute, grace: time.Minute, want: true},
-		"before the end of the grace period":               {state: ambiguous, after: time.Minute - 1, grace: time.Minute},
-		"a processor whose absence is never proof":         {state: ambiguous, after: 1000 * day},
-		"a call that no worker picked up":                  {state: untaken, want: true},
-		"an operation that was never sent":                 {state: unsent, after: day, grace: time.Minute},
-		"an operation that the processor has acknowledged": {state: answered, after: day, grace: time.Minute},
+		"after the grace period":                {state: ambiguous, after: time.Minute, grace: time.Minute, want: true},
+		"before it":                             {state: ambiguous, after: time.Minute - 1, grace: time.Minute},
+		"a processor without a grace period":    {state: ambiguous, after: 1000 * day},
+		"a call that no worker picked up":       {state: untaken, want: true},
+		"a refusal and a complete list":         {state: rejected, complete: true, want: true},
+		"a refusal and a search index":          {state: rejected, after: time.Minute - 1, grace: time.Minute},
+		"a refusal after the grace period":      {state: rejected, after: time.Minute, grace: time.Minute, want: true},
+		"a lost response and a complete list":   {state: ambiguous, complete: true},
+		"an operation that was never sent":      {state: unsent, after: day, grace: time.Minute},
+		"an operation that the processor named": {state: answered, after: day, grace: time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := sends{state: tt.state, last: baseTime}
-			require.Equal(t, tt.want, s.provesAbsence(baseTime.Add(tt.after), tt.grace))
+			require.Equal(t, tt.want, s.provesAbsence(baseTime.Add(tt.after), tt.grace, tt.complete))
 		})
 	}
 }
 
-func TestUnchangedRecordLeadsToWaitResendOrConclude(t *testing.T) {
-	for class, tt := range map[payment.FailureClass]struct {
-		// early is before the end of the grace period, late after it, and expired after the key lifetime.
-		early, late, expired action
+func TestRecordThatShowsNothingOfAModification(t *testing.T) {
+	for name, tt := range map[string]struct {
+		state    sendState
+		class    payment.FailureClass
+		after    time.Duration
+		sendable bool
+		want     action
 	}{
-		payment.ClassStateConflict:       {early: conclude, late: conclude, expired: conclude},
-		payment.ClassIdempotencyMismatch: {early: conclude, late: conclude, expired: conclude},
-		payment.ClassOutcomeUnknown:      {early: resend, late: resend, expired: conclude},
-		payment.ClassUnavailable:         {early: resend, late: resend, expired: conclude},
-		payment.ClassRateLimited:         {early: resend, late: resend, expired: conclude},
-		payment.ClassNotSent:             {early: resend, late: resend, expired: conclude},
-		payment.ClassInvalidResponse:     {early: wait, late: conclude, expired: conclude},
-		payment.ClassConfig:              {early: wait, late: conclude, expired: conclude},
+		"a refusal of the only send":                    {state: rejected, class: payment.ClassStateConflict, sendable: true, want: conclude},
+		"a refusal after a lost response":               {state: ambiguous, class: payment.ClassStateConflict, sendable: true, want: wait},
+		"a refusal after a lost response and the grace": {state: ambiguous, class: payment.ClassStateConflict, after: time.Minute, sendable: true, want: conclude},
+		"a lost response":                               {state: ambiguous, class: payment.ClassOutcomeUnknown, sendable: true, want: resend},
+		"a lost response of an expired key":             {state: ambiguous, class: payment.ClassOutcomeUnknown, want: wait},
+		"such a response after the grace":               {state: ambiguous, class: payment.ClassOutcomeUnknown, after: time.Minute, want: conclude},
+		"an unavailable processor":                      {state: ambiguous, class: payment.ClassUnavailable, sendable: true, want: resend},
+		"a rate limit":                                  {state: ambiguous, class: payment.ClassRateLimited, sendable: true, want: resend},
+		"a call that was not sent":                      {state: ambiguous, class: payment.ClassNotSent, sendable: true, want: resend},
+		"an unreadable response":                        {state: ambiguous, class: payment.ClassInvalidResponse, sendable: true, want: wait},
+		"a key that was used for another payload":       {state: ambiguous, class: payment.ClassIdempotencyMismatch, sendable: true, want: wait},
 	} {
-		s := sends{state: ambiguous, last: baseTime, failure: payment.Failure{Class: class}}
-		require.Equal(t, tt.early, s.onUnchanged(baseTime.Add(time.Second), time.Minute, true), class)
-		require.Equal(t, tt.late, s.onUnchanged(baseTime.Add(time.Minute), time.Minute, true), class)
-		require.Equal(t, tt.expired, s.onUnchanged(baseTime.Add(time.Second), time.Minute, false), class)
+		s := sends{state: tt.state, last: baseTime, failure: payment.Failure{Class: tt.class}}
+		require.Equal(t, tt.want, s.onUnchanged(baseTime.Add(tt.after), time.Minute, tt.sendable), name)
 	}
+}
+
+func TestRefusalForTheStateOfThePaymentIsOneOnlyForTheFirstSend(t *testing.T) {
+	conflict := activities.CallFailure{Failure: payment.Failure{Class: payment.ClassStateConflict}, Ambiguous: true}
+	s := sends{}
+	s.fail(baseTime, conflict, true)
+	require.Equal(t, rejected, s.state)
+	conflict.Earlier = true
+	s.fail(baseTime, conflict, true)
+	require.Equal(t, ambiguous, s.state)
 }

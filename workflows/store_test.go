@@ -60,7 +60,7 @@ func TestResumedChargeTreatsEarlierSendsAsAmbiguous(t *testing.T) {
 			sends: 1, want: payment.Succeeded,
 		},
 		"an unknown charge is sent again": {
-			status: payment.Unknown, after: time.Hour, charges: []response{declined},
+			status: payment.Unknown, after: time.Hour, charges: []response{declined}, lookups: []response{notFound},
 			sends: 1, want: payment.Declined,
 		},
 		"a refusal of the repeat is no proof": {
@@ -235,7 +235,7 @@ func TestWorkflowAdoptsStoredStatusThatIsAheadOfItsOwn(t *testing.T) {
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.SetStartTime(baseTime)
 			env.OnActivity(payment.ActivityProcessorCharge, mock.Anything, mock.Anything).Return(
-				func(context.Context, processor.ChargeCall) (processor.Result, error) {
+				func(context.Context, processor.ChargeCall) (activities.CallResult, error) {
 					c, err := db.Payment(t.Context(), "acme", "order-1")
 					require.NoError(t, err)
 					c.Status, c.ProcessorPaymentID = tt.stored, "ch_1"
@@ -244,7 +244,7 @@ func TestWorkflowAdoptsStoredStatusThatIsAheadOfItsOwn(t *testing.T) {
 					}
 					_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "earlier run"})
 					require.NoError(t, err)
-					return processor.Result{}, errors.New("the response is lost")
+					return activities.CallResult{}, errors.New("the response is lost")
 				})
 			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())

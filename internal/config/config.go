@@ -165,6 +165,10 @@ type Processor struct {
 	// ScheduleToClose is the time limit of all attempts of an operation together.
 	// Bounds: shorter than key_lifetime.
 	ScheduleToClose activities.Duration `yaml:"schedule_to_close"`
+	// SendWithin is the time limit, from the first request, of all sending of an operation, including waits that the processor asks
+	// for. What was not executed by then has failed, and what is ambiguous is only looked up. A request may set an earlier `send_by`.
+	// Bounds: at least schedule_to_close, shorter than key_lifetime.
+	SendWithin activities.Duration `yaml:"send_within"`
 	// KeyLifetime is how long the processor keeps an idempotency key, counted from the first request. A resend after that
 	// would execute the operation a second time, so the operation is looked up instead.
 	// Bounds: longer than schedule_to_close.
@@ -308,6 +312,7 @@ func (p Processor) Terms(name string) activities.Terms {
 		Processor:         name,
 		StartToClose:      p.StartToClose,
 		ScheduleToClose:   p.ScheduleToClose,
+		SendWithin:        p.SendWithin,
 		KeyLifetime:       p.KeyLifetime,
 		RetryInitial:      p.Retry.Initial,
 		RetryMax:          p.Retry.Max,

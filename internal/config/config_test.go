@@ -213,6 +213,16 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "processors.acme.schedule_to_close 15m0s must be shorter than key_lifetime 10m0s",
 		},
 		{
+			name:   "sending as long as the key lifetime",
+			change: func(_ *Config, p *Processor) { p.SendWithin = duration(24 * time.Hour) },
+			want:   "processors.acme.send_within 24h0m0s must be shorter than key_lifetime 24h0m0s",
+		},
+		{
+			name:   "less time to send than for all attempts",
+			change: func(_ *Config, p *Processor) { p.SendWithin = duration(10 * time.Minute) },
+			want:   "processors.acme.send_within 10m0s must be at least schedule_to_close 15m0s",
+		},
+		{
 			name:   "maximum wait as long as an HTTP call",
 			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(20 * second) },
 			want:   "processors.acme.rate_limit.max_wait 20s must be shorter than http_timeout 20s",

@@ -46,6 +46,7 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.HTTPTimeout, duration(20*time.Second))
 	setDefault(&p.StartToClose, duration(30*time.Second))
 	setDefault(&p.ScheduleToClose, duration(15*time.Minute))
+	setDefault(&p.SendWithin, p.ScheduleToClose)
 	if adapter, ok := adapters[p.Adapter]; ok {
 		setDefault(&p.BaseURL, adapter.BaseURL)
 		setDefault(&p.KeyLifetime, duration(adapter.Profile.KeyLifetime))

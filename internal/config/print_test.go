@@ -70,6 +70,7 @@ processors:
     http_timeout: 20s
     start_to_close: 30s
     schedule_to_close: 15m
+    send_within: 15m
     key_lifetime: 24h
     absence_proof_after: 0s
     retry:

@@ -109,12 +109,16 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		{"start_to_close", "worker.stop_timeout", p.StartToClose, stopTimeout},
 		{"start_to_close", "schedule_to_close", p.StartToClose, p.ScheduleToClose},
 		{"schedule_to_close", "key_lifetime", p.ScheduleToClose, p.KeyLifetime},
+		{"send_within", "key_lifetime", p.SendWithin, p.KeyLifetime},
 		{"rate_limit.max_wait", "http_timeout", p.RateLimit.MaxWait, p.HTTPTimeout},
 		{"retry.longest_wait", "schedule_to_close", p.Retry.LongestWait, p.ScheduleToClose},
 	} {
 		if nested.innerValue >= nested.outerValue {
 			problem("%s %s must be shorter than %s %s", nested.inner, nested.innerValue, nested.outer, nested.outerValue)
 		}
+	}
+	if p.SendWithin < p.ScheduleToClose {
+		problem("send_within %s must be at least schedule_to_close %s", p.SendWithin, p.ScheduleToClose)
 	}
 	for _, named := range []struct {
 		name string

@@ -12,7 +12,7 @@ import (
 )
 
 const paymentColumns = `payment_id, merchant_id, idempotency_key, status, amount, currency, captured_amount, refunded_amount,
-	processor, processor_payment_id, processor_request_id, payment_method, decline, failure, created_at, updated_at, revision`
+	processor, processor_payment_id, processor_request_id, payment_method, decline, failure, created_at, updated_at, revision, modification, modifications`
 
 // paymentRow is a row of payments: the payment, and the columns that only the store uses.
 type paymentRow struct {
@@ -27,7 +27,7 @@ func (p *paymentRow) fields() []any {
 		&p.PaymentID, &p.MerchantID, &p.IdempotencyKey, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount,
 		&p.Processor, optional{&p.ProcessorPaymentID}, optional{&p.ProcessorRequestID}, &p.PaymentMethod,
 		storedDetail[payment.Decline]{&p.Decline}, storedDetail[payment.Failure]{&p.Failure},
-		storedTime{&p.CreatedAt}, storedTime{&p.UpdatedAt}, &p.Revision, &p.fingerprint, &p.reserved,
+		storedTime{&p.CreatedAt}, storedTime{&p.UpdatedAt}, &p.Revision, storedDetail[payment.Modification]{&p.Modification}, &p.Modifications, &p.fingerprint, &p.reserved,
 	}
 }
 
@@ -129,17 +129,18 @@ func formatTimes(createdAt, updatedAt time.Time) (created, updated string) {
 const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 		processor_payment_id = coalesce($5, processor_payment_id), processor_request_id = coalesce($6, processor_request_id),
 		decline = $7, failure = $8, updated_at = CASE WHEN updated_at < $9 THEN $9 ELSE updated_at END,
+		modification = $13, modifications = CASE WHEN modifications < $12 THEN $12 ELSE modifications END,
 		revision = revision + 1, cause_by = $10, cause_evidence = $11
 	WHERE merchant_id = $1 AND payment_id = $2 AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status AND to_status = $3)
 		OR status = $3
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
 			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
-				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8))
+				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8 OR modification IS DISTINCT FROM $13 OR modifications < $12))
 	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
 
 // RecordPayment persists the state of a payment and returns the stored payment. It sets the status, captured amount,
-// processor's ids, decline, failure and UpdatedAt. An empty id keeps the stored one, and a zero UpdatedAt means now. It
+// processor's ids, decline, failure and UpdatedAt, its Modification, and raises Modifications. An empty id keeps the stored one, and a zero UpdatedAt means now. It
 // ignores c.RefundedAmount, which follows from the refunds. If the state is already stored, RecordPayment changes nothing and
 // appends no event, so the call is safe to repeat.
 //
@@ -171,8 +172,12 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 	if err != nil {
 		return p, err
 	}
+	modification, err := encodeDetail(c.Modification)
+	if err != nil {
+		return p, err
+	}
 	args := []any{c.MerchantID, c.PaymentID, string(c.Status), c.CapturedAmount, nullable(c.ProcessorPaymentID),
-		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence}
+		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence, c.Modifications, modification}
 	for range maxConcurrentChanges {
 		var before previous
 		err = s.write(ctx, func(q querier) error {
@@ -206,5 +211,5 @@ const maxProcessorID = 255
 // hasDetails reports whether recording c would change nothing but the status, UpdatedAt and the request id.
 func (p paymentRow) hasDetails(c payment.Charge) bool {
 	return p.CapturedAmount == c.CapturedAmount && (c.ProcessorPaymentID == "" || p.ProcessorPaymentID == c.ProcessorPaymentID) &&
-		reflect.DeepEqual(p.Decline, c.Decline) && reflect.DeepEqual(p.Failure, c.Failure)
+		reflect.DeepEqual(p.Decline, c.Decline) && reflect.DeepEqual(p.Failure, c.Failure) && reflect.DeepEqual(p.Modification, c.Modification) && p.Modifications >= c.Modifications
 }

@@ -101,7 +101,7 @@ func (s *system) writeWorkerConfig(health string) (path string, err error) {
 	}
 	processor := func(absence, lookups, hold string) string {
 		return fmt.Sprintf(`{adapter: rest, base_url: "http://%s", api_key: {env: SIMULATOR_API_KEY},
-    http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, rate_limit: {max_wait: 1s},
+    http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, send_within: 1m, rate_limit: {max_wait: 1s},
     breaker: {min_calls: 1000}, absence_proof_after: %s, authorization_for: %s,
     retry: {initial: 200ms, max: 1s, longest_wait: 2s},
     resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`,

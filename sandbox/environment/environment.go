@@ -271,6 +271,7 @@ func workerConfig(dir, simulatorURL string) (config.Config, error) {
 		HTTPTimeout:       duration(1200 * time.Millisecond),
 		StartToClose:      duration(2 * time.Second),
 		ScheduleToClose:   duration(4 * time.Second),
+		SendWithin:        duration(time.Minute),
 		AbsenceProofAfter: duration(2 * time.Second),
 		Retry: config.Retry{
 			Strategy: retry.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),

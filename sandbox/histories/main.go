@@ -121,7 +121,7 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 }
 
 // shortenTimeouts makes payments at the processor "backup" expire within seconds. It also adds the processors of the scenarios
-// with ownProcessor, configured like the sandbox's own.
+// with ownProcessor, configured like the sandbox's own, but with more time for lookups.
 func shortenTimeouts(c *config.Config) {
 	seconds := func(n float64) activities.Duration { return activities.Duration(n * float64(time.Second)) }
 	p := c.Processors[environment.BackupName]
@@ -129,7 +129,10 @@ func shortenTimeouts(c *config.Config) {
 	c.Processors[environment.BackupName] = p
 	for _, s := range scenarios {
 		if s.ownProcessor {
-			c.Processors[s.name] = c.Processors[environment.ProcessorName]
+			own := c.Processors[environment.ProcessorName]
+			// A rate limit delays lookups, too: only the charge that is sent again decides.
+			own.Resolve.For, own.AbsenceProofAfter = seconds(60), seconds(30)
+			c.Processors[s.name] = own
 		}
 	}
 }

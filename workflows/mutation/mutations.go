@@ -40,13 +40,13 @@ var mutations = []mutation{
 	},
 	{
 		name: "task queue: operations on the queue of the workflows", file: "workflows/operation.go",
-		old:     "TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
-		changed: "TaskQueue:              payment.TaskQueue,\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
+		old:     "TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
+		changed: "TaskQueue:              payment.TaskQueue,\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 	},
 	{
 		name: "timeout: no limit for a single attempt", file: "workflows/operation.go",
-		old:     "StartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
-		changed: "ScheduleToCloseTimeout: time.Duration(o.terms.ScheduleToClose),",
+		old:     "StartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
+		changed: "ScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 	},
 	{
 		name: "result: report the whole amount as captured", file: "workflows/charge.go",

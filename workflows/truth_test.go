@@ -1,0 +1,357 @@
+package workflows
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/testsuite"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// terms returns those of the tests with another grace period.
+func termsWithGrace(grace time.Duration) activities.Terms {
+	terms := testTerms
+	terms.AbsenceProofAfter = activities.Duration(grace)
+	return terms
+}
+
+// A capture that timed out and then got a 409 may still go through: the record that shows an authorized payment proves nothing
+// before the grace period is over.
+func TestCaptureConflictAfterALostResponseIsNotBelievedBeforeTheGracePeriod(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse, stateConflict},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {
+			chargeResponse(payment.Authorized), chargeResponse(payment.Authorized), chargeResponse(payment.Authorized), captureResponse(1250)}},
+	}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(30*time.Minute))
+	update := captureAfter(env, time.Hour)
+	c := finished(t, env, manualChargeRequest())
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Equal(t, c, update.charge(t), "the capture is not reported as not executed in between")
+}
+
+// A first send that is refused for the state of the payment was not executed, and cannot have caused that state.
+func TestCaptureConflictOnTheFirstSendIsConcludedByOneLookup(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{stateConflict}, voids: []response{chargeResponse(payment.Voided)},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
+	}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	update := captureAfter(env, time.Hour)
+	voidAfter(env, 2*time.Hour)
+	require.Equal(t, payment.Voided, finished(t, env, manualChargeRequest()).Status)
+	require.Equal(t, payment.Authorized, update.charge(t).Status)
+}
+
+// Without a grace period, a lost capture is not executed once the key of its last send has expired, and no earlier.
+func TestLostCaptureWithoutAGracePeriodIsUnknownUntilItsKeyHasExpired(t *testing.T) {
+	p := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse},
+		lookups: chargeLookups(chargeResponse(payment.Authorized)),
+	}
+	terms := termsWithGrace(0)
+	terms.KeyLifetime = terms.ScheduleToClose + activities.Duration(time.Minute)
+	env := newEnvironmentWithTerms(t, p, terms)
+	update := captureAfter(env, time.Hour)
+	var unknown payment.Charge
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(payment.QueryStatus)
+		unknown = decodeQuery[payment.Charge](t, value, err)
+	}, time.Hour+time.Duration(terms.KeyLifetime))
+	voidAfter(env, 10*time.Hour)
+	p.voids = []response{chargeResponse(payment.Voided)}
+	c := finished(t, env, manualChargeRequest())
+	require.Equal(t, payment.Unknown, unknown.Status)
+	require.Equal(t, payment.Authorized, update.charge(t).Status)
+	require.Equal(t, payment.Voided, c.Status)
+}
+
+// Run 1 may have sent a capture before it was terminated. A refusal of run 2's capture proves nothing about that.
+func TestCaptureRefusedAfterATerminatedRunIsLookedUp(t *testing.T) {
+	p := &scriptedProcessor{
+		captures: []response{forbidden},
+		lookups:  map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized), captureResponse(1250)}},
+	}
+	env := newEnvironmentWithStore(t, p, testTerms, storeWithRequest(t, payment.Authorized, manualChargeRequest()))
+	env.SetStartTime(baseTime.Add(time.Hour))
+	update := captureAfter(env, time.Second)
+	c := finished(t, env, manualChargeRequest())
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Equal(t, c, update.charge(t))
+}
+
+// An unknown outcome that a terminated run has left is that of a capture or a void: an authorized record proves nothing before the
+// grace period is over.
+func TestUnknownModificationOfATerminatedRunIsNotConcludedBeforeTheGracePeriod(t *testing.T) {
+	p := &scriptedProcessor{captures: []response{stateConflict}, lookups: map[payment.Operation][]response{payment.OperationCharge: {
+		chargeResponse(payment.Authorized), chargeResponse(payment.Authorized), captureResponse(1250)}}}
+	env := newEnvironmentWithStore(t, p, termsWithGrace(30*time.Minute), storeWithRequest(t, payment.Unknown, manualChargeRequest()))
+	env.SetStartTime(baseTime.Add(time.Hour))
+	var between payment.Charge
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(payment.QueryStatus)
+		between = decodeQuery[payment.Charge](t, value, err)
+	}, 5*time.Second)
+	require.Equal(t, payment.Succeeded, finished(t, env, manualChargeRequest()).Status)
+	require.Equal(t, payment.Unknown, between.Status)
+}
+
+// Each modification has one key of its own, also across runs: a response to one must never be repeated to another.
+func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
+	declined := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired"}}}
+	other := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired", Message: "again"}}}
+	db := newStore(t)
+	first := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{declined, other},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
+	}
+	env := newEnvironmentWithStore(t, first, testTerms, db)
+	captureAfter(env, time.Hour)
+	captureAfter(env, 2*time.Hour)
+	env.SetWorkflowRunTimeout(3 * time.Hour) // as if it was terminated
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+
+	second := &scriptedProcessor{
+		captures: []response{captureResponse(1250)},
+		lookups:  map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
+	}
+	env = newEnvironmentWithStore(t, second, testTerms, db)
+	captureAfter(env, time.Hour)
+	require.Equal(t, payment.Succeeded, runToEnd(t, env, db, manualChargeRequest()).Status)
+	keys := map[string]int{}
+	for _, call := range append(first.captureCalls, second.captureCalls...) {
+		keys[call.Key]++
+	}
+	require.Len(t, keys, 3, "%v", keys)
+}
+
+// A modification that was cut off continues under its own key.
+func TestCaptureThatWasCutOffContinuesUnderItsKey(t *testing.T) {
+	db := newStore(t)
+	first := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
+	}
+	env := newEnvironmentWithStore(t, first, testTerms, db)
+	captureAfter(env, time.Hour)
+	env.SetWorkflowRunTimeout(time.Hour + 20*time.Second) // as if it was terminated
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	require.NotEmpty(t, first.captureCalls)
+
+	second := &scriptedProcessor{
+		captures: []response{captureResponse(1250)},
+		lookups:  map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
+	}
+	env = newEnvironmentWithStore(t, second, testTerms, db)
+	captureAfter(env, time.Hour)
+	require.Equal(t, payment.Succeeded, runToEnd(t, env, db, manualChargeRequest()).Status)
+	require.Equal(t, first.captureCalls[0].Key, second.captureCalls[0].Key)
+}
+
+// An ambiguous operation is looked up at once, however baseTime the processor asks to wait before it is sent again.
+func TestAmbiguousChargeIsNotPutOffByALongRetryAfter(t *testing.T) {
+	busy := response{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: time.Hour, HTTPStatus: 503, Message: "busy"}}
+	p := &scriptedProcessor{
+		charges: []response{lostResponse, busy, chargeResponse(payment.Succeeded)},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {notFound, notFound, chargeResponse(payment.Succeeded)}},
+	}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	began := env.Now()
+	c := finished(t, env, chargeRequest())
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Less(t, env.Now().Sub(began), time.Minute)
+	require.Len(t, p.chargeCalls, 2)
+}
+
+// It is sent again when the processor asked for it, if no lookup has found it until then.
+func TestAmbiguousChargeIsSentAgainWhenTheProcessorAskedForIt(t *testing.T) {
+	busy := response{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: time.Hour, HTTPStatus: 503, Message: "busy"}}
+	p := &scriptedProcessor{
+		charges: []response{lostResponse, busy, chargeResponse(payment.Succeeded)},
+		lookups: map[payment.Operation][]response{payment.OperationCharge: {notFound}},
+	}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	began := env.Now()
+	var between payment.Charge
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(payment.QueryStatus)
+		between = decodeQuery[payment.Charge](t, value, err)
+	}, 30*time.Minute)
+	c := finished(t, env, chargeRequest())
+	require.Equal(t, payment.Unknown, between.Status)
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.InDelta(t, time.Hour, env.Now().Sub(began), float64(30*time.Minute))
+	require.GreaterOrEqual(t, env.Now().Sub(began), time.Hour)
+}
+
+// A decline that follows a lost response may be the processor's answer to a duplicate: one lookup decides.
+func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lookups []response
+		want    payment.Status
+	}{
+		"the first send was executed":      {lookups: []response{chargeResponse(payment.Succeeded)}, want: payment.Succeeded},
+		"the processor has nothing":        {lookups: []response{notFound}, want: payment.Declined},
+		"the processor has the decline":    {lookups: []response{chargeResponse(payment.Declined)}, want: payment.Declined},
+		"the first lookup gets no answer":  {lookups: []response{lostResponse, lostResponse, chargeResponse(payment.Succeeded)}, want: payment.Succeeded},
+		"no answer, and then it is absent": {lookups: []response{lostResponse, notFound}, want: payment.Declined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bare := response{result: processor.Result{Status: payment.Declined, Reference: chargeKey(), Decline: &payment.Decline{Code: "duplicate", Kind: payment.DeclineSoft}}}
+			p := &scriptedProcessor{charges: []response{lostResponse, bare}, lookups: map[payment.Operation][]response{payment.OperationCharge: tt.lookups}}
+			c := runCharge(t, p, chargeRequest())
+			require.Equal(t, tt.want, c.Status)
+			require.Equal(t, tt.want == payment.Declined, c.Decline != nil)
+			require.NotEmpty(t, p.lookupCalls)
+		})
+	}
+}
+
+func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0)
+	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
+	declined := response{result: processor.Result{Status: payment.Declined, Reference: key, Decline: &payment.Decline{Code: "already_refunded"}}}
+	p := &scriptedProcessor{
+		refunds: []response{lostResponse, declined},
+		lookups: map[payment.Operation][]response{payment.OperationRefund: {refundResponse(payment.Succeeded, 500)}},
+	}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	var r payment.Refund
+	require.NoError(t, env.GetWorkflowResult(&r))
+	require.Equal(t, payment.Succeeded, r.Status)
+}
+
+// What says that it took nothing, and has captured something, is a conflict whatever it calls itself.
+func TestRecordThatContradictsItselfIsConflicted(t *testing.T) {
+	for _, status := range []payment.Status{payment.Declined, payment.Voided, payment.Authorized} {
+		a := chargeResponse(status)
+		a.result.CapturedAmount = 1250
+		req := chargeRequest()
+		if status != payment.Declined {
+			req = manualChargeRequest()
+		}
+		c := runCharge(t, &scriptedProcessor{charges: []response{a}}, req)
+		require.Equal(t, payment.Conflicted, c.Status, status)
+		require.Zero(t, c.CapturedAmount, "the captured amount of a payment that is not succeeded is not trusted")
+	}
+}
+
+// An operator's typo, the id of another payment, is refused and changes nothing.
+func TestResolutionWithTheIDOfAnotherPaymentIsRefused(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0) // order-1 is ch_1
+	req := chargeRequest()
+	req.IdempotencyKey = "order-2"
+	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: map[payment.Operation][]response{payment.OperationCharge: {notFound}}}
+	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
+	typo, right := &updateCallbacks{}, &updateCallbacks{}
+	resolve := func(update *updateCallbacks, id string, after time.Duration) {
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(payment.UpdateResolve, id, update, payment.Resolution{
+				Status: payment.Succeeded, Evidence: "dashboard", By: "jane", ProcessorID: id,
+			})
+		}, after)
+	}
+	resolve(typo, "ch_1", time.Hour)
+	resolve(right, "ch_2", 2*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.Equal(t, "ch_2", c.ProcessorPaymentID)
+	require.ErrorContains(t, typo.err, "ch_1")
+	require.NoError(t, right.err)
+}
+
+// What could not be read leaves its reason with the payment that needs an operator.
+func TestReconciliationKeepsWhyTheProcessorsResponsesDidNotHelp(t *testing.T) {
+	unreadable := response{err: &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 200, Code: "", Message: "the response has no id"}}
+	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: map[payment.Operation][]response{payment.OperationCharge: {unreadable}}}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	var c payment.Charge
+	env.RegisterDelayedCallback(func() {
+		value, err := env.QueryWorkflow(payment.QueryStatus)
+		c = decodeQuery[payment.Charge](t, value, err)
+		env.UpdateWorkflowNoRejection(payment.UpdateResolve, "resolve", t, payment.Resolution{Status: payment.Failed, Evidence: "dashboard", By: "jane"})
+	}, 30*time.Hour)
+	finished(t, env, chargeRequest())
+	require.Equal(t, payment.NeedsReconciliation, c.Status)
+	require.Contains(t, c.Failure.Message, "the response has no id")
+}
+
+func TestNothingIsSentAfterSendBy(t *testing.T) {
+	limited := func(after time.Duration) response {
+		return response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: after, HTTPStatus: 429, Message: "slow down"}}
+	}
+	for name, tt := range map[string]struct {
+		sendBy  time.Duration // after the start; 0: none
+		charges []response
+		sends   int
+		class   payment.FailureClass
+		within  time.Duration
+	}{
+		"a Retry-After beyond it fails at once":          {sendBy: time.Minute, charges: []response{limited(time.Hour)}, sends: 1, class: payment.ClassRateLimited, within: time.Second},
+		"a Retry-After beyond the processor's own limit": {charges: []response{limited(time.Hour)}, sends: 1, class: payment.ClassRateLimited, within: time.Second},
+		"it has passed already":                          {sendBy: -time.Second, sends: 0, class: payment.ClassNotSent, within: time.Second},
+		"retries end with it":                            {sendBy: 10 * time.Second, charges: []response{errorResponse(payment.ClassNotSent, processor.NotExecuted, true)}, sends: 4, class: payment.ClassNotSent, within: 11 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &scriptedProcessor{charges: tt.charges}
+			terms := testTerms
+			terms.SendWithin = 0 // as long as schedule_to_close
+			env := newEnvironmentWithTerms(t, p, terms)
+			began := env.Now()
+			req := chargeRequest()
+			if tt.sendBy != 0 {
+				req.SendBy = began.Add(tt.sendBy)
+			}
+			c := finished(t, env, req)
+			require.Equal(t, payment.Failed, c.Status)
+			require.Equal(t, tt.class, c.Failure.Class, c.Failure.Message)
+			require.LessOrEqual(t, len(p.chargeCalls), tt.sends)
+			require.LessOrEqual(t, env.Now().Sub(began), tt.within)
+		})
+	}
+}
+
+// stored2 is a store that has the payment of a request, with the processor's id.
+func storeWithRequest(t *testing.T, status payment.Status, req payment.ChargeRequest) *store.Store {
+	t.Helper()
+	db := newStore(t)
+	c, _, err := db.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: req.Amount, Currency: req.Currency,
+		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: baseTime, UpdatedAt: baseTime,
+	}, req.Fingerprint())
+	require.NoError(t, err)
+	for _, to := range []payment.Status{payment.Authorized, status} {
+		if c.Status == to {
+			continue
+		}
+		c.Status, c.ProcessorPaymentID, c.UpdatedAt = to, "ch_1", baseTime
+		c.Modification = &payment.Modification{
+			Operation: payment.OperationCapture, Amount: 1250, StatusBefore: payment.Authorized, BeganAt: baseTime.Add(time.Minute),
+		}
+		if to == payment.Unknown {
+			c.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "lost"}
+		}
+		c, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+		require.NoError(t, err)
+	}
+	return db
+}
+
+// finished runs the charge to its end and returns its result.
+func finished(t *testing.T, env *testsuite.TestWorkflowEnvironment, req payment.ChargeRequest) payment.Charge {
+	t.Helper()
+	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	return c
+}
