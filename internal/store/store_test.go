@@ -160,14 +160,14 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
-		require.ErrorContains(t, err, "has version 99, this program knows 6")
+		require.ErrorContains(t, err, "has version 99, this program knows 7")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrOutdated)
-		require.ErrorContains(t, err, "has version 0, this program needs 6: run: worker migrate")
+		require.ErrorContains(t, err, "has version 0, this program needs 7: run: worker migrate")
 	})
 }
 
@@ -180,11 +180,11 @@ func TestOpenCreatesNoFile(t *testing.T) {
 
 func TestMigrateIsSafeToRepeat(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		for _, want := range []int64{0, 6, 6} {
+		for _, want := range []int64{0, 7, 7} {
 			from, to, err := Migrate(t.Context(), dsn)
 			require.NoError(t, err)
 			require.Equal(t, want, from)
-			require.Equal(t, int64(6), to)
+			require.Equal(t, int64(7), to)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestCallToAClosedStoreIsATemporaryError(t *testing.T) {
 func TestSentinelErrorsAreNotTemporary(t *testing.T) {
 	require.False(t, Temporary(nil))
 	for _, err := range []error{payment.ErrNotFound, payment.ErrIdempotencyMismatch, ErrIllegalTransition, ErrProcessorIDTaken, payment.ErrPaymentNotFound, payment.ErrPaymentNotRefundable,
-		payment.ErrRefundExceedsCaptured, payment.ErrInvalidRequest, ErrInvalid, ErrOutdated, ErrTooNew} {
+		payment.ErrRefundExceedsCaptured, payment.ErrInvalidRequest, ErrInvalid, ErrOutdated, ErrTooNew, ErrNotDurable} {
 		require.False(t, Temporary(err))
 		require.False(t, Temporary(fmt.Errorf("wrapped: %w", err)))
 	}
