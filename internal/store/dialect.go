@@ -81,9 +81,11 @@ const (
 // target is the database that a DSN names.
 type target struct {
 	dialect
-	file     string          // for SQLite only
-	server   *pgx.ConnConfig // for PostgreSQL only
-	maxConns int
+	file   string          // for SQLite only
+	server *pgx.ConnConfig // for PostgreSQL only
+	// anyServer reports whether the operator chose the servers to connect to with target_session_attrs.
+	anyServer bool
+	maxConns  int
 }
 
 // parseDSN returns ErrInvalid for a DSN that it cannot parse. The error quotes no part of the DSN: in a malformed one, the
@@ -123,6 +125,7 @@ func parsePostgres(u *url.URL) (target, error) {
 		return target{}, fmt.Errorf(`%w: database: not a valid PostgreSQL DSN: want "postgres://user:password@host:5432/database?sslmode=…"; `+
 			"check the port, the query parameters, and the files named by them or by the PG… environment variables", ErrInvalid)
 	}
+	t.anyServer = query.Has("target_session_attrs") || os.Getenv("PGTARGETSESSIONATTRS") != ""
 	return t, nil
 }
 
@@ -165,7 +168,7 @@ func (t target) conns(of use) int {
 func (t target) open(ctx context.Context, of use) (*sql.DB, error) {
 	var db *sql.DB
 	if t.server != nil {
-		db = sql.OpenDB(stdlib.GetConnector(*t.server, stdlib.OptionAfterConnect(postgresSession(of))))
+		db = sql.OpenDB(stdlib.GetConnector(*t.session(of), stdlib.OptionAfterConnect(postgresSession(of))))
 		db.SetConnMaxLifetime(time.Hour) // connections spread over the servers again after a failover
 	} else {
 		var err error
@@ -190,19 +193,54 @@ func (t target) open(ctx context.Context, of use) (*sql.DB, error) {
 //     would be missing, and the operation could run a second time.
 const sqliteOptions = "?mode=rw&_txlock=immediate&_pragma=busy_timeout(250)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=foreign_keys(1)"
 
+// session returns the configuration of the connections of a pool. The server must be the primary: reads from a standby may be
+// outdated. A connection for writes that turns out to be read-only is closed, since it would stay so until the pool replaces it.
+func (t target) session(of use) *pgx.ConnConfig {
+	c := t.server.Copy()
+	switch {
+	case t.anyServer:
+	case of == writes:
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
+	default:
+		c.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsPrimary
+	}
+	keep := c.OnPgError
+	c.OnPgError = func(conn *pgconn.PgConn, reported *pgconn.PgError) bool {
+		return keep(conn, reported) && reported.Code != readOnlyTransaction
+	}
+	return c
+}
+
 // postgresSession returns a function that prepares a new connection. It limits how long PostgreSQL works on a read, and how long it
-// keeps the locks of a worker whose machine failed without closing its connections.
+// keeps the locks of a worker whose machine failed without closing its connections. It requires that commits are durable.
 func postgresSession(of use) func(context.Context, *pgx.Conn) error {
 	limits := "SET idle_in_transaction_session_timeout = '30s'"
 	if of == reads {
 		limits += fmt.Sprintf("; SET statement_timeout = %d", readTimeout.Milliseconds())
 	}
 	return func(ctx context.Context, conn *pgx.Conn) error {
-		if _, err := conn.Exec(ctx, limits); err != nil {
+		_, err := conn.Exec(ctx, limits)
+		if err == nil && of == writes {
+			err = requireDurableCommits(ctx, conn)
+		}
+		if err != nil {
 			return errors.Join(err, conn.Close(ctx)) // the driver does not close it
 		}
 		return nil
 	}
+}
+
+// requireDurableCommits returns ErrNotDurable if PostgreSQL acknowledges commits before they are on disk: after a crash, an
+// acknowledged charge or the reservation of a refund would be missing, and the operation could run a second time. It fixes the
+// setting for the connection, so that a later change of the server's configuration does not apply to it.
+func requireDurableCommits(ctx context.Context, conn *pgx.Conn) error {
+	var setting string
+	err := conn.QueryRow(ctx, "SELECT set_config('synchronous_commit', current_setting('synchronous_commit'), false)").Scan(&setting)
+	if err == nil && setting == "off" {
+		err = fmt.Errorf("%w: synchronous_commit is off: add synchronous_commit=on to the query parameters of the database's URL, "+
+			"or turn it on for the role: ALTER ROLE … SET synchronous_commit = on", ErrNotDurable)
+	}
+	return err
 }
 
 // translate returns an error with the text and the class that a caller needs, and without values that the driver may have
@@ -232,7 +270,7 @@ func isSentinel(err error) bool {
 	if errors.As(err, &refusal) {
 		return true
 	}
-	for _, known := range []error{ErrIllegalTransition, ErrProcessorIDTaken, ErrInvalid, ErrOutdated, ErrTooNew} {
+	for _, known := range []error{ErrIllegalTransition, ErrProcessorIDTaken, ErrInvalid, ErrOutdated, ErrTooNew, ErrNotDurable} {
 		if errors.Is(err, known) {
 			return true
 		}
@@ -272,6 +310,9 @@ func safeText(err error) string {
 	}
 }
 
+// readOnlyTransaction is the SQLSTATE of a write on a connection that is read-only, such as one to a standby during a failover.
+const readOnlyTransaction = "25006"
+
 // temporarySQLStates are the prefixes of SQLSTATEs after which a retry may succeed: PostgreSQL's documentation, appendix A.
 var temporarySQLStates = []string{
 	"08",    // connection exception
@@ -281,8 +322,8 @@ var temporarySQLStates = []string{
 	"57014", // query canceled, by a statement timeout or an operator
 	"55P03", // lock not available
 	"25P0",  // idle-in-transaction timeout, and statements in the aborted transaction
-	"25006", // read-only transaction: connected to a standby during a failover
-	"58",    // system error outside PostgreSQL, such as a disk error
+	readOnlyTransaction,
+	"58", // system error outside PostgreSQL, such as a disk error
 }
 
 func classifyPostgres(err error) (databaseError, bool) {
@@ -302,6 +343,12 @@ func classifyPostgres(err error) (databaseError, bool) {
 		failed.temporary = failed.temporary || strings.HasPrefix(reported.Code, state)
 	}
 	return failed, true
+}
+
+// isReadOnly reports whether PostgreSQL refused a write because the connection is read-only.
+func isReadOnly(err error) bool {
+	var reported *pgconn.PgError
+	return errors.As(err, &reported) && reported.Code == readOnlyTransaction
 }
 
 // isBusy reports whether a SQLite statement failed because another process locks the file. The statement had no effect.

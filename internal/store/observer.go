@@ -67,7 +67,7 @@ type Backlog struct {
 	Processor string
 	Status    payment.Status
 	Count     int64
-	// Since is the earliest update time among them: since then the oldest one has been in this status.
+	// Since is the earliest time among them at which one entered this status. Later changes of its details do not count.
 	Since time.Time
 }
 
@@ -75,10 +75,10 @@ const openPayments = `status IN ('processing', 'requires_action', 'pending', 'au
 
 // || prevents SQLite from scanning the whole
 // table by the index that begins with the processor.
-const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(updated_at) FROM payments
+const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(coalesce(status_since, created_at)) FROM payments
 		WHERE ` + openPayments + ` GROUP BY processor || '', status
 	UNION ALL
-	SELECT TRUE, processor || '', status, count(*), min(updated_at) FROM refunds
+	SELECT TRUE, processor || '', status, count(*), min(coalesce(status_since, created_at)) FROM refunds
 		WHERE ` + openRefunds + ` GROUP BY processor || '', status`
 
 // openRefunds must repeat the condition of the index refunds_open literally: SQLite uses a partial index only for a query that

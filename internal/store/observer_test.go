@@ -145,6 +145,29 @@ func TestBacklogCountsNonFinalStatusesWithTheirOldestUpdate(t *testing.T) {
 	})
 }
 
+// A lookup may record other details of the same status, such as another failure: the payment waits as long as before.
+func TestBacklogIsAsOldAsTheLastTransition(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		of := paid(t, s, "order-9")
+		c, r := begin(t, s, newCharge("order-1")), reserve(t, s, newRefund("refund-1", of, 100))
+		for minute, status := range []payment.Status{payment.Unknown, payment.NeedsReconciliation, payment.NeedsReconciliation, payment.NeedsReconciliation} {
+			at := later.Add(time.Duration(minute) * time.Minute)
+			failure := &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: fmt.Sprint(minute)}
+			c.Status, c.Failure, c.UpdatedAt = status, failure, at
+			_, err := s.RecordPayment(t.Context(), c, byProcessor)
+			require.NoError(t, err)
+			r.Failure, r.UpdatedAt = failure, at
+			settle(t, s, r, status)
+		}
+		backlog, err := s.Backlog(t.Context())
+		require.NoError(t, err)
+		require.ElementsMatch(t, []Backlog{
+			{Processor: "rest", Status: payment.NeedsReconciliation, Count: 1, Since: later.Add(time.Minute)},
+			{Refund: true, Processor: "rest", Status: payment.NeedsReconciliation, Count: 1, Since: later.Add(time.Minute)},
+		}, backlog)
+	})
+}
+
 func TestBacklogIsReadFromTheIndexes(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		explain := "EXPLAIN QUERY PLAN "

@@ -130,6 +130,7 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 		processor_payment_id = coalesce($5, processor_payment_id), processor_request_id = coalesce($6, processor_request_id),
 		decline = $7, failure = $8, updated_at = CASE WHEN updated_at < $9 THEN $9 ELSE updated_at END,
 		modification = $13, modifications = CASE WHEN modifications < $12 THEN $12 ELSE modifications END,
+		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $9 THEN $9 ELSE updated_at END,
 		revision = revision + 1, cause_by = $10, cause_evidence = $11
 	WHERE merchant_id = $1 AND payment_id = $2 AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status AND to_status = $3)

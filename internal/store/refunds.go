@@ -187,6 +187,7 @@ func (p paymentRow) completeRefund(r payment.Refund) (payment.Refund, error) {
 // that the refund was never executed does not.
 const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coalesce($4, processor_refund_id), decline = $5,
 		failure = $6, updated_at = CASE WHEN updated_at < $7 THEN $7 ELSE updated_at END,
+		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $7 THEN $7 ELSE updated_at END,
 		revision = revision + 1, cause_by = $8, cause_evidence = $9
 	WHERE merchant_id = $1 AND refund_id = $2 AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status AND to_status = $3)

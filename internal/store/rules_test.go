@@ -233,6 +233,7 @@ func TestLegalChangeWithSQLAppendsAnEvent(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, events, 2)
 		require.Equal(t, Cause{By: "operator:jane", Evidence: map[string]string{"ticket": "42"}}, events[1].Cause)
+		requireConsistent(t, s)
 	})
 }
 

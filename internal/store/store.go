@@ -36,6 +36,8 @@ var (
 	// ErrOutdated and ErrTooNew mean that the schema of the database is not the one of this program.
 	ErrOutdated = errors.New("the database is older than this program")
 	ErrTooNew   = errors.New("the database is newer than this program")
+	// ErrNotDurable means that the database may lose a commit that it has acknowledged.
+	ErrNotDurable = errors.New("the database may lose acknowledged commits")
 )
 
 // Store is a database of payments and refunds. It is safe for concurrent use. Several processes may use one database.
@@ -68,7 +70,11 @@ const readTimeout = 10 * time.Second
 // The query parameter pool_max_conns limits the connections to PostgreSQL; the default is 16. A quarter of them is for reads.
 //
 // Open returns ErrOutdated if the schema is older than this program needs, ErrTooNew if it is newer than this program
-// knows, and ErrInvalid if dsn cannot be parsed. No error contains the password of dsn.
+// knows, ErrNotDurable if synchronous_commit is off, and ErrInvalid if dsn cannot be parsed. It also fails if the database does not
+// accept writes. No error contains the password of dsn.
+//
+// Unless dsn or the environment sets target_session_attrs, connections to a PostgreSQL server that is a standby are refused, and those
+// for writes also if they are read-only. With several hosts, the next one is tried.
 func Open(ctx context.Context, dsn string) (*Store, error) {
 	target, err := parseDSN(dsn)
 	if err != nil {
@@ -97,6 +103,9 @@ func (s *Store) start(ctx context.Context, t target) error {
 	if err := s.dialect.checkVersion(ctx, db); err != nil {
 		return err
 	}
+	if err := s.CheckWrite(ctx); err != nil {
+		return err
+	}
 	if db, err = t.open(ctx, reads); err != nil {
 		return err
 	}
@@ -118,6 +127,14 @@ func (p *pool) prepare(ctx context.Context, statements []string) error {
 		p.prepared[statement] = prepared
 	}
 	return nil
+}
+
+// closeIdle closes the connections that are not in use; p may be nil.
+func (p *pool) closeIdle() {
+	if p != nil {
+		p.SetMaxIdleConns(-1)
+		p.SetMaxIdleConns(p.Stats().MaxOpenConnections)
+	}
 }
 
 // close closes a pool; it may be nil.
@@ -221,10 +238,30 @@ func (s *Store) read() querier { return querier{s: s, pool: s.reads, timeout: s.
 // onWriter returns a querier on the connections for writes: for writes, and for the reads that a write depends on.
 func (s *Store) onWriter() querier { return querier{s: s, pool: s.db} }
 
-// write runs fn once no other goroutine of this process writes, if the database allows only one writer. Waiting for the
+// CheckWrite returns an error if the database does not accept writes, because it is down, read-only or full, or because it waits for
+// a standby that does not answer. It writes one row.
+func (s *Store) CheckWrite(ctx context.Context) error {
+	err := s.write(ctx, func(q querier) error {
+		return q.exec(ctx, "UPDATE heartbeat SET at = $1 WHERE id = 1", formatTime(time.Now()))
+	})
+	return s.wrap(err, "check that the database accepts writes")
+}
+
+// write runs fn with a querier for writes. If the database turns out to be read-only, write closes the idle connections: they
+// probably lead to the same server, which is no longer the primary.
+func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
+	err := s.serialize(ctx, fn)
+	if isReadOnly(err) {
+		s.db.closeIdle()
+		s.reads.closeIdle()
+	}
+	return err
+}
+
+// serialize runs fn once no other goroutine of this process writes, if the database allows only one writer. Waiting for the
 // channel is cheaper and fairer than SQLite's polling, and it stops when ctx is done, which SQLite's polling does not.
 // Polling remains necessary for writers in other processes, for up to maxBusy.
-func (s *Store) write(ctx context.Context, fn func(q querier) error) error {
+func (s *Store) serialize(ctx context.Context, fn func(q querier) error) error {
 	if s.writer == nil {
 		return fn(s.onWriter())
 	}

@@ -160,14 +160,14 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
-		require.ErrorContains(t, err, "has version 99, this program knows 6")
+		require.ErrorContains(t, err, "has version 99, this program knows 8")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrOutdated)
-		require.ErrorContains(t, err, "has version 0, this program needs 6: run: worker migrate")
+		require.ErrorContains(t, err, "has version 0, this program needs 8: run: worker migrate")
 	})
 }
 
@@ -180,11 +180,11 @@ func TestOpenCreatesNoFile(t *testing.T) {
 
 func TestMigrateIsSafeToRepeat(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		for _, want := range []int64{0, 6, 6} {
+		for _, want := range []int64{0, 9, 9} {
 			from, to, err := Migrate(t.Context(), dsn)
 			require.NoError(t, err)
 			require.Equal(t, want, from)
-			require.Equal(t, int64(6), to)
+			require.Equal(t, int64(9), to)
 		}
 	})
 }
@@ -263,7 +263,7 @@ func TestCallToAClosedStoreIsATemporaryError(t *testing.T) {
 func TestSentinelErrorsAreNotTemporary(t *testing.T) {
 	require.False(t, Temporary(nil))
 	for _, err := range []error{payment.ErrNotFound, payment.ErrIdempotencyMismatch, ErrIllegalTransition, ErrProcessorIDTaken, payment.ErrPaymentNotFound, payment.ErrPaymentNotRefundable,
-		payment.ErrRefundExceedsCaptured, payment.ErrInvalidRequest, ErrInvalid, ErrOutdated, ErrTooNew} {
+		payment.ErrRefundExceedsCaptured, payment.ErrInvalidRequest, ErrInvalid, ErrOutdated, ErrTooNew, ErrNotDurable} {
 		require.False(t, Temporary(err))
 		require.False(t, Temporary(fmt.Errorf("wrapped: %w", err)))
 	}
@@ -432,6 +432,12 @@ func requireConsistent(t *testing.T, s *Store) {
 			SELECT 1 FROM payment_events WHERE subject_id = refund_id AND payment_events.revision = refunds.revision AND to_status = status)`,
 		"events that do not follow from the event before": `SELECT count(*) FROM payment_events e WHERE revision > 1 AND NOT EXISTS (
 			SELECT 1 FROM payment_events p WHERE p.subject_id = e.subject_id AND p.revision = e.revision - 1 AND p.to_status = e.from_status)`,
+		"payments with another time of their last transition than their events": `SELECT count(*) FROM payments WHERE status_since <> (
+			SELECT max(at) FROM payment_events WHERE subject_id = payment_id AND from_status <> to_status)
+			OR status <> 'processing' AND status_since IS NULL`,
+		"refunds with another time of their last transition than their events": `SELECT count(*) FROM refunds WHERE status_since <> (
+			SELECT max(at) FROM payment_events WHERE subject_id = refund_id AND from_status <> to_status)
+			OR status <> 'processing' AND status_since IS NULL`,
 		"wrong sums": `SELECT count(*) FROM payments WHERE
 			refunded_amount <> (SELECT coalesce(sum(amount), 0) FROM refunds WHERE refunds.payment_id = payments.payment_id AND status = 'succeeded')
 			OR reserved_amount <> (SELECT coalesce(sum(amount), 0) FROM refunds WHERE refunds.payment_id = payments.payment_id

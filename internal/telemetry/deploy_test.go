@@ -14,6 +14,8 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/payment"
 )
 
 const root = "../../"
@@ -196,6 +198,27 @@ func TestEveryAlertHasARunbookSection(t *testing.T) {
 	}
 	for _, file := range regexp.MustCompile(`\]\(\.\./([a-z/.]+)\)`).FindAllStringSubmatch(string(content), -1) {
 		require.FileExists(t, root+file[1])
+	}
+}
+
+// A payment must not wait in any status without an alert.
+func TestEveryNonFinalStatusHasAnAlert(t *testing.T) {
+	watched := map[string]string{}
+	for _, r := range rules(t) {
+		for _, s := range selector.FindAllStringSubmatch(r.Expr, -1) {
+			for _, m := range matcher.FindAllStringSubmatch(s[2], -1) {
+				watched[strings.TrimSuffix(s[1], "_oldest_seconds")] += m[3] + "|"
+			}
+		}
+	}
+	for metric, transitions := range map[string]map[payment.Status][]payment.Status{
+		"florin_payments_waiting": payment.PaymentTransitions, "florin_refunds_waiting": payment.RefundTransitions,
+	} {
+		for status := range transitions {
+			if !status.Final() {
+				require.Contains(t, strings.Split(watched[metric], "|"), string(status), metric)
+			}
+		}
 	}
 }
 

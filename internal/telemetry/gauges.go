@@ -23,6 +23,7 @@ type Sources struct {
 
 // Store is what the gauges are read from in the store. [store.Store] implements it.
 type Store interface {
+	CheckWrite(context.Context) error
 	Backlog(context.Context) ([]store.Backlog, error)
 	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
 }
@@ -71,7 +72,8 @@ func newGauge(name, help string, labels ...string) *prometheus.Desc {
 const sharedValue = " All workers on one store report the same value: aggregate with max, not with sum."
 
 var (
-	storeUp       = newGauge("store_up", "1 if the latest query of the store, at most 10 s ago, succeeded; 0 otherwise.")
+	storeUp = newGauge("store_up",
+		"1 if the latest write and the latest reads of the store, at most 10 s ago, succeeded; 0 otherwise.")
 	paymentsCount = newGauge("payments_waiting", "Payments in a non-final status."+sharedValue, "processor", "status")
 	paymentsAge   = newGauge("payments_waiting_oldest_seconds",
 		"Time that the oldest payment has been in this non-final status; 0 if there is none."+sharedValue,
@@ -151,8 +153,11 @@ func (g *gauges) queryStore() (Sources, stored) {
 func query(from Store) (s stored) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
 	defer cancel()
-	var err error
-	if s.backlog, err = from.Backlog(ctx); err == nil {
+	err := from.CheckWrite(ctx)
+	if err == nil {
+		s.backlog, err = from.Backlog(ctx)
+	}
+	if err == nil {
 		s.divergences, err = from.OpenDivergences(ctx)
 	}
 	s.failed = err != nil

@@ -31,6 +31,8 @@ type backlog func(context.Context) ([]store.Backlog, error)
 
 func (b backlog) Backlog(ctx context.Context) ([]store.Backlog, error) { return b(ctx) }
 
+func (backlog) CheckWrite(context.Context) error { return nil }
+
 func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
 	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
@@ -176,6 +178,17 @@ func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 		scrape(t, metrics)
 		require.Equal(t, 3, queries, "a failing store is not queried more often")
 	})
+}
+
+// readOnly is a store that answers reads only.
+type readOnly struct{ backlog }
+
+func (readOnly) CheckWrite(context.Context) error { return errors.New("read-only transaction") }
+
+func TestStoreThatOnlyAnswersReadsIsNotUp(t *testing.T) {
+	metrics := New(nil)
+	metrics.SetSources(Sources{Store: readOnly{unknownForAnHour}})
+	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
 }
 
 func TestNewSourcesReplaceEarlierOnes(t *testing.T) {
