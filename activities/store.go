@@ -14,6 +14,7 @@ import (
 
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, the
@@ -25,6 +26,8 @@ type Payments struct {
 	Default string
 	// Processors are the terms of every configured processor, by its name.
 	Processors map[string]Terms
+	// Profiles describe what each of them accepts. A processor without one is assumed to accept everything.
+	Profiles map[string]processor.Profile
 }
 
 // Register registers the activities under their names in package payment.
@@ -51,18 +54,15 @@ type BeginResult struct {
 }
 
 // BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
-// [payment.ErrInvalidRequest] for a processor that is not configured, and [payment.ErrIdempotencyMismatch] for a key that was
-// used for a different request.
+// [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
+// [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
 func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (BeginResult, error) {
 	name := req.Processor
 	if name == "" {
 		name = p.Default
 	}
-	if _, ok := p.Processors[name]; !ok && !p.isBegun(ctx, req) {
-		err := &payment.InvalidRequestError{Fields: []payment.FieldError{{
-			Field:   "processor",
-			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
-		}}}
+	if problems := p.problems(name, req); len(problems) > 0 && !p.isBegun(ctx, req) {
+		err := &payment.InvalidRequestError{Fields: problems}
 		return BeginResult{}, storeError(err, err)
 	}
 	stored, created, err := p.Store.BeginPayment(ctx, payment.Charge{
@@ -83,6 +83,17 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 	}
 	terms, err := p.terms(stored.Processor, stored.Status)
 	return BeginResult{Terms: terms, Charge: stored, Resumed: !created}, err
+}
+
+// problems returns why the named processor cannot execute the charge.
+func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.FieldError {
+	if _, ok := p.Processors[name]; !ok {
+		return []payment.FieldError{{
+			Field:   "processor",
+			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
+		}}
+	}
+	return p.Profiles[name].CheckCharge(req)
 }
 
 // isBegun reports whether the payment is persisted: then its processor was configured when it began. While the store is down,
@@ -138,6 +149,9 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	if req.Amount != nil {
 		r.Amount = *req.Amount
 	}
+	if err := p.checkRefund(ctx, req); err != nil {
+		return ReserveResult{}, err
+	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {
 		return ReserveResult{}, requestError(err, payment.RefusedRequest{
@@ -147,6 +161,27 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
 	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: !created}, err
+}
+
+// checkRefund refuses a refund that the processor of its payment does not accept, unless it is reserved already. It leaves it to the
+// store to refuse a payment that does not exist.
+func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) error {
+	of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
+	if errors.Is(err, payment.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return storeError(err)
+	}
+	problems := p.Profiles[of.Processor].CheckRefund(req, of.Currency)
+	if len(problems) == 0 {
+		return nil
+	}
+	if _, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey); !errors.Is(err, payment.ErrNotFound) {
+		return storeError(err)
+	}
+	invalid := &payment.InvalidRequestError{Fields: problems}
+	return storeError(invalid, invalid)
 }
 
 // SettleRefund persists a refund, and with it what remains of its payment, as [Payments.RecordPayment] does.

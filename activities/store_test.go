@@ -11,6 +11,7 @@ import (
 
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // newPayments returns an environment with the activities, on an empty store. The processors are "one", the default, and "two".
@@ -77,6 +78,43 @@ func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
 	requireRefusal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "one or two")
+}
+
+// A request that a processor would refuse is refused before anything is stored, so that its idempotency key stays unused. One that is
+// persisted already goes on: its processor may have had no limits when it began.
+func TestRequestThatItsProcessorDoesNotAcceptIsRefusedBeforeItIsStored(t *testing.T) {
+	env, p := newPayments(t)
+	noMetadata := processor.Profile{Limits: processor.Limits{MetadataKeyAllows: func(rune) bool { return false }}}
+	p.Profiles = map[string]processor.Profile{"one": noMetadata}
+	req := purchase
+	req.Metadata = map[string]string{"order": "1"}
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.ErrorContains(t, err, "metadata")
+	_, err = p.Store.Payment(t.Context(), req.MerchantID, req.IdempotencyKey)
+	require.ErrorIs(t, err, payment.ErrNotFound)
+
+	p.Profiles = nil
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	charge := decode[BeginResult](t, value, err).Charge
+	charge.Status, charge.CapturedAmount, charge.ProcessorPaymentID = payment.Succeeded, 1250, "ch_1"
+	value, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
+	require.Equal(t, payment.Succeeded, decode[payment.Charge](t, value, err).Status)
+
+	p.Profiles = map[string]processor.Profile{"one": noMetadata}
+	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	require.True(t, decode[BeginResult](t, value, err).Resumed)
+
+	refund := payment.RefundRequest{
+		MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: charge.PaymentID, Metadata: map[string]string{"order": "1"},
+	}
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	_, err = p.Store.Refund(t.Context(), "acme", "refund-1")
+	require.ErrorIs(t, err, payment.ErrNotFound)
+	refund.Metadata = nil
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	require.EqualValues(t, 1250, decode[ReserveResult](t, value, err).Refund.Amount)
 }
 
 func TestPaymentThatBeginsAgainKeepsItsProcessor(t *testing.T) {

@@ -126,7 +126,7 @@ func (c *charge) operation() *operation {
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
 		kind: payment.OperationCharge, reference: c.reference(),
 		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor),
-		firstUsed: c.value.CreatedAt, sendBy: c.req.SendBy,
+		recordedSince: c.value.CreatedAt, firstUsed: c.value.CreatedAt, sendBy: c.req.SendBy,
 		call: processor.ChargeCall{
 			Key:           c.reference(),
 			KeyFirstUsed:  c.value.CreatedAt,

@@ -213,8 +213,8 @@ func (c *charge) modificationOperation(m *modification) *operation {
 	op := &operation{
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
 		kind: payment.OperationCharge, reference: c.reference(),
-		summary:   fmt.Sprintf("%s via %s", m.describe(c.value.Currency), c.terms.Processor),
-		firstUsed: began,
+		summary:       fmt.Sprintf("%s via %s", m.describe(c.value.Currency), c.terms.Processor),
+		recordedSince: c.value.CreatedAt, firstUsed: began,
 	}
 	if m.kind == payment.OperationCapture {
 		c.capturable = capturable{amount: m.amount}

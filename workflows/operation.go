@@ -44,6 +44,8 @@ type operation struct {
 	// kind and reference identify the processor's record: captures and voids are found in the record of their charge.
 	kind      payment.Operation
 	reference string
+	// recordedSince is no later than the creation of that record.
+	recordedSince time.Time
 	// activity makes the call.
 	activity, summary string
 	call              any
@@ -410,7 +412,9 @@ func (o *operation) lookup(ctx workflow.Context, why string) (found activities.L
 		Summary:                why,
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
-	call := processor.LookupCall{Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID()}
+	call := processor.LookupCall{
+		Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID(), NotBefore: o.recordedSince,
+	}
 	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
 }

@@ -103,7 +103,7 @@ func (r *refund) operation(terms activities.Terms) *operation {
 		terms: terms, subject: r, resolutions: &r.resolutions,
 		kind: payment.OperationRefund, reference: r.reference(),
 		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor),
-		firstUsed: r.value.CreatedAt, sendBy: r.req.SendBy,
+		recordedSince: r.value.CreatedAt, firstUsed: r.value.CreatedAt, sendBy: r.req.SendBy,
 		call: processor.RefundCall{
 			Key:                r.reference(),
 			KeyFirstUsed:       r.value.CreatedAt,

@@ -20,6 +20,7 @@ import (
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/internal/telemetry"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 	"github.com/florinpay/florin/workflows"
 )
 
@@ -84,11 +85,14 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		OnFatalError:        w.fail,
 		Interceptors:        o.Interceptors,
 	}
-	payments := &activities.Payments{Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}}
+	payments := &activities.Payments{
+		Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
+	}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
 		p := c.Processors[name]
-		payments.Processors[name] = p.Terms(name)
+		payments.Profiles[name] = o.Adapters[p.Adapter].Profile
+		payments.Processors[name] = p.Terms(name, payments.Profiles[name])
 		opened, err := openProcessor(ctx, name, p, o.Adapters, w.audit, nil, o.Telemetry)
 		if err != nil {
 			return fmt.Errorf("processors.%s: %w", name, err)

@@ -306,8 +306,8 @@ func (p Processor) Backoff() retry.Backoff {
 	}
 }
 
-// Terms returns the terms of a new payment at the processor.
-func (p Processor) Terms(name string) activities.Terms {
+// Terms returns the terms of a new payment at the processor, which profile describes.
+func (p Processor) Terms(name string, profile processor.Profile) activities.Terms {
 	return activities.Terms{
 		Processor:         name,
 		StartToClose:      p.StartToClose,
@@ -321,6 +321,8 @@ func (p Processor) Terms(name string) activities.Terms {
 		Resolve:           p.Resolve,
 		Pending:           p.Pending,
 		AuthorizationFor:  p.AuthorizationFor,
+
+		CompleteRefundLists: profile.RefundListsComplete,
 	}
 }
 

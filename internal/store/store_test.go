@@ -160,14 +160,14 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
-		require.ErrorContains(t, err, "has version 99, this program knows 8")
+		require.ErrorContains(t, err, "has version 99, this program knows 9")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		_, err = Open(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrOutdated)
-		require.ErrorContains(t, err, "has version 0, this program needs 8: run: worker migrate")
+		require.ErrorContains(t, err, "has version 0, this program needs 9: run: worker migrate")
 	})
 }
 

@@ -312,7 +312,7 @@ func TestDeclineIsAResult(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, tc.want, got)
 			require.Contains(t, f.audit.String(), `"certainty":"answered"`)
-			require.NotContains(t, got.Decline.Message+f.audit.String(), "4111")
+			require.NotContains(t, got.Decline.Message+f.audit.String(), "4111 1111")
 		})
 	}
 }

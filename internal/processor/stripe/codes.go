@@ -107,17 +107,18 @@ var errorCodes = invert[stripe.ErrorCode](map[meaning]string{
 })
 
 // declineCodes classifies the decline codes of https://docs.stripe.com/declines/codes by the documented next steps. Hard: the
-// customer needs another card, or the network forbids a retry. Action: the customer can correct it with the same card. Soft:
+// customer needs another card, the network forbids a retry, or, for duplicate_transaction, a recent payment exists already: a
+// retry that succeeds would be a second charge. Action: the customer can correct it with the same card. Soft:
 // all others, including those for which the issuer gives no reason.
 var declineCodes = invert[stripe.DeclineCode](map[meaning]string{
-	declinedHard: `card_not_supported currency_not_supported do_not_try_again expired_card fraudulent incorrect_number
+	declinedHard: `card_not_supported currency_not_supported do_not_try_again duplicate_transaction expired_card fraudulent incorrect_number
 		invalid_account invalid_expiry_month invalid_expiry_year invalid_number lost_card merchant_blacklist
 		new_account_information_available not_permitted pickup_card pin_try_exceeded restricted_card
 		revocation_of_all_authorizations revocation_of_authorization security_violation service_not_allowed stolen_card
 		stop_payment_order testmode_decline transaction_not_allowed`,
 	declinedAction: `authentication_required incorrect_cvc incorrect_pin incorrect_zip invalid_cvc invalid_pin
 		offline_pin_required online_or_offline_pin_required`,
-	declinedSoft: `approve_with_id call_issuer card_velocity_exceeded do_not_honor duplicate_transaction generic_decline
+	declinedSoft: `approve_with_id call_issuer card_velocity_exceeded do_not_honor generic_decline
 		insufficient_funds invalid_amount issuer_not_available no_action_taken processing_error reenter_transaction
 		try_again_later withdrawal_count_limit_exceeded`,
 })

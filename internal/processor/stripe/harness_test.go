@@ -156,7 +156,7 @@ func requireError(t *testing.T, err error, certainty processor.Certainty, retry 
 	var e *processor.Error
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, []any{certainty, retry, class}, []any{e.Certainty, e.Retry, e.Class}, "%v", err)
-	for _, secret := range []string{apiKey, "pm_card_visa", "_secret_", "4111"} {
+	for _, secret := range []string{apiKey, "pm_card_visa", "_secret_", "4111 1111"} {
 		require.NotContains(t, err.Error(), secret)
 	}
 	return e
