@@ -46,12 +46,11 @@ type Run struct {
 	RunID      string `json:"run_id"`
 }
 
-// Charge charges the customer and waits for the outcome, in one round trip. The outcome may be a decline or a failure: see
-// Status. Calling Charge again with the same request returns the same payment and never charges again. Later refunds are not
+// Charge charges the customer and waits for the outcome, in one round trip. The outcome may be a decline or a failure, and for
+// [payment.NeedsReconciliation] it is still not known whether money moved: see Status. Calling Charge again with the same request returns the same payment and never charges again. Later refunds are not
 // reflected; use [Client.Get].
 //
-// A nil error is the only proof of an outcome. An error is not proof that no money moved, except an
-// [*payment.InvalidRequestError]. [ErrIdempotencyMismatch] is returned for a different request under the same key, and
+// An error is not proof that no money moved, except an [*payment.InvalidRequestError]. [ErrIdempotencyMismatch] is returned for a different request under the same key, and
 // [ErrOutcomePending] if ctx is done first: the payment continues; call Charge again or use [Client.Get].
 func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	if err := c.validateCharge(req); err != nil {
@@ -79,7 +78,8 @@ func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment
 }
 
 // StartCharge starts the payment and returns at once. Read it with [Client.Get] or [Client.Wait]. Starting the same request again
-// returns the same Run; a different request under the same key is [ErrIdempotencyMismatch].
+// returns the same Run while Temporal retains it, and later a new Run that ends with the stored payment. A different request under
+// the same key is [ErrIdempotencyMismatch].
 func (c *Client) StartCharge(ctx context.Context, req payment.ChargeRequest) (Run, error) {
 	if err := c.validateCharge(req); err != nil {
 		return Run{}, err

@@ -47,9 +47,9 @@ var (
 	// ErrStopped means that the workflow was terminated before the outcome was known. Calling Charge or Refund again with the
 	// same request continues it.
 	ErrStopped = errors.New("terminated before its outcome was known: the same request again continues it")
-	// ErrConflicted means that the processor did something else than requested, such as capturing another amount. The payment
+	// ErrConflicted means that the processor did something other than requested, such as capturing another amount. The payment
 	// is [payment.Conflicted]: clear it up with the processor.
-	ErrConflicted = errors.New("the processor did something else than requested: clear it up with the processor")
+	ErrConflicted = errors.New("the processor did something other than requested: clear it up with the processor")
 )
 
 // NotExecutedError is returned by [Client.Capture] and [Client.Void] if provably nothing was executed. Payment.Failure and

@@ -66,8 +66,8 @@ func lengthPrefixed(parts ...string) []byte {
 	return out
 }
 
-// Fingerprint returns a hash of all fields: 64 hexadecimal digits of SHA-256. Two requests with the same idempotency key are the
-// same purchase if and only if their fingerprints are equal. An omitted Capture equals [CaptureAutomatic]; every other field
+// Fingerprint returns a hash of all fields but SendBy: 64 hexadecimal digits of SHA-256. Two requests with the same idempotency key
+// are the same purchase if and only if their fingerprints are equal. An omitted Capture equals [CaptureAutomatic]; every other field
 // counts as it is.
 //
 // The store keeps the fingerprint forever. The payment method cannot be read from it. docs/idempotency.md describes the hashed
@@ -80,7 +80,7 @@ func (r ChargeRequest) Fingerprint() string {
 		r.Currency, r.PaymentMethod, string(r.Capture), r.Processor, r.CustomerID, r.Description)
 }
 
-// Fingerprint returns a hash of all fields, as [ChargeRequest.Fingerprint] does.
+// Fingerprint returns a hash of all fields but SendBy, as [ChargeRequest.Fingerprint] does.
 func (r RefundRequest) Fingerprint() string {
 	amount := "0" // no valid amount is 0
 	if r.Amount != nil {

@@ -23,7 +23,7 @@ import (
 
 // Secrets that no error text may contain.
 const (
-	apiKey        = "api-key-of-processortest"
+	apiKey        = "api-key-of-processortest" //nolint:gosec // protects nothing
 	paymentMethod = "tok_processortest"
 	cardNumber    = "4111111111111111"
 )

@@ -55,10 +55,12 @@ func TestVictimIsKilledAtThePointOfARequestToTheProcessor(t *testing.T) {
 				if tt.moment != executing {
 					close(release)
 				}
+				handled := make(chan struct{}, 1)
 				url := serveProcessorProxy(t, &trigger, func(http.ResponseWriter, *http.Request) {
 					received.Add(1)
 					<-release
 					answered.Add(1)
+					handled <- struct{}{}
 				})
 				var receivedAtKill, answeredAtKill int32
 				k := armKill(t, &trigger, at(request.exchange, tt.moment), func() {
@@ -78,6 +80,9 @@ func TestVictimIsKilledAtThePointOfARequestToTheProcessor(t *testing.T) {
 				require.True(t, k.succeeded())
 				require.Contains(t, string(k.message), " K "+request.body)
 				require.Equal(t, []int32{tt.receivedAtKill, tt.answeredAtKill}, []int32{receivedAtKill, answeredAtKill})
+				if tt.answeredAtEnd > 0 {
+					<-handled // The processor goes on after the caller's connection is gone.
+				}
 				require.Equal(t, []int32{tt.receivedAtEnd, tt.answeredAtEnd}, []int32{received.Load(), answered.Load()})
 			})
 		}

@@ -34,7 +34,7 @@ func (c *connections) transport() *http.Transport {
 	if now := time.Now(); !now.Before(c.until) {
 		retired := c.pool
 		c.pool = c.settings.Clone()
-		c.until = now.Add(time.Duration(float64(c.maxAge) * (1 - ageJitter*rand.Float64())))
+		c.until = now.Add(time.Duration(float64(c.maxAge) * (1 - ageJitter*rand.Float64()))) //nolint:gosec // not a secret
 		if retired != nil {
 			retired.CloseIdleConnections()
 		}

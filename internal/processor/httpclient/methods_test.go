@@ -45,7 +45,7 @@ func TestStatusMeansTheSameForEveryMethod(t *testing.T) {
 	})
 	c := newClient(t, s.URL)
 	for _, status := range statuses {
-		response.Store(int32(status)) //nolint:gosec // a status
+		response.Store(int32(status))
 		a, want := answer(t, c, charge())
 		require.NotNil(t, want, status)
 		for name, call := range methodCalls() {
@@ -58,7 +58,7 @@ func TestStatusMeansTheSameForEveryMethod(t *testing.T) {
 		}
 	}
 	for _, status := range []int{200, 201, 202, 204, 206} {
-		response.Store(int32(status)) //nolint:gosec // a status
+		response.Store(int32(status))
 		for name, call := range methodCalls() {
 			got, err := c.Do(t.Context(), call)
 			require.NoError(t, err, name)
