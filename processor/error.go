@@ -6,7 +6,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/sensitive"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -86,7 +86,7 @@ const Withheld = "(withheld: looks like a card number or a secret)"
 // each control character, or [Withheld] if the text contains what looks like a card number or a secret. Adapters clip every free
 // text that they put into a [Result], and every code with [ClipCode].
 func Clip(s string) string {
-	if audit.Sensitive(s) {
+	if sensitive.Text(s) {
 		return Withheld
 	}
 	clipped := strings.ToValidUTF8(s[:min(len(s), MaxClipped)], "")

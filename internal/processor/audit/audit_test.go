@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/florinpay/florin/internal/sensitive"
 )
 
 const (
@@ -107,7 +109,7 @@ func TestTextsOfRecordAreCleaned(t *testing.T) {
 		"invisible characters":    {text: "a\u202eb\u200bc\u0085d", want: "a b c d"},
 		"invalid UTF-8":           {text: "a\xffb", want: "a\uFFFDb"},
 		"card cut by the limit":   {text: strings.Repeat("x ", 2000) + "4111111111111111", want: "***"},
-		"longer than is searched": {text: strings.Repeat("x", maxSearch+1), want: "***"},
+		"longer than is searched": {text: strings.Repeat("x", sensitive.MaxSearch+1), want: "***"},
 		"two kinds of escapes":    {text: `%Beare\u0072 7Fq2mVx9Lr4TzKpW`, want: "***"},
 		"card with controls":      {text: "4111\x001111\x001111\x001111", want: "***"},
 		"secret with invisible":   {text: "key sk\u200b_live_4eC39HqLyjWDarjtT1zdp7dc", want: "***"},

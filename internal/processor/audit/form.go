@@ -3,6 +3,8 @@ package audit
 import (
 	"net/url"
 	"strings"
+
+	"github.com/florinpay/florin/internal/sensitive"
 )
 
 const formEncoded = "application/x-www-form-urlencoded"
@@ -38,7 +40,7 @@ func (b *body) fullName(name string) (at rule) {
 	first, rest, nested := strings.Cut(name, "[")
 	rest, ended := strings.CutSuffix(rest, "]")
 	// The whole name is checked too, because a card number may be spread over several parts.
-	if nested != ended || len(name) > maxValue || sensitive(name, b.key) {
+	if nested != ended || len(name) > maxValue || sensitive.Contains(name, b.key) {
 		b.out = append(b.out, quotedMask...)
 		return rule{}
 	}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/florinpay/florin/internal/sensitive"
 )
 
 const (
@@ -84,14 +86,14 @@ func (b *body) value(at rule, depth int) bool {
 		return b.literal("null")
 	default:
 		number, ok := b.number()
-		b.scalar(number, at.allowed && isInteger(number) && !sensitive(number, b.key))
+		b.scalar(number, at.allowed && isInteger(number) && !sensitive.Contains(number, b.key))
 		return ok
 	}
 }
 
 // string writes a string if it is allowed, printable and not sensitive. Otherwise it writes the mask.
 func (b *body) string(value string, allowed bool) {
-	if allowed && isPrintable(value) && !sensitive(value, b.key) {
+	if allowed && isPrintable(value) && !sensitive.Contains(value, b.key) {
 		b.out = appendQuoted(b.out, value)
 	} else {
 		b.out = append(b.out, quotedMask...)
@@ -182,5 +184,5 @@ func (b *body) inside(at rule, name string) (inside rule, nameAllowed bool) {
 	return rule{
 		allowed: known && (everywhere || !at.closed),
 		closed:  at.closed || isClosed(name),
-	}, known || isIdentifier(name) && !sensitive(name, b.key)
+	}, known || isIdentifier(name) && !sensitive.Contains(name, b.key)
 }

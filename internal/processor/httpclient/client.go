@@ -25,6 +25,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/credentials"
 	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/processor/retry"
+	"github.com/florinpay/florin/internal/sensitive"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -442,7 +443,7 @@ func requestID(h http.Header) string {
 	if id == "" {
 		id = h.Get("Request-Id")
 	}
-	if audit.Sensitive(id) {
+	if sensitive.Text(id) {
 		return ""
 	}
 	return strings.ToValidUTF8(id[:min(len(id), 128)], "")

@@ -1,4 +1,4 @@
-package audit
+package sensitive
 
 import (
 	"strings"

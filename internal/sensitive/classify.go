@@ -1,4 +1,4 @@
-package audit
+package sensitive
 
 import "unicode/utf8"
 
