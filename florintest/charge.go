@@ -20,7 +20,7 @@ type charge struct {
 
 // copyCharge returns a copy that shares nothing with c.
 func copyCharge(c payment.Charge) payment.Charge {
-	c.Decline, c.Failure = clone(c.Decline), clone(c.Failure)
+	c.Decline, c.Failure, c.Modification = clone(c.Decline), clone(c.Failure), clone(c.Modification)
 	return c
 }
 
@@ -198,14 +198,14 @@ func (f *Fake) transition(c *charge, to payment.Status) {
 	}
 	c.value.Status = to
 	c.value.Revision++
+	if to != payment.Unknown && to != payment.NeedsReconciliation {
+		c.endModification()
+	}
 	if now := f.time(); now.After(c.value.UpdatedAt) {
 		c.value.UpdatedAt = now
 	}
 	if to.Final() {
 		c.closed, c.result = true, copyCharge(c.value)
-	}
-	if to != payment.Unknown && to != payment.NeedsReconciliation {
-		c.inFlight = nil
 	}
 	f.notify()
 }

@@ -125,6 +125,13 @@ func (f *Fake) executeModification(c *charge, m modification) {
 	if m.operation == payment.OperationVoid && token.DeclineCode != "" {
 		expected = payment.Succeeded // only a capture is declined
 	}
+	c.value.Modification = &payment.Modification{
+		Operation: m.operation, StatusBefore: c.value.Status, BeganAt: f.time(),
+	}
+	if m.operation == payment.OperationCapture {
+		c.value.Modification.Amount = m.amount
+	}
+	c.value.Revision++
 	switch {
 	case c.value.Status == payment.Pending:
 		f.notExecuted(c, nil, voidOfPending)
@@ -139,6 +146,15 @@ func (f *Fake) executeModification(c *charge, m modification) {
 		f.notExecuted(c, nil, *failureOf(token))
 	default:
 		f.applyModification(c, m)
+	}
+}
+
+// endModification notes that the capture or void in flight, if there is one, has ended.
+func (c *charge) endModification() {
+	c.inFlight = nil
+	if c.value.Modification != nil {
+		c.value.Modification = nil
+		c.value.Modifications++
 	}
 }
 
@@ -162,5 +178,6 @@ func (f *Fake) notExecuted(c *charge, decline *payment.Decline, failure payment.
 		c.value.Decline = decline
 	}
 	c.value.Failure = &failure
+	c.endModification()
 	f.notify()
 }

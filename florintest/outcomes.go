@@ -73,7 +73,8 @@ var (
 		Message: "unknown payment method: florintest.PaymentMethods lists the known ones",
 	}
 	outcomeUnknown = payment.Failure{
-		Class: payment.ClassOutcomeUnknown, Message: "the processor did not report the outcome in time",
+		Class: payment.ClassOutcomeUnknown, HTTPStatus: 500, ProcessorCode: "internal_error",
+		Message: "the processor did not report the outcome in time",
 	}
 	conflict = payment.Failure{
 		Class: payment.ClassInvalidResponse, Message: "the processor executed something other than what was requested",

@@ -175,8 +175,13 @@ func describe(result any) string {
 		v.CreatedAt, v.UpdatedAt, v.Revision, v.ProcessorRequestID = time.Time{}, time.Time{}, 0, ""
 		v.ProcessorPaymentID = isSet(v.ProcessorPaymentID)
 		decline, failure := describeDetails(v.Decline, v.Failure)
-		v.Decline, v.Failure = nil, nil
-		return fmt.Sprintf("%+v%s%s", v, decline, failure)
+		var modification payment.Modification
+		if v.Modification != nil {
+			modification = *v.Modification
+			modification.BeganAt = time.Time{}
+		}
+		v.Decline, v.Failure, v.Modification = nil, nil, nil
+		return fmt.Sprintf("%+v%s%s %+v", v, decline, failure, modification)
 	case payment.Refund:
 		v.CreatedAt, v.UpdatedAt = time.Time{}, time.Time{}
 		v.ProcessorRefundID = isSet(v.ProcessorRefundID)

@@ -108,7 +108,7 @@ var captures = []scenario{
 			}
 			var notExecuted *florin.NotExecutedError
 			if _, err := void(ctx, r); !errors.As(err, &notExecuted) {
-				return fmt.Errorf("the void of a pending charge: want a NotExecutedError, not %v", err)
+				return fmt.Errorf("the void of a pending charge: want a NotExecutedError, not %w", err)
 			}
 			c, err := r.waitForOutcome(ctx)
 			return errors.Join(err, expect(c.Status, payment.Succeeded))

@@ -183,7 +183,7 @@ func TestChargeFileChargesValidLinesAndReportsInvalidOnes(t *testing.T) {
 	require.Contains(t, a.stderr, path+":3: invalid request: payment_method: looks like a card number")
 	require.Contains(t, a.stderr, path+`:4: invalid request: processor: "nowhere": no worker serves it`)
 	require.Contains(t, a.stderr, path+`:7: idempotency_key "file-1" was used on line 1`)
-	require.Contains(t, a.stderr, path+":8: not a charge request: unexpected EOF")
+	require.Contains(t, a.stderr, path+":8: not a charge request: the JSON is not complete")
 	require.NotContains(t, a.stdout+a.stderr, "4242424242424242")
 
 	type lineResult struct {
