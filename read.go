@@ -10,6 +10,7 @@ import (
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -33,49 +34,84 @@ func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, erro
 }
 
 // Wait returns the payment once its status is final, however long that takes: an authorized payment until it is captured, voided or
-// expired. Later refunds are not reflected; use [Client.Get].
+// expired. It returns the errors of [Client.Get], and [ErrOutcomePending] if ctx is done first. Later refunds are not reflected; use
+// [Client.Get].
 func (c *Client) Wait(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
-	return result[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey))
+	return wait[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), payment.ActivityGetPayment, merchantID, idempotencyKey)
 }
 
-// WaitRefund returns the refund once its status is final.
+// WaitRefund returns the refund once its status is final, as [Client.Wait] does.
 func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
-	return result[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey))
+	return wait[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
 
-// get reads the workflow if it is running, and the store otherwise.
+// wait waits for the workflow. If Temporal no longer knows it, or it has stopped without a result, wait returns what the store has; if
+// it was started again meanwhile, wait waits for that run.
+func wait[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
+	for {
+		value, err := result[T](ctx, c, workflowID)
+		if !errors.Is(err, ErrNotFound) && !hasStopped(err) {
+			return value, err
+		}
+		if value, err = get[T](ctx, c, workflowID, activity, args...); err != nil || value.Final() {
+			return value, err
+		}
+	}
+}
+
+// hasStopped reports whether err says that a workflow was closed from outside.
+func hasStopped(err error) bool {
+	var terminated *temporal.TerminatedError
+	var canceled *temporal.CanceledError
+	var timeout *temporal.TimeoutError
+	return errors.As(err, &terminated) || errors.As(err, &canceled) || errors.As(err, &timeout)
+}
+
+// get reads the workflow if it is running, and the store otherwise: a closed workflow could only be queried while its build still runs.
+// If the store does not have it, the workflow was refused or terminated before it began.
 func get[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
-	value, err := current[T](ctx, c, workflowID)
-	if err == nil && !value.Final() {
-		return value, nil
+	running, err := isRunning(ctx, c, workflowID)
+	if err != nil {
+		var none T
+		return none, translate(ctx, err, workflowID)
 	}
-	if err != nil && !errors.Is(err, ErrStopped) && !errors.Is(err, ErrNotFound) {
-		return value, err
+	if running {
+		value, err := query[T](ctx, c, workflowID)
+		if err != nil || !value.Final() {
+			return value, translate(ctx, err, workflowID)
+		}
 	}
-	stored, readErr := read[T](ctx, c, activity, args...)
-	code, refused := refusalCode(readErr)
+	stored, err := read[T](ctx, c, activity, args...)
+	code, refused := refusalCode(err)
 	switch {
-	case readErr == nil && stored.Final():
+	case err == nil && stored.Final():
 		return stored, nil
-	case readErr == nil:
+	case err == nil:
 		return stored, requireRunning(ctx, c, workflowID)
 	case refused && code == payment.ErrNotFound:
-		return value, err // refused before it began
+		return current[T](ctx, c, workflowID)
 	default:
-		return value, translate(ctx, readErr, workflowID)
+		return stored, translate(ctx, err, workflowID)
 	}
+}
+
+// isRunning reports whether the workflow runs. One that Temporal does not know, or no longer, does not.
+func isRunning(ctx context.Context, c *Client, workflowID string) (bool, error) {
+	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return false, nil
+	}
+	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, err
 }
 
 // requireRunning returns ErrStopped if the workflow, whose payment has begun and has no final status, is not running.
 func requireRunning(ctx context.Context, c *Client, workflowID string) error {
-	described, err := c.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
-	var notFound *serviceerror.NotFound
-	switch {
-	case errors.As(err, &notFound), err == nil && described.GetWorkflowExecutionInfo().GetStatus() != enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING:
+	running, err := isRunning(ctx, c, workflowID)
+	if err == nil && !running {
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrStopped)
-	default:
-		return translate(ctx, err, workflowID)
 	}
+	return translate(ctx, err, workflowID)
 }
 
 // readTimeout bounds how long read waits for a worker.

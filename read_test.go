@@ -25,6 +25,10 @@ type closingTemporal struct {
 	described enumspb.WorkflowExecutionStatus
 	// stored is the status in the store; empty: the store does not have the payment.
 	stored payment.Status
+	// closedWith is the error of the run; nil: it is declined.
+	closedWith error
+	// queryErr is the error of each query, such as that no worker has the workflow's build.
+	queryErr error
 }
 
 // ExecuteActivity reads the store.
@@ -59,6 +63,9 @@ func (r queryResult) Get(value any) error {
 }
 
 func (c *closingTemporal) QueryWorkflow(context.Context, string, string, string, ...any) (converter.EncodedValue, error) {
+	if c.queryErr != nil {
+		return nil, c.queryErr
+	}
 	if len(c.queried) == 0 {
 		return nil, serviceerror.NewNotFound("no such workflow")
 	}
@@ -75,6 +82,49 @@ func (c *closingTemporal) DescribeWorkflowExecution(
 	}, nil
 }
 
+// GetWorkflow returns the run, which closes at once.
+func (c *closingTemporal) GetWorkflow(context.Context, string, string) client.WorkflowRun {
+	return closedRun{err: c.closedWith}
+}
+
+type closedRun struct {
+	client.WorkflowRun
+	err error
+}
+
+func (r closedRun) Get(_ context.Context, value any) error {
+	if r.err == nil {
+		*value.(*payment.Charge) = payment.Charge{Status: payment.Declined}
+	}
+	return r.err
+}
+
+func TestWaitReturnsWhatTheStoreHasIfTheWorkflowIsGone(t *testing.T) {
+	const terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
+	gone := serviceerror.NewNotFound("no such workflow")
+	for name, tt := range map[string]struct {
+		closedWith error
+		stored     payment.Status
+		want       payment.Status
+		err        error
+	}{
+		"closed with a result":                    {want: payment.Declined},
+		"after the retention period":              {closedWith: gone, stored: payment.Succeeded, want: payment.Succeeded},
+		"deleted without an outcome":              {closedWith: gone, stored: payment.Unknown, want: payment.Unknown, err: ErrStopped},
+		"does not exist":                          {closedWith: gone, err: ErrNotFound},
+		"terminated":                              {closedWith: &temporal.TerminatedError{}, stored: payment.Pending, want: payment.Pending, err: ErrStopped},
+		"terminated after the outcome was stored": {closedWith: &temporal.TerminatedError{}, stored: payment.Succeeded, want: payment.Succeeded},
+		"timed out, in a namespace with a limit":  {closedWith: &temporal.TimeoutError{}, stored: payment.Authorized, want: payment.Authorized, err: ErrStopped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := NewClient(&closingTemporal{closedWith: tt.closedWith, described: terminated, stored: tt.stored}, Options{})
+			got, err := c.Wait(t.Context(), "acme", "order-1")
+			require.ErrorIs(t, err, tt.err)
+			require.Equal(t, tt.want, got.Status)
+		})
+	}
+}
+
 func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T) {
 	const (
 		running    = enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING
@@ -87,6 +137,7 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		queried   []payment.Status
 		described enumspb.WorkflowExecutionStatus
 		stored    payment.Status
+		queryErr  error
 		want      payment.Status
 		err       error
 	}{
@@ -112,6 +163,9 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"terminated after the outcome was stored": {
 			queried: processingTwice, described: terminated, stored: payment.Succeeded, want: payment.Succeeded,
 		},
+		"closed, and its build is gone": {
+			queryErr: context.DeadlineExceeded, described: completed, stored: payment.Succeeded, want: payment.Succeeded,
+		},
 		"after the retention period": {
 			described: completed, stored: payment.Succeeded, want: payment.Succeeded,
 		},
@@ -121,7 +175,7 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"does not exist": {described: completed, err: ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewClient(&closingTemporal{queried: tt.queried, described: tt.described, stored: tt.stored}, Options{})
+			c := NewClient(&closingTemporal{queried: tt.queried, queryErr: tt.queryErr, described: tt.described, stored: tt.stored}, Options{})
 			got, err := c.Get(t.Context(), "acme", "order-1")
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, tt.want, got.Status)
