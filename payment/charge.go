@@ -127,6 +127,11 @@ type Modification struct {
 	BeganAt time.Time `json:"began_at"`
 }
 
+// Equal reports whether both are the same modification: one that is requested again later is another one.
+func (m Modification) Equal(other Modification) bool {
+	return m.Operation == other.Operation && m.Amount == other.Amount && m.Reason == other.Reason && m.BeganAt.Equal(other.BeganAt)
+}
+
 // Money returns the requested amount.
 func (c Charge) Money() Money { return Money{c.Amount, c.Currency} }
 

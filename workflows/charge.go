@@ -87,7 +87,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	if err := begin(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
 		return err
 	}
-	c.earlierRun = begun.Resumed || wasReset(ctx)
+	c.earlierRun = begun.Resumed
 	c.begun(begun.Charge)
 	c.terms = begun.Terms
 	if c.earlierRun {
@@ -112,8 +112,12 @@ func (c *charge) run(ctx workflow.Context) error {
 	for !c.value.Final() {
 		// The processor may soon have news of what an earlier run or a modification has sent.
 		soon := c.earlierRun || len(c.executed) > 0
-		op.pollUntilResolved(ctx, func() bool { return c.value.Final() || c.nextModification(ctx, cancellable) != nil }, soon)
-		if next := c.nextModification(ctx, cancellable); next != nil {
+		op.pollUntilResolved(ctx, func() bool {
+			return c.value.Final() || c.value.Modification != nil || c.nextModification(ctx, cancellable) != nil
+		}, soon)
+		if c.value.Modification != nil { // another run has stored it
+			c.resume(ctx)
+		} else if next := c.nextModification(ctx, cancellable); next != nil {
 			c.execute(ctx, next)
 		}
 	}
@@ -177,7 +181,7 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		c.value.Decline = r.Decline
 		c.notExecuted(ctx, payment.Failure{
 			Class: payment.ClassStateConflict, Message: fmt.Sprintf("the processor declined the %s", c.current.kind), ProcessorCode: r.Decline.Code,
-		})
+		}, "")
 		return
 	}
 	if r.ID != "" {
@@ -189,7 +193,10 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		failure = conflictFailure("the processor reports that the payment is %s, and that %s were captured", r.Status, payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
 	}
 	if failure == nil && r.Status == payment.Succeeded {
-		failure = c.capturable.mismatch(payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
+		captured := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
+		if failure = c.capturable.mismatch(captured); failure != nil && wasReset(ctx) { // the other run may have captured
+			failure = capturableOnceAuthorized(c.req).mismatch(captured)
+		}
 	}
 	switch {
 	case failure != nil:

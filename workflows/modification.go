@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -168,10 +169,16 @@ func (c *charge) nextModification(ctx, cancellable workflow.Context) *modificati
 // been sent, and continues it.
 func (c *charge) execute(ctx workflow.Context, m *modification) {
 	c.requested, c.current = nil, m
-	c.value.Modification = &payment.Modification{
+	intended := payment.Modification{
 		Operation: m.kind, Amount: m.amount, Reason: m.reason, StatusBefore: c.value.Status, BeganAt: workflow.Now(ctx).UTC(),
 	}
+	c.value.Modification = &intended
 	c.persist(ctx, activities.Cause{By: "workflow"})
+	if stored := c.value.Modification; stored == nil || !stored.Equal(intended) { // another run of this workflow was faster
+		c.executed, c.current = append(c.executed, m), nil
+		c.resume(ctx)
+		return
+	}
 	op := c.modificationOperation(m)
 	op.apply(ctx, op.send(ctx, ctx))
 	c.resolveModification(ctx, op, false)
@@ -241,11 +248,11 @@ func (c *charge) endModification() {
 }
 
 // notExecuted takes over that the operation in flight provably did nothing: a charge has failed, and a modification has ended without
-// changing the payment.
-func (c *charge) notExecuted(ctx workflow.Context, failure payment.Failure) {
+// changing the payment. found is the status of the record that proves it; empty: there is none.
+func (c *charge) notExecuted(ctx workflow.Context, failure payment.Failure, found payment.Status) {
 	status := payment.Failed
 	if m := c.value.Modification; m != nil {
-		status = m.StatusBefore
+		status = cmp.Or(found, m.StatusBefore)
 	}
 	c.endModification()
 	c.transition(ctx, status, &failure)

@@ -244,7 +244,7 @@ func TestVoidEndsAsTheProcessorResponds(t *testing.T) {
 		},
 		"a pending payment that is authorized meanwhile": {
 			before: payment.Pending, voids: []response{stateConflict}, lookups: []response{chargeResponse(payment.Authorized)},
-			status: payment.Pending, class: payment.ClassStateConflict, sends: 1,
+			status: payment.Authorized, class: payment.ClassStateConflict, sends: 1,
 		},
 		"403 leaves the payment authorized": {
 			before: payment.Authorized, voids: []response{forbidden},

@@ -21,7 +21,8 @@ type subject interface {
 	persist(ctx workflow.Context, cause activities.Cause)
 
 	// notExecuted takes over that provably nothing was executed, for the reason of the failure.
-	notExecuted(ctx workflow.Context, failure payment.Failure)
+	// found is the status of the record that shows it, if there is one.
+	notExecuted(ctx workflow.Context, failure payment.Failure, found payment.Status)
 	// isUnchanged reports whether the processor's record shows nothing of the operation.
 	isUnchanged(found processor.Result) bool
 	// adopt takes over the processor's record.
@@ -65,6 +66,8 @@ type outcome struct {
 	verdict verdict
 	// result is the processor's record, if it is adopted.
 	result processor.Result
+	// found is the status of the record that shows nothing of the operation.
+	found payment.Status
 	// failure is why the operation was not executed, or why that is unknown.
 	failure payment.Failure
 	cause   activities.Cause
@@ -91,7 +94,7 @@ func (o *operation) apply(ctx workflow.Context, out outcome) {
 	case adopted:
 		o.subject.adopt(ctx, out.result)
 	case notExecuted:
-		o.subject.notExecuted(ctx, out.failure)
+		o.subject.notExecuted(ctx, out.failure, out.found)
 	case unknown:
 		// A payment that needs reconciliation stays there.
 		if o.subject.status() != payment.NeedsReconciliation {
@@ -151,15 +154,10 @@ func (o *operation) sendable(ctx workflow.Context) bool {
 // An ambiguous operation is never put off: it returns, to be looked up, and is sent again beside the lookups.
 func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 	o.resendAt, o.declined = time.Time{}, nil
-	if !o.sendable(ctx) {
-		failure := payment.Failure{Class: payment.ClassNotSent, Message: fmt.Sprintf("not sent: its time ended at %s", formatTime(o.sendUntil()))}
-		if o.sends.mayBeExecuted() {
-			failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "an earlier run may have sent it, and its time to be sent again has ended"}
-		}
-		o.sends.last, o.sends.failure = workflow.Now(ctx), failure
-		return o.unanswered(activities.Cause{By: "workflow"})
-	}
 	for {
+		if !o.sendable(ctx) { // also if a worker has come late, after a wait
+			return o.expired(ctx)
+		}
 		result, err := o.attempt(ctx)
 		switch {
 		case err != nil:
@@ -169,7 +167,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor accepted the request and responded that the payment is %s", result.Status),
 			}}, true)
 			return o.unanswered(byProcessor(result.Result))
-		case result.Status == payment.Declined && (result.AmbiguousBefore || o.sends.mayBeExecuted()):
+		case result.Status == payment.Declined && (result.AmbiguousBefore || o.mayBeExecuted(ctx)):
 			o.declined = &result.Result
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Earlier: true, Failure: payment.Failure{
 				Class: payment.ClassOutcomeUnknown, Message: "declined after a send without a response: that one is looked up first", ProcessorCode: result.Decline.Code,
@@ -180,6 +178,9 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
 		}
 		failure := activities.FailureOf(err)
+		if !failure.Ambiguous || failure.Class == payment.ClassStateConflict || failure.NeverTaken {
+			o.mayBeExecuted(ctx)
+		}
 		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged())
 		wait := time.Duration(failure.Wait)
 		again := workflow.Now(ctx).Add(wait)
@@ -196,6 +197,24 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		}
 		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
 	}
+}
+
+// expired is the outcome of an operation that is not sent, or not again, because its time has ended.
+func (o *operation) expired(ctx workflow.Context) outcome {
+	failure := payment.Failure{Class: payment.ClassNotSent, Message: fmt.Sprintf("not sent: its time ended at %s", formatTime(o.sendUntil()))}
+	if o.mayBeExecuted(ctx) {
+		failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "an earlier run may have sent it, and its time to be sent again has ended"}
+	}
+	o.sends.last, o.sends.failure = workflow.Now(ctx), failure
+	return o.unanswered(activities.Cause{By: "workflow"})
+}
+
+// mayBeExecuted reports whether any send may have been executed, including those of the run that this one was reset from.
+func (o *operation) mayBeExecuted(ctx workflow.Context) bool {
+	if o.sends.state < ambiguous && wasReset(ctx) {
+		o.sends.state = ambiguous
+	}
+	return o.sends.mayBeExecuted()
 }
 
 // waitToSend reports whether the wait has passed without a cancellation.
@@ -352,16 +371,16 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	case err != nil: // no response is no news
 		o.lookupFailure = activities.FailureOf(err).Message
 		return outcome{verdict: nothingNew}
-	case o.declined != nil && (!found.Found || o.subject.isUnchanged(found.Result)):
-		// The processor honours the key, and has nothing of an earlier send: the decline is about all of them.
-		declined := *o.declined
-		o.sends.state = answered
-		return outcome{verdict: adopted, result: declined, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+	case found.Found && o.subject.isUnchanged(found.Result) && o.declined != nil:
+		o.declined.ID = "" // the record of the payment says that it is not declined: its modification is
+		return o.decline(found.Result)
 	case found.Found && o.subject.isUnchanged(found.Result):
 		return o.unchanged(ctx, found.Result, asked)
 	case found.Found:
-		o.sends.state = answered
+		o.sends.state, o.declined = answered, nil
 		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+	case o.declined != nil && o.isOpen():
+		return o.decline(found.Result)
 	case o.provesAbsence(asked):
 		failure := o.sends.failure
 		failure.Message += "; the processor has no record of it: no money moved"
@@ -374,15 +393,25 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	}
 }
 
-// provesAbsence reports whether "not found" proves that nothing was executed: only for an operation whose outcome is unknown, and that
-// the processor has never acknowledged.
+// decline is the outcome of a lookup that shows nothing of the sends before a decline: the processor honours the key, so the decline is
+// about all of them.
+func (o *operation) decline(found processor.Result) outcome {
+	declined := *o.declined
+	o.sends.state, o.declined = answered, nil
+	return outcome{verdict: adopted, result: declined, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
+}
+
+// isOpen reports whether "not found" can mean that nothing was executed: the outcome is unknown, and the processor has never
+// acknowledged the payment or refund.
+func (o *operation) isOpen() bool {
+	status := o.subject.status()
+	return (status == payment.Unknown || status == payment.NeedsReconciliation) && !o.subject.acknowledged()
+}
+
+// provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed.
 func (o *operation) provesAbsence(asked time.Time) bool {
-	switch o.subject.status() {
-	case payment.Unknown, payment.NeedsReconciliation:
-		return !o.subject.acknowledged() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter), o.kind == payment.OperationRefund && o.terms.CompleteRefundLists)
-	default:
-		return false
-	}
+	complete := o.kind == payment.OperationRefund && o.terms.CompleteRefundLists
+	return o.isOpen() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter), complete)
 }
 
 // unchanged is the outcome of a lookup whose record shows nothing of the operation.
@@ -396,11 +425,14 @@ func (o *operation) unchanged(ctx workflow.Context, found processor.Result, aske
 	case wait:
 		return outcome{verdict: nothingNew}
 	case resend:
+		if workflow.Now(ctx).Before(o.resendAt) {
+			return outcome{verdict: nothingNew}
+		}
 		return o.send(ctx, ctx)
 	default:
 		failure := o.sends.failure
 		failure.Message += fmt.Sprintf("; according to the processor the payment is %s", found.Status)
-		return outcome{verdict: notExecuted, failure: failure, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
+		return outcome{verdict: notExecuted, failure: failure, found: found.Status, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
 	}
 }
 

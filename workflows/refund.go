@@ -92,7 +92,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	op := r.operation(reserved.Terms)
 	cancellable := ctx
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	op.start(ctx, cancellable, reserved.Resumed || wasReset(ctx), r.value.Failure)
+	op.start(ctx, cancellable, reserved.Resumed, r.value.Failure)
 	op.pollUntilResolved(ctx, func() bool { return r.value.Final() }, false)
 	return nil
 }
@@ -122,7 +122,7 @@ func (r *refund) reference() string {
 	return payment.ProcessorKey(r.value.RefundID, payment.OperationRefund, 0)
 }
 
-func (r *refund) notExecuted(ctx workflow.Context, failure payment.Failure) {
+func (r *refund) notExecuted(ctx workflow.Context, failure payment.Failure, _ payment.Status) {
 	r.transition(ctx, payment.Failed, &failure)
 }
 

@@ -200,6 +200,9 @@ func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
 		"the processor has the decline":    {lookups: []response{chargeResponse(payment.Declined)}, want: payment.Declined},
 		"the first lookup gets no answer":  {lookups: []response{lostResponse, lostResponse, chargeResponse(payment.Succeeded)}, want: payment.Succeeded},
 		"no answer, and then it is absent": {lookups: []response{lostResponse, notFound}, want: payment.Declined},
+		"the first send is found pending, and then not at all": {
+			lookups: []response{chargeResponse(payment.Pending), notFound, chargeResponse(payment.Succeeded)}, want: payment.Succeeded,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			bare := response{result: processor.Result{Status: payment.Declined, Reference: chargeKey(), Decline: &payment.Decline{Code: "duplicate", Kind: payment.DeclineSoft}}}
@@ -347,6 +350,89 @@ func storeWithRequest(t *testing.T, status payment.Status, req payment.ChargeReq
 }
 
 // finished runs the charge to its end and returns its result.
+// A refund that was found is not declined because a later lookup does not find it.
+func TestDeclineOfARefundThatWasFoundDoesNotCount(t *testing.T) {
+	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
+	declined := response{result: processor.Result{Status: payment.Declined, Reference: key, Decline: &payment.Decline{Code: "duplicate"}}}
+	env := newRefundEnvironment(t, &scriptedProcessor{
+		refunds: []response{lostResponse, declined},
+		lookups: refundLookups(refundResponse(payment.Pending, 500), notFound, refundResponse(payment.Succeeded, 500)),
+	})
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	var r payment.Refund
+	require.NoError(t, env.GetWorkflowResult(&r))
+	require.Equal(t, payment.Succeeded, r.Status)
+}
+
+// Only a record that was read says something about a capture: a payment that is not found says nothing.
+func TestDeclinedCaptureAfterALostResponse(t *testing.T) {
+	withID := chargeResponse(payment.Declined)
+	for name, tt := range map[string]struct {
+		declined response
+		lookups  []response
+		want     payment.Status
+	}{
+		"the payment is not found, and then captured": {
+			declined: declinedModification, lookups: []response{notFound, captureResponse(1250)}, want: payment.Succeeded,
+		},
+		"the payment is authorized, whatever the decline says": {
+			declined: withID, lookups: []response{chargeResponse(payment.Authorized)}, want: payment.Voided,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &scriptedProcessor{
+				charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse, tt.declined},
+				voids: []response{chargeResponse(payment.Voided)}, lookups: chargeLookups(tt.lookups...),
+			}
+			env := newEnvironment(t, p)
+			captureAfter(env, time.Hour)
+			voidAfter(env, 50*time.Hour)
+			require.Equal(t, tt.want, finished(t, env, manualChargeRequest()).Status)
+		})
+	}
+}
+
+// A reset run does not know what the run before it has sent since. The store does: it has the modification in flight, or its outcome.
+func TestRunThatWasResetContinuesTheStoredModification(t *testing.T) {
+	for name, tt := range map[string]struct {
+		stored func(*payment.Charge, time.Time)
+		// amount is what this run is asked to capture.
+		amount int64
+		want   int64
+	}{
+		"the same capture is in flight": {amount: 1250, want: 1250, stored: func(c *payment.Charge, now time.Time) {
+			c.Status, c.Failure = payment.Unknown, &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "lost"}
+			c.Modification = &payment.Modification{Operation: payment.OperationCapture, Amount: 1250, StatusBefore: payment.Authorized, BeganAt: now}
+		}},
+		"another capture is in flight": {amount: 1000, want: 500, stored: func(c *payment.Charge, now time.Time) {
+			c.Modification = &payment.Modification{Operation: payment.OperationCapture, Amount: 500, StatusBefore: payment.Authorized, BeganAt: now}
+		}},
+		"the payment was captured": {amount: 1000, want: 500, stored: func(c *payment.Charge, _ time.Time) {
+			c.Status, c.CapturedAmount, c.Modifications = payment.Succeeded, 500, 1
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := newStore(t)
+			p := &scriptedProcessor{
+				charges: []response{chargeResponse(payment.Authorized)}, captures: []response{stateConflict},
+				lookups: chargeLookups(chargeResponse(payment.Authorized), captureResponse(tt.want)),
+			}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			env.RegisterDelayedCallback(func() {
+				c, err := db.Payment(t.Context(), "acme", "order-1")
+				require.NoError(t, err)
+				tt.stored(&c, env.Now().UTC())
+				_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "other run"})
+				require.NoError(t, err)
+			}, time.Minute)
+			update := captureAfter(env, time.Hour, partialCapture(tt.amount))
+			c := finished(t, env, manualChargeRequest())
+			require.Equal(t, []any{payment.Succeeded, tt.want}, []any{c.Status, c.CapturedAmount})
+			require.NotEqual(t, payment.Authorized, update.charge(t).Status, "the capture is not reported as not executed")
+		})
+	}
+}
+
 func finished(t *testing.T, env *testsuite.TestWorkflowEnvironment, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
 	env.ExecuteWorkflow(payment.WorkflowCharge, req)

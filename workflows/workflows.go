@@ -83,11 +83,18 @@ func begin(ctx workflow.Context, activity string, request, result any) error {
 	}
 }
 
-// wasReset reports whether this run began with a part of another run's history. What that run sent after it is not known here.
-func wasReset(ctx workflow.Context) bool {
-	info := workflow.GetInfo(ctx)
-	// The SDK's test environment has no original run.
-	return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
+// wasReset reports whether this run began with a part of another run's history. What that run sent after it is not known here. The
+// answer is recorded: a reset run inherits what the other run concluded before, when it was none.
+func wasReset(ctx workflow.Context) (reset bool) {
+	err := workflow.SideEffect(ctx, func(ctx workflow.Context) any {
+		info := workflow.GetInfo(ctx)
+		// The SDK's test environment has no original run.
+		return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
+	}).Get(&reset)
+	if err != nil {
+		panic(err)
+	}
+	return reset
 }
 
 // canceledInTime is the failure of a payment that was canceled before it was sent. Its workflow succeeds: no money moved.

@@ -138,6 +138,8 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
 			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
 				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8 OR modification IS DISTINCT FROM $13 OR modifications < $12))
+		AND (modification IS NULL OR modification = $13 OR modifications < $12
+			OR NOT EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = $3))
 	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
 
 // RecordPayment persists the state of a payment and returns the stored payment. It sets the status, captured amount,
@@ -146,7 +148,8 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 // appends no event, so the call is safe to repeat.
 //
 // RecordPayment returns payment.ErrNotFound if the merchant has no such payment. It returns ErrIllegalTransition for a transition that
-// is not in [payment.PaymentTransitions], and for other details of a final status. It returns ErrProcessorIDTaken if another
+// is not in [payment.PaymentTransitions], for other details of a final status, and if the stored payment has a modification in flight
+// that c does not have. It returns ErrProcessorIDTaken if another
 // payment has the processor's id: the processor then answered for the wrong payment. In this case, record the payment as
 // conflicted, without the id, and with the id as evidence. It returns ErrInvalid for values that violate a rule of the
 // database.
@@ -195,6 +198,9 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		if p, err = s.onWriter().payment(ctx, selectPaymentByID, c.MerchantID, c.PaymentID); err != nil {
 			return p, err
 		}
+		if p.hidesModification(c) {
+			return paymentRow{}, illegalTransition(p.Status, c.Status)
+		}
 		switch checkTransition(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {
 		case unchanged:
 			return p, nil
@@ -204,6 +210,13 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		}
 	}
 	return paymentRow{}, errConcurrentChanges
+}
+
+// hidesModification reports whether recording c would replace or remove a modification in flight that c does not know: that of another
+// run of the workflow. Only the modification that has ended is removed, or any with a final status.
+func (p paymentRow) hidesModification(c payment.Charge) bool {
+	return p.Modification != nil && (c.Modification == nil || !p.Modification.Equal(*c.Modification)) &&
+		c.Modifications <= p.Modifications && !c.Status.Final()
 }
 
 // maxProcessorID is the longest id from a processor that the database accepts, in characters.

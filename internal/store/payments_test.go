@@ -567,3 +567,51 @@ func TestListWithSeveralStatusesIsMergedInOrder(t *testing.T) {
 		}
 	})
 }
+
+// Two runs of a workflow may both be at work on a payment, after a reset. A run that does not know the modification in flight must not
+// replace or remove it: then nobody would know that it may have been executed.
+func TestModificationInFlightIsRemovedOnlyByItsEnd(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, newCharge("order-1"))
+		c.Status, c.ProcessorPaymentID = payment.Authorized, "ch_1"
+		c, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		unaware := c
+
+		c.Modification = &payment.Modification{
+			Operation: payment.OperationCapture, Amount: 500, StatusBefore: payment.Authorized, BeganAt: c.CreatedAt.Add(time.Second),
+		}
+		for range 2 { // as if the activity was repeated
+			stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+			require.NoError(t, err)
+			require.Equal(t, c.Modification, stored.Modification)
+		}
+		another := unaware
+		another.Modification = &payment.Modification{
+			Operation: payment.OperationVoid, StatusBefore: payment.Authorized, BeganAt: c.CreatedAt.Add(2 * time.Second),
+		}
+		removed := unaware
+		removed.Status = payment.Unknown
+		for _, change := range []payment.Charge{another, removed} {
+			_, err := s.RecordPayment(t.Context(), change, byProcessor)
+			require.ErrorIs(t, err, ErrIllegalTransition)
+		}
+
+		c.Status = payment.Unknown
+		_, err = s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err, "the run that knows it goes on")
+		c.Status, c.Modification, c.Modifications = payment.Authorized, nil, 1
+		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		require.Nil(t, stored.Modification)
+		require.EqualValues(t, 1, stored.Modifications)
+
+		another.Modifications = 1
+		_, err = s.RecordPayment(t.Context(), another, byProcessor)
+		require.NoError(t, err)
+		final := succeeded(stored)
+		final.Modifications = 1
+		_, err = s.RecordPayment(t.Context(), final, byProcessor)
+		require.NoError(t, err, "a final status needs no modification")
+	})
+}

@@ -65,10 +65,14 @@ func Response(a processor.Answer, p processor.Profile) (*payment.Decline, *proce
 	if p.Refusal != nil {
 		refusal = p.Refusal(a)
 	}
-	if refusal.Decline != nil {
-		return refusal.Decline, nil
-	}
 	v := verdictOf(a, refusal.Code, p)
+	switch {
+	case refusal.Decline != nil && a.Sends <= 1:
+		return refusal.Decline, nil
+	case a.Sends > 1 && (refusal.Decline != nil || v.class == payment.ClassStateConflict):
+		// An earlier send had no response, and may be the reason: sending it again under the same key shows whether it was.
+		v = verdict{processor.Ambiguous, true, payment.ClassOutcomeUnknown}
+	}
 	e := &processor.Error{
 		Class:      v.class,
 		Certainty:  v.certainty,

@@ -206,3 +206,17 @@ func TestTextOfAnError(t *testing.T) {
 	require.EqualError(t, classified(processor.Answer{Status: 599}, "", "", empty), "unavailable: HTTP 599")
 	require.EqualError(t, &processor.Error{Class: payment.ClassNotSent}, "not_sent")
 }
+
+// The response is to the last of several sends. An earlier one may be the reason for a decline as a duplicate, or for a conflict.
+func TestResponseToAnotherSendThanTheFirstConcludesNothing(t *testing.T) {
+	declined := processor.Profile{Refusal: func(processor.Answer) processor.Refusal {
+		return processor.Refusal{Decline: &payment.Decline{Code: "duplicate_transaction"}}
+	}}
+	for status, profile := range map[int]processor.Profile{http.StatusPaymentRequired: declined, http.StatusConflict: {}} {
+		decline, err := Response(processor.Answer{Status: status, Sends: 2}, profile)
+		require.Nil(t, decline)
+		require.Equal(t, []any{processor.Ambiguous, true, payment.ClassOutcomeUnknown}, []any{err.Certainty, err.Retry, err.Class})
+	}
+	decline, _ := Response(processor.Answer{Status: http.StatusPaymentRequired, Sends: 1}, declined)
+	require.NotNil(t, decline)
+}
