@@ -3,12 +3,16 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/processor/httpclient"
@@ -20,22 +24,46 @@ import (
 type direct struct{ config, processor string }
 
 func (d *direct) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.config, "config", "examples/worker.yaml", "the worker's configuration file, for --processor")
+	cmd.Flags().StringVar(&d.config, "config", "", "the worker's configuration file, for --processor; it must be named")
 	cmd.Flags().StringVar(&d.processor, "processor", "",
-		"name of a configured processor (default: the configured default_processor)")
+		"name of the payment's processor; may be left out if only one is configured")
 }
 
-// open opens the processor. Its audit log is written to standard error: one line for each request.
-func (d *direct) open(cmd *cobra.Command) (*app.OpenProcessor, error) {
+// asked is a processor that is called without Temporal.
+type asked struct {
+	*app.OpenProcessor
+	// name and address say which processor it is, absenceProofAfter since when "not found" would be proof.
+	name, address     string
+	absenceProofAfter activities.Duration
+}
+
+// open opens the processor. Its audit log is written to standard error: one line for each request. Neither the configuration nor one of
+// several processors is guessed: another processor's "not found" would pass for proof that no money moved.
+func (d *direct) open(cmd *cobra.Command) (*asked, error) {
+	if d.config == "" {
+		return nil, usageError{errors.New("--config is missing: name the configuration of the worker that has the payment")}
+	}
 	c, err := config.Load(d.config, app.BuiltIn)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("configuration: %w", err)}
 	}
-	opened, err := app.OpenStandalone(cmd.Context(), c, d.processor, cmd.ErrOrStderr())
+	name := d.processor
+	if name == "" {
+		names := slices.Sorted(maps.Keys(c.Processors))
+		if len(names) > 1 {
+			return nil, usageError{fmt.Errorf("--processor is missing: want the payment's, which `starter get` shows: %s", strings.Join(names, " or "))}
+		}
+		name = names[0]
+	}
+	opened, err := app.OpenStandalone(cmd.Context(), c, name, cmd.ErrOrStderr())
 	if errors.Is(err, app.ErrNotConfigured) {
 		return nil, usageError{err}
 	}
-	return opened, err
+	if err != nil {
+		return nil, err
+	}
+	p := c.Processors[name]
+	return &asked{OpenProcessor: opened, name: name, address: p.BaseURL, absenceProofAfter: p.AbsenceProofAfter}, nil
 }
 
 // get prints the processor's record of a charge or refund. Its reference is derived from the idempotency key. chargeKey may be
@@ -61,15 +89,19 @@ func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 	if err != nil {
 		return err
 	}
-	return printResult(cmd, what, result)
+	return printResult(cmd, opened, what, result)
 }
 
 // lookup returns florin.ErrNotFound if the processor has no record.
-func lookup(cmd *cobra.Command, p processor.Processor, call processor.LookupCall) (processor.Result, error) {
+func lookup(cmd *cobra.Command, p *asked, call processor.LookupCall) (processor.Result, error) {
 	result, found, err := p.Lookup(cmd.Context(), call)
 	if err == nil && !found {
-		err = fmt.Errorf("%w: the processor has no %s with the reference %s at this time",
-			florin.ErrNotFound, call.Operation, call.Reference)
+		proof := "this never proves that no money moved"
+		if p.absenceProofAfter > 0 {
+			proof = fmt.Sprintf("this proves that no money moved only %s after the last send", p.absenceProofAfter)
+		}
+		err = fmt.Errorf("%w: processor %s at %s has no %s with the reference %s at this time: %s",
+			florin.ErrNotFound, p.name, p.address, call.Operation, call.Reference, proof)
 	}
 	return result, err
 }
@@ -90,12 +122,17 @@ func refundLookup(merchant, key string) processor.LookupCall {
 	}
 }
 
-func printResult(cmd *cobra.Command, what string, r processor.Result) error {
+func printResult(cmd *cobra.Command, p *asked, what string, r processor.Result) error {
 	if wantsJSON(cmd) {
-		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), struct {
+			Processor string `json:"processor"`
+			Address   string `json:"address"`
+			processor.Result
+		}{p.name, p.address, r}); err != nil {
 			return err
 		}
 	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
+		{"processor", p.name + " at " + p.address},
 		{"id", r.ID},
 		{"status", string(r.Status)},
 		{"amount", payment.Money{Amount: r.Amount, Currency: r.Currency}.String()},

@@ -63,6 +63,7 @@ func TestGetDirectPrintsTheRecordOfTheProcessor(t *testing.T) {
 	require.Contains(t, out, paid.ID)
 	require.Contains(t, out, "succeeded")
 	require.Contains(t, out, "5.00 USD", "the refunded amount")
+	require.Contains(t, out, "simulator at http://127.0.0.1:")
 	require.Contains(t, audit, `"operation":"lookup"`)
 	require.NotContains(t, audit, "sim_direct_key")
 
@@ -100,6 +101,33 @@ processors:
 		require.Equal(t, attempts, requests.Load())
 		require.Equal(t, int(attempts), strings.Count(audit, `"operation":"lookup"`), "each attempt has its record")
 	}
+}
+
+// Another processor's "not found" must not pass for proof that no money moved.
+func TestDirectCallGuessesNoProcessor(t *testing.T) {
+	t.Setenv("DIRECT_KEY", "sim_direct_key")
+	path := filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(`
+default_processor: one
+processors:
+  one: {adapter: rest, base_url: "http://127.0.0.1:1", api_key: {env: DIRECT_KEY}}
+  two: {adapter: rest, base_url: "http://127.0.0.1:1", api_key: {env: DIRECT_KEY}}
+`), 0o600))
+	get := []string{"get", "--direct", "--merchant", "acme", "--key", "order-1"}
+	_, _, err := execute(t, "", get...)
+	require.Equal(t, exitUsage, exitCode(err))
+	require.ErrorContains(t, err, "--config is missing")
+	_, _, err = execute(t, "", append(get, "--config", path)...)
+	require.Equal(t, exitUsage, exitCode(err))
+	require.ErrorContains(t, err, "one or two")
+}
+
+func TestNotFoundNamesTheProcessorAndWhatItProves(t *testing.T) {
+	config, _ := startSimulator(t)
+	_, _, err := execute(t, "", "get", "--direct", "--config", config, "--merchant", "acme", "--key", "order-1")
+	require.Equal(t, exitNotFound, exitCode(err))
+	require.ErrorContains(t, err, "processor simulator at http://127.0.0.1:")
+	require.ErrorContains(t, err, "this never proves that no money moved")
 }
 
 func TestProcessorGetPrintsTheResponse(t *testing.T) {
