@@ -59,7 +59,8 @@ func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) 
 	return temporal, options, nil
 }
 
-// CheckNamespace checks that the namespace exists and has the search attributes. A missing search attribute would block every payment
+// CheckNamespace checks that the namespace exists, that its server has standalone activities, and that it has the search attributes.
+// Without standalone activities, with which clients read the store, charges would move money and every read would fail. A missing search attribute would block every payment
 // at its first upsert, so CheckNamespace has to be called before a worker polls.
 func CheckNamespace(ctx context.Context, temporal client.Client, namespace string) error {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -72,6 +73,18 @@ func CheckNamespace(ctx context.Context, temporal client.Client, namespace strin
 	}
 	if err != nil {
 		return fmt.Errorf("describing namespace %q: %w", namespace, err)
+	}
+	_, err = temporal.WorkflowService().DescribeActivityExecution(ctx, &workflowservice.DescribeActivityExecutionRequest{
+		Namespace: namespace, ActivityId: "florin-checks-the-server",
+	})
+	var noSuchActivity *serviceerror.NotFound
+	var unimplemented *serviceerror.Unimplemented
+	if errors.As(err, &unimplemented) {
+		return fmt.Errorf("the Temporal server has no standalone activities, with which Florin reads payments: "+
+			"update it to a version that has them, such as 1.32, and enable them: %w", err)
+	}
+	if err != nil && !errors.As(err, &noSuchActivity) {
+		return fmt.Errorf("checking whether the Temporal server has standalone activities: %w", err)
 	}
 	list := &operatorservice.ListSearchAttributesRequest{Namespace: namespace}
 	registered, err := temporal.OperatorService().ListSearchAttributes(ctx, list)

@@ -23,6 +23,8 @@ import (
 // fakeServer has the responses of a Temporal server to CheckNamespace.
 type fakeServer struct {
 	describeErr error
+	// activityErr is the error of describing an activity that does not exist; nil: it is not found.
+	activityErr error
 	attributes  map[string]enumspb.IndexedValueType
 	listErr     error
 }
@@ -52,6 +54,18 @@ func (s namespaceService) DescribeNamespace(
 		return nil, errors.New("unexpected namespace")
 	}
 	return &workflowservice.DescribeNamespaceResponse{}, s.server.describeErr
+}
+
+func (s namespaceService) DescribeActivityExecution(
+	_ context.Context, req *workflowservice.DescribeActivityExecutionRequest, _ ...grpc.CallOption,
+) (*workflowservice.DescribeActivityExecutionResponse, error) {
+	if req.GetNamespace() != "shop" {
+		return nil, errors.New("unexpected namespace")
+	}
+	if s.server.activityErr != nil {
+		return nil, s.server.activityErr
+	}
+	return nil, serviceerror.NewNotFound("no such activity")
 }
 
 type attributeService struct {
@@ -99,6 +113,17 @@ func TestErrorOfCheckNamespaceNamesTheRemedy(t *testing.T) {
 			name:   "describing the namespace fails",
 			server: fakeServer{describeErr: serviceerror.NewPermissionDenied("no", "")},
 			want:   `describing namespace "shop": no`,
+		},
+		{
+			name:   "a server without standalone activities",
+			server: fakeServer{activityErr: serviceerror.NewUnimplemented("unknown method DescribeActivityExecution")},
+			want: "the Temporal server has no standalone activities, with which Florin reads payments: " +
+				"update it to a version that has them, such as 1.32, and enable them",
+		},
+		{
+			name:   "checking for standalone activities fails",
+			server: fakeServer{activityErr: serviceerror.NewPermissionDenied("no", "")},
+			want:   "checking whether the Temporal server has standalone activities: no",
 		},
 		{
 			name:   "listing the search attributes fails",
