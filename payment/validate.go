@@ -3,6 +3,7 @@ package payment
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -130,6 +131,8 @@ func (v *validator) identity(merchantID, idempotencyKey string) {
 	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey ||
 		!isPrintable(idempotencyKey) || strings.Contains(idempotencyKey, "/"):
 		v.add("idempotency_key", "%s: want 1 to %d printable ASCII characters without /", quote(idempotencyKey), maxIdempotencyKey)
+	case strings.Trim(idempotencyKey, " ") != idempotencyKey:
+		v.add("idempotency_key", "%s: begins or ends with a blank: without it, it would be the key of another purchase", quote(idempotencyKey))
 	}
 }
 
@@ -181,6 +184,8 @@ func (v *validator) text(field, value string, limit int) {
 		v.add(field, "is not valid UTF-8")
 	case utf8.RuneCountInString(value) > limit:
 		v.add(field, "has %d characters: want at most %d", utf8.RuneCountInString(value), limit)
+	case strings.ContainsFunc(value, unicode.IsControl):
+		v.add(field, "contains a control character, such as a line break or NUL")
 	case ContainsCardNumber(value):
 		v.add(field, "contains what looks like a card number")
 	}

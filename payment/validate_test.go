@@ -68,6 +68,12 @@ func TestInvalidFieldOfAChargeRequestIsReported(t *testing.T) {
 		{field: "idempotency_key", problem: `"a/b": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a/b" }},
 		{field: "idempotency_key", problem: `"a\nb": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a\nb" }},
 		{field: "idempotency_key", problem: `"a\x7fb": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "a\x7fb" }},
+		{field: "idempotency_key", problem: `"inv-9 ": begins or ends with a blank`, change: func(r *ChargeRequest) { r.IdempotencyKey = "inv-9 " }},
+		{field: "idempotency_key", problem: `" inv-9": begins or ends with a blank`, change: func(r *ChargeRequest) { r.IdempotencyKey = " inv-9" }},
+		{field: "description", problem: "contains a control character", change: func(r *ChargeRequest) { r.Description = "a\x00b" }},
+		{field: "metadata.note", problem: "contains a control character", change: func(r *ChargeRequest) {
+			r.Metadata = map[string]string{"note": "a\nb"}
+		}},
 		{field: "idempotency_key", problem: `"é": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "é" }},
 		{field: "amount", problem: "0: must be above 0", change: func(r *ChargeRequest) { r.Amount = 0 }},
 		{field: "amount", problem: "-1: must be above 0", change: func(r *ChargeRequest) { r.Amount = -1 }},
