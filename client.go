@@ -47,11 +47,15 @@ type Run struct {
 }
 
 // Charge charges the customer and waits for the outcome, in one round trip. The outcome may be a decline or a failure, and for
-// [payment.NeedsReconciliation] it is still not known whether money moved: see Status. Calling Charge again with the same request returns the same payment and never charges again. Later refunds are not
-// reflected; use [Client.Get].
+// [payment.NeedsReconciliation] it is still not known whether money moved: see Status. Calling Charge again with the same request
+// returns the same payment and never charges again. Later refunds are not reflected; use [Client.Get].
 //
-// An error is not proof that no money moved, except an [*payment.InvalidRequestError]. [ErrIdempotencyMismatch] is returned for a different request under the same key, and
-// [ErrOutcomePending] if ctx is done first: the payment continues; call Charge again or use [Client.Get].
+// Charge usually returns as soon as the processor has responded. If the processor does not, it may take schedule_to_close of the
+// configuration, 15 minutes by default, and then the lookups, 24 hours by default. So give ctx a deadline of some seconds: the payment
+// continues after it. [payment.ChargeRequest.SendBy] bounds how long the charge itself is tried.
+//
+// An error is not proof that no money moved, except an [*payment.InvalidRequestError]. [ErrIdempotencyMismatch] is returned for a
+// different request under the same key, and [ErrOutcomePending] if ctx is done first: call Charge again or use [Client.Get].
 func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	if err := c.validateCharge(req); err != nil {
 		return payment.Charge{}, err
