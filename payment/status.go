@@ -28,9 +28,9 @@ const (
 	// Unknown means that the latest operation may or may not have been executed. Florin looks it up.
 	Unknown Status = "unknown"
 	// NeedsReconciliation means that the outcome is still unknown after all lookups or, for a refund, that the processor did
-	// something else than requested. Florin keeps polling at long intervals, and an operator can resolve it.
+	// something other than requested. Florin keeps polling at long intervals, and an operator can resolve it.
 	NeedsReconciliation Status = "needs_reconciliation"
-	// Conflicted means that the processor did something else than requested, such as charging another amount. Money may have
+	// Conflicted means that the processor did something other than requested, such as charging another amount. Money may have
 	// moved.
 	Conflicted Status = "conflicted"
 )

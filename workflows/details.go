@@ -38,7 +38,7 @@ func (c *charge) details() string {
 		d.state = fmt.Sprintf("%s were captured.", payment.Money{Amount: v.CapturedAmount, Currency: v.Currency})
 		d.options = []string{"refund it: " + temporalweb.Code(fmt.Sprintf("starter refund --merchant %s --charge-key %s --key …", v.MerchantID, shellQuote(v.IdempotencyKey)))}
 	case payment.Conflicted:
-		d.state = "The processor did something else than requested."
+		d.state = "The processor did something other than requested."
 		d.options = []string{"clear it up with the processor, where its id is " + temporalweb.Code(v.ProcessorPaymentID)}
 	case payment.Voided, payment.Expired:
 		d.state = "The authorization was released. No money was taken."

@@ -40,7 +40,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 		payment.Failed:   "**failed.** No money has moved." + why,
 		payment.Voided:   "**voided.** The authorization was released. No money was taken.",
 		payment.Expired:  "**expired.** The authorization was released. No money was taken.",
-		payment.Conflicted: "**conflicted.** The processor did something else than requested." + why +
+		payment.Conflicted: "**conflicted.** The processor did something other than requested." + why +
 			"\n\nWhat you can do:\n\n- clear it up with the processor, where its id is `ch_1`",
 	} {
 		c := &charge{deadlines: map[payment.Status]time.Time{}}
