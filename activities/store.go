@@ -116,6 +116,11 @@ func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 // RecordPayment persists a payment and returns the persisted one, with the refunded amount. If another run of the workflow, which
 // was terminated meanwhile, has persisted a later status, a status that is not final is ignored.
 func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
+	if c.Modification != nil && c.Modification.RunID == "" { // a new one
+		began := *c.Modification
+		began.RunID = activity.GetInfo(ctx).WorkflowExecution.RunID
+		c.Modification = &began
+	}
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
 	if errors.Is(err, store.ErrIllegalTransition) && !c.Status.Final() {
 		stored, err = p.Store.PaymentByID(ctx, c.MerchantID, c.PaymentID)

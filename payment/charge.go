@@ -125,6 +125,9 @@ type Modification struct {
 	StatusBefore Status `json:"status_before"`
 	// BeganAt is no later than the first send.
 	BeganAt time.Time `json:"began_at"`
+	// RunID is Temporal's ID of the run that began it. A run never sends a modification that it does not know: Temporal may discard a
+	// workflow task after it has stored one.
+	RunID string `json:"run_id,omitempty"`
 }
 
 // Equal reports whether both are the same modification: one that is requested again later is another one.

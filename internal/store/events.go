@@ -127,14 +127,14 @@ func encodeDetail[T any](value *T) (sql.NullString, error) {
 	return sql.NullString{String: string(text), Valid: true}, err
 }
 
-// storedDetail scans a column that encodeDetail wrote.
+// storedDetail scans a column that encodeDetail wrote. Nothing of an earlier scan into the same place stays.
 type storedDetail[T any] struct{ to **T }
 
 // Scan implements sql.Scanner.
 func (d storedDetail[T]) Scan(from any) error {
 	var text sql.NullString
+	*d.to = nil
 	if err := text.Scan(from); err != nil || !text.Valid {
-		*d.to = nil
 		return err
 	}
 	return json.Unmarshal([]byte(text.String), d.to)

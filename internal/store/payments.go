@@ -138,7 +138,7 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
 			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
 				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8 OR modification IS DISTINCT FROM $13 OR modifications < $12))
-		AND (modification IS NULL OR modification = $13 OR modifications < $12
+		AND (modification IS NULL OR modification = $13 OR modification = $14 OR modifications < $12
 			OR NOT EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = $3))
 	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
 
@@ -181,7 +181,7 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		return p, err
 	}
 	args := []any{c.MerchantID, c.PaymentID, string(c.Status), c.CapturedAmount, nullable(c.ProcessorPaymentID),
-		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence, c.Modifications, modification}
+		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence, c.Modifications, modification, nil}
 	for range maxConcurrentChanges {
 		var before previous
 		err = s.write(ctx, func(q querier) error {
@@ -199,7 +199,14 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 			return p, err
 		}
 		if p.hidesModification(c) {
-			return paymentRow{}, illegalTransition(p.Status, c.Status)
+			if c.Modification == nil || c.Modification.RunID != p.Modification.RunID || c.Modification.RunID == "" {
+				return paymentRow{}, illegalTransition(p.Status, c.Status)
+			}
+			// The same run began it in a workflow task that Temporal has discarded: it was never sent, and is replaced.
+			if args[len(args)-1], err = encodeDetail(p.Modification); err != nil {
+				return p, err
+			}
+			continue
 		}
 		switch checkTransition(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {
 		case unchanged:
@@ -212,8 +219,7 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 	return paymentRow{}, errConcurrentChanges
 }
 
-// hidesModification reports whether recording c would replace or remove a modification in flight that c does not know: that of another
-// run of the workflow. Only the modification that has ended is removed, or any with a final status.
+// hidesModification reports whether recording c would replace or remove a modification in flight that c does not know. Only the modification that has ended is removed, or any with a final status.
 func (p paymentRow) hidesModification(c payment.Charge) bool {
 	return p.Modification != nil && (c.Modification == nil || !p.Modification.Equal(*c.Modification)) &&
 		c.Modifications <= p.Modifications && !c.Status.Final()

@@ -600,6 +600,7 @@ func TestModificationInFlightIsRemovedOnlyByItsEnd(t *testing.T) {
 		c.Status = payment.Unknown
 		_, err = s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err, "the run that knows it goes on")
+
 		c.Status, c.Modification, c.Modifications = payment.Authorized, nil, 1
 		stored, err := s.RecordPayment(t.Context(), c, byProcessor)
 		require.NoError(t, err)
@@ -613,5 +614,31 @@ func TestModificationInFlightIsRemovedOnlyByItsEnd(t *testing.T) {
 		final.Modifications = 1
 		_, err = s.RecordPayment(t.Context(), final, byProcessor)
 		require.NoError(t, err, "a final status needs no modification")
+	})
+}
+
+// Temporal may discard a workflow task after it has stored a modification. Nothing was sent, and the next task of the same run may
+// begin another one.
+func TestRunReplacesItsOwnModificationThatWasNeverSent(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := begin(t, s, newCharge("order-1"))
+		c.Status, c.ProcessorPaymentID = payment.Authorized, "ch_1"
+		c, err := s.RecordPayment(t.Context(), c, byProcessor)
+		require.NoError(t, err)
+		record := func(runID string, after time.Duration, amount int64) error {
+			c.Modification = &payment.Modification{
+				Operation: payment.OperationCapture, Amount: amount, StatusBefore: payment.Authorized,
+				BeganAt: c.CreatedAt.Add(after), RunID: runID,
+			}
+			stored, err := s.RecordPayment(t.Context(), c, byProcessor)
+			if err == nil {
+				require.Equal(t, c.Modification, stored.Modification)
+			}
+			return err
+		}
+		require.NoError(t, record("run 1", time.Second, 500))
+		require.NoError(t, record("run 1", 2*time.Second, 500))
+		require.NoError(t, record("run 1", 3*time.Second, 0)) // a field that is left out does not stay
+		require.ErrorIs(t, record("run 2", 4*time.Second, 1000), ErrIllegalTransition)
 	})
 }

@@ -178,7 +178,7 @@ func describe(result any) string {
 		var modification payment.Modification
 		if v.Modification != nil {
 			modification = *v.Modification
-			modification.BeganAt = time.Time{}
+			modification.BeganAt, modification.RunID = time.Time{}, ""
 		}
 		v.Decline, v.Failure, v.Modification = nil, nil, nil
 		return fmt.Sprintf("%+v%s%s %+v", v, decline, failure, modification)
