@@ -338,6 +338,7 @@ func storeWithRequest(t *testing.T, status payment.Status, req payment.ChargeReq
 		}
 		c.Status, c.ProcessorPaymentID, c.UpdatedAt = to, "ch_1", baseTime
 		c.Modification = &payment.Modification{
+			RunID:     "another run",
 			Operation: payment.OperationCapture, Amount: 1250, StatusBefore: payment.Authorized, BeganAt: baseTime.Add(time.Minute),
 		}
 		if to == payment.Unknown {
@@ -402,10 +403,10 @@ func TestRunThatWasResetContinuesTheStoredModification(t *testing.T) {
 	}{
 		"the same capture is in flight": {amount: 1250, want: 1250, stored: func(c *payment.Charge, now time.Time) {
 			c.Status, c.Failure = payment.Unknown, &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "lost"}
-			c.Modification = &payment.Modification{Operation: payment.OperationCapture, Amount: 1250, StatusBefore: payment.Authorized, BeganAt: now}
+			c.Modification = &payment.Modification{RunID: "another run", Operation: payment.OperationCapture, Amount: 1250, StatusBefore: payment.Authorized, BeganAt: now}
 		}},
 		"another capture is in flight": {amount: 1000, want: 500, stored: func(c *payment.Charge, now time.Time) {
-			c.Modification = &payment.Modification{Operation: payment.OperationCapture, Amount: 500, StatusBefore: payment.Authorized, BeganAt: now}
+			c.Modification = &payment.Modification{RunID: "another run", Operation: payment.OperationCapture, Amount: 500, StatusBefore: payment.Authorized, BeganAt: now}
 		}},
 		"the payment was captured": {amount: 1000, want: 500, stored: func(c *payment.Charge, _ time.Time) {
 			c.Status, c.CapturedAmount, c.Modifications = payment.Succeeded, 500, 1

@@ -18,7 +18,7 @@ var Options = replaytest.Options{
 			"processor", "capture", "customer_id", "description", "metadata",
 		}},
 		{Activity: payment.ActivityRecordPayment, Ignored: []string{
-			"processor_request_id", "refunded_amount", "revision", "updated_at", "decline.message", "failure.message",
+			"processor_request_id", "refunded_amount", "revision", "updated_at", "decline.message", "failure.message", "modification.run_id",
 		}},
 		{Activity: payment.ActivityReserveRefund, ResultField: "refund", Ignored: []string{"reason", "metadata"}},
 		{Activity: payment.ActivitySettleRefund, Ignored: []string{"revision", "updated_at", "decline.message", "failure.message"}},
