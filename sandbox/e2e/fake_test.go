@@ -207,7 +207,11 @@ func describeDetails(d *payment.Decline, f *payment.Failure) (decline, failure s
 		decline = fmt.Sprintf(" declined %+v", *d)
 	}
 	if f != nil {
-		failure = fmt.Sprintf(" failed %s %d %s message %s", f.Class, f.HTTPStatus, f.ProcessorCode, isSet(f.Message))
+		status, code := f.HTTPStatus, f.ProcessorCode
+		if f.Class == payment.ClassOutcomeUnknown { // it depends on the load whether the last send got a response at all
+			status, code = 0, ""
+		}
+		failure = fmt.Sprintf(" failed %s %d %s message %s", f.Class, status, code, isSet(f.Message))
 	}
 	return decline, failure
 }
