@@ -569,7 +569,7 @@ func TestListWithSeveralStatusesIsMergedInOrder(t *testing.T) {
 }
 
 // Two runs of a workflow may both be at work on a payment, after a reset. A run that does not know the modification in flight must not
-// replace or remove it: then nobody would know that it may have been executed.
+// replace or remove it: the record that it may have been executed would be lost.
 func TestModificationInFlightIsRemovedOnlyByItsEnd(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		c := begin(t, s, newCharge("order-1"))

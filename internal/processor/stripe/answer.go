@@ -22,7 +22,7 @@ const (
 
 // paymentStatuses maps the statuses of https://docs.stripe.com/payments/paymentintents/lifecycle. A payment whose last attempt
 // failed is Declined instead: see hasFailed. An unconfirmed payment is Pending, because Charge always confirms: Stripe is still
-// processing it. A canceled payment is Voided, whoever canceled it; Stripe also cancels an authorization that expires.
+// processing it. A payment that Florin, a person or Stripe canceled is Voided; Stripe also cancels an authorization that expires.
 var paymentStatuses = map[stripe.PaymentIntentStatus]payment.Status{
 	stripe.PaymentIntentStatusSucceeded:             payment.Succeeded,
 	stripe.PaymentIntentStatusRequiresCapture:       payment.Authorized,
