@@ -49,7 +49,7 @@ func command() *cobra.Command {
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&s.options.DataDir, "data", "", "keep Temporal's database, the store and the ledger in this directory, and continue from them")
-	flags.StringVar(&s.script, "demo", "examples/demo.jsonl", "script of charges and refunds to run; empty: none")
+	flags.StringVar(&s.script, "demo", demo.Builtin, "file with the charges and refunds to run, as sandbox/demo/script.jsonl; empty: none")
 	flags.BoolVar(&s.check, "check", false, "exit after the demo")
 	flags.IntVar(&s.options.Ports.Temporal, "temporal-port", 7233, "port of the Temporal server")
 	flags.IntVar(&s.options.Ports.Web, "web-port", 8233, "port of Temporal Web")

@@ -5,6 +5,7 @@ package demo
 import (
 	"bufio"
 	"bytes"
+	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,11 +30,20 @@ type Step struct {
 	After string `json:"after,omitempty"`
 }
 
-// ReadScript reads and validates all lines. The error names every invalid one.
+// Builtin is the name of the script that is part of the program.
+const Builtin = "built-in"
+
+//go:embed script.jsonl
+var builtin []byte
+
+// ReadScript reads and validates all lines of the file, or of the [Builtin] script. The error names every invalid one.
 func ReadScript(path string) ([]Step, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
+	content := builtin
+	if path != Builtin {
+		var err error
+		if content, err = os.ReadFile(path); err != nil {
+			return nil, err
+		}
 	}
 	var steps []Step
 	var problems []error

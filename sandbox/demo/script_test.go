@@ -10,7 +10,7 @@ import (
 )
 
 func TestScriptOfTheDemoIsValid(t *testing.T) {
-	steps, err := ReadScript("../../examples/demo.jsonl")
+	steps, err := ReadScript(Builtin)
 	require.NoError(t, err)
 	require.Greater(t, len(steps), 12)
 	last := steps[len(steps)-1]
