@@ -41,8 +41,8 @@ var (
 
 // The errors about outcomes.
 var (
-	// ErrOutcomePending means that the outcome is not known yet. The operation continues: call again with the same
-	// idempotency key, or use [Client.Get].
+	// ErrOutcomePending means that the outcome is not known yet, for example because the processor does not respond or the worker's
+	// store is down. The operation continues: call again with the same idempotency key, or use [Client.Get].
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
 	// ErrStopped means that the workflow was terminated before the outcome was known. Calling Charge or Refund again with the
 	// same request continues it.
@@ -85,8 +85,9 @@ func translate(ctx context.Context, err error, workflowID string) error {
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrNotFound)
 	}
 	var timeout *client.WorkflowUpdateServiceTimeoutOrCanceledError
+	var notReady *serviceerror.WorkflowNotReady // the workflow's tasks fail, such as while the store is down
 	done := contextError(ctx, err)
-	if errors.As(err, &timeout) || done != nil {
+	if errors.As(err, &timeout) || errors.As(err, &notReady) || done != nil {
 		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(done, err))
 	}
 	return fmt.Errorf("workflow %s: %w", workflowID, err)

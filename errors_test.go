@@ -63,3 +63,10 @@ func TestAnyOtherErrorIsNotErrOutcomePending(t *testing.T) {
 		require.NotErrorIs(t, got, ErrOutcomePending)
 	}
 }
+
+func TestWorkflowWhoseTasksFailHasNoOutcomeYet(t *testing.T) {
+	notReady := serviceerror.NewWorkflowNotReady("Unable to query workflow due to Workflow Task in failed state.")
+	got := translate(t.Context(), notReady, "charge/acme/order-1")
+	require.ErrorIs(t, got, ErrOutcomePending)
+	require.ErrorContains(t, got, "Workflow Task in failed state", "the reason")
+}

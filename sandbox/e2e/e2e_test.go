@@ -4,11 +4,13 @@ package e2e
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/books"
 	"github.com/florinpay/florin/sandbox/environment"
@@ -28,13 +30,20 @@ func charge(key, token string) payment.ChargeRequest {
 	return payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: key, Amount: 1250, Currency: "USD", PaymentMethod: token}
 }
 
-// chargeUntilResolved charges, then polls until the status is final or needs_reconciliation.
+// chargeUntilResolved charges, then polls until the status is final or needs_reconciliation, for at most two minutes. It asks again
+// after ErrOutcomePending, as a service does: on a slow machine, a query may take longer than its deadline.
 func chargeUntilResolved(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
 	c, err := env.Florin.Charge(ctx, req)
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
-	for err == nil && !c.Status.Final() && c.Status != payment.NeedsReconciliation {
-		<-ticks.C
+	for errors.Is(err, florin.ErrOutcomePending) || err == nil && !c.Status.Final() && c.Status != payment.NeedsReconciliation {
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			return c, errors.Join(ctx.Err(), err)
+		}
 		c, err = env.Florin.Get(ctx, req.MerchantID, req.IdempotencyKey)
 	}
 	return c, err

@@ -153,7 +153,7 @@ func (e *Environment) directory() (string, error) {
 	if e.options.DataDir != "" {
 		return e.options.DataDir, os.MkdirAll(e.options.DataDir, 0o700)
 	}
-	dir, err := os.MkdirTemp("", "florin-sandbox-")
+	dir, err := os.MkdirTemp(memoryDir(), "florin-sandbox-")
 	if err != nil {
 		return "", err
 	}
