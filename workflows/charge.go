@@ -47,7 +47,7 @@ type charge struct {
 
 func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
 	c := &charge{req: req, deadlines: map[payment.Status]time.Time{}, capturable: capturableAtFirst(req)}
-	c.kind = kind[payment.Charge]{
+	c.definition = definition[payment.Charge]{
 		name:        "payment",
 		fingerprint: req.Fingerprint(),
 		transitions: payment.PaymentTransitions,

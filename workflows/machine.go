@@ -23,7 +23,7 @@ type record interface {
 // machine is the status machine of one payment or refund. transition is the only way to change the status, persist the only way to
 // store it; both publish it in Temporal Web.
 type machine[T record] struct {
-	kind kind[T]
+	definition definition[T]
 	// value is the current state, stored the one that the store has. Callers never see an outcome before it is stored.
 	value, stored T
 	// failed is the error with which the workflow fails: there will be no outcome.
@@ -33,8 +33,8 @@ type machine[T record] struct {
 	resolutions
 }
 
-// kind is what distinguishes payments from refunds.
-type kind[T record] struct {
+// definition is what distinguishes payments from refunds.
+type definition[T record] struct {
 	// name is payment or refund.
 	name        string
 	fingerprint string
@@ -59,7 +59,7 @@ type fields struct {
 	updatedAt                  *time.Time
 }
 
-func (m *machine[T]) fields() fields { return m.kind.fields(&m.value) }
+func (m *machine[T]) fields() fields { return m.definition.fields(&m.value) }
 
 func (m *machine[T]) status() payment.Status { return *m.fields().status }
 
@@ -78,17 +78,17 @@ func (m *machine[T]) transition(ctx workflow.Context, to payment.Status, failure
 	if from == to {
 		if failure != nil {
 			*f.failure = failure
-			m.kind.entered()
+			m.definition.entered()
 			m.describe(ctx)
 		}
 		return
 	}
-	mustBeLegal(m.kind.transitions, from, to)
+	mustBeLegal(m.definition.transitions, from, to)
 	*f.status, *f.failure, *f.updatedAt = to, failure, workflow.Now(ctx).UTC()
 	m.wasUnknown = m.wasUnknown || to == payment.Unknown
-	m.kind.entered()
+	m.definition.entered()
 	m.publish(ctx)
-	logTransition(ctx, m.kind.name, f.id, from, to, failure)
+	logTransition(ctx, m.definition.name, f.id, from, to, failure)
 }
 
 // persist stores the current state, unless the store has it. A processor's id that belongs to another payment or refund is a conflict:
@@ -104,10 +104,10 @@ func (m *machine[T]) persist(ctx workflow.Context, cause activities.Cause) {
 		}
 		return
 	}
-	cause.Evidence = map[string]string{"processor_" + m.kind.name + "_id": m.fields().processorID}
+	cause.Evidence = map[string]string{"processor_" + m.definition.name + "_id": m.fields().processorID}
 	m.value = m.stored
-	m.transition(ctx, m.kind.conflicted, &payment.Failure{
-		Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor responded with the id of another %s: clear it up with the processor", m.kind.name),
+	m.transition(ctx, m.definition.conflicted, &payment.Failure{
+		Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor responded with the id of another %s: clear it up with the processor", m.definition.name),
 	})
 	if err := m.store(ctx, cause); err != nil {
 		panic(err)
@@ -123,7 +123,7 @@ func (m *machine[T]) persistResolution(ctx workflow.Context, cause activities.Ca
 	id := m.fields().processorID
 	m.value = m.stored
 	m.publish(ctx)
-	return invalidField("processor_id", "%q is the id of another %s: check it in the processor's dashboard", id, m.kind.name)
+	return invalidField("processor_id", "%q is the id of another %s: check it in the processor's dashboard", id, m.definition.name)
 }
 
 // store runs the local activity. Its only error is that the processor's id is taken. Any other refusal is a bug, or caused by another
@@ -131,7 +131,7 @@ func (m *machine[T]) persistResolution(ctx workflow.Context, cause activities.Ca
 func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	var stored T
-	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "persist: "+string(m.status())), m.kind.activity, m.value, cause).Get(ctx, &stored)
+	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "persist: "+string(m.status())), m.definition.activity, m.value, cause).Get(ctx, &stored)
 	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:
@@ -140,7 +140,7 @@ func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
 	case errors.As(err, &refusal) && refusal.Type() == activities.ErrorProcessorIDTaken:
 		return err
 	default:
-		panic(fmt.Sprintf("%s: %v", m.kind.activity, err))
+		panic(fmt.Sprintf("%s: %v", m.definition.activity, err))
 	}
 }
 
@@ -148,14 +148,14 @@ func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
 func (m *machine[T]) publish(ctx workflow.Context) {
 	f := m.fields()
 	if f.status.HasOutcome() {
-		upsertAttributes(ctx, append(temporalweb.OutcomeAttributes(f.processor, *f.status, *f.failure), m.kind.attributes()...))
+		upsertAttributes(ctx, append(temporalweb.OutcomeAttributes(f.processor, *f.status, *f.failure), m.definition.attributes()...))
 	}
 	m.describe(ctx)
 }
 
 // describe updates the details in Temporal Web.
 func (m *machine[T]) describe(ctx workflow.Context) {
-	workflow.SetCurrentDetails(ctx, m.kind.details())
+	workflow.SetCurrentDetails(ctx, m.definition.details())
 }
 
 // upsertAttributes panics if Temporal refuses, as on any bug: the worker checks at its start that the attributes are registered.
@@ -208,7 +208,7 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 		workflow.UpdateHandlerOptions{
 			Description: "Waits for the first outcome.",
 			Validator: func(_ workflow.Context, req payment.OutcomeRequest) error {
-				if req.Fingerprint != "" && req.Fingerprint != m.kind.fingerprint {
+				if req.Fingerprint != "" && req.Fingerprint != m.definition.fingerprint {
 					return refuse(payment.ErrIdempotencyMismatch, "%s", payment.ErrIdempotencyMismatch.Error())
 				}
 				return nil

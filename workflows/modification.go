@@ -181,7 +181,7 @@ func (c *charge) execute(ctx workflow.Context, m *modification) {
 	}
 	op := c.modificationOperation(m)
 	op.apply(ctx, op.send(ctx, ctx))
-	c.resolveModification(ctx, op, false)
+	c.finishModification(ctx, op, false)
 }
 
 // resume continues the modification in which an earlier run ended. It may have been executed: it is looked up first.
@@ -196,11 +196,11 @@ func (c *charge) resume(ctx workflow.Context) {
 		Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("an earlier run may have sent the %s", stored.Operation),
 	}}
 	op.apply(ctx, op.unanswered(activities.Cause{By: "workflow"}))
-	c.resolveModification(ctx, op, true)
+	c.finishModification(ctx, op, true)
 }
 
-// resolveModification polls until the outcome of the modification in flight is known, and ends it.
-func (c *charge) resolveModification(ctx workflow.Context, op *operation, soon bool) {
+// finishModification polls until the outcome of the modification in flight is known, and ends it.
+func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bool) {
 	m := c.current
 	op.pollUntilResolved(ctx, func() bool {
 		return c.value.Status != payment.Unknown && c.value.Status != payment.NeedsReconciliation

@@ -35,7 +35,7 @@ type refund struct {
 
 func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
 	r := &refund{req: req}
-	r.kind = kind[payment.Refund]{
+	r.definition = definition[payment.Refund]{
 		name:        "refund",
 		fingerprint: req.Fingerprint(),
 		transitions: payment.RefundTransitions,

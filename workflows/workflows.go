@@ -2,8 +2,9 @@
 //
 //	charge.go, refund.go   what happens to a payment and a refund
 //	modification.go        captures and voids of a payment that waits
-//	operation.go           one operation at a processor: send it, look it up, apply its outcome
-//	sends.go               what is known about the sends of an operation so far: ambiguity is sticky
+//	operation.go           one operation at a processor, and what its outcome changes
+//	send.go                sending it, and what is known about its sends so far: ambiguity is sticky
+//	lookup.go              looking it up until its outcome is known
 //	schedule.go            when an outcome is looked up next
 //	machine.go             the status machine: transition, persist, publish
 //	resolution.go          an operator's decision on an unknown outcome

@@ -27,11 +27,11 @@ var mutations = []mutation{
 		old: "Currency:           r.value.Currency,", changed: "Currency:           \"EUR\",",
 	},
 	{
-		name: "retry policy: retry final errors", file: "workflows/operation.go",
+		name: "retry policy: retry final errors", file: "workflows/send.go",
 		old: "NonRetryableErrorTypes: activities.NeverRetried,", changed: "NonRetryableErrorTypes: nil,",
 	},
 	{
-		name: "timer: look up without waiting", file: "workflows/operation.go",
+		name: "timer: look up without waiting", file: "workflows/lookup.go",
 		old: "AwaitOptions{Timeout: d,", changed: "AwaitOptions{Timeout: 0 * d,",
 	},
 	{
@@ -39,12 +39,12 @@ var mutations = []mutation{
 		old: "op.activity = payment.ActivityProcessorVoid", changed: "op.activity = payment.ActivityProcessorCapture",
 	},
 	{
-		name: "task queue: operations on the queue of the workflows", file: "workflows/operation.go",
+		name: "task queue: operations on the queue of the workflows", file: "workflows/send.go",
 		old:     "TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 		changed: "TaskQueue:              payment.TaskQueue,\n\t\tStartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 	},
 	{
-		name: "timeout: no limit for a single attempt", file: "workflows/operation.go",
+		name: "timeout: no limit for a single attempt", file: "workflows/send.go",
 		old:     "StartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 		changed: "ScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 	},

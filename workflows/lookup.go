@@ -1,0 +1,200 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// pollUntilResolved looks the operation up, on durable timers, until done: the outcome of a send without a response, or of a
+// pending payment. soon makes the first lookup an early one. An unknown outcome that the processor does not report within the time
+// of the terms needs reconciliation; it is still looked up, more rarely, and adopted once it is known.
+func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) {
+	lookups := newSchedule(o.terms, o.subject.status(), workflow.Now(ctx), soon)
+	for !done() {
+		lookups = lookups.in(o.subject.status(), workflow.Now(ctx))
+		pause := lookups.next(workflow.Now(ctx))
+		if o.isDue(ctx, pause) {
+			if o.waitToResend(ctx, done); done() {
+				return
+			}
+			continue
+		}
+		lookups.made++
+		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
+		o.wait(ctx, pause, done, why)
+		if o.handleResolution(ctx); done() {
+			return
+		}
+		o.apply(ctx, o.lookUp(ctx, why))
+		if o.handleResolution(ctx); done() {
+			return
+		}
+		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx)) {
+			o.needReconciliation(ctx)
+		}
+	}
+}
+
+// isDue reports whether the operation is to be sent again before the next lookup.
+func (o *operation) isDue(ctx workflow.Context, pause time.Duration) bool {
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(workflow.Now(ctx).Add(pause))
+}
+
+// waitToResend waits until the processor has asked for the operation again, and sends it.
+func (o *operation) waitToResend(ctx workflow.Context, done func() bool) {
+	at := o.resendAt
+	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again, as the processor asked (Retry-After)")
+	if o.handleResolution(ctx); done() || o.subject.status() != payment.Unknown {
+		return
+	}
+	if workflow.Now(ctx).Before(at) { // an event has ended the wait
+		o.apply(ctx, o.lookUp(ctx, lookupReason(o.subject.status())))
+		return
+	}
+	o.apply(ctx, o.send(ctx, ctx))
+}
+
+// needReconciliation alerts an operator, with what is known: the processor's last responses that did not help.
+func (o *operation) needReconciliation(ctx workflow.Context) {
+	message := fmt.Sprintf("the processor did not report the outcome within %s: ask it about reference %s", o.terms.Resolve.For, o.reference)
+	if o.sends.failure.Message != "" {
+		message += "; the last send: " + o.sends.failure.Message
+	}
+	if o.lookupFailure != "" {
+		message += "; the last lookup: " + o.lookupFailure
+	}
+	o.subject.transition(ctx, payment.NeedsReconciliation, &payment.Failure{
+		Class: payment.ClassOutcomeUnknown, Message: message, HTTPStatus: o.sends.failure.HTTPStatus, ProcessorCode: o.sends.failure.ProcessorCode,
+	})
+	o.subject.persist(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", o.terms.Resolve.For.String())})
+}
+
+// wait waits for d, or until the processor has sent an event, an operator has resolved the outcome, or there is nothing to wait for.
+func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool, why string) {
+	summary := fmt.Sprintf("wait %s, then %s", roundForDisplay(d), why)
+	if deadline := o.subject.deadline(); !deadline.IsZero() {
+		if left := max(deadline.Sub(workflow.Now(ctx)), 0); left <= d {
+			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), formatTime(deadline))
+		}
+	}
+	events := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
+	// The context is disconnected: nothing cancels the wait.
+	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}},
+		func() bool { return o.resolutions.pending != nil || events.Len() > 0 || done() })
+	// What an event says is not trusted: it is a reason to look up.
+	drain(events)
+}
+
+func drain(events workflow.ReceiveChannel) {
+	for events.ReceiveAsync(nil) {
+	}
+}
+
+// lookupReason is why a payment or refund of this status is looked up.
+func lookupReason(status payment.Status) string {
+	switch status {
+	case payment.Authorized:
+		return "check the authorization"
+	case payment.RequiresAction:
+		return "check whether the customer has acted"
+	case payment.Pending:
+		return "check the pending payment"
+	default:
+		return "look up the unknown outcome"
+	}
+}
+
+// lookUp asks the processor for its record once.
+func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
+	asked := workflow.Now(ctx)
+	found, err := o.lookup(ctx, why)
+	switch {
+	case err != nil: // no response is no news
+		o.lookupFailure = activities.FailureOf(err).Message
+		return outcome{verdict: nothingNew}
+	case found.Found && o.subject.isUnchanged(found.Result) && o.declined != nil:
+		o.declined.ID = "" // the record of the payment says that it is not declined: its modification is
+		return o.decline(found.Result)
+	case found.Found && o.subject.isUnchanged(found.Result):
+		return o.unchanged(ctx, found.Result, asked)
+	case found.Found:
+		o.sends.state, o.declined = answered, nil
+		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+	case o.declined != nil && o.isOpen():
+		return o.decline(found.Result)
+	case o.provesAbsence(asked):
+		failure := o.sends.failure
+		failure.Message += "; the processor has no record of it: no money moved"
+		if o.sends.state == untaken {
+			failure.Class = payment.ClassNotSent
+		}
+		return outcome{verdict: notExecuted, failure: failure, cause: activities.Cause{By: "lookup", Evidence: evidence("found", "nothing")}}
+	default:
+		return outcome{verdict: nothingNew}
+	}
+}
+
+// decline is the outcome of a lookup that shows nothing of the sends before a decline: the processor honours the key, so the decline is
+// about all of them.
+func (o *operation) decline(found processor.Result) outcome {
+	declined := *o.declined
+	o.sends.state, o.declined = answered, nil
+	return outcome{verdict: adopted, result: declined, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
+}
+
+// isOpen reports whether "not found" can mean that nothing was executed: the outcome is unknown, and the processor has never
+// acknowledged the payment or refund.
+func (o *operation) isOpen() bool {
+	status := o.subject.status()
+	return (status == payment.Unknown || status == payment.NeedsReconciliation) && !o.subject.acknowledged()
+}
+
+// provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed.
+func (o *operation) provesAbsence(asked time.Time) bool {
+	complete := o.kind == payment.OperationRefund && o.terms.CompleteRefundLists
+	return o.isOpen() && o.sends.provesAbsence(asked, time.Duration(o.terms.AbsenceProofAfter), complete)
+}
+
+// unchanged is the outcome of a lookup whose record shows nothing of the operation.
+func (o *operation) unchanged(ctx workflow.Context, found processor.Result, asked time.Time) outcome {
+	grace := time.Duration(o.terms.AbsenceProofAfter)
+	if grace == 0 {
+		// Not finding a record may never be proof, but this one was read. A send does not arrive any more once its key has expired.
+		grace = time.Duration(o.terms.KeyLifetime)
+	}
+	switch o.sends.onUnchanged(asked, grace, o.sendable(ctx)) {
+	case wait:
+		return outcome{verdict: nothingNew}
+	case resend:
+		if workflow.Now(ctx).Before(o.resendAt) {
+			return outcome{verdict: nothingNew}
+		}
+		return o.send(ctx, ctx)
+	default:
+		failure := o.sends.failure
+		failure.Message += fmt.Sprintf("; according to the processor the payment is %s", found.Status)
+		return outcome{verdict: notExecuted, failure: failure, found: found.Status, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
+	}
+}
+
+func (o *operation) lookup(ctx workflow.Context, why string) (found activities.LookupResult, err error) {
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
+		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
+		ScheduleToCloseTimeout: 2 * time.Duration(o.terms.StartToClose),
+		Summary:                why,
+		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
+	})
+	call := processor.LookupCall{
+		Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID(), NotBefore: o.recordedSince,
+	}
+	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
+	return found, err
+}

@@ -1,0 +1,242 @@
+package workflows
+
+import (
+	"fmt"
+	"time"
+
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/payment"
+)
+
+// sendUntil is when nothing is sent any more: the caller's or the configuration's limit, or when the processor may begin to discard
+// the key, minus the time that one series of attempts takes.
+func (o *operation) sendUntil() time.Time {
+	until := o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
+	if limit := o.sendLimit(); limit.Before(until) {
+		return limit
+	}
+	return until
+}
+
+// sendLimit is when nothing is sent any more, whatever the processor's keys.
+func (o *operation) sendLimit() time.Time {
+	within := max(o.terms.SendWithin, o.terms.ScheduleToClose)
+	limit := o.firstUsed.Add(time.Duration(within))
+	if !o.sendBy.IsZero() && o.sendBy.Before(limit) {
+		return o.sendBy
+	}
+	return limit
+}
+
+func (o *operation) sendable(ctx workflow.Context) bool {
+	return workflow.Now(ctx).Before(o.sendUntil())
+}
+
+// send makes the call. While provably nothing was executed, it makes it again after every wait that is too long for the retry policy.
+// An ambiguous operation is never put off: it returns, to be looked up, and is sent again beside the lookups.
+func (o *operation) send(ctx, cancellable workflow.Context) outcome {
+	o.resendAt, o.declined = time.Time{}, nil
+	for {
+		if !o.sendable(ctx) { // also if a worker has come late, after a wait
+			return o.expired(ctx)
+		}
+		result, err := o.callProcessor(ctx)
+		switch {
+		case err != nil:
+		case o.subject.isUnchanged(result.Result):
+			// The processor has accepted the call and has not executed it, or not yet.
+			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
+				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor accepted the request and responded that the payment is %s", result.Status),
+			}}, true)
+			return o.unanswered(byProcessor(result.Result))
+		case result.Status == payment.Declined && (result.AmbiguousBefore || o.mayBeExecuted(ctx)):
+			o.declined = &result.Result
+			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Earlier: true, Failure: payment.Failure{
+				Class: payment.ClassOutcomeUnknown, Message: "declined after a send without a response: that one is looked up first", ProcessorCode: result.Decline.Code,
+			}}, true)
+			return o.unanswered(byProcessor(result.Result))
+		default:
+			o.sends.state, o.sends.last = answered, workflow.Now(ctx)
+			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
+		}
+		failure := activities.FailureOf(err)
+		if !failure.Ambiguous || failure.Class == payment.ClassStateConflict || failure.NeverTaken {
+			o.mayBeExecuted(ctx)
+		}
+		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged())
+		wait := time.Duration(failure.Wait)
+		again := workflow.Now(ctx).Add(wait)
+		switch {
+		case wait <= 0:
+		case !again.Before(o.sendUntil()):
+			o.sends.failure.Message += fmt.Sprintf("; it may be tried again after %s, which is too late for this one", formatTime(again))
+		case o.sends.mayBeExecuted():
+			o.resendAt = again
+		case waitToSend(cancellable, wait):
+			continue
+		default:
+			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
+		}
+		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
+	}
+}
+
+// expired is the outcome of an operation that is not sent, or not again, because its time has ended.
+func (o *operation) expired(ctx workflow.Context) outcome {
+	failure := payment.Failure{Class: payment.ClassNotSent, Message: fmt.Sprintf("not sent: its time ended at %s", formatTime(o.sendUntil()))}
+	if o.mayBeExecuted(ctx) {
+		failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "an earlier run may have sent it, and its time to be sent again has ended"}
+	}
+	o.sends.last, o.sends.failure = workflow.Now(ctx), failure
+	return o.unanswered(activities.Cause{By: "workflow"})
+}
+
+// mayBeExecuted reports whether any send may have been executed, including those of the run that this one was reset from.
+func (o *operation) mayBeExecuted(ctx workflow.Context) bool {
+	if o.sends.state < ambiguous && wasReset(ctx) {
+		o.sends.state = ambiguous
+	}
+	return o.sends.mayBeExecuted()
+}
+
+// waitToSend reports whether the wait has passed without a cancellation.
+func waitToSend(cancellable workflow.Context, wait time.Duration) bool {
+	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
+		Summary: fmt.Sprintf("wait %s, as the processor asked (Retry-After)", roundForDisplay(wait)),
+	}).Get(cancellable, nil) == nil
+}
+
+// unanswered is the outcome of sends without a response that decides.
+func (o *operation) unanswered(cause activities.Cause) outcome {
+	if o.sends.mayBeExecuted() {
+		return outcome{verdict: unknown, failure: o.sends.failure, cause: cause}
+	}
+	return outcome{verdict: notExecuted, failure: o.sends.failure, cause: cause}
+}
+
+// callProcessor runs the activity, with its retries. A resolution that was recorded before is void: it is not about this call.
+func (o *operation) callProcessor(ctx workflow.Context) (result activities.CallResult, err error) {
+	o.resolutions.callInFlight = true
+	left := o.sendLimit().Sub(workflow.Now(ctx))
+	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
+		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
+		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
+		ScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),
+		Summary:                o.summary,
+		RetryPolicy: &temporal.RetryPolicy{
+			InitialInterval:        time.Duration(o.terms.RetryInitial),
+			MaximumInterval:        time.Duration(o.terms.RetryMax),
+			BackoffCoefficient:     o.terms.RetryMultiplier,
+			NonRetryableErrorTypes: activities.NeverRetried,
+		},
+	})
+	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)
+	*o.resolutions = resolutions{}
+	return result, err
+}
+
+// sends is what is known about the sends of one operation so far.
+type sends struct {
+	state sendState
+	// last is when the last send ended, failure how: of an earlier run at first.
+	last    time.Time
+	failure payment.Failure
+}
+
+// sendState is what the sends so far leave open. It only ever grows: ambiguity is sticky, a later refusal proves nothing about an
+// earlier send.
+type sendState int
+
+const (
+	// unsent: provably nothing has reached the processor.
+	unsent sendState = iota
+	// untaken: no worker has picked up the call in time. Temporal's account of that may have a gap, so one lookup has to confirm
+	// it.
+	untaken
+	// rejected: the only send was refused because the payment is not in a state for the operation. No send can have been executed,
+	// but the processor's record may say more: one lookup decides.
+	rejected
+	// ambiguous: a send may have been executed.
+	ambiguous
+	// answered: the processor has responded with its record of the operation, now or to an earlier run. It cannot become one
+	// that was never executed.
+	answered
+)
+
+// fail adds a send that brought no outcome. acknowledged reports that the processor has named the payment or refund already.
+func (s *sends) fail(at time.Time, f activities.CallFailure, acknowledged bool) {
+	state := unsent
+	switch {
+	case f.NeverTaken && !acknowledged:
+		state = untaken
+	case f.Ambiguous && f.Class == payment.ClassStateConflict && !f.Earlier:
+		state = rejected
+	case f.Ambiguous:
+		state = ambiguous
+	}
+	s.state, s.last, s.failure = max(s.state, state), at, f.Failure
+}
+
+// mayBeExecuted reports whether any send may have been executed.
+func (s *sends) mayBeExecuted() bool { return s.state != unsent }
+
+// provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed. grace is how long a
+// processor may fail to find what it has; 0: forever. complete reports that the lookup reads a complete list: what it does not contain
+// after a refusal was not executed. A call that no worker has picked up needs no time to become known.
+func (s *sends) provesAbsence(asked time.Time, grace time.Duration, complete bool) bool {
+	switch s.state {
+	case untaken:
+		return true
+	case rejected:
+		return complete || s.graceIsOver(asked, grace)
+	case ambiguous:
+		return s.graceIsOver(asked, grace)
+	default:
+		return false
+	}
+}
+
+func (s *sends) graceIsOver(asked time.Time, grace time.Duration) bool {
+	return grace > 0 && asked.Sub(s.last) >= grace
+}
+
+// action is what follows from a record that shows nothing of a capture or void.
+type action int
+
+const (
+	// wait: look it up again later.
+	wait action = iota
+	// resend: send it again under the same key. The caller wants it executed, and a record that shows nothing proves nothing
+	// about a call in flight: only the response does. A charge is never sent again by itself.
+	resend
+	// conclude: nothing was executed.
+	conclude
+)
+
+// onUnchanged decides what to do if the processor's record, as it was when asked, shows nothing of the operation. sendable reports
+// whether it may be sent again. Without a response, only the grace period proves that nothing was executed, as for charges.
+func (s *sends) onUnchanged(asked time.Time, grace time.Duration, sendable bool) action {
+	switch {
+	case s.state == rejected:
+		return conclude
+	case sendable && isWorthResending(s.failure.Class):
+		return resend
+	case s.graceIsOver(asked, grace):
+		return conclude
+	default:
+		return wait
+	}
+}
+
+// isWorthResending reports whether the same call may get another response.
+func isWorthResending(class payment.FailureClass) bool {
+	switch class {
+	case payment.ClassOutcomeUnknown, payment.ClassUnavailable, payment.ClassRateLimited, payment.ClassNotSent:
+		return true
+	default:
+		return false
+	}
+}
