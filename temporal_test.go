@@ -159,7 +159,7 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(processorClient), retry.DefaultBackoff, time.Minute).Register(env)
+	activities.NewProcessor(rest.New(processorClient), rest.Profile(), retry.DefaultBackoff, time.Minute).Register(env)
 	poll := activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour),
 	}

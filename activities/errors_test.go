@@ -44,7 +44,7 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failingProcessor{err: err}, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
 	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})

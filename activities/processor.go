@@ -17,6 +17,7 @@ import (
 // retries by itself: Temporal's retry policy does, after the delay that the error carries.
 type Processor struct {
 	processor processor.Processor
+	profile   processor.Profile
 	backoff   retry.Backoff
 	// longestRetry is the longest wait that is left to the retry policy. A longer one becomes a timer of the workflow, which is
 	// visible in Temporal Web and occupies no attempt.
@@ -24,9 +25,9 @@ type Processor struct {
 	random       func() float64
 }
 
-// NewProcessor returns the activities of one processor.
-func NewProcessor(p processor.Processor, backoff retry.Backoff, longestRetry time.Duration) *Processor {
-	return &Processor{processor: p, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
+// NewProcessor returns the activities of one processor, whose adapter has the given profile.
+func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestRetry time.Duration) *Processor {
+	return &Processor{processor: p, profile: profile, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
 }
 
 // Register registers the activities under their names in package payment.
@@ -64,6 +65,8 @@ type CallResult struct {
 	processor.Result
 	// AmbiguousBefore reports that an earlier attempt may have moved money: a decline then proves nothing about that.
 	AmbiguousBefore bool `json:"ambiguous_before,omitempty"`
+	// SeenBefore reports that the decline means "this looks like an earlier request", see [processor.Profile.SeenBefore].
+	SeenBefore bool `json:"seen_before,omitempty"`
 }
 
 // once makes one attempt at a call that moves money.
@@ -75,7 +78,22 @@ func once[C any](
 	if err != nil {
 		return CallResult{}, p.applicationError(ctx, err, before)
 	}
-	return CallResult{Result: result, AmbiguousBefore: before}, nil
+	seenBefore := p.hardenIfSeenBefore(&result)
+	return CallResult{Result: result, AmbiguousBefore: before, SeenBefore: seenBefore}, nil
+}
+
+// hardenIfSeenBefore reports whether the result is a decline that means "seen before", and makes it a hard one: a soft decline invites
+// the caller to charge again.
+func (p *Processor) hardenIfSeenBefore(r *processor.Result) bool {
+	if r.Decline == nil || p.profile.SeenBefore == nil || !p.profile.SeenBefore(r.Decline.Code) {
+		return false
+	}
+	if r.Decline.Kind == payment.DeclineSoft {
+		hard := *r.Decline
+		hard.Kind = payment.DeclineHard
+		r.Decline = &hard
+	}
+	return true
 }
 
 // LookupResult is the result of a lookup.
@@ -90,6 +108,7 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
+	p.hardenIfSeenBefore(&result)
 	return LookupResult{Found: found, Result: result}, nil
 }
 

@@ -117,7 +117,7 @@ func writtenFor(t *testing.T, respond http.HandlerFunc) (written []string) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	env := suite.NewTestActivityEnvironment()
-	NewProcessor(rest.New(client), retry.DefaultBackoff, 5*time.Minute).Register(env)
+	NewProcessor(rest.New(client), rest.Profile(), retry.DefaultBackoff, 5*time.Minute).Register(env)
 	result, err := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{
 		Key: "8a7c5d8e-0000-5000-8000-000000000001", PaymentID: "pay_1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
 	})

@@ -33,6 +33,10 @@ type Profile struct {
 	// Conflict recognizes, in addition to every 409, a status below 500 that means "the payment is not in a state for
 	// this". An earlier attempt of ours may have caused that state.
 	Conflict func(status int, code string) bool
+	// SeenBefore recognizes the codes of declines that mean "this looks like an earlier request", such as duplicate_transaction. After
+	// a send without a response, such a decline may be about that very send: it proves nothing, and the outcome is looked up until it is
+	// known. It is never a soft decline, because a retry that succeeds could be a second charge. Nil: there is no such code.
+	SeenBefore func(code string) bool
 	// ObjectLevel recognizes, among 429 and 5xx, a response about one object, such as a lock on a payment. It proves nothing
 	// about the processor: it does not open the circuit breaker, and its Retry-After delays no other call. Nil: every 429 and
 	// every 5xx is about the processor.

@@ -105,6 +105,9 @@ func (s *scriptedProcessor) Lookup(_ context.Context, call processor.LookupCall)
 	return r.result, !r.absent && r.err == nil, r.err
 }
 
+// testProfile is that of the scripted processor.
+var testProfile = processor.Profile{SeenBefore: func(code string) bool { return code == "duplicate_transaction" }}
+
 var testTerms = activities.Terms{
 	Processor:         "sim",
 	StartToClose:      activities.Duration(30 * time.Second),
@@ -150,7 +153,7 @@ func newEnvironmentWithStore(
 	env.SetTestTimeout(time.Minute)
 	Register(env)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
-	processorActivities := activities.NewProcessor(p, retry.DefaultBackoff, 5*time.Minute)
+	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute)
 	storeActivities.Register(env)
 	processorActivities.Register(env)
 	return env

@@ -119,7 +119,7 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	case err != nil: // no response is no news
 		o.lookupFailure = activities.FailureOf(err).Message
 		return outcome{verdict: nothingNew}
-	case found.Found && o.subject.isUnchanged(found.Result) && o.declined != nil:
+	case found.Found && o.subject.isUnchanged(found.Result) && o.isDeclined():
 		o.declined.ID = "" // the record of the payment says that it is not declined: its modification is
 		return o.decline(found.Result)
 	case found.Found && o.subject.isUnchanged(found.Result):
@@ -127,7 +127,7 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	case found.Found:
 		o.sends.state, o.declined = answered, nil
 		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
-	case o.declined != nil && o.isOpen():
+	case o.isDeclined() && o.isOpen(), o.declined != nil && o.provesAbsence(asked):
 		return o.decline(found.Result)
 	case o.provesAbsence(asked):
 		failure := o.sends.failure
@@ -141,10 +141,14 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	}
 }
 
+// isDeclined reports whether the last send was declined, for a reason that is not "seen before": the processor honours the key, so an
+// earlier send was not executed either, unless its record says otherwise.
+func (o *operation) isDeclined() bool { return o.declined != nil && !o.declined.SeenBefore }
+
 // decline is the outcome of a lookup that shows nothing of the sends before a decline: the processor honours the key, so the decline is
 // about all of them.
 func (o *operation) decline(found processor.Result) outcome {
-	declined := *o.declined
+	declined := o.declined.Result
 	o.sends.state, o.declined = answered, nil
 	return outcome{verdict: adopted, result: declined, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
 }

@@ -583,7 +583,7 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Processors: map[string]activities.Terms{"sim": m.terms}}
 	storeActivities.Register(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), modelBackoff, modelLongestRetry))
+	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), testProfile, modelBackoff, modelLongestRetry))
 	m.replaceActivities(env, storeActivities)
 	m.env, m.skew = env, m.skews[w.id]
 	m.stopped.Store(false)

@@ -53,8 +53,9 @@ type operation struct {
 	sends             sends
 	// resendAt is when the processor has asked to be sent an ambiguous operation again; zero: not at all.
 	resendAt time.Time
-	// declined is a decline that followed a send which may have been executed: one lookup decides whether it counts.
-	declined *processor.Result
+	// declined is a decline that followed a send which may have been executed: one lookup decides whether it counts. One that means
+	// "seen before" counts only once nothing was provably executed.
+	declined *activities.CallResult
 	// lookupFailure is the last lookup without a response.
 	lookupFailure string
 }

@@ -53,7 +53,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			}}, true)
 			return o.unanswered(byProcessor(result.Result))
 		case result.Status == payment.Declined && (result.AmbiguousBefore || o.mayBeExecuted(ctx)):
-			o.declined = &result.Result
+			o.declined = &result
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Earlier: true, Failure: payment.Failure{
 				Class: payment.ClassOutcomeUnknown, Message: "declined after a send without a response: that one is looked up first", ProcessorCode: result.Decline.Code,
 			}}, true)

@@ -215,6 +215,92 @@ func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
 	}
 }
 
+// seenBefore is the decline with which a processor answers a request that it takes for a repetition.
+func seenBefore(reference string) response {
+	return response{result: processor.Result{
+		Status: payment.Declined, Reference: reference, Decline: &payment.Decline{Code: "duplicate_transaction", Kind: payment.DeclineSoft},
+	}}
+}
+
+func TestDeclineThatMeansSeenBeforeIsNoProof(t *testing.T) {
+	absent := func(n int) (lookups []response) {
+		for range n {
+			lookups = append(lookups, notFound)
+		}
+		return lookups
+	}
+	for name, tt := range map[string]struct {
+		charges []response
+		lookups []response
+		grace   time.Duration
+		want    payment.Status
+		kind    payment.DeclineKind
+	}{
+		"on the first send, it is a hard decline": {
+			charges: []response{seenBefore(chargeKey())}, want: payment.Declined, kind: payment.DeclineHard,
+		},
+		"after a lost response, the search finds the payment late": {
+			charges: []response{lostResponse, seenBefore(chargeKey())},
+			lookups: append(absent(5), chargeResponse(payment.Succeeded)), want: payment.Succeeded,
+		},
+		"after a lost response, the search finds the payment late, and absence is proof after an hour": {
+			charges: []response{lostResponse, seenBefore(chargeKey())},
+			lookups: append(absent(5), chargeResponse(payment.Succeeded)), grace: time.Hour, want: payment.Succeeded,
+		},
+		"after a lost response, the processor has nothing for an hour": {
+			charges: []response{lostResponse, seenBefore(chargeKey())},
+			lookups: absent(1), grace: time.Hour, want: payment.Declined, kind: payment.DeclineHard,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &scriptedProcessor{charges: tt.charges, lookups: chargeLookups(tt.lookups...)}
+			env := newEnvironmentWithTerms(t, p, termsWithGrace(tt.grace))
+			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			require.NoError(t, env.GetWorkflowError())
+			var c payment.Charge
+			require.NoError(t, env.GetWorkflowResult(&c))
+			require.Equal(t, tt.want, c.Status)
+			if tt.want == payment.Declined {
+				require.Equal(t, tt.kind, c.Decline.Kind, "a retry that succeeds could be a second charge")
+			}
+		})
+	}
+}
+
+func TestRefundThatWasSeenBeforeIsNotDeclined(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0)
+	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
+	p := &scriptedProcessor{
+		refunds: []response{lostResponse, seenBefore(key)},
+		lookups: refundLookups(notFound, notFound, refundResponse(payment.Succeeded, 500)),
+	}
+	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	var r payment.Refund
+	require.NoError(t, env.GetWorkflowResult(&r))
+	require.Equal(t, payment.Succeeded, r.Status)
+}
+
+// The record of an authorized payment proves nothing about a capture in flight.
+func TestCaptureThatWasSeenBeforeIsNotDeclined(t *testing.T) {
+	authorized := chargeResponse(payment.Authorized)
+	p := &scriptedProcessor{
+		charges: []response{authorized}, captures: []response{lostResponse, seenBefore(chargeKey())},
+		lookups: chargeLookups(authorized, authorized, captureResponse(1250)),
+	}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	capture := &updateCallbacks{}
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(payment.UpdateCapture, "capture", capture, payment.CaptureRequest{})
+	}, time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Succeeded, c.Status)
+	require.EqualValues(t, 1250, c.CapturedAmount)
+}
+
 func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)

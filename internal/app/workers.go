@@ -103,7 +103,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, p.Backoff(), time.Duration(p.Retry.LongestWait)).Register(calls)
+		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait)).Register(calls)
 		w.workers = append(w.workers, calls)
 	}
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks

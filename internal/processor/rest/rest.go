@@ -38,7 +38,8 @@ func Profile() processor.Profile {
 		InFlight: func(status int, code string) bool {
 			return status == http.StatusConflict && code == "idempotency_in_flight"
 		},
-		Mismatch: func(_ int, code string) bool { return code == "idempotency_mismatch" },
+		Mismatch:   func(_ int, code string) bool { return code == "idempotency_mismatch" },
+		SeenBefore: func(code string) bool { return code == "duplicate_transaction" },
 	}
 }
 

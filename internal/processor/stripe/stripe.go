@@ -52,6 +52,7 @@ func Profile() processor.Profile {
 		Mismatch:     isMismatch,
 		Conflict:     isConflict,
 		ObjectLevel:  func(_ int, code string) bool { return code == lockTimeout },
+		SeenBefore:   func(code string) bool { return code == string(stripe.DeclineCodeDuplicateTransaction) },
 
 		RefundListsComplete: true,
 		Limits:              limits,
