@@ -204,7 +204,10 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		c.value.ProcessorRequestID = r.RequestID
 		c.transition(ctx, payment.Conflicted, failure)
 	case r.Status != c.value.Status:
-		c.endModification()
+		// A capture that the processor has accepted and not executed yet stays in flight: a record without it may be outdated.
+		if c.current == nil || c.current.kind != payment.OperationCapture || r.Status != payment.Pending {
+			c.endModification()
+		}
 		c.value.ProcessorRequestID, c.value.CapturedAmount, c.value.Decline = r.RequestID, r.CapturedAmount, r.Decline
 		c.transition(ctx, c.outcomeStatus(r.Status), nil)
 	}

@@ -183,6 +183,12 @@ func (o *operation) unchanged(ctx workflow.Context, found processor.Result, aske
 		return o.send(ctx, ctx)
 	default:
 		failure := o.sends.failure
+		if o.sends.state == untaken {
+			failure.Class = payment.ClassNotSent
+		}
+		if o.sends.state == answered { // the processor had accepted it
+			failure = payment.Failure{Class: payment.ClassStateConflict, Message: "the processor accepted it and did not execute it"}
+		}
 		failure.Message += fmt.Sprintf("; according to the processor the payment is %s", found.Status)
 		return outcome{verdict: notExecuted, failure: failure, found: found.Status, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.RequestID)}}
 	}

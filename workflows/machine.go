@@ -144,10 +144,10 @@ func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
 	}
 }
 
-// publish shows the current state in Temporal Web: search attributes once there is an outcome, and details.
+// publish shows the current state in Temporal Web: search attributes once there is an outcome, or it is unknown, and details.
 func (m *machine[T]) publish(ctx workflow.Context) {
 	f := m.fields()
-	if f.status.HasOutcome() {
+	if f.status.HasOutcome() || *f.status == payment.Unknown {
 		upsertAttributes(ctx, append(temporalweb.OutcomeAttributes(f.processor, *f.status, *f.failure), m.definition.attributes()...))
 	}
 	m.describe(ctx)

@@ -70,9 +70,14 @@ func (c *charge) await(ctx workflow.Context, m *modification) (payment.Charge, e
 		c.requested = m
 	}
 	err := workflow.Await(ctx, func() bool {
-		return c.isStored() && (slices.Contains(c.executed, m) || c.value.Status == payment.NeedsReconciliation || c.value.Final())
+		return c.isStored() && (slices.Contains(c.executed, m) || c.captureIsPending(m) || c.value.Status == payment.NeedsReconciliation || c.value.Final())
 	})
 	return c.value, err
+}
+
+// captureIsPending reports whether m is the capture in flight, and the processor has accepted it and not executed it yet.
+func (c *charge) captureIsPending(m *modification) bool {
+	return m == c.current && m.kind == payment.OperationCapture && c.value.Status == payment.Pending
 }
 
 // unfinished returns the modification that is in flight or will be next; nil if there is none.
@@ -144,8 +149,13 @@ func (c *charge) startDeadline() {
 	}
 }
 
-// deadline is when the payment is voided if its status has not changed; zero: never.
-func (c *charge) deadline() time.Time { return c.deadlines[c.value.Status] }
+// deadline is when the payment is voided if its status has not changed; zero: never. A modification in flight is not cut short.
+func (c *charge) deadline() time.Time {
+	if c.current != nil {
+		return time.Time{}
+	}
+	return c.deadlines[c.value.Status]
+}
 
 // nextModification is the requested one, and otherwise a void of a payment that was canceled or has reached its deadline. Without the
 // void, canceling the workflow would leave an authorization that no workflow watches.
@@ -202,9 +212,7 @@ func (c *charge) resume(ctx workflow.Context) {
 // finishModification polls until the outcome of the modification in flight is known, and ends it.
 func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bool) {
 	m := c.current
-	op.pollUntilResolved(ctx, func() bool {
-		return c.value.Status != payment.Unknown && c.value.Status != payment.NeedsReconciliation
-	}, soon)
+	op.pollUntilResolved(ctx, func() bool { return c.value.Modification == nil }, soon)
 	if m.reason == byDeadline && c.waits() {
 		// It is voided again a day later.
 		c.deadlines[c.value.Status] = workflow.Now(ctx).Add(slowest)
@@ -219,7 +227,7 @@ func (c *charge) modificationOperation(m *modification) *operation {
 	key, began := payment.ProcessorKey(c.value.PaymentID, m.kind, int(c.value.Modifications)), c.value.Modification.BeganAt
 	op := &operation{
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
-		kind: payment.OperationCharge, reference: c.reference(),
+		kind: payment.OperationCharge, reference: c.reference(), modifies: true,
 		summary:       fmt.Sprintf("%s via %s", m.describe(c.value.Currency), c.terms.Processor),
 		recordedSince: c.value.CreatedAt, firstUsed: began,
 	}

@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -733,6 +734,62 @@ func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
 }
 
 // A capture is requested while a lookup is in flight, whose response describes the payment before the capture.
+// queryCharge returns the current state of the payment.
+func queryCharge(t *testing.T, env *testsuite.TestWorkflowEnvironment) payment.Charge {
+	t.Helper()
+	value, err := env.QueryWorkflow(payment.QueryStatus)
+	return decodeQuery[payment.Charge](t, value, err)
+}
+
+// A processor accepts a capture and executes it later. Until then, a record without the capture may be outdated.
+func TestPendingCaptureStaysInFlight(t *testing.T) {
+	authorized, pending := chargeResponse(payment.Authorized), chargeResponse(payment.Pending)
+	for name, tt := range map[string]struct {
+		lookups []response
+		grace   time.Duration
+		want    payment.Status
+		failure payment.FailureClass
+	}{
+		"an outdated record in between": {
+			lookups: []response{authorized, pending, authorized, captureResponse(1250)}, grace: 2 * time.Hour, want: payment.Succeeded,
+		},
+		"an outdated record in between, and absence is never proof": {
+			lookups: []response{authorized, authorized, captureResponse(1250)}, want: payment.Succeeded,
+		},
+		"the capture fails in the end": {
+			lookups: []response{pending, authorized}, grace: 2 * time.Minute, want: payment.Expired, failure: payment.ClassStateConflict,
+		},
+		"it is pending for longer than a payment may be": {
+			lookups: append(slices.Repeat([]response{pending}, 300), captureResponse(1250)), want: payment.Succeeded,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p, db := authorizingProcessor(tt.lookups...), newStore(t)
+			p.captures, p.voids = []response{pending}, []response{chargeResponse(payment.Voided)}
+			env := newEnvironmentWithStore(t, p, termsWithGrace(tt.grace), db)
+			capture := captureAfter(env, time.Hour)
+			void := voidAfter(env, time.Hour+time.Second)
+			var failure payment.FailureClass
+			env.RegisterDelayedCallback(func() {
+				c := queryCharge(t, env)
+				require.Equal(t, payment.Pending, c.Status)
+				require.NotNil(t, c.Modification)
+			}, time.Hour+time.Second)
+			env.RegisterDelayedCallback(func() {
+				if c := queryCharge(t, env); c.Status == payment.Authorized {
+					failure = failureClass(c)
+				}
+			}, 48*time.Hour)
+			c := runToEnd(t, env, db, manualChargeRequest())
+			require.Equal(t, payment.Pending, capture.charge(t).Status, "the caller does not wait for it")
+			void.requireRefused(t, payment.ErrNotVoidable, "another modification is in flight")
+			require.Equal(t, tt.want, c.Status)
+			require.Equal(t, tt.failure, failure)
+			require.Len(t, p.captureCalls, 1)
+		})
+	}
+}
+
 func TestCaptureRequestedDuringALookupWaitsForTheLookup(t *testing.T) {
 	for name, tt := range map[string]struct{ lookup, want response }{
 		"still authorized": {lookup: chargeResponse(payment.Authorized), want: captureResponse(1000)},

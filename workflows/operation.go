@@ -40,9 +40,11 @@ type operation struct {
 	terms       activities.Terms
 	subject     subject
 	resolutions *resolutions
-	// kind and reference identify the processor's record: captures and voids are found in the record of their charge.
+	// kind and reference identify the processor's record. modifies reports that the operation is a capture or a void: it has no record
+	// of its own, and its outcome is in the record of its charge.
 	kind      payment.Operation
 	reference string
+	modifies  bool
 	// recordedSince is no later than the creation of that record.
 	recordedSince time.Time
 	// activity makes the call.

@@ -59,14 +59,14 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			}}, true)
 			return o.unanswered(byProcessor(result.Result))
 		default:
-			o.sends.state, o.sends.last = answered, workflow.Now(ctx)
+			o.sends = sends{state: answered, last: workflow.Now(ctx)}
 			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
 		}
 		failure := activities.FailureOf(err)
 		if !failure.Ambiguous || failure.Class == payment.ClassStateConflict || failure.NeverTaken {
 			o.mayBeExecuted(ctx)
 		}
-		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged())
+		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged() && !o.modifies)
 		wait := time.Duration(failure.Wait)
 		again := workflow.Now(ctx).Add(wait)
 		switch {
@@ -166,7 +166,7 @@ const (
 	answered
 )
 
-// fail adds a send that brought no outcome. acknowledged reports that the processor has named the payment or refund already.
+// fail adds a send that brought no outcome. acknowledged reports that the processor has named what the operation makes already.
 func (s *sends) fail(at time.Time, f activities.CallFailure, acknowledged bool) {
 	state := unsent
 	switch {
@@ -224,7 +224,7 @@ func (s *sends) onUnchanged(asked time.Time, grace time.Duration, sendable bool)
 		return conclude
 	case sendable && isWorthResending(s.failure.Class):
 		return resend
-	case s.graceIsOver(asked, grace):
+	case s.state == untaken, s.graceIsOver(asked, grace):
 		return conclude
 	default:
 		return wait
