@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -114,16 +116,35 @@ func resolve[T record](ctx context.Context, c *Client, workflowID string, r paym
 	return value, fmt.Errorf("workflow %s: %w: the workflow is no longer running", workflowID, ErrNotResolvable)
 }
 
+// untilTheNextRun sends an update, and sends it again while it ends because the workflow continues in a new run.
+func untilTheNextRun(ctx context.Context, send func() error) error {
+	for pause := 50 * time.Millisecond; ; pause = min(2*pause, time.Second) {
+		err := send()
+		var application *temporal.ApplicationError
+		if !errors.As(err, &application) || application.Type() != payment.ErrorContinued {
+			return err
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // errClosed means that no running workflow can receive an update.
 var errClosed = errors.New("the workflow is not running")
 
 // update sends an update to the workflow and waits for its result.
 func update[T record](ctx context.Context, c *Client, workflowID string, o client.UpdateWorkflowOptions) (value T, err error) {
 	o.WorkflowID, o.WaitForStage = workflowID, client.WorkflowUpdateStageCompleted
-	handle, err := c.temporal.UpdateWorkflow(ctx, o)
-	if err == nil {
-		err = handle.Get(ctx, &value)
-	}
+	err = untilTheNextRun(ctx, func() error {
+		handle, err := c.temporal.UpdateWorkflow(ctx, o)
+		if err == nil {
+			err = handle.Get(ctx, &value)
+		}
+		return err
+	})
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
 		return value, errClosed

@@ -94,19 +94,22 @@ func terminatedBefore(ctx context.Context, c *Client, workflowID string, call ti
 func updateWithStart[T record, R request](ctx context.Context, c *Client, l launch, req R, updateID string) (T, error) {
 	var value T
 	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
-	handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
-		StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(l.options, l.workflow, req),
-		UpdateOptions: client.UpdateWorkflowOptions{
-			UpdateID:     updateID,
-			WorkflowID:   l.options.ID,
-			UpdateName:   payment.UpdateOutcome,
-			WaitForStage: client.WorkflowUpdateStageCompleted,
-			Args:         []any{payment.OutcomeRequest{Fingerprint: req.Fingerprint()}},
-		},
+	err := untilTheNextRun(ctx, func() error {
+		handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
+			StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(l.options, l.workflow, req),
+			UpdateOptions: client.UpdateWorkflowOptions{
+				UpdateID:     updateID,
+				WorkflowID:   l.options.ID,
+				UpdateName:   payment.UpdateOutcome,
+				WaitForStage: client.WorkflowUpdateStageCompleted,
+				Args:         []any{payment.OutcomeRequest{Fingerprint: req.Fingerprint()}},
+			},
+		})
+		if err == nil {
+			err = handle.Get(ctx, &value)
+		}
+		return err
 	})
-	if err == nil {
-		err = handle.Get(ctx, &value)
-	}
 	var exists *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &exists) {
 		// The workflow is closed and has no update of this ID: it was started without waiting, or with a different request.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -51,6 +52,8 @@ type BeginResult struct {
 	Charge payment.Charge `json:"charge"`
 	// Resumed reports that the payment was begun before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
+	// Since is when the payment first had each status, if it was begun before: deadlines and schedules continue.
+	Since map[payment.Status]time.Time `json:"since,omitempty"`
 }
 
 // BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
@@ -82,7 +85,23 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		})
 	}
 	terms, err := p.terms(stored.Processor, stored.Status)
-	return BeginResult{Terms: terms, Charge: stored, Resumed: !created}, err
+	if err != nil || created {
+		return BeginResult{Terms: terms, Charge: stored}, err
+	}
+	since, err := p.since(ctx, stored.PaymentID)
+	return BeginResult{Terms: terms, Charge: stored, Resumed: true, Since: since}, err
+}
+
+// since returns when the payment or refund first had each of its statuses.
+func (p *Payments) since(ctx context.Context, id string) (map[payment.Status]time.Time, error) {
+	events, err := p.Store.Events(ctx, id)
+	since := map[payment.Status]time.Time{}
+	for _, event := range events {
+		if _, known := since[event.To]; !known {
+			since[event.To] = event.At
+		}
+	}
+	return since, storeError(err)
 }
 
 // problems returns why the named processor cannot execute the charge.
@@ -137,6 +156,8 @@ type ReserveResult struct {
 	Payment payment.Charge `json:"of"`
 	// Resumed reports that the refund was reserved before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
+	// Since is when the refund first had each status, if it was reserved before.
+	Since map[payment.Status]time.Time `json:"since,omitempty"`
 }
 
 // ReserveRefund persists a refund and reserves its amount. It returns [payment.ErrPaymentNotFound],
@@ -165,7 +186,11 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 		})
 	}
 	terms, err := p.terms(of.Processor, stored.Status)
-	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: !created}, err
+	if err != nil || created {
+		return ReserveResult{Terms: terms, Refund: stored, Payment: of}, err
+	}
+	since, err := p.since(ctx, stored.RefundID)
+	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: true, Since: since}, err
 }
 
 // checkRefund refuses a refund that the processor of its payment does not accept, unless it is reserved already. It leaves it to the

@@ -7,8 +7,9 @@ import (
 	"time"
 )
 
-// Terms are the settings under which one payment is processed. They come from the worker's configuration when the payment begins
-// and are kept in its history: a change of the configuration never changes a payment in flight.
+// Terms are the settings under which one payment is processed. They come from the worker's configuration when a run of its workflow
+// begins, and are kept in the history: a change of the configuration never changes a run in flight. A payment that lives for months
+// takes over the current terms whenever its workflow continues in a new run.
 type Terms struct {
 	Processor string `json:"processor"`
 	// StartToClose bounds one attempt, as Temporal counts it.

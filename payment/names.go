@@ -39,6 +39,10 @@ const (
 	// ActivityProcessorLookup reads the processor's record of a charge or a refund.
 	ActivityProcessorLookup = "ProcessorLookup"
 
+	// ErrorContinued is the type of the application error of an update that waited when the workflow continued in a new run: send the
+	// update again, and the new run receives it.
+	ErrorContinued = "Continued"
+
 	// UpdateOutcome waits for the first outcome and returns the Charge or Refund. Its argument, an [OutcomeRequest], may be
 	// omitted.
 	UpdateOutcome = "outcome"

@@ -41,12 +41,12 @@ type charge struct {
 	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
 	requested, current *modification
 	executed           []*modification
-	// deadlines are when the payment is voided, by the status in which it waits.
-	deadlines map[payment.Status]time.Time
+	// voidAgain is when a void that did not succeed at the payment's deadline is tried again.
+	voidAgain time.Time
 }
 
 func newCharge(ctx workflow.Context, req payment.ChargeRequest) *charge {
-	c := &charge{req: req, deadlines: map[payment.Status]time.Time{}, capturable: capturableAtFirst(req)}
+	c := &charge{req: req, capturable: capturableAtFirst(req)}
 	c.definition = definition[payment.Charge]{
 		name:        "payment",
 		fingerprint: req.Fingerprint(),
@@ -88,12 +88,11 @@ func (c *charge) run(ctx workflow.Context) error {
 		return err
 	}
 	c.earlierRun = begun.Resumed
-	c.begun(begun.Charge)
+	c.begin(ctx, begun.Charge, begun.Since)
 	c.terms = begun.Terms
 	if c.earlierRun {
 		c.capturable = capturableOnceAuthorized(c.req)
 	}
-	c.startDeadline()
 	switch {
 	case c.value.Final():
 		c.publish(ctx)
@@ -107,21 +106,43 @@ func (c *charge) run(ctx workflow.Context) error {
 	op := c.operation()
 	cancellable := ctx
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	c.resume(ctx)
-	op.start(ctx, cancellable, c.earlierRun, c.value.Failure)
-	for !c.value.Final() {
+	continues := c.resume(ctx)
+	if !continues {
+		op.start(ctx, cancellable, c.earlierRun, c.value.Failure)
+	}
+	for !c.value.Final() && !continues {
 		// The processor may soon have news of what an earlier run or a modification has sent.
 		soon := c.earlierRun || len(c.executed) > 0
-		op.pollUntilResolved(ctx, func() bool {
+		continues = op.pollUntilResolved(ctx, func() bool {
 			return c.value.Final() || c.value.Modification != nil || c.nextModification(ctx, cancellable) != nil
 		}, soon)
+		if continues {
+			break
+		}
 		if c.value.Modification != nil { // another run has stored it
-			c.resume(ctx)
+			continues = c.resume(ctx)
 		} else if next := c.nextModification(ctx, cancellable); next != nil {
-			c.execute(ctx, next)
+			continues = c.execute(ctx, next)
 		}
 	}
+	if continues {
+		return c.continueAsNew(ctx, payment.WorkflowCharge, c.req)
+	}
 	return nil
+}
+
+// shouldContinue also waits for a modification that was requested.
+func (c *charge) shouldContinue(ctx workflow.Context) bool {
+	return c.requested == nil && c.machine.shouldContinue(ctx)
+}
+
+// pollingSince is when the lookups of the current status began. A payment that waits for the customer or the processor continues the
+// series of lookups that it had before a modification which did not succeed; a capture that is pending has a series of its own.
+func (c *charge) pollingSince() time.Time {
+	if c.current == nil && c.waits() {
+		return c.firstIn()
+	}
+	return c.enteredAt
 }
 
 // operation is the charge at the processor.
@@ -164,7 +185,6 @@ func (c *charge) entered() {
 	if c.value.Status == payment.Authorized {
 		c.capturable = capturableOnceAuthorized(c.req)
 	}
-	c.startDeadline()
 }
 
 func (c *charge) attributes() []temporal.SearchAttributeUpdate {

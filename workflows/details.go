@@ -50,7 +50,7 @@ func (c *charge) details() string {
 	default:
 		d.unresolved(flags)
 	}
-	if c.wasUnknown && v.Final() {
+	if _, wasUnknown := c.since[payment.Unknown]; wasUnknown && v.Final() {
 		d.state += " A response was lost on the way, and the outcome was found out afterwards."
 	}
 	return d.markdown()

@@ -43,13 +43,13 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 		payment.Conflicted: "**conflicted.** The processor did something other than requested." + why +
 			"\n\nWhat you can do:\n\n- clear it up with the processor, where its id is `ch_1`",
 	} {
-		c := &charge{deadlines: map[payment.Status]time.Time{}}
+		c := &charge{}
+		c.definition.fields = chargeFields
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
 		c.value = payment.Charge{
 			MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
 			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: baseTime,
 		}
-		c.startDeadline()
 		switch status {
 		case payment.Unknown, payment.NeedsReconciliation, payment.Failed, payment.Conflicted:
 			c.value.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "no <b>answer</b>, `see` below"}
@@ -92,7 +92,7 @@ func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) 
 
 func TestDetailsMentionAnOutcomeThatWasUnknown(t *testing.T) {
 	c := &charge{}
-	c.wasUnknown = true
+	c.since = map[payment.Status]time.Time{payment.Unknown: baseTime}
 	c.value = payment.Charge{Status: payment.Succeeded, CapturedAmount: 1250, Currency: "USD"}
 	require.Contains(t, c.details(), "12.50 USD were captured. A response was lost on the way, and the outcome was found out afterwards.")
 }

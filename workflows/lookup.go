@@ -12,33 +12,50 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// pollUntilResolved looks the operation up, on durable timers, until done: the outcome of a send without a response, or of a
-// pending payment. soon makes the first lookup an early one. An unknown outcome that the processor does not report within the time
-// of the terms needs reconciliation; it is still looked up, more rarely, and adopted once it is known.
-func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) {
-	lookups := newSchedule(o.terms, o.subject.status(), workflow.Now(ctx), soon)
+// pollUntilResolved looks up what a send without a response, or a pending payment, has come to. It does so on durable timers until done.
+// soon makes the first lookup an early one. An unknown outcome that the processor does not report within the time of the terms needs
+// reconciliation; it is still looked up, more rarely, and adopted once it is known. pollUntilResolved returns true before done if the
+// workflow should continue in a new run.
+func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) (continues bool) {
+	lookups := newSchedule(o.terms, o.subject.status(), o.pollingSince(), soon)
 	for !done() {
-		lookups = lookups.in(o.subject.status(), workflow.Now(ctx))
+		lookups = lookups.in(o.subject.status(), o.pollingSince())
 		pause := lookups.next(workflow.Now(ctx))
 		if o.isDue(ctx, pause) {
-			if o.waitToResend(ctx, done); done() {
-				return
-			}
+			o.waitToResend(ctx, done)
 			continue
 		}
 		lookups.made++
 		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
 		o.wait(ctx, pause, done, why)
 		if o.handleResolution(ctx); done() {
-			return
+			return false
 		}
 		o.apply(ctx, o.lookUp(ctx, why))
 		if o.handleResolution(ctx); done() {
-			return
+			return false
 		}
 		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx)) {
 			o.needReconciliation(ctx)
 		}
+		if o.subject.shouldContinue(ctx) {
+			return true
+		}
+	}
+	return false
+}
+
+// pollingSince is when the series of lookups of the current status began: for an unknown outcome, not before this run has sent the
+// operation. What needs reconciliation is past the end of the series.
+func (o *operation) pollingSince() time.Time {
+	since := o.subject.pollingSince()
+	switch status := o.subject.status(); {
+	case status == payment.NeedsReconciliation:
+		return since.Add(-time.Duration(o.terms.Resolve.For))
+	case status == payment.Unknown && since.Before(o.firstSent):
+		return o.firstSent
+	default:
+		return since
 	}
 }
 
@@ -84,12 +101,31 @@ func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool
 			d, summary = left, fmt.Sprintf("%s until %s", o.subject.status(), formatTime(deadline))
 		}
 	}
+	end := workflow.Now(ctx).Add(d)
 	events := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
-	// The context is disconnected: nothing cancels the wait.
-	_, _ = workflow.AwaitWithOptions(ctx, workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}},
-		func() bool { return o.resolutions.pending != nil || events.Len() > 0 || done() })
+	interrupted := func() bool { return o.resolutions.pending != nil || done() }
+	await(ctx, d, summary, func() bool { return interrupted() || events.Len() > 0 })
 	// What an event says is not trusted: it is a reason to look up.
+	hurry := events.Len() > 0
 	drain(events)
+	if !hurry || interrupted() {
+		return
+	}
+	if left := o.hurryAt.Sub(workflow.Now(ctx)); left > 0 {
+		await(ctx, min(left, end.Sub(workflow.Now(ctx))), "the processor has sent another event: "+lookupReason(o.subject.status()), interrupted)
+		drain(events)
+	}
+	o.hurryPause = min(max(2*o.hurryPause, time.Duration(o.terms.Resolve.Initial)), longestHurryPause)
+	o.hurryAt = workflow.Now(ctx).Add(o.hurryPause)
+}
+
+// longestHurryPause is the longest time between two lookups that events cause. A processor may send any number of events.
+const longestHurryPause = time.Hour
+
+// await waits for d or until the condition holds. The context is disconnected: nothing cancels the wait.
+func await(ctx workflow.Context, d time.Duration, summary string, condition func() bool) {
+	options := workflow.AwaitOptions{Timeout: d, TimerOptions: workflow.TimerOptions{Summary: summary}}
+	_, _ = workflow.AwaitWithOptions(ctx, options, condition)
 }
 
 func drain(events workflow.ReceiveChannel) {

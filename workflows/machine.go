@@ -28,8 +28,12 @@ type machine[T record] struct {
 	value, stored T
 	// failed is the error with which the workflow fails: there will be no outcome.
 	failed error
-	// wasUnknown reports that the outcome has been unknown in between.
-	wasUnknown bool
+	// since is when the payment or refund first had each status, in this run or an earlier one, and enteredAt when it last got the current
+	// one. Both are times of the workflow: those of the store are from the clocks of workers.
+	since     map[payment.Status]time.Time
+	enteredAt time.Time
+	// continuing reports that the workflow continues in a new run.
+	continuing bool
 	resolutions
 }
 
@@ -66,8 +70,34 @@ func (m *machine[T]) status() payment.Status { return *m.fields().status }
 // isStored reports whether the store has the current state.
 func (m *machine[T]) isStored() bool { return m.value == m.stored }
 
-// begun sets the state to what the store has.
-func (m *machine[T]) begun(value T) { m.value, m.stored = value, value }
+// begin sets the state to what the store has. since is nil for a new payment or refund. A clock that was ahead does not count.
+func (m *machine[T]) begin(ctx workflow.Context, value T, since map[payment.Status]time.Time) {
+	m.isNowStored(value)
+	now := workflow.Now(ctx).UTC()
+	m.enteredAt = earlier(*m.fields().updatedAt, now)
+	m.since = map[payment.Status]time.Time{m.status(): m.enteredAt}
+	for status, at := range since {
+		m.since[status] = earlier(at, now)
+	}
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// firstIn is when the payment or refund first had its current status.
+func (m *machine[T]) firstIn() time.Time {
+	if since, known := m.since[m.status()]; known {
+		return since
+	}
+	return m.enteredAt // another run has stored it
+}
+
+// isNowStored takes over the state that the store has.
+func (m *machine[T]) isNowStored(value T) { m.value, m.stored = value, value }
 
 // transition changes the status. failure is the reason for it; nil clears the previous one. To the current status, it only replaces
 // the failure, such as that of a modification that was not executed. An illegal transition is a bug: it panics, so that the workflow
@@ -84,8 +114,11 @@ func (m *machine[T]) transition(ctx workflow.Context, to payment.Status, failure
 		return
 	}
 	mustBeLegal(m.definition.transitions, from, to)
-	*f.status, *f.failure, *f.updatedAt = to, failure, workflow.Now(ctx).UTC()
-	m.wasUnknown = m.wasUnknown || to == payment.Unknown
+	m.enteredAt = workflow.Now(ctx).UTC()
+	*f.status, *f.failure, *f.updatedAt = to, failure, m.enteredAt
+	if _, before := m.since[to]; !before && m.since != nil {
+		m.since[to] = m.enteredAt
+	}
 	m.definition.entered()
 	m.publish(ctx)
 	logTransition(ctx, m.definition.name, f.id, from, to, failure)
@@ -100,6 +133,7 @@ func (m *machine[T]) persist(ctx workflow.Context, cause activities.Cause) {
 	before := m.status()
 	if m.store(ctx, cause) == nil {
 		if m.status() != before { // another run has stored more
+			m.enteredAt = workflow.Now(ctx).UTC()
 			m.publish(ctx)
 		}
 		return
@@ -135,7 +169,7 @@ func (m *machine[T]) store(ctx workflow.Context, cause activities.Cause) error {
 	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:
-		m.begun(stored)
+		m.isNowStored(stored)
 		return nil
 	case errors.As(err, &refusal) && refusal.Type() == activities.ErrorProcessorIDTaken:
 		return err
@@ -199,9 +233,12 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
 			// Canceling the workflow must not end the update of a caller.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
-			err := workflow.Await(ctx, func() bool { return m.failed != nil || m.isStored() && m.status().HasOutcome() })
+			err := workflow.Await(ctx, func() bool { return m.failed != nil || m.continuing || m.isStored() && m.status().HasOutcome() })
 			if err != nil {
 				return m.value, err
+			}
+			if m.failed == nil && !m.status().HasOutcome() {
+				return m.value, errContinued()
 			}
 			return m.value, m.failed
 		},
@@ -216,9 +253,37 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 		})
 }
 
+// errContinued ends an update that waits when the workflow continues in a new run.
+func errContinued() error {
+	return temporal.NewNonRetryableApplicationError("the workflow continues in a new run: send the update again", payment.ErrorContinued, nil)
+}
+
+// shouldContinue reports whether the workflow should continue in a new run: because Temporal suggests it, as the history is long, or
+// because a newer build of the worker is current. The new run begins with the stored state, so nothing else may be in memory.
+func (m *machine[T]) shouldContinue(ctx workflow.Context) bool {
+	info := workflow.GetInfo(ctx)
+	return m.isStored() && m.resolutions.pending == nil && (info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged())
+}
+
+// continueAsNew ends this run and begins the next one, with the same request. A pinned run continues with the current build. The updates
+// that wait are sent again by their callers.
+func (m *machine[T]) continueAsNew(ctx workflow.Context, name string, request any) error {
+	m.continuing = true
+	drain(workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent))
+	if err := workflow.Await(ctx, func() bool { return workflow.AllHandlersFinished(ctx) }); err != nil {
+		return err
+	}
+	return workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
+		InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade,
+	}, name, request)
+}
+
 // finish waits for the update handlers in flight before the workflow closes. A workflow that fails before it has begun ends as failed
 // for its queries; the store knows nothing of it.
 func (m *machine[T]) finish(ctx workflow.Context, err error) (T, error) {
+	if workflow.IsContinueAsNewError(err) {
+		return m.value, err
+	}
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err != nil && m.status() == payment.Processing {
 		failure := payment.Failure{Class: payment.ClassInvalidRequest, Message: err.Error()}

@@ -69,10 +69,16 @@ func (c *charge) await(ctx workflow.Context, m *modification) (payment.Charge, e
 	} else {
 		c.requested = m
 	}
-	err := workflow.Await(ctx, func() bool {
+	isDone := func() bool {
 		return c.isStored() && (slices.Contains(c.executed, m) || c.captureIsPending(m) || c.value.Status == payment.NeedsReconciliation || c.value.Final())
-	})
-	return c.value, err
+	}
+	if err := workflow.Await(ctx, func() bool { return isDone() || c.continuing }); err != nil {
+		return c.value, err
+	}
+	if !isDone() {
+		return c.value, errContinued()
+	}
+	return c.value, nil
 }
 
 // captureIsPending reports whether m is the capture in flight, and the processor has accepted it and not executed it yet.
@@ -138,23 +144,20 @@ func (c *charge) waits() bool {
 	}
 }
 
-// startDeadline sets the deadline of a status in which the payment waits. Entering the status again does not extend it.
-func (c *charge) startDeadline() {
+// deadline is when the payment is voided if its status has not changed; zero: never. Entering the status again does not extend it, and
+// a modification in flight is not cut short.
+func (c *charge) deadline() time.Time {
 	limit := time.Duration(c.terms.Pending.For)
 	if c.value.Status == payment.Authorized {
 		limit = time.Duration(c.terms.AuthorizationFor)
 	}
-	if _, set := c.deadlines[c.value.Status]; !set && limit > 0 && c.waits() {
-		c.deadlines[c.value.Status] = c.value.UpdatedAt.Add(limit)
-	}
-}
-
-// deadline is when the payment is voided if its status has not changed; zero: never. A modification in flight is not cut short.
-func (c *charge) deadline() time.Time {
-	if c.current != nil {
+	if limit <= 0 || !c.waits() || c.current != nil {
 		return time.Time{}
 	}
-	return c.deadlines[c.value.Status]
+	if deadline := c.firstIn().Add(limit); deadline.After(c.voidAgain) {
+		return deadline
+	}
+	return c.voidAgain
 }
 
 // nextModification is the requested one, and otherwise a void of a payment that was canceled or has reached its deadline. Without the
@@ -175,9 +178,9 @@ func (c *charge) nextModification(ctx, cancellable workflow.Context) *modificati
 	}
 }
 
-// execute persists the modification, sends it, and returns once its outcome is known. A run that finds it persisted knows that it may have
-// been sent, and continues it.
-func (c *charge) execute(ctx workflow.Context, m *modification) {
+// execute persists the modification, sends it, and returns once its outcome is known, or with true if the workflow continues in a new
+// run. A run that finds a modification persisted knows that it may have been sent, and continues it.
+func (c *charge) execute(ctx workflow.Context, m *modification) (continues bool) {
 	c.requested, c.current = nil, m
 	intended := payment.Modification{
 		Operation: m.kind, Amount: m.amount, Reason: m.reason, StatusBefore: c.value.Status, BeganAt: workflow.Now(ctx).UTC(),
@@ -186,19 +189,18 @@ func (c *charge) execute(ctx workflow.Context, m *modification) {
 	c.persist(ctx, activities.Cause{By: "workflow"})
 	if stored := c.value.Modification; stored == nil || !stored.Equal(intended) { // another run of this workflow was faster
 		c.executed, c.current = append(c.executed, m), nil
-		c.resume(ctx)
-		return
+		return c.resume(ctx)
 	}
 	op := c.modificationOperation(m)
 	op.apply(ctx, op.send(ctx, ctx))
-	c.finishModification(ctx, op, false)
+	return c.finishModification(ctx, op, false)
 }
 
 // resume continues the modification in which an earlier run ended. It may have been executed: it is looked up first.
-func (c *charge) resume(ctx workflow.Context) {
+func (c *charge) resume(ctx workflow.Context) (continues bool) {
 	stored := c.value.Modification
 	if stored == nil {
-		return
+		return false
 	}
 	c.current = &modification{kind: stored.Operation, amount: stored.Amount, reason: stored.Reason}
 	op := c.modificationOperation(c.current)
@@ -206,18 +208,20 @@ func (c *charge) resume(ctx workflow.Context) {
 		Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("an earlier run may have sent the %s", stored.Operation),
 	}}
 	op.apply(ctx, op.unanswered(activities.Cause{By: "workflow"}))
-	c.finishModification(ctx, op, true)
+	return c.finishModification(ctx, op, true)
 }
 
 // finishModification polls until the outcome of the modification in flight is known, and ends it.
-func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bool) {
+func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bool) (continues bool) {
 	m := c.current
-	op.pollUntilResolved(ctx, func() bool { return c.value.Modification == nil }, soon)
+	if op.pollUntilResolved(ctx, func() bool { return c.value.Modification == nil }, soon) {
+		return true
+	}
 	if m.reason == byDeadline && c.waits() {
-		// It is voided again a day later.
-		c.deadlines[c.value.Status] = workflow.Now(ctx).Add(slowest)
+		c.voidAgain = workflow.Now(ctx).Add(slowest)
 	}
 	c.executed, c.current = append(c.executed, m), nil
+	return false
 }
 
 // modificationOperation is the modification in flight at the processor. Its key is numbered by the modifications that have ended, which

@@ -27,8 +27,11 @@ type subject interface {
 	adopt(ctx workflow.Context, result processor.Result)
 	// applyResolution takes over an operator's decision. It returns the refusal of one that the store does not accept.
 	applyResolution(ctx workflow.Context, r payment.Resolution, cause activities.Cause) error
-	// deadline is when the current status is given up; zero: never.
+	// deadline is when the current status is given up; zero: never. pollingSince is when the lookups of the current status began.
 	deadline() time.Time
+	pollingSince() time.Time
+	// shouldContinue reports whether the workflow should continue in a new run.
+	shouldContinue(ctx workflow.Context) bool
 	// acknowledged reports whether the processor has named the payment or refund.
 	acknowledged() bool
 	// processorPaymentID is the processor's id of the payment; empty if it is not known.
@@ -53,11 +56,16 @@ type operation struct {
 	// firstUsed is no later than the first send under the key. sendBy is when nothing is sent any more, if the caller has set it.
 	firstUsed, sendBy time.Time
 	sends             sends
+	// firstSent is when this run first sent it; zero: not yet.
+	firstSent time.Time
 	// resendAt is when the processor has asked to be sent an ambiguous operation again; zero: not at all.
 	resendAt time.Time
 	// declined is a decline that followed a send which may have been executed: one lookup decides whether it counts. One that means
 	// "seen before" counts only once nothing was provably executed.
 	declined *activities.CallResult
+	// hurryAt is when an event may cause the next lookup, hurryPause how long that was after the one before: it grows.
+	hurryAt    time.Time
+	hurryPause time.Duration
 	// lookupFailure is the last lookup without a response.
 	lookupFailure string
 }
@@ -113,7 +121,7 @@ func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, fa
 		o.sends.failure = *failure
 	}
 	status := o.subject.status()
-	if status == payment.Processing || status == payment.Unknown && !o.subject.acknowledged() {
+	if status == payment.Processing || status == payment.Unknown && !o.subject.acknowledged() && o.sendable(ctx) {
 		if earlierRun {
 			o.sends.state = ambiguous
 		}
@@ -122,7 +130,7 @@ func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, fa
 	}
 	o.sends.last = workflow.Now(ctx)
 	o.sends.state = answered
-	if earlierRun && !o.subject.acknowledged() && o.sends.failure.Class == payment.ClassOutcomeUnknown {
+	if earlierRun && !o.subject.acknowledged() && (status == payment.Unknown || o.sends.failure.Class == payment.ClassOutcomeUnknown) {
 		o.sends.state = ambiguous
 	}
 }

@@ -77,7 +77,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	if err := begin(ctx, payment.ActivityReserveRefund, r.req, &reserved); err != nil {
 		return err
 	}
-	r.begun(reserved.Refund)
+	r.begin(ctx, reserved.Refund, reserved.Since)
 	r.of = reserved.Payment.ProcessorPaymentID
 	switch {
 	case r.value.Final():
@@ -93,9 +93,13 @@ func (r *refund) run(ctx workflow.Context) error {
 	cancellable := ctx
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	op.start(ctx, cancellable, reserved.Resumed, r.value.Failure)
-	op.pollUntilResolved(ctx, func() bool { return r.value.Final() }, false)
+	if op.pollUntilResolved(ctx, func() bool { return r.value.Final() }, reserved.Resumed) {
+		return r.continueAsNew(ctx, payment.WorkflowRefund, r.req)
+	}
 	return nil
 }
+
+func (r *refund) pollingSince() time.Time { return r.enteredAt }
 
 // operation is the refund at the processor.
 func (r *refund) operation(terms activities.Terms) *operation {

@@ -26,8 +26,13 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			m.resolutions.pending, m.resolutions.refusal = &resolution, nil
-			if err := workflow.Await(ctx, func() bool { return m.isStored() && (m.resolutions.pending == nil || m.status().Final()) }); err != nil {
+			if err := workflow.Await(ctx, func() bool {
+				return m.continuing || m.isStored() && (m.resolutions.pending == nil || m.status().Final())
+			}); err != nil {
 				return m.value, err
+			}
+			if m.continuing {
+				return m.value, errContinued()
 			}
 			m.resolutions.pending = nil
 			if m.resolutions.refusal != nil {

@@ -7,7 +7,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// slowest is the longest pause between two lookups: a year of them fits in one history.
+// slowest is the longest pause between two lookups.
 const slowest = 24 * time.Hour
 
 // schedule says when the outcome of a payment or refund is looked up next, by its status and the time since the schedule began. A pending
@@ -23,21 +23,21 @@ type schedule struct {
 	made int
 }
 
-// newSchedule begins at now, for a payment or refund in the given status.
-func newSchedule(terms activities.Terms, status payment.Status, now time.Time, soon bool) schedule {
+// newSchedule returns the schedule of a payment or refund in the given status, whose lookups began at the given time.
+func newSchedule(terms activities.Terms, status payment.Status, began time.Time, soon bool) schedule {
 	if status == payment.NeedsReconciliation {
 		status = payment.Unknown
 	}
-	return schedule{resolve: terms.Resolve, pending: terms.Pending, status: status, began: now, soon: soon}
+	return schedule{resolve: terms.Resolve, pending: terms.Pending, status: status, began: began, soon: soon}
 }
 
-// in returns the schedule in the given status. A new status begins a new series of lookups, except that a payment which needs
-// reconciliation continues the series of the unknown outcome.
-func (s schedule) in(status payment.Status, now time.Time) schedule {
+// in returns the schedule in the given status, whose lookups began at the given time. What needs reconciliation continues the series of
+// the unknown outcome.
+func (s schedule) in(status payment.Status, began time.Time) schedule {
 	if status == s.status || status == payment.NeedsReconciliation {
 		return s
 	}
-	return schedule{resolve: s.resolve, pending: s.pending, status: status, began: now}
+	return schedule{resolve: s.resolve, pending: s.pending, status: status, began: began}
 }
 
 // poll returns the series of the status: whether an unknown outcome is found, whether a pending payment has ended, and whether

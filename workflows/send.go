@@ -39,6 +39,9 @@ func (o *operation) sendable(ctx workflow.Context) bool {
 // An ambiguous operation is never put off: it returns, to be looked up, and is sent again beside the lookups.
 func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 	o.resendAt, o.declined = time.Time{}, nil
+	if o.firstSent.IsZero() {
+		o.firstSent = workflow.Now(ctx)
+	}
 	for {
 		if !o.sendable(ctx) { // also if a worker has come late, after a wait
 			return o.expired(ctx)
