@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
@@ -53,10 +54,11 @@ type BeginResult struct {
 	Resumed bool `json:"resumed,omitempty"`
 }
 
-// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
-// [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
+// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. started is when the workflow started,
+// from which the age of the payment's idempotency key is counted: the payment is at least as old, even if its row was lost, for
+// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
 // [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (BeginResult, error) {
+func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, started time.Time) (BeginResult, error) {
 	name := req.Processor
 	if name == "" {
 		name = p.Default
@@ -74,6 +76,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		Currency:       req.Currency,
 		Processor:      name,
 		PaymentMethod:  req.PaymentMethod,
+		CreatedAt:      started,
 	}, req.Fingerprint())
 	if err != nil {
 		return BeginResult{}, requestError(err, payment.RefusedRequest{
@@ -81,8 +84,18 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 			PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey),
 		})
 	}
+	stored.CreatedAt = earliest(stored.CreatedAt, started)
 	terms, err := p.terms(stored.Processor, stored.Status)
 	return BeginResult{Terms: terms, Charge: stored, Resumed: !created}, err
+}
+
+// earliest returns the earlier of the time at which a record was stored and the one at which its workflow started, in the precision
+// of the store. started may be zero.
+func earliest(stored, started time.Time) time.Time {
+	if started = started.Truncate(time.Microsecond).UTC(); !started.IsZero() && started.Before(stored) {
+		return started
+	}
+	return stored
 }
 
 // problems returns why the named processor cannot execute the charge.
@@ -139,10 +152,10 @@ type ReserveResult struct {
 	Resumed bool `json:"resumed,omitempty"`
 }
 
-// ReserveRefund persists a refund and reserves its amount. It returns [payment.ErrPaymentNotFound],
+// ReserveRefund persists a refund and reserves its amount. started is as for [Payments.BeginPayment]. ReserveRefund returns [payment.ErrPaymentNotFound],
 // [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to
 // refund, and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (ReserveResult, error) {
+func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, started time.Time) (ReserveResult, error) {
 	r := payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
 		PaymentID:      req.PaymentID,
@@ -150,6 +163,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 		IdempotencyKey: req.IdempotencyKey,
 		Status:         payment.Processing,
 		Currency:       req.Currency,
+		CreatedAt:      started,
 	}
 	if req.Amount != nil {
 		r.Amount = *req.Amount
@@ -164,6 +178,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 			Amount: r.Amount, Currency: req.Currency,
 		})
 	}
+	stored.CreatedAt = earliest(stored.CreatedAt, started)
 	terms, err := p.terms(of.Processor, stored.Status)
 	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: !created}, err
 }
