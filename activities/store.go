@@ -56,10 +56,11 @@ type BeginResult struct {
 	Since map[payment.Status]time.Time `json:"since,omitempty"`
 }
 
-// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. It returns
-// [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
+// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. started is when the workflow started,
+// from which the age of the payment's idempotency key is counted: the payment is at least as old, even if its row was lost, for
+// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
 // [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) (BeginResult, error) {
+func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, started time.Time) (BeginResult, error) {
 	name := req.Processor
 	if name == "" {
 		name = p.Default
@@ -77,6 +78,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 		Currency:       req.Currency,
 		Processor:      name,
 		PaymentMethod:  req.PaymentMethod,
+		CreatedAt:      started,
 	}, req.Fingerprint())
 	if err != nil {
 		return BeginResult{}, requestError(err, payment.RefusedRequest{
@@ -84,6 +86,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest) 
 			PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey),
 		})
 	}
+	stored.CreatedAt = earliest(stored.CreatedAt, started)
 	terms, err := p.terms(stored.Processor, stored.Status)
 	if err != nil || created {
 		return BeginResult{Terms: terms, Charge: stored}, err
@@ -102,6 +105,15 @@ func (p *Payments) since(ctx context.Context, id string) (map[payment.Status]tim
 		}
 	}
 	return since, storeError(err)
+}
+
+// earliest returns the earlier of the time at which a record was stored and the one at which its workflow started, in the precision
+// of the store. started may be zero.
+func earliest(stored, started time.Time) time.Time {
+	if started = started.Truncate(time.Microsecond).UTC(); !started.IsZero() && started.Before(stored) {
+		return started
+	}
+	return stored
 }
 
 // problems returns why the named processor cannot execute the charge.
@@ -160,10 +172,10 @@ type ReserveResult struct {
 	Since map[payment.Status]time.Time `json:"since,omitempty"`
 }
 
-// ReserveRefund persists a refund and reserves its amount. It returns [payment.ErrPaymentNotFound],
+// ReserveRefund persists a refund and reserves its amount. started is as for [Payments.BeginPayment]. ReserveRefund returns [payment.ErrPaymentNotFound],
 // [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to
 // refund, and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest) (ReserveResult, error) {
+func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, started time.Time) (ReserveResult, error) {
 	r := payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
 		PaymentID:      req.PaymentID,
@@ -171,6 +183,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 		IdempotencyKey: req.IdempotencyKey,
 		Status:         payment.Processing,
 		Currency:       req.Currency,
+		CreatedAt:      started,
 	}
 	if req.Amount != nil {
 		r.Amount = *req.Amount
@@ -185,6 +198,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest)
 			Amount: r.Amount, Currency: req.Currency,
 		})
 	}
+	stored.CreatedAt = earliest(stored.CreatedAt, started)
 	terms, err := p.terms(of.Processor, stored.Status)
 	if err != nil || created {
 		return ReserveResult{Terms: terms, Refund: stored, Payment: of}, err

@@ -3,6 +3,7 @@ package activities
 import (
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/converter"
@@ -78,6 +79,40 @@ func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
 	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
 	requireRefusal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "one or two")
+}
+
+// The age of an idempotency key is counted from the earliest known time.
+func TestPaymentAndRefundBeganAtTheEarliestKnownTime(t *testing.T) {
+	start := time.Date(2026, 1, 15, 12, 0, 0, 123_456_789, time.UTC)
+	stored := start.Truncate(time.Microsecond)
+	for _, tt := range []struct {
+		name         string
+		again, began time.Time
+	}{
+		{name: "the same workflow", again: start, began: stored},
+		{name: "a later workflow, after the first one was terminated", again: start.Add(time.Hour), began: stored},
+		{name: "the first workflow, reset after a later one", again: start.Add(-time.Hour), began: stored.Add(-time.Hour)},
+		{name: "not known", began: stored},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			env, p := newPayments(t)
+			value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, start)
+			begun := decode[BeginResult](t, value, err).Charge
+			require.Equal(t, stored, begun.CreatedAt)
+			require.WithinDuration(t, time.Now(), begun.UpdatedAt, time.Minute)
+			value, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase, tt.again)
+			require.Equal(t, tt.began, decode[BeginResult](t, value, err).Charge.CreatedAt)
+
+			begun.Status, begun.CapturedAmount, begun.ProcessorPaymentID = payment.Succeeded, purchase.Amount, "ch_1"
+			_, err = p.Store.RecordPayment(t.Context(), begun, Cause{By: "processor"})
+			require.NoError(t, err)
+			refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: begun.PaymentID}
+			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, start)
+			require.Equal(t, stored, decode[ReserveResult](t, value, err).Refund.CreatedAt)
+			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, tt.again)
+			require.Equal(t, tt.began, decode[ReserveResult](t, value, err).Refund.CreatedAt)
+		})
+	}
 }
 
 // A request that a processor would refuse is refused before anything is stored, so that its idempotency key stays unused. One that is

@@ -58,40 +58,17 @@ func (f *Fake) StartCharge(ctx context.Context, req payment.ChargeRequest) (flor
 
 // Get implements [florin.API].
 func (f *Fake) Get(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
-	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
-	return call(ctx, f, Get, workflowID, nil, func(context.Context) (payment.Charge, error) {
-		c, err := f.charge(merchantID, idempotencyKey)
-		if err != nil {
-			return payment.Charge{}, err
-		}
-		return copyCharge(c.value), nil
-	})
+	return get(ctx, f, Get, payment.ChargeWorkflowID(merchantID, idempotencyKey), f.charges, id{merchantID, idempotencyKey})
 }
 
 // Wait implements [florin.API].
 func (f *Fake) Wait(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
-	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
-	return call(ctx, f, Wait, workflowID, nil, func(ctx context.Context) (payment.Charge, error) {
-		c, err := f.charge(merchantID, idempotencyKey)
-		if err == nil {
-			err = f.await(ctx, workflowID, func() bool { return c.closed })
-		}
-		if err == nil {
-			err = c.refused
-		}
-		if err != nil {
-			return payment.Charge{}, err
-		}
-		return copyCharge(c.result), nil
-	})
+	return wait(ctx, f, Wait, payment.ChargeWorkflowID(merchantID, idempotencyKey), f.charges, id{merchantID, idempotencyKey})
 }
 
 // charge returns ErrNotFound if no payment has this key.
 func (f *Fake) charge(merchantID, idempotencyKey string) (*charge, error) {
-	if c := f.charges[id{merchantID, idempotencyKey}]; c != nil {
-		return c, nil
-	}
-	return nil, notFound(payment.ChargeWorkflowID(merchantID, idempotencyKey))
+	return find(f.charges, id{merchantID, idempotencyKey}, payment.ChargeWorkflowID(merchantID, idempotencyKey))
 }
 
 // startCharge returns the payment of the request, which it executes if it is new. The payment is returned with an error, too.
@@ -103,7 +80,7 @@ func (f *Fake) startCharge(req payment.ChargeRequest) (*charge, error) {
 	req.Metadata = maps.Clone(req.Metadata)
 	c := &charge{req: req}
 	c.workflowID, c.fingerprint = payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), req.Fingerprint()
-	c.resolutions = map[string]payment.Charge{}
+	c.copy, c.resolutions = copyCharge, map[string]payment.Charge{}
 	now := f.time()
 	c.value = payment.Charge{
 		PaymentID:      payment.PaymentID(req.MerchantID, req.IdempotencyKey),

@@ -71,6 +71,8 @@ type record[T payment.Charge | payment.Refund] struct {
 	workflowID  string
 	fingerprint string
 	value       T
+	// copy returns a copy of a value that shares nothing with it.
+	copy func(T) T
 	// result is the value at the time when the status became final: what the workflow would return. Refunds of a payment do not
 	// change it.
 	result T
@@ -82,6 +84,11 @@ type record[T payment.Charge | payment.Refund] struct {
 	// resolutions has the value after each resolution, by the fingerprint of the resolution.
 	resolutions map[string]T
 }
+
+// subject is a [*charge] or a [*refund].
+type subject[T payment.Charge | payment.Refund] interface{ base() *record[T] }
+
+func (r *record[T]) base() *record[T] { return r }
 
 func (r *record[T]) errorf(format string, args ...any) error {
 	return fmt.Errorf("workflow %s: "+format, append([]any{r.workflowID}, args...)...)
@@ -144,6 +151,49 @@ func call[T any](
 	return none, fault.err
 }
 
+// find returns the payment or refund with this key, or ErrNotFound.
+func find[S any](subjects map[id]S, key id, workflowID string) (S, error) {
+	s, ok := subjects[key]
+	if !ok {
+		return s, fmt.Errorf("workflow %s: %w", workflowID, florin.ErrNotFound)
+	}
+	return s, nil
+}
+
+// get executes a call of Get or GetRefund.
+func get[T payment.Charge | payment.Refund, S subject[T]](
+	ctx context.Context, f *Fake, m Method, workflowID string, subjects map[id]S, key id,
+) (T, error) {
+	return call(ctx, f, m, workflowID, nil, func(context.Context) (none T, err error) {
+		s, err := find(subjects, key, workflowID)
+		if err != nil {
+			return none, err
+		}
+		r := s.base()
+		return r.copy(r.value), nil
+	})
+}
+
+// wait executes a call of Wait or WaitRefund.
+func wait[T payment.Charge | payment.Refund, S subject[T]](
+	ctx context.Context, f *Fake, m Method, workflowID string, subjects map[id]S, key id,
+) (T, error) {
+	return call(ctx, f, m, workflowID, nil, func(ctx context.Context) (none T, err error) {
+		s, err := find(subjects, key, workflowID)
+		if err != nil {
+			return none, err
+		}
+		r := s.base()
+		if err := f.await(ctx, workflowID, func() bool { return r.closed }); err != nil {
+			return none, err
+		}
+		if r.refused != nil {
+			return none, r.refused
+		}
+		return r.copy(r.result), nil
+	})
+}
+
 // await waits until done reports true. It releases the lock while it waits. It returns ErrOutcomePending if ctx is done first.
 func (f *Fake) await(ctx context.Context, subject string, done func() bool) error {
 	for !done() {
@@ -174,10 +224,6 @@ func (f *Fake) notify() {
 
 func pending(ctx context.Context, subject string) error {
 	return fmt.Errorf("workflow %s: %w: %w", subject, florin.ErrOutcomePending, context.Cause(ctx))
-}
-
-func notFound(workflowID string) error {
-	return fmt.Errorf("workflow %s: %w", workflowID, florin.ErrNotFound)
 }
 
 // time returns the current time as a store would keep it.

@@ -53,40 +53,17 @@ func (f *Fake) StartRefund(ctx context.Context, req payment.RefundRequest) (flor
 
 // GetRefund implements [florin.API].
 func (f *Fake) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
-	workflowID := payment.RefundWorkflowID(merchantID, idempotencyKey)
-	return call(ctx, f, GetRefund, workflowID, nil, func(context.Context) (payment.Refund, error) {
-		r, err := f.refund(merchantID, idempotencyKey)
-		if err != nil {
-			return payment.Refund{}, err
-		}
-		return copyRefund(r.value), nil
-	})
+	return get(ctx, f, GetRefund, payment.RefundWorkflowID(merchantID, idempotencyKey), f.refunds, id{merchantID, idempotencyKey})
 }
 
 // WaitRefund implements [florin.API].
 func (f *Fake) WaitRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
-	workflowID := payment.RefundWorkflowID(merchantID, idempotencyKey)
-	return call(ctx, f, WaitRefund, workflowID, nil, func(ctx context.Context) (payment.Refund, error) {
-		r, err := f.refund(merchantID, idempotencyKey)
-		if err == nil {
-			err = f.await(ctx, workflowID, func() bool { return r.closed })
-		}
-		if err == nil {
-			err = r.refused
-		}
-		if err != nil {
-			return payment.Refund{}, err
-		}
-		return copyRefund(r.value), nil
-	})
+	return wait(ctx, f, WaitRefund, payment.RefundWorkflowID(merchantID, idempotencyKey), f.refunds, id{merchantID, idempotencyKey})
 }
 
 // refund returns ErrNotFound if no refund has this key.
 func (f *Fake) refund(merchantID, idempotencyKey string) (*refund, error) {
-	if r := f.refunds[id{merchantID, idempotencyKey}]; r != nil {
-		return r, nil
-	}
-	return nil, notFound(payment.RefundWorkflowID(merchantID, idempotencyKey))
+	return find(f.refunds, id{merchantID, idempotencyKey}, payment.RefundWorkflowID(merchantID, idempotencyKey))
 }
 
 // startRefund returns the refund of the request, which it executes if it is new. The refund is returned with an error, too.
@@ -98,7 +75,7 @@ func (f *Fake) startRefund(req payment.RefundRequest) (*refund, error) {
 	req.Amount, req.Metadata = clone(req.Amount), maps.Clone(req.Metadata)
 	r := &refund{req: req}
 	r.workflowID, r.fingerprint = payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey), req.Fingerprint()
-	r.resolutions = map[string]payment.Refund{}
+	r.copy, r.resolutions = copyRefund, map[string]payment.Refund{}
 	now := f.time()
 	r.value = payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),

@@ -14,7 +14,7 @@ const missingCost = 1000
 
 // align pairs the events of one workflow task with the calls of the same kind. It keeps the order of both and minimizes the
 // number of differing leaves. There may be more calls than events: the SDK rejects some calls itself, for example a child
-// workflow on a cancelled context.
+// workflow on a canceled context.
 func align(events []*historypb.HistoryEvent, calls []call, cost func(*historypb.HistoryEvent, *call) int) []pair {
 	// best[i][j] is the lowest total cost of pairing events[i:] with calls[j:].
 	best := make([][]int, len(events)+1)

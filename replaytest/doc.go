@@ -16,7 +16,7 @@
 // options of local activities, and the results of queries: a history does not contain them, or they do not change what the
 // workflow does.
 //
-// Every history can be replayed, however the workflow ended: completed, failed, cancelled or continued as new. If it timed
+// Every history can be replayed, however the workflow ended: completed, failed, canceled or continued as new. If it timed
 // out, was terminated or is still running, only what it did so far is compared. The history of a reset workflow is replayed
 // in parts, each with the run ID that it was recorded with.
 //

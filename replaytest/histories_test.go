@@ -46,7 +46,7 @@ const (
 	WorkflowExecutionTerminated {"reason":"a test"}`
 	timedOut = waiting + `
 	WorkflowExecutionTimedOut`
-	cancelled = waiting + `
+	canceled = waiting + `
 	WorkflowExecutionCancelRequested
 	Task
 	>TimerCanceled {"timerId":"13","startedEventId":"15"}

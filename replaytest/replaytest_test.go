@@ -275,7 +275,7 @@ func TestIrrelevantChangeIsNotReported(t *testing.T) {
 	}
 }
 
-// The SDK rejects some calls itself, such as a child workflow on a cancelled context. They make no event.
+// The SDK rejects some calls itself, such as a child workflow on a canceled context. They make no event.
 func TestCallThatMakesNoEventIsNotReportedAsAdditional(t *testing.T) {
 	s := asRecorded()
 	s.onPaid = func(ctx workflow.Context) error {
@@ -289,8 +289,8 @@ func TestCallThatMakesNoEventIsNotReportedAsAdditional(t *testing.T) {
 	require.Equal(t, []string{`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "2m0s"`}, check(t, waiting, s))
 }
 
-// A timer that is cancelled in the workflow task in which it was started still makes both events.
-func TestTimerThatIsCancelledAtOnceIsCompared(t *testing.T) {
+// A timer that is canceled in the workflow task in which it was started still makes both events.
+func TestTimerThatIsCanceledAtOnceIsCompared(t *testing.T) {
 	s := asRecorded()
 	long := time.Hour
 	s.onPaid = func(ctx workflow.Context) error {
@@ -355,8 +355,8 @@ func TestEveryEndIsCompared(t *testing.T) {
 			history: continued, before: continues, changed: func(s *seller) { s.onPaid = continueAsNew("key-1") },
 			want: []string{`event 13 WorkflowExecutionContinuedAsNew: input[0].key: was "key-2", is "key-1"`},
 		},
-		"cancelled": {
-			history: cancelled, before: unchanged, changed: otherPause,
+		"canceled": {
+			history: canceled, before: unchanged, changed: otherPause,
 			want: []string{`event 15 TimerStarted: startToFireTimeout: was "1m0s", is "1h0m0s"`},
 		},
 		"still running":                 {history: waiting, before: unchanged, changed: otherAmount, want: []string{amountDiffers}},

@@ -70,12 +70,12 @@ func inProcessor(faulty faultyProcessor) func(*setup) {
 
 // inBegin plants a mistake in an activity that begins a payment or a refund. do replaces it; p has the correct activities.
 func inBegin[Req, Result any](
-	name string, do func(p *activities.Payments, ctx context.Context, req Req) (Result, error),
+	name string, do func(p *activities.Payments, ctx context.Context, req Req, started time.Time) (Result, error),
 ) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
-			env.OnActivity(name, mock.Anything, mock.Anything).Return(
-				func(ctx context.Context, req Req) (Result, error) { return do(p, ctx, req) })
+			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
+				func(ctx context.Context, req Req, started time.Time) (Result, error) { return do(p, ctx, req, started) })
 		}
 	}
 }
@@ -176,8 +176,8 @@ var mistakes = map[string]struct {
 	"a resumed payment counts as new": {
 		on: focusAnything,
 		plant: inBegin(payment.ActivityBeginPayment,
-			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.BeginResult, error) {
-				begun, err := p.BeginPayment(ctx, req)
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+				begun, err := p.BeginPayment(ctx, req, started)
 				begun.Resumed = false
 				return begun, err
 			}),
@@ -185,8 +185,8 @@ var mistakes = map[string]struct {
 	"another request under a used key is accepted": {
 		on: focusAnything,
 		plant: inBegin(payment.ActivityBeginPayment,
-			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest) (activities.BeginResult, error) {
-				begun, err := p.BeginPayment(ctx, req)
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+				begun, err := p.BeginPayment(ctx, req, started)
 				if isRefusal(err, payment.ErrIdempotencyMismatch) {
 					first, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
 					return activities.BeginResult{Terms: p.Processors["sim"], Charge: first, Resumed: true}, err
@@ -197,8 +197,8 @@ var mistakes = map[string]struct {
 	"a refund may exceed the captured amount": {
 		on: focusRefunds,
 		plant: inBegin(payment.ActivityReserveRefund,
-			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest) (activities.ReserveResult, error) {
-				reserved, err := p.ReserveRefund(ctx, req)
+			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started time.Time) (activities.ReserveResult, error) {
+				reserved, err := p.ReserveRefund(ctx, req, started)
 				if !isRefusal(err, payment.ErrRefundExceedsCaptured) || req.Amount == nil {
 					return reserved, err
 				}

@@ -22,7 +22,7 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 
 // A run that is reset inherits what the run before it concluded, and replays it under its own run ID.
 func TestHistoryReplaysInARunThatWasReset(t *testing.T) {
-	for _, name := range []string{"charge-waited-long", "charge-cancelled-before-sent", "charge-terminated", "charge-declined"} {
+	for _, name := range []string{"charge-waited-long", "charge-canceled-before-sent", "charge-terminated", "charge-declined"} {
 		h, err := replaytest.Read("testdata/histories/" + name + ".json.gz")
 		require.NoError(t, err)
 		replayer := worker.NewWorkflowReplayer()

@@ -113,6 +113,27 @@ func TestResumedChargeTreatsEarlierSendsAsAmbiguous(t *testing.T) {
 	}
 }
 
+// A failover of the database may lose the row of a payment that has been sent. When the workflow begins again, after a reset, the
+// processor must not get an old key as a new one.
+func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
+	t.Run("charge", func(t *testing.T) {
+		p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
+		env := newEnvironment(t, p)
+		env.SetStartTime(baseTime)
+		env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+		require.NoError(t, env.GetWorkflowError())
+		require.Equal(t, baseTime, p.chargeCalls[0].KeyFirstUsed.UTC())
+	})
+	t.Run("refund", func(t *testing.T) {
+		p := &scriptedProcessor{refunds: []response{refundResponse(payment.Succeeded, 500)}}
+		env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))
+		env.SetStartTime(baseTime)
+		env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+		require.NoError(t, env.GetWorkflowError())
+		require.Equal(t, baseTime, p.refundCalls[0].KeyFirstUsed.UTC())
+	})
+}
+
 func TestEveryTransitionIsStoredWithItsCause(t *testing.T) {
 	db := newStore(t)
 	p := &scriptedProcessor{
@@ -197,7 +218,7 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
-	reserved, err := storeActivities.ReserveRefund(t.Context(), refundRequest(500))
+	reserved, err := storeActivities.ReserveRefund(t.Context(), refundRequest(500), baseTime)
 	require.NoError(t, err)
 	r := reserved.Refund
 	r.Status, r.ProcessorRefundID = payment.NeedsReconciliation, "re_1"

@@ -72,7 +72,9 @@ func withStoreOptions(ctx workflow.Context, summary string) workflow.Context {
 // retried: the payment waits.
 func begin(ctx workflow.Context, activity string, request, result any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request).Get(ctx, result)
+	// A run that was reset has the start time of the run that it was reset from.
+	started := workflow.GetInfo(ctx).WorkflowStartTime
+	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request, started).Get(ctx, result)
 	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:

@@ -63,7 +63,7 @@ func (d *direct) open(cmd *cobra.Command) (*asked, error) {
 		return nil, err
 	}
 	p := c.Processors[name]
-	return &asked{OpenProcessor: opened, name: name, address: p.BaseURL, absenceProofAfter: p.AbsenceProofAfter}, nil
+	return &asked{OpenProcessor: opened, name: name, address: p.BaseURL, absenceProofAfter: *p.AbsenceProofAfter}, nil
 }
 
 // get prints the processor's record of a charge or refund. Its reference is derived from the idempotency key. chargeKey may be

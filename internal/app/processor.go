@@ -87,13 +87,13 @@ func openProcessor(
 		return nil, fmt.Errorf("adapter %q is not known: want %s", p.Adapter, strings.Join(names, " or "))
 	}
 	profile := adapter.Profile
-	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(p.AbsenceProofAfter)
+	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(*p.AbsenceProofAfter)
 	client, err := httpclient.New(httpclient.Options{
 		Name:             name,
 		Profile:          profile,
 		BaseURL:          p.BaseURL,
 		Credentials:      keys,
-		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(p.RateLimit.MaxWait)),
+		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(*p.RateLimit.MaxWait)),
 		Breaker:          circuit,
 		AttemptTimeout:   time.Duration(p.HTTPTimeout),
 		MaxInFlight:      p.MaxConcurrentCalls,

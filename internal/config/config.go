@@ -174,10 +174,10 @@ type Processor struct {
 	// Bounds: longer than schedule_to_close.
 	KeyLifetime activities.Duration `yaml:"key_lifetime"`
 	// AbsenceProofAfter is the longest time after a request in which a lookup may fail to find its payment. Later, "not found"
-	// proves that no money moved. 0 means that it never proves it. Only the processor's documentation can justify another
-	// value.
+	// proves that no money moved. 0 means that it never proves it, whatever the adapter's value. Only the processor's
+	// documentation can justify another value.
 	// Bounds: at least 0.
-	AbsenceProofAfter activities.Duration `yaml:"absence_proof_after"`
+	AbsenceProofAfter *activities.Duration `yaml:"absence_proof_after"` // nil: the default
 
 	// Retry is the delay between attempts.
 	Retry Retry `yaml:"retry"`
@@ -252,9 +252,10 @@ type RateLimit struct {
 	// Unit: calls.
 	// Bounds: at least 1.
 	Burst int `yaml:"burst"`
-	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue.
-	// Bounds: above 0, shorter than http_timeout.
-	MaxWait activities.Duration `yaml:"max_wait"`
+	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue. 0 means
+	// that no call waits.
+	// Bounds: at least 0, shorter than http_timeout.
+	MaxWait *activities.Duration `yaml:"max_wait"` // nil: the default
 }
 
 // Breaker configures the circuit breaker. 5xx and 429 responses, slow calls and network failures count as failures. Declines, other
@@ -306,7 +307,7 @@ func (p Processor) Backoff() retry.Backoff {
 	}
 }
 
-// Terms returns the terms of a new payment at the processor, which profile describes.
+// Terms returns the terms of a new payment at the processor, which profile describes. p is part of a complete configuration.
 func (p Processor) Terms(name string, profile processor.Profile) activities.Terms {
 	return activities.Terms{
 		Processor:         name,
@@ -317,7 +318,7 @@ func (p Processor) Terms(name string, profile processor.Profile) activities.Term
 		RetryInitial:      p.Retry.Initial,
 		RetryMax:          p.Retry.Max,
 		RetryMultiplier:   p.Retry.Multiplier,
-		AbsenceProofAfter: p.AbsenceProofAfter,
+		AbsenceProofAfter: *p.AbsenceProofAfter,
 		Resolve:           p.Resolve,
 		Pending:           p.Pending,
 		AuthorizationFor:  p.AuthorizationFor,

@@ -35,10 +35,10 @@ func TestExampleStatesTheDefaults(t *testing.T) {
 	require.NoError(t, err)
 	// The example sets two values that depend on the processor: its rate, and the time after which "not found" is a proof.
 	limited := example.Processors["simulator"]
-	require.Equal(t, duration(2*time.Minute), limited.AbsenceProofAfter)
-	require.Zero(t, bare.Processors["simulator"].AbsenceProofAfter)
-	limited.AbsenceProofAfter = 0
-	require.Equal(t, RateLimit{PerSecond: 100, Burst: 20, MaxWait: duration(2 * time.Second)}, limited.RateLimit)
+	require.Equal(t, new(duration(2*time.Minute)), limited.AbsenceProofAfter)
+	require.Zero(t, *bare.Processors["simulator"].AbsenceProofAfter)
+	limited.AbsenceProofAfter = new(duration(0))
+	require.Equal(t, RateLimit{PerSecond: 100, Burst: 20, MaxWait: new(duration(2 * time.Second))}, limited.RateLimit)
 	limited.RateLimit = bare.Processors["simulator"].RateLimit
 	example.Processors["simulator"] = limited
 	require.Equal(t, example, bare)
@@ -224,7 +224,7 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 		},
 		{
 			name:   "maximum wait as long as an HTTP call",
-			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(20 * second) },
+			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = new(duration(20 * second)) },
 			want:   "processors.acme.rate_limit.max_wait 20s must be shorter than http_timeout 20s",
 		},
 		{
@@ -249,7 +249,7 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 		},
 		{
 			name:   "negative absence proof",
-			change: func(_ *Config, p *Processor) { p.AbsenceProofAfter = duration(-second) },
+			change: func(_ *Config, p *Processor) { p.AbsenceProofAfter = new(duration(-second)) },
 			want:   "processors.acme.absence_proof_after -1s: must be 0 or above",
 		},
 		{
@@ -269,7 +269,7 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 		},
 		{
 			name:   "negative maximum wait",
-			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = duration(-second) },
+			change: func(_ *Config, p *Processor) { p.RateLimit.MaxWait = new(duration(-second)) },
 			want:   "processors.acme.rate_limit.max_wait -1s: must be 0 or above",
 		},
 		{
@@ -332,6 +332,43 @@ func TestJitterOfZeroIsNotReplacedByTheDefault(t *testing.T) {
 		require.InDelta(t, want, c.Processors["acme"].Backoff().Jitter, 0, yaml)
 	}
 	require.InDelta(t, 0.25, Processor{}.Backoff().Jitter, 0, "an incomplete configuration")
+}
+
+// The adapter of a processor may prove absence after a time that an operator does not trust, and a call may have to fail at once.
+func TestZeroIsNotReplacedByADefaultWhereItHasAMeaning(t *testing.T) {
+	probe := rest.Adapter()
+	probe.Name, probe.Profile.AbsenceProofAfter = "probe", 2*time.Minute
+	adapters, err := known.With(probe)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		name, keys            string
+		absenceProof, maxWait time.Duration
+	}{
+		{name: "not set", absenceProof: 2 * time.Minute, maxWait: 2 * time.Second},
+		{name: "no value", keys: "absence_proof_after: , rate_limit: {max_wait: ~}", absenceProof: 2 * time.Minute, maxWait: 2 * time.Second},
+		{name: "zero", keys: "absence_proof_after: 0, rate_limit: {max_wait: 0}"},
+		{name: "zero seconds", keys: "absence_proof_after: 0s, rate_limit: {max_wait: 0s}"},
+		{
+			name: "another value", keys: "absence_proof_after: 1h, rate_limit: {max_wait: 1s}",
+			absenceProof: time.Hour, maxWait: time.Second,
+		},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := Parse([]byte(`processors: {acme: {adapter: probe, base_url: "https://acme.example", api_key: {env: KEY}, `+
+				tt.keys+"}}"), adapters)
+			require.NoError(t, err)
+			acme := c.Processors["acme"]
+			require.Equal(t, duration(tt.absenceProof), acme.Terms("acme", probe.Profile).AbsenceProofAfter)
+			require.Equal(t, duration(tt.maxWait), *acme.RateLimit.MaxWait)
+			text, err := c.YAML()
+			require.NoError(t, err)
+			require.Contains(t, string(text), "absence_proof_after: "+FormatDuration(duration(tt.absenceProof))+"\n")
+			require.Contains(t, string(text), "max_wait: "+FormatDuration(duration(tt.maxWait))+"\n")
+			readBack, err := Parse(text, adapters)
+			require.NoError(t, err)
+			require.Equal(t, c, readBack)
+		})
+	}
 }
 
 func TestExactlyOneWayToAuthenticateIsValid(t *testing.T) {

@@ -50,14 +50,15 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	if adapter, ok := adapters[p.Adapter]; ok {
 		setDefault(&p.BaseURL, adapter.BaseURL)
 		setDefault(&p.KeyLifetime, duration(adapter.Profile.KeyLifetime))
-		setDefault(&p.AbsenceProofAfter, duration(adapter.Profile.AbsenceProofAfter))
+		setDefault(&p.AbsenceProofAfter, new(duration(adapter.Profile.AbsenceProofAfter)))
 	}
+	setDefault(&p.AbsenceProofAfter, new(duration(0)))
 	setDefault(&p.KeyLifetime, duration(24*time.Hour))
 	setDefault(&p.Retry.Strategy, retry.Exponential)
 	setDefault(&p.Retry.Initial, duration(time.Second))
 	setDefault(&p.Retry.Max, duration(30*time.Second))
 	setDefault(&p.Retry.Multiplier, 2)
-	setDefault(&p.Retry.Jitter, new(retry.DefaultBackoff.Jitter)) // 0 is a value of its own
+	setDefault(&p.Retry.Jitter, new(retry.DefaultBackoff.Jitter))
 	setDefault(&p.Retry.MaxAttempts, retry.Default().MaxAttempts)
 	setDefault(&p.Retry.LongestWait, duration(5*time.Minute))
 	setDefault(&p.Resolve.Initial, duration(2*time.Second))
@@ -68,7 +69,7 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.Pending.For, duration(7*24*time.Hour))
 	setDefault(&p.AuthorizationFor, duration(7*24*time.Hour))
 	setDefault(&p.RateLimit.Burst, 10)
-	setDefault(&p.RateLimit.MaxWait, duration(2*time.Second))
+	setDefault(&p.RateLimit.MaxWait, new(duration(2*time.Second)))
 	setDefault(&p.Breaker.Window, duration(breaker.Default.Window))
 	setDefault(&p.Breaker.MinCalls, breaker.Default.MinCalls)
 	setDefault(&p.Breaker.FailureRatio, breaker.Default.FailureRatio)
@@ -80,6 +81,7 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.MaxConnectionAge, duration(5*time.Minute))
 }
 
+// setDefault sets a field that is not set. A field whose 0 is a value of its own, and whose default is another one, is a pointer.
 func setDefault[T comparable](field *T, value T) {
 	var zero T
 	if *field == zero {

@@ -24,7 +24,7 @@ var secretKeys = keysOf(reflect.TypeFor[Secret]())
 // integerKeys are the keys whose value is a whole number.
 var integerKeys = keysOf(reflect.TypeFor[int](), reflect.TypeFor[uint32]())
 
-// keysOf returns the keys of a configuration whose value, or each element of it, has one of the types.
+// keysOf returns the keys of a configuration whose value, or each element of it, or what it points to, has one of the types.
 func keysOf(types ...reflect.Type) map[string]bool {
 	found := map[string]bool{}
 	var search func(reflect.Type)
@@ -35,10 +35,14 @@ func keysOf(types ...reflect.Type) map[string]bool {
 		case reflect.Struct:
 			for i := range in.NumField() {
 				field := in.Field(i)
-				if slices.Contains(types, field.Type) || field.Type.Kind() == reflect.Slice && slices.Contains(types, field.Type.Elem()) {
+				of := field.Type
+				if of.Kind() == reflect.Slice || of.Kind() == reflect.Pointer {
+					of = of.Elem()
+				}
+				if slices.Contains(types, of) {
 					found[field.Tag.Get("yaml")] = true
 				} else {
-					search(field.Type)
+					search(of)
 				}
 			}
 		default: // a plain value

@@ -110,7 +110,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		{"start_to_close", "schedule_to_close", p.StartToClose, p.ScheduleToClose},
 		{"schedule_to_close", "key_lifetime", p.ScheduleToClose, p.KeyLifetime},
 		{"send_within", "key_lifetime", p.SendWithin, p.KeyLifetime},
-		{"rate_limit.max_wait", "http_timeout", p.RateLimit.MaxWait, p.HTTPTimeout},
+		{"rate_limit.max_wait", "http_timeout", *p.RateLimit.MaxWait, p.HTTPTimeout},
 		{"retry.longest_wait", "schedule_to_close", p.Retry.LongestWait, p.ScheduleToClose},
 	} {
 		if nested.innerValue >= nested.outerValue {
@@ -141,7 +141,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 			"authorization_for", p.AuthorizationFor, p.AuthorizationFor > 0 && p.AuthorizationFor <= maxAuthorization,
 			fmt.Sprintf("above 0 and at most %s", maxAuthorization),
 		},
-		{"absence_proof_after", p.AbsenceProofAfter, p.AbsenceProofAfter >= 0, "0 or above"},
+		{"absence_proof_after", *p.AbsenceProofAfter, *p.AbsenceProofAfter >= 0, "0 or above"},
 		{"retry.longest_wait", p.Retry.LongestWait, p.Retry.LongestWait >= p.Retry.Max, fmt.Sprintf("at least retry.max %s", p.Retry.Max)},
 		{
 			"retry.max_attempts", p.Retry.MaxAttempts, p.Retry.MaxAttempts > 0 && p.Retry.MaxAttempts <= maxAttempts,
@@ -149,7 +149,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		},
 		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
 		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
-		{"rate_limit.max_wait", p.RateLimit.MaxWait, p.RateLimit.MaxWait >= 0, "0 or above"},
+		{"rate_limit.max_wait", *p.RateLimit.MaxWait, *p.RateLimit.MaxWait >= 0, "0 or above"},
 		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
 		{"idle_timeout", p.IdleTimeout, p.IdleTimeout > 0, "above 0"},
 		{"max_connection_age", p.MaxConnectionAge, p.MaxConnectionAge > 0, "above 0"},

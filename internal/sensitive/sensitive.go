@@ -35,7 +35,7 @@ func containsWithin(text, key string, escapes int) bool {
 		found.kinds&secretMark != 0 && hasSecret(text),
 		found.kinds&nonASCII != 0 && hasNonASCIIDigit(text),
 		// In a decoded text it is uncertain where a number begins and ends, so any long number counts.
-		found.digits >= minCardDigits && (escapes < maxEscapes || hasCardNumber(text)):
+		found.digits >= minCardDigits && (escapes < maxEscapes || payment.ContainsCardNumber(text)):
 		return true
 	case found.kinds&escape == 0:
 		return false
@@ -97,29 +97,9 @@ func hasSuffixFold(s, suffix string) bool {
 	return len(s) >= len(suffix) && strings.EqualFold(s[len(s)-len(suffix):], suffix)
 }
 
-// hasCardNumber is like payment.ContainsCardNumber, but its digits may be grouped in any way.
-func hasCardNumber(text string) bool {
-	return payment.ContainsCardNumber(text) || payment.ContainsCardNumber(withSpaces(text))
-}
-
 // hasNonASCIIDigit reports whether text contains a digit of another script. No legitimate text contains any.
 func hasNonASCIIDigit(text string) bool {
 	return strings.ContainsFunc(text, func(r rune) bool { return r >= utf8.RuneSelf && unicode.IsDigit(r) })
-}
-
-// withSpaces replaces every character that may separate groups of digits with a space, except for the colon of times.
-func withSpaces(text string) string {
-	started := false
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r < utf8.RuneSelf && isDigit(byte(r)):
-			started = true
-		case r == '-', r == ':', unicode.IsLetter(r):
-		case started:
-			return ' '
-		}
-		return r
-	}, text)
 }
 
 // isWord reports whether c is a letter, a digit or an underscore.

@@ -114,10 +114,10 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 	return p, false, nil
 }
 
-// formatTimes returns the times of a new row as they are stored: a zero createdAt becomes now, and an updatedAt before
-// createdAt becomes createdAt.
+// formatTimes returns the times of a new row as they are stored: a zero time becomes now, and an updatedAt before createdAt
+// becomes createdAt.
 func formatTimes(createdAt, updatedAt time.Time) (created, updated string) {
-	createdAt = orNow(createdAt)
+	createdAt, updatedAt = orNow(createdAt), orNow(updatedAt)
 	if updatedAt.Before(createdAt) {
 		updatedAt = createdAt
 	}

@@ -93,6 +93,19 @@ func changeResult(change func(processor.ChargeCall, *processor.Result)) broken {
 	}}
 }
 
+// chargeWith reads the response to a charge with read.
+func chargeWith(read func(body []byte) (processor.Result, error)) broken {
+	return broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
+		answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
+			Decode: func(body []byte) error {
+				result, err = read(body)
+				return err
+			}})
+		result.RequestID = answer.RequestID
+		return result, err
+	}}
+}
+
 // changeCall returns an adapter that changes every charge before it is sent.
 func changeCall(change func(*processor.ChargeCall)) broken {
 	return broken{charge: func(a *acme, ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
@@ -251,48 +264,30 @@ func defects() []defect {
 				}
 			})},
 		{name: "reads names in any case, and of a name that appears twice the last one", caughtBy: []string{ambiguousJSON},
-			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
-				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
-					Decode: func(body []byte) error {
-						var t transaction
-						if err := json.Unmarshal(body, &t); err != nil {
-							return err
-						}
-						result, err = t.result(acmeStates)
-						return err
-					}})
-				result.RequestID = answer.RequestID
-				return result, err
-			}}},
+			broken: chargeWith(func(body []byte) (result processor.Result, err error) {
+				var t transaction
+				if err := json.Unmarshal(body, &t); err != nil {
+					return result, err
+				}
+				return t.result(acmeStates)
+			})},
 		{name: "accepts every text in a record", caughtBy: []string{unprintableText},
-			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
-				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
-					Decode: func(body []byte) error {
-						var t transaction
-						if err := processor.DecodeJSON(body, &t); err != nil {
-							return err
-						}
-						result, err = t.result(acmeStates)
-						return err
-					}})
-				result.RequestID = answer.RequestID
-				return result, err
-			}}},
+			broken: chargeWith(func(body []byte) (result processor.Result, err error) {
+				var t transaction
+				if err := processor.DecodeJSON(body, &t); err != nil {
+					return result, err
+				}
+				return t.result(acmeStates)
+			})},
 		{name: "removes control characters from ids", caughtBy: []string{unprintableText},
-			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (result processor.Result, err error) {
-				answer, err := a.client.Do(ctx, processor.Call{Method: http.MethodPost, Path: "/transactions", Key: c.Key,
-					Decode: func(body []byte) error {
-						var t transaction
-						if err := processor.DecodeJSON(body, &t); err != nil {
-							return err
-						}
-						t.ID = strings.Trim(t.ID, "\x00\n\x1b\x7f")
-						result, err = t.checked(acmeStates)
-						return err
-					}})
-				result.RequestID = answer.RequestID
-				return result, err
-			}}},
+			broken: chargeWith(func(body []byte) (result processor.Result, err error) {
+				var t transaction
+				if err := processor.DecodeJSON(body, &t); err != nil {
+					return result, err
+				}
+				t.ID = strings.Trim(t.ID, "\x00\n\x1b\x7f")
+				return t.checked(acmeStates)
+			})},
 		{name: "finds a record with any text", caughtBy: []string{unprintableText},
 			broken: broken{lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (result processor.Result, found bool, err error) {
 				get, states := processor.Call{Path: "/transactions", Query: url.Values{"order": {c.Reference}}}, acmeStates

@@ -129,7 +129,7 @@ func start(t *testing.T) *environment.Environment {
 	t.Helper()
 	env, err := environment.Start(context.Background(), environment.Options{Web: true, Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
-		p.AbsenceProofAfter = 0
+		p.AbsenceProofAfter = new(activities.Duration(0))
 		p.Resolve = activities.Poll{
 			Initial: activities.Duration(time.Second), Max: activities.Duration(2 * time.Second), For: activities.Duration(6 * time.Second),
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -157,6 +158,31 @@ func TestWorkflowResetDoesNotChargeAgain(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, c, again, "the outcome is in the store")
 	require.EqualValues(t, 1, first.posts.Load()+second.posts.Load())
+}
+
+// A failover to a standby that lags behind may lose the row of a payment. An operator then resets its workflow.
+func TestPaymentWhoseRowWasLostIsAsOldAsItsWorkflowAfterAReset(t *testing.T) {
+	t.Parallel()
+	p := &scripted{post: func(_ int32, w http.ResponseWriter, key string) { _, _ = w.Write(paid(key)) }}
+	env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: p})
+	c := succeed(t, env, charge("lost", "tok_any"))
+
+	env.StopWorker()
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		require.NoError(t, os.RemoveAll(env.Config.Store.SQLite+suffix))
+	}
+	require.NoError(t, env.StartWorker(t.Context()))
+	workflowID := payment.ChargeWorkflowID("acme", "lost")
+	_, err := env.Temporal.ResetWorkflowExecution(t.Context(), &workflowservice.ResetWorkflowExecutionRequest{
+		Namespace: "default", WorkflowExecution: &commonpb.WorkflowExecution{WorkflowId: workflowID},
+		WorkflowTaskFinishEventId: workflowTask(t, env, workflowID, 1), RequestId: "reset", Reason: "a test",
+	})
+	require.NoError(t, err)
+	again, err := env.Florin.Wait(t.Context(), "acme", "lost")
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, again.Status)
+	require.Equal(t, c.CreatedAt, again.CreatedAt, "the age of its idempotency key is counted from then")
+	require.True(t, again.UpdatedAt.After(c.UpdatedAt))
 }
 
 // workflowTask returns the ID of the event that completed the nth workflow task.

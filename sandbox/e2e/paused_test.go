@@ -58,7 +58,7 @@ func startWithoutAbsenceProof(t *testing.T, tune func(*config.Processor)) *envir
 	t.Helper()
 	return start(t, environment.Options{Tune: func(c *config.Config) {
 		p := c.Processors[environment.ProcessorName]
-		p.AbsenceProofAfter = 0
+		p.AbsenceProofAfter = new(activities.Duration(0))
 		tune(&p)
 		c.Processors[environment.ProcessorName] = p
 	}})

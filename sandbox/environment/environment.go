@@ -272,14 +272,14 @@ func workerConfig(dir, simulatorURL string) (config.Config, error) {
 		StartToClose:      duration(2 * time.Second),
 		ScheduleToClose:   duration(4 * time.Second),
 		SendWithin:        duration(time.Minute),
-		AbsenceProofAfter: duration(2 * time.Second),
+		AbsenceProofAfter: new(duration(2 * time.Second)),
 		Retry: config.Retry{
 			Strategy: retry.Exponential, Initial: duration(200 * time.Millisecond), Max: duration(2 * time.Second),
 			Multiplier: 2, LongestWait: duration(3 * time.Second),
 		},
 		Resolve:   activities.Poll{Initial: duration(250 * time.Millisecond), Max: duration(2 * time.Second), For: duration(5 * time.Second)},
 		Pending:   activities.Poll{Initial: duration(500 * time.Millisecond), Max: duration(2 * time.Second), For: duration(time.Hour)},
-		RateLimit: config.RateLimit{MaxWait: duration(time.Second)},
+		RateLimit: config.RateLimit{MaxWait: new(duration(time.Second))},
 		// Effectively disabled: the demo and the tests inject faults at rates that would open it.
 		Breaker: config.Breaker{MinCalls: 1000},
 	}

@@ -66,7 +66,7 @@ var captures = []scenario{
 	modified("held-captured", "the authorized amount is captured", "tok_visa", payment.Succeeded, capture(0)),
 	modified("held-captured-in-part", "10.00 of 12.50 USD are captured", "tok_visa", payment.Succeeded, capture(1000)),
 	modified("held-voided", "the authorization is voided", "tok_visa", payment.Voided, void),
-	modified("held-cancelled", "the workflow is canceled, and the authorization is voided",
+	modified("held-canceled", "the workflow is canceled, and the authorization is voided",
 		"tok_visa", payment.Voided, cancel),
 	modified("held-capture-lost-found", "500 to every attempt to capture, but the capture was executed: a lookup finds it",
 		"tok_capture_500_after", payment.Succeeded, capture(1000)),

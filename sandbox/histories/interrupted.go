@@ -14,7 +14,7 @@ import (
 // interrupted are the scenarios of workflows that an operator cancels, terminates or resets, or that time out.
 var interrupted = []scenario{
 	withOwnProcessor(scenario{
-		name: "charge-cancelled-before-sent", about: "canceled while it waits to repeat the charge: no money has moved",
+		name: "charge-canceled-before-sent", about: "canceled while it waits to repeat the charge: no money has moved",
 		run: func(ctx context.Context, r *recording) error {
 			if err := r.startDelayedCharge(ctx); err != nil {
 				return err

@@ -131,7 +131,7 @@ func shortenTimeouts(c *config.Config) {
 		if s.ownProcessor {
 			own := c.Processors[environment.ProcessorName]
 			// A rate limit delays lookups, too: only the charge that is sent again decides.
-			own.Resolve.For, own.AbsenceProofAfter = seconds(60), seconds(30)
+			own.Resolve.For, own.AbsenceProofAfter = seconds(60), new(seconds(30))
 			c.Processors[s.name] = own
 		}
 	}
