@@ -45,11 +45,12 @@ type Profile struct {
 	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
 	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.
 	RefundListsComplete bool
-	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment.
+	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment or a refund; captures
+	// are not checked.
 	Limits Limits
 }
 
-// Refusal is the content of a response that is not a success.
+// Refusal is the content of a processor's response that is not a success. What Florin itself refuses is a [payment.Refusal].
 type Refusal struct {
 	// Code and Message are the processor's own. The client clips them, see [Clip].
 	Code    string
