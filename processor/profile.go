@@ -10,8 +10,8 @@ import (
 // adapter names. The zero value assumes nothing.
 type Profile struct {
 	// KeyLifetime is how long the processor keeps an idempotency key, counted from the first request under it. A resend
-	// after that would execute the operation a second time. Zero means forever to a Client; the worker replaces it by 24 h,
-	// unless its configuration has a key_lifetime.
+	// after that would execute the operation a second time. Zero: the worker assumes 24 h. Its configuration can
+	// override the value (key_lifetime). A Client on its own takes zero for no limit.
 	KeyLifetime time.Duration
 	// KeyMaxLength is the maximum number of characters of a key. Zero: unlimited.
 	KeyMaxLength int
