@@ -46,9 +46,9 @@ type Run struct {
 	RunID      string `json:"run_id"`
 }
 
-// Charge charges the customer and waits for the outcome, in one round trip. The outcome may be a decline or a failure, and for
-// [payment.NeedsReconciliation] it is still not known whether money moved: see Status. Calling Charge again with the same request
-// returns the same payment and never charges again. Later refunds are not reflected; use [Client.Get].
+// Charge charges the customer and waits for the outcome, usually with one request to Temporal. The outcome may be a decline or a
+// failure, and for [payment.NeedsReconciliation] it is still not known whether money moved: see Status. Calling Charge again with the
+// same request returns the same payment and never charges again. Later refunds are not reflected; use [Client.Get].
 //
 // Charge usually returns as soon as the processor has responded. If the processor does not, it may take schedule_to_close of the
 // configuration, 15 minutes by default, and then the lookups, 24 hours by default. So give ctx a deadline of some seconds: the payment

@@ -56,17 +56,17 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 		RequestID: e.RequestID,
 	}
 	retry := e.Retry
-	longest := p.longestRetry
+	longestWait := p.longestWait
 	if failure.Ambiguous {
-		// The processor has to be asked for the outcome, not waited for.
-		longest = min(longest, p.backoff.Max)
+		// Do not wait longer than retry.max: the workflow looks the outcome up meanwhile.
+		longestWait = min(longestWait, p.backoff.Max)
 	}
-	if retry && delay > longest {
+	if retry && delay > longestWait {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}
 	if retry {
-		activity.RecordHeartbeat(ctx, attempts{Through: attempt, Ambiguous: failure.Ambiguous})
+		activity.RecordHeartbeat(ctx, attempts{LastReported: attempt, Ambiguous: failure.Ambiguous})
 		options.NextRetryDelay = delay
 	}
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)

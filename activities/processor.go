@@ -19,15 +19,15 @@ type Processor struct {
 	processor processor.Processor
 	profile   processor.Profile
 	backoff   retry.Backoff
-	// longestRetry is the longest wait that is left to the retry policy. A longer one becomes a timer of the workflow, which is
+	// longestWait is the longest wait that is left to the retry policy. A longer one becomes a timer of the workflow, which is
 	// visible in Temporal Web and occupies no attempt.
-	longestRetry time.Duration
-	random       func() float64
+	longestWait time.Duration
+	random      func() float64
 }
 
 // NewProcessor returns the activities of one processor, whose adapter has the given profile.
-func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestRetry time.Duration) *Processor {
-	return &Processor{processor: p, profile: profile, backoff: backoff, longestRetry: longestRetry, random: rand.Float64}
+func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestWait time.Duration) *Processor {
+	return &Processor{processor: p, profile: profile, backoff: backoff, longestWait: longestWait, random: rand.Float64}
 }
 
 // Register registers the activities under their names in package payment.
@@ -78,13 +78,13 @@ func once[C any](
 	if err != nil {
 		return CallResult{}, p.applicationError(ctx, err, before)
 	}
-	seenBefore := p.hardenIfSeenBefore(&result)
+	seenBefore := p.markHardIfSeenBefore(&result)
 	return CallResult{Result: result, AmbiguousBefore: before, SeenBefore: seenBefore}, nil
 }
 
-// hardenIfSeenBefore reports whether the result is a decline that means "seen before", and makes it a hard one: a soft decline invites
-// the caller to charge again.
-func (p *Processor) hardenIfSeenBefore(r *processor.Result) bool {
+// markHardIfSeenBefore reports whether the result is a decline that means "seen before", and marks it as a hard one: a soft decline
+// invites the caller to charge again.
+func (p *Processor) markHardIfSeenBefore(r *processor.Result) bool {
 	if r.Decline == nil || p.profile.SeenBefore == nil || !p.profile.SeenBefore(r.Decline.Code) {
 		return false
 	}
@@ -108,15 +108,17 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
-	p.hardenIfSeenBefore(&result)
+	p.markHardIfSeenBefore(&result)
 	return LookupResult{Found: found, Result: result}, nil
 }
 
 // attempts is what an attempt passes to the next one, as heartbeat details: Temporal itself passes only the last error to the
 // workflow, and a 503 proves nothing about the timeout before it.
 type attempts struct {
-	Through   int32 `json:"through"`
-	Ambiguous bool  `json:"ambiguous"`
+	// LastReported is the number of the latest attempt that these details are about.
+	LastReported int32 `json:"through"`
+	// Ambiguous reports that this attempt or one before it may have moved money.
+	Ambiguous bool `json:"ambiguous"`
 }
 
 // ambiguousBefore reports whether an earlier attempt of this activity may have moved money: one was ambiguous, or ended without
@@ -133,6 +135,6 @@ func ambiguousBefore(ctx context.Context) bool {
 	}
 	// This attempt counts as ambiguous until it reports otherwise: it may end without reporting, and the next may have its
 	// number.
-	activity.RecordHeartbeat(ctx, attempts{Through: info.Attempt, Ambiguous: true})
-	return before.Ambiguous || before.Through != info.Attempt-1
+	activity.RecordHeartbeat(ctx, attempts{LastReported: info.Attempt, Ambiguous: true})
+	return before.Ambiguous || before.LastReported != info.Attempt-1
 }

@@ -1,5 +1,3 @@
-// Package activities holds what the workflows call: reads and writes of the store, and calls to a processor. errors.go is the one
-// place where a processor's error becomes an error of Temporal.
 package activities
 
 import (

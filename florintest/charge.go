@@ -10,7 +10,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// charge is a payment.
+// charge is a payment in the fake's memory, with the request that began it.
 type charge struct {
 	record[payment.Charge]
 	req payment.ChargeRequest
@@ -102,6 +102,11 @@ func (f *Fake) startCharge(req payment.ChargeRequest) (*charge, error) {
 	}
 	c.value.Processor, c.value.Revision = name, 1
 	f.begun = append(f.begun, c)
+	if f.isTooLate(req.SendBy) {
+		c.value.Failure = clone(&notSent)
+		f.transition(c, payment.Failed)
+		return c, nil
+	}
 	f.execute(c)
 	return c, nil
 }

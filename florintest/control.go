@@ -11,7 +11,7 @@ import (
 // Method is a method of [florin.API].
 type Method string
 
-// The methods.
+// Each Method has the name of the method that it stands for.
 const (
 	Charge        Method = "Charge"
 	StartCharge   Method = "StartCharge"
@@ -121,7 +121,9 @@ func (f *Fake) Complete(merchantID, idempotencyKey string, status payment.Status
 	return nil
 }
 
-// CompleteRefund is [Fake.Complete] for a refund that is pending or whose outcome is unknown, with [payment.RefundTransitions].
+// CompleteRefund is [Fake.Complete] for a refund that is pending or whose outcome is unknown, with [payment.RefundTransitions]. A
+// refund that succeeded may become [payment.Failed], as if the customer's bank had returned the money: its amount can then be refunded
+// again.
 func (f *Fake) CompleteRefund(merchantID, idempotencyKey string, status payment.Status) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -138,7 +140,7 @@ func (f *Fake) CompleteRefund(merchantID, idempotencyKey string, status payment.
 	case payment.Unknown, payment.NeedsReconciliation:
 		r.value.Failure = clone(&outcomeUnknown)
 	case payment.Failed:
-		r.value.Failure = &payment.Failure{Class: payment.ClassUnavailable, Message: "the processor has no record of the refund: no money moved"}
+		r.value.Failure = &payment.Failure{Class: payment.ClassUnavailable, Message: "the refund failed at the processor: no money was returned"}
 	case payment.Declined:
 		r.value.Decline = &payment.Decline{Code: "refund_not_accepted", Kind: payment.DeclineSoft}
 		r.acknowledge()

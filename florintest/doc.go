@@ -28,6 +28,7 @@
 // # What equals the real client
 //
 // Statuses, amounts, declines, the classes and codes of failures, idempotency, validation and the errors that [errors.Is] and
-// [errors.As] find are those of [florin.Client]; a test of Florin compares the two. The texts of errors and failures, the processor's
+// [errors.As] find are those of [florin.Client]; a test of Florin compares the two. A request whose SendBy has passed when
+// it begins fails; later, SendBy has no effect. No payment of a fake is divergent. The texts of errors and failures, the processor's
 // ids and the number of revisions may differ.
 package florintest

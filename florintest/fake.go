@@ -229,6 +229,9 @@ func pending(ctx context.Context, subject string) error {
 // time returns the current time as a store would keep it.
 func (f *Fake) time() time.Time { return f.now().UTC().Truncate(time.Microsecond) }
 
+// isTooLate reports whether nothing is sent any more for a request with this SendBy.
+func (f *Fake) isTooLate(sendBy time.Time) bool { return !sendBy.IsZero() && !f.now().Before(sendBy) }
+
 // processor returns the processor of a charge, or the refusal of a name that is not configured.
 func (f *Fake) processor(name string) (string, *payment.Refusal) {
 	switch {

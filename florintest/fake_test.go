@@ -275,6 +275,69 @@ func TestCompleteRefundAllowsOnlyLegalTransitions(t *testing.T) {
 	}
 }
 
+func TestRefundThatFailsAfterItSucceededCanBeRefundedAgain(t *testing.T) {
+	fake := florintest.New()
+	c, err := fake.Charge(t.Context(), charge("key", "tok_visa"))
+	require.NoError(t, err)
+	_, err = fake.Refund(t.Context(), refund("first", c.PaymentID, 1000))
+	require.NoError(t, err)
+	require.NoError(t, fake.CompleteRefund("acme", "first", payment.Failed))
+	c, err = fake.Get(t.Context(), "acme", "key")
+	require.NoError(t, err)
+	require.Zero(t, c.RefundedAmount)
+
+	second, err := fake.Refund(t.Context(), refund("second", c.PaymentID, 1250))
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, second.Status)
+	c, err = fake.Get(t.Context(), "acme", "key")
+	require.NoError(t, err)
+	require.EqualValues(t, 1250, c.RefundedAmount)
+}
+
+func TestRequestAfterItsSendByIsNotSent(t *testing.T) {
+	now := time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC)
+	for name, tc := range map[string]struct {
+		sendBy time.Time
+		want   payment.Status
+	}{
+		"none":    {want: payment.Succeeded},
+		"later":   {sendBy: now.Add(time.Second), want: payment.Succeeded},
+		"now":     {sendBy: now, want: payment.Failed},
+		"earlier": {sendBy: now.Add(-time.Second), want: payment.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			fake := florintest.NewWithOptions(florintest.Options{Now: func() time.Time { return now }})
+			req := charge("key", "tok_visa")
+			req.SendBy = tc.sendBy
+			c, err := fake.Charge(t.Context(), req)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, c.Status)
+
+			paid, err := fake.Charge(t.Context(), charge("paid", "tok_visa"))
+			require.NoError(t, err)
+			refundReq := refund("refund", paid.PaymentID, 250)
+			refundReq.SendBy = tc.sendBy
+			r, err := fake.Refund(t.Context(), refundReq)
+			require.NoError(t, err)
+			require.Equal(t, tc.want, r.Status)
+			if tc.want == payment.Failed {
+				require.Equal(t, payment.ClassNotSent, c.Failure.Class)
+				require.Equal(t, payment.ClassNotSent, r.Failure.Class)
+				require.Zero(t, c.CapturedAmount)
+			}
+		})
+	}
+}
+
+func TestNoPaymentOfTheFakeIsDivergent(t *testing.T) {
+	fake := florintest.New()
+	_, err := fake.Charge(t.Context(), charge("key", "tok_visa"))
+	require.NoError(t, err)
+	page, err := fake.List(t.Context(), payment.Filter{Divergent: true})
+	require.NoError(t, err)
+	require.Empty(t, page.Payments)
+}
+
 func TestCompleteOfAnUnknownPaymentIsNotFound(t *testing.T) {
 	fake := florintest.New()
 	require.ErrorIs(t, fake.Complete("acme", "never", payment.Succeeded), florin.ErrNotFound)

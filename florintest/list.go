@@ -69,7 +69,8 @@ func (f *Fake) list(filter payment.Filter) (page payment.Page, err error) {
 
 func matches(filter payment.Filter, c payment.Charge) bool {
 	switch {
-	case filter.MerchantID != "" && filter.MerchantID != c.MerchantID,
+	case filter.Divergent, // the fake's processor never contradicts an outcome
+		filter.MerchantID != "" && filter.MerchantID != c.MerchantID,
 		len(filter.Statuses) > 0 && !slices.Contains(filter.Statuses, c.Status),
 		filter.Processor != "" && filter.Processor != c.Processor,
 		!filter.CreatedFrom.IsZero() && c.CreatedAt.Before(filter.CreatedFrom),

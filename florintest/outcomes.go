@@ -76,6 +76,7 @@ var (
 		Class: payment.ClassOutcomeUnknown, HTTPStatus: 500, ProcessorCode: "internal_error",
 		Message: "the processor did not report the outcome in time",
 	}
+	notSent  = payment.Failure{Class: payment.ClassNotSent, Message: "not sent: send_by of the request has passed"}
 	conflict = payment.Failure{
 		Class: payment.ClassInvalidResponse, Message: "the processor executed something other than what was requested",
 	}

@@ -10,7 +10,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// refund is a refund.
+// refund is a refund in the fake's memory, with the request that began it.
 type refund struct {
 	record[payment.Refund]
 	req payment.RefundRequest
@@ -97,6 +97,11 @@ func (f *Fake) startRefund(req payment.RefundRequest) (*refund, error) {
 		return r, nil
 	}
 	f.begunRefunds = append(f.begunRefunds, r)
+	if f.isTooLate(req.SendBy) {
+		r.value.Failure = clone(&notSent)
+		f.transitionRefund(r, payment.Failed)
+		return r, nil
+	}
 	f.executeRefund(r)
 	return r, nil
 }
@@ -194,6 +199,9 @@ func (r *refund) acknowledge() {
 func (f *Fake) transitionRefund(r *refund, to payment.Status) {
 	if !legal(payment.RefundTransitions, r.value.Status, to) {
 		panic(fmt.Sprintf("illegal transition from %s to %s", r.value.Status, to))
+	}
+	if r.value.Status == payment.Succeeded {
+		r.of.value.RefundedAmount -= r.value.Amount
 	}
 	r.value.Status = to
 	if now := f.time(); now.After(r.value.UpdatedAt) {

@@ -138,5 +138,5 @@ func (m Modification) Equal(other Modification) bool {
 // Money returns the requested amount.
 func (c Charge) Money() Money { return Money{c.Amount, c.Currency} }
 
-// Final reports whether the status never changes again, see [Status.Final].
+// Final reports whether Florin does not change the status by itself, see [Status.Final].
 func (c Charge) Final() bool { return c.Status.Final() }

@@ -22,7 +22,8 @@ type request interface {
 //
 //   - Two customers who order exactly the same within one window are charged once.
 //   - A retry is charged again if a window ends between the first call and the retry, even if they are a millisecond apart. If at
-//     is the time of each call, this happens to about one retry in window/delay, where delay is the time between the calls.
+//     is the time of each call, a window ends between the two with the probability delay/window, where delay is the time between
+//     them: with a window of 10 minutes and a delay of 6 seconds, for one retry in 100.
 //
 // There are two ways to make a retry safe. Either store the key and send it again at any time. Or pass the time of the purchase,
 // stored with it, instead of the time of the call: then the key is always the same.

@@ -61,5 +61,5 @@ type Refund struct {
 // Money returns the amount of the refund.
 func (r Refund) Money() Money { return Money{r.Amount, r.Currency} }
 
-// Final reports whether the status never changes again, see [Status.Final].
+// Final reports whether Florin does not change the status by itself, see [Status.Final].
 func (r Refund) Final() bool { return r.Status.Final() }

@@ -34,7 +34,7 @@ const (
 // refusals has the message of every code.
 var refusals = map[RefusalCode]string{
 	ErrInvalidRequest:           "invalid request",
-	ErrIdempotencyMismatch:      "the idempotency key belongs to a different request: use a new key for a new purchase",
+	ErrIdempotencyMismatch:      "the idempotency key belongs to a different request: find out which request came first",
 	ErrNotFound:                 "not found",
 	ErrPaymentNotFound:          "payment not found",
 	ErrPaymentNotRefundable:     "payment not refundable",

@@ -6,7 +6,8 @@ type Status string
 
 // The statuses of a payment. A refund has those in [RefundTransitions].
 const (
-	// Processing means that Florin has accepted the request, and the processor has not responded yet.
+	// Processing means that Florin has accepted the request, and that there is no outcome yet. The processor may not have been called,
+	// or its responses so far have shown that nothing was executed, and the operation is sent again.
 	Processing Status = "processing"
 	// RequiresAction means that the customer has to act first, such as with 3-D Secure.
 	RequiresAction Status = "requires_action"
@@ -27,16 +28,16 @@ const (
 	Expired Status = "expired"
 	// Unknown means that the latest operation may or may not have been executed. Florin looks it up.
 	Unknown Status = "unknown"
-	// NeedsReconciliation means that the outcome is still unknown after all lookups or, for a refund, that the processor did
-	// something other than requested. Florin keeps polling at long intervals, and an operator can resolve it.
+	// NeedsReconciliation means that the outcome is still unknown after the time of resolve.for or, for a refund, that the
+	// processor did something other than requested. Florin continues to look it up, finally once a day, and an operator can resolve it.
 	NeedsReconciliation Status = "needs_reconciliation"
 	// Conflicted means that the processor did something other than requested, such as charging another amount. Money may have
 	// moved.
 	Conflicted Status = "conflicted"
 )
 
-// PaymentTransitions are the legal transitions of a payment. A final status has none. The database of the store
-// enforces the same table.
+// PaymentTransitions are the legal transitions of a payment. A final status of a payment has none. The database of
+// the store enforces the same table.
 var PaymentTransitions = map[Status][]Status{
 	Processing:          {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Unknown, Conflicted},
 	Unknown:             {RequiresAction, Pending, Authorized, Succeeded, Declined, Failed, Voided, Expired, NeedsReconciliation, Conflicted},
@@ -52,8 +53,9 @@ var PaymentTransitions = map[Status][]Status{
 	Conflicted:          {},
 }
 
-// RefundTransitions are the legal transitions of a refund, in the form of [PaymentTransitions]. A succeeded refund is final, see [Status.Final], but the processor may report
-// days later that it failed, for example because the customer's bank returned the money.
+// RefundTransitions are the legal transitions of a refund, in the form of [PaymentTransitions]. One final status has a transition: the
+// processor may report of a succeeded refund, days later, that it failed, for example because the customer's bank returned the money.
+// Florin never does this by itself, see [Status.Final].
 var RefundTransitions = map[Status][]Status{
 	Processing:          {Pending, Succeeded, Declined, Failed, Unknown, NeedsReconciliation},
 	Unknown:             {Pending, Succeeded, Declined, Failed, NeedsReconciliation},

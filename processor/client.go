@@ -14,8 +14,9 @@ import (
 type Client interface {
 	// Do sends one request and waits for the response. It returns a nil error for a success, which Call.Decode has
 	// accepted, and for a decline, which is in Answer.Decline. Every other ending is an [*Error]; the response, if one
-	// arrived, is returned with it. Do never sends a request twice, except after a 401: then it reads the credentials
-	// again and resends once under the same idempotency key. Canceling ctx ends every wait at once.
+	// arrived, is returned with it. In a worker, Do resends a request in two cases only, always under the same
+	// idempotency key. After a 401 it reads the credentials again and resends once. And net/http resends by itself if a kept
+	// connection turns out to be closed, at most twice: see Answer.Sends. Canceling ctx ends every wait at once.
 	Do(ctx context.Context, call Call) (Answer, error)
 }
 
@@ -70,7 +71,7 @@ type Answer struct {
 	// Took is the time on the wire, from acquiring a connection to the last byte of the response.
 	Took time.Duration
 	// Sends is how often the request was written: net/http resends a request by itself if a kept connection turns out to
-	// be closed. 0: the answer comes from the cache.
+	// be closed. 0: nothing was sent, for example because the answer comes from the cache or the call was refused before.
 	Sends int
 }
 

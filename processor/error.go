@@ -13,7 +13,7 @@ import (
 // Certainty is what a call proves about money.
 type Certainty string
 
-// The certainties.
+// Everything that follows from a call, such as whether it may be reported as failed, depends on which of these it is.
 const (
 	// Answered means that the processor has given a business outcome. It is the certainty of results, never of an [*Error].
 	Answered Certainty = "answered"

@@ -10,8 +10,8 @@ import (
 // adapter names. The zero value assumes nothing.
 type Profile struct {
 	// KeyLifetime is how long the processor keeps an idempotency key, counted from the first request under it. A resend
-	// after that would execute the operation a second time. Zero means forever to a Client; the worker replaces it by 24 h,
-	// unless its configuration has a key_lifetime.
+	// after that would execute the operation a second time. Zero: the worker assumes 24 h. Its configuration can
+	// override the value (key_lifetime). A Client on its own takes zero for no limit.
 	KeyLifetime time.Duration
 	// KeyMaxLength is the maximum number of characters of a key. Zero: unlimited.
 	KeyMaxLength int
@@ -45,11 +45,12 @@ type Profile struct {
 	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
 	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.
 	RefundListsComplete bool
-	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment.
+	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment or a refund; captures
+	// are not checked.
 	Limits Limits
 }
 
-// Refusal is the content of a response that is not a success.
+// Refusal is the content of a processor's response that is not a success. What Florin itself refuses is a [payment.Refusal].
 type Refusal struct {
 	// Code and Message are the processor's own. The client clips them, see [Clip].
 	Code    string

@@ -98,17 +98,21 @@ type description struct {
 	options     []string
 }
 
-// unresolved describes a status without an outcome: because it failed, or because the outcome is unknown.
+// unresolved describes a status without an outcome: because it failed, or because the outcome is unknown. A status that has no
+// description, such as a new one, is not taken for a failed one.
 func (d *description) unresolved(flags string) {
 	switch d.status {
 	case payment.Unknown:
 		d.state = "The outcome is unknown: money may or may not have moved."
 		d.next = fmt.Sprintf("%s is asked for the outcome, with growing pauses; finally an operator is alerted.", d.processor)
 	case payment.NeedsReconciliation:
-		d.state = "Unknown whether money moved: the processor did not answer in time."
+		d.state = "Unknown whether money moved: no call and no lookup has shown it so far."
 		d.next = fmt.Sprintf("%s is still asked now and then; its answer is adopted.", d.processor)
-	default: // failed
+	case payment.Failed:
 		d.state = "No money has moved."
+		return
+	default:
+		d.state = "This build has no description of this status."
 		return
 	}
 	d.options = []string{

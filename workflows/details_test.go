@@ -32,7 +32,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 			" No money has moved." + repeatedly,
 		payment.Unknown: "**unknown.** The outcome is unknown: money may or may not have moved." + why +
 			"\n\nNext: sim is asked for the outcome, with growing pauses; finally an operator is alerted." + unresolvedOptions,
-		payment.NeedsReconciliation: "**needs_reconciliation.** Unknown whether money moved: the processor did not answer in time." + why +
+		payment.NeedsReconciliation: "**needs_reconciliation.** Unknown whether money moved: no call and no lookup has shown it so far." + why +
 			"\n\nNext: sim is still asked now and then; its answer is adopted." + unresolvedOptions,
 		payment.Succeeded: "**succeeded.** 10.00 USD were captured." +
 			"\n\nWhat you can do:\n\n- refund it: `starter refund --merchant acme --charge-key 'order-1' --key …`",
@@ -88,6 +88,22 @@ func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) 
 	r := &refund{}
 	r.value = payment.Refund{MerchantID: "acme", IdempotencyKey: "it's", Status: payment.Unknown, Processor: "sim"}
 	require.Contains(t, r.details(), `starter resolve --refund --merchant acme --key 'it'\''s' --status`)
+}
+
+func TestDetailsDescribeEveryStatusAndAssumeNothingOfANewOne(t *testing.T) {
+	const undescribed = "This build has no description of this status."
+	c, r := &charge{}, &refund{}
+	for status := range payment.PaymentTransitions {
+		c.value.Status = status
+		require.NotContains(t, c.details(), undescribed, status)
+	}
+	for status := range payment.RefundTransitions {
+		r.value.Status = status
+		require.NotContains(t, r.details(), undescribed, status)
+	}
+	c.value.Status, r.value.Status = "new", "new"
+	require.Equal(t, "**new.** "+undescribed, c.details())
+	require.Equal(t, "**new.** "+undescribed, r.details())
 }
 
 func TestDetailsMentionAnOutcomeThatWasUnknown(t *testing.T) {

@@ -1,5 +1,3 @@
-// Package app opens what a configuration names: the store, the processors, the connection to Temporal, the workers. Package worker,
-// the commands, the sandbox and tests are built on it.
 package app
 
 import (

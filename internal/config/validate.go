@@ -83,8 +83,7 @@ const maxAttempts = 20
 // maxAuthorization bounds how long a payment stays authorized: no card network allows longer, and it is looked up every day.
 const maxAuthorization = activities.Duration(365 * 24 * time.Hour)
 
-// problems checks, among others, that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a
-// stopping worker abandons it, and all attempts before the processor discards the key.
+// problems returns everything that is invalid, as [Config.validate] does, each with the path of its key below the processor.
 func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) (problems []error) {
 	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	if _, ok := adapters[p.Adapter]; !ok {
@@ -101,6 +100,13 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if err := p.Breaker.Options().Validate(); err != nil {
 		problem("breaker.%w", err)
 	}
+	return slices.Concat(problems, p.deadlineProblems(stopTimeout), p.pollProblems(), p.boundProblems())
+}
+
+// deadlineProblems checks that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a stopping worker
+// abandons it, and all attempts before the processor discards the key.
+func (p Processor) deadlineProblems(stopTimeout activities.Duration) (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, nested := range []struct {
 		inner, outer           string
 		innerValue, outerValue activities.Duration
@@ -120,6 +126,12 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if p.SendWithin < p.ScheduleToClose {
 		problem("send_within %s must be at least schedule_to_close %s", p.SendWithin, p.ScheduleToClose)
 	}
+	return problems
+}
+
+// pollProblems checks the schedules of lookups.
+func (p Processor) pollProblems() (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
 	for _, named := range []struct {
 		name string
 		poll activities.Poll
@@ -130,6 +142,11 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
 		}
 	}
+	return problems
+}
+
+// boundProblems checks the bounds of single numbers and durations.
+func (p Processor) boundProblems() (problems []error) {
 	for _, number := range []struct {
 		name  string
 		value any
@@ -155,7 +172,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 		{"max_connection_age", p.MaxConnectionAge, p.MaxConnectionAge > 0, "above 0"},
 	} {
 		if !number.ok {
-			problem("%s %v: must be %s", number.name, number.value, number.want)
+			problems = append(problems, fmt.Errorf("%s %v: must be %s", number.name, number.value, number.want))
 		}
 	}
 	return problems

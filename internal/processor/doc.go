@@ -1,5 +1,6 @@
-// Package processor is the machinery behind the public package processor: how Florin sends a request to a payment processor and
-// what the response proves about money. Each subject has a package of its own:
+// Package processor has no code: it describes the packages below it, which implement what the public package
+// github.com/florinpay/florin/processor only defines: how Florin sends a request to a payment processor, and what the response proves
+// about money. Each subject has a package of its own:
 //
 //	httpclient   the processor.Client: one request, its deadline, its connections, its audit record
 //	classify     what a response or a network failure proves: the table of outcomes, status by status

@@ -73,8 +73,8 @@ type Backlog struct {
 
 const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation')`
 
-// || prevents SQLite from scanning the whole
-// table by the index that begins with the processor.
+// selectBacklog appends an empty string to the processor: grouped by the plain column, SQLite would scan the whole table through the
+// index that begins with it.
 const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(coalesce(status_since, created_at)) FROM payments
 		WHERE ` + openPayments + ` GROUP BY processor || '', status
 	UNION ALL

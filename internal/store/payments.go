@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
@@ -124,23 +125,55 @@ func formatTimes(createdAt, updatedAt time.Time) (created, updated string) {
 	return formatTime(createdAt), formatTime(updatedAt)
 }
 
-// updatePayment never removes a known processor's id, and never sets updated_at back. A new request id alone changes nothing:
-// each lookup has another one.
+// updatePayment never removes a known processor's id, and never sets updated_at back. [updatePaymentArgs] are its parameters.
 const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 		processor_payment_id = coalesce($5, processor_payment_id), processor_request_id = coalesce($6, processor_request_id),
 		decline = $7, failure = $8, updated_at = CASE WHEN updated_at < $9 THEN $9 ELSE updated_at END,
 		modification = $13, modifications = CASE WHEN modifications < $12 THEN $12 ELSE modifications END,
 		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $9 THEN $9 ELSE updated_at END,
 		revision = revision + 1, cause_by = $10, cause_evidence = $11
-	WHERE merchant_id = $1 AND payment_id = $2 AND (
-		EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status AND to_status = $3)
-		OR status = $3
-			AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
-			AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
-				OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8 OR modification IS DISTINCT FROM $13 OR modifications < $12))
-		AND (modification IS NULL OR modification = $13 OR modification = $14 OR modifications < $12
-			OR NOT EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = $3))
+	WHERE merchant_id = $1 AND payment_id = $2
+		AND (` + paymentTransitionIsLegal + ` OR ` + paymentDetailsChange + `)
+		AND (` + paymentModificationIsKnown + `)
 	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
+
+// The conditions of updatePayment. checkTransition and dropsUnknownModification find out which of them was not met.
+const (
+	// paymentTransitionIsLegal: the status changes, as payment.PaymentTransitions allows.
+	paymentTransitionIsLegal = `EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status AND to_status = $3)`
+
+	// paymentDetailsChange: the status stays, is not final, and something else than the request id changes: each lookup has another
+	// request id.
+	paymentDetailsChange = `status = $3
+		AND EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = payments.status)
+		AND (captured_amount <> $4 OR coalesce($5, processor_payment_id) IS DISTINCT FROM processor_payment_id
+			OR decline IS DISTINCT FROM $7 OR failure IS DISTINCT FROM $8 OR modification IS DISTINCT FROM $13 OR modifications < $12)`
+
+	// paymentModificationIsKnown: a stored modification in flight is the new one, or may be replaced ($14), or has ended, or the new
+	// status is final.
+	paymentModificationIsKnown = `modification IS NULL OR modification = $13 OR modification = $14 OR modifications < $12
+		OR NOT EXISTS (SELECT 1 FROM transitions WHERE kind = 'payment' AND from_status = $3)`
+)
+
+// updatePaymentArgs returns the parameters of updatePayment. replaced is a modification in flight that the new one may replace; nil if
+// there is none.
+func updatePaymentArgs(c payment.Charge, cause Cause, replaced *payment.Modification) ([]any, error) {
+	by, evidence, errCause := cause.encode()
+	decline, errDecline := encodeDetail(c.Decline)
+	failure, errFailure := encodeDetail(c.Failure)
+	modification, errModification := encodeDetail(c.Modification)
+	old, errOld := encodeDetail(replaced)
+	return []any{
+		c.MerchantID, c.PaymentID, // $1, $2
+		string(c.Status), c.CapturedAmount, // $3, $4
+		nullable(c.ProcessorPaymentID), nullable(c.ProcessorRequestID), // $5, $6
+		decline, failure, // $7, $8
+		formatTime(c.UpdatedAt), // $9
+		by, evidence,            // $10, $11
+		c.Modifications, modification, // $12, $13
+		old, // $14
+	}, cmp.Or(errCause, errDecline, errFailure, errModification, errOld)
+}
 
 // RecordPayment persists the state of a payment and returns the stored payment. It sets the status, captured amount,
 // processor's ids, decline, failure and UpdatedAt, its Modification, and raises Modifications. An empty id keeps the stored one, and a zero UpdatedAt means now. It
@@ -162,27 +195,15 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 	if _, known := payment.PaymentTransitions[c.Status]; !known {
 		return p, fmt.Errorf("%w: unknown status %q", ErrInvalid, c.Status)
 	}
-	by, evidence, err := cause.encode()
-	if err != nil {
-		return p, err
-	}
 	c.Decline, c.Failure = cleanDecline(c.Decline), cleanFailure(c.Failure)
 	c.ProcessorRequestID = clean(c.ProcessorRequestID, maxProcessorID)
-	decline, err := encodeDetail(c.Decline)
-	if err != nil {
-		return p, err
-	}
-	failure, err := encodeDetail(c.Failure)
-	if err != nil {
-		return p, err
-	}
-	modification, err := encodeDetail(c.Modification)
-	if err != nil {
-		return p, err
-	}
-	args := []any{c.MerchantID, c.PaymentID, string(c.Status), c.CapturedAmount, nullable(c.ProcessorPaymentID),
-		nullable(c.ProcessorRequestID), decline, failure, formatTime(orNow(c.UpdatedAt)), by, evidence, c.Modifications, modification, nil}
+	c.UpdatedAt = orNow(c.UpdatedAt)
+	var replaced *payment.Modification
 	for range maxConcurrentChanges {
+		args, err := updatePaymentArgs(c, cause, replaced)
+		if err != nil {
+			return p, err
+		}
 		var before previous
 		err = s.write(ctx, func(q querier) error {
 			return q.queryOne(ctx, updatePayment, args, append(p.fields(), before.fields()...)...)
@@ -198,14 +219,12 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 		if p, err = s.onWriter().payment(ctx, selectPaymentByID, c.MerchantID, c.PaymentID); err != nil {
 			return p, err
 		}
-		if p.hidesModification(c) {
+		if p.dropsUnknownModification(c) {
 			if c.Modification == nil || c.Modification.RunID != p.Modification.RunID || c.Modification.RunID == "" {
 				return paymentRow{}, illegalTransition(p.Status, c.Status)
 			}
 			// The same run began it in a workflow task that Temporal has discarded: it was never sent, and is replaced.
-			if args[len(args)-1], err = encodeDetail(p.Modification); err != nil {
-				return p, err
-			}
+			replaced = p.Modification
 			continue
 		}
 		switch checkTransition(payment.PaymentTransitions, p.Status, c.Status, p.hasDetails(c)) {
@@ -219,8 +238,9 @@ func (s *Store) recordPayment(ctx context.Context, c payment.Charge, cause Cause
 	return paymentRow{}, errConcurrentChanges
 }
 
-// hidesModification reports whether recording c would replace or remove a modification in flight that c does not know. Only the modification that has ended is removed, or any with a final status.
-func (p paymentRow) hidesModification(c payment.Charge) bool {
+// dropsUnknownModification reports whether recording c would replace or remove a modification in flight that c does not know. Only the
+// modification that has ended is removed, or any with a final status.
+func (p paymentRow) dropsUnknownModification(c payment.Charge) bool {
 	return p.Modification != nil && (c.Modification == nil || !p.Modification.Equal(*c.Modification)) &&
 		c.Modifications <= p.Modifications && !c.Status.Final()
 }

@@ -59,7 +59,7 @@ func (t *Telemetry) CallObserver() func(httpclient.Observation) {
 
 // CountCall counts an attempt at a call to a processor, and measures its duration.
 func (t *Telemetry) CountCall(o httpclient.Observation) {
-	certainty := string(o.Outcome)
+	certainty := string(o.Certainty)
 	t.calls.total.WithLabelValues(o.Processor, o.Operation, certainty, string(o.Class)).Inc()
 	t.calls.wait.WithLabelValues(o.Processor).Observe(o.Waited.Seconds())
 	if o.Sends > 0 {

@@ -23,7 +23,7 @@ import (
 
 // answered is a successful attempt.
 var answered = httpclient.Observation{
-	Processor: "acme", Operation: "charge", Outcome: processor.Answered, Status: 200, Attempt: 1, Sends: 1, Took: 80 * time.Millisecond,
+	Processor: "acme", Operation: "charge", Certainty: processor.Answered, Status: 200, Attempt: 1, Sends: 1, Took: 80 * time.Millisecond,
 }
 
 // backlog is a store with the given backlog and one open dispute.
@@ -73,7 +73,7 @@ func allMetrics(t *testing.T) *Telemetry {
 	metrics.CountEvent("acme", "dispute")
 	metrics.CountCall(answered)
 	ambiguous := answered
-	ambiguous.Outcome, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
+	ambiguous.Certainty, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
 	metrics.CountCall(ambiguous)
 
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("RateLimit", `"default";r=7;t=60`) }))
@@ -141,7 +141,7 @@ func TestTransitionWithoutFirstOutcomeHasNoDuration(t *testing.T) {
 func TestAttemptThatWasNotSentHasNoCallDuration(t *testing.T) {
 	metrics := New(nil)
 	metrics.CountCall(httpclient.Observation{
-		Processor: "acme", Operation: "charge", Outcome: processor.NotExecuted, Class: payment.ClassUnavailable,
+		Processor: "acme", Operation: "charge", Certainty: processor.NotExecuted, Class: payment.ClassUnavailable,
 		Attempt: 1, Waited: 2 * time.Second,
 	})
 	text := scrape(t, metrics)

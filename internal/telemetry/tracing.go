@@ -120,12 +120,12 @@ func (t *Telemetry) Tracer(name string, propagate bool) httpclient.Trace {
 			propagation.TraceContext{}.Inject(ctx, propagation.HeaderCarrier(header))
 		}
 		return func(o httpclient.Observation) {
-			span.SetAttributes(attribute.String("florin.certainty", string(o.Outcome)),
+			span.SetAttributes(attribute.String("florin.certainty", string(o.Certainty)),
 				attribute.Int("florin.attempt", o.Attempt), attribute.Int("florin.sends", o.Sends))
 			if o.Status != 0 {
 				span.SetAttributes(attribute.Int("http.response.status_code", o.Status))
 			}
-			if o.Outcome != processor.Answered {
+			if o.Certainty != processor.Answered {
 				span.SetStatus(codes.Error, string(o.Class))
 			}
 			span.End()

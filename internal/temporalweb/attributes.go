@@ -35,12 +35,12 @@ func RefundAttributes(req payment.RefundRequest) []temporal.SearchAttributeUpdat
 	}
 }
 
-// MoneyAttributes returns the search attributes for the amount.
+// MoneyAttributes returns the search attributes Amount, in minor units, and Currency. A refund has them once its amount is known.
 func MoneyAttributes(m payment.Money) []temporal.SearchAttributeUpdate {
 	return []temporal.SearchAttributeUpdate{amount.ValueSet(m.Amount), currency.ValueSet(m.Currency)}
 }
 
-// StatusAttribute returns the search attribute for the status.
+// StatusAttribute returns the search attribute PaymentStatus, which also has the status of a refund.
 func StatusAttribute(status payment.Status) temporal.SearchAttributeUpdate {
 	return paymentStatus.ValueSet(string(status))
 }

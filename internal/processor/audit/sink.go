@@ -43,15 +43,26 @@ type sink struct {
 	start  func()
 	unused sync.Pool
 
+	// The fields below are guarded by mu. They are in one of these states:
+	//
+	//	            first  armed  behind  closed  discarded
+	//	idle        nil    any    false   false   false      no goroutine writes
+	//	writing     set    true   false   false   false      each caller waits for its line
+	//	stalled     set    false  true    false   false      no caller waits; ends when the queue is empty
+	//	closing     any    any    any     true    false      Write refuses; Close waits for the queue
+	//	given up    any    any    any     true    true       Close has counted the rest of the queue as failed
 	mu sync.Mutex
 	// first is the line that is being written; last is the end of the queue. Both are nil while no goroutine writes.
-	first, last    *queued
+	first, last *queued
+	// records and bytes are the number and size of the lines in the queue.
 	records, bytes int
-	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each.
+	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each: while the
+	// sink is idle it may still be armed for a line that was written in time.
 	watchdog *time.Timer
 	armed    bool
 	// behind is true while no caller waits: from a stall until the queue is empty.
 	behind bool
+	// closed is true from the first call of Close on.
 	closed bool
 	// discarded is true after Close gave up: then every line in the queue was counted as failed.
 	discarded bool

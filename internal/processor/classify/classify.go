@@ -122,7 +122,7 @@ func verdictOf(a processor.Answer, code string, p processor.Profile) verdict {
 	return verdict{processor.Ambiguous, false, payment.ClassInvalidResponse}
 }
 
-// ObjectLevel reports whether a response that would count against the processor is about one object instead.
+// ObjectLevel reports whether a 429 or 5xx is about one object, so that the circuit breaker must not count it against the processor.
 func ObjectLevel(a processor.Answer, p processor.Profile) bool {
 	if p.ObjectLevel == nil || a.Truncated || a.Status != http.StatusTooManyRequests && a.Status < http.StatusInternalServerError {
 		return false

@@ -9,7 +9,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// bulkhead bounds the calls in flight to one processor, so that a slow one occupies no more than its share of this process. Its
+// bulkhead limits the number of calls in flight to one processor, so that a slow one occupies no more than its share of this process. Its
 // size also bounds the connections.
 type bulkhead struct {
 	slots   chan struct{}

@@ -1,6 +1,6 @@
 // Package httpclient is the [processor.Client]: it sends one request to a processor and reports what that proves about money. Around
-// the request it applies the rate limit, the bulkhead and the circuit breaker, adds credentials, bounds time and size, and writes
-// the audit record.
+// the request it applies the rate limit, the limit of calls in flight and the circuit breaker, adds credentials, bounds time and size,
+// and writes the audit record.
 package httpclient
 
 import (
@@ -56,9 +56,11 @@ type Options struct {
 	Limiter     *ratelimit.Limiter
 	// Breaker may be nil: then calls are sent even to a processor that is down.
 	Breaker *breaker.Breaker
-	// AttemptTimeout bounds one attempt, from the wait for the bulkhead to the last byte of the response.
+	// AttemptTimeout bounds one attempt, from the wait for a free slot among the calls in flight to the last byte of the response.
+	// The configuration has it as http_timeout.
 	AttemptTimeout time.Duration
-	// MaxInFlight bounds the concurrent calls, and with them the connections, including idle ones.
+	// MaxInFlight bounds the concurrent calls, and with them the connections, including idle ones. The configuration has it as
+	// max_concurrent_calls.
 	MaxInFlight int
 	// IdleTimeout closes an idle connection, preferably before the processor does. Default: 30 s.
 	IdleTimeout time.Duration
@@ -211,7 +213,7 @@ func (c *Client) do(ctx context.Context, call processor.Call) (processor.Answer,
 	return answer, orNil(err)
 }
 
-// orNil keeps a nil *processor.Error from becoming a non-nil error.
+// orNil returns e as an error: nil if e is nil, which a plain conversion would make a non-nil error.
 func orNil(e *processor.Error) error {
 	if e == nil {
 		return nil
@@ -219,7 +221,7 @@ func orNil(e *processor.Error) error {
 	return e
 }
 
-// asError is the reverse: the limiter and the breaker return nothing but a *processor.Error.
+// asError returns the *processor.Error that err is or wraps: the limiter and the breaker return no other errors.
 func asError(err error) *processor.Error {
 	e := &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.NotExecuted, Message: err.Error()}
 	errors.As(err, &e)

@@ -15,14 +15,14 @@ import (
 type Observation struct {
 	Processor string
 	Operation string
-	// Outcome is what the attempt proves about money. Class is why it is not Answered.
-	Outcome processor.Certainty
-	Class   payment.FailureClass
+	// Certainty is what the attempt proves about money. Class is why it is not Answered.
+	Certainty processor.Certainty
+	Class     payment.FailureClass
 	// Status is the HTTP status; 0 if no response arrived.
 	Status int
 	// Attempt counts from 1.
 	Attempt int
-	// Waited is the time spent on the bulkhead and the limiter, Took the time on the wire.
+	// Waited is the time spent waiting for a free slot among the calls in flight and for the limiter, Took the time on the wire.
 	Waited, Took time.Duration
 	// Sends is how often the request was written, by this client and by net/http.
 	Sends int
@@ -65,11 +65,11 @@ func (c *Client) observed(ctx context.Context, call processor.Call, a processor.
 		return
 	}
 	o := Observation{
-		Processor: c.name, Operation: call.Operation, Outcome: processor.Answered, Status: a.Status, Attempt: retry.Attempt(ctx),
+		Processor: c.name, Operation: call.Operation, Certainty: processor.Answered, Status: a.Status, Attempt: retry.Attempt(ctx),
 		Waited: waited, Took: a.Took, Sends: a.Sends,
 	}
 	if failed != nil {
-		o.Outcome, o.Class = failed.Certainty, failed.Class
+		o.Certainty, o.Class = failed.Certainty, failed.Class
 	}
 	if ended != nil {
 		ended(o)

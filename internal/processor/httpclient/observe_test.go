@@ -31,23 +31,23 @@ func TestEveryAttemptIsObserved(t *testing.T) {
 		want    Observation
 	}{
 		"success": {respond: respond(200),
-			want: Observation{Outcome: processor.Answered, Status: 200, Took: took, Sends: 1}},
+			want: Observation{Certainty: processor.Answered, Status: 200, Took: took, Sends: 1}},
 		"decline": {respond: respond(402),
-			want: Observation{Outcome: processor.Answered, Status: 402, Took: took, Sends: 1}},
+			want: Observation{Certainty: processor.Answered, Status: 402, Took: took, Sends: 1}},
 		"refusal": {respond: respond(400),
-			want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400,
+			want: Observation{Certainty: processor.NotExecuted, Class: payment.ClassInvalidRequest, Status: 400,
 				Took: took, Sends: 1}},
 		"server error": {respond: respond(500),
-			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took,
+			want: Observation{Certainty: processor.Ambiguous, Class: payment.ClassUnavailable, Status: 500, Took: took,
 				Sends: 1}},
 		"no response": {respond: hangUp,
-			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
+			want: Observation{Certainty: processor.Ambiguous, Class: payment.ClassOutcomeUnknown, Sends: 1}},
 		"body refused by Decode": {respond: respond(200),
 			change: func(c *processor.Call) { c.Decode = func([]byte) error { return errors.New("x") } },
-			want: Observation{Outcome: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200,
+			want: Observation{Certainty: processor.Ambiguous, Class: payment.ClassInvalidResponse, Status: 200,
 				Took: took, Sends: 1}},
 		"no key": {respond: respond(200), change: func(c *processor.Call) { c.Key = "" },
-			want: Observation{Outcome: processor.NotExecuted, Class: payment.ClassConfig}},
+			want: Observation{Certainty: processor.NotExecuted, Class: payment.ClassConfig}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -128,7 +128,7 @@ func TestCallThatIsNotSentIsObserved(t *testing.T) {
 			requireError(t, err, processor.NotExecuted, true, tc.class)
 			require.Len(t, seen, 1)
 			require.Equal(t, []any{processor.NotExecuted, tc.class, 0, 0},
-				[]any{seen[0].Outcome, seen[0].Class, seen[0].Status, seen[0].Sends})
+				[]any{seen[0].Certainty, seen[0].Class, seen[0].Status, seen[0].Sends})
 		})
 	}
 }
@@ -191,7 +191,7 @@ func TestRequestIsTracedFromItsSendToItsEnd(t *testing.T) {
 	_, err := c.Do(ctx, call)
 	require.NoError(t, err)
 	require.Len(t, ended, 1)
-	require.Equal(t, []any{processor.Answered, 200, 1}, []any{ended[0].Outcome, ended[0].Status, ended[0].Sends})
+	require.Equal(t, []any{processor.Answered, 200, 1}, []any{ended[0].Certainty, ended[0].Status, ended[0].Sends})
 
 	c.limiter.Hold(time.Minute)
 	_, err = c.Do(ctx, call)

@@ -11,11 +11,11 @@ import (
 // Strategy is how the delay between attempts grows.
 type Strategy string
 
-// The strategies.
+// With an Initial of 1 s, a Multiplier of 3 and a Max of 20 s, the delays are:
 const (
-	Exponential Strategy = "exponential"
-	Fixed       Strategy = "fixed"
-	Linear      Strategy = "linear"
+	Exponential Strategy = "exponential" // 1, 3, 9, 20, 20 … s
+	Fixed       Strategy = "fixed"       // 1, 1, 1 … s
+	Linear      Strategy = "linear"      // 1, 2, 3 … 20, 20 … s
 )
 
 // Backoff computes the delay before the next attempt.
