@@ -17,11 +17,16 @@ import (
 	"github.com/florinpay/florin/processor/processortest"
 )
 
+// openDecline is a name for a declined payment that can still succeed.
+const openDecline = "declined, can still succeed"
+
 func TestAdapterConforms(t *testing.T) {
+	payments := maps.Clone(chargeStatuses)
+	payments[openDecline] = payment.Declined
 	processortest.Run(t, processortest.Protocol{
 		New:             func(c processor.Client) processor.Processor { return New(c) },
 		Profile:         Profile(),
-		PaymentStatuses: maps.Clone(chargeStatuses),
+		PaymentStatuses: payments,
 		RefundStatuses:  maps.Clone(refundStatuses),
 		ParseRequest:    readRequest,
 		ParseMetadata:   readMetadata,
@@ -37,6 +42,7 @@ func TestAdapterConforms(t *testing.T) {
 		WritePage:      writeList,
 		ETags:          true,
 		Declines:       declines,
+		OpenDeclines:   []string{openDecline},
 		RefundDeclines: declines,
 		WriteError:     writeError,
 		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
@@ -98,6 +104,9 @@ func recordOf(r processortest.Record) any {
 		return record
 	}
 	record["captured_amount"], record["refunded_amount"] = r.Captured, r.Refunded
+	if r.Status == openDecline {
+		record["status"], record["can_still_succeed"] = "declined", true
+	}
 	return record
 }
 
