@@ -159,9 +159,13 @@ type errorBody struct {
 	} `json:"error"`
 }
 
+// duplicate is the decline code for a payment that the processor, or the issuer, has executed already.
+const duplicate = "duplicate_transaction"
+
 // refusal reads the body of an error. For any other body, such as a proxy's HTML page, the refusal is empty, and the status
 // alone decides. A 402 with an error code and a 422 with a decline code are declines. A 402 without an error code comes from a
-// gateway and is not a decline of the card.
+// gateway and is not a decline of the card. A duplicate is not a decline but a state conflict: the payment that exists already
+// may be that of an earlier send, so it has to be looked up.
 func refusal(a processor.Answer) processor.Refusal {
 	var body errorBody
 	if processor.DecodeJSON(a.Body, &body) != nil {
@@ -170,6 +174,8 @@ func refusal(a processor.Answer) processor.Refusal {
 	e := body.Error
 	r := processor.Refusal{Code: e.Code, Message: e.Message}
 	switch {
+	case e.DeclineCode == duplicate:
+		r.Code = duplicate
 	case a.Status == http.StatusPaymentRequired && e.DeclineCode != "",
 		a.Status == http.StatusUnprocessableEntity && e.DeclineCode != "":
 		r.Decline = newDecline(e.DeclineCode, e.DeclineKind, e.Message)

@@ -46,7 +46,11 @@ func TestAdapterConforms(t *testing.T) {
 		RefundDeclines: declines,
 		WriteError:     writeError,
 		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
-		WriteMismatch:  func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
+		WriteConflict: func() processortest.Response {
+			return declineOf(402, "card_declined", "duplicate_transaction", "hard")(processortest.Record{})
+		},
+		WriteObjectLevel: func() processortest.Response { return writeError(429, "lock_timeout", "") },
+		WriteMismatch:    func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
 	})
 }
 

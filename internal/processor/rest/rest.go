@@ -39,6 +39,11 @@ func Profile() processor.Profile {
 			return status == http.StatusConflict && code == "idempotency_in_flight"
 		},
 		Mismatch: func(_ int, code string) bool { return code == "idempotency_mismatch" },
+		Conflict: func(status int, code string) bool {
+			return code == duplicate && (status == http.StatusPaymentRequired || status == http.StatusUnprocessableEntity)
+		},
+		// Another request is using the payment.
+		ObjectLevel: func(_ int, code string) bool { return code == "lock_timeout" },
 	}
 }
 
