@@ -95,7 +95,7 @@ func declinedCapture(t tokens.Token) payment.Failure {
 // chargeDecline returns the decline of a charge. A payment in the response has no message, only an error has one.
 func chargeDecline(t tokens.Token) *payment.Decline {
 	d := &payment.Decline{Code: t.DeclineCode, Kind: payment.DeclineKind(t.DeclineKind)}
-	if t.FirstStatus == "" && t.Name != "tok_declined_200" {
+	if t.FirstStatus == "" && t.Name != "tok_declined_200" && t.Name != "tok_declined_open" {
 		d.Message = "the card was declined: " + t.DeclineCode
 	}
 	return d

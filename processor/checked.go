@@ -4,6 +4,8 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+
+	"github.com/florinpay/florin/payment"
 )
 
 // The texts of a processor that Florin stores. Anything else is not stored, because a database may refuse it after the money has
@@ -19,8 +21,10 @@ var (
 // errUnprintable does not quote the text, which may be anything.
 var errUnprintable = errors.New("an id, currency, reference or code is missing, too long or not printable ASCII")
 
+var errCanStillSucceed = errors.New("the payment can still succeed although it is not declined")
+
 // Checked validates a result that was read from a record; every adapter passes its results through it, in Decode, so that a record
-// with invalid texts makes the response malformed. The ID and the currency have to be printable ASCII without spaces, of at most
+// with invalid texts, or with CanStillSucceed and another status than declined, makes the response malformed. The ID and the currency have to be printable ASCII without spaces, of at most
 // 255 and 16 characters. The reference, the merchant and the codes of a decline have to be printable ASCII too, but may be empty:
 // whether a reference must exist is for the adapter to check.
 func (r Result) Checked() (Result, error) {
@@ -29,8 +33,11 @@ func (r Result) Checked() (Result, error) {
 	if d := r.Decline; d != nil {
 		ok = ok && codes.MatchString(d.Code) && codes.MatchString(d.NetworkCode) && codes.MatchString(d.AdviceCode)
 	}
-	if !ok {
+	switch {
+	case !ok:
 		return Result{}, errUnprintable
+	case r.CanStillSucceed && r.Status != payment.Declined:
+		return Result{}, errCanStillSucceed
 	}
 	return r, nil
 }

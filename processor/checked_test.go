@@ -61,6 +61,22 @@ func TestResultWithoutAnIDOrACurrencyIsRefused(t *testing.T) {
 	require.Equal(t, foreign, got)
 }
 
+func TestOnlyADeclineCanStillSucceed(t *testing.T) {
+	for status := range payment.PaymentTransitions {
+		r := Result{ID: "ch_1", Currency: "USD", Status: status, CanStillSucceed: true}
+		for _, check := range []func() (Result, error){r.Checked, r.CheckedListed} {
+			got, err := check()
+			if status == payment.Declined {
+				require.NoError(t, err)
+				require.Equal(t, r, got)
+				continue
+			}
+			require.ErrorIs(t, err, errCanStillSucceed, status)
+			require.Zero(t, got)
+		}
+	}
+}
+
 func TestClippedTextsHaveNoControlCharactersAndCodesArePrintable(t *testing.T) {
 	require.Equal(t, " a b c é", Clip("\x00a\nb\x7fc é"))
 	require.Equal(t, " a?b c?", ClipCode("\x00a\u200bb cé"))

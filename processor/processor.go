@@ -19,7 +19,8 @@ type Processor interface {
 	Charge(ctx context.Context, call ChargeCall) (Result, error)
 	// Capture takes authorized money and returns the payment. The rest of the authorization is released.
 	Capture(ctx context.Context, call CaptureCall) (Result, error)
-	// Void releases authorized money, or cancels a payment that is pending, and returns the payment.
+	// Void releases authorized money, or cancels a payment that is pending or that is declined but can still succeed, and returns the
+	// payment. If the payment has succeeded meanwhile, Void returns a state conflict, which is ambiguous.
 	Void(ctx context.Context, call VoidCall) (Result, error)
 	// Refund returns captured money to the customer.
 	Refund(ctx context.Context, call RefundCall) (Result, error)
@@ -62,7 +63,7 @@ type CaptureCall struct {
 	Currency           string    `json:"currency"`
 }
 
-// VoidCall releases an authorized payment or cancels a pending one.
+// VoidCall releases an authorized payment, or cancels one that is pending or that is declined but can still succeed.
 type VoidCall struct {
 	Key                string    `json:"key"`
 	KeyFirstUsed       time.Time `json:"key_first_used,omitzero"`
@@ -134,6 +135,10 @@ type Result struct {
 	RequestID string `json:"request_id,omitempty"`
 	// Decline is set if and only if Status is [payment.Declined].
 	Decline *payment.Decline `json:"decline,omitempty"`
+	// CanStillSucceed is only set with the status [payment.Declined]. It means that the processor's record is declined now, but that
+	// the customer could still pay it, for example with another card after a failed 3-D Secure challenge. The payment has to be voided
+	// before the decline is reported: otherwise a new attempt of the merchant and the customer's payment would charge twice.
+	CanStillSucceed bool `json:"can_still_succeed,omitempty"`
 	// MerchantID is Florin's id of the merchant, if the processor returns our metadata.
 	MerchantID string `json:"merchant_id,omitempty"`
 }

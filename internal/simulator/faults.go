@@ -124,6 +124,26 @@ func rateLimitedUntilDate(normal response, now time.Time) response {
 	return resp
 }
 
+// locked responds 429 because another request is using the object, not because of a rate limit.
+func locked(normal response, now time.Time) response {
+	resp := respondWithError(http.StatusTooManyRequests, "lock_timeout", "another request is using this payment")(normal, now)
+	resp.header = map[string]string{"Retry-After": "1"}
+	return resp
+}
+
+// duplicate declines a request because there is a payment like it already.
+func duplicate(response, time.Time) response {
+	refusal := refuse(http.StatusPaymentRequired, "card_declined", "the card was declined: duplicate_transaction")
+	refusal.DeclineCode, refusal.DeclineKind = "duplicate_transaction", "hard"
+	return refusal.response()
+}
+
+// controlInID puts a BEL in front of the id.
+func controlInID(normal response, _ time.Time) response {
+	normal.body = bytes.Replace(normal.body, []byte(`"id":"`), []byte(`"id":"\u0007`), 1)
+	return normal
+}
+
 func noResponse(response, time.Time) response { return response{delivery: deliverNothing} }
 
 func connectionReset(response, time.Time) response { return response{delivery: deliverReset} }

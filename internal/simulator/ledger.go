@@ -81,8 +81,8 @@ func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 }
 
 // forEachRow calls fn for every row of a query.
-func forEachRow(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...any) error) error) error {
-	rows, err := tx.QueryContext(ctx, query)
+func forEachRow(ctx context.Context, tx *sql.Tx, query string, fn func(scan func(...any) error) error, args ...any) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
 	}

@@ -65,7 +65,7 @@ func getRefund(ctx context.Context, tx *sql.Tx, r *http.Request) (response, erro
 	if b, _ := behaviorFor(e.token, scopeRefund); b.lookupsFail {
 		return response{}, errLookupFails
 	}
-	return jsonResponse(http.StatusOK, e), nil
+	return jsonResponse(http.StatusOK, e.protocolView()), nil
 }
 
 // page is the JSON body of a list response.
@@ -95,6 +95,9 @@ func listPayments(ctx context.Context, tx *sql.Tx, r *http.Request) (response, e
 			if _, err := tx.ExecContext(ctx, `UPDATE payments SET hidden = hidden - 1 WHERE id = ?`, p.ID); err != nil {
 				return response{}, fmt.Errorf("hide payment: %w", err)
 			}
+			if b.hiddenStatus != 0 {
+				return refuse(b.hiddenStatus, faultCodes[b.hiddenStatus], fmt.Sprintf("a simulated %d", b.hiddenStatus)).response(), nil
+			}
 		default:
 			out.Data = append(out.Data, p.protocolView())
 		}
@@ -121,7 +124,7 @@ func listRefunds(ctx context.Context, tx *sql.Tx, r *http.Request) (response, er
 		case b.lookupsFail && q.byReference:
 			return response{}, errLookupFails
 		case !b.lookupsFail:
-			out.Data = append(out.Data, e)
+			out.Data = append(out.Data, e.protocolView())
 		}
 	}
 	return withETag(r, jsonResponse(http.StatusOK, out)), nil

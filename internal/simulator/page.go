@@ -36,7 +36,7 @@ Captures, voids and refunds of a payment use the token of its charge.</p>
 
 <h2>Settings</h2>
 <p>Random faults: {{with .Faults}}<code>{{.}}</code>{{else}}none{{end}}. Latency: {{.Latency}}. Seed: {{.Seed}}.
-Pending payments and refunds become final after {{.PendingFor}}.</p>
+Later changes of payments and refunds, such as from pending to succeeded, happen after {{.PendingFor}}.</p>
 
 <h2>Tokens</h2>
 <table>

@@ -13,6 +13,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -25,21 +27,26 @@ const (
 	statusVoided         = "voided"
 )
 
+// refundedElsewhere is a change after which the whole captured amount is refunded, without a refund in the ledger.
+const refundedElsewhere = "refunded_elsewhere"
+
 const maxReferenceLength = 255
 
 // payment is a payment in the ledger. Its JSON form, after protocolView, is the payment in the protocol.
 type payment struct {
-	ID             string    `json:"id"`
-	Status         string    `json:"status"`
-	Amount         int64     `json:"amount"`
-	Currency       string    `json:"currency"`
-	CapturedAmount int64     `json:"captured_amount"`
-	RefundedAmount int64     `json:"refunded_amount"`
-	Reference      string    `json:"reference"`
-	DeclineCode    string    `json:"decline_code,omitempty"`
-	DeclineKind    string    `json:"decline_kind,omitempty"`
-	Metadata       metadata  `json:"metadata,omitempty"`
-	CreatedAt      time.Time `json:"created_at"`
+	ID             string `json:"id"`
+	Status         string `json:"status"`
+	Amount         int64  `json:"amount"`
+	Currency       string `json:"currency"`
+	CapturedAmount int64  `json:"captured_amount"`
+	RefundedAmount int64  `json:"refunded_amount"`
+	Reference      string `json:"reference"`
+	DeclineCode    string `json:"decline_code,omitempty"`
+	DeclineKind    string `json:"decline_kind,omitempty"`
+	// CanStillSucceed is true while the payment is declined, but the customer can still pay it. It is set by protocolView.
+	CanStillSucceed bool      `json:"can_still_succeed,omitempty"`
+	Metadata        metadata  `json:"metadata,omitempty"`
+	CreatedAt       time.Time `json:"created_at"`
 
 	seq           int64
 	token         string
@@ -47,14 +54,17 @@ type payment struct {
 }
 
 // protocolView returns the payment with the spelling of the status that its token selects, and without the decline of
-// a payment that is still pending.
+// a payment that is not declined.
 func (p payment) protocolView() payment {
-	if p.Status != statusDeclined {
-		p.DeclineCode, p.DeclineKind = "", ""
-	}
-	if b, _ := behaviorFor(p.token, scopeCharge); p.Status == statusSucceeded && b.effect.successSpelling != "" {
+	b, _ := behaviorFor(p.token, scopeCharge)
+	switch {
+	case p.Status == statusDeclined:
+		p.CanStillSucceed = b.effect.open
+		return p
+	case p.Status == statusSucceeded && b.effect.successSpelling != "":
 		p.Status = b.effect.successSpelling
 	}
+	p.DeclineCode, p.DeclineKind = "", ""
 	return p
 }
 
@@ -111,12 +121,11 @@ func (s *Simulator) recordCharge(
 	if p.Status == "" {
 		p.Status = success
 	}
-	finalStatus, finalAt := b.effect.finalStatus, sql.NullInt64{}
-	if finalStatus == statusSucceeded {
-		finalStatus = success
-	}
-	if finalStatus != "" {
-		finalAt = sql.NullInt64{Int64: p.CreatedAt.Add(s.pendingFor).UnixNano(), Valid: true}
+	later := slices.Clone(b.effect.later)
+	for i := range later {
+		if later[i] == statusSucceeded {
+			later[i] = success
+		}
 	}
 	if b.effect.alter != nil {
 		b.effect.alter(&p)
@@ -128,10 +137,19 @@ func (s *Simulator) recordCharge(
 		captured_amount, reference, decline_code, decline_kind, metadata, hidden, settles_to, settles_at, created_at)
 		VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		p.ID, req.key, p.token, p.Status, p.Amount, p.Currency, p.CapturedAmount, p.Reference, p.DeclineCode,
-		p.DeclineKind, p.Metadata, p.hiddenLookups, finalStatus, finalAt, p.CreatedAt.UnixNano()); err != nil {
+		p.DeclineKind, p.Metadata, p.hiddenLookups, strings.Join(later, " "), s.due(p.CreatedAt, len(later)),
+		p.CreatedAt.UnixNano()); err != nil {
 		return response{}, fmt.Errorf("insert payment: %w", err)
 	}
 	return chargeResponse(p, b.effect), nil
+}
+
+// due returns when the first of n changes after t is due, or NULL if there is none.
+func (s *Simulator) due(t time.Time, n int) sql.NullInt64 {
+	if n == 0 {
+		return sql.NullInt64{}
+	}
+	return sql.NullInt64{Int64: t.Add(s.pendingFor).UnixNano(), Valid: true}
 }
 
 func chargeResponse(p payment, e effect) response {
@@ -186,8 +204,8 @@ func (s *Simulator) capture(ctx context.Context, tx *sql.Tx, req postRequest) (p
 	}}, nil
 }
 
-// void is POST /payments/{id}/void. It also cancels a payment that waits for an action of the customer. The token of the
-// charge decides its faults.
+// void is POST /payments/{id}/void. It also cancels a payment that waits for an action of the customer, and a declined one
+// that can still succeed. The token of the charge decides its faults.
 func (s *Simulator) void(ctx context.Context, tx *sql.Tx, req postRequest) (plan, error) {
 	if err := decodeOptional(req.body, &struct{}{}); err != nil {
 		return plan{}, err
@@ -198,13 +216,35 @@ func (s *Simulator) void(ctx context.Context, tx *sql.Tx, req postRequest) (plan
 	}
 	b, _ := behaviorFor(p.token, scopeCapture)
 	return plan{script: b.script, execute: func() (response, error) {
-		if p.Status != statusAuthorized && p.Status != statusRequiresAction {
-			return response{}, refuse(http.StatusConflict, "state_conflict",
-				fmt.Sprintf("payment %s is %s: only an authorized or requires_action payment can be voided", p.ID, p.Status))
+		canStillSucceed := p.protocolView().CanStillSucceed
+		if p.Status != statusAuthorized && p.Status != statusRequiresAction && !canStillSucceed {
+			return response{}, refuse(http.StatusConflict, "state_conflict", fmt.Sprintf(
+				"payment %s is %s: only a payment that is authorized, requires_action or can still succeed can be voided", p.ID, p.Status))
+		}
+		if canStillSucceed {
+			if paid, err := s.payNow(ctx, tx, p); err != nil || paid {
+				// Not an error, which would undo the payment.
+				return refuse(http.StatusConflict, "state_conflict",
+					fmt.Sprintf("payment %s was paid: it cannot be voided", p.ID)).response(), err
+			}
 		}
 		p.Status = statusVoided
 		return updatePayment(ctx, tx, p)
 	}}, nil
+}
+
+// payNow lets the customer pay a declined payment, if that would happen later. It reports whether it did.
+func (s *Simulator) payNow(ctx context.Context, tx *sql.Tx, p payment) (paid bool, err error) {
+	result, err := tx.ExecContext(ctx, `UPDATE payments SET settles_at = ? WHERE id = ? AND settles_at IS NOT NULL`,
+		s.now().UnixNano(), p.ID)
+	if err != nil {
+		return false, fmt.Errorf("pay now: %w", err)
+	}
+	n, err := result.RowsAffected()
+	if err != nil || n == 0 {
+		return false, err
+	}
+	return true, s.makeDueChanges(ctx, tx)
 }
 
 // updatePayment stores the status after a capture or a void, which is final: it also removes a scheduled change of the

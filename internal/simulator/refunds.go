@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 )
 
-// refundEntry is a refund in the ledger. Its JSON form is the refund in the protocol.
+// refundEntry is a refund in the ledger. Its JSON form, after protocolView, is the refund in the protocol.
 type refundEntry struct {
 	ID          string    `json:"id"`
 	PaymentID   string    `json:"payment_id"`
@@ -25,6 +26,14 @@ type refundEntry struct {
 
 	seq   int64
 	token string // of the charge
+}
+
+// protocolView returns the refund without the decline of a refund that is not declined.
+func (e refundEntry) protocolView() refundEntry {
+	if e.Status != statusDeclined {
+		e.DeclineCode = ""
+	}
+	return e
 }
 
 type refundRequest struct {
@@ -59,7 +68,7 @@ func (s *Simulator) refund(ctx context.Context, tx *sql.Tx, req postRequest) (pl
 	}, nil
 }
 
-// recordRefund counts the refund as part of refunded_amount from its acceptance on, even while it is pending.
+// recordRefund counts the refund as part of refunded_amount from its acceptance on, even while it is pending, until it fails.
 func (s *Simulator) recordRefund(
 	ctx context.Context, tx *sql.Tx, req postRequest, in refundRequest, p payment, eff effect,
 ) (response, error) {
@@ -84,14 +93,10 @@ func (s *Simulator) recordRefund(
 	if e.Status == "" {
 		e.Status = statusSucceeded
 	}
-	finalAt := sql.NullInt64{}
-	if eff.finalStatus != "" {
-		finalAt = sql.NullInt64{Int64: e.CreatedAt.Add(s.pendingFor).UnixNano(), Valid: true}
-	}
 	if _, err := tx.ExecContext(ctx, `INSERT INTO refunds (id, idempotency_key, token, payment_id, status, amount, currency,
 		reference, decline_code, metadata, settles_to, settles_at, created_at) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)`,
 		e.ID, req.key, e.token, e.PaymentID, e.Status, e.Amount, e.Currency, e.Reference, e.DeclineCode, e.Metadata,
-		eff.finalStatus, finalAt, e.CreatedAt.UnixNano()); err != nil {
+		strings.Join(eff.later, " "), s.due(e.CreatedAt, len(eff.later)), e.CreatedAt.UnixNano()); err != nil {
 		return response{}, fmt.Errorf("insert refund: %w", err)
 	}
 	if e.Status == statusDeclined {
@@ -104,9 +109,9 @@ func (s *Simulator) recordRefund(
 		return response{}, fmt.Errorf("update refunded amount: %w", err)
 	}
 	if e.Status == statusPending {
-		return jsonResponse(http.StatusAccepted, e), nil
+		return jsonResponse(http.StatusAccepted, e.protocolView()), nil
 	}
-	return jsonResponse(http.StatusOK, e), nil
+	return jsonResponse(http.StatusOK, e.protocolView()), nil
 }
 
 const selectRefund = `SELECT seq, id, token, payment_id, status, amount, currency, reference, decline_code, metadata,

@@ -28,7 +28,7 @@ type Options struct {
 	Faults     Rates            // random faults; none by default
 	Latency    LatencyRange     // drawn for each request; none by default
 	Seed       uint64           // the same seed and the same requests lead to the same random faults
-	PendingFor time.Duration    // time until pending and requires_action become final; 0 means DefaultPendingFor
+	PendingFor time.Duration    // time until each later change, such as from pending to succeeded; 0 means DefaultPendingFor
 	Now        func() time.Time // nil means time.Now
 	Logger     *zap.Logger      // nil means no logs; tokens, keys and bodies are never logged
 }

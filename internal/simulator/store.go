@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"net/url"
 	"path/filepath"
+	"strings"
 
 	_ "modernc.org/sqlite" // registers the driver
 )
 
 // schema makes idempotency_key unique in payments and refunds, so that a key is executed at most once. References may
-// repeat, as at a real processor: a double charge is then visible as two payments with one reference.
+// repeat, as at a real processor: a double charge is then visible as two payments with one reference. settles_to has the
+// changes to come, separated by blanks; the first is due at settles_at.
 const schema = `
 CREATE TABLE IF NOT EXISTS requests (
 	idempotency_key TEXT PRIMARY KEY,
@@ -99,7 +101,7 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	return db, nil
 }
 
-// transact runs fn in one transaction. It finalizes due payments and refunds first, so that none is seen pending for
+// transact runs fn in one transaction. It makes the changes that are due first, so that nothing is seen pending for
 // longer than Options.PendingFor. It ignores the cancellation of ctx: a real processor does not stop either when the
 // client closes the connection.
 func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.Tx) error) error {
@@ -109,7 +111,7 @@ func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.
 		return fmt.Errorf("begin: %w", err)
 	}
 	defer func() { _ = tx.Rollback() }() // no effect after Commit
-	if err := s.finalizeDue(ctx, tx); err != nil {
+	if err := s.makeDueChanges(ctx, tx); err != nil {
 		return err
 	}
 	if err := fn(ctx, tx); err != nil {
@@ -121,16 +123,61 @@ func (s *Simulator) transact(ctx context.Context, fn func(context.Context, *sql.
 	return nil
 }
 
-// finalizeDue gives pending payments and refunds their final status when it is due.
-func (s *Simulator) finalizeDue(ctx context.Context, tx *sql.Tx) error {
+// makeDueChanges makes the changes of payments and refunds that are due.
+func (s *Simulator) makeDueChanges(ctx context.Context, tx *sql.Tx) error {
+	for {
+		made, err := s.makeNextChanges(ctx, tx)
+		if err != nil {
+			return fmt.Errorf("change payments: %w", err)
+		}
+		if !made {
+			break
+		}
+	}
 	now := s.now().UnixNano()
-	if _, err := tx.ExecContext(ctx, `UPDATE payments SET status = settles_to, settles_at = NULL,
-		captured_amount = iif(settles_to = 'succeeded', amount, 0) WHERE settles_at <= ?`, now); err != nil {
-		return fmt.Errorf("finalize payments: %w", err)
+	// A refund that fails returns its amount to the payment.
+	if _, err := tx.ExecContext(ctx, `UPDATE payments SET refunded_amount = refunded_amount - failed.amount
+		FROM (SELECT payment_id, sum(amount) AS amount FROM refunds WHERE settles_at <= ? AND settles_to = 'declined'
+			GROUP BY payment_id) AS failed
+		WHERE failed.payment_id = payments.id`, now); err != nil {
+		return fmt.Errorf("reverse failed refunds: %w", err)
 	}
 	if _, err := tx.ExecContext(ctx, `UPDATE refunds SET status = settles_to, settles_at = NULL
 		WHERE settles_at <= ?`, now); err != nil {
-		return fmt.Errorf("finalize refunds: %w", err)
+		return fmt.Errorf("change refunds: %w", err)
 	}
 	return nil
+}
+
+// makeNextChanges makes the next change of each payment for which one is due. It reports whether there were any.
+func (s *Simulator) makeNextChanges(ctx context.Context, tx *sql.Tx) (made bool, err error) {
+	type payment struct {
+		id, changes string
+		dueAt       int64
+	}
+	var due []payment
+	if err := forEachRow(ctx, tx, `SELECT id, settles_to, settles_at FROM payments WHERE settles_at <= ?`,
+		func(scan func(...any) error) error {
+			var p payment
+			err := scan(&p.id, &p.changes, &p.dueAt)
+			due = append(due, p)
+			return err
+		}, s.now().UnixNano()); err != nil {
+		return false, err
+	}
+	for _, p := range due {
+		next, later, more := strings.Cut(p.changes, " ")
+		nextAt := sql.NullInt64{Int64: p.dueAt + int64(s.pendingFor), Valid: more}
+		if next == refundedElsewhere {
+			_, err = tx.ExecContext(ctx, `UPDATE payments SET refunded_amount = captured_amount, settles_to = ?, settles_at = ?
+				WHERE id = ?`, later, nextAt, p.id)
+		} else {
+			_, err = tx.ExecContext(ctx, `UPDATE payments SET status = ?1, captured_amount = iif(?1 = 'succeeded', amount, 0),
+				settles_to = ?2, settles_at = ?3 WHERE id = ?4`, next, later, nextAt, p.id)
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return len(due) > 0, nil
 }

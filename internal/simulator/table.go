@@ -15,12 +15,15 @@ var behaviors = complete([]behavior{
 	{Token: token("tok_pending")},
 	{Token: token("tok_pending_declined")},
 	{Token: token("tok_requires_action")},
+	{Token: token("tok_action_declined_open"), effect: effect{open: true}},
+	{Token: token("tok_action_declined_then_paid"), effect: effect{open: true, later: []string{statusDeclined, statusSucceeded}}},
 
 	// Declines. They are results of a charge, not errors.
 	{Token: token("tok_insufficient_funds"), effect: declined(http.StatusPaymentRequired)},
 	{Token: token("tok_stolen_card"), effect: declined(http.StatusPaymentRequired)},
 	{Token: token("tok_authentication_required"), effect: declined(http.StatusPaymentRequired)},
 	{Token: token("tok_declined_200"), effect: declined(http.StatusOK)},
+	{Token: token("tok_declined_open"), effect: effect{status: statusDeclined, declineStatus: http.StatusOK, open: true}},
 	{Token: token("tok_declined_422"), effect: declined(http.StatusUnprocessableEntity)},
 
 	// Refusals: nothing is charged, and repeating the request does not help.
@@ -50,6 +53,8 @@ var behaviors = complete([]behavior{
 	{Token: token("tok_429_http_date"), script: first(before(rateLimitedUntilDate))},
 	{Token: token("tok_429_long"), script: first(before(rateLimitedFor(LongRetryAfter)))},
 	{Token: token("tok_429_bad_retry_after"), script: first(before(rateLimited("soon")))},
+	{Token: token("tok_429_fraction"), script: first(before(rateLimited("0.5")))},
+	{Token: token("tok_429_object"), script: first(before(locked))},
 	{Token: token("tok_429_always"), script: always(before(rateLimited("1")))},
 
 	// Faults after the charge: money has moved, but the client cannot know it. The repeated request gets the stored success.
@@ -71,6 +76,9 @@ var behaviors = complete([]behavior{
 	{Token: token("tok_302"), script: always(after(redirect))},
 	{Token: token("tok_418"), script: always(after(respondWith(418)))},
 	{Token: token("tok_lookup_late"), script: always(after(respondWith(500))), hiddenLookups: 2},
+	{Token: token("tok_lookup_unavailable"), script: always(after(respondWith(500))), hiddenLookups: 3, hiddenStatus: 503},
+	{Token: token("tok_duplicate_after_timeout"), script: always(after(noResponse), before(duplicate)), hiddenLookups: 2},
+	{Token: token("tok_id_control"), script: always(after(controlInID))},
 	{Token: token("tok_lost"), script: always(after(respondWith(500))), lookupsFail: true},
 
 	// The processor executes something other than what was requested.
@@ -78,6 +86,9 @@ var behaviors = complete([]behavior{
 	{Token: token("tok_wrong_currency"),
 		effect: effect{alter: func(p *payment) { p.Currency = otherCurrency(p.Currency) }}},
 	{Token: token("tok_wrong_reference"), effect: effect{alter: func(p *payment) { p.Reference += "-other" }}},
+
+	// The processor changes a payment later, without a request.
+	{Token: token("tok_refunded_in_dashboard"), effect: effect{later: []string{refundedElsewhere}}},
 
 	// The charge succeeds; its captures and voids have these faults.
 	{Token: token("tok_capture_500_twice"), script: first(before(respondWith(500)), before(respondWith(500)))},
@@ -95,6 +106,7 @@ var behaviors = complete([]behavior{
 	{Token: token("tok_refund_reset_after"), script: first(after(connectionReset))},
 	{Token: token("tok_refund_declined"), effect: declined(http.StatusUnprocessableEntity)},
 	{Token: token("tok_refund_pending")},
+	{Token: token("tok_refund_fails_late"), effect: effect{later: []string{statusDeclined}}},
 	{Token: token("tok_refund_lost"), script: always(after(respondWith(500))), lookupsFail: true},
 })
 
@@ -112,8 +124,12 @@ func complete(behaviors []behavior) []behavior {
 	for i := range behaviors {
 		b := &behaviors[i]
 		b.effect.declineCode, b.effect.declineKind = b.DeclineCode, b.DeclineKind
-		if b.FirstStatus != "" {
-			b.effect.status, b.effect.finalStatus = b.FirstStatus, b.ExpectedStatus
+		if b.FirstStatus == "" {
+			continue
+		}
+		b.effect.status = b.FirstStatus
+		if b.effect.later == nil {
+			b.effect.later = []string{b.ExpectedStatus}
 		}
 	}
 	return behaviors

@@ -20,14 +20,16 @@ type behavior struct {
 	script        script
 	effect        effect
 	hiddenLookups int  // number of first lookups by reference that do not find the payment
+	hiddenStatus  int  // HTTP status of these lookups; 0 responds with an empty list
 	lookupsFail   bool // every lookup responds 500; only GET /ledger shows the payment or refund
 }
 
 // effect is what an execution records in the ledger. The zero value is a plain success.
 type effect struct {
 	status          string         // "" means succeeded, or authorized for a charge without capture
-	finalStatus     string         // replaces status after Options.PendingFor; "" means that status is final
-	declineCode     string         // if status or finalStatus is declined
+	later           []string       // changes, one after each Options.PendingFor: a status, or refundedElsewhere
+	open            bool           // while the payment is declined, the customer can still pay it
+	declineCode     string         // if status or one of later is declined
 	declineKind     string         // hard, soft or action; charges only
 	declineStatus   int            // HTTP status of a decline: 200 responds with the payment, others with an error
 	alter           func(*payment) // changes the payment to something that was not requested

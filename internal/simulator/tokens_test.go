@@ -24,11 +24,14 @@ var tokenCases = []struct {
 	{token: "tok_pending", outcomes: replays("202 pending"), ledger: "pending", final: "succeeded"},
 	{token: "tok_pending_declined", outcomes: replays("202 pending"), ledger: "pending", final: "declined"},
 	{token: "tok_requires_action", outcomes: replays("200 requires_action"), ledger: "requires_action", final: "succeeded"},
+	{token: "tok_action_declined_open", outcomes: replays("200 requires_action"), ledger: "requires_action", final: "declined"},
+	{token: "tok_action_declined_then_paid", outcomes: replays("200 requires_action"), ledger: "requires_action", final: "declined"},
 
 	{token: "tok_insufficient_funds", outcomes: replays("402 card_declined soft insufficient_funds"), ledger: "declined"},
 	{token: "tok_stolen_card", outcomes: replays("402 card_declined hard stolen_card"), ledger: "declined"},
 	{token: "tok_authentication_required", outcomes: replays("402 card_declined action authentication_required"), ledger: "declined"},
 	{token: "tok_declined_200", outcomes: replays("200 declined"), ledger: "declined"},
+	{token: "tok_declined_open", outcomes: replays("200 declined"), ledger: "declined"},
 	{token: "tok_declined_422", outcomes: replays("422 card_declined hard expired_card"), ledger: "declined"},
 
 	{token: "tok_400", outcomes: repeats("400 invalid_request"), ledger: ""},
@@ -53,6 +56,8 @@ var tokenCases = []struct {
 	{token: "tok_429_http_date", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
 	{token: "tok_429_long", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
 	{token: "tok_429_bad_retry_after", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_fraction", outcomes: failsBefore("429 rate_limited"), ledger: "succeeded"},
+	{token: "tok_429_object", outcomes: failsBefore("429 lock_timeout"), ledger: "succeeded"},
 	{token: "tok_429_always", outcomes: repeats("429 rate_limited"), ledger: ""},
 
 	{token: "tok_500_once_after_charge", outcomes: failsAfter("500 internal_error"), ledger: "succeeded"},
@@ -72,11 +77,17 @@ var tokenCases = []struct {
 	{token: "tok_302", outcomes: repeats("302 empty"), ledger: "succeeded"},
 	{token: "tok_418", outcomes: repeats("418 teapot"), ledger: "succeeded"},
 	{token: "tok_lookup_late", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_lookup_unavailable", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
+	{token: "tok_duplicate_after_timeout", ledger: "succeeded", outcomes: []string{"no response",
+		"402 card_declined hard duplicate_transaction", "402 card_declined hard duplicate_transaction"}},
+	{token: "tok_id_control", outcomes: replays("200 succeeded"), ledger: "succeeded"},
 	{token: "tok_lost", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
 
 	{token: "tok_wrong_amount", outcomes: replays("200 succeeded"), ledger: "succeeded"},
 	{token: "tok_wrong_currency", outcomes: replays("200 succeeded"), ledger: "succeeded"},
 	{token: "tok_wrong_reference", outcomes: replays("200 succeeded"), ledger: "succeeded"},
+
+	{token: "tok_refunded_in_dashboard", outcomes: replays("200 succeeded"), ledger: "succeeded"},
 
 	{token: "tok_capture_500_twice", outcomes: failsTwice, ledger: "succeeded"},
 	{token: "tok_capture_500_always", outcomes: repeats("500 internal_error"), ledger: "authorized"},
@@ -92,6 +103,7 @@ var tokenCases = []struct {
 	{token: "tok_refund_reset_after", outcomes: failsAfter("reset"), ledger: "succeeded"},
 	{token: "tok_refund_declined", outcomes: replays("422 refund_declined refund_not_accepted"), ledger: "declined"},
 	{token: "tok_refund_pending", outcomes: replays("202 pending"), ledger: "pending", final: "succeeded"},
+	{token: "tok_refund_fails_late", outcomes: replays("200 succeeded"), ledger: "succeeded", final: "declined"},
 	{token: "tok_refund_lost", outcomes: repeats("500 internal_error"), ledger: "succeeded"},
 }
 
@@ -260,6 +272,8 @@ func TestRetryAfterHasTheFormOfTheToken(t *testing.T) {
 		"tok_429_always":          "1",
 		"tok_429_long":            "8",
 		"tok_429_bad_retry_after": "soon",
+		"tok_429_fraction":        "0.5",
+		"tok_429_object":          "1",
 		"tok_429_http_date":       "Sat, 31 Jan 2026 12:00:02 GMT",
 	} {
 		got := h.post("/charges", token, chargeBody(token, token))
@@ -297,6 +311,119 @@ func TestLatePaymentIsFoundByTheThirdLookup(t *testing.T) {
 		h.get("/payments?reference=late").into(t, &found)
 		require.Len(t, found.Data, want)
 	}
+}
+
+func TestLookupsAreUnavailableForAWhile(t *testing.T) {
+	h := start(t, Options{})
+	h.post("/charges", "k", chargeBody("tok_lookup_unavailable", "k"))
+	for range 3 {
+		require.Equal(t, "503 unavailable", h.get("/payments?reference=k").String())
+	}
+	var found page[payment]
+	h.get("/payments?reference=k").into(t, &found)
+	require.Len(t, found.Data, 1)
+}
+
+func TestDuplicateIsFoundByTheThirdLookup(t *testing.T) {
+	h := start(t, Options{})
+	require.Equal(t, "no response", h.postAndGiveUp("/charges", "k", chargeBody("tok_duplicate_after_timeout", "k")).String())
+	for _, want := range []int{0, 0, 1} {
+		var found page[payment]
+		h.get("/payments?reference=k").into(t, &found)
+		require.Len(t, found.Data, want)
+	}
+}
+
+func TestControlCharacterIsOnlyInTheResponseToTheCharge(t *testing.T) {
+	h := start(t, Options{})
+	for range 2 {
+		var p payment
+		h.post("/charges", "k", chargeBody("tok_id_control", "k")).into(t, &p)
+		require.Equal(t, "\a"+h.ledger().Payments[0].ID, p.ID)
+	}
+	var found page[payment]
+	h.get("/payments?reference=k").into(t, &found)
+	require.Equal(t, h.ledger().Payments[0].ID, found.Data[0].ID)
+}
+
+func TestDeclinedPaymentCanStillSucceedUntilItIsVoidedOrPaid(t *testing.T) {
+	const void = "void"
+	for name, tc := range map[string]struct {
+		token string
+		steps []string // void, or the duration to wait
+		want  []string // the response to the void and the payment after it, or the payment after the wait
+	}{
+		"voided": {token: "tok_action_declined_open", steps: []string{"1m", "24h", void, void},
+			want: []string{"declined, open", "declined, open", "200 voided: voided", "200 voided, replayed: voided"}},
+		"voided while the customer may act": {token: "tok_action_declined_open", steps: []string{void, "24h"},
+			want: []string{"200 voided: voided", "voided"}},
+		"declined at once": {token: "tok_declined_open", steps: []string{"24h", void},
+			want: []string{"declined, open", "200 voided: voided"}},
+		"paid when the void arrives": {token: "tok_action_declined_then_paid", steps: []string{"1m", void, void},
+			want: []string{"declined, open", "409 state_conflict: succeeded", "409 state_conflict, replayed: succeeded"}},
+		"paid without a void": {token: "tok_action_declined_then_paid", steps: []string{"1m", "59s", "1s"},
+			want: []string{"declined, open", "declined, open", "succeeded"}},
+		"paid long ago": {token: "tok_action_declined_then_paid", steps: []string{"24h"}, want: []string{"succeeded"}},
+		"not open":      {token: "tok_declined_200", steps: []string{void}, want: []string{"409 state_conflict: declined"}},
+	} {
+		for _, captures := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, capture %t", name, captures), func(t *testing.T) {
+				h := start(t, Options{PendingFor: time.Minute})
+				id := h.pay(tc.token, "charge", captures)
+				for i, step := range tc.steps {
+					got := ""
+					if step == void {
+						got = h.post("/payments/"+id+"/void", "void", "").String() + ": "
+					} else {
+						d, err := time.ParseDuration(step)
+						require.NoError(t, err)
+						h.clock.advance(d)
+					}
+					var p payment
+					h.get("/payments/"+id).into(t, &p)
+					got += p.Status
+					if p.CanStillSucceed {
+						got += ", open"
+					}
+					require.Equal(t, p.Status == statusDeclined, p.DeclineCode != "")
+					require.Equal(t, p.Status == statusSucceeded, p.CapturedAmount == 1000)
+					want := tc.want[i]
+					if !captures {
+						want = strings.ReplaceAll(want, statusSucceeded, statusAuthorized)
+					}
+					require.Equal(t, want, got, "step %d", i+1)
+				}
+			})
+		}
+	}
+}
+
+func TestRefundThatFailsLaterReturnsItsAmount(t *testing.T) {
+	h := start(t, Options{})
+	id := h.pay("tok_refund_fails_late", "charge", true)
+	for _, key := range []string{"refund-1", "refund-2"} {
+		body := fmt.Sprintf(`{"payment_id":%q,"amount":400,"reference":%q}`, id, key)
+		require.Equal(t, "200 succeeded", h.post("/refunds", key, body).String())
+	}
+	var refunds page[refundEntry]
+	h.get("/refunds?reference=refund-1").into(t, &refunds)
+	require.Equal(t, []string{"succeeded", ""}, []string{refunds.Data[0].Status, refunds.Data[0].DeclineCode})
+	require.Equal(t, int64(800), h.ledger().Payments[0].RefundedAmount)
+	h.clock.advance(DefaultPendingFor)
+	h.get("/refunds?reference=refund-1").into(t, &refunds)
+	require.Equal(t, []string{"declined", "account_closed"}, []string{refunds.Data[0].Status, refunds.Data[0].DeclineCode})
+	require.Zero(t, h.ledger().Payments[0].RefundedAmount)
+}
+
+func TestPaymentIsRefundedWithoutARefund(t *testing.T) {
+	h := start(t, Options{})
+	id := h.pay("tok_refunded_in_dashboard", "charge", true)
+	require.Zero(t, h.ledger().Payments[0].RefundedAmount)
+	h.clock.advance(DefaultPendingFor)
+	var p payment
+	h.get("/payments/"+id).into(t, &p)
+	require.Equal(t, []any{"succeeded", int64(1000), int64(1000)}, []any{p.Status, p.CapturedAmount, p.RefundedAmount})
+	require.Empty(t, h.ledger().Refunds)
 }
 
 func TestPaymentWhoseLookupsFailIsOnlyInTheLedger(t *testing.T) {

@@ -38,6 +38,7 @@ func acmeProtocol() processortest.Protocol {
 			Write: func(processortest.Record) processortest.Response { return writeAcmeError(402, "refused", "", "stolen") },
 			Want:  payment.Decline{Code: "stolen", Kind: payment.DeclineHard},
 		}},
+		OpenDeclines: []string{"reopened"},
 		WriteError: func(status int, code, message string) processortest.Response {
 			return writeAcmeError(status, code, message, "")
 		},

@@ -88,7 +88,7 @@ type transaction struct {
 
 var acmeStates = map[string]payment.Status{
 	"settled": payment.Succeeded, "held": payment.Authorized, "working": payment.Pending, "refused": payment.Declined,
-	"canceled": payment.Voided,
+	"reopened": payment.Declined, "canceled": payment.Voided,
 }
 
 var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, "working": payment.Pending}
@@ -103,7 +103,7 @@ func (t transaction) result(states map[string]payment.Status) (processor.Result,
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
 	if status == payment.Declined {
-		result.Decline = acmeDecline(t.Reason)
+		result.Decline, result.CanStillSucceed = acmeDecline(t.Reason), t.State == "reopened"
 	}
 	return result, nil
 }

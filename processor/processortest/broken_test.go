@@ -134,6 +134,7 @@ const (
 	capturedAlways    = "a captured amount is reported whatever the status"
 	differences       = "an amount, currency or reference that differs from the call is reported unchanged"
 	declines          = "a decline is a result with its code and kind, not an error"
+	openDecline       = "a decline says whether it can still succeed"
 	malformed         = "a malformed success response is ambiguous"
 	ambiguousJSON     = "JSON that can be read in more than one way is ambiguous"
 	unprintableText   = "a success with an id, currency or reference that is not printable ASCII is ambiguous"
@@ -350,6 +351,27 @@ func defects() []defect {
 			}}},
 		{name: "drops the details of a decline", caughtBy: []string{declines, statusMapping},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) { r.Decline = nil })},
+		{name: "reports every decline as final", caughtBy: []string{openDecline, statusMapping},
+			broken: broken{
+				lookup: func(a *acme, ctx context.Context, c processor.LookupCall) (processor.Result, bool, error) {
+					result, found, err := a.Lookup(ctx, c)
+					result.CanStillSucceed = false
+					return result, found, err
+				},
+				after: func(_ processor.ChargeCall, r processor.Result, err error) (processor.Result, error) {
+					r.CanStillSucceed = false
+					return r, err
+				},
+			}},
+		{name: "reports a refused void as voided", caughtBy: []string{openDecline},
+			broken: broken{void: func(a *acme, ctx context.Context, c processor.VoidCall) (processor.Result, error) {
+				result, err := a.Void(ctx, c)
+				var e *processor.Error
+				if errors.As(err, &e) && e.Class == payment.ClassStateConflict {
+					return processor.Result{ID: c.ProcessorPaymentID, Status: payment.Voided}, nil
+				}
+				return result, err
+			}}},
 		{name: "reports every decline as soft", caughtBy: []string{declines},
 			broken: changeResult(func(_ processor.ChargeCall, r *processor.Result) {
 				if r.Decline != nil {
@@ -649,6 +671,8 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 	p.ParseMetadata, p.Declines, p.WriteMismatch, p.WriteConflict, p.WriteObjectLevel = nil, nil, nil, nil, nil
 	p.Profile.KeyLifetime = 0
 	p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded}
+	p.OpenDeclines, p.DeclinesAreFinal = nil, true
+	require.NoError(t, processortest.Check(p))
 	var skips []string
 	for _, scenario := range processortest.Scenarios() {
 		failure, skipped := processortest.Failure(t, p, scenario)
@@ -657,15 +681,44 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 			skips = append(skips, scenario)
 		}
 	}
-	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, unprintableCode,
-		conflict, lockedObject, retryHeader, listUnchanged}, skips)
+	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, openDecline,
+		unprintableCode, conflict, lockedObject, retryHeader, listUnchanged}, skips)
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {
 	require.EqualError(t, processortest.Check(processortest.Protocol{ParseRequest: parseAcme}),
 		"processortest: Protocol.New is required")
+	for want, change := range map[string]func(*processortest.Protocol){
+		"PaymentStatuses and RefundStatuses need a status that means succeeded": func(p *processortest.Protocol) { p.RefundStatuses = nil },
+		"Protocol needs either OpenDeclines or DeclinesAreFinal: can a declined payment still be paid?": func(p *processortest.Protocol) {
+			p.OpenDeclines = nil
+		},
+		`OpenDeclines: "held" is not declined in PaymentStatuses`: func(p *processortest.Protocol) { p.OpenDeclines = []string{"held"} },
+		"OpenDeclines need a status in PaymentStatuses that means voided": func(p *processortest.Protocol) {
+			p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded, "reopened": payment.Declined}
+		},
+	} {
+		p := acmeProtocol()
+		change(&p)
+		require.EqualError(t, processortest.Check(p), "processortest: "+want)
+	}
+}
+
+func TestFailureBeginsWithTheRuleAndItsDocument(t *testing.T) {
 	p := acmeProtocol()
-	p.RefundStatuses = nil
-	require.EqualError(t, processortest.Check(p),
-		"processortest: PaymentStatuses and RefundStatuses need a status that means succeeded")
+	p.New = func(c processor.Client) processor.Processor {
+		return broken{acme: &acme{c}, after: func(_ processor.ChargeCall, r processor.Result, err error) (processor.Result, error) {
+			r.CanStillSucceed, r.Decline = false, nil
+			return r, err
+		}}
+	}
+	for rule, where := range map[string]string{
+		statusMapping: statusMapping + "/charge: refused", // in a subtest
+		declines:      declines + "/charge: 402 with a reason",
+	} {
+		failure, _ := processortest.Failure(t, p, rule)
+		first, rest, _ := strings.Cut(failure, "\n")
+		require.Equal(t, fmt.Sprintf("/%s: %s (docs/adapters.md#2-the-mapping)", where, rule), first)
+		require.NotEmpty(t, rest)
+	}
 }

@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/processor/processortest"
 )
 
 // The code on docs/adapters.md is that of examples/ownprocessor, which is compiled and tested.
@@ -31,6 +33,19 @@ func TestDocumentationLinksToFilesThatExist(t *testing.T) {
 	for _, link := range links {
 		_, err := os.Stat(filepath.Join("../../docs", string(link[1])))
 		require.NoError(t, err)
+	}
+}
+
+func TestEveryRuleNamesASectionThatExists(t *testing.T) {
+	page, err := os.ReadFile("../../docs/adapters.md")
+	require.NoError(t, err)
+	sections := map[string]bool{}
+	for _, heading := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllSubmatch(page, -1) {
+		anchor := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(string(heading[1])), "")
+		sections["docs/adapters.md#"+strings.ReplaceAll(anchor, " ", "-")] = true
+	}
+	for rule, document := range processortest.Documents() {
+		require.True(t, sections[document], "%s: the document has no section %q", rule, document)
 	}
 }
 

@@ -17,6 +17,15 @@ func Scenarios() []string {
 	return names
 }
 
+// Documents returns the document of each scenario, by its name.
+func Documents() map[string]string {
+	documents := map[string]string{}
+	for _, s := range scenarios {
+		documents[s.name] = s.doc
+	}
+	return documents
+}
+
 // Failure runs one scenario up to its first failing subtest. It returns the failure, empty if there is none, and the reason if
 // the scenario was skipped.
 func Failure(t *testing.T, p Protocol, name string) (failure, skipped string) {

@@ -18,20 +18,20 @@ import (
 )
 
 var failureScenarios = []scenario{
-	{name: "each HTTP status has the documented certainty, retry flag and failure class", run: httpStatuses},
-	{name: "an error contains the processor's code, message and request id", run: errorDetails},
-	{name: "a state conflict is ambiguous, because an earlier attempt may have caused it", skip: skipWithoutConflict,
+	{name: "each HTTP status has the documented certainty, retry flag and failure class", doc: docClient, run: httpStatuses},
+	{name: "an error contains the processor's code, message and request id", doc: docProfile, run: errorDetails},
+	{name: "a state conflict is ambiguous, because an earlier attempt may have caused it", doc: docProfile, skip: skipWithoutConflict,
 		run: conflicts},
-	{name: "an error reports Retry-After", run: retryAfter},
-	{name: "a response about one object delays no other call and does not open the circuit breaker",
+	{name: "an error reports Retry-After", doc: docClient, run: retryAfter},
+	{name: "a response about one object delays no other call and does not open the circuit breaker", doc: docProfile,
 		skip: skipWithoutObjectLevel, run: objectLevel},
-	{name: "the processor's retry header changes the retry flag, never the certainty", skip: skipWithoutRetryHeader,
+	{name: "the processor's retry header changes the retry flag, never the certainty", doc: docProfile, skip: skipWithoutRetryHeader,
 		run: retryHeader},
-	{name: "redirects are never followed", run: redirects},
-	{name: "a connection that breaks after the request was sent is ambiguous", run: brokenConnections},
-	{name: "a response timeout is ambiguous", run: responseTimeout},
-	{name: "a call that is canceled in flight is ambiguous", run: canceledCall},
-	{name: "a refused connection proves that nothing was executed", run: refusedConnection},
+	{name: "redirects are never followed", doc: docClient, run: redirects},
+	{name: "a connection that breaks after the request was sent is ambiguous", doc: docClient, run: brokenConnections},
+	{name: "a response timeout is ambiguous", doc: docClient, run: responseTimeout},
+	{name: "a call that is canceled in flight is ambiguous", doc: docClient, run: canceledCall},
+	{name: "a refused connection proves that nothing was executed", doc: docClient, run: refusedConnection},
 }
 
 // classification is what a response with a status proves about an operation.

@@ -12,7 +12,7 @@ import (
 )
 
 var jsonScenarios = []scenario{
-	{name: "JSON that can be read in more than one way is ambiguous", skip: skipWithoutJSON, run: ambiguousJSON},
+	{name: "JSON that can be read in more than one way is ambiguous", doc: docMapping, skip: skipWithoutJSON, run: ambiguousJSON},
 }
 
 func skipWithoutJSON(p Protocol) string {

@@ -14,16 +14,16 @@ import (
 )
 
 var keyScenarios = []scenario{
-	{name: "the idempotency key is sent unchanged", run: keyIsSent},
-	{name: "a repeated call sends the same bytes under the same key", run: repeatedCall},
-	{name: "a call without an idempotency key is not sent", run: missingKey},
-	{name: "an idempotency key that the processor would not accept is not sent", run: unacceptableKey},
-	{name: "an expired idempotency key is not sent, and the outcome is ambiguous", skip: skipWithoutLifetime,
+	{name: "the idempotency key is sent unchanged", doc: docClient, run: keyIsSent},
+	{name: "a repeated call sends the same bytes under the same key", doc: docMapping, run: repeatedCall},
+	{name: "a call without an idempotency key is not sent", doc: docClient, run: missingKey},
+	{name: "an idempotency key that the processor would not accept is not sent", doc: docProfile, run: unacceptableKey},
+	{name: "an expired idempotency key is not sent, and the outcome is ambiguous", doc: docProfile, skip: skipWithoutLifetime,
 		run: expiredKey},
-	{name: "a key that is still in flight is ambiguous and retryable", skip: skipWithoutInFlight, run: keyInFlight},
-	{name: "a key that was used with another payload is ambiguous and not retryable", skip: skipWithoutMismatch,
+	{name: "a key that is still in flight is ambiguous and retryable", doc: docProfile, skip: skipWithoutInFlight, run: keyInFlight},
+	{name: "a key that was used with another payload is ambiguous and not retryable", doc: docProfile, skip: skipWithoutMismatch,
 		run: keyMismatch},
-	{name: "a rejected API key is replaced once, under the same idempotency key", run: rejectedAPIKey},
+	{name: "a rejected API key is replaced once, under the same idempotency key", doc: docClient, run: rejectedAPIKey},
 }
 
 // sentKey returns the idempotency key of a request.

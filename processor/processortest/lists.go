@@ -12,11 +12,11 @@ import (
 )
 
 var listScenarios = []scenario{
-	{name: "a list is read page by page to its end", run: listPages},
-	{name: "an empty list is an empty page", run: listEmpty},
-	{name: "an unreadable page is an error, never an empty page", run: listUnreadable},
-	{name: "payments that Florin did not make do not hide its own", run: listForeignPayments},
-	{name: "an unchanged page is revalidated with its ETag", skip: skipWithoutETags, run: listUnchanged},
+	{name: "a list is read page by page to its end", doc: docMapping, run: listPages},
+	{name: "an empty list is an empty page", doc: docMapping, run: listEmpty},
+	{name: "an unreadable page is an error, never an empty page", doc: docMapping, run: listUnreadable},
+	{name: "payments that Florin did not make do not hide its own", doc: docMapping, run: listForeignPayments},
+	{name: "an unchanged page is revalidated with its ETag", doc: docMapping, skip: skipWithoutETags, run: listUnchanged},
 }
 
 func listPages(t tester, p Protocol) {

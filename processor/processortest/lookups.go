@@ -13,13 +13,13 @@ import (
 )
 
 var lookupScenarios = []scenario{
-	{name: "a lookup finds the matching record", run: lookupFinds},
-	{name: "a lookup accepts every not-found response of the protocol", run: lookupNotFound},
-	{name: "a lookup response that the protocol does not define is an error, never not found",
+	{name: "a lookup finds the matching record", doc: docMapping, run: lookupFinds},
+	{name: "a lookup accepts every not-found response of the protocol", doc: docMapping, run: lookupNotFound},
+	{name: "a lookup response that the protocol does not define is an error, never not found", doc: docMapping,
 		run: lookupUndefinedResponses},
-	{name: "a lookup never returns a record with another reference", run: lookupOtherReferences},
-	{name: "two records with the same reference are an error", run: lookupDuplicates},
-	{name: "a lookup of a refund without its payment id finds it or returns an error", run: lookupRefundWithoutPayment},
+	{name: "a lookup never returns a record with another reference", doc: docMapping, run: lookupOtherReferences},
+	{name: "two records with the same reference are an error", doc: docMapping, run: lookupDuplicates},
+	{name: "a lookup of a refund without its payment id finds it or returns an error", doc: docMapping, run: lookupRefundWithoutPayment},
 }
 
 func lookupFinds(t tester, p Protocol) {

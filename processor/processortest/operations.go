@@ -156,8 +156,9 @@ func (op operation) wantResult(p Protocol, record Record, nth int) processor.Res
 	return processor.Result{ID: record.ID, Status: op.statuses(p)[record.Status], Amount: record.Amount,
 		Currency:       record.Currency,
 		CapturedAmount: record.Captured, RefundedAmount: record.Refunded, Reference: record.Reference,
-		RequestID:  requestID(nth),
-		MerchantID: record.MerchantID}
+		RequestID:       requestID(nth),
+		MerchantID:      record.MerchantID,
+		CanStillSucceed: op.Operation != Refund && slices.Contains(p.OpenDeclines, record.Status)}
 }
 
 // query is a lookup or a list: a call that moves no money.

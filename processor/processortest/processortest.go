@@ -62,6 +62,10 @@ type Protocol struct {
 	// Declines are the ways to decline a charge or a capture with a response that is not a success. Records whose status
 	// means [payment.Declined] are tested in addition. Nil: there are none.
 	Declines []Decline
+	// OpenDeclines are the keys of PaymentStatuses that mean a declined payment which the customer could still pay, see
+	// [processor.Result.CanStillSucceed]. A processor without them sets DeclinesAreFinal instead: each adapter has to answer the question.
+	OpenDeclines     []string
+	DeclinesAreFinal bool
 	// RefundDeclines are the ways to decline a refund. Nil: there are none.
 	RefundDeclines []Decline
 
@@ -158,8 +162,9 @@ type Decline struct {
 	Want payment.Decline
 }
 
-// Run tests the adapter of a protocol. Each scenario is a subtest, named by what must hold. A scenario that does not apply to
-// the protocol is skipped with the reason.
+// Run tests the adapter of a protocol. Each scenario is a subtest, named by the rule: what must hold. The first line of a failure is
+// the rule and the section of Florin's documentation that it comes from. A scenario that does not apply to the protocol is skipped
+// with the reason.
 func Run(t *testing.T, p Protocol) {
 	t.Helper()
 	require.NoError(t, p.check())
@@ -182,6 +187,17 @@ func (p Protocol) check() error {
 	}
 	if statusName(p.PaymentStatuses, payment.Succeeded) == "" || statusName(p.RefundStatuses, payment.Succeeded) == "" {
 		return errors.New("processortest: PaymentStatuses and RefundStatuses need a status that means succeeded")
+	}
+	if p.DeclinesAreFinal != (len(p.OpenDeclines) == 0) {
+		return errors.New("processortest: Protocol needs either OpenDeclines or DeclinesAreFinal: can a declined payment still be paid?")
+	}
+	for _, name := range p.OpenDeclines {
+		if p.PaymentStatuses[name] != payment.Declined {
+			return fmt.Errorf("processortest: OpenDeclines: %q is not declined in PaymentStatuses", name)
+		}
+	}
+	if len(p.OpenDeclines) > 0 && statusName(p.PaymentStatuses, payment.Voided) == "" {
+		return errors.New("processortest: OpenDeclines need a status in PaymentStatuses that means voided")
 	}
 	return nil
 }

@@ -14,13 +14,13 @@ import (
 )
 
 var requestScenarios = []scenario{
-	{name: "each operation is one request with exactly the values of the call", run: requestValues},
-	{name: "a charge captures at once or only authorizes, as the call says", skip: skipWithoutAuthorizations,
+	{name: "each operation is one request with exactly the values of the call", doc: docMapping, run: requestValues},
+	{name: "a charge captures at once or only authorizes, as the call says", doc: docMapping, skip: skipWithoutAuthorizations,
 		run: captureModes},
-	{name: "charges and refunds carry Florin's ids and the caller's metadata", skip: skipWithoutMetadata,
+	{name: "charges and refunds carry Florin's ids and the caller's metadata", doc: docMapping, skip: skipWithoutMetadata,
 		run: metadataIsSent},
-	{name: "a payment id never changes the path of the request", run: idsInPaths},
-	{name: "a list request carries its creation time, cursor and limit", run: listParameters},
+	{name: "a payment id never changes the path of the request", doc: docMapping, run: idsInPaths},
+	{name: "a list request carries its creation time, cursor and limit", doc: docMapping, run: listParameters},
 }
 
 func requestValues(t tester, p Protocol) {

@@ -15,13 +15,14 @@ import (
 )
 
 var resultScenarios = []scenario{
-	{name: "each status is mapped, in operations, lookups and lists", run: statusMapping},
-	{name: "captured and refunded amounts are reported", run: reportedAmounts},
-	{name: "a captured amount is reported whatever the status", run: capturedAmounts},
-	{name: "an amount, currency or reference that differs from the call is reported unchanged", run: reportedDifferences},
-	{name: "a decline is a result with its code and kind, not an error", skip: skipWithoutDeclines, run: declinesAreResults},
-	{name: "a malformed success response is ambiguous", run: malformedSuccesses},
-	{name: "a success without a valid id, status, amount, currency or reference is ambiguous", run: incompleteSuccesses},
+	{name: "each status is mapped, in operations, lookups and lists", doc: docMapping, run: statusMapping},
+	{name: "captured and refunded amounts are reported", doc: docMapping, run: reportedAmounts},
+	{name: "a captured amount is reported whatever the status", doc: docMapping, run: capturedAmounts},
+	{name: "an amount, currency or reference that differs from the call is reported unchanged", doc: docMapping, run: reportedDifferences},
+	{name: "a decline is a result with its code and kind, not an error", doc: docMapping, skip: skipWithoutDeclines, run: declinesAreResults},
+	{name: "a decline says whether it can still succeed", doc: docMapping, skip: skipWithoutOpenDeclines, run: openDeclines},
+	{name: "a malformed success response is ambiguous", doc: docMapping, run: malformedSuccesses},
+	{name: "a success without a valid id, status, amount, currency or reference is ambiguous", doc: docMapping, run: incompleteSuccesses},
 }
 
 func statusMapping(t tester, p Protocol) {
@@ -213,6 +214,64 @@ func declinesAreResults(t tester, p Protocol) {
 						[]any{got.ID, got.Amount, got.Currency},
 						"a decline with an id must have the whole record")
 				}
+			})
+		}
+	}
+}
+
+func skipWithoutOpenDeclines(p Protocol) string {
+	if p.DeclinesAreFinal {
+		return "no declined payment of the protocol can still be paid"
+	}
+	return ""
+}
+
+// openDeclines voids a declined payment that the customer could still pay: once before the customer pays it, and once after.
+func openDeclines(t tester, p Protocol) {
+	conflict := p.WriteError(http.StatusConflict, "some_code", "already paid")
+	if p.WriteConflict != nil {
+		conflict = p.WriteConflict()
+	}
+	for _, name := range p.OpenDeclines {
+		declined, voided, paid := charge.record(p, keyOf("1")), charge.record(p, keyOf("1")), charge.record(p, keyOf("1"))
+		declined.Status, declined.Captured = name, 0
+		voided.Status, voided.Captured = statusName(p.PaymentStatuses, payment.Voided), 0
+		// serve returns a script of a processor whose record becomes next with the void, to which it sends response.
+		serve := func(next Record, response Response) func(received) Response {
+			current := declined
+			return func(got received) Response {
+				if got.Operation != Void {
+					return p.WriteLookup(got.Request, []Record{current})
+				}
+				current = next
+				return response
+			}
+		}
+		for _, q := range []query{lookupCharge, lookupByID} {
+			look := func(r *rig) processor.Result {
+				r.Helper()
+				found, ok, err := q.run(r)
+				require.NoError(r, err)
+				require.True(r, ok)
+				got, _ := found.(processor.Result)
+				return got
+			}
+			t.Run(name+", voided: "+q.name, func(t tester) {
+				r := start(t, p, serve(voided, p.WritePayment(voided)))
+				got := look(r)
+				require.Equal(t, []any{payment.Declined, true}, []any{got.Status, got.CanStillSucceed}, "before the void")
+				got = r.requireResult(void.run(r))
+				require.Equal(t, []any{payment.Voided, false}, []any{got.Status, got.CanStillSucceed}, "result of the void")
+				got = look(r)
+				require.Equal(t, []any{payment.Voided, false}, []any{got.Status, got.CanStillSucceed}, "after the void")
+			})
+			t.Run(name+", paid before it is voided: "+q.name, func(t tester) {
+				r := start(t, p, serve(paid, conflict))
+				got, err := void.run(r)
+				require.Zero(t, got)
+				r.requireFailure(err, processor.Ambiguous, false, payment.ClassStateConflict)
+				got = look(r)
+				require.Equal(t, []any{payment.Succeeded, paid.Captured, false}, []any{got.Status, got.CapturedAmount, got.CanStillSucceed})
 			})
 		}
 	}

@@ -2,8 +2,10 @@ package processortest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -12,8 +14,10 @@ import (
 
 // scenario is one requirement that every adapter must meet.
 type scenario struct {
-	// name states what must hold.
+	// name is the rule: it states what must hold.
 	name string
+	// doc is the section of the documentation that the rule comes from.
+	doc string
 	// skip returns why the scenario does not apply to a protocol, or "" if it applies. Nil: it always applies.
 	skip func(Protocol) string
 	run  func(tester, Protocol)
@@ -32,7 +36,29 @@ func (s scenario) in(t tester, p Protocol) {
 			t.Skip(why)
 		}
 	}
-	s.run(t, p)
+	s.run(ruled{tester: t, scenario: s}, p)
+}
+
+// The sections of docs/adapters.md that rules come from.
+const (
+	docProfile = "docs/adapters.md#1-the-profile"
+	docMapping = "docs/adapters.md#2-the-mapping"
+	docClient  = "docs/adapters.md#4-what-the-client-does-and-an-adapter-never-does"
+)
+
+// ruled is the tester through which a scenario reports: the first line of each failure is the rule and its document.
+type ruled struct {
+	tester
+	scenario scenario
+}
+
+func (r ruled) Errorf(format string, args ...any) {
+	r.Helper()
+	r.tester.Errorf("%s (%s)\n%s", r.scenario.name, r.scenario.doc, strings.TrimLeft(fmt.Sprintf(format, args...), "\n"))
+}
+
+func (r ruled) Run(name string, f func(tester)) bool {
+	return r.tester.Run(name, func(t tester) { f(ruled{tester: t, scenario: r.scenario}) })
 }
 
 // tester is the part of *testing.T that scenarios use. It is an interface so that the tests of this package can run a

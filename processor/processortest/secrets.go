@@ -14,8 +14,8 @@ import (
 
 // All other scenarios check their errors for secrets, too: see rig.requireError.
 var secretScenarios = []scenario{
-	{name: "no error contains an API key or a card number that the processor repeats", run: repeatedSecrets},
-	{name: "concurrent calls each receive their own response", run: concurrentCalls},
+	{name: "no error contains an API key or a card number that the processor repeats", doc: docClient, run: repeatedSecrets},
+	{name: "concurrent calls each receive their own response", doc: docMapping, run: concurrentCalls},
 }
 
 func repeatedSecrets(t tester, p Protocol) {

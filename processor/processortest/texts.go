@@ -14,8 +14,8 @@ import (
 )
 
 var textScenarios = []scenario{
-	{name: "a success with an id, currency or reference that is not printable ASCII is ambiguous", run: unprintableTexts},
-	{name: "the codes of a decline are printable ASCII", skip: skipWithoutDeclines, run: unprintableCodes},
+	{name: "a success with an id, currency or reference that is not printable ASCII is ambiguous", doc: docMapping, run: unprintableTexts},
+	{name: "the codes of a decline are printable ASCII", doc: docMapping, skip: skipWithoutDeclines, run: unprintableCodes},
 }
 
 // unprintable returns variants of a text that must not be stored.

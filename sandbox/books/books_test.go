@@ -75,6 +75,11 @@ func TestChargesAreComparedWithTheLedger(t *testing.T) {
 		},
 		{name: "declined, and reported declined", reported: payment.Declined, ledger: entries{entry("ch_1", "declined")}},
 		{name: "not charged, and reported failed", reported: payment.Failed},
+		{name: "voided, and reported declined", reported: payment.Declined, ledger: entries{entry("ch_1", "voided")}},
+		{
+			name: "voided, but reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "voided")},
+			want: "reported failed",
+		},
 		{name: "declined, and reported failed", reported: payment.Failed, ledger: entries{entry("ch_1", "declined")}},
 		{name: "reported conflicted, and the amount differs", reported: payment.Conflicted, ledger: entries{wrongAmount}},
 		{name: "reported conflicted, and the reference differs", reported: payment.Conflicted, ledger: entries{otherReference}},

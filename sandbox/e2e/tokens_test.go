@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -28,7 +29,7 @@ func tokens(scope string) (found []simulator.Token) {
 
 func TestEachChargeTokenHasItsDocumentedOutcome(t *testing.T) {
 	t.Parallel()
-	env := start(t, environment.Options{})
+	env := start(t, environment.Options{Tune: slower})
 	table := tokens("charge")
 	charges := make([]payment.Charge, len(table))
 	var group errgroup.Group
@@ -83,6 +84,7 @@ func TestEachRefundTokenHasItsDocumentedOutcome(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})
 	table := append(tokens("refund"), simulator.Token{Name: "tok_visa", ExpectedStatus: "succeeded"})
+	table = slices.DeleteFunc(table, func(t simulator.Token) bool { return t.Name == failsLate })
 	charges, refunds := make([]payment.Charge, len(table)), make([]payment.Refund, len(table))
 	var group errgroup.Group
 	for i, token := range table {
@@ -105,6 +107,23 @@ func TestEachRefundTokenHasItsDocumentedOutcome(t *testing.T) {
 		})
 	}
 	requireLedgerMatches(t, env, charges, refunds)
+}
+
+// failsLate is the token whose refund changes after Florin has reported it.
+const failsLate = "tok_refund_fails_late"
+
+func TestRefundThatFailsLateIsReportedAsSucceededFirst(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{})
+	paid := succeed(t, env, charge("paid", failsLate))
+	r, err := env.Florin.Refund(t.Context(), refund("refund", paid.PaymentID, 250))
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, r.Status)
+	require.Eventually(t, func() bool {
+		ledger, err := env.Simulator.Ledger(t.Context())
+		require.NoError(t, err)
+		return ledger.Refunds[0].Status == string(payment.Declined) && ledger.Payments[0].RefundedAmount == 0
+	}, 10*time.Second, 20*time.Millisecond)
 }
 
 // requireHistoryWithoutSecrets requires that the processor's API key is not in the history of a workflow.

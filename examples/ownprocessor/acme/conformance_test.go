@@ -37,6 +37,7 @@ func protocol() processortest.Protocol {
 			Write: func(processortest.Record) processortest.Response { return writeError(402, "refused", "", "stolen") },
 			Want:  payment.Decline{Code: "stolen", Kind: payment.DeclineHard},
 		}},
+		DeclinesAreFinal: true, // a refused transaction cannot be settled any more
 		WriteError: func(status int, code, message string) processortest.Response {
 			return writeError(status, code, message, "")
 		},

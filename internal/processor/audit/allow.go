@@ -16,7 +16,7 @@ import (
 var allowed = []string{
 	"id", "status", "code", "type", "created_at", "next_cursor",
 	"amount", "currency", "capture", "captured_amount", "refunded_amount",
-	"payment_id", "decline_code", "decline_kind",
+	"payment_id", "decline_code", "decline_kind", "can_still_succeed",
 	payment.ReservedMetadataPrefix + "payment_id",
 	payment.ReservedMetadataPrefix + "merchant_id",
 	payment.ReservedMetadataPrefix + "refund_id",

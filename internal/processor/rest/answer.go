@@ -12,16 +12,18 @@ import (
 
 // record is a payment or a refund in the JSON of the protocol.
 type record struct {
-	ID             string            `json:"id"`
-	Status         string            `json:"status"`
-	Amount         int64             `json:"amount"`
-	Currency       string            `json:"currency"`
-	CapturedAmount *int64            `json:"captured_amount"`
-	RefundedAmount int64             `json:"refunded_amount"`
-	Reference      string            `json:"reference"`
-	DeclineCode    string            `json:"decline_code"`
-	DeclineKind    string            `json:"decline_kind"`
-	Metadata       map[string]string `json:"metadata"`
+	ID             string `json:"id"`
+	Status         string `json:"status"`
+	Amount         int64  `json:"amount"`
+	Currency       string `json:"currency"`
+	CapturedAmount *int64 `json:"captured_amount"`
+	RefundedAmount int64  `json:"refunded_amount"`
+	Reference      string `json:"reference"`
+	DeclineCode    string `json:"decline_code"`
+	DeclineKind    string `json:"decline_kind"`
+	// CanStillSucceed is only true for a declined payment, see [processor.Result.CanStillSucceed].
+	CanStillSucceed bool              `json:"can_still_succeed"`
+	Metadata        map[string]string `json:"metadata"`
 }
 
 var chargeStatuses = map[string]payment.Status{
@@ -104,7 +106,7 @@ func (r record) payment() (processor.Result, error) {
 	if err != nil {
 		return processor.Result{}, err
 	}
-	result.RefundedAmount = r.RefundedAmount
+	result.RefundedAmount, result.CanStillSucceed = r.RefundedAmount, r.CanStillSucceed
 	switch {
 	case r.CapturedAmount != nil:
 		result.CapturedAmount = *r.CapturedAmount

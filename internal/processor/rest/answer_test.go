@@ -27,6 +27,7 @@ func TestEveryStatusOfAChargeIsMapped(t *testing.T) {
 		captured     int64
 		refunded     int64
 		decline      *payment.Decline
+		open         bool
 	}{
 		{http: 200, status: "succeeded", want: payment.Succeeded, captured: 1250},
 		{http: 201, status: "success", want: payment.Succeeded, captured: 1250},
@@ -47,13 +48,20 @@ func TestEveryStatusOfAChargeIsMapped(t *testing.T) {
 			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineAction}},
 		{http: 200, status: "declined", more: `,"decline_kind":"odd"`, want: payment.Declined,
 			decline: &payment.Decline{Code: "unspecified", Kind: payment.DeclineSoft}},
+		{http: 200, status: "declined", more: `,"decline_code":"sca","can_still_succeed":true`, want: payment.Declined,
+			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineSoft}, open: true},
+		{http: 200, status: "declined", more: `,"decline_code":"sca","can_still_succeed":false`, want: payment.Declined,
+			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineSoft}},
+		{http: 200, status: "declined", more: `,"decline_code":"sca","can_still_succeed":null`, want: payment.Declined,
+			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineSoft}},
+		{http: 200, status: "succeeded", more: `,"can_still_succeed":false`, want: payment.Succeeded, captured: 1250},
 	} {
 		t.Run(tc.status+tc.more, func(t *testing.T) {
 			got, err := start(t, tc.http, paid(tc.status, tc.more)).Charge(t.Context(), chargeCall)
 			require.NoError(t, err)
 			require.Equal(t, processor.Result{ID: "ch_1", Status: tc.want, Amount: 1250, Currency: "USD",
 				CapturedAmount: tc.captured,
-				RefundedAmount: tc.refunded, Reference: key, RequestID: "req_1", Decline: tc.decline}, got)
+				RefundedAmount: tc.refunded, Reference: key, RequestID: "req_1", Decline: tc.decline, CanStillSucceed: tc.open}, got)
 		})
 	}
 }
@@ -128,6 +136,11 @@ func TestMalformedSuccessIsAmbiguous(t *testing.T) {
 		"name in another case":       strings.Replace(whole, `"id"`, `"ID"`, 1),
 		"invalid UTF-8":              paid("succeeded", ",\"unknown\":\"\xff\""),
 		"invalid UTF-8 in the id":    strings.Replace(whole, `ch_1`, "ch_\xff", 1),
+		"paid, can still succeed":    paid("succeeded", `,"can_still_succeed":true`),
+		"voided, can still succeed":  paid("voided", `,"can_still_succeed":true`),
+		"can still succeed, as text": paid("declined", `,"can_still_succeed":"true"`),
+		"can still succeed, as 1":    paid("declined", `,"can_still_succeed":1`),
+		"can still succeed, twice":   paid("declined", `,"can_still_succeed":true,"can_still_succeed":false`),
 		"negative captured amount":   paid("succeeded", `,"captured_amount":-1`),
 		"captured amount 0":          paid("succeeded", `,"captured_amount":0`),
 		"negative refunded amount":   paid("succeeded", `,"refunded_amount":-1`),

@@ -17,11 +17,16 @@ import (
 	"github.com/florinpay/florin/processor/processortest"
 )
 
+// openDecline is a name for a declined payment that can still succeed.
+const openDecline = "declined, can still succeed"
+
 func TestAdapterConforms(t *testing.T) {
+	payments := maps.Clone(chargeStatuses)
+	payments[openDecline] = payment.Declined
 	processortest.Run(t, processortest.Protocol{
 		New:             func(c processor.Client) processor.Processor { return New(c) },
 		Profile:         Profile(),
-		PaymentStatuses: maps.Clone(chargeStatuses),
+		PaymentStatuses: payments,
 		RefundStatuses:  maps.Clone(refundStatuses),
 		ParseRequest:    readRequest,
 		ParseMetadata:   readMetadata,
@@ -34,13 +39,15 @@ func TestAdapterConforms(t *testing.T) {
 			return []processortest.Response{writeError(404, "payment_not_found", ""),
 				writeError(404, "refund_not_found", "")}
 		},
-		WritePage:      writeList,
-		ETags:          true,
-		Declines:       declines,
-		RefundDeclines: declines,
-		WriteError:     writeError,
-		WriteInFlight:  func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
-		WriteMismatch:  func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
+		WritePage:        writeList,
+		ETags:            true,
+		Declines:         declines,
+		OpenDeclines:     []string{openDecline},
+		RefundDeclines:   declines,
+		WriteError:       writeError,
+		WriteInFlight:    func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
+		WriteObjectLevel: func() processortest.Response { return writeError(429, "lock_timeout", "") },
+		WriteMismatch:    func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
 	})
 }
 
@@ -98,6 +105,9 @@ func recordOf(r processortest.Record) any {
 		return record
 	}
 	record["captured_amount"], record["refunded_amount"] = r.Captured, r.Refunded
+	if r.Status == openDecline {
+		record["status"], record["can_still_succeed"] = "declined", true
+	}
 	return record
 }
 

@@ -40,6 +40,8 @@ func Profile() processor.Profile {
 		},
 		Mismatch:   func(_ int, code string) bool { return code == "idempotency_mismatch" },
 		SeenBefore: func(code string) bool { return code == "duplicate_transaction" },
+		// Another request is using the payment.
+		ObjectLevel: func(_ int, code string) bool { return code == "lock_timeout" },
 	}
 }
 

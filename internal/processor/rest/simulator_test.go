@@ -115,6 +115,52 @@ func TestSimulatorVoidsAnAuthorization(t *testing.T) {
 	requireFailure(t, err, processor.Ambiguous, payment.ClassStateConflict, "state_conflict")
 }
 
+func TestSimulatorVoidsADeclineThatCanStillSucceed(t *testing.T) {
+	p, _ := simulated(t)
+	declined, err := p.Charge(t.Context(), chargeAs("charge", "tok_declined_open"))
+	require.NoError(t, err)
+	lookup := processor.LookupCall{Operation: payment.OperationCharge, Reference: "charge"}
+	found, _, err := p.Lookup(t.Context(), lookup)
+	require.NoError(t, err)
+	for _, got := range []processor.Result{declined, found} {
+		require.Equal(t, []any{payment.Declined, true}, []any{got.Status, got.CanStillSucceed})
+	}
+	voided, err := p.Void(t.Context(), processor.VoidCall{Key: "void", ProcessorPaymentID: declined.ID})
+	require.Equal(t, processor.Result{Status: payment.Voided, Amount: 1250, Currency: "USD", Reference: "charge",
+		MerchantID: "acme"}, withoutIDs(t, voided, err))
+
+	// A customer who pays before the void makes it a state conflict.
+	_, err = p.Charge(t.Context(), chargeAs("paid", "tok_action_declined_then_paid"))
+	require.NoError(t, err)
+	lookup.Reference = "paid"
+	paid, _, err := p.Lookup(t.Context(), lookup)
+	require.NoError(t, err)
+	require.Equal(t, []any{payment.Succeeded, false}, []any{paid.Status, paid.CanStillSucceed})
+	_, err = p.Void(t.Context(), processor.VoidCall{Key: "void of paid", ProcessorPaymentID: paid.ID})
+	requireFailure(t, err, processor.Ambiguous, payment.ClassStateConflict, "state_conflict")
+}
+
+func TestSimulatorFaultsAreClassified(t *testing.T) {
+	p, _ := simulated(t)
+	malformed := processor.Error{Certainty: processor.Ambiguous, Class: payment.ClassInvalidResponse, HTTPStatus: 200}
+	limited := processor.Error{Certainty: processor.NotExecuted, Class: payment.ClassRateLimited, HTTPStatus: 429,
+		RetryAfter: time.Second}
+	for _, tc := range []struct {
+		token string
+		want  processor.Error
+	}{
+		{token: "tok_id_control", want: malformed},
+		{token: "tok_429_object", want: limited}, // delays no other call
+		{token: "tok_429_fraction", want: limited},
+	} {
+		_, err := p.Charge(t.Context(), chargeAs(tc.token, tc.token))
+		var e *processor.Error
+		require.ErrorAs(t, err, &e)
+		got := processor.Error{Certainty: e.Certainty, Class: e.Class, HTTPStatus: e.HTTPStatus, RetryAfter: e.RetryAfter}
+		require.Equal(t, tc.want, got, tc.token)
+	}
+}
+
 func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 	p, statuses := simulated(t)
 	began := time.Now().Add(-time.Minute)

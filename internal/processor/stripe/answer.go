@@ -87,8 +87,18 @@ func (intent *paymentIntent) result() (processor.Result, error) {
 		return processor.Result{}, errIncomplete
 	case hasFailed(intent):
 		result.Status, result.Decline = payment.Declined, lastRefusal(intent).decline()
+		result.CanStillSucceed = canBePaid(intent.Status)
 	}
 	return result, nil
+}
+
+// readVoided reads the response to a cancellation. A payment that was canceled is voided, also if its last attempt failed.
+func readVoided(intent *paymentIntent) (processor.Result, error) {
+	result, err := readPayment(intent)
+	if err == nil && intent.Status == stripe.PaymentIntentStatusCanceled {
+		result.Status, result.Decline = payment.Voided, nil
+	}
+	return result, err
 }
 
 // readRefund reads a refund that Florin made: it must have a reference.
@@ -205,6 +215,19 @@ func hasFailed(intent *paymentIntent) bool {
 	}
 }
 
+// canBePaid reports whether the customer, who has the payment's client secret, can pay it with another payment method. After a
+// failed attempt, such as a failed 3-D Secure challenge, the status is requires_payment_method again; only a canceled or paid
+// payment is final: https://docs.stripe.com/payments/paymentintents/lifecycle.
+func canBePaid(status stripe.PaymentIntentStatus) bool {
+	switch status {
+	case stripe.PaymentIntentStatusRequiresPaymentMethod, stripe.PaymentIntentStatusRequiresConfirmation,
+		stripe.PaymentIntentStatusRequiresAction:
+		return true
+	default:
+		return false
+	}
+}
+
 // errorBody is the body of an error.
 type errorBody struct {
 	Error refusal `json:"error"`
@@ -286,6 +309,7 @@ func declined(call processor.Call, a processor.Answer) processor.Result {
 		processor.DecodeJSON(body.Error.PaymentIntent, &intent) == nil {
 		if paid, err := readPayment(&intent); err == nil {
 			result = paid
+			result.CanStillSucceed = canBePaid(intent.Status)
 		}
 	}
 	result.Status, result.Decline, result.RequestID = payment.Declined, a.Decline, a.RequestID

@@ -23,6 +23,12 @@ func declinedWith(result processor.Result, d payment.Decline) processor.Result {
 	return result
 }
 
+// open marks a declined payment that the customer can still pay.
+func open(result processor.Result) processor.Result {
+	result.CanStillSucceed = true
+	return result
+}
+
 var lostCard = payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", AdviceCode: "03",
 	Message: "Your card has been declined."}
 
@@ -35,7 +41,7 @@ func TestEveryStatusOfAPaymentIsMapped(t *testing.T) {
 		"payment_processing":        paid(payment.Pending, 0, 0),
 		"payment_requires_action":   paid(payment.RequiresAction, 0, 0),
 		"payment_canceled":          paid(payment.Voided, 0, 0),
-		"payment_declined":          declinedWith(paid(payment.Declined, 0, 0), lostCard),
+		"payment_declined":          open(declinedWith(paid(payment.Declined, 0, 0), lostCard)),
 		"payment_declined_canceled": declinedWith(paid(payment.Declined, 0, 0), lostCard),
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -69,6 +75,68 @@ func TestCanceledAuthorizationWithAnErrorIsVoided(t *testing.T) {
 	got, err := start(t, a).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
 	require.Equal(t, paid(payment.Voided, 0, 0), got)
+}
+
+func TestDeclineCanStillSucceedUntilThePaymentIsCanceled(t *testing.T) {
+	lookup := chargeLookup
+	lookup.ProcessorPaymentID = intentID
+	// A challenge of 3-D Secure has failed: there is no charge.
+	failed := saved(t, 200, "payment_requires_action").replaced(t, `"status": "requires_action"`, `"status": "requires_payment_method"`).
+		replaced(t, `"last_payment_error": null`,
+			`"last_payment_error": {"type": "invalid_request_error", "code": "payment_intent_authentication_failure"}`)
+	f := start(t, failed)
+	for name, call := range map[string]func() (processor.Result, error){
+		"charge":  func() (processor.Result, error) { return f.Charge(t.Context(), chargeCall) },
+		"capture": func() (processor.Result, error) { return f.Capture(t.Context(), captureCall) },
+		"void":    func() (processor.Result, error) { return f.Void(t.Context(), voidCall) },
+		"lookup": func() (processor.Result, error) {
+			got, _, err := f.Lookup(t.Context(), lookup)
+			return got, err
+		},
+	} {
+		got, err := call()
+		require.NoError(t, err, name)
+		require.Equal(t, []any{payment.Declined, true}, []any{got.Status, got.CanStillSucceed}, name)
+	}
+	for status, want := range map[string]bool{
+		"requires_payment_method": true, "requires_confirmation": true, "requires_action": true, "canceled": false,
+	} {
+		refused := saved(t, 402, "error_declined").replaced(t, `"status": "requires_payment_method"`, `"status": "`+status+`"`)
+		for name, call := range operations {
+			got, err := call(t.Context(), start(t, refused).Processor)
+			require.NoError(t, err)
+			require.Equal(t, payment.Declined, got.Status)
+			require.Equal(t, want && name != "refund", got.CanStillSucceed, "%s: %s", name, status)
+		}
+	}
+	got, err := start(t, saved(t, 402, "error_insufficient_funds")).Charge(t.Context(), chargeCall)
+	require.NoError(t, err)
+	require.False(t, got.CanStillSucceed, "the response names no payment that could be voided")
+}
+
+// Stripe keeps the error of the last attempt in a payment that was canceled.
+func TestDeclinedPaymentIsVoidedByItsCancellation(t *testing.T) {
+	f := start(t, saved(t, 200, "payment_declined_canceled"))
+	got, err := f.Void(t.Context(), voidCall)
+	require.NoError(t, err)
+	require.Equal(t, paid(payment.Voided, 0, 0), got)
+	require.Equal(t, "/v1/payment_intents/"+intentID+"/cancel", (<-f.seen).path)
+
+	lookup := chargeLookup
+	lookup.ProcessorPaymentID = intentID
+	got, found, err := f.Lookup(t.Context(), lookup)
+	require.NoError(t, err)
+	require.True(t, found)
+	require.Equal(t, declinedWith(paid(payment.Declined, 0, 0), lostCard), got, "the decline, which is final")
+}
+
+func TestVoidOfAPaymentThatWasPaidMeanwhileIsAConflict(t *testing.T) {
+	_, err := start(t, saved(t, 400, "error_unexpected_state")).Void(t.Context(), voidCall)
+	requireError(t, err, processor.Ambiguous, false, payment.ClassStateConflict)
+	// A response with the paid payment does not mean that it was canceled either.
+	got, err := start(t, saved(t, 200, "payment_succeeded")).Void(t.Context(), voidCall)
+	require.NoError(t, err)
+	require.Equal(t, paid(payment.Succeeded, 1250, 0), got)
 }
 
 func TestManualAndAutomaticCapture(t *testing.T) {
@@ -278,13 +346,13 @@ func TestDeclineIsAResult(t *testing.T) {
 		response response
 		want     processor.Result
 	}{
-		"hard": {response: saved(t, 402, "error_declined"), want: declinedWith(paid(payment.Declined, 0, 0), lostCard)},
+		"hard": {response: saved(t, 402, "error_declined"), want: open(declinedWith(paid(payment.Declined, 0, 0), lostCard))},
 		"soft": {response: saved(t, 402, "error_insufficient_funds"),
 			want: declinedWith(alone, payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft,
 				NetworkCode: "51", Message: "Your card has insufficient funds."})},
 		"action": {response: saved(t, 402, "error_authentication_required"),
-			want: declinedWith(paid(payment.Declined, 0, 0), payment.Decline{Code: "authentication_required",
-				Kind: payment.DeclineAction, Message: "Your card was declined. This transaction requires authentication."})},
+			want: open(declinedWith(paid(payment.Declined, 0, 0), payment.Decline{Code: "authentication_required",
+				Kind: payment.DeclineAction, Message: "Your card was declined. This transaction requires authentication."}))},
 		"without a decline code": {response: inline(402,
 			`{"error":{"type":"card_error","code":"expired_card","message":"no"}}`),
 			want: declinedWith(alone, payment.Decline{Code: "expired_card", Kind: payment.DeclineHard, Message: "no"})},

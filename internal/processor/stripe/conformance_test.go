@@ -52,6 +52,7 @@ func TestAdapterConforms(t *testing.T) {
 			Want: payment.Decline{Code: "lost_card", Kind: payment.DeclineHard, NetworkCode: "41", Message: "no"},
 		}, cardError("insufficient_funds", payment.DeclineSoft),
 			cardError("authentication_required", payment.DeclineAction)},
+		OpenDeclines:     []string{declinedStatus},
 		RefundDeclines:   []processortest.Decline{cardError("generic_decline", payment.DeclineSoft)},
 		WriteError:       writeError,
 		WriteInFlight:    func() processortest.Response { return writeError(409, "idempotency_key_in_use", "busy") },

@@ -138,14 +138,16 @@ func (p *Processor) Capture(ctx context.Context, call processor.CaptureCall) (pr
 	})
 }
 
-// Void implements [processor.Processor].
+// Void implements [processor.Processor]. It cancels the payment, also one whose last attempt failed. To a payment that has succeeded,
+// or is canceled already, Stripe responds with payment_intent_unexpected_state, which is a state conflict:
+// https://docs.stripe.com/api/payment_intents/cancel.
 func (p *Processor) Void(ctx context.Context, call processor.VoidCall) (processor.Result, error) {
 	if err := checkID(call.ProcessorPaymentID); err != nil {
 		return processor.Result{}, invalid(err)
 	}
 	return doOne(ctx, processor.Call{
 		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: string(payment.OperationVoid), PaymentID: call.PaymentID,
-	}, readPayment, func(ctx context.Context) error {
+	}, readVoided, func(ctx context.Context) error {
 		_, err := p.api.V1PaymentIntents.Cancel(ctx, call.ProcessorPaymentID, nil)
 		return err
 	})

@@ -10,6 +10,12 @@ var table = []Token{
 		first("pending").decline("insufficient_funds", "soft"),
 	charge("tok_requires_action", "requires 3-D Secure; the customer completes it later", "succeeded").
 		first("requires_action"),
+	charge("tok_action_declined_open",
+		"requires 3-D Secure; is declined later, but the customer can still pay with another card until it is voided", "declined").
+		first("requires_action").decline("authentication_failed", "action"),
+	charge("tok_action_declined_then_paid", "requires 3-D Secure; is declined later; after that, at the latest when a void arrives, "+
+		"the customer pays with another card, and the void is refused", "succeeded").
+		first("requires_action").decline("authentication_failed", "action"),
 
 	// Declines. They are results of a charge, not errors.
 	charge("tok_insufficient_funds", "responds 402; a soft decline", "declined").decline("insufficient_funds", "soft"),
@@ -17,6 +23,8 @@ var table = []Token{
 	charge("tok_authentication_required", "responds 402; a decline that requires an action of the customer", "declined").
 		decline("authentication_required", "action"),
 	charge("tok_declined_200", "responds 200 with the status declined", "declined").decline("do_not_honor", "soft"),
+	charge("tok_declined_open", "responds 200 with the status declined, but the customer can still pay with another card "+
+		"until it is voided", "declined").decline("do_not_honor", "soft"),
 	charge("tok_declined_422", "responds 422 with a decline code", "declined").decline("expired_card", "hard"),
 
 	// Refusals: nothing is charged, and repeating the request does not help.
@@ -45,6 +53,9 @@ var table = []Token{
 		"responds 429 once with an HTTP date two seconds ahead in Retry-After, then charges", "succeeded"),
 	charge("tok_429_long", "responds 429 once with a Retry-After of 8 seconds, then charges", "succeeded"),
 	charge("tok_429_bad_retry_after", "responds 429 once with the invalid Retry-After: soon, then charges", "succeeded"),
+	charge("tok_429_fraction", "responds 429 once with Retry-After: 0.5, then charges", "succeeded"),
+	charge("tok_429_object",
+		"responds 429 lock_timeout once, which is about one object and not about the processor, then charges", "succeeded"),
 	charge("tok_429_always", "always responds 429 with Retry-After: 1; never charges", "failed"),
 
 	// Faults after the charge: money has moved, but the client cannot know it. The repeated request gets the stored success.
@@ -68,6 +79,12 @@ var table = []Token{
 	charge("tok_418", "charges, but always responds 418, an unexpected status", "succeeded"),
 	charge("tok_lookup_late",
 		"charges, but always responds 500; the first two lookups by reference find nothing", "succeeded"),
+	charge("tok_lookup_unavailable",
+		"charges, but always responds 500; the first three lookups by reference get 503", "succeeded"),
+	charge("tok_duplicate_after_timeout", "charges, but does not respond; repeated requests get 402 duplicate_transaction, and the "+
+		"first two lookups by reference find nothing", "succeeded"),
+	charge("tok_id_control",
+		"charges, but always responds 200 with a control character in the id; lookups return the id without it", "succeeded"),
 	charge("tok_lost",
 		"charges, but always responds 500, also to lookups; only the ledger has the charge", "needs_reconciliation"),
 
@@ -75,6 +92,10 @@ var table = []Token{
 	charge("tok_wrong_amount", "charges a different amount", "conflicted"),
 	charge("tok_wrong_currency", "charges in a different currency", "conflicted"),
 	charge("tok_wrong_reference", "records the charge under a different reference", "conflicted"),
+
+	// The processor changes a payment later, without a request.
+	charge("tok_refunded_in_dashboard",
+		"succeeds; later, a person refunds the whole amount in the processor's dashboard", "succeeded"),
 
 	// The charge succeeds; its captures and voids have these faults.
 	capture("tok_capture_500_twice", "responds 500 twice, then captures", "succeeded"),
@@ -93,6 +114,7 @@ var table = []Token{
 	refund("tok_refund_reset_after", "refunds, but resets the connection once", "succeeded"),
 	refund("tok_refund_declined", "responds 422 refund_declined", "declined").decline("refund_not_accepted", ""),
 	refund("tok_refund_pending", "responds 202 pending; succeeds later", "succeeded").first("pending"),
+	refund("tok_refund_fails_late", "succeeds; fails later", "succeeded").decline("account_closed", ""),
 	refund("tok_refund_lost",
 		"refunds, but always responds 500, also to lookups; only the ledger has the refund", "needs_reconciliation"),
 }

@@ -21,7 +21,7 @@ type Token struct {
 	ExpectedStatus string
 	// FirstStatus is the status that the processor responds with first, if it decides only later.
 	FirstStatus string
-	// DeclineCode and DeclineKind are set if the operation is declined. A refund has no kind.
+	// DeclineCode and DeclineKind are set if the operation is declined, now or later. A refund has no kind.
 	DeclineCode, DeclineKind string
 }
 
