@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash histories mutation bench bench-client fuzz picture
+.PHONY: demo demo-check test lint crash year histories mutation bench bench-client fuzz picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -49,6 +49,11 @@ CHARGES ?= 300
 REFUNDS ?= 100
 crash:
 	@cd sandbox && RACE=$(RACE) go run ./crash --seed=$(SEED) --charges=$(CHARGES) --refunds=$(REFUNDS) $(ARGS)
+
+## year: let payments wait for a year in each status in which they can wait, while time is skipped; the last line is a summary
+year:
+	@output=$$(go test -count=1 -run '^TestPaymentsThatWaitForAYear$$' -v ./workflows) || { echo "$$output"; exit 1; }; \
+	echo "$$output" | grep -e '    --- PASS.*/of/'; echo "$$output" | sed -n 's/.*\(year: .*\)/\1/p'
 
 ## histories: record the missing histories of those that workflows/replay_test.go replays; ARGS="-only NAME" records one
 histories:

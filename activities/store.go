@@ -79,6 +79,7 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, 
 		Processor:      name,
 		PaymentMethod:  req.PaymentMethod,
 		CreatedAt:      started,
+		UpdatedAt:      started,
 	}, req.Fingerprint())
 	if err != nil {
 		return BeginResult{}, requestError(err, payment.RefusedRequest{
@@ -184,6 +185,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 		Status:         payment.Processing,
 		Currency:       req.Currency,
 		CreatedAt:      started,
+		UpdatedAt:      started,
 	}
 	if req.Amount != nil {
 		r.Amount = *req.Amount

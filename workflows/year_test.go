@@ -36,10 +36,10 @@ type historyLength struct{ timers, activities, localActivities, updates, signals
 // Each event that wakes the workflow costs a workflow task, which is three events.
 func (l *historyLength) events() int {
 	const task = 3
-	return int(1 + task + // the start
+	return int(1 + task + 2 + // the start, the end, and the request to cancel it
 		l.timers.Load()*(2+task) + // started and fired, or canceled
 		l.activities.Load()*(3+task) + // scheduled, started, ended
-		l.localActivities.Load()*4 + // the marker, and what may go with it: search attributes, and the marker that it was no reset
+		l.localActivities.Load()*5 + // the marker, and what may go with it: search attributes, the marker that it was no reset, an update
 		l.updates.Load()*(2+task) + // accepted and completed
 		l.signals.Load()*(1+task))
 }
@@ -55,6 +55,7 @@ type waiting struct {
 	// afterAYear changes what the processor responds, or sends an update.
 	afterAYear func(env *testsuite.TestWorkflowEnvironment, p *scriptedProcessor)
 	want       payment.Status
+	// maxLookups allows for the first, fast lookups of each run.
 	maxLookups int
 }
 
@@ -84,12 +85,12 @@ func yearsOfWaiting() []waiting {
 		{
 			name: "authorized, with an event every hour", request: manualChargeRequest(), eventsEvery: time.Hour,
 			processor: func() *scriptedProcessor { return captured(authorizingProcessor(authorized)) }, terms: forever,
-			afterAYear: capture, want: payment.Succeeded, maxLookups: 365*24 + 20,
+			afterAYear: capture, want: payment.Succeeded, maxLookups: 365*24 + 1000,
 		},
 		{
-			name: "authorized, with an event every minute", request: manualChargeRequest(), eventsEvery: time.Minute,
+			name: "authorized, with an event every ten minutes", request: manualChargeRequest(), eventsEvery: 10 * time.Minute,
 			processor: func() *scriptedProcessor { return captured(authorizingProcessor(authorized)) }, terms: forever,
-			afterAYear: capture, want: payment.Succeeded, maxLookups: 365*24 + 20,
+			afterAYear: capture, want: payment.Succeeded, maxLookups: 365*24 + 1000,
 		},
 		{
 			name: "authorized, and refused to be voided every day since its deadline", request: manualChargeRequest(),
@@ -139,7 +140,7 @@ func yearsOfWaiting() []waiting {
 			terms: func(t *activities.Terms) {
 				t.AbsenceProofAfter, t.Resolve.Max, t.Resolve.For = 0, activities.Duration(time.Hour), activities.Duration(2*year)
 			},
-			afterAYear: found(succeeded), want: payment.Succeeded, maxLookups: 365*24 + 20,
+			afterAYear: found(succeeded), want: payment.Succeeded, maxLookups: 365*24 + 1000,
 		},
 		{
 			name: "a capture without a response", request: manualChargeRequest(),
