@@ -17,7 +17,7 @@ type record struct {
 	Amount         int64             `json:"amount"`
 	Currency       string            `json:"currency"`
 	CapturedAmount *int64            `json:"captured_amount"`
-	RefundedAmount int64             `json:"refunded_amount"`
+	RefundedAmount *int64            `json:"refunded_amount"`
 	Reference      string            `json:"reference"`
 	DeclineCode    string            `json:"decline_code"`
 	DeclineKind    string            `json:"decline_kind"`
@@ -104,7 +104,10 @@ func (r record) payment() (processor.Result, error) {
 	if err != nil {
 		return processor.Result{}, err
 	}
-	result.RefundedAmount = r.RefundedAmount
+	if r.RefundedAmount != nil {
+		result.RefundedAmount = *r.RefundedAmount
+	}
+	result.RefundedUnknown = r.RefundedAmount == nil && result.Status == payment.Succeeded
 	switch {
 	case r.CapturedAmount != nil:
 		result.CapturedAmount = *r.CapturedAmount
