@@ -36,7 +36,7 @@ type DivergenceKind string
 const (
 	// DivergenceStatus means that the processor reports another status of the payment, such as a success after a decline.
 	DivergenceStatus DivergenceKind = "status"
-	// DivergenceAmount means that the processor reports another amount or currency of the payment.
+	// DivergenceAmount means that the processor reports another amount or currency of the payment or refund.
 	DivergenceAmount DivergenceKind = "amount"
 	// DivergenceCaptured means that the processor reports another captured amount.
 	DivergenceCaptured DivergenceKind = "captured"
