@@ -166,8 +166,12 @@ func (p *Payments) ListDivergences(ctx context.Context, f payment.DivergenceFilt
 }
 
 // AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It returns [payment.ErrNotFound] if there
-// is no such divergence, and [payment.ErrInvalidRequest] if by is empty.
-func (p *Payments) AcknowledgeDivergence(ctx context.Context, divergenceID, by string) (payment.Divergence, error) {
-	d, err := p.Store.AcknowledgeDivergence(ctx, divergenceID, by)
-	return d, requestError(err, divergenceID)
+// is no such divergence, and [payment.ErrInvalidRequest] if the operator is
+// missing.
+func (p *Payments) AcknowledgeDivergence(ctx context.Context, a payment.Acknowledgement) (payment.Divergence, error) {
+	if err := a.Validate(); err != nil {
+		return payment.Divergence{}, storeError(payment.Refuse(payment.ErrInvalidRequest, "%v", err), a)
+	}
+	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By)
+	return d, requestError(err, a)
 }

@@ -37,7 +37,7 @@ const (
 	// ActivityListDivergences returns the [DivergencePage] for a [DivergenceFilter].
 	ActivityListDivergences = "ListDivergences"
 	// ActivityAcknowledgeDivergence persists that an operator has dealt with a divergence, and returns the [Divergence]. Its
-	// arguments are the divergence id and the operator.
+	// argument is an [Acknowledgement].
 	ActivityAcknowledgeDivergence = "AcknowledgeDivergence"
 
 	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
