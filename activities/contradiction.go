@@ -14,11 +14,12 @@ type contradiction struct {
 	mayLag bool
 }
 
-// contradictionsOfPayment compares a final payment with its processor's record, which was read before c was. open is the sum of the
-// refunds that are neither final nor known to be executed. A conflicted payment contradicts its record by definition: it has none.
+// contradictionsOfPayment compares a final payment with its processor's record, which was read before c was. open is the sum of
+// the refunds that are neither final nor known to be executed. A conflicted payment contradicts its record by definition: it has
+// none.
 //
-// If no money moved in either of them, it does not matter why: declined here and voided there, or failed here and declined there, is
-// no contradiction. If the statuses contradict each other, the amounts are not compared.
+// If no money moved in either of them, it does not matter why: declined here and voided there, or failed here and declined there,
+// is no contradiction. If the statuses contradict each other, the amounts are not compared.
 func contradictionsOfPayment(c payment.Charge, open int64, there processor.Result) []contradiction {
 	if c.Status == payment.Conflicted {
 		return nil
@@ -53,15 +54,15 @@ func contradictionsOfPayment(c payment.Charge, open int64, there processor.Resul
 			"refunded_only_there": difference(there.RefundedAmount - c.RefundedAmount - open),
 		}})
 	case there.RefundedAmount < c.RefundedAmount:
-		all = append(all, contradiction{kind: payment.DivergenceRefunded, statusThere: there.Status, mayLag: true, evidence: map[string]string{
+		all = append(all, contradiction{kind: payment.DivergenceRefunded, statusThere: there.Status, evidence: map[string]string{
 			"refunded_only_here": difference(c.RefundedAmount - there.RefundedAmount),
-		}})
+		}, mayLag: true})
 	}
 	return all
 }
 
-// contradictionsOfRefund compares a final refund with its processor's record. failedLate reports that the record is the one of the
-// succeeded refund, and that it has failed since: that is a transition.
+// contradictionsOfRefund compares a final refund with its processor's record. failedLate reports that the record is the one of
+// the succeeded refund, and that it has failed since: that is a transition.
 func contradictionsOfRefund(r payment.Refund, there processor.Result) (all []contradiction, failedLate bool) {
 	isAnother := r.ProcessorRefundID != "" && there.ID != r.ProcessorRefundID
 	switch {

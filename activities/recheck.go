@@ -14,9 +14,10 @@ import (
 // RecheckTarget is what a recheck looks up.
 type RecheckTarget struct {
 	// Skip is why there is nothing to look up; empty if there is.
-	Skip  string               `json:"skip,omitempty"`
-	Terms Terms                `json:"terms,omitzero"`
-	Call  processor.LookupCall `json:"call,omitzero"`
+	Skip   string               `json:"skip,omitempty"`
+	Status payment.Status       `json:"status,omitempty"`
+	Terms  Terms                `json:"terms,omitzero"`
+	Call   processor.LookupCall `json:"call,omitzero"`
 }
 
 // BeginRecheck reads a final payment or refund, and returns the call that looks it up at its processor.
@@ -45,7 +46,7 @@ func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest)
 	case !configured:
 		return RecheckTarget{Skip: fmt.Sprintf("its processor %q is no longer configured", of.Processor)}, nil
 	}
-	return RecheckTarget{Terms: terms, Call: call}, nil
+	return RecheckTarget{Status: status, Terms: terms, Call: call}, nil
 }
 
 // rechecked reads the payment or, if req is about one, the refund and its payment.
@@ -73,9 +74,9 @@ type RecheckOutcome struct {
 	FailedLate bool `json:"failed_late,omitempty"`
 }
 
-// RecordRecheck compares the record that a lookup has found with the final payment or refund, and persists each contradiction as a
-// divergence. A succeeded refund that has failed at the processor becomes failed, and its amount can be refunded again. Nothing else
-// changes, and no money moves. It is safe to repeat.
+// RecordRecheck compares the record that a lookup has found with the final payment or refund, and persists each contradiction as
+// a divergence. A succeeded refund that has failed at the processor becomes failed, and its amount can be refunded again. Nothing
+// else changes, and no money moves. It is safe to repeat.
 func (p *Payments) RecordRecheck(ctx context.Context, req payment.RecheckRequest, there processor.Result) (RecheckOutcome, error) {
 	of, r, err := p.rechecked(ctx, req)
 	if err != nil {
@@ -150,9 +151,8 @@ func requestEvidence(there processor.Result) map[string]string {
 
 // lateFailure is the failure of a refund that had succeeded.
 func lateFailure(there processor.Result) *payment.Failure {
-	failure := &payment.Failure{
-		Class: payment.ClassStateConflict, Message: "the processor reported that the refund succeeded, and later that it failed: the customer did not get the money",
-	}
+	failure := &payment.Failure{Class: payment.ClassStateConflict,
+		Message: "the processor reported that the refund succeeded, and later that it failed: the customer did not get the money"}
 	if there.Decline != nil {
 		failure.ProcessorCode = there.Decline.Code
 	}
@@ -165,9 +165,8 @@ func (p *Payments) ListDivergences(ctx context.Context, f payment.DivergenceFilt
 	return page, requestError(err, f)
 }
 
-// AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It returns [payment.ErrNotFound] if there
-// is no such divergence, and [payment.ErrInvalidRequest] if the operator is
-// missing.
+// AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It returns [payment.ErrNotFound]
+// if there is no such divergence, and [payment.ErrInvalidRequest] if the operator is missing.
 func (p *Payments) AcknowledgeDivergence(ctx context.Context, a payment.Acknowledgement) (payment.Divergence, error) {
 	if err := a.Validate(); err != nil {
 		return payment.Divergence{}, storeError(payment.Refuse(payment.ErrInvalidRequest, "%v", err), a)

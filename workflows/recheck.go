@@ -25,8 +25,8 @@ const (
 	maxRounds = 20
 )
 
-// Recheck looks a final payment or refund up at its processor, because that has sent an event about it. What contradicts Florin's own
-// state is recorded as a divergence; a succeeded refund that has failed since becomes failed. No money moves.
+// Recheck looks a final payment or refund up at its processor, because that has sent an event about it. What contradicts Florin's
+// own state is recorded as a divergence; a succeeded refund that has failed since becomes failed. No money moves.
 //
 // Events that arrive during a pause after a lookup cause one further lookup at its end. Without one, the workflow completes.
 func Recheck(ctx workflow.Context, req payment.RecheckRequest) (payment.Recheck, error) {
@@ -38,6 +38,8 @@ type recheck struct {
 	req    payment.RecheckRequest
 	found  payment.Recheck
 	events workflow.ReceiveChannel
+	// status is the final status as it was read before the last lookup.
+	status payment.Status
 }
 
 func (r *recheck) run(ctx workflow.Context) (payment.Recheck, error) {
@@ -82,8 +84,8 @@ func pauseFor(ctx workflow.Context, d time.Duration, why string) error {
 	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
 }
 
-// lookUp asks the processor for its record until it responds. responded is false if there is nothing to look up, or no response in
-// time.
+// lookUp asks the processor for its record until it responds. responded is false if there is nothing to look up, or no response
+// in time.
 func (r *recheck) lookUp(ctx workflow.Context) (found activities.LookupResult, responded bool, err error) {
 	var target activities.RecheckTarget
 	if err := runInStore(ctx, "read what is final", &target, payment.ActivityBeginRecheck, r.req); err != nil {
@@ -94,6 +96,7 @@ func (r *recheck) lookUp(ctx workflow.Context) (found activities.LookupResult, r
 		workflow.SetCurrentDetails(ctx, "Nothing was looked up: "+temporalweb.Escape(target.Skip)+".")
 		return found, false, nil
 	}
+	r.status = target.Status
 	calls := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(target.Terms.Processor),
 		StartToCloseTimeout:    time.Duration(target.Terms.StartToClose),
@@ -115,9 +118,10 @@ func (r *recheck) lookUp(ctx workflow.Context) (found activities.LookupResult, r
 			return found, false, err
 		}
 		failure := activities.FailureOf(err)
-		pause := pauseAfter(attempt)
+		pause := max(pauseAfter(attempt), time.Duration(failure.Wait))
 		if workflow.Now(ctx).Add(pause).After(until) {
-			workflow.GetLogger(ctx).Error("gave up the recheck: the processor does not respond to lookups", "failure_class", failure.Class, "failure", failure.Message)
+			workflow.GetLogger(ctx).Error("gave up the recheck: the processor does not respond to lookups",
+				"failure_class", failure.Class, "failure", failure.Message)
 			workflow.SetCurrentDetails(ctx, "**Not rechecked**: the processor did not respond to lookups for a day.")
 			return found, false, nil
 		}
@@ -129,13 +133,17 @@ func (r *recheck) lookUp(ctx workflow.Context) (found activities.LookupResult, r
 	}
 }
 
-// record persists how the processor's record contradicts the payment or refund. That there is none is no contradiction: lookups lag,
-// and a payment that was not executed has none.
+// record persists how the processor's record contradicts the payment or refund. That there is none is no contradiction: lookups
+// lag, and a payment that was not executed has none.
 func (r *recheck) record(ctx workflow.Context, found activities.LookupResult) error {
 	if !found.Found {
 		r.req.Unconfirmed = nil
-		workflow.GetLogger(ctx).Warn("the processor has no record of a final payment or refund")
-		workflow.SetCurrentDetails(ctx, "The processor has no record of it.")
+		log := workflow.GetLogger(ctx).Info
+		if r.status == payment.Succeeded {
+			log = workflow.GetLogger(ctx).Warn
+		}
+		log("the processor has no record of a final payment or refund", "status", r.status)
+		workflow.SetCurrentDetails(ctx, fmt.Sprintf("Here it is %s, and the processor has no record of it.", r.status))
 		return nil
 	}
 	var out activities.RecheckOutcome
@@ -150,11 +158,12 @@ func (r *recheck) record(ctx workflow.Context, found activities.LookupResult) er
 			"divergence_id", d.DivergenceID, "kind", d.Kind, "status_here", d.StatusHere, "status_there", d.StatusThere)
 	}
 	if out.FailedLate {
-		workflow.GetLogger(ctx).Error("a refund failed after it had succeeded", "refund_id", payment.RefundID(r.req.MerchantID, r.req.IdempotencyKey),
-			"from", payment.Succeeded, "status", out.Status)
+		workflow.GetLogger(ctx).Error("a refund failed after it had succeeded",
+			"refund_id", payment.RefundID(r.req.MerchantID, r.req.IdempotencyKey), "from", payment.Succeeded, "status", out.Status)
 	}
 	if len(out.Unconfirmed) > 0 {
-		workflow.GetLogger(ctx).Warn("the processor seems to contradict a final status: the next lookup decides", "divergences", out.Unconfirmed)
+		workflow.GetLogger(ctx).Warn("the processor seems to contradict a final status: the next lookup decides",
+			"divergences", out.Unconfirmed)
 	}
 	workflow.SetCurrentDetails(ctx, r.details(out))
 	return nil
@@ -169,7 +178,8 @@ func (r *recheck) details(out activities.RecheckOutcome) string {
 	case len(r.found.Divergences) > 0:
 		text = fmt.Sprintf("**The processor contradicts it.** Here it is %s.", out.Status)
 	case len(out.Unconfirmed) > 0:
-		text = fmt.Sprintf("Here it is %s, and the processor's record differs. That may be a lagging record: the next lookup decides.", out.Status)
+		text = fmt.Sprintf("Here it is %s, and the processor's record differs. "+
+			"That may be a lagging record: the next lookup decides.", out.Status)
 	}
 	if len(r.found.Divergences) > 0 {
 		text += "\n\nWhat you can do, once it is cleared up:\n"
@@ -180,8 +190,8 @@ func (r *recheck) details(out activities.RecheckOutcome) string {
 	return text
 }
 
-// runInStore runs a local activity of the store. Its only error is a refusal. While the store is down, the workflow task fails with the
-// reason and is retried.
+// runInStore runs a local activity of the store. Its only error is a refusal. While the store is down, the workflow task fails
+// with the reason and is retried.
 func runInStore(ctx workflow.Context, summary string, result any, activity string, args ...any) error {
 	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, summary), activity, args...).Get(ctx, result)
 	var refusal *temporal.ApplicationError

@@ -30,7 +30,9 @@ type recheckRun struct {
 }
 
 // runRecheck runs Recheck. Events arrive after the given times.
-func runRecheck(t *testing.T, db *store.Store, req payment.RecheckRequest, responses []response, eventsAfter ...time.Duration) (recheckRun, payment.Recheck) {
+func runRecheck(
+	t *testing.T, db *store.Store, req payment.RecheckRequest, responses []response, eventsAfter ...time.Duration,
+) (recheckRun, payment.Recheck) {
 	t.Helper()
 	p := &scriptedProcessor{lookups: map[payment.Operation][]response{payment.OperationCharge: responses, payment.OperationRefund: responses}}
 	r := recheckRun{TestWorkflowEnvironment: newEnvironmentWithStore(t, p, testTerms, db), processor: p, store: db}

@@ -8,8 +8,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// RecheckAttributes returns the search attributes of a recheck of the payment with this id, or of its refund. It has no status, so that
-// queries by status find each payment and refund once.
+// RecheckAttributes returns the search attributes of a recheck of the payment with this id, or of its refund. It has no status,
+// so that queries by status find each payment and refund once.
 func RecheckAttributes(req payment.RecheckRequest, id string) []temporal.SearchAttributeUpdate {
 	return []temporal.SearchAttributeUpdate{paymentID.ValueSet(id), merchantID.ValueSet(req.MerchantID)}
 }

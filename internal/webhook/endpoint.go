@@ -39,8 +39,8 @@ type Source struct {
 	Event func(body []byte) (processor.Event, error)
 }
 
-// Store reads payments and refunds, and records disputes; [store.Store] implements it. Its methods that read return an error that wraps
-// [payment.ErrNotFound] if there is none with the ID.
+// Store reads payments and refunds, and records disputes; [store.Store] implements it. Its methods that read return an error that
+// wraps [payment.ErrNotFound] if there is none with the ID.
 type Store interface {
 	PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error)
 	PaymentByProcessorID(ctx context.Context, processor, processorPaymentID string) (payment.Charge, error)
@@ -63,8 +63,8 @@ type Signaler interface {
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
 // event gets a status from 400 to 413.
 //
-// An event about a dispute signals no workflow: it is logged and counted, and recorded as a divergence of its payment. An event about
-// nothing that Florin made is only logged and counted.
+// An event about a dispute signals no workflow: it is logged and counted, and recorded as a divergence of its payment. An event
+// about nothing that Florin made is only logged and counted.
 type Endpoint struct {
 	http.Handler
 	sources  map[string]Source // by processor name
@@ -206,7 +206,9 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 }
 
 // signal signals the workflow of the subject or, if it is final, the workflow that looks it up again.
-func (e *Endpoint) signal(ctx context.Context, about subject, event processor.Event, fields []zap.Field) (status int, result string) {
+func (e *Endpoint) signal(
+	ctx context.Context, about subject, event processor.Event, fields []zap.Field,
+) (status int, result string) {
 	if about.final {
 		return e.recheck(ctx, about, event, fields)
 	}
@@ -231,14 +233,18 @@ func (e *Endpoint) signal(ctx context.Context, about subject, event processor.Ev
 }
 
 // recheck starts the workflow that looks up a final payment or refund, or signals it if it is running.
-func (e *Endpoint) recheck(ctx context.Context, about subject, event processor.Event, fields []zap.Field) (status int, result string) {
-	_, err := e.temporal.SignalWithStartWorkflow(ctx, payment.RecheckWorkflowID(about.RecheckRequest), payment.SignalProcessorEvent, signalOf(event),
-		client.StartWorkflowOptions{
-			TaskQueue:             payment.TaskQueue,
-			StaticSummary:         temporalweb.RecheckSummary(about.RecheckRequest),
-			StaticDetails:         temporalweb.RecheckDetails(about.RecheckRequest),
-			TypedSearchAttributes: temporal.NewSearchAttributes(temporalweb.RecheckAttributes(about.RecheckRequest, about.paymentID)...),
-		}, payment.WorkflowRecheck, about.RecheckRequest)
+func (e *Endpoint) recheck(
+	ctx context.Context, about subject, event processor.Event, fields []zap.Field,
+) (status int, result string) {
+	req := about.RecheckRequest
+	options := client.StartWorkflowOptions{
+		TaskQueue:             payment.TaskQueue,
+		StaticSummary:         temporalweb.RecheckSummary(req),
+		StaticDetails:         temporalweb.RecheckDetails(req),
+		TypedSearchAttributes: temporal.NewSearchAttributes(temporalweb.RecheckAttributes(req, about.paymentID)...),
+	}
+	_, err := e.temporal.SignalWithStartWorkflow(ctx, payment.RecheckWorkflowID(req), payment.SignalProcessorEvent, signalOf(event),
+		options, payment.WorkflowRecheck, req)
 	if err != nil {
 		return e.later("failed to start a recheck: the processor should send the event again", err, fields)
 	}
@@ -246,9 +252,11 @@ func (e *Endpoint) recheck(ctx context.Context, about subject, event processor.E
 	return http.StatusOK, "recheck"
 }
 
-// recordDispute records a dispute as a divergence of its payment, once for each dispute. A dispute of a payment that Florin does not know
-// is only logged: perhaps another system uses the same processor account.
-func (e *Endpoint) recordDispute(ctx context.Context, source string, event processor.Event, fields []zap.Field) (status int, result string) {
+// recordDispute records a dispute as a divergence of its payment, once for each dispute. A dispute of a payment that Florin does
+// not know is only logged: perhaps another system uses the same processor account.
+func (e *Endpoint) recordDispute(
+	ctx context.Context, source string, event processor.Event, fields []zap.Field,
+) (status int, result string) {
 	const advice = "a processor reports a dispute: handle it in the processor's dashboard"
 	disputed, err := e.store.PaymentByProcessorID(ctx, source, event.ProcessorPaymentID)
 	switch {

@@ -77,7 +77,8 @@ func (s eventful) sendEvent(t *testing.T, id, kind string, data any, want string
 	t.Helper()
 	body, err := json.Marshal(map[string]any{"id": id, "type": kind, "data": data})
 	require.NoError(t, err)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, s.WebhookURL(environment.ProcessorName), bytes.NewReader(body))
+	url := s.WebhookURL(environment.ProcessorName)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, bytes.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set(rest.SignatureHeader, webhook.Sign(webhookSecret, body, time.Now()))
 	response, err := http.DefaultClient.Do(r)
@@ -97,7 +98,8 @@ func dataOf(kind, id string) map[string]any {
 func (s eventful) refundAtTheProcessor(t *testing.T, of payment.Charge, amount int64) {
 	t.Helper()
 	body := fmt.Sprintf(`{"payment_id":%q,"amount":%d,"reference":"dashboard"}`, of.ProcessorPaymentID, amount)
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, fmt.Sprintf("http://127.0.0.1:%d/refunds", s.Ports.Simulator), strings.NewReader(body))
+	url := fmt.Sprintf("http://127.0.0.1:%d/refunds", s.Ports.Simulator)
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
 	require.NoError(t, err)
 	r.Header.Set("Authorization", "Bearer sim_sandbox_key")
 	r.Header.Set("Content-Type", "application/json")
@@ -143,7 +145,8 @@ func TestRefundThatFailsLateIsReportedAsFailed(t *testing.T) {
 		require.NoError(t, err)
 		return len(list.GetExecutions())
 	}
-	require.Eventually(t, func() bool { return found(`WorkflowType = "Recheck"`) == 1 }, 10*time.Second, 20*time.Millisecond, "one for both events")
+	require.Eventually(t, func() bool { return found(`WorkflowType = "Recheck"`) == 1 }, 10*time.Second, 20*time.Millisecond,
+		"one for both events")
 	require.Zero(t, found(`WorkflowType = "Recheck" AND PaymentStatus IS NOT NULL`), "queries by status find each payment once")
 	requireLedgerMatches(t, s.Environment, []payment.Charge{current}, []payment.Refund{refunded})
 }
@@ -160,7 +163,9 @@ func TestContradictionOfAFinalPaymentIsADivergenceUntilAnOperatorHasDealtWithIt(
 	s.sendEvent(t, "evt_1", "payment.refunded", dataOf("payment", paid.PaymentID), "recheck")
 	s.sendEvent(t, "evt_2", "payment.refunded", dataOf("payment", other.PaymentID), "recheck") // of Florin's own refund
 	s.sendEvent(t, "evt_3", "dispute.created", map[string]any{"id": "dp_1", "payment_id": other.ProcessorPaymentID}, "dispute")
-	require.Eventually(t, func() bool { return len(s.divergences(t, payment.DivergenceFilter{Open: true})) == 2 }, 30*time.Second, 50*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return len(s.divergences(t, payment.DivergenceFilter{Open: true})) == 2
+	}, 30*time.Second, 50*time.Millisecond)
 	refunded := s.divergences(t, payment.DivergenceFilter{Kind: payment.DivergenceRefunded})
 	require.Len(t, refunded, 1)
 	require.Equal(t, paid.PaymentID, refunded[0].PaymentID)
