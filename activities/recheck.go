@@ -66,7 +66,7 @@ func (p *Payments) rechecked(ctx context.Context, req payment.RecheckRequest) (o
 type RecheckOutcome struct {
 	// Status is the status in the store, after FailedLate.
 	Status payment.Status `json:"status"`
-	// Recorded are the divergences that were not recorded before.
+	// Recorded are the divergences that were not recorded before, without their evidence: the store has it.
 	Recorded []payment.Divergence `json:"recorded,omitempty"`
 	// Unconfirmed are the ids of divergences that a lagging record would show, too. They are recorded if the next lookup shows them.
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
@@ -135,6 +135,7 @@ func (p *Payments) recordContradictions(
 			return out, storeError(err)
 		}
 		if created {
+			d.Evidence = nil
 			out.Recorded = append(out.Recorded, d)
 		}
 	}
