@@ -659,5 +659,17 @@ func TestPaymentIsFoundByItsProcessorsID(t *testing.T) {
 			_, err := s.PaymentByProcessorID(t.Context(), key[0], key[1])
 			require.ErrorIs(t, err, payment.ErrNotFound, what)
 		}
+		explain := "EXPLAIN QUERY PLAN "
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback()
+		if s.dialect.name == "postgres" { // in a small table, PostgreSQL prefers a sequential scan or any index
+			explain = "EXPLAIN "
+			_, err := tx.Exec("SET LOCAL enable_seqscan = off; DROP INDEX payments_by_processor")
+			require.NoError(t, err)
+		}
+		plan := strings.Join(queryLines(t, tx, explain+selectPaymentByProcessorID, "rest", "ch_1"), "\n")
+		require.Regexp(t, `Index Scan using payments_one_per_processor_id|`+
+			`USING INDEX sqlite_autoindex_payments_\d+ \(processor=\? AND processor_payment_id=\?\)`, plan)
 	})
 }
