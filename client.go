@@ -69,7 +69,8 @@ func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment
 }
 
 // Refund refunds a payment and waits for the outcome, as [Client.Charge] does. It returns [ErrPaymentNotFound],
-// [ErrPaymentNotRefundable] or [ErrRefundExceedsCaptured] if there is nothing to refund.
+// [ErrPaymentNotRefundable] or [ErrRefundExceedsCaptured] if there is nothing to refund. A refund may fail days after it succeeded:
+// [Client.GetRefund] reports that; Refund, called again, returns the first outcome as long as Temporal keeps it.
 func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment.Refund, error) {
 	if err := req.Validate(); err != nil {
 		return payment.Refund{}, err

@@ -40,7 +40,8 @@ func (c *Client) Wait(ctx context.Context, merchantID, idempotencyKey string) (p
 	return wait[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), payment.ActivityGetPayment, merchantID, idempotencyKey)
 }
 
-// WaitRefund returns the refund once its status is final, as [Client.Wait] does.
+// WaitRefund returns the refund once its status is final, as [Client.Wait] does. A refund that fails after it succeeded is reported by
+// [Client.GetRefund].
 func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
 	return wait[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
@@ -117,7 +118,7 @@ func requireRunning(ctx context.Context, c *Client, workflowID string) error {
 // readTimeout bounds how long read waits for a worker.
 const readTimeout = 30 * time.Second
 
-// read runs a read activity on a worker, so that callers need no database access.
+// read runs an activity of the store on a worker, so that callers need no database access.
 func read[T any](ctx context.Context, c *Client, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
 		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue, ScheduleToCloseTimeout: readTimeout,

@@ -40,6 +40,10 @@ func (p *Payments) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
 	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
+	r.RegisterActivityWithOptions(p.BeginRecheck, activity.RegisterOptions{Name: payment.ActivityBeginRecheck})
+	r.RegisterActivityWithOptions(p.RecordRecheck, activity.RegisterOptions{Name: payment.ActivityRecordRecheck})
+	r.RegisterActivityWithOptions(p.ListDivergences, activity.RegisterOptions{Name: payment.ActivityListDivergences})
+	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
 }
 
 // Cause is the actor behind a transition, and the evidence for it.

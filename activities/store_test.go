@@ -99,7 +99,7 @@ func TestPaymentAndRefundBeganAtTheEarliestKnownTime(t *testing.T) {
 			value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, start)
 			begun := decode[BeginResult](t, value, err).Charge
 			require.Equal(t, stored, begun.CreatedAt)
-			require.WithinDuration(t, time.Now(), begun.UpdatedAt, time.Minute)
+			require.Equal(t, stored, begun.UpdatedAt)
 			value, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase, tt.again)
 			require.Equal(t, tt.began, decode[BeginResult](t, value, err).Charge.CreatedAt)
 

@@ -36,7 +36,7 @@ type DivergenceKind string
 const (
 	// DivergenceStatus means that the processor reports another status of the payment, such as a success after a decline.
 	DivergenceStatus DivergenceKind = "status"
-	// DivergenceAmount means that the processor reports another amount or currency of the payment.
+	// DivergenceAmount means that the processor reports another amount or currency of the payment or refund.
 	DivergenceAmount DivergenceKind = "amount"
 	// DivergenceCaptured means that the processor reports another captured amount.
 	DivergenceCaptured DivergenceKind = "captured"
@@ -91,3 +91,22 @@ type DivergencePage struct {
 	// Next is the cursor of the next page. It is empty on the last page.
 	Next string `json:"next,omitempty"`
 }
+
+// Acknowledgement is the argument of [ActivityAcknowledgeDivergence].
+type Acknowledgement struct {
+	DivergenceID string `json:"divergence_id"`
+	// By identifies the operator who has dealt with the divergence, as [Resolution.By].
+	By string `json:"by"`
+}
+
+// Validate returns nil or an [*InvalidRequestError] that lists every invalid field.
+func (a Acknowledgement) Validate() error {
+	var v validator
+	if a.DivergenceID == "" || len(a.DivergenceID) > maxDivergenceID || !isPrintable(a.DivergenceID) {
+		v.add("divergence_id", "%s: want the id of a divergence, such as div_d85a7c25-1d82-5816-8d28-de7ad0add1cc", quote(a.DivergenceID))
+	}
+	v.operatorText("by", a.By, maxBy)
+	return v.err()
+}
+
+const maxDivergenceID = 64

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,4 +48,24 @@ func TestJSONOfADivergenceHasTheNamesOfTheContract(t *testing.T) {
 	require.JSONEq(t, `{"divergence_id": "div_1", "payment_id": "pay_1", "refund_id": "ref_1", "merchant_id": "acme", "kind": "refund_status",
 		"status_here": "failed", "status_there": "succeeded", "evidence": {"amount": "900"}, "detected_at": "1970-01-01T00:00:00Z",
 		"detected_by": "lookup"}`, string(text))
+}
+
+func TestAcknowledgementNeedsADivergenceAndAnOperator(t *testing.T) {
+	valid := Acknowledgement{DivergenceID: Divergence{PaymentID: "pay_1"}.ID(), By: "jane"}
+	require.NoError(t, valid.Validate())
+	for name, tt := range map[string]struct {
+		change func(*Acknowledgement)
+		want   string
+	}{
+		"no id":                {change: func(a *Acknowledgement) { a.DivergenceID = "" }, want: "divergence_id"},
+		"an unprintable id":    {change: func(a *Acknowledgement) { a.DivergenceID = "div_\n" }, want: "divergence_id"},
+		"a long id":            {change: func(a *Acknowledgement) { a.DivergenceID += strings.Repeat("0", 64) }, want: "divergence_id"},
+		"no operator":          {change: func(a *Acknowledgement) { a.By = "" }, want: "by: want 1 to 80 characters"},
+		"a card as the author": {change: func(a *Acknowledgement) { a.By = "4242424242424242" }, want: "by: looks like a card number"},
+	} {
+		a := valid
+		tt.change(&a)
+		require.ErrorContains(t, a.Validate(), tt.want, name)
+		require.ErrorIs(t, a.Validate(), ErrInvalidRequest, name)
+	}
 }

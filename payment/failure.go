@@ -27,8 +27,8 @@ const (
 	// ClassNotSent means that the request did not reach the processor: for example, its host refused the connection, or the
 	// payment was canceled before.
 	ClassNotSent FailureClass = "not_sent"
-	// ClassStateConflict means that the state of the payment does not allow the operation (such as HTTP 409), or that the
-	// processor declined a capture or void.
+	// ClassStateConflict means that the state of the payment does not allow the operation (such as HTTP 409), that the
+	// processor declined a capture or void, or that a refund failed after it had succeeded.
 	ClassStateConflict FailureClass = "state_conflict"
 	// ClassInvalidResponse means that the processor's response is malformed or contradicts the request.
 	ClassInvalidResponse FailureClass = "invalid_response"

@@ -7,11 +7,14 @@ const (
 	WorkflowCharge = "Charge"
 	// WorkflowRefund is the workflow of one refund: [RefundRequest] to [Refund]. Its ID is [RefundWorkflowID].
 	WorkflowRefund = "Refund"
+	// WorkflowRecheck looks a final payment or refund up at its processor, because that has sent an event about it:
+	// [RecheckRequest] to [Recheck]. Its ID is [RecheckWorkflowID].
+	WorkflowRecheck = "Recheck"
 
 	// TaskQueue is the task queue of the workflows, of the store's activities and of the reads.
 	TaskQueue = "payments"
 
-	// ActivityBeginPayment persists a new payment. It is a local activity of the workflow, like the next three.
+	// ActivityBeginPayment persists a new payment. It is a local activity of the workflow, like the next five.
 	ActivityBeginPayment = "BeginPayment"
 	// ActivityRecordPayment persists the state of a payment.
 	ActivityRecordPayment = "RecordPayment"
@@ -19,14 +22,23 @@ const (
 	ActivityReserveRefund = "ReserveRefund"
 	// ActivitySettleRefund persists the state of a refund.
 	ActivitySettleRefund = "SettleRefund"
+	// ActivityBeginRecheck reads what to look up for a [RecheckRequest].
+	ActivityBeginRecheck = "BeginRecheck"
+	// ActivityRecordRecheck persists how a processor's record contradicts a final payment or refund.
+	ActivityRecordRecheck = "RecordRecheck"
 
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
-	// [TaskQueue], which a service executes without a workflow, like the next two.
+	// [TaskQueue], which a service executes without a workflow, like the next four.
 	ActivityGetPayment = "GetPayment"
 	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
 	ActivityGetRefund = "GetRefund"
 	// ActivityListPayments returns the [Page] for a [Filter].
 	ActivityListPayments = "ListPayments"
+	// ActivityListDivergences returns the [DivergencePage] for a [DivergenceFilter].
+	ActivityListDivergences = "ListDivergences"
+	// ActivityAcknowledgeDivergence persists that an operator has dealt with a divergence, and returns the [Divergence]. Its
+	// argument is an [Acknowledgement].
+	ActivityAcknowledgeDivergence = "AcknowledgeDivergence"
 
 	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
 	ActivityProcessorCharge = "ProcessorCharge"
@@ -54,7 +66,8 @@ const (
 	// UpdateResolve records an operator's decision on an unknown outcome, and returns the Charge or Refund. Its argument is a
 	// [Resolution].
 	UpdateResolve = "resolve"
-	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent].
+	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent]. It starts
+	// a [WorkflowRecheck] if the payment or refund is final.
 	SignalProcessorEvent = "processor-event"
 	// QueryStatus returns the current Charge or Refund.
 	QueryStatus = "status"
@@ -87,4 +100,12 @@ func ChargeWorkflowID(merchantID, idempotencyKey string) string {
 // RefundWorkflowID returns the ID of the refund's workflow. There is one for each idempotency key.
 func RefundWorkflowID(merchantID, idempotencyKey string) string {
 	return "refund/" + merchantID + "/" + idempotencyKey
+}
+
+// RecheckWorkflowID returns the ID of the workflow that looks up a final payment, or a final refund. At most one runs at a time.
+func RecheckWorkflowID(r RecheckRequest) string {
+	if r.Refund {
+		return "recheck/" + RefundWorkflowID(r.MerchantID, r.IdempotencyKey)
+	}
+	return "recheck/" + ChargeWorkflowID(r.MerchantID, r.IdempotencyKey)
 }

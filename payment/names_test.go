@@ -11,13 +11,17 @@ import (
 func TestWireNamesNeverChange(t *testing.T) {
 	require.Equal(t, "charge/acme/order-1", ChargeWorkflowID("acme", "order-1"))
 	require.Equal(t, "refund/acme/order-1", RefundWorkflowID("acme", "order-1"))
+	require.Equal(t, "recheck/charge/acme/order-1", RecheckWorkflowID(RecheckRequest{MerchantID: "acme", IdempotencyKey: "order-1"}))
+	require.Equal(t, "recheck/refund/acme/order-1", RecheckWorkflowID(RecheckRequest{MerchantID: "acme", IdempotencyKey: "order-1", Refund: true}))
 	require.Equal(t, "processor-simulator", ProcessorTaskQueue("simulator"))
-	require.Equal(t, []string{"Charge", "Refund", "payments", "outcome", "status"},
-		[]string{WorkflowCharge, WorkflowRefund, TaskQueue, UpdateOutcome, QueryStatus})
+	require.Equal(t, []string{"Charge", "Refund", "Recheck", "payments", "outcome", "status"},
+		[]string{WorkflowCharge, WorkflowRefund, WorkflowRecheck, TaskQueue, UpdateOutcome, QueryStatus})
 	require.Equal(t, []string{"BeginPayment", "ReserveRefund", "ProcessorCharge", "ProcessorRefund", "ProcessorLookup"},
 		[]string{
 			ActivityBeginPayment, ActivityReserveRefund, ActivityProcessorCharge, ActivityProcessorRefund, ActivityProcessorLookup,
 		})
+	require.Equal(t, []string{"BeginRecheck", "RecordRecheck", "ListDivergences", "AcknowledgeDivergence"},
+		[]string{ActivityBeginRecheck, ActivityRecordRecheck, ActivityListDivergences, ActivityAcknowledgeDivergence})
 	require.Equal(t, []string{"PaymentStatus", "PaymentId", "MerchantId", "Processor", "Currency", "FailureClass", "Amount"},
 		[]string{
 			AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency,
@@ -66,6 +70,12 @@ func TestJSONNeverChanges(t *testing.T) {
 		"amount":250,"currency":"USD","reason":"one book back","metadata":{"basket":"2","order":"1"}}`, fullRefund())
 	requireJSON(t, `{"merchant_id":"m","idempotency_key":"k","payment_id":"p"}`,
 		RefundRequest{MerchantID: "m", IdempotencyKey: "k", PaymentID: "p"})
+	requireJSON(t, `{"merchant_id":"m","idempotency_key":"k"}`, RecheckRequest{MerchantID: "m", IdempotencyKey: "k"})
+	requireJSON(t, `{"merchant_id":"m","idempotency_key":"k","refund":true,"unconfirmed":["div_2"],
+		"earlier":{"lookups":20,"divergences":["div_1"],"failed_late":true}}`,
+		RecheckRequest{MerchantID: "m", IdempotencyKey: "k", Refund: true, Unconfirmed: []string{"div_2"},
+			Earlier: Recheck{Lookups: 20, Divergences: []string{"div_1"}, FailedLate: true}})
+	requireJSON(t, `{"divergence_id":"div_1","by":"jane"}`, Acknowledgement{DivergenceID: "div_1", By: "jane"})
 	requireJSON(t, `{"refund_id":"ref_1","payment_id":"pay_1","merchant_id":"acme","idempotency_key":"refund-1","status":"pending",
 		"amount":250,"currency":"USD","processor":"simulator","processor_refund_id":"re_1",
 		"decline":{"code":"lost_card","kind":"hard","network_code":"41","advice_code":"03","message":"no"},

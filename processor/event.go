@@ -23,6 +23,8 @@ type Event struct {
 	// it, and for other events.
 	Dispute            bool
 	ProcessorPaymentID string
+	// DisputeID is the processor's id of the dispute; empty if the event does not contain it, and for other events.
+	DisputeID string
 }
 
 // The forms of Florin's IDs, which payment.PaymentID and payment.RefundID create, and of the processor's texts.
@@ -45,9 +47,7 @@ func (e Event) Checked() (Event, error) {
 	}
 	checked := Event{ID: e.ID, Type: e.Type, Dispute: e.Dispute}
 	if e.Dispute {
-		if ids.MatchString(e.ProcessorPaymentID) && !payment.ContainsCardNumber(e.ProcessorPaymentID) {
-			checked.ProcessorPaymentID = e.ProcessorPaymentID
-		}
+		checked.ProcessorPaymentID, checked.DisputeID = checkedID(e.ProcessorPaymentID), checkedID(e.DisputeID)
 		return checked, nil
 	}
 	if !merchantIDs.MatchString(e.MerchantID) || payment.ContainsCardNumber(e.MerchantID) {
@@ -60,4 +60,12 @@ func (e Event) Checked() (Event, error) {
 		checked.MerchantID, checked.PaymentID = e.MerchantID, e.PaymentID
 	}
 	return checked, nil
+}
+
+// checkedID returns a processor's id, or nothing if it is not printable or looks like a card number.
+func checkedID(id string) string {
+	if !ids.MatchString(id) || payment.ContainsCardNumber(id) {
+		return ""
+	}
+	return id
 }

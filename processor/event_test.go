@@ -30,6 +30,8 @@ func TestEventKeepsOnlyIDsThatFlorinCreates(t *testing.T) {
 		"an id and a line":                    {event: Event{MerchantID: "acme", PaymentID: ours + "\n"}, want: Event{}},
 		"an id and more":                      {event: Event{MerchantID: "acme", PaymentID: ours + "0"}, want: Event{}},
 		"a dispute":                           {event: Event{Dispute: true, ProcessorPaymentID: "pi_1"}, want: Event{Dispute: true, ProcessorPaymentID: "pi_1"}},
+		"a dispute with an id":                {event: Event{Dispute: true, DisputeID: "dp_1"}, want: Event{Dispute: true, DisputeID: "dp_1"}},
+		"a dispute with an unprintable id":    {event: Event{Dispute: true, DisputeID: "dp\n1"}, want: Event{Dispute: true}},
 		"a dispute of an unknown payment":     {event: Event{Dispute: true}, want: Event{Dispute: true}},
 		"a dispute of an unprintable payment": {event: Event{Dispute: true, ProcessorPaymentID: "pi_\x00"}, want: Event{Dispute: true}},
 		"a dispute of a card number":          {event: Event{Dispute: true, ProcessorPaymentID: "4242424242424242"}, want: Event{Dispute: true}},

@@ -129,6 +129,9 @@ type Result struct {
 	Currency       string `json:"currency"`
 	CapturedAmount int64  `json:"captured_amount,omitempty"`
 	RefundedAmount int64  `json:"refunded_amount,omitempty"`
+	// RefundedUnknown reports that the record of a succeeded payment does not contain what was refunded: RefundedAmount is 0 and
+	// means nothing.
+	RefundedUnknown bool `json:"refunded_unknown,omitempty"`
 	// Reference is the Key under which the operation was made.
 	Reference string `json:"reference"`
 	// RequestID is the processor's id of the request, see [Answer.RequestID].

@@ -50,6 +50,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 			MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
 			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: baseTime,
 		}
+		c.enteredAt = baseTime
 		switch status {
 		case payment.Unknown, payment.NeedsReconciliation, payment.Failed, payment.Conflicted:
 			c.value.Failure = &payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "no <b>answer</b>, `see` below"}

@@ -992,7 +992,8 @@ func (m *model) checkCalls(c payment.Charge) {
 			"a capture of %d was sent that no caller has requested", amount)
 	}
 	for _, at := range m.proc.voids[e.id] {
-		m.must(m.voidRequested[c.PaymentID] || !at.Before(m.beganAt[c.PaymentID].Add(7*day)),
+		// The store keeps microseconds.
+		m.must(m.voidRequested[c.PaymentID] || !at.Before(m.beganAt[c.PaymentID].Add(7*day-time.Microsecond)),
 			"a void was sent before the deadline that no caller has requested")
 	}
 }

@@ -1,4 +1,4 @@
-// Package workflows holds Charge and Refund: durable, deterministic, replayable.
+// Package workflows holds Charge, Refund and Recheck: durable, deterministic, replayable.
 //
 //	charge.go, refund.go   what happens to a payment and a refund
 //	modification.go        captures and voids of a payment that waits
@@ -8,6 +8,7 @@
 //	schedule.go            when an outcome is looked up next
 //	machine.go             the status machine: transition, persist, publish
 //	resolution.go          an operator's decision on an unknown outcome
+//	recheck.go             what a processor still says about something final
 //	details.go             what Temporal Web describes
 //	versions.go            version gates
 package workflows
@@ -28,6 +29,7 @@ import (
 func Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(Charge, workflow.RegisterOptions{Name: payment.WorkflowCharge})
 	r.RegisterWorkflowWithOptions(Refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
+	r.RegisterWorkflowWithOptions(Recheck, workflow.RegisterOptions{Name: payment.WorkflowRecheck})
 }
 
 // applicationError turns a refusal or an invalid request into an application error of Temporal, for a workflow that fails or an update

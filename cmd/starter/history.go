@@ -38,7 +38,7 @@ func (s *selection) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&s.key, "key", "", "idempotency key of the charge or refund")
 	cmd.Flags().BoolVar(&s.isRefund, "refund", false, "--key names a refund instead of a charge")
 	cmd.Flags().StringVar(&s.query, "query", "",
-		`select charges and refunds by a Temporal list filter, such as 'ExecutionStatus="Running"'`)
+		`select charges, refunds and rechecks by a Temporal list filter, such as 'ExecutionStatus="Running"'`)
 	cmd.Flags().IntVar(&s.limit, "limit", 0, "with --query, maximum number of workflows; without it, all")
 }
 
@@ -80,7 +80,8 @@ func (s *selection) each(cmd *cobra.Command, temporal client.Client, fn func(exe
 	}
 	request := &workflowservice.ListWorkflowExecutionsRequest{
 		// The namespace may have workflows of other applications.
-		Query: fmt.Sprintf("(%s) AND WorkflowType IN ('%s', '%s')", s.query, payment.WorkflowCharge, payment.WorkflowRefund),
+		Query: fmt.Sprintf("(%s) AND WorkflowType IN ('%s', '%s', '%s')",
+			s.query, payment.WorkflowCharge, payment.WorkflowRefund, payment.WorkflowRecheck),
 	}
 	for {
 		page, err := temporal.ListWorkflow(cmd.Context(), request)

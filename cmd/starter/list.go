@@ -50,6 +50,7 @@ func listCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.MerchantID, "merchant", "", "only payments of this merchant; without it, of all merchants")
 	cmd.Flags().StringSliceVar(&statuses, "status", nil, "only payments with one of these statuses, separated by commas")
 	cmd.Flags().StringVar(&f.Processor, "processor", "", "only payments of this processor")
+	cmd.Flags().BoolVar(&f.Divergent, "divergent", false, "only payments that their processor contradicts: see starter divergences --open")
 	cmd.Flags().StringVar(&from, "from", "", "only payments created at this time or later, such as 2026-11-22T08:00:00Z")
 	cmd.Flags().StringVar(&before, "before", "", "only payments created before this time")
 	cmd.Flags().IntVar(&f.Limit, "limit", 0, "maximum number of payments, up to 500; without it, 50")

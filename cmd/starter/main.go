@@ -26,7 +26,7 @@ const (
 	exitDeclined = 3 // the processor declined
 	exitFailed   = 4 // failed, voided or expired: no money moved; or the worker refused the request
 	exitUnknown  = 5 // outcome not known yet: pending, unknown, needs_reconciliation, conflicted, or no outcome in time
-	exitNotFound = 6 // no payment or refund has the key
+	exitNotFound = 6 // no payment or refund has the key, or no divergence the ID
 )
 
 func main() {
@@ -55,7 +55,7 @@ Exit codes:
   3  declined
   4  failed, voided or expired: no money moved; or the request was refused
   5  the outcome is not known yet
-  6  no payment or refund has the key`,
+  6  no payment or refund has the key, or no divergence the ID`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments, // cobra passes an unknown command as an argument
@@ -64,7 +64,7 @@ Exit codes:
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), resolveCommand(), processorCommand(), historyCommand())
+		listCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand())
 	return root
 }
 

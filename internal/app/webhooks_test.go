@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/internal/config"
@@ -82,6 +84,12 @@ func (s blockingSignaler) SignalWorkflow(context.Context, string, string, string
 	return nil
 }
 
+func (blockingSignaler) SignalWithStartWorkflow(
+	context.Context, string, string, any, client.StartWorkflowOptions, any, ...any,
+) (client.WorkflowRun, error) {
+	return nil, errors.New("no payment is final")
+}
+
 // pendingStore has every payment, in status pending, and no refund.
 type pendingStore struct{}
 
@@ -89,6 +97,14 @@ func (pendingStore) PaymentByID(_ context.Context, merchantID, paymentID string)
 	return payment.Charge{
 		PaymentID: paymentID, MerchantID: merchantID, IdempotencyKey: "k", Status: payment.Pending, Processor: "acme",
 	}, nil
+}
+
+func (pendingStore) PaymentByProcessorID(context.Context, string, string) (payment.Charge, error) {
+	return payment.Charge{}, payment.ErrNotFound
+}
+
+func (pendingStore) RecordDivergence(context.Context, payment.Divergence) (bool, error) {
+	return false, errors.New("no payment is known")
 }
 
 func (pendingStore) RefundByID(context.Context, string, string) (payment.Refund, error) {

@@ -152,7 +152,8 @@ type Processor struct {
 	// OAuth fetches access tokens instead of using an API key.
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
-	// any, events are not accepted. A new secret requires a restart.
+	// any, events are not accepted, and what happens after a final status is not noticed, such as a refund that fails days
+	// later. A new secret requires a restart.
 	// Bounds: at most 2; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 

@@ -68,29 +68,29 @@ func (s *Store) recordDivergence(ctx context.Context, d payment.Divergence) (cre
 	return err == nil, err
 }
 
-const acknowledgeDivergence = `UPDATE divergences SET acknowledged_at = $3, acknowledged_by = $4
-	WHERE merchant_id = $1 AND divergence_id = $2 AND acknowledged_at IS NULL`
+const acknowledgeDivergence = `UPDATE divergences SET acknowledged_at = $2, acknowledged_by = $3
+	WHERE divergence_id = $1 AND acknowledged_at IS NULL`
 
 // AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It is no longer open then. If it is
-// acknowledged already, AcknowledgeDivergence changes nothing. It returns payment.ErrNotFound if the merchant has no such
-// divergence, and ErrInvalid if by is empty. by is cut to 100 characters.
-func (s *Store) AcknowledgeDivergence(ctx context.Context, merchantID, divergenceID, by string) (payment.Divergence, error) {
-	d, err := s.acknowledgeDivergence(ctx, merchantID, divergenceID, by)
+// acknowledged already, AcknowledgeDivergence changes nothing. It returns payment.ErrNotFound if there is no such divergence, and
+// ErrInvalid if by is empty. by is cut to 100 characters. Only operators acknowledge, whatever the merchant.
+func (s *Store) AcknowledgeDivergence(ctx context.Context, divergenceID, by string) (payment.Divergence, error) {
+	d, err := s.acknowledgeDivergence(ctx, divergenceID, by)
 	return d, s.wrap(err, "acknowledge divergence %q", divergenceID)
 }
 
-func (s *Store) acknowledgeDivergence(ctx context.Context, merchantID, divergenceID, by string) (d payment.Divergence, err error) {
+func (s *Store) acknowledgeDivergence(ctx context.Context, divergenceID, by string) (d payment.Divergence, err error) {
 	if by == "" {
 		return d, fmt.Errorf("%w: the operator is missing", ErrInvalid)
 	}
-	statement := "SELECT " + divergenceColumns + " FROM divergences WHERE merchant_id = $1 AND divergence_id = $2"
+	statement := "SELECT " + divergenceColumns + " FROM divergences WHERE divergence_id = $1"
 	err = s.transact(ctx, func(q querier) error {
-		err := q.exec(ctx, acknowledgeDivergence, merchantID, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
+		err := q.exec(ctx, acknowledgeDivergence, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
 		if err != nil {
 			return err
 		}
 		found := false
-		err = q.queryEach(ctx, statement, []any{merchantID, divergenceID}, func(row scanner) (err error) {
+		err = q.queryEach(ctx, statement, []any{divergenceID}, func(row scanner) (err error) {
 			d, err = scanDivergence(row)
 			found = true
 			return err

@@ -36,12 +36,16 @@ const (
 	selectPayment      = `SELECT ` + paymentColumns + `, fingerprint, reserved_amount FROM payments `
 	selectPaymentByKey = selectPayment + `WHERE merchant_id = $1 AND idempotency_key = $2`
 	selectPaymentByID  = selectPayment + `WHERE merchant_id = $1 AND payment_id = $2`
+
+	// selectPaymentByProcessorID reads by the index of the constraint payments_one_per_processor_id.
+	selectPaymentByProcessorID = selectPayment + `WHERE processor = $1 AND processor_payment_id = $2`
 )
 
-// payment returns payment.ErrNotFound if query finds no row.
-func (q querier) payment(ctx context.Context, query, merchantID, keyOrID string) (paymentRow, error) {
+// payment returns payment.ErrNotFound if query finds no row. owner is the merchant of the key or id or, for a processor's id, the
+// processor.
+func (q querier) payment(ctx context.Context, query, owner, keyOrID string) (paymentRow, error) {
 	var p paymentRow
-	err := q.queryOne(ctx, query, []any{merchantID, keyOrID}, p.fields()...)
+	err := q.queryOne(ctx, query, []any{owner, keyOrID}, p.fields()...)
 	if errors.Is(err, sql.ErrNoRows) {
 		err = payment.ErrNotFound
 	}
@@ -59,6 +63,13 @@ func (s *Store) Payment(ctx context.Context, merchantID, idempotencyKey string) 
 func (s *Store) PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByID, merchantID, paymentID)
 	return p.Charge, s.wrap(err, "payment %q of merchant %q", paymentID, merchantID)
+}
+
+// PaymentByProcessorID returns the payment, of any merchant, to which a processor has given an id. It is for what the processor itself
+// reports, such as a dispute. It returns payment.ErrNotFound if there is none, and for an empty id.
+func (s *Store) PaymentByProcessorID(ctx context.Context, processor, processorPaymentID string) (payment.Charge, error) {
+	p, err := s.read().payment(ctx, selectPaymentByProcessorID, processor, processorPaymentID)
+	return p.Charge, s.wrap(err, "payment %q of processor %q", processorPaymentID, processor)
 }
 
 // ON CONFLICT names no columns on purpose: if it did, PostgreSQL would report a violation of the primary key while another

@@ -642,3 +642,34 @@ func TestRunReplacesItsOwnModificationThatWasNeverSent(t *testing.T) {
 		require.ErrorIs(t, record("run 2", 4*time.Second, 1000), ErrIllegalTransition)
 	})
 }
+
+// A dispute names the payment by the processor's id only.
+func TestPaymentIsFoundByItsProcessorsID(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		begin(t, s, newCharge("order-2")) // without an id of the processor
+		found, err := s.PaymentByProcessorID(t.Context(), c.Processor, c.ProcessorPaymentID)
+		require.NoError(t, err)
+		require.Equal(t, c, found)
+		for what, key := range map[string][2]string{
+			"another processor": {"stripe", c.ProcessorPaymentID},
+			"an unknown id":     {c.Processor, "ch_9"},
+			"no id":             {c.Processor, ""},
+		} {
+			_, err := s.PaymentByProcessorID(t.Context(), key[0], key[1])
+			require.ErrorIs(t, err, payment.ErrNotFound, what)
+		}
+		explain := "EXPLAIN QUERY PLAN "
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback()
+		if s.dialect.name == "postgres" { // in a small table, PostgreSQL prefers a sequential scan or any index
+			explain = "EXPLAIN "
+			_, err := tx.Exec("SET LOCAL enable_seqscan = off; DROP INDEX payments_by_processor")
+			require.NoError(t, err)
+		}
+		plan := strings.Join(queryLines(t, tx, explain+selectPaymentByProcessorID, "rest", "ch_1"), "\n")
+		require.Regexp(t, `Index Scan using payments_one_per_processor_id|`+
+			`USING INDEX sqlite_autoindex_payments_\d+ \(processor=\? AND processor_payment_id=\?\)`, plan)
+	})
+}

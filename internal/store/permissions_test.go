@@ -68,7 +68,7 @@ func TestDocumentedPermissionsAreEnoughForAWorker(t *testing.T) {
 	require.Len(t, divergences(t, s, payment.DivergenceFilter{Open: true}), 1)
 	_, err = s.OpenDivergences(t.Context())
 	require.NoError(t, err)
-	_, err = s.AcknowledgeDivergence(t.Context(), "acme", newDivergence(charge).ID(), "jane")
+	_, err = s.AcknowledgeDivergence(t.Context(), newDivergence(charge).ID(), "jane")
 	require.NoError(t, err)
 	for _, forbidden := range []string{
 		"DELETE FROM payments", "TRUNCATE payment_events", "UPDATE payment_events SET amount = 0",

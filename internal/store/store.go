@@ -10,7 +10,7 @@
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
 //
-// Every lookup of a payment or refund needs the merchant that it belongs to. No error text contains a payment method or a
+// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID]. No error text contains a payment method or a
 // password.
 package store
 

@@ -5,7 +5,7 @@ import "github.com/prometheus/client_golang/prometheus"
 func newEvents() *prometheus.CounterVec {
 	return prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "florin_webhook_events_total",
-		Help: "Requests of processors to the webhook endpoint, by result: for example signaled, known, ignored, unrelated, dispute, mismatch.",
+		Help: "Requests of processors to the webhook endpoint, by result: for example signaled, recheck, known, ignored, unrelated, dispute, mismatch.",
 	}, []string{"processor", "result"})
 }
 

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -28,6 +29,17 @@ func TestSummaryAndDetailsDescribeTheRequestWithoutThePaymentMethod(t *testing.T
 	require.Equal(t, "refund 5.00 USD · acme · refund-1", RefundSummary(refund))
 	refund.Amount = nil
 	require.Contains(t, RefundDetails(refund), "Refund **the remaining amount** of payment `"+refund.PaymentID+"`")
+}
+
+func TestRecheckIsDescribedWithoutAStatus(t *testing.T) {
+	req := payment.RecheckRequest{MerchantID: "acme", IdempotencyKey: "order-1"}
+	require.Equal(t, "recheck payment · acme · order-1", RecheckSummary(req))
+	require.Contains(t, RecheckDetails(req), "an event about a payment that is final: idempotency key `order-1` of merchant `acme`.")
+	req.Refund = true
+	require.Equal(t, "recheck refund · acme · order-1", RecheckSummary(req))
+	attributes := temporal.NewSearchAttributes(RecheckAttributes(req, "pay_1")...)
+	require.Equal(t, 2, attributes.Size())
+	require.False(t, attributes.ContainsKey(paymentStatus))
 }
 
 func TestNamesAndMessagesAreRenderedUnchanged(t *testing.T) {

@@ -9,9 +9,12 @@ import (
 
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -36,26 +39,32 @@ type Source struct {
 	Event func(body []byte) (processor.Event, error)
 }
 
-// Store reads payments and refunds; [store.Store] implements it. Its methods return an error that wraps [payment.ErrNotFound]
-// if there is none with the ID.
+// Store reads payments and refunds, and records disputes; [store.Store] implements it. Its methods that read return an error that
+// wraps [payment.ErrNotFound] if there is none with the ID.
 type Store interface {
 	PaymentByID(ctx context.Context, merchantID, paymentID string) (payment.Charge, error)
+	PaymentByProcessorID(ctx context.Context, processor, processorPaymentID string) (payment.Charge, error)
 	RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error)
+	RecordDivergence(ctx context.Context, d payment.Divergence) (created bool, err error)
 }
 
 // Signaler signals workflows; a Temporal client implements it. SignalWorkflow returns a *serviceerror.NotFound if the workflow is
-// not running.
+// not running. SignalWithStartWorkflow starts it if it is not running.
 type Signaler interface {
 	SignalWorkflow(ctx context.Context, workflowID, runID, signalName string, arg any) error
+	SignalWithStartWorkflow(ctx context.Context, workflowID, signalName string, signalArg any,
+		options client.StartWorkflowOptions, workflow any, workflowArgs ...any) (client.WorkflowRun, error)
 }
 
 // Endpoint serves POST /webhooks/<processor>. For a signed event about a payment or a refund it signals the workflow, which then
-// looks up the state at the processor. Only the ID and the type of an event are logged and signaled, nothing else of it.
+// looks up the state at the processor. If the payment or refund is final, it starts or signals the workflow that looks up what is
+// final. Only the IDs and the type of an event are logged, signaled and recorded, nothing else of it.
 //
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
 // event gets a status from 400 to 413.
 //
-// An event about a dispute, or about nothing that Florin made, signals no workflow. It is logged and counted.
+// An event about a dispute signals no workflow: it is logged and counted, and recorded as a divergence of its payment. An event
+// about nothing that Florin made is only logged and counted.
 type Endpoint struct {
 	http.Handler
 	sources  map[string]Source // by processor name
@@ -164,30 +173,24 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 	}
 	switch {
 	case event.Dispute:
-		e.logger.Warn("a processor reports a dispute: handle it in the processor's dashboard", fields...)
-		return http.StatusOK, "dispute"
+		return e.recordDispute(ctx, source, event, fields)
 	case event.MerchantID == "":
 		e.limited.Info("ignored an event without a Florin payment or refund", fields...)
 		return http.StatusOK, "unrelated"
 	}
-	subject, err := e.find(ctx, event)
+	about, err := e.find(ctx, event)
 	switch {
 	case errors.Is(err, payment.ErrNotFound): // perhaps another Florin installation uses the same processor account
 		e.logger.Debug("ignored an event about an unknown payment or refund", fields...)
 		return http.StatusOK, "ignored"
 	case err != nil:
-		e.limited.Warn("failed to read the payment or refund of an event: the processor should send it again",
-			append(fields, zap.Error(err))...)
-		return http.StatusServiceUnavailable, "later"
+		return e.later("failed to read the payment or refund of an event: the processor should send it again", err, fields)
 	}
-	fields = append(fields, zap.String("about", subject.id))
-	switch {
-	case subject.processor != source:
+	fields = append(fields, zap.String("about", about.id))
+	if about.processor != source {
 		e.limited.Warn("ignored an event about a payment or refund of another processor",
-			append(fields, zap.String("belongs_to", subject.processor))...)
+			append(fields, zap.String("belongs_to", about.processor))...)
 		return http.StatusOK, "ignored"
-	case subject.final: // the usual case: the operation's response has already set the final status
-		return http.StatusOK, "known"
 	}
 	// The event is added before the signal, so that only one of two concurrent requests signals. If the signal fails, the event is
 	// removed and the processor sends it again.
@@ -195,41 +198,132 @@ func (e *Endpoint) notify(ctx context.Context, source string, event processor.Ev
 	if found, _ := e.signaled.ContainsOrAdd(key, struct{}{}); found {
 		return http.StatusOK, "known"
 	}
-	err = e.temporal.SignalWorkflow(ctx, subject.workflowID, "", payment.SignalProcessorEvent,
-		payment.ProcessorEvent{ID: processor.Clip(event.ID), Type: processor.Clip(event.Type)})
+	status, result = e.signal(ctx, about, event, fields)
+	if status != http.StatusOK {
+		e.signaled.Remove(key)
+	}
+	return status, result
+}
+
+// signal signals the workflow of the subject or, if it is final, the workflow that looks it up again.
+func (e *Endpoint) signal(
+	ctx context.Context, about subject, event processor.Event, fields []zap.Field,
+) (status int, result string) {
+	if about.final {
+		return e.recheck(ctx, about, event, fields)
+	}
+	err := e.temporal.SignalWorkflow(ctx, about.workflowID(), "", payment.SignalProcessorEvent, signalOf(event))
 	var notRunning *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notRunning):
-		e.logger.Debug("ignored an event: the workflow is no longer running", fields...)
+		// It may have become final after it was read.
+		if about, err = e.find(ctx, event); err != nil {
+			return e.later("failed to read the payment or refund of an event: the processor should send it again", err, fields)
+		}
+		if about.final {
+			return e.recheck(ctx, about, event, fields)
+		}
+		e.limited.Warn("ignored an event: the workflow is not running, and the payment or refund is not final", fields...)
 		return http.StatusOK, "ended"
 	case err != nil:
-		e.signaled.Remove(key)
-		e.limited.Warn("failed to signal a workflow: the processor should send the event again", append(fields, zap.Error(err))...)
-		return http.StatusServiceUnavailable, "later"
+		return e.later("failed to signal a workflow: the processor should send the event again", err, fields)
 	}
 	e.logger.Info("signaled a workflow about a processor event", fields...)
 	return http.StatusOK, "signaled"
 }
 
+// recheck starts the workflow that looks up a final payment or refund, or signals it if it is running.
+func (e *Endpoint) recheck(
+	ctx context.Context, about subject, event processor.Event, fields []zap.Field,
+) (status int, result string) {
+	req := about.RecheckRequest
+	options := client.StartWorkflowOptions{
+		TaskQueue:             payment.TaskQueue,
+		StaticSummary:         temporalweb.RecheckSummary(req),
+		StaticDetails:         temporalweb.RecheckDetails(req),
+		TypedSearchAttributes: temporal.NewSearchAttributes(temporalweb.RecheckAttributes(req, about.paymentID)...),
+	}
+	_, err := e.temporal.SignalWithStartWorkflow(ctx, payment.RecheckWorkflowID(req), payment.SignalProcessorEvent, signalOf(event),
+		options, payment.WorkflowRecheck, req)
+	if err != nil {
+		return e.later("failed to start a recheck: the processor should send the event again", err, fields)
+	}
+	e.logger.Info("received an event about a final payment or refund: it is looked up", fields...)
+	return http.StatusOK, "recheck"
+}
+
+// recordDispute records a dispute as a divergence of its payment, once for each dispute. A dispute of a payment that Florin does
+// not know is only logged: perhaps another system uses the same processor account.
+func (e *Endpoint) recordDispute(
+	ctx context.Context, source string, event processor.Event, fields []zap.Field,
+) (status int, result string) {
+	const advice = "a processor reports a dispute: handle it in the processor's dashboard"
+	disputed, err := e.store.PaymentByProcessorID(ctx, source, event.ProcessorPaymentID)
+	switch {
+	case errors.Is(err, payment.ErrNotFound):
+		e.logger.Warn(advice, append(fields, zap.Bool("recorded", false))...)
+		return http.StatusOK, "dispute"
+	case err != nil:
+		return e.later("failed to read the payment of a dispute: the processor should send the event again", err, fields)
+	}
+	fields = append(fields, zap.String("about", disputed.PaymentID))
+	evidence := map[string]string{payment.EvidenceEventID: processor.Clip(event.ID)}
+	if event.DisputeID != "" {
+		evidence["dispute"] = processor.Clip(event.DisputeID)
+	}
+	_, err = e.store.RecordDivergence(ctx, payment.Divergence{
+		PaymentID: disputed.PaymentID, MerchantID: disputed.MerchantID, Kind: payment.DivergenceDispute, StatusHere: disputed.Status,
+		Evidence: evidence, DetectedBy: "event",
+	})
+	if err != nil {
+		return e.later("failed to record a dispute: the processor should send the event again", err, fields)
+	}
+	e.logger.Warn(advice, append(fields, zap.Bool("recorded", true))...)
+	return http.StatusOK, "dispute"
+}
+
+// later logs why an event could not be processed. It returns the response that makes the processor send the event again.
+func (e *Endpoint) later(message string, err error, fields []zap.Field) (status int, result string) {
+	e.limited.Warn(message, append(fields, zap.Error(err))...)
+	return http.StatusServiceUnavailable, "later"
+}
+
+// signalOf returns the argument of the signal about an event.
+func signalOf(event processor.Event) payment.ProcessorEvent {
+	return payment.ProcessorEvent{ID: processor.Clip(event.ID), Type: processor.Clip(event.Type)}
+}
+
 // subject is the payment or refund that an event is about, as it is stored.
 type subject struct {
-	id         string // payment or refund ID
-	workflowID string
-	processor  string
-	// final reports whether the status is final, so that no event can change it.
+	payment.RecheckRequest
+	id        string // payment or refund ID
+	paymentID string
+	processor string
+	// final reports whether the status is final, so that its own workflow has ended.
 	final bool
+}
+
+func (s subject) workflowID() string {
+	if s.Refund {
+		return payment.RefundWorkflowID(s.MerchantID, s.IdempotencyKey)
+	}
+	return payment.ChargeWorkflowID(s.MerchantID, s.IdempotencyKey)
 }
 
 // find returns the subject of an event. The error wraps [payment.ErrNotFound] if it is not stored.
 func (e *Endpoint) find(ctx context.Context, event processor.Event) (subject, error) {
 	if event.RefundID != "" {
 		r, err := e.store.RefundByID(ctx, event.MerchantID, event.RefundID)
-		id := payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey)
-		return subject{id: r.RefundID, workflowID: id, processor: r.Processor, final: r.Status.Final()}, err
+		return subject{
+			RecheckRequest: payment.RecheckRequest{MerchantID: r.MerchantID, IdempotencyKey: r.IdempotencyKey, Refund: true},
+			id:             r.RefundID, paymentID: r.PaymentID, processor: r.Processor, final: r.Final(),
+		}, err
 	}
 	c, err := e.store.PaymentByID(ctx, event.MerchantID, event.PaymentID)
-	id := payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey)
-	return subject{id: c.PaymentID, workflowID: id, processor: c.Processor, final: c.Status.Final()}, err
+	return subject{
+		RecheckRequest: payment.RecheckRequest{MerchantID: c.MerchantID, IdempotencyKey: c.IdempotencyKey},
+		id:             c.PaymentID, paymentID: c.PaymentID, processor: c.Processor, final: c.Final(),
+	}, err
 }
 
 func respond(w http.ResponseWriter, status int, body string) {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
@@ -43,6 +45,10 @@ type fakeTemporal struct {
 	mu      sync.Mutex
 	err     error
 	signals []signal
+	// started are the workflows that were started or signaled with SignalWithStartWorkflow.
+	started []startedWorkflow
+	// onSignal, if set, is called before a signal returns.
+	onSignal func()
 	// block, if set, blocks every call until it is closed. entered receives a value for each blocked call.
 	block   chan struct{}
 	entered chan struct{}
@@ -63,7 +69,35 @@ func (f *fakeTemporal) SignalWorkflow(ctx context.Context, workflowID, runID, si
 		return fmt.Errorf("argument is a %T: want a payment.ProcessorEvent", arg)
 	}
 	f.signals = append(f.signals, signal{workflowID: workflowID, event: event})
-	return f.err
+	err := f.err
+	if f.onSignal != nil {
+		f.onSignal()
+	}
+	return err
+}
+
+// startedWorkflow is a workflow that was started with a signal.
+type startedWorkflow struct {
+	signal
+	request payment.RecheckRequest
+	options client.StartWorkflowOptions
+}
+
+func (f *fakeTemporal) SignalWithStartWorkflow(ctx context.Context, workflowID, signalName string, signalArg any,
+	options client.StartWorkflowOptions, workflow any, args ...any,
+) (client.WorkflowRun, error) {
+	if _, bounded := ctx.Deadline(); !bounded || workflow != "Recheck" || signalName != "processor-event" || len(args) != 1 {
+		return nil, errors.New("want a deadline, the workflow Recheck, one argument and the signal processor-event")
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	event, isEvent := signalArg.(payment.ProcessorEvent)
+	request, isRequest := args[0].(payment.RecheckRequest)
+	if !isEvent || !isRequest {
+		return nil, fmt.Errorf("arguments are a %T and a %T", signalArg, args[0])
+	}
+	f.started = append(f.started, startedWorkflow{signal: signal{workflowID: workflowID, event: event}, request: request, options: options})
+	return nil, f.err
 }
 
 // fixture is an endpoint for the processors acme and bolt, with a real store and a fake Temporal client.
@@ -164,7 +198,6 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 	processing := f.begin(t, "processing", payment.Processing)
 	authorized := f.begin(t, "authorized", payment.Authorized)
 	succeeded := f.begin(t, "succeeded", payment.Succeeded)
-	declined := f.begin(t, "declined", payment.Declined)
 	refund := f.reserve(t, "refund", succeeded)
 	forged := strings.Replace(eventBody("evt_forged", "payment", pending.PaymentID), "shop", "other", 1)
 
@@ -190,13 +223,9 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 			processor: "acme", body: eventBody("evt_4", "refund", refund.RefundID),
 			status: 200, response: "signaled", signal: "refund/shop/refund",
 		},
-		"succeeded payment": {
-			processor: "acme", body: eventBody("evt_5", "payment", succeeded.PaymentID),
-			status: 200, response: "known",
-		},
-		"declined payment": {
-			processor: "acme", body: eventBody("evt_6", "payment", declined.PaymentID),
-			status: 200, response: "known",
+		"final payment of another processor": {
+			processor: "bolt", body: eventBody("evt_5", "payment", succeeded.PaymentID),
+			status: 200, response: "ignored",
 		},
 		"payment of another processor": {
 			processor: "bolt", body: eventBody("evt_7", "payment", pending.PaymentID),
@@ -254,12 +283,76 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 		})
 	}
 	warnings := f.logs.FilterMessage("ignored an event about a payment or refund of another processor").FilterLevelExact(zapcore.WarnLevel)
-	require.Equal(t, 2, warnings.Len())
+	require.Equal(t, 3, warnings.Len())
+	require.Empty(t, f.temporal.started)
+}
+
+func TestEventAboutSomethingFinalCausesALookup(t *testing.T) {
+	f := newFixture(t)
+	succeeded := f.begin(t, "succeeded", payment.Succeeded)
+	refund := f.reserve(t, "refund", succeeded)
+	refund.Status, refund.ProcessorRefundID = payment.Succeeded, "re_1"
+	_, err := f.store.SettleRefund(t.Context(), refund, store.Cause{By: "test"})
+	require.NoError(t, err)
+	for name, c := range map[string]struct {
+		kind, id   string
+		workflowID string
+		want       payment.RecheckRequest
+	}{
+		"succeeded payment": {kind: "payment", id: succeeded.PaymentID, workflowID: "recheck/charge/shop/succeeded",
+			want: payment.RecheckRequest{MerchantID: "shop", IdempotencyKey: "succeeded"}},
+		"declined payment": {kind: "payment", id: f.begin(t, "declined", payment.Declined).PaymentID, workflowID: "recheck/charge/shop/declined",
+			want: payment.RecheckRequest{MerchantID: "shop", IdempotencyKey: "declined"}},
+		"succeeded refund": {kind: "refund", id: refund.RefundID, workflowID: "recheck/refund/shop/refund",
+			want: payment.RecheckRequest{MerchantID: "shop", IdempotencyKey: "refund", Refund: true}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.temporal.started = nil
+			body := eventBody("evt_"+c.workflowID, c.kind, c.id)
+			f.requireResponse(t, 200, "recheck", f.post(t, "acme", body))
+			f.requireResponse(t, 200, "known", f.post(t, "acme", body))
+			require.Len(t, f.temporal.started, 1)
+			got := f.temporal.started[0]
+			require.Equal(t, c.workflowID, got.workflowID)
+			require.Equal(t, c.want, got.request)
+			require.Equal(t, "payment.updated", got.event.Type)
+			require.Equal(t, "payments", got.options.TaskQueue)
+			require.NotEmpty(t, got.options.StaticSummary)
+			attributes := got.options.TypedSearchAttributes
+			require.Equal(t, 2, attributes.Size(), "no status, so that queries by status find each payment once")
+			paymentID, _ := attributes.GetKeyword(temporal.NewSearchAttributeKeyKeyword("PaymentId"))
+			require.Contains(t, []string{succeeded.PaymentID, c.id}, paymentID)
+			require.NotContains(t, fmt.Sprint(got), private)
+		})
+	}
+	require.Empty(t, f.temporal.signals)
+
+	body := eventBody("evt_again", "payment", succeeded.PaymentID)
+	f.temporal.err = serviceerror.NewUnavailable("connection refused")
+	f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+	f.requireResponse(t, 503, "later", f.post(t, "acme", body))
+	f.temporal.err = nil
+	f.requireResponse(t, 200, "recheck", f.post(t, "acme", body))
+}
+
+// The payment becomes final after it was read, and its workflow ends before it is signaled.
+func TestEventAboutAPaymentThatBecomesFinalMeanwhileCausesALookup(t *testing.T) {
+	f := newFixture(t)
+	c := f.begin(t, "pending", payment.Pending)
+	f.temporal.err = serviceerror.NewNotFound("workflow execution already completed")
+	f.temporal.onSignal = func() {
+		c.Status, c.CapturedAmount = payment.Succeeded, c.Amount
+		_, err := f.store.RecordPayment(t.Context(), c, store.Cause{By: "test"})
+		require.NoError(t, err)
+		f.temporal.err = nil
+	}
+	f.requireResponse(t, 200, "recheck", f.post(t, "acme", eventBody("evt_1", "payment", c.PaymentID)))
+	require.Len(t, f.temporal.started, 1)
 }
 
 // disputeBody is a dispute as Stripe sends it. It has no metadata of Florin's, but personal data.
 const disputeBody = `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","metadata":{},
-	"payment_intent":"pi_3MtwBwLkdIwHu7ix28a3tqPa","evidence":{"customer_email_address":"` + private + `"}}}}`
+	"id":"du_1","payment_intent":"pi_3MtwBwLkdIwHu7ix28a3tqPa","evidence":{"customer_email_address":"` + private + `"}}}}`
 
 func TestDisputesAndUnrelatedEventsAreLoggedAndCounted(t *testing.T) {
 	f := newFixture(t)
@@ -275,6 +368,7 @@ func TestDisputesAndUnrelatedEventsAreLoggedAndCounted(t *testing.T) {
 	var logged []string
 	for _, entry := range f.logs.All() {
 		fields := entry.ContextMap()
+		delete(fields, "recorded")
 		require.Len(t, fields, 3, "processor, event and type")
 		logged = append(logged, fmt.Sprint(entry.Level, " ", fields["processor"], " ", fields["event"], " ", fields["type"]))
 	}
@@ -284,6 +378,39 @@ func TestDisputesAndUnrelatedEventsAreLoggedAndCounted(t *testing.T) {
 	f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
 	f.requireResponse(t, 404, "unknown", f.post(t, "no-such-processor", disputeBody))
 	require.Equal(t, []string{"stripe dispute", "stripe unrelated", "acme unrelated", "acme signaled", "acme unsigned"}, counted)
+}
+
+func TestDisputeOfAKnownPaymentIsRecordedOnce(t *testing.T) {
+	f := newFixture(t)
+	disputed := f.begin(t, "order-1", payment.Succeeded)
+	f.begin(t, "order-2", payment.Succeeded)
+	dispute := func(event, kind, id, payment string) string {
+		return fmt.Sprintf(`{"id":%q,"type":"dispute.%s","data":{"id":%q,"payment_id":%q,"email":%q}}`, event, kind, id, payment, private)
+	}
+	for _, body := range []string{
+		dispute("evt_1", "created", "dp_1", "ch_order-1"), dispute("evt_2", "closed", "dp_1", "ch_order-1"),
+		dispute("evt_3", "created", "dp_2", "ch_order-1"), // the customer disputes it again
+		dispute("evt_4", "created", "dp_3", "ch_of_another_system"), dispute("evt_5", "created", "dp_4", ""),
+	} {
+		f.requireResponse(t, 200, "dispute", f.post(t, "acme", body))
+	}
+	f.requireResponse(t, 200, "dispute", f.post(t, "bolt", dispute("evt_6", "created", "dp_5", "ch_order-1")))
+
+	page, err := f.store.Divergences(t.Context(), payment.DivergenceFilter{})
+	require.NoError(t, err)
+	require.Len(t, page.Divergences, 2)
+	got := page.Divergences[1]
+	require.Equal(t, payment.DivergenceDispute, got.Kind)
+	require.Equal(t, disputed.PaymentID, got.PaymentID)
+	require.Equal(t, payment.Succeeded, got.StatusHere)
+	require.Equal(t, "event", got.DetectedBy)
+	require.Equal(t, map[string]string{"dispute": "dp_1", payment.EvidenceEventID: "evt_1"}, got.Evidence)
+	require.Equal(t, 3, f.logs.FilterField(zap.Bool("recorded", true)).Len())
+	require.Empty(t, f.temporal.signals)
+	require.Empty(t, f.temporal.started, "a dispute is no reason for a lookup")
+
+	require.NoError(t, f.store.Close())
+	f.requireResponse(t, 503, "later", f.post(t, "acme", dispute("evt_7", "created", "dp_6", "ch_order-1")))
 }
 
 func TestInvalidRequestIsRejected(t *testing.T) {

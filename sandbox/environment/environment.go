@@ -240,6 +240,11 @@ func (e *Environment) StopWorker() {
 	}
 }
 
+// WebhookURL returns the address for the events of a processor, if Tune has given it a webhook secret.
+func (e *Environment) WebhookURL(processor string) string {
+	return "http://" + e.workers.WebhooksAddress() + "/webhooks/" + processor
+}
+
 // WebURL returns the address of Temporal Web.
 func (e *Environment) WebURL() string { return webURL(e.Ports.Web) }
 

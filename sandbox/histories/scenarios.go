@@ -27,7 +27,7 @@ func withOwnProcessor(s scenario) scenario {
 }
 
 // scenarios are all scenarios.
-var scenarios = slices.Concat(charges, captures, interrupted, refunds)
+var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks)
 
 // chargeEnds is a charge that returns the final status want.
 func chargeEnds(name, about, token string, want payment.Status) scenario {

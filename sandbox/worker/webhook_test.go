@@ -46,7 +46,13 @@ processors:
 // It returns the response's status and body.
 func (p *process) sendEvent(t *testing.T, id string, data any, secret string) (status int, text string) {
 	t.Helper()
-	body, err := json.Marshal(map[string]any{"id": id, "type": "updated", "data": data})
+	return p.send(t, map[string]any{"id": id, "type": "updated", "data": data}, secret)
+}
+
+// send sends an event, as sendEvent does.
+func (p *process) send(t *testing.T, event any, secret string) (status int, text string) {
+	t.Helper()
+	body, err := json.Marshal(event)
 	require.NoError(t, err)
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+p.webhooks+"/webhooks/simulator", bytes.NewReader(body))
 	require.NoError(t, err)
@@ -85,7 +91,23 @@ func TestEventFinishesAPendingPaymentAndItsRefund(t *testing.T) {
 	require.NoError(t, wait(payment.ChargeWorkflowID("acme", key), &charge))
 	require.Equal(t, payment.Succeeded, charge.Status)
 	status, text = p.sendEvent(t, "evt_late", paymentRecord, webhookSecret)
-	require.Equal(t, []any{200, "known"}, []any{status, text}, "the outcome is persisted already")
+	require.Equal(t, []any{200, "recheck"}, []any{status, text}, "the outcome is persisted already: does the processor contradict it?")
+	status, text = p.sendEvent(t, "evt_late", paymentRecord, webhookSecret)
+	require.Equal(t, []any{200, "known"}, []any{status, text})
+
+	// A dispute is a divergence until an operator has dealt with it.
+	status, text = p.send(t, map[string]any{"id": "evt_disputed", "type": "dispute.created",
+		"data": map[string]any{"id": "dp_1", "payment_id": charge.ProcessorPaymentID}}, webhookSecret)
+	require.Equal(t, []any{200, "dispute"}, []any{status, text})
+	var page payment.DivergencePage
+	starter(t, shared, "divergences", "--json", "--open", "--payment", charge.PaymentID).decode(t, &page)
+	require.Len(t, page.Divergences, 1)
+	require.Contains(t, starter(t, shared, "list", "--divergent").stdout, key)
+	a = starter(t, shared, "divergences", "acknowledge", page.Divergences[0].DivergenceID, "--by", "jane")
+	require.Zero(t, a.code, "%+v", a)
+	require.Contains(t, a.stdout, "acknowledged by jane")
+	require.NotContains(t, starter(t, shared, "list", "--divergent").stdout, key)
+	require.Equal(t, 6, starter(t, shared, "divergences", "acknowledge", "div_unknown", "--by", "jane").code)
 
 	a = starter(t, shared, chargeFlags(key+"-refund", "tok_refund_pending")...)
 	require.Zero(t, a.code, "%+v", a)

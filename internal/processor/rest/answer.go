@@ -17,7 +17,7 @@ type record struct {
 	Amount         int64  `json:"amount"`
 	Currency       string `json:"currency"`
 	CapturedAmount *int64 `json:"captured_amount"`
-	RefundedAmount int64  `json:"refunded_amount"`
+	RefundedAmount *int64 `json:"refunded_amount"`
 	Reference      string `json:"reference"`
 	DeclineCode    string `json:"decline_code"`
 	DeclineKind    string `json:"decline_kind"`
@@ -106,7 +106,11 @@ func (r record) payment() (processor.Result, error) {
 	if err != nil {
 		return processor.Result{}, err
 	}
-	result.RefundedAmount, result.CanStillSucceed = r.RefundedAmount, r.CanStillSucceed
+	result.CanStillSucceed = r.CanStillSucceed
+	if r.RefundedAmount != nil {
+		result.RefundedAmount = *r.RefundedAmount
+	}
+	result.RefundedUnknown = r.RefundedAmount == nil && result.Status == payment.Succeeded
 	switch {
 	case r.CapturedAmount != nil:
 		result.CapturedAmount = *r.CapturedAmount

@@ -26,15 +26,17 @@ func TestEveryStatusOfAChargeIsMapped(t *testing.T) {
 		want         payment.Status
 		captured     int64
 		refunded     int64
+		unreported   bool // the refunded amount
 		decline      *payment.Decline
 		open         bool
 	}{
-		{http: 200, status: "succeeded", want: payment.Succeeded, captured: 1250},
-		{http: 201, status: "success", want: payment.Succeeded, captured: 1250},
+		{http: 200, status: "succeeded", want: payment.Succeeded, captured: 1250, unreported: true},
+		{http: 201, status: "success", want: payment.Succeeded, captured: 1250, unreported: true},
+		{http: 200, status: "succeeded", more: `,"refunded_amount":0`, want: payment.Succeeded, captured: 1250},
 		{http: 200, status: "succeeded", more: `,"captured_amount":1000,"refunded_amount":250`, want: payment.Succeeded,
 			captured: 1000, refunded: 250},
 		{http: 200, status: "succeeded", more: `,"captured_amount":null,"unknown":{}`, want: payment.Succeeded,
-			captured: 1250},
+			captured: 1250, unreported: true},
 		{http: 200, status: "authorized", more: `,"captured_amount":0`, want: payment.Authorized},
 		{http: 202, status: "pending", want: payment.Pending},
 		{http: 200, status: "pending", want: payment.Pending},
@@ -61,7 +63,8 @@ func TestEveryStatusOfAChargeIsMapped(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, processor.Result{ID: "ch_1", Status: tc.want, Amount: 1250, Currency: "USD",
 				CapturedAmount: tc.captured,
-				RefundedAmount: tc.refunded, Reference: key, RequestID: "req_1", Decline: tc.decline, CanStillSucceed: tc.open}, got)
+				RefundedAmount: tc.refunded, RefundedUnknown: tc.unreported, Reference: key, RequestID: "req_1", Decline: tc.decline,
+				CanStillSucceed: tc.open}, got)
 		})
 	}
 }
@@ -164,7 +167,7 @@ func TestNameInAnotherCaseIsIgnored(t *testing.T) {
 		`"\u017ftatus":"declined","Decline_Code":"stolen","metadata":{"Florin_Merchant_Id":"b"}`)).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
 	require.Equal(t, processor.Result{ID: "ch_1", Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250,
-		Reference: key, RequestID: "req_1"}, got)
+		RefundedUnknown: true, Reference: key, RequestID: "req_1"}, got)
 	got, err = start(t, 402, `{"error":{"code":"card_declined","decline_code":"limit","DECLINE_CODE":"stolen","Decline_Kind":"hard"}}`).
 		Charge(t.Context(), chargeCall)
 	require.NoError(t, err)

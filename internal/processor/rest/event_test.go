@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -44,6 +45,11 @@ var eventBodies = map[string]struct {
 		`"data":{"metadata":{"florin_payment_id":"pay_1","florin_merchant_id":"acme"}}}`, want: processor.Event{}},
 	"an invalid merchant id": {body: eventStart + `"data":{"metadata":{"florin_payment_id":"` + paymentID +
 		`","florin_merchant_id":"a/b"}}}`, want: processor.Event{}},
+	"a dispute": {body: `{"id":"evt_1","type":"dispute.created","data":{"id":"dp_1","payment_id":"ch_1",
+		"metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{Type: "dispute.created", Dispute: true, DisputeID: "dp_1", ProcessorPaymentID: "ch_1"}},
+	"a dispute without data": {body: `{"id":"evt_1","type":"dispute.closed","data":[]}`,
+		want: processor.Event{Type: "dispute.closed", Dispute: true}},
 	"a payment without a merchant id": {body: eventStart + `"data":{"metadata":{"florin_payment_id":"` + paymentID +
 		`"}}}`, want: processor.Event{}},
 }
@@ -51,7 +57,7 @@ var eventBodies = map[string]struct {
 func TestEventContainsFlorinsIDs(t *testing.T) {
 	for name, c := range eventBodies {
 		t.Run(name, func(t *testing.T) {
-			c.want.ID, c.want.Type = "evt_1", "payment.succeeded"
+			c.want.ID, c.want.Type = "evt_1", cmp.Or(c.want.Type, "payment.succeeded")
 			got, err := ReadEvent([]byte(c.body))
 			require.NoError(t, err)
 			require.Equal(t, c.want, got)
@@ -86,6 +92,8 @@ func FuzzEvent(f *testing.F) {
 		require.Regexp(t, `\A(|[A-Za-z0-9._-]{1,64})\z`, got.MerchantID)
 		require.Regexp(t, `\A(|pay_[0-9a-f-]{36})\z`, got.PaymentID)
 		require.Regexp(t, `\A(|ref_[0-9a-f-]{36})\z`, got.RefundID)
+		require.Regexp(t, `\A[!-~]{0,255}\z`, got.ProcessorPaymentID)
+		require.Regexp(t, `\A[!-~]{0,255}\z`, got.DisputeID)
 		require.Equal(t, got.MerchantID != "", got.PaymentID+got.RefundID != "")
 		require.False(t, got.PaymentID != "" && got.RefundID != "")
 	})

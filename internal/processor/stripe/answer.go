@@ -76,6 +76,7 @@ func (intent *paymentIntent) result() (processor.Result, error) {
 		Reference:  intent.Metadata[metadataReference],
 		MerchantID: intent.Metadata[processor.MetadataMerchantID],
 	}
+	result.RefundedUnknown = result.Status == payment.Succeeded && intent.LatestCharge != nil && *intent.LatestCharge == (charge{})
 	err := convert(result.Currency,
 		[]int64{intent.Amount, intent.AmountReceived, refunded(intent.LatestCharge)},
 		&result.Amount, &result.CapturedAmount, &result.RefundedAmount)

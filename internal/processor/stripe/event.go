@@ -25,6 +25,7 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		return processor.Event{}, processor.ErrNoEvent
 	}
 	var about struct {
+		ID            string            `json:"id"`
 		Object        string            `json:"object"`
 		Metadata      map[string]string `json:"metadata"`
 		PaymentIntent jsontext.Value    `json:"payment_intent"`
@@ -35,7 +36,7 @@ func ReadEvent(body []byte) (processor.Event, error) {
 		case "payment_intent", "charge":
 			read.MerchantID, read.PaymentID = about.Metadata[processor.MetadataMerchantID], about.Metadata[processor.MetadataPaymentID]
 		case "dispute":
-			read.Dispute = true
+			read.Dispute, read.DisputeID = true, about.ID
 			if processor.DecodeJSON(about.PaymentIntent, &read.ProcessorPaymentID) != nil {
 				read.ProcessorPaymentID = "" // null or missing: the charge was made without a PaymentIntent
 			}

@@ -31,7 +31,7 @@ var events = map[string]processor.Event{
 	"refund_updated": {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme",
 		RefundID: payment.RefundID("acme", "refund-1")},
 	"dispute_created": {ID: "evt_1MtJUT2eZvKYlo2Cffffffff", Type: "charge.dispute.created", Dispute: true,
-		ProcessorPaymentID: intentID},
+		ProcessorPaymentID: intentID, DisputeID: "du_1MtJUT2eZvKYlo2CNaw2HvEv"},
 	// A customer with the metadata of a payment.
 	"customer_created": {ID: "evt_1NG8Du2eZvKYlo2Ceeeeeeee", Type: "customer.created"},
 }
@@ -77,7 +77,8 @@ func TestDisputeWithoutAPaymentIntentIsADispute(t *testing.T) {
 		`"payment_intent": "pi_\u0000"`, `"Payment_Intent": "pi_1"`} {
 		got, err := ReadEvent([]byte(strings.Replace(whole, field, replacement, 1)))
 		require.NoError(t, err)
-		require.Equal(t, processor.Event{ID: events["dispute_created"].ID, Type: "charge.dispute.created", Dispute: true}, got)
+		require.Equal(t, processor.Event{ID: events["dispute_created"].ID, Type: "charge.dispute.created", Dispute: true,
+			DisputeID: events["dispute_created"].DisputeID}, got)
 	}
 }
 

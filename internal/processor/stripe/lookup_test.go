@@ -60,7 +60,7 @@ func TestPaymentThatTheSearchDoesNotFindIsFoundByTheTimeOfItsCreation(t *testing
 			got, found, err := f.Lookup(t.Context(), call)
 			require.NoError(t, err)
 			require.True(t, found)
-			require.Equal(t, paid(payment.Succeeded, 1250, 0), got)
+			require.Equal(t, unexpanded(paid(payment.Succeeded, 1250, 0)), got)
 			<-f.seen
 			first, second, read := <-f.seen, <-f.seen, <-f.seen
 			require.Equal(t, "/v1/payment_intents", first.path)

@@ -59,7 +59,7 @@ func TestClientRetriesMalformedResponses(t *testing.T) {
 	retry.Backoff.Initial, retry.Backoff.Max = time.Millisecond, time.Millisecond
 	got, err := New(client(t, f.url, f.audit, retry)).Charge(t.Context(), chargeCall)
 	require.NoError(t, err)
-	require.Equal(t, paid(payment.Succeeded, 1250, 0), got)
+	require.Equal(t, unexpanded(paid(payment.Succeeded, 1250, 0)), got)
 	require.Len(t, f.seen, 5)
 }
 

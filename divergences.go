@@ -1,0 +1,27 @@
+package florin
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/florinpay/florin/payment"
+)
+
+// Divergences returns a page of divergences, the latest first: contradictions between final payments or refunds and their
+// processors. [ErrInvalidRequest] means an invalid cursor or an unknown kind.
+func (c *Client) Divergences(ctx context.Context, f payment.DivergenceFilter) (payment.DivergencePage, error) {
+	page, err := read[payment.DivergencePage](ctx, c, payment.ActivityListDivergences, f)
+	return page, translate(ctx, err, payment.ActivityListDivergences)
+}
+
+// AcknowledgeDivergence records that an operator, such as "jane", has dealt with a divergence, and returns it. It cannot be
+// undone. A divergence that is acknowledged already does not change. [ErrNotFound] means that there is no divergence with this
+// id.
+func (c *Client) AcknowledgeDivergence(ctx context.Context, id, by string) (payment.Divergence, error) {
+	a := payment.Acknowledgement{DivergenceID: id, By: by}
+	if err := a.Validate(); err != nil {
+		return payment.Divergence{}, err
+	}
+	d, err := read[payment.Divergence](ctx, c, payment.ActivityAcknowledgeDivergence, a)
+	return d, translate(ctx, err, fmt.Sprintf("%s %s", payment.ActivityAcknowledgeDivergence, id))
+}
