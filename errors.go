@@ -41,9 +41,12 @@ var (
 
 // The errors about outcomes.
 var (
-	// ErrOutcomePending means that the outcome is not known yet, for example because the processor does not respond or the worker's
-	// store is down. The operation continues: call again with the same idempotency key, or use [Client.Get].
+	// ErrOutcomePending means that the outcome is not known yet, for example because the processor does not respond, no worker runs or
+	// the worker's store is down. The operation continues: call again with the same idempotency key, or use [Client.Get].
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
+	// ErrNoWorker means that a read found no worker that answers. Operations continue once one runs. It is no statement about any
+	// payment. [Client.Charge] and the other calls that move money wait for a worker, and return ErrOutcomePending if ctx is done first.
+	ErrNoWorker = errors.New("no worker answers on task queue")
 	// ErrStopped means that the workflow was terminated before the outcome was known. Calling Charge or Refund again with the
 	// same request continues it.
 	ErrStopped = errors.New("terminated before its outcome was known: the same request again continues it")

@@ -73,6 +73,7 @@ func TestExitCodeReflectsTheError(t *testing.T) {
 		"not voidable":                {err: florin.ErrNotVoidable, want: exitFailed},
 		"capture too large":           {err: florin.ErrCaptureExceedsAuthorized, want: exitFailed},
 		"capture not executed":        {err: &florin.NotExecutedError{Operation: payment.OperationCapture, Payment: payment.Charge{Status: payment.Authorized}}, want: exitFailed},
+		"no worker":                   {err: florin.ErrNoWorker, want: exitError},
 		"outcome pending":             {err: florin.ErrOutcomePending, want: exitUnknown},
 		"interrupted": {err: fmt.Errorf("%w: %w", florin.ErrOutcomePending, context.Canceled),
 			want: exitUnknown},
