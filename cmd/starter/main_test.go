@@ -66,7 +66,7 @@ func TestExitCodeReflectsTheError(t *testing.T) {
 		"invalid request":             {err: &payment.InvalidRequestError{}, want: exitUsage},
 		"refused by the worker":       {err: florin.ErrInvalidRequest, want: exitFailed},
 		"idempotency mismatch":        {err: florin.ErrIdempotencyMismatch, want: exitFailed},
-		"payment to refund not found": {err: florin.ErrPaymentNotFound, want: exitFailed},
+		"payment to refund not found": {err: florin.ErrPaymentNotFound, want: exitNotFound},
 		"not refundable":              {err: florin.ErrPaymentNotRefundable, want: exitFailed},
 		"refund too large":            {err: florin.ErrRefundExceedsCaptured, want: exitFailed},
 		"not capturable":              {err: florin.ErrNotCapturable, want: exitFailed},
