@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 func getCommand() *cobra.Command {
@@ -81,15 +83,23 @@ func readCommand(use, short string,
 		if r.isRefund {
 			got, err := refund(client, cmd.Context(), r.merchant, r.key)
 			if err != nil {
-				return err
+				return withReference(err, refundLookup(r.merchant, r.key))
 			}
 			return printRefund(cmd, got)
 		}
 		got, err := charge(client, cmd.Context(), r.merchant, r.key)
 		if err != nil {
-			return err
+			return withReference(err, chargeLookup(r.merchant, r.key))
 		}
 		return printCharge(cmd, got)
 	}
 	return cmd, &r
+}
+
+// withReference adds to "not found" what to look for at the processor.
+func withReference(err error, call processor.LookupCall) error {
+	if errors.Is(err, florin.ErrNotFound) {
+		return fmt.Errorf("%w; at a processor, the %s would have the reference %s", err, call.Operation, call.Reference)
+	}
+	return err
 }

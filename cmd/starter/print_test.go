@@ -115,6 +115,27 @@ workflow           charge/acme/order-1
 `, "\n"), out.String())
 }
 
+// The reference is what an operator searches for in the processor's dashboard.
+func TestUnknownOutcomeIsPrintedWithItsReference(t *testing.T) {
+	c := payment.Charge{PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Currency: "USD"}
+	r := payment.Refund{RefundID: payment.RefundID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Currency: "USD"}
+	ofCharge := payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)
+	ofRefund := payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0)
+	for status, want := range map[payment.Status]bool{
+		payment.Unknown: true, payment.NeedsReconciliation: true, payment.Succeeded: false, payment.Pending: false,
+	} {
+		c.Status, r.Status = status, status
+		for _, asJSON := range []bool{false, true} {
+			cmd, out := printing(asJSON)
+			_ = printCharge(cmd, c) // the error is for the exit code
+			require.Equal(t, want, strings.Contains(out.String(), ofCharge), "%s:\n%s", status, out)
+			cmd, out = printing(asJSON)
+			_ = printRefund(cmd, r)
+			require.Equal(t, want, strings.Contains(out.String(), ofRefund), "%s:\n%s", status, out)
+		}
+	}
+}
+
 func TestJSONOutputOfALineIsOneObject(t *testing.T) {
 	for want, l := range map[string]*line{
 		`{"line":3,"error":"not JSON"}`:                                broken(3, "", usageError{errors.New("not JSON")}),
