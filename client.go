@@ -18,7 +18,7 @@ type Options struct {
 	// Processors are the names that a request may ask for. If it is set, the client refuses any other name before a
 	// workflow is started; otherwise the worker does.
 	Processors []string
-	// DataConverter must be that of the Temporal client, if that does not use the default.
+	// DataConverter must be that of the Temporal client and of the workers, if these do not use the default.
 	DataConverter converter.DataConverter
 }
 

@@ -159,6 +159,8 @@ func readError(err error) error {
 	switch {
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
 		return fmt.Errorf("%w %q", ErrNoWorker, payment.TaskQueue)
+	case err != nil && isUndecodable(err):
+		return withLikelyCause(err)
 	case !refused && (errors.As(err, &application) || timeout != nil):
 		return fmt.Errorf("a worker cannot read the store: %w", err)
 	default:
