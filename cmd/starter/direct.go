@@ -14,6 +14,7 @@ import (
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -97,18 +98,18 @@ func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 		return err
 	}
 	defer opened.Close()
-	what, call := "payment", chargeLookup(r.merchant, r.key)
+	what, id, call := "payment", payment.PaymentID(r.merchant, r.key), chargeLookup(r.merchant, r.key)
 	if r.isRefund {
-		what, call = "refund", refundLookup(r.merchant, r.key)
+		what, id, call = "refund", payment.RefundID(r.merchant, r.key), refundLookup(r.merchant, r.key)
 		if chargeKey != "" {
-			paid, err := lookup(cmd, opened, chargeLookup(r.merchant, chargeKey))
+			paid, err := lookup(cmd, opened, payment.PaymentID(r.merchant, chargeKey), chargeLookup(r.merchant, chargeKey))
 			if err != nil {
 				return err
 			}
 			call.ProcessorPaymentID = paid.ID
 		}
 	}
-	result, err := lookup(cmd, opened, call)
+	result, err := lookup(cmd, opened, id, call)
 	if err != nil {
 		return err
 	}
@@ -116,8 +117,8 @@ func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 }
 
 // lookup returns florin.ErrNotFound if the processor has no record.
-func lookup(cmd *cobra.Command, p *asked, call processor.LookupCall) (processor.Result, error) {
-	result, found, err := p.Lookup(cmd.Context(), call)
+func lookup(cmd *cobra.Command, p *asked, id string, call processor.LookupCall) (processor.Result, error) {
+	result, found, err := p.Lookup(audit.WithPaymentID(cmd.Context(), id), call)
 	if err == nil && !found {
 		err = p.notFound(call)
 	}
