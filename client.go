@@ -2,6 +2,7 @@ package florin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,7 +18,7 @@ type Options struct {
 	// Processors are the names that a request may ask for. If it is set, the client refuses any other name before a
 	// workflow is started; otherwise the worker does.
 	Processors []string
-	// DataConverter must be that of the Temporal client, if that does not use the default.
+	// DataConverter must be that of the Temporal client and of the workers, if these do not use the default.
 	DataConverter converter.DataConverter
 }
 
@@ -65,7 +66,11 @@ func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment
 		return charge, err
 	}
 	// Temporal returns the first result of an update again; a pending payment may have progressed since.
-	return c.Get(ctx, req.MerchantID, req.IdempotencyKey)
+	current, err := c.Get(ctx, req.MerchantID, req.IdempotencyKey)
+	if errors.Is(err, ErrNoWorker) {
+		return charge, nil
+	}
+	return current, err
 }
 
 // Refund refunds a payment and waits for the outcome, as [Client.Charge] does. It returns [ErrPaymentNotFound],
@@ -79,7 +84,11 @@ func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment
 	if err != nil || refund.Final() {
 		return refund, err
 	}
-	return c.GetRefund(ctx, req.MerchantID, req.IdempotencyKey)
+	current, err := c.GetRefund(ctx, req.MerchantID, req.IdempotencyKey)
+	if errors.Is(err, ErrNoWorker) {
+		return refund, nil
+	}
+	return current, err
 }
 
 // StartCharge starts the payment and returns at once. Read it with [Client.Get] or [Client.Wait]. Starting the same request again

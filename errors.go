@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -41,9 +43,12 @@ var (
 
 // The errors about outcomes.
 var (
-	// ErrOutcomePending means that the outcome is not known yet, for example because the processor does not respond or the worker's
-	// store is down. The operation continues: call again with the same idempotency key, or use [Client.Get].
+	// ErrOutcomePending means that the outcome is not known yet, for example because the processor does not respond, no worker runs or
+	// the worker's store is down. The operation continues: call again with the same idempotency key, or use [Client.Get].
 	ErrOutcomePending = errors.New("no outcome yet: ask again with the same idempotency key")
+	// ErrNoWorker means that a read found no worker that answers. Operations continue once one runs. It is no statement about any
+	// payment. [Client.Charge] and the other calls that move money wait for a worker, and return ErrOutcomePending if ctx is done first.
+	ErrNoWorker = errors.New("no worker answers on task queue")
 	// ErrStopped means that the workflow was terminated before the outcome was known. Calling Charge or Refund again with the
 	// same request continues it.
 	ErrStopped = errors.New("terminated before its outcome was known: the same request again continues it")
@@ -90,7 +95,34 @@ func translate(ctx context.Context, err error, workflowID string) error {
 	if errors.As(err, &timeout) || errors.As(err, &notReady) || done != nil {
 		return fmt.Errorf("workflow %s: %w: %w", workflowID, ErrOutcomePending, errors.Join(done, err))
 	}
-	return fmt.Errorf("workflow %s: %w", workflowID, err)
+	return fmt.Errorf("workflow %s: %w", workflowID, withLikelyCause(err))
+}
+
+// withLikelyCause adds to an error of encoding why it occurs: the worker's converter is not the client's.
+func withLikelyCause(err error) error {
+	if !isUndecodable(err) {
+		return err
+	}
+	return fmt.Errorf("the client and the worker probably use different data converters: set the Temporal client's, "+
+		"florin.Options.DataConverter and worker.Options.DataConverter to the same one: %w", err)
+}
+
+// isUndecodable reports whether the client or a worker could not decode a value of the other. The errors of a worker arrive as text. A
+// workflow that cannot decode its input has no handlers: it knows neither Florin's updates nor its query.
+func isUndecodable(err error) bool {
+	for _, local := range []error{
+		converter.ErrUnableToDecode, converter.ErrUnableToFindConverter, converter.ErrEncodingIsNotSupported, converter.ErrMetadataIsNotSet,
+	} {
+		if errors.Is(err, local) {
+			return true
+		}
+	}
+	for _, remote := range []string{"unable to decode", "KnownUpdates=[]", "unknown queryType " + payment.QueryStatus} {
+		if strings.Contains(err.Error(), remote) {
+			return true
+		}
+	}
+	return false
 }
 
 // refusalCode returns the code of a refusal by a workflow or an activity.

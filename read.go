@@ -15,9 +15,9 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Get returns the current state of a payment, including what was refunded: from its workflow while that is running, and from the store
-// otherwise. [ErrNotFound] means that no payment has this key. [ErrStopped] is returned together with the payment as far as it is
-// known.
+// Get returns the current state of a payment, including what was refunded: from its workflow while that runs and answers, and from the
+// store otherwise. [ErrNotFound] means that no payment has this key. [ErrStopped] is returned together with the payment as far as it is
+// known. [ErrNoWorker] is returned within 5 seconds if no worker answers.
 func (c *Client) Get(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	return get[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), payment.ActivityGetPayment, merchantID, idempotencyKey)
 }
@@ -27,7 +27,8 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 	return get[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
 
-// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid cursor or an unknown status.
+// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid cursor or an unknown status, and [ErrNoWorker]
+// that no worker answers.
 func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, error) {
 	page, err := read[payment.Page](ctx, c, payment.ActivityListPayments, f)
 	return page, translate(ctx, err, payment.ActivityListPayments)
@@ -69,18 +70,24 @@ func hasStopped(err error) bool {
 }
 
 // get reads the workflow if it is running, and the store otherwise: a closed workflow could only be queried while its build still runs.
-// If the store does not have it, the workflow was refused or terminated before it began.
+// It reads the store, too, if the running workflow does not answer. If the store does not have it, the workflow was refused or
+// terminated before it began.
 func get[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
 	running, err := isRunning(ctx, c, workflowID)
 	if err != nil {
 		var none T
 		return none, translate(ctx, err, workflowID)
 	}
+	var unanswered error
 	if running {
 		value, err := query[T](ctx, c, workflowID)
-		if err != nil || !value.Final() {
+		if err == nil && !value.Final() {
+			return value, nil
+		}
+		if err != nil && !isUnanswered(ctx, err) {
 			return value, translate(ctx, err, workflowID)
 		}
+		unanswered = err
 	}
 	stored, err := read[T](ctx, c, activity, args...)
 	code, refused := refusalCode(err)
@@ -89,11 +96,21 @@ func get[T record](ctx context.Context, c *Client, workflowID, activity string, 
 		return stored, nil
 	case err == nil:
 		return stored, requireRunning(ctx, c, workflowID)
+	case unanswered != nil && !errors.Is(err, ErrNoWorker):
+		return stored, fmt.Errorf("workflow %s: %w: %w: %w", workflowID, ErrOutcomePending, unanswered, err)
 	case refused && code == payment.ErrNotFound:
 		return current[T](ctx, c, workflowID)
 	default:
 		return stored, translate(ctx, err, workflowID)
 	}
+}
+
+// isUnanswered reports whether err says that a query was not answered, although the caller still waits: no worker polls, or it is
+// busy with the workflow, or the workflow's tasks fail.
+func isUnanswered(ctx context.Context, err error) bool {
+	var noPoller *serviceerror.FailedPrecondition
+	var notReady *serviceerror.WorkflowNotReady
+	return ctx.Err() == nil && (contextError(ctx, err) != nil || errors.As(err, &noPoller) || errors.As(err, &notReady))
 }
 
 // isRunning reports whether the workflow runs. One that Temporal does not know, or no longer, does not.
@@ -115,18 +132,41 @@ func requireRunning(ctx context.Context, c *Client, workflowID string) error {
 	return translate(ctx, err, workflowID)
 }
 
-// readTimeout bounds how long read waits for a worker.
-const readTimeout = 30 * time.Second
+// A worker with a free slot starts a read at once, so that after readStartTimeout none is there. readTimeout bounds the whole read, with
+// the repetitions while the store is down.
+const (
+	readStartTimeout = 3 * time.Second
+	readTimeout      = 10 * time.Second
+)
 
-// read runs an activity of the store on a worker, so that callers need no database access.
+// read runs an activity of the store on a worker, so that callers need no database access. The error is a refusal, ErrNoWorker, or
+// names the store.
 func read[T any](ctx context.Context, c *Client, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
-		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue, ScheduleToCloseTimeout: readTimeout,
+		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue,
+		ScheduleToStartTimeout: readStartTimeout, ScheduleToCloseTimeout: readTimeout,
 	}, activity, args...)
 	if err == nil {
 		err = handle.Get(ctx, &value)
 	}
-	return value, err
+	return value, readError(err)
+}
+
+// readError names what is missing if a read activity fails: a worker, or the worker's store.
+func readError(err error) error {
+	var timeout *temporal.TimeoutError
+	var application *temporal.ApplicationError
+	_, refused := refusalCode(err)
+	switch {
+	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
+		return fmt.Errorf("%w %q", ErrNoWorker, payment.TaskQueue)
+	case err != nil && isUndecodable(err):
+		return withLikelyCause(err)
+	case !refused && (errors.As(err, &application) || timeout != nil):
+		return fmt.Errorf("a worker cannot read the store: %w", err)
+	default:
+		return err
+	}
 }
 
 // current queries the workflow. It returns ErrStopped together with the value if that is not final and the workflow has closed.
@@ -147,7 +187,12 @@ func current[T record](ctx context.Context, c *Client, workflowID string) (T, er
 	return value, translate(ctx, err, workflowID)
 }
 
+// queryTimeout bounds a query. The SDK allows half of it for one call, so that a lost call can be repeated.
+const queryTimeout = 3 * time.Second
+
 func query[T record](ctx context.Context, c *Client, workflowID string) (T, error) {
+	ctx, cancel := context.WithTimeout(ctx, queryTimeout)
+	defer cancel()
 	var value T
 	response, err := c.temporal.QueryWorkflow(ctx, workflowID, "", payment.QueryStatus)
 	if err == nil {

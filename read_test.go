@@ -27,14 +27,19 @@ type closingTemporal struct {
 	stored payment.Status
 	// closedWith is the error of the run; nil: it is declined.
 	closedWith error
-	// queryErr is the error of each query, such as that no worker has the workflow's build.
-	queryErr error
+	// queryErr is the error of each query, such as that no worker has the workflow's build. readErr is that of reading the store.
+	queryErr, readErr error
+	// outcome is the status that Charge gets.
+	outcome payment.Status
 }
 
 // ExecuteActivity reads the store.
 func (c *closingTemporal) ExecuteActivity(
 	context.Context, client.StartActivityOptions, any, ...any,
 ) (client.ActivityHandle, error) {
+	if c.readErr != nil {
+		return nil, c.readErr
+	}
 	if c.stored == "" {
 		return nil, temporal.NewNonRetryableApplicationError("not found", string(payment.ErrNotFound), nil)
 	}
@@ -132,12 +137,16 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		failed     = enumspb.WORKFLOW_EXECUTION_STATUS_FAILED
 		terminated = enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED
 	)
+	noPoller := serviceerror.NewFailedPrecondition("no poller seen for task queue recently, worker may be down")
+	neverStarted := temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil)
+	storeDown := temporal.NewApplicationError("connection refused", "")
 	processingTwice := []payment.Status{payment.Processing, payment.Processing}
 	for name, tt := range map[string]struct {
 		queried   []payment.Status
 		described enumspb.WorkflowExecutionStatus
 		stored    payment.Status
 		queryErr  error
+		readErr   error
 		want      payment.Status
 		err       error
 	}{
@@ -166,6 +175,26 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"closed, and its build is gone": {
 			queryErr: context.DeadlineExceeded, described: completed, stored: payment.Succeeded, want: payment.Succeeded,
 		},
+		"running, and not answering": {
+			queryErr: context.DeadlineExceeded, described: running, stored: payment.Pending, want: payment.Pending,
+		},
+		"running, without a poller": {
+			queryErr: noPoller, described: running, stored: payment.Succeeded, want: payment.Succeeded,
+		},
+		"running, with tasks that fail": {
+			queryErr: serviceerror.NewWorkflowNotReady("failed state"), described: running, stored: payment.Unknown, want: payment.Unknown,
+		},
+		"running, and not answering before it has begun": {
+			queryErr: context.DeadlineExceeded, described: running, err: ErrOutcomePending,
+		},
+		"running, while the store is down": {
+			queryErr: context.DeadlineExceeded, readErr: storeDown, described: running, err: ErrOutcomePending,
+		},
+		"running, without a worker": {queryErr: noPoller, readErr: neverStarted, described: running, err: ErrNoWorker},
+		"completed, without a worker": {
+			queried: []payment.Status{payment.Succeeded}, readErr: neverStarted, described: completed, err: ErrNoWorker,
+		},
+		"completed, while the store is down": {readErr: storeDown, described: completed, err: storeDown},
 		"after the retention period": {
 			described: completed, stored: payment.Succeeded, want: payment.Succeeded,
 		},
@@ -175,7 +204,7 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"does not exist": {described: completed, err: ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewClient(&closingTemporal{queried: tt.queried, queryErr: tt.queryErr, described: tt.described, stored: tt.stored}, Options{})
+			c := NewClient(&closingTemporal{queried: tt.queried, queryErr: tt.queryErr, readErr: tt.readErr, described: tt.described, stored: tt.stored}, Options{})
 			got, err := c.Get(t.Context(), "acme", "order-1")
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, tt.want, got.Status)
@@ -184,4 +213,41 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 			}
 		})
 	}
+}
+
+// UpdateWithStartWorkflow charges.
+func (c *closingTemporal) UpdateWithStartWorkflow(
+	context.Context, client.UpdateWithStartWorkflowOptions,
+) (client.WorkflowUpdateHandle, error) {
+	return chargeOutcome{status: c.outcome}, nil
+}
+
+func (c *closingTemporal) NewWithStartWorkflowOperation(
+	client.StartWorkflowOptions, any, ...any,
+) client.WithStartWorkflowOperation {
+	return nil
+}
+
+// chargeOutcome is the update that charges.
+type chargeOutcome struct {
+	client.WorkflowUpdateHandle
+	status payment.Status
+}
+
+func (o chargeOutcome) Get(_ context.Context, value any) error {
+	*value.(*payment.Charge) = payment.Charge{Status: o.status}
+	return nil
+}
+
+// What is known of a pending payment is not lost because no worker is there to tell whether it has progressed.
+func TestChargeReturnsAPendingPaymentIfTheWorkersStopThen(t *testing.T) {
+	c := NewClient(&closingTemporal{
+		outcome: payment.Pending, described: enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING,
+		queryErr: context.DeadlineExceeded, readErr: temporal.NewTimeoutError(enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START, nil),
+	}, Options{})
+	got, err := c.Charge(t.Context(), payment.ChargeRequest{
+		MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
+	})
+	require.NoError(t, err)
+	require.Equal(t, payment.Pending, got.Status)
 }

@@ -153,7 +153,7 @@ func checkSameRequest[R request](ctx context.Context, c *Client, workflowID stri
 	}
 	var stored R
 	if err := c.converter.FromPayloads(first.GetWorkflowExecutionStartedEventAttributes().GetInput(), &stored); err != nil {
-		return fmt.Errorf("reading the request of workflow %s: %w", workflowID, err)
+		return fmt.Errorf("reading the request of workflow %s: %w", workflowID, withLikelyCause(err))
 	}
 	if stored.Fingerprint() != req.Fingerprint() {
 		return fmt.Errorf("workflow %s: %w", workflowID, ErrIdempotencyMismatch)

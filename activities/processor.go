@@ -3,11 +3,13 @@ package activities
 import (
 	"context"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -104,12 +106,27 @@ type LookupResult struct {
 
 // ProcessorLookup returns the processor's record of an operation. It moves no money.
 func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCall) (LookupResult, error) {
+	ctx = audit.WithPaymentID(ctx, subjectOf(activity.GetInfo(ctx).WorkflowExecution.ID))
 	result, found, err := p.processor.Lookup(ctx, call)
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
 	p.markHardIfSeenBefore(&result)
 	return LookupResult{Found: found, Result: result}, nil
+}
+
+// subjectOf returns the payment or refund ID of the workflow with this ID; empty for a lookup without a workflow.
+func subjectOf(workflowID string) string {
+	kind, name, _ := strings.Cut(workflowID, "/")
+	merchantID, idempotencyKey, _ := strings.Cut(name, "/")
+	switch kind {
+	case "charge":
+		return payment.PaymentID(merchantID, idempotencyKey)
+	case "refund":
+		return payment.RefundID(merchantID, idempotencyKey)
+	default:
+		return ""
+	}
 }
 
 // attempts is what an attempt passes to the next one, as heartbeat details: Temporal itself passes only the last error to the

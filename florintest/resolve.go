@@ -50,6 +50,9 @@ func (f *Fake) ResolveRefund(ctx context.Context, merchantID, idempotencyKey str
 		if r.CapturedAmount != 0 {
 			return payment.Refund{}, refund.refuseField("captured_amount", "a refund captures nothing")
 		}
+		if lacksProcessorID(r, refund.value.ProcessorRefundID) {
+			return payment.Refund{}, refund.refuseField("processor_id", "is missing: give it, or set without_processor_id")
+		}
 		if err := refund.sameID(r.ProcessorID, refund.value.ProcessorRefundID); err != nil {
 			return payment.Refund{}, err
 		}
@@ -79,6 +82,11 @@ func (r *record[T]) sameID(resolved, known string) error {
 	return r.refuseField("processor_id", "%q: the processor's id is %q", resolved, known)
 }
 
+// lacksProcessorID reports whether a resolution as succeeded leaves the processor's id unknown without saying so.
+func lacksProcessorID(r payment.Resolution, known string) bool {
+	return r.Status == payment.Succeeded && known == "" && r.ProcessorID == "" && !r.WithoutProcessorID
+}
+
 // fits refuses a resolution that does not fit the payment.
 func (c *charge) fits(r payment.Resolution) error {
 	switch {
@@ -88,6 +96,8 @@ func (c *charge) fits(r payment.Resolution) error {
 		return c.refuseField("captured_amount", "is missing: the capture is manual")
 	case r.CapturedAmount > c.value.Amount:
 		return c.refuseField("captured_amount", "%d: the payment is of %d", r.CapturedAmount, c.value.Amount)
+	case lacksProcessorID(r, c.value.ProcessorPaymentID):
+		return c.refuseField("processor_id", "is missing: give it, or set without_processor_id")
 	default:
 		return c.sameID(r.ProcessorID, c.value.ProcessorPaymentID)
 	}

@@ -26,8 +26,10 @@ type Resolution struct {
 	// means the whole amount; with [CaptureManual] it is required.
 	CapturedAmount int64 `json:"captured_amount,omitempty"`
 	// ProcessorID is the processor's id of the payment or refund: at most 255 printable ASCII characters. It is required for
-	// [Authorized] if the id is not known yet: without it, a payment can be neither captured, voided nor refunded.
+	// [Authorized] and [Succeeded] if the id is not known yet: without it, a payment can be neither captured, voided nor refunded.
 	ProcessorID string `json:"processor_id,omitempty"`
+	// WithoutProcessorID permits [Succeeded] without a ProcessorID, although the id is not known: the operator has not found it.
+	WithoutProcessorID bool `json:"without_processor_id,omitempty"`
 }
 
 // The statuses that an operator may choose.
@@ -59,6 +61,12 @@ func (r Resolution) Validate(statuses []Status) error {
 	case ContainsCardNumber(r.ProcessorID):
 		v.add("processor_id", "looks like a card number")
 	}
+	switch {
+	case r.WithoutProcessorID && r.Status != Succeeded:
+		v.add("without_processor_id", "true: want it only with status %s", Succeeded)
+	case r.WithoutProcessorID && r.ProcessorID != "":
+		v.add("without_processor_id", "true: contradicts processor_id")
+	}
 	return v.err()
 }
 
@@ -75,6 +83,9 @@ func (v *validator) operatorText(field, value string, limit int) {
 // Fingerprint returns a hash of all fields: 64 hexadecimal digits. It is the ID of the update, so that the same resolution is
 // recorded once.
 func (r Resolution) Fingerprint() string {
-	return fingerprint("resolution/v1", nil,
-		string(r.Status), r.Evidence, r.By, strconv.FormatInt(r.CapturedAmount, 10), r.ProcessorID)
+	fields := []string{string(r.Status), r.Evidence, r.By, strconv.FormatInt(r.CapturedAmount, 10), r.ProcessorID}
+	if r.WithoutProcessorID {
+		fields = append(fields, "without_processor_id") // only if set: the fingerprints of older resolutions stay as they are
+	}
+	return fingerprint("resolution/v1", nil, fields...)
 }

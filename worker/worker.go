@@ -6,7 +6,7 @@
 //		Adapters:   []processor.Adapter{acme.Adapter()},
 //	})
 //
-// [Run] connects to Temporal and serves /healthz and /metrics. With a Temporal client of your own, use [New]. examples/ownprocessor
+// [Run] connects to Temporal and serves /healthz, /readyz and /metrics. With a Temporal client of your own, use [New]. examples/ownprocessor
 // is a complete program.
 package worker
 
@@ -131,7 +131,8 @@ func Migrate(ctx context.Context, o Options) (from, to int64, err error) {
 	return app.MigrateStore(ctx, c.Store)
 }
 
-// Handler serves GET /healthz, which is 200 while Temporal is reachable, and GET /metrics for Prometheus.
+// Handler serves GET /healthz, which is 200 while Temporal is reachable, GET /readyz, which is 200 while the store can be written and
+// read, too, and GET /metrics for Prometheus.
 func (w *Worker) Handler() http.Handler { return app.HealthHandler(w.temporal, w.options.Telemetry) }
 
 // Run checks the namespace, opens the store, the audit log and the processors, and works until ctx is done. Then it lets the calls in

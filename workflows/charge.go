@@ -234,7 +234,7 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 }
 
 // validateResolution refuses a resolution that contradicts the payment, or leaves out what later operations need: the captured amount of a
-// payment that was to be authorized, because a part may have been captured, and the processor's id to capture or void.
+// payment that was to be authorized, because a part may have been captured, and the processor's id to capture, void or refund.
 func (c *charge) validateResolution(r payment.Resolution) error {
 	switch {
 	case r.Status == payment.Authorized && c.value.ProcessorPaymentID == "" && r.ProcessorID == "":
@@ -243,6 +243,8 @@ func (c *charge) validateResolution(r payment.Resolution) error {
 		return invalidField("captured_amount", "is missing: the payment was to be authorized, so the captured amount is not known")
 	case r.CapturedAmount > c.value.Amount:
 		return invalidField("captured_amount", "%d exceeds the payment's amount of %d", r.CapturedAmount, c.value.Amount)
+	case r.Status == payment.Succeeded && c.value.ProcessorPaymentID == "" && r.ProcessorID == "" && !r.WithoutProcessorID:
+		return invalidField("processor_id", "is missing: without it, the payment cannot be refunded: give it, or set without_processor_id")
 	default:
 		return checkProcessorID(r, c.value.ProcessorPaymentID)
 	}

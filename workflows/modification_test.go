@@ -489,7 +489,7 @@ func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
 	p.voids = []response{chargeResponse(payment.Voided)}
 	env := newEnvironmentWithStore(t, p, testTerms, newStore(t))
 	resolution := byJane
-	resolution.Status = payment.Authorized
+	resolution.Status, resolution.ProcessorID = payment.Authorized, ""
 	withoutID := resolveAfter(env, 72*time.Hour, "1", resolution)
 	resolution.ProcessorID = "ch_1"
 	withID := resolveAfter(env, 73*time.Hour, "2", resolution)

@@ -162,12 +162,16 @@ func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	}
 }
 
-// validateResolution refuses a resolution that contradicts the refund.
+// validateResolution refuses a resolution that contradicts the refund, or leaves out by which id the processor has it.
 func (r *refund) validateResolution(resolution payment.Resolution) error {
-	if resolution.CapturedAmount != 0 {
+	switch {
+	case resolution.CapturedAmount != 0:
 		return invalidField("captured_amount", "a refund captures nothing")
+	case resolution.Status == payment.Succeeded && r.value.ProcessorRefundID == "" && resolution.ProcessorID == "" && !resolution.WithoutProcessorID:
+		return invalidField("processor_id", "is missing: the processor has a succeeded refund under an id: give it, or set without_processor_id")
+	default:
+		return checkProcessorID(resolution, r.value.ProcessorRefundID)
 	}
-	return checkProcessorID(resolution, r.value.ProcessorRefundID)
 }
 
 func (r *refund) applyResolution(ctx workflow.Context, resolution payment.Resolution, cause activities.Cause) error {

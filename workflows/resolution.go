@@ -72,6 +72,9 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 	switch o.subject.status() {
 	case payment.Unknown, payment.NeedsReconciliation:
 		cause := activities.Cause{By: "operator:" + resolution.By, Evidence: evidence("evidence", resolution.Evidence)}
+		if resolution.WithoutProcessorID {
+			cause.Evidence["without_processor_id"] = "true"
+		}
 		o.resolutions.refusal = o.subject.applyResolution(ctx, *resolution, cause)
 	default:
 		// The processor has responded before.

@@ -13,7 +13,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-var byJane = payment.Resolution{Status: payment.Succeeded, Evidence: "ch_1 in the dashboard", By: "jane"}
+var byJane = payment.Resolution{Status: payment.Succeeded, Evidence: "ch_1 in the dashboard", By: "jane", ProcessorID: "ch_1"}
 
 // unresponsiveProcessor responds to the charge with a conflict, and never to a lookup: the outcome stays unknown.
 func unresponsiveProcessor() *scriptedProcessor {
@@ -64,7 +64,7 @@ func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
 	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	resolution := byJane
-	resolution.Status = payment.Failed
+	resolution.Status, resolution.ProcessorID = payment.Failed, ""
 	resolve := resolveAfter(env, time.Hour, "1", resolution)
 	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
@@ -153,8 +153,8 @@ func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) 
 }
 
 func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
-	tooMuch, ofRefund := byJane, byJane
-	tooMuch.CapturedAmount, ofRefund.CapturedAmount = 1251, 1
+	tooMuch, ofRefund, withoutID := byJane, byJane, byJane
+	tooMuch.CapturedAmount, ofRefund.CapturedAmount, withoutID.ProcessorID = 1251, 1, ""
 	for name, tt := range map[string]struct {
 		request    any
 		resolution payment.Resolution
@@ -167,6 +167,14 @@ func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
 		"a manual capture without a captured amount": {
 			request: manualChargeRequest(), resolution: byJane,
 			problem: "captured_amount: is missing",
+		},
+		"a payment without the processor's id": {
+			request: chargeRequest(), resolution: withoutID,
+			problem: "processor_id: is missing: without it, the payment cannot be refunded: give it, or set without_processor_id",
+		},
+		"a refund without the processor's id": {
+			request: refundRequest(500), resolution: withoutID,
+			problem: "processor_id: is missing",
 		},
 		"a refund with a captured amount": {
 			request: refundRequest(500), resolution: ofRefund,
@@ -185,6 +193,29 @@ func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
 			env.SetWorkflowRunTimeout(2 * time.Hour)
 			env.ExecuteWorkflow(workflow, tt.request)
 			resolve.requireRefused(t, payment.ErrInvalidRequest, tt.problem)
+		})
+	}
+}
+
+func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
+	withoutID := byJane
+	withoutID.ProcessorID, withoutID.WithoutProcessorID = "", true
+	for name, request := range map[string]any{payment.WorkflowCharge: chargeRequest(), payment.WorkflowRefund: refundRequest(500)} {
+		t.Run(name, func(t *testing.T) {
+			p := unresponsiveProcessor()
+			p.refunds, p.lookups[payment.OperationRefund] = []response{stateConflict}, []response{lostResponse}
+			db := newStore(t)
+			if name == payment.WorkflowRefund {
+				db = storeWithPayment(t, payment.Succeeded, 0)
+			}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			resolve := resolveAfter(env, time.Hour, "1", withoutID)
+			env.ExecuteWorkflow(name, request)
+			require.NoError(t, env.GetWorkflowError())
+			require.NoError(t, resolve.err)
+			var got struct{ Status payment.Status }
+			require.NoError(t, env.GetWorkflowResult(&got))
+			require.Equal(t, payment.Succeeded, got.Status)
 		})
 	}
 }

@@ -34,7 +34,7 @@ func chargeCommand() *cobra.Command {
 	flags.StringVar(&req.Processor, "processor", "", "name of the processor; without it, the default processor")
 	flags.StringVar(&req.CustomerID, "customer", "", "ID of the customer")
 	flags.StringVar(&req.Description, "description", "", "description of the charge")
-	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
+	flags.Var(metadataFlag{&req.Metadata}, "metadata", "a pair, taken as it is; repeat the flag for more pairs")
 	flags.StringVar(&file, "file", "", "charge a file with one JSON charge request on each line; - reads standard input")
 	flags.IntVar(&concurrency, "concurrency", 50, "with --file, maximum number of charges at once")
 

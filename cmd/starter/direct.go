@@ -12,9 +12,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin"
-	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -24,7 +24,8 @@ import (
 type direct struct{ config, processor string }
 
 func (d *direct) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.config, "config", "", "the worker's configuration file, for --processor; it must be named")
+	cmd.Flags().StringVar(&d.config, "config", "",
+		"the configuration file of the worker, which a call without Temporal reads; it must be named")
 	cmd.Flags().StringVar(&d.processor, "processor", "",
 		"name of the payment's processor; may be left out if only one is configured")
 }
@@ -32,9 +33,28 @@ func (d *direct) flags(cmd *cobra.Command) {
 // asked is a processor that is called without Temporal.
 type asked struct {
 	*app.OpenProcessor
-	// name and address say which processor it is, absenceProofAfter since when "not found" would be proof.
-	name, address     string
-	absenceProofAfter activities.Duration
+	source
+}
+
+// source is where a record comes from.
+type source struct {
+	// name says which processor it is, and address where; an empty address is known to the worker only.
+	name, address string
+	// proof says what "not found" proves.
+	proof string
+}
+
+// notFound returns florin.ErrNotFound with what that proves.
+func (s source) notFound(call processor.LookupCall) error {
+	return fmt.Errorf("%w: processor %s has no %s with the reference %s at this time: %s",
+		florin.ErrNotFound, s, call.Operation, call.Reference, s.proof)
+}
+
+func (s source) String() string {
+	if s.address == "" {
+		return s.name
+	}
+	return s.name + " at " + s.address
 }
 
 // open opens the processor. Its audit log is written to standard error: one line for each request. Neither the configuration nor one of
@@ -63,7 +83,11 @@ func (d *direct) open(cmd *cobra.Command) (*asked, error) {
 		return nil, err
 	}
 	p := c.Processors[name]
-	return &asked{OpenProcessor: opened, name: name, address: p.BaseURL, absenceProofAfter: *p.AbsenceProofAfter}, nil
+	proof := "this never proves that no money moved"
+	if after := *p.AbsenceProofAfter; after > 0 {
+		proof = fmt.Sprintf("this proves that no money moved only %s after the last send", after)
+	}
+	return &asked{OpenProcessor: opened, source: source{name: name, address: p.BaseURL, proof: proof}}, nil
 }
 
 // get prints the processor's record of a charge or refund. Its reference is derived from the idempotency key. chargeKey may be
@@ -74,34 +98,29 @@ func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
 		return err
 	}
 	defer opened.Close()
-	what, call := "payment", chargeLookup(r.merchant, r.key)
+	what, id, call := "payment", payment.PaymentID(r.merchant, r.key), chargeLookup(r.merchant, r.key)
 	if r.isRefund {
-		what, call = "refund", refundLookup(r.merchant, r.key)
+		what, id, call = "refund", payment.RefundID(r.merchant, r.key), refundLookup(r.merchant, r.key)
 		if chargeKey != "" {
-			paid, err := lookup(cmd, opened, chargeLookup(r.merchant, chargeKey))
+			paid, err := lookup(cmd, opened, payment.PaymentID(r.merchant, chargeKey), chargeLookup(r.merchant, chargeKey))
 			if err != nil {
 				return err
 			}
 			call.ProcessorPaymentID = paid.ID
 		}
 	}
-	result, err := lookup(cmd, opened, call)
+	result, err := lookup(cmd, opened, id, call)
 	if err != nil {
 		return err
 	}
-	return printResult(cmd, opened, what, result)
+	return printResult(cmd, opened.source, what, result)
 }
 
 // lookup returns florin.ErrNotFound if the processor has no record.
-func lookup(cmd *cobra.Command, p *asked, call processor.LookupCall) (processor.Result, error) {
-	result, found, err := p.Lookup(cmd.Context(), call)
+func lookup(cmd *cobra.Command, p *asked, id string, call processor.LookupCall) (processor.Result, error) {
+	result, found, err := p.Lookup(audit.WithPaymentID(cmd.Context(), id), call)
 	if err == nil && !found {
-		proof := "this never proves that no money moved"
-		if p.absenceProofAfter > 0 {
-			proof = fmt.Sprintf("this proves that no money moved only %s after the last send", p.absenceProofAfter)
-		}
-		err = fmt.Errorf("%w: processor %s at %s has no %s with the reference %s at this time: %s",
-			florin.ErrNotFound, p.name, p.address, call.Operation, call.Reference, proof)
+		err = p.notFound(call)
 	}
 	return result, err
 }
@@ -122,17 +141,17 @@ func refundLookup(merchant, key string) processor.LookupCall {
 	}
 }
 
-func printResult(cmd *cobra.Command, p *asked, what string, r processor.Result) error {
+func printResult(cmd *cobra.Command, from source, what string, r processor.Result) error {
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd.OutOrStdout(), struct {
 			Processor string `json:"processor"`
-			Address   string `json:"address"`
+			Address   string `json:"address,omitempty"`
 			processor.Result
-		}{p.name, p.address, r}); err != nil {
+		}{from.name, from.address, r}); err != nil {
 			return err
 		}
 	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
-		{"processor", p.name + " at " + p.address},
+		{"processor", from.String()},
 		{"id", r.ID},
 		{"status", string(r.Status)},
 		{"amount", payment.Money{Amount: r.Amount, Currency: r.Currency}.String()},

@@ -64,7 +64,7 @@ func TestGetDirectPrintsTheRecordOfTheProcessor(t *testing.T) {
 	require.Contains(t, out, "succeeded")
 	require.Contains(t, out, "5.00 USD", "the refunded amount")
 	require.Contains(t, out, "simulator at http://127.0.0.1:")
-	require.Contains(t, audit, `"operation":"lookup"`)
+	require.Contains(t, audit, `"operation":"lookup","payment_id":"`+id+`"`)
 	require.NotContains(t, audit, "sim_direct_key")
 
 	out, _, err = execute(t, "", append(get, "refund-1", "--refund", "--charge-key", "order-1", "--json")...)

@@ -39,7 +39,9 @@ type line struct {
 	Charge *payment.Charge        `json:"charge,omitempty"`
 	Error  string                 `json:"error,omitempty"`
 	req    *payment.ChargeRequest // nil if the line is invalid
-	err    error
+	// sent reports that the charge was started, or may have been.
+	sent bool
+	err  error
 }
 
 // chargeFile charges every valid line of a file. It prints the errors of all invalid lines before it starts a charge.
@@ -234,6 +236,7 @@ func chargeLines(cmd *cobra.Command, client *florin.Client, lines []*line, valid
 		if l.req == nil {
 			continue
 		}
+		l.sent = true
 		group.Go(func() error {
 			charge, err := client.Charge(cmd.Context(), *l.req)
 			mu.Lock()
@@ -281,13 +284,16 @@ func printSummary(w io.Writer, lines []*line, took time.Duration) error {
 }
 
 // worstError returns the error that decides the exit code: unknown outcomes come before failures, and failures before
-// declines. It returns nil if every line succeeded.
+// declines. It returns nil if every line succeeded, and a partialError if lines are invalid and others were charged.
 func worstError(lines []*line) error {
 	var worst error
 	for _, l := range lines {
 		if l.err != nil && severity(l.err) > severity(worst) {
 			worst = fmt.Errorf("line %d: %w", l.Number, l.err)
 		}
+	}
+	if exitCode(worst) == exitUsage && slices.ContainsFunc(lines, func(l *line) bool { return l.sent }) {
+		return partialError{fmt.Errorf("%w: the valid lines were charged", worst)}
 	}
 	return worst
 }

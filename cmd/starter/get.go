@@ -3,34 +3,48 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 func getCommand() *cobra.Command {
 	var d direct
-	var isDirect bool
+	var isDirect, asks bool
 	var chargeKey string
 	cmd, r := readCommand("get", "Print the current state of a payment, or with --refund of a refund",
 		(*florin.Client).Get, (*florin.Client).GetRefund)
 	cmd.Example += `
+  starter get --merchant acme --key order-1 --ask-processor
   starter get --merchant acme --key order-1 --direct --config worker.yaml`
-	cmd.Flags().BoolVar(&isDirect, "direct", false, "read the payment from the processor instead of from Temporal")
+	cmd.Flags().BoolVar(&asks, "ask-processor", false,
+		"let a worker read the payment from its processor; works for every adapter, and needs no secrets")
+	cmd.Flags().BoolVar(&isDirect, "direct", false,
+		"read the payment from the processor without Temporal and worker; knows the built-in adapters, and needs the API key")
 	cmd.Flags().StringVar(&chargeKey, "charge-key", "",
-		"with --direct and --refund, the key of the refunded charge: some processors find a refund only by its charge")
+		"with --ask-processor or --direct, and --refund, the key of the refunded charge: some processors find a refund only by its charge")
 	d.flags(cmd)
 	fromTemporal := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if !isDirect {
-			return fromTemporal(cmd, args)
-		}
 		if err := r.check(); err != nil {
 			return err
 		}
-		return d.get(cmd, *r, chargeKey)
+		switch {
+		case asks && isDirect:
+			return usageError{errors.New("--ask-processor and --direct cannot be used together: use one of them")}
+		case asks && d.config != "":
+			return usageError{errors.New("--config can be used only with --direct: with --ask-processor, the worker has the configuration")}
+		case asks:
+			return ask(cmd, *r, d.processor, chargeKey)
+		case isDirect:
+			return d.get(cmd, *r, chargeKey)
+		default:
+			return fromTemporal(cmd, args)
+		}
 	}
 	return cmd
 }
@@ -81,15 +95,23 @@ func readCommand(use, short string,
 		if r.isRefund {
 			got, err := refund(client, cmd.Context(), r.merchant, r.key)
 			if err != nil {
-				return err
+				return withReference(err, refundLookup(r.merchant, r.key))
 			}
 			return printRefund(cmd, got)
 		}
 		got, err := charge(client, cmd.Context(), r.merchant, r.key)
 		if err != nil {
-			return err
+			return withReference(err, chargeLookup(r.merchant, r.key))
 		}
 		return printCharge(cmd, got)
 	}
 	return cmd, &r
+}
+
+// withReference adds to "not found" what to look for at the processor.
+func withReference(err error, call processor.LookupCall) error {
+	if errors.Is(err, florin.ErrNotFound) {
+		return fmt.Errorf("%w; at a processor, the %s would have the reference %s", err, call.Operation, call.Reference)
+	}
+	return err
 }

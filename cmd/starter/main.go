@@ -26,7 +26,8 @@ const (
 	exitDeclined = 3 // the processor declined
 	exitFailed   = 4 // failed, voided or expired: no money moved; or the worker refused the request
 	exitUnknown  = 5 // outcome not known yet: pending, unknown, needs_reconciliation, conflicted, or no outcome in time
-	exitNotFound = 6 // no payment or refund has the key, or no divergence the ID
+	exitNotFound = 6 // no payment or refund has the key, the payment to refund does not exist, or no divergence has the ID
+	exitPartial  = 7 // with --file, invalid lines were refused, and the other lines were charged
 )
 
 func main() {
@@ -55,7 +56,9 @@ Exit codes:
   3  declined
   4  failed, voided or expired: no money moved; or the request was refused
   5  the outcome is not known yet
-  6  no payment or refund has the key, or no divergence the ID`,
+  6  no payment or refund has the key, the payment to refund does not exist, or no divergence has the ID
+  7  with --file: invalid lines were refused, and the other lines were charged. The worst line decides: 5 and 1 come before 7,
+      and 7 before 4 and 3`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
 		Args:          noArguments, // cobra passes an unknown command as an argument
@@ -72,6 +75,11 @@ Exit codes:
 type usageError struct{ error }
 
 func (e usageError) Unwrap() error { return e.error }
+
+// partialError is the error for a file with invalid lines whose other lines were charged.
+type partialError struct{ error }
+
+func (e partialError) Unwrap() error { return e.error }
 
 // statusError is the error for a payment or refund that was printed and has not succeeded.
 type statusError struct {
@@ -90,6 +98,7 @@ func statusOf(what string, status payment.Status) error {
 }
 
 func exitCode(err error) int {
+	var partial partialError
 	var usage usageError
 	var invalid *payment.InvalidRequestError
 	var status statusError
@@ -98,6 +107,8 @@ func exitCode(err error) int {
 	switch {
 	case err == nil:
 		return exitOK
+	case errors.As(err, &partial):
+		return exitPartial
 	case errors.As(err, &usage), errors.As(err, &invalid):
 		return exitUsage
 	case errors.As(err, &status):
@@ -109,7 +120,7 @@ func exitCode(err error) int {
 		return exitFailed
 	case errors.Is(err, florin.ErrOutcomePending), errors.Is(err, florin.ErrConflicted):
 		return exitUnknown
-	case errors.Is(err, florin.ErrNotFound):
+	case errors.Is(err, florin.ErrNotFound), errors.Is(err, florin.ErrPaymentNotFound):
 		return exitNotFound
 	case errors.As(err, &refusal):
 		return exitFailed

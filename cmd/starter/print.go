@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 func wantsJSON(cmd *cobra.Command) bool {
@@ -33,8 +34,12 @@ func printCharge(cmd *cobra.Command, c payment.Charge) error {
 
 // writeCharge prints a payment, whatever its status is.
 func writeCharge(cmd *cobra.Command, c payment.Charge) error {
+	reference := referenceIfUnknown(c.Status, chargeLookup(c.MerchantID, c.IdempotencyKey))
 	if wantsJSON(cmd) {
-		return printJSON(cmd.OutOrStdout(), c)
+		return printJSON(cmd.OutOrStdout(), struct {
+			payment.Charge
+			Reference string `json:"reference,omitempty"`
+		}{c, reference})
 	}
 	return printFields(cmd.OutOrStdout(), [][2]string{
 		{"payment", c.PaymentID},
@@ -44,10 +49,19 @@ func writeCharge(cmd *cobra.Command, c payment.Charge) error {
 		{"refunded", refundedText(c)},
 		{"processor", c.Processor},
 		{"processor payment", c.ProcessorPaymentID},
+		{"reference", reference},
 		{"decline", declineText(c.Decline)},
 		{"failure", c.Failure.String()},
 		{"workflow", payment.ChargeWorkflowID(c.MerchantID, c.IdempotencyKey)},
 	})
+}
+
+// referenceIfUnknown returns the reference to look for at the processor if the outcome is unknown. Otherwise it is empty.
+func referenceIfUnknown(status payment.Status, call processor.LookupCall) string {
+	if status != payment.Unknown && status != payment.NeedsReconciliation {
+		return ""
+	}
+	return call.Reference
 }
 
 // refundedText is empty if nothing was refunded.
@@ -60,8 +74,12 @@ func refundedText(c payment.Charge) string {
 
 // printRefund prints a refund. It returns a statusError unless the refund succeeded.
 func printRefund(cmd *cobra.Command, r payment.Refund) error {
+	reference := referenceIfUnknown(r.Status, refundLookup(r.MerchantID, r.IdempotencyKey))
 	if wantsJSON(cmd) {
-		if err := printJSON(cmd.OutOrStdout(), r); err != nil {
+		if err := printJSON(cmd.OutOrStdout(), struct {
+			payment.Refund
+			Reference string `json:"reference,omitempty"`
+		}{r, reference}); err != nil {
 			return err
 		}
 	} else if err := printFields(cmd.OutOrStdout(), [][2]string{
@@ -71,6 +89,7 @@ func printRefund(cmd *cobra.Command, r payment.Refund) error {
 		{"payment", r.PaymentID},
 		{"processor", r.Processor},
 		{"processor refund", r.ProcessorRefundID},
+		{"reference", reference},
 		{"decline", declineText(r.Decline)},
 		{"failure", r.Failure.String()},
 		{"workflow", payment.RefundWorkflowID(r.MerchantID, r.IdempotencyKey)},

@@ -17,7 +17,7 @@ import (
 
 // ended returns a line whose charge has a status.
 func ended(number int, key string, c payment.Charge) *line {
-	return &line{Number: number, Key: key, Charge: &c, err: statusOf("the payment", c.Status)}
+	return &line{Number: number, Key: key, Charge: &c, sent: true, err: statusOf("the payment", c.Status)}
 }
 
 // broken returns a line with an error instead of a charge.
@@ -56,7 +56,7 @@ func TestWorstLineDecidesTheExitCode(t *testing.T) {
 		broken(5, "", errors.New("no Temporal")),
 		broken(6, "", florin.ErrOutcomePending),
 	}
-	codes := []int{exitOK, exitDeclined, exitFailed, exitUsage, exitError, exitUnknown}
+	codes := []int{exitOK, exitDeclined, exitFailed, exitPartial, exitError, exitUnknown}
 	for i := range byBadness {
 		require.Equal(t, codes[i], exitCode(worstError(byBadness[:i+1])))
 		require.Equal(t, codes[max(i, 1)], exitCode(worstError([]*line{byBadness[i], byBadness[1]})), "the order of the lines does not matter")
@@ -65,6 +65,11 @@ func TestWorstLineDecidesTheExitCode(t *testing.T) {
 	two := []*line{ended(8, "", payment.Charge{Status: payment.Declined}), ended(9, "", payment.Charge{Status: payment.Declined})}
 	require.ErrorContains(t, worstError(two), "line 8", "of equally bad lines, the first one is named")
 	require.NoError(t, worstError(nil))
+	bad := []*line{broken(1, "", usageError{errors.New("bad line")}), broken(2, "", usageError{errors.New("bad line")})}
+	require.Equal(t, exitUsage, exitCode(worstError(bad)), "nothing was started")
+	sent := broken(3, "", florin.ErrIdempotencyMismatch)
+	sent.sent = true
+	require.EqualError(t, worstError(append(bad, sent)), "line 1: bad line: the valid lines were charged")
 }
 
 // printing returns a command with the flag --json, and its standard output.
@@ -108,6 +113,27 @@ processor payment  sim_1
 decline            stolen_card (hard)
 workflow           charge/acme/order-1
 `, "\n"), out.String())
+}
+
+// The reference is what an operator searches for in the processor's dashboard.
+func TestUnknownOutcomeIsPrintedWithItsReference(t *testing.T) {
+	c := payment.Charge{PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Currency: "USD"}
+	r := payment.Refund{RefundID: payment.RefundID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Currency: "USD"}
+	ofCharge := payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)
+	ofRefund := payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0)
+	for status, want := range map[payment.Status]bool{
+		payment.Unknown: true, payment.NeedsReconciliation: true, payment.Succeeded: false, payment.Pending: false,
+	} {
+		c.Status, r.Status = status, status
+		for _, asJSON := range []bool{false, true} {
+			cmd, out := printing(asJSON)
+			_ = printCharge(cmd, c) // the error is for the exit code
+			require.Equal(t, want, strings.Contains(out.String(), ofCharge), "%s:\n%s", status, out)
+			cmd, out = printing(asJSON)
+			_ = printRefund(cmd, r)
+			require.Equal(t, want, strings.Contains(out.String(), ofRefund), "%s:\n%s", status, out)
+		}
+	}
 }
 
 func TestJSONOutputOfALineIsOneObject(t *testing.T) {

@@ -27,7 +27,7 @@ func refundCommand() *cobra.Command {
 	flags.StringVar(&amount, "amount", "", "amount in major units, such as 5.00; without it, the whole remaining amount")
 	flags.StringVar(&req.Currency, "currency", "", "currency of --amount")
 	flags.StringVar(&req.Reason, "reason", "", "reason for the refund")
-	flags.StringToStringVar(&req.Metadata, "metadata", nil, "key=value pairs")
+	flags.Var(metadataFlag{&req.Metadata}, "metadata", "a pair, taken as it is; repeat the flag for more pairs")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if chargeKey != "" && req.PaymentID != "" {

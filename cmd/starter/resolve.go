@@ -13,10 +13,11 @@ func resolveCommand() *cobra.Command {
 	var resolution payment.Resolution
 	var isRefund bool
 	cmd := &cobra.Command{
-		Use:     "resolve",
-		Short:   "Resolve a payment, or with --refund a refund, whose outcome the processor does not report",
-		Example: `  starter resolve --merchant acme --key order-1 --status failed --by jane --evidence "not in the dashboard, ticket 4711"`,
-		Args:    noArguments,
+		Use:   "resolve",
+		Short: "Resolve a payment, or with --refund a refund, whose outcome the processor does not report",
+		Example: `  starter resolve --merchant acme --key order-1 --status succeeded --processor-id ch_123 --by jane --evidence "dashboard, ticket 4711"
+  starter resolve --merchant acme --key order-1 --status failed --by jane --evidence "not in the dashboard, ticket 4711"`,
+		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if merchant == "" || key == "" {
 				return usageError{errors.New("--merchant and --key are required")}
@@ -56,6 +57,8 @@ func resolveCommand() *cobra.Command {
 	cmd.Flags().Int64Var(&resolution.CapturedAmount, "captured", 0,
 		"for a charge with manual capture, the amount that the processor captured, in minor units")
 	cmd.Flags().StringVar(&resolution.ProcessorID, "processor-id", "", "ID of the payment or refund at the processor")
+	cmd.Flags().BoolVar(&resolution.WithoutProcessorID, "without-processor-id", false,
+		"resolve as succeeded although the ID at the processor is not found: a payment without it cannot be refunded")
 	cmd.Flags().StringVar(&resolution.Evidence, "evidence", "", "what shows the outcome, and where it was seen")
 	return cmd
 }

@@ -21,23 +21,33 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 	return listener, nil
 }
 
-// HealthHandler returns a handler of GET /healthz, which responds with 200 while Temporal is reachable and otherwise with 503, and of
-// GET /metrics unless metrics is nil.
+// HealthHandler returns a handler of GET /healthz, which responds with 200 while Temporal is reachable and otherwise with 503. Unless
+// metrics is nil, it also serves GET /readyz, which requires the store as well, and GET /metrics.
 func HealthHandler(temporal client.Client, metrics *telemetry.Telemetry) http.Handler {
 	mux := http.NewServeMux()
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics.Handler())
+		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+			if metrics.CheckStore() != nil {
+				http.Error(w, "the store cannot be written and read", http.StatusServiceUnavailable)
+				return
+			}
+			respondIfReachable(w, r, temporal)
+		})
 	}
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
-		defer cancel()
-		if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
-			http.Error(w, "temporal is not reachable", http.StatusServiceUnavailable)
-			return
-		}
-		_, _ = w.Write([]byte("ok\n")) // the prober may have closed the connection
-	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) { respondIfReachable(w, r, temporal) })
 	return mux
+}
+
+// respondIfReachable responds with 200 if Temporal is reachable. Errors are not in the response: they contain internal addresses.
+func respondIfReachable(w http.ResponseWriter, r *http.Request, temporal client.Client) {
+	ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+	defer cancel()
+	if _, err := temporal.CheckHealth(ctx, &client.CheckHealthRequest{}); err != nil {
+		http.Error(w, "temporal is not reachable", http.StatusServiceUnavailable)
+		return
+	}
+	_, _ = w.Write([]byte("ok\n")) // the prober may have closed the connection
 }
 
 // HealthServer returns the server of a [HealthHandler].

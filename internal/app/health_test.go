@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
 
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/internal/telemetry"
+	"github.com/florinpay/florin/payment"
 )
 
 // healthClient is a Temporal client whose health check returns err.
@@ -54,6 +56,48 @@ func TestHealthReportsWhetherTemporalIsReachable(t *testing.T) {
 	require.Equal(t, "ok\n", request(reachable, http.MethodGet, "/healthz").Body.String())
 	require.Equal(t, "temporal is not reachable\n", request(unreachable, http.MethodGet, "/healthz").Body.String(),
 		"internal addresses are not disclosed")
+}
+
+// healthStore is a store whose check returns err.
+type healthStore struct{ err error }
+
+func (s healthStore) CheckWrite(context.Context) error { return s.err }
+
+func (healthStore) Backlog(context.Context) ([]store.Backlog, error) { return nil, nil }
+
+func (healthStore) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
+	return nil, nil
+}
+
+// A worker without its store is alive, so that nothing restarts it, but not ready.
+func TestReadyRequiresTheStoreAndTemporal(t *testing.T) {
+	down := errors.New("dial tcp 10.0.0.8:5432: refused")
+	for name, tt := range map[string]struct {
+		store    telemetry.Store
+		temporal error
+		healthy  int
+		ready    int
+		body     string
+	}{
+		"both are up":       {store: healthStore{}, healthy: http.StatusOK, ready: http.StatusOK, body: "ok\n"},
+		"no store is open":  {healthy: http.StatusOK, ready: http.StatusServiceUnavailable, body: "the store cannot be written and read\n"},
+		"the store is down": {store: healthStore{err: down}, healthy: http.StatusOK, ready: http.StatusServiceUnavailable, body: "the store cannot be written and read\n"},
+		"Temporal is down":  {store: healthStore{}, temporal: down, healthy: http.StatusServiceUnavailable, ready: http.StatusServiceUnavailable, body: "temporal is not reachable\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			metrics := telemetry.New(nil)
+			metrics.SetSources(telemetry.Sources{Store: tt.store})
+			handler := HealthHandler(healthClient{err: tt.temporal}, metrics)
+			get := func(path string) *httptest.ResponseRecorder {
+				response := httptest.NewRecorder()
+				handler.ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+				return response
+			}
+			require.Equal(t, tt.healthy, get("/healthz").Code)
+			require.Equal(t, tt.ready, get("/readyz").Code)
+			require.Equal(t, tt.body, get("/readyz").Body.String(), "internal addresses are not disclosed")
+		})
+	}
 }
 
 func TestMetricsAreServedWhileTemporalIsUnreachable(t *testing.T) {

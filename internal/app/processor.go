@@ -93,6 +93,7 @@ func openProcessor(
 		Profile:          profile,
 		BaseURL:          p.BaseURL,
 		Credentials:      keys,
+		KeyName:          "processors." + name + "." + p.CredentialKey(),
 		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(*p.RateLimit.MaxWait)),
 		Breaker:          circuit,
 		AttemptTimeout:   time.Duration(p.HTTPTimeout),

@@ -91,7 +91,8 @@ type Audit struct {
 	Allow []string `yaml:"allow"`
 }
 
-// Health configures an HTTP endpoint. It serves `GET /healthz` and `GET /metrics`.
+// Health configures an HTTP endpoint. It serves `GET /healthz`, which is 200 while Temporal is reachable, for a check that restarts the
+// worker; `GET /readyz`, which is 200 while the store can be written and read, too, for a check that only reports; and `GET /metrics`.
 type Health struct {
 	// Listen is the address of the endpoint.
 	// Bounds: host:port.

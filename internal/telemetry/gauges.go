@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
@@ -35,6 +36,16 @@ func (t *Telemetry) SetSources(s Sources) {
 	}
 }
 
+// CheckStore returns an error unless the latest write and the latest reads of the store, at most 10 s ago, succeeded, as for the metric
+// florin_store_up. It is an error, too, that no store is open yet. CheckStore takes at most two seconds.
+func (t *Telemetry) CheckStore() error {
+	sources, stored := t.gauges.queryStore()
+	if sources.Store == nil {
+		return errors.New("no store is open")
+	}
+	return stored.err
+}
+
 // The store is queried at most once per storeQueryInterval, however many scrapes there are. A query takes at most
 // storeQueryTimeout.
 const (
@@ -56,7 +67,7 @@ type gauges struct {
 type stored struct {
 	backlog     []store.Backlog
 	divergences map[payment.DivergenceKind]int64
-	failed      bool
+	err         error
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -127,7 +138,7 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	switch {
 	case sources.Store == nil:
-	case stored.failed:
+	case stored.err != nil:
 		set(storeUp, 0)
 	default:
 		set(storeUp, 1)
@@ -153,14 +164,13 @@ func (g *gauges) queryStore() (Sources, stored) {
 func query(from Store) (s stored) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
 	defer cancel()
-	err := from.CheckWrite(ctx)
-	if err == nil {
-		s.backlog, err = from.Backlog(ctx)
+	s.err = from.CheckWrite(ctx)
+	if s.err == nil {
+		s.backlog, s.err = from.Backlog(ctx)
 	}
-	if err == nil {
-		s.divergences, err = from.OpenDivergences(ctx)
+	if s.err == nil {
+		s.divergences, s.err = from.OpenDivergences(ctx)
 	}
-	s.failed = err != nil
 	return s
 }
 

@@ -189,15 +189,18 @@ func TestStoreThatOnlyAnswersReadsIsNotUp(t *testing.T) {
 	metrics := New(nil)
 	metrics.SetSources(Sources{Store: readOnly{unknownForAnHour}})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
+	require.EqualError(t, metrics.CheckStore(), "read-only transaction")
 }
 
 func TestNewSourcesReplaceEarlierOnes(t *testing.T) {
 	metrics := New(nil)
 	require.NotContains(t, scrape(t, metrics), "florin_store_up")
+	require.EqualError(t, metrics.CheckStore(), "no store is open")
 	metrics.SetSources(Sources{Store: backlog(func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") })})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
 	metrics.SetSources(Sources{Store: unknownForAnHour})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")
+	require.NoError(t, metrics.CheckStore())
 }
 
 func TestSDKMetricsHaveTheNamesFromTemporalsDocumentation(t *testing.T) {

@@ -95,6 +95,16 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		tab.picture(t, "temporal-web-details.png", panels)
 	})
 
+	t.Run("the link of a key with special characters opens its payment", func(t *testing.T) {
+		for _, key := range []string{`50% #1|a?b=1+2`, `50%25 off`, `a%2Fb`} {
+			_, err := env.Florin.StartCharge(t.Context(), charge(key, 1250, "USD", "tok_visa"))
+			require.NoError(t, err)
+			awaitStatus(t, env, key, payment.Succeeded)
+			tab.goTo(t, chargeURL(env, key), window{1280, 960})
+			tab.sees(t, wholePage, payment.ChargeWorkflowID("acme", key), `"status": "succeeded"`)
+		}
+	})
+
 	t.Run("an authorized payment shows how to capture and how to void it", func(t *testing.T) {
 		awaitStatus(t, env, "order-1003", payment.Authorized)
 		tab.goTo(t, chargeURL(env, "order-1003"), narrow)

@@ -158,9 +158,9 @@ func TestWorkersBaseURLIsTheSimulator(t *testing.T) {
 
 func TestHealthCheckUsesThePortOfTheProcess(t *testing.T) {
 	project := load(t)
-	for name, listen := range map[string]string{
-		"worker":    workerConfig(t, project).Health.Listen,
-		"simulator": flagOf(t, service(t, project, "simulator").Command, "--listen"),
+	for name, tt := range map[string]struct{ listen, path string }{
+		"worker":    {listen: workerConfig(t, project).Health.Listen, path: "/readyz"},
+		"simulator": {listen: flagOf(t, service(t, project, "simulator").Command, "--listen"), path: "/healthz"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := service(t, project, name)
@@ -168,12 +168,12 @@ func TestHealthCheckUsesThePortOfTheProcess(t *testing.T) {
 			require.Equal(t, []string{"CMD", name, "healthcheck"}, test[:3])
 			checked, err := url.Parse(flagOf(t, test, "--url"))
 			require.NoError(t, err)
-			require.Equal(t, "/healthz", checked.Path)
-			require.Equal(t, port(t, listen), checked.Port())
+			require.Equal(t, tt.path, checked.Path)
+			require.Equal(t, port(t, tt.listen), checked.Port())
 			require.Len(t, s.Ports, 1)
 			require.Equal(t, checked.Port(), s.Ports[0].Published)
 			require.Equal(t, checked.Port(), strconv.Itoa(int(s.Ports[0].Target)))
-			require.True(t, strings.HasPrefix(listen, "0.0.0.0:"), "loopback of the container is not reachable from outside")
+			require.True(t, strings.HasPrefix(tt.listen, "0.0.0.0:"), "loopback of the container is not reachable from outside")
 		})
 	}
 }

@@ -31,14 +31,15 @@ func charge(key, token string) payment.ChargeRequest {
 }
 
 // chargeUntilResolved charges, then polls until the status is final or needs_reconciliation, for at most two minutes. It asks again
-// after ErrOutcomePending, as a service does: on a slow machine, a query may take longer than its deadline.
+// after ErrOutcomePending and ErrNoWorker, as a service does: on a slow machine, a read may take longer than its deadline.
 func chargeUntilResolved(ctx context.Context, env *environment.Environment, req payment.ChargeRequest) (payment.Charge, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
 	defer cancel()
 	c, err := env.Florin.Charge(ctx, req)
 	ticks := time.NewTicker(50 * time.Millisecond)
 	defer ticks.Stop()
-	for errors.Is(err, florin.ErrOutcomePending) || err == nil && !c.Status.Final() && c.Status != payment.NeedsReconciliation {
+	for errors.Is(err, florin.ErrOutcomePending) || errors.Is(err, florin.ErrNoWorker) ||
+		err == nil && !c.Status.Final() && c.Status != payment.NeedsReconciliation {
 		select {
 		case <-ticks.C:
 		case <-ctx.Done():

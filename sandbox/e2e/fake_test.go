@@ -669,7 +669,8 @@ func (p *player) playMerchants() {
 // resolutions are the decisions on a charge whose outcome is unknown, by the name of their scenario.
 var resolutions = map[string]payment.Resolution{
 	"succeeded":  {Status: payment.Succeeded, Evidence: "in the dashboard", By: "jane", ProcessorID: "ch_dashboard_1"},
-	"without-id": {Status: payment.Succeeded, Evidence: "in the dashboard", By: "jane"},
+	"no-id":      {Status: payment.Succeeded, Evidence: "in the dashboard", By: "jane"},
+	"without-id": {Status: payment.Succeeded, Evidence: "in the dashboard", By: "jane", WithoutProcessorID: true},
 	"partly":     {Status: payment.Succeeded, Evidence: "in the dashboard", By: "jane", CapturedAmount: 1000, ProcessorID: "ch_dashboard_2"},
 	"declined":   {Status: payment.Declined, Evidence: "in the dashboard", By: "jane"},
 	"failed":     {Status: payment.Failed, Evidence: "not in the dashboard", By: "jane"},
@@ -739,6 +740,8 @@ func (p *player) playResolutionOfRefund(status payment.Status) {
 	withAmount := r
 	withAmount.CapturedAmount = 400
 	p.resolveRefund(p.key, withAmount)
+	p.resolveRefund(p.key, r)
+	r.WithoutProcessorID = status == payment.Succeeded
 	p.resolveRefund(p.key, r)
 	p.resolveRefund(p.key, r)
 	p.getRefund(p.key)

@@ -74,6 +74,11 @@ func requireRedactedAuditLog(t *testing.T, env *environment.Environment, charges
 	text := string(content)
 	require.NotContains(t, text, "sim_sandbox_key")
 	require.NotContains(t, text, "tok_", "payment methods")
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, `"operation":"lookup"`) {
+			require.Contains(t, line, `"payment_id":"pay_`)
+		}
+	}
 	for _, c := range charges {
 		require.Contains(t, text, c.PaymentID)
 		require.NotContains(t, text, payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0), "idempotency keys")

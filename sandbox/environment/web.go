@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/temporalio/ui-server/v2/server"
@@ -73,6 +74,12 @@ func (w *web) stop() {
 
 func webURL(port int) string { return fmt.Sprintf("http://%s:%d", loopback, port) }
 
+// workflowURL encodes the ID as Temporal Web does in its own links. Without the ID of a run, Temporal Web searches for the workflow with
+// a query that it does not escape: it cannot open the page of an ID with a double quote, which the list of workflows can.
 func workflowURL(port int, workflowID string) string {
-	return fmt.Sprintf("%s/namespaces/%s/workflows/%s", webURL(port), namespace, url.PathEscape(workflowID))
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s", webURL(port), namespace, encodeURIComponent(workflowID))
 }
+
+// encodeURIComponent encodes as the JavaScript function does, which differs from both functions of package url: a blank is %20, and
+// plus and equals signs are encoded.
+func encodeURIComponent(s string) string { return strings.ReplaceAll(url.QueryEscape(s), "+", "%20") }

@@ -93,6 +93,39 @@ func TestGetAndWaitReturnThePayment(t *testing.T) {
 	require.Contains(t, a.stdout, `"status": "succeeded"`)
 }
 
+func TestAskingTheProcessorThroughAWorker(t *testing.T) {
+	key := fmt.Sprintf("asked-%d", time.Now().UnixNano()) // unique: with -count all runs share the environment
+	ask := func(key string, more ...string) result {
+		return starter(t, shared, append([]string{"get", "--ask-processor", "--merchant", "acme", "--key", key}, more...)...)
+	}
+	a := ask(key, "--processor", "simulator")
+	require.Equal(t, 1, a.code, "%+v", a)
+	require.Contains(t, a.stderr, `no worker answers on task queue "processor-simulator"`)
+
+	startWorker(t, shared)
+	require.Zero(t, starter(t, shared, chargeFlags(key, "tok_visa")...).code)
+	require.Zero(t, starter(t, shared, "refund", "--merchant", "acme", "--key", key, "--charge-key", key).code)
+	a = ask(key)
+	require.Zero(t, a.code, "%+v", a)
+	require.Regexp(t, `processor +simulator\n`, a.stdout)
+	require.Regexp(t, `status +succeeded\n`, a.stdout)
+	require.Contains(t, a.stdout, payment.ProcessorKey(payment.PaymentID("acme", key), payment.OperationCharge, 0))
+	a = ask(key, "--refund", "--charge-key", key, "--json")
+	require.Zero(t, a.code, "%+v", a)
+	require.Contains(t, a.stdout, `"amount": 1250`)
+
+	a = ask("never-"+key, "--processor", "simulator")
+	require.Equal(t, 6, a.code, "%+v", a)
+	require.Contains(t, a.stderr, "processor simulator has no charge with the reference")
+	require.Contains(t, a.stderr, "absence_proof_after")
+	a = ask("never-" + key)
+	require.Equal(t, 6, a.code, "%+v", a)
+	require.Contains(t, a.stderr, "name the processor with --processor")
+	a = ask(key, "--processor", "backup")
+	require.Equal(t, 2, a.code, "%+v", a)
+	require.Contains(t, a.stderr, `the payment is of processor "simulator"`)
+}
+
 func TestAuthorizedPaymentIsCapturedOrVoided(t *testing.T) {
 	startWorker(t, shared)
 	for _, key := range []string{"capture", "void"} {
@@ -154,10 +187,10 @@ func TestPartialRefundAndThenTheRest(t *testing.T) {
 	require.Equal(t, 4, a.code, "%+v", a)
 }
 
-func TestRefundOfAnUnknownPaymentExitsWith4(t *testing.T) {
+func TestRefundOfAnUnknownPaymentExitsWith6(t *testing.T) {
 	startWorker(t, shared)
 	a := starter(t, shared, "refund", "--merchant", "acme", "--key", "orphan", "--charge-key", "never-charged")
-	require.Equal(t, 4, a.code, "%+v", a)
+	require.Equal(t, 6, a.code, "%+v", a)
 	require.Empty(t, a.stdout)
 }
 
@@ -179,7 +212,7 @@ func TestChargeFileChargesValidLinesAndReportsInvalidOnes(t *testing.T) {
 	}, "\n")), 0o600))
 
 	a := starter(t, shared, "charge", "--json", "--file", path)
-	require.Equal(t, 2, a.code, "%+v", a)
+	require.Equal(t, 7, a.code, "%+v", a)
 	require.Contains(t, a.stderr, path+":3: invalid request: payment_method: looks like a card number")
 	require.Contains(t, a.stderr, path+`:4: invalid request: processor: "nowhere": no worker serves it`)
 	require.Contains(t, a.stderr, path+`:7: idempotency_key "file-1" was used on line 1`)
@@ -209,7 +242,7 @@ func TestChargeFileChargesValidLinesAndReportsInvalidOnes(t *testing.T) {
 	}
 
 	text := starter(t, shared, "charge", "--file", path)
-	require.Equal(t, 2, text.code)
+	require.Equal(t, 7, text.code)
 	require.Contains(t, text.stdout, "declined=1 error=4 succeeded=2\n")
 	require.Contains(t, text.stdout, "line 5  file-5  declined  insufficient_funds (soft)")
 }

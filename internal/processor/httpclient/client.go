@@ -53,7 +53,10 @@ type Options struct {
 	// BaseURL is scheme, host and an optional path prefix.
 	BaseURL     string
 	Credentials *credentials.Credentials
-	Limiter     *ratelimit.Limiter
+	// KeyName is where the API key is configured, such as "processors.acme.api_key", for the error of a key that is refused. It may be
+	// empty.
+	KeyName string
+	Limiter *ratelimit.Limiter
 	// Breaker may be nil: then calls are sent even to a processor that is down.
 	Breaker *breaker.Breaker
 	// AttemptTimeout bounds one attempt, from the wait for a free slot among the calls in flight to the last byte of the response.
@@ -85,6 +88,7 @@ type Client struct {
 	base        string
 	connections connections
 	credentials *credentials.Credentials
+	keyName     string
 	limiter     *ratelimit.Limiter
 	bulkhead    bulkhead
 	breaker     *breaker.Breaker
@@ -124,6 +128,7 @@ func New(o Options) (*Client, error) {
 		base:        prefix(base),
 		connections: connections{settings: newTransport(o), maxAge: cmp.Or(o.MaxConnectionAge, defaultConnectionAge)},
 		credentials: o.Credentials,
+		keyName:     o.KeyName,
 		limiter:     o.Limiter,
 		bulkhead:    newBulkhead(o.MaxInFlight, o.Limiter.MaxWait()),
 		breaker:     o.Breaker,
@@ -312,6 +317,10 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 		}
 	} else {
 		failed = c.judge(call, &answer)
+		if failed != nil && failed.Class == payment.ClassAuthentication && c.keyName != "" {
+			// The processor's own text may quote the key, and is withheld then.
+			failed.Message = c.keyName + " was refused: " + failed.Message
+		}
 		c.applyBackpressure(answer, objectLevel)
 	}
 	c.record(ctx, began, call, answer, failed)

@@ -1,6 +1,7 @@
 package httpclient
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -24,7 +25,7 @@ func (c *Client) record(ctx context.Context, began time.Time, call processor.Cal
 		Time:      began,
 		Processor: c.name,
 		Operation: call.Operation,
-		PaymentID: call.PaymentID,
+		PaymentID: cmp.Or(call.PaymentID, audit.PaymentID(ctx)),
 		Attempt:   retry.Attempt(ctx),
 		Method:    call.Method,
 		Path:      call.Path,

@@ -78,3 +78,24 @@ func TestLookupIsRecordedUnderTheHashOfItsReference(t *testing.T) {
 	require.Equal(t, hashKey(testKey), records[0]["key_hash"])
 	require.NotContains(t, text, testKey)
 }
+
+func TestLookupIsRecordedWithThePaymentOfItsContext(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"data":[]}`)) })
+	records, _ := lines(t, s.URL, func(c *Client) {
+		_, err := c.Do(audit.WithPaymentID(t.Context(), "pay_1"),
+			processor.Call{Method: http.MethodGet, Path: "/payments", Operation: "lookup", Reference: testKey})
+		require.NoError(t, err)
+	})
+	require.Len(t, records, 1)
+	require.Equal(t, "pay_1", records[0]["payment_id"])
+}
+
+// Processors may quote the key that they refuse, and their text is withheld then. The operator needs to know which key to replace.
+func TestRefusedKeyIsNamedByItsConfiguration(t *testing.T) {
+	s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusUnauthorized)
+	})
+	c := newClient(t, s.URL, func(o *Options) { o.KeyName = "processors.acme.api_key" })
+	_, err := c.Do(t.Context(), charge())
+	require.EqualError(t, err, "authentication: HTTP 401: processors.acme.api_key was refused: Unauthorized")
+}

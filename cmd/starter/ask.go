@@ -1,0 +1,95 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/temporal"
+
+	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// A worker with a free slot takes a lookup at once, so that after askStartTimeout none is there. askTimeout bounds the whole lookup.
+const (
+	askStartTimeout = 5 * time.Second
+	askTimeout      = time.Minute
+)
+
+// absenceRule is what "not found" proves at a processor whose configuration only the worker has.
+const absenceRule = "this proves that no money moved only once the processor's absence_proof_after in the worker's configuration has " +
+	"passed since the last send; without that setting, it never does"
+
+// ask prints the record that a processor has of a charge or refund, as a worker reads it: it works for every adapter, and needs neither
+// the worker's configuration nor its secrets. An empty name means the processor that Florin has stored. chargeKey may be empty; it
+// is the key of the charge that a refund is of.
+func ask(cmd *cobra.Command, r reading, name, chargeKey string) error {
+	c, processors, closeClient, err := connect(cmd.Context())
+	if err != nil {
+		return err
+	}
+	defer closeClient()
+	what, call := "payment", chargeLookup(r.merchant, r.key)
+	var stored string
+	if r.isRefund {
+		what, call = "refund", refundLookup(r.merchant, r.key)
+		var refund payment.Refund
+		refund, err = c.GetRefund(cmd.Context(), r.merchant, r.key)
+		stored, call.NotBefore = refund.Processor, refund.CreatedAt
+		if chargeKey != "" {
+			charge, err := c.Get(cmd.Context(), r.merchant, chargeKey)
+			if err != nil && !errors.Is(err, florin.ErrStopped) {
+				return err
+			}
+			call.ProcessorPaymentID = charge.ProcessorPaymentID
+		}
+	} else {
+		var charge payment.Charge
+		charge, err = c.Get(cmd.Context(), r.merchant, r.key)
+		stored, call.NotBefore, call.ProcessorPaymentID = charge.Processor, charge.CreatedAt, charge.ProcessorPaymentID
+	}
+	switch {
+	case name == "" && err != nil && stored == "":
+		return fmt.Errorf("%w; name the processor with --processor", err)
+	case name == "" && stored == "":
+		return usageError{fmt.Errorf("the %s has no processor yet: name one with --processor", what)}
+	case name != "" && stored != "" && name != stored:
+		// Another processor's "not found" would pass for proof that no money moved.
+		return usageError{fmt.Errorf("--processor %q: the %s is of processor %q", name, what, stored)}
+	case name == "":
+		name = stored
+	}
+	found, err := lookupByWorker(cmd, processors.temporal, name, call)
+	if err != nil {
+		return err
+	}
+	from := source{name: name, proof: absenceRule}
+	if !found.Found {
+		return from.notFound(call)
+	}
+	return printResult(cmd, from, what, found.Result)
+}
+
+// lookupByWorker runs the lookup as an activity on the processor's task queue. It returns florin.ErrNoWorker if no worker takes it.
+func lookupByWorker(cmd *cobra.Command, t client.Client, name string, call processor.LookupCall) (found activities.LookupResult, err error) {
+	queue := payment.ProcessorTaskQueue(name)
+	handle, err := t.ExecuteActivity(cmd.Context(), client.StartActivityOptions{
+		ID: payment.ActivityProcessorLookup + "/" + uuid.NewString(), TaskQueue: queue,
+		ScheduleToStartTimeout: askStartTimeout, ScheduleToCloseTimeout: askTimeout,
+	}, payment.ActivityProcessorLookup, call)
+	if err == nil {
+		err = handle.Get(cmd.Context(), &found)
+	}
+	var timeout *temporal.TimeoutError
+	if errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START {
+		return found, fmt.Errorf("%w %q, or the queue is paused: start a worker, or use --direct", florin.ErrNoWorker, queue)
+	}
+	return found, err
+}
