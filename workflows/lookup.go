@@ -161,8 +161,7 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	case found.Found && o.subject.isUnchanged(found.Result):
 		return o.unchanged(ctx, found.Result, asked)
 	case found.Found:
-		o.sends.state, o.declined = answered, nil
-		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+		return o.found(found.Result)
 	case o.isDeclined() && o.isOpen(), o.declined != nil && o.provesAbsence(asked):
 		return o.decline(found.Result)
 	case o.provesAbsence(asked):
@@ -175,6 +174,12 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	default:
 		return outcome{verdict: nothingNew}
 	}
+}
+
+// found is the outcome of a lookup that shows the operation.
+func (o *operation) found(result processor.Result) outcome {
+	o.sends.state, o.declined = answered, nil
+	return outcome{verdict: adopted, result: result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", result.RequestID)}}
 }
 
 // isDeclined reports whether the last send was declined, for a reason that is not "seen before": the processor honours the key, so an
@@ -192,8 +197,7 @@ func (o *operation) decline(found processor.Result) outcome {
 // isOpen reports whether "not found" can mean that nothing was executed: the outcome is unknown, and the processor has never
 // acknowledged the payment or refund.
 func (o *operation) isOpen() bool {
-	status := o.subject.status()
-	return (status == payment.Unknown || status == payment.NeedsReconciliation) && !o.subject.acknowledged()
+	return o.isUnknown() && !o.subject.acknowledged()
 }
 
 // provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed.
