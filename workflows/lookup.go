@@ -18,20 +18,23 @@ import (
 // workflow should continue in a new run.
 func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) (continues bool) {
 	lookups := newSchedule(o.terms, o.subject.status(), o.pollingSince(), soon)
+	due := lookups.due(workflow.Now(ctx))
 	for !done() {
-		lookups = lookups.in(o.subject.status(), o.pollingSince())
-		pause := lookups.next(workflow.Now(ctx))
-		if o.isDue(ctx, pause) {
+		if current := lookups.in(o.subject.status(), o.pollingSince()); current != lookups {
+			lookups, due = current, current.due(workflow.Now(ctx))
+		}
+		if o.resendsBefore(due) {
 			o.waitToResend(ctx, done)
 			continue
 		}
 		lookups.made++
 		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
-		o.wait(ctx, pause, done, why)
+		o.wait(ctx, max(due.Sub(workflow.Now(ctx)), 0), done, why)
 		if o.handleResolution(ctx); done() {
 			return false
 		}
 		o.apply(ctx, o.lookUp(ctx, why))
+		due = lookups.due(workflow.Now(ctx))
 		if o.handleResolution(ctx); done() {
 			return false
 		}
@@ -59,15 +62,15 @@ func (o *operation) pollingSince() time.Time {
 	}
 }
 
-// isDue reports whether the operation is to be sent again before the next lookup.
-func (o *operation) isDue(ctx workflow.Context, pause time.Duration) bool {
-	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(workflow.Now(ctx).Add(pause))
+// resendsBefore reports whether the operation is to be sent again before the next lookup.
+func (o *operation) resendsBefore(lookup time.Time) bool {
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(lookup)
 }
 
-// waitToResend waits until the processor has asked for the operation again, and sends it.
+// waitToResend waits until the operation is to be sent again, and sends it.
 func (o *operation) waitToResend(ctx workflow.Context, done func() bool) {
 	at := o.resendAt
-	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again, as the processor asked (Retry-After)")
+	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again under the same key")
 	if o.handleResolution(ctx); done() || o.subject.status() != payment.Unknown {
 		return
 	}
