@@ -581,7 +581,7 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	}
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
-	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Processors: map[string]activities.Terms{"sim": m.terms}}
+	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
 	storeActivities.Register(env)
 	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), testProfile, modelBackoff, modelLongestRetry))
 	m.replaceActivities(env, storeActivities)
