@@ -110,25 +110,24 @@ func (m modification) outcome(workflowID string, charge payment.Charge) error {
 	}
 }
 
-// Resolve records an operator's decision on a payment whose outcome is unknown or needs reconciliation. A payment that has the status
-// already is returned without an error. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
+// Resolve records an operator's decision on a payment whose outcome is unknown or needs reconciliation. Recording the same resolution
+// twice has no further effect. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
 // the processor has responded meanwhile.
 func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
 	if err := r.Validate(payment.ResolvedPaymentStatuses); err != nil {
 		return payment.Charge{}, err
 	}
-	workflowID, updateID := payment.ChargeWorkflowID(merchantID, idempotencyKey), r.Fingerprint()
-	if current, err := query[payment.Charge](ctx, c, workflowID); err == nil {
-		// The same decision about a later capture or void is another one.
-		updateID = fmt.Sprintf("%s/%d/%t", updateID, current.Modifications, current.Modification != nil)
+	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
+	charge, err := resolve[payment.Charge](ctx, c, workflowID, r)
+	if err != nil || charge.Final() {
+		return charge, err
 	}
-	charge, err := resolve[payment.Charge](ctx, c, workflowID, updateID, r)
-	if errors.Is(err, ErrNotResolvable) {
-		if current, readErr := c.Get(ctx, merchantID, idempotencyKey); readErr == nil && current.Status == r.Status {
-			return current, nil
-		}
+	current, err := query[payment.Charge](ctx, c, workflowID)
+	if err == nil && (current.Status == payment.Unknown || current.Status == payment.NeedsReconciliation) {
+		return current, fmt.Errorf("workflow %s: %w: the same resolution was recorded before, about an earlier capture or void: "+
+			"look again, and give other evidence", workflowID, ErrNotResolvable)
 	}
-	return charge, err
+	return charge, nil
 }
 
 // ResolveRefund is [Client.Resolve] for refunds.
@@ -136,18 +135,18 @@ func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey s
 	if err := r.Validate(payment.ResolvedRefundStatuses); err != nil {
 		return payment.Refund{}, err
 	}
-	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r.Fingerprint(), r)
+	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
 }
 
-// resolve sends a resolution under the given update ID.
-func resolve[T record](ctx context.Context, c *Client, workflowID, updateID string, r payment.Resolution) (T, error) {
+// resolve sends a resolution. Its update ID is its content, so that it is recorded once. Temporal returns the result of a known update ID
+// again: if that is a refusal, whose reason may be past, resolve sends it under another ID.
+func resolve[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (T, error) {
 	send := func(updateID string) (T, error) {
 		return update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateID: updateID, UpdateName: payment.UpdateResolve, Args: []any{r}})
 	}
-	value, err := send(updateID)
+	value, err := send(r.Fingerprint())
 	if errors.Is(err, ErrNotResolvable) {
-		// Temporal returns the result of a known update ID again, and the reason for an earlier refusal may be past.
-		value, err = send(updateID + "/" + uuid.NewString())
+		value, err = send(r.Fingerprint() + "/" + uuid.NewString())
 	}
 	if !errors.Is(err, errClosed) {
 		return value, err

@@ -26,6 +26,10 @@ func (f *Fake) Resolve(ctx context.Context, merchantID, idempotencyKey string, r
 		if err := c.fits(r); err != nil {
 			return payment.Charge{}, err
 		}
+		if c.value.Modification != nil && r.Status != payment.Authorized {
+			// Florin looks the payment up first, and the simulated processor shows nothing of the capture or void.
+			return payment.Charge{}, c.refuse(payment.ErrNotResolvable, "according to the processor the payment is %s", payment.Authorized)
+		}
 		f.resolve(c, r)
 		c.resolutions[r.Fingerprint()] = copyCharge(c.value)
 		return copyCharge(c.value), nil
