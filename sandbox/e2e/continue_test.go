@@ -68,7 +68,8 @@ func (s shortRuns) proxy(t *testing.T, simulator string) string {
 		}
 		body := []byte(`{"error":{"code":"scripted"}}`)
 		err := response.Body.Close()
-		response.StatusCode, response.Body, response.ContentLength = http.StatusInternalServerError, io.NopCloser(bytes.NewReader(body)), int64(len(body))
+		response.StatusCode = http.StatusInternalServerError
+		response.Body, response.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
 		response.Header.Set("Content-Length", strconv.Itoa(len(body)))
 		return err
 	}
@@ -121,8 +122,9 @@ func (s shortRuns) requireReplays(t *testing.T, workflowID string) {
 // requirePublished requires that the current run is found in lists by what is known of the payment, and describes it.
 func (s shortRuns) requirePublished(t *testing.T, c payment.Charge, workflowID string) {
 	t.Helper()
-	query := fmt.Sprintf("WorkflowId=%q AND ExecutionStatus='Running' AND PaymentStatus=%q AND PaymentId=%q AND MerchantId=%q AND Processor=%q "+
-		"AND Currency=%q AND Amount=%d", workflowID, c.Status, c.PaymentID, c.MerchantID, environment.ProcessorName, c.Currency, c.Amount)
+	query := fmt.Sprintf("WorkflowId=%q AND ExecutionStatus='Running' AND PaymentStatus=%q AND PaymentId=%q AND MerchantId=%q "+
+		"AND Processor=%q AND Currency=%q AND Amount=%d",
+		workflowID, c.Status, c.PaymentID, c.MerchantID, environment.ProcessorName, c.Currency, c.Amount)
 	if c.Failure != nil {
 		query += fmt.Sprintf(" AND FailureClass=%q", c.Failure.Class)
 	}

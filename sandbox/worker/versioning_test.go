@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/dynamicconfig"
 
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
@@ -19,7 +20,7 @@ import (
 const deployment = "florin"
 
 // startBuild builds a worker with the given build ID and starts it in the deployment.
-func startBuild(t *testing.T, env *environment.Environment, id string) {
+func startBuild(t *testing.T, env *environment.Environment, id string) *process {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "worker-"+id)
 	arguments := []string{"build", "-o", binary, "-ldflags", "-X github.com/florinpay/florin/internal/app.buildID=" + id}
@@ -38,7 +39,7 @@ func startBuild(t *testing.T, env *environment.Environment, id string) {
 	require.NoError(t, os.WriteFile(config, []byte(versioned), 0o600))
 	cmd := command(t, env, "worker", "--config", config)
 	cmd.Path = binary
-	startProcess(t, cmd)
+	return startProcess(t, cmd)
 }
 
 // makeCurrent routes new payments to a build. It retries until Temporal knows the build.
@@ -127,7 +128,8 @@ func TestPaymentThatWaitsMovesToTheCurrentBuildWithItsNextLookup(t *testing.T) {
 	makeCurrent(t, env, "b")
 	for _, key := range keys {
 		require.Eventually(t, func() bool { // it takes a moment until all of Temporal knows the current build
-			require.NoError(t, env.Temporal.SignalWorkflow(t.Context(), payment.ChargeWorkflowID("acme", key), "", payment.SignalProcessorEvent, nil))
+			workflowID := payment.ChargeWorkflowID("acme", key)
+			require.NoError(t, env.Temporal.SignalWorkflow(t.Context(), workflowID, "", payment.SignalProcessorEvent, nil))
 			return buildOf(t, env, key) == "b"
 		}, timeout, 500*time.Millisecond, key)
 		require.NotEqual(t, first[key], runOf(t, env, key))
@@ -155,4 +157,25 @@ func runOf(t *testing.T, env *environment.Environment, key string) string {
 	described, err := env.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", key), "")
 	require.NoError(t, err)
 	return described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
+}
+
+func TestWorkerExitsIfTemporalRefusesItsBuild(t *testing.T) {
+	env := startWithoutWorker(t, environment.Options{
+		TemporalConfig: map[dynamicconfig.Key]any{dynamicconfig.MatchingMaxVersionsInDeployment.Key(): 1},
+	})
+	charge := chargeFor(t, env)
+	startBuild(t, env, "a")
+	makeCurrent(t, env, "a")
+	require.Equal(t, payment.Succeeded, charge("order-1", "tok_visa", ""))
+
+	refused := startBuild(t, env, "b")
+	select {
+	case <-refused.ended:
+	case <-time.After(timeout):
+		require.Fail(t, "the worker keeps polling")
+	}
+	require.Equal(t, 1, refused.cmd.ProcessState.ExitCode())
+	require.Contains(t, refused.log.String(), "worker: the Temporal server refuses this build: "+
+		"cannot add version florin.b since maximum number of versions (1) have been registered in the deployment: delete versions")
+	require.Equal(t, payment.Succeeded, charge("order-2", "tok_visa", ""), "the build before continues")
 }
