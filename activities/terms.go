@@ -36,7 +36,8 @@ type Terms struct {
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
-// Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`.
+// Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`. A schedule has at most
+// [MaxLookups] lookups.
 //
 // docs/configuration.md contains the comments of the fields.
 type Poll struct {
@@ -47,8 +48,25 @@ type Poll struct {
 	// Bounds: at least `initial`.
 	Max Duration `json:"max" yaml:"max"`
 	// For is the total time of the schedule.
-	// Bounds: at least `max`, at most 2000 times `max`, since Temporal limits the length of a history.
+	// Bounds: at least `max`, at most 5000 lookups in all.
 	For Duration `json:"for" yaml:"for"`
+}
+
+// MaxLookups bounds the lookups of a schedule: each is a call of the processor. Histories do not limit them, because workflows continue
+// as new.
+const MaxLookups = 5000
+
+// Lookups returns the number of lookups of a valid schedule, if none of them takes time. Package workflows has the same schedule.
+func (p Poll) Lookups() (n int64) {
+	left, delay := p.For, p.Initial
+	for ; left > 0 && delay < p.Max; n++ {
+		left -= delay
+		delay = min(delay, p.Max-delay) + delay
+	}
+	if left <= 0 {
+		return n
+	}
+	return n + int64((left-1)/p.Max) + 1
 }
 
 // Duration is a time.Duration that is written as "1m30s", in the configuration and in histories.

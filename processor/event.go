@@ -7,8 +7,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Event is a processor's notification that a payment or a refund has changed. It names the payment or refund, and deliberately not
-// what has changed: the workflow looks that up at the processor.
+// Event is a processor's notification that a payment or a refund has changed. It names the payment or refund. What has changed is not
+// taken from it: the workflow looks that up at the processor.
 type Event struct {
 	// ID and Type are the processor's. Neither is empty.
 	ID   string
@@ -25,6 +25,10 @@ type Event struct {
 	ProcessorPaymentID string
 	// DisputeID is the processor's id of the dispute; empty if the event does not contain it, and for other events.
 	DisputeID string
+	// Record is the payment or refund with a final status, as the event contains it: its ID, status and amounts. It spares the lookup if
+	// Florin has the same already, and changes nothing otherwise. Nil if the event does not contain all of it, or is of a type that may
+	// be about something else than the record's status.
+	Record *Result
 }
 
 // The forms of Florin's IDs, which payment.PaymentID and payment.RefundID create, and of the processor's texts.
@@ -58,6 +62,16 @@ func (e Event) Checked() (Event, error) {
 		checked.MerchantID, checked.RefundID = e.MerchantID, e.RefundID
 	case paymentIDs.MatchString(e.PaymentID):
 		checked.MerchantID, checked.PaymentID = e.MerchantID, e.PaymentID
+	default:
+		return checked, nil
+	}
+	if e.Record != nil && e.Record.Status.Final() {
+		r := Result{ID: e.Record.ID, Status: e.Record.Status, Amount: e.Record.Amount, Currency: e.Record.Currency,
+			CapturedAmount: e.Record.CapturedAmount, RefundedAmount: e.Record.RefundedAmount, RefundedUnknown: e.Record.RefundedUnknown,
+			CanStillSucceed: e.Record.CanStillSucceed}
+		if r, err := r.Checked(); err == nil {
+			checked.Record = &r
+		}
 	}
 	return checked, nil
 }

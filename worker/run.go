@@ -47,6 +47,7 @@ func Run(ctx context.Context, o Options) (err error) {
 	temporal, options, err := app.Dial(ctx, app.TemporalLogger(logger), func(options *client.Options) {
 		options.DataConverter = o.DataConverter
 		w.options.Telemetry.Temporal(options)
+		w.options.Refused = app.WatchRefusals(options)
 	})
 	if err != nil {
 		return err

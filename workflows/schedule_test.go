@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"math"
 	"testing"
 	"time"
 
@@ -46,6 +47,30 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 				s.made++
 			}
 		})
+	}
+}
+
+func TestPollCountsTheLookupsOfTheSchedule(t *testing.T) {
+	d := func(d time.Duration) activities.Duration { return activities.Duration(d) }
+	for _, poll := range []activities.Poll{
+		{Initial: d(2 * time.Second), Max: d(5 * time.Minute), For: d(24 * time.Hour)}, // the defaults
+		{Initial: d(5 * time.Second), Max: d(15 * time.Minute), For: d(7 * 24 * time.Hour)},
+		{Initial: 1, Max: 1, For: 1},
+		{Initial: 1, Max: 1, For: 5000},
+		{Initial: 3, Max: 7, For: 7},
+		{Initial: 3, Max: 7, For: 9},
+		{Initial: 3, Max: 7, For: 10},
+		{Initial: 3, Max: 7, For: 16},
+		{Initial: 3, Max: 7, For: 17},
+		{Initial: d(time.Nanosecond), Max: d(100000 * time.Hour), For: d(200000 * time.Hour)},
+		{Initial: math.MaxInt64, Max: math.MaxInt64, For: math.MaxInt64},
+	} {
+		s := newSchedule(activities.Terms{Resolve: poll}, payment.Unknown, baseTime, false)
+		var elapsed time.Duration
+		for ; elapsed < time.Duration(poll.For); s.made++ {
+			elapsed += min(s.next(baseTime.Add(elapsed)), time.Duration(poll.For)-elapsed)
+		}
+		require.EqualValues(t, s.made, poll.Lookups(), "%+v", poll)
 	}
 }
 

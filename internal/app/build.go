@@ -1,11 +1,18 @@
 package app
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"runtime/debug"
 
+	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/status"
 
 	"github.com/florinpay/florin/internal/config"
 )
@@ -39,7 +46,7 @@ func BuildID() (string, error) {
 }
 
 // deploymentOptions returns the options of Temporal's worker versioning. It is off if no deployment is configured. Otherwise the
-// worker is a version of the deployment, and a payment is finished by the build that began it.
+// worker is a version of the deployment, and a run of a workflow is finished by the build that began it.
 func deploymentOptions(w config.Worker) (options worker.DeploymentOptions, err error) {
 	if w.Deployment == "" {
 		return options, nil
@@ -55,4 +62,32 @@ func deploymentOptions(w config.Worker) (options worker.DeploymentOptions, err e
 		Version:                   worker.WorkerDeploymentVersion{DeploymentName: w.Deployment, BuildID: id},
 		DefaultVersioningBehavior: workflow.VersioningBehaviorPinned,
 	}, nil
+}
+
+// WatchRefusals makes a client that is created with the options report if Temporal refuses a worker's version, because the deployment
+// has as many as Temporal allows. A worker would only log that, and poll forever in vain. The channel receives the first refusal, as an
+// error that names the remedy.
+func WatchRefusals(o *client.Options) <-chan error {
+	refused := make(chan error, 1)
+	o.ConnectionOptions.DialOptions = append(o.ConnectionOptions.DialOptions, grpc.WithChainUnaryInterceptor(reportRefusal(refused)))
+	return refused
+}
+
+// reportRefusal returns an interceptor that sends a refusal to the channel, unless it is full.
+func reportRefusal(refused chan<- error) grpc.UnaryClientInterceptor {
+	return func(
+		ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, o ...grpc.CallOption,
+	) error {
+		err := invoke(ctx, method, req, reply, cc, o...)
+		var exhausted *serviceerror.ResourceExhausted
+		if errors.As(serviceerror.FromStatus(status.Convert(err)), &exhausted) &&
+			exhausted.Cause == enumspb.RESOURCE_EXHAUSTED_CAUSE_WORKER_DEPLOYMENT_LIMITS {
+			select {
+			case refused <- fmt.Errorf("the Temporal server refuses this build: %s: delete versions of the deployment that are drained "+
+				"(temporal worker deployment delete-version), or raise the limit: see docs/rollout.md", exhausted.Message):
+			default:
+			}
+		}
+		return err
+	}
 }

@@ -33,6 +33,7 @@ type Workers struct {
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
 	fatal      chan error
+	refused    <-chan error
 }
 
 // WorkersOptions are the parts of the workers that do not come from the configuration.
@@ -43,6 +44,8 @@ type WorkersOptions struct {
 	// Telemetry may be nil.
 	Telemetry    *telemetry.Telemetry
 	Interceptors []interceptor.WorkerInterceptor
+	// Refused receives the refusal of this worker's version, see [WatchRefusals]. Nil: a worker that is refused keeps polling.
+	Refused <-chan error
 }
 
 // pollers is the number of pollers per task queue. A task that finds a waiting poller is dispatched at once; one that finds none
@@ -56,7 +59,7 @@ func NewWorkers(ctx context.Context, temporal client.Client, c config.Config, o 
 	if o.Adapters == nil {
 		o.Adapters = BuiltIn
 	}
-	w := &Workers{fatal: make(chan error, 1), logger: o.Logger}
+	w := &Workers{fatal: make(chan error, 1), refused: o.Refused, logger: o.Logger}
 	if err := w.open(ctx, temporal, c, o); err != nil {
 		w.close()
 		return nil, err
@@ -174,7 +177,7 @@ func (w *Workers) Start() error {
 	return nil
 }
 
-// Run polls until ctx is done or a worker fails, and then calls Stop. It returns nil if ctx ended it.
+// Run polls until ctx is done, a worker fails or Temporal refuses its version, and then calls Stop. It returns nil if ctx ended it.
 func (w *Workers) Run(ctx context.Context) error {
 	if err := w.Start(); err != nil {
 		return err
@@ -183,6 +186,8 @@ func (w *Workers) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return nil
+	case err := <-w.refused:
+		return err
 	case err := <-w.fatal:
 		return errors.Join(errors.New("a worker failed"), err)
 	}

@@ -128,8 +128,8 @@ type Worker struct {
 	// Unit: workflow tasks.
 	// Bounds: at least 2.
 	MaxConcurrentWorkflowTasks int `yaml:"max_concurrent_workflow_tasks"`
-	// Deployment is the name of the worker deployment. It turns on Temporal's worker versioning, with which a payment is finished
-	// by the build that began it; see [rollout.md](rollout.md). Without it, worker versioning is off.
+	// Deployment is the name of the worker deployment. It turns on Temporal's worker versioning: a new build never
+	// continues a history that another has begun; see [rollout.md](rollout.md). Without it, worker versioning is off.
 	// Bounds: no `.` and no `:`.
 	Deployment string `yaml:"deployment"`
 	// BuildID names the build within the deployment. Without it, the build id of the binary is used; `worker build-id`

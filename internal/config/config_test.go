@@ -243,6 +243,12 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "processors.acme.pending: want 0 < initial 5s <= max 15m0s <= for 1s",
 		},
 		{
+			name:   "more lookups than a processor bears",
+			change: func(_ *Config, p *Processor) { p.Pending.Max = duration(2 * time.Minute) },
+			want: "processors.acme.pending: for 168h0m0s takes 5044 lookups of each payment, want at most 5000: " +
+				"raise max 2m0s, or shorten for",
+		},
+		{
 			name:   "negative HTTP timeout",
 			change: func(_ *Config, p *Processor) { p.HTTPTimeout = duration(-second) },
 			want:   "processors.acme.http_timeout -1s: must be above 0",

@@ -73,10 +73,6 @@ func (c Config) validate(adapters Adapters) error {
 	return errors.Join(problems...)
 }
 
-// maxLookups bounds the lookups of one payment, at some ten events each: Temporal terminates a workflow whose history exceeds
-// 50 Ki events.
-const maxLookups = 2000
-
 // maxAttempts bounds the attempts of a call without Temporal. The time limit of such a call ends it earlier.
 const maxAttempts = 20
 
@@ -138,8 +134,9 @@ func (p Processor) pollProblems() (problems []error) {
 	}{{"resolve", p.Resolve}, {"pending", p.Pending}} {
 		if poll := named.poll; poll.Initial <= 0 || poll.Max < poll.Initial || poll.For < poll.Max {
 			problem("%s: want 0 < initial %s <= max %s <= for %s", named.name, poll.Initial, poll.Max, poll.For)
-		} else if poll.For/maxLookups > poll.Max {
-			problem("%s: for %s takes more than %d lookups of max %s: a history cannot hold them", named.name, poll.For, maxLookups, poll.Max)
+		} else if n := poll.Lookups(); n > activities.MaxLookups {
+			problem("%s: for %s takes %d lookups of each payment, want at most %d: raise max %s, or shorten for",
+				named.name, poll.For, n, activities.MaxLookups, poll.Max)
 		}
 	}
 	return problems

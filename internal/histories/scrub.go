@@ -184,6 +184,13 @@ func scrub(p *commonpb.Payload, replacer *strings.Replacer) error {
 	return err
 }
 
+// isObject reports whether a value is an object: evidence of Florin's is, such as that of a divergence, and its fields are scrubbed like
+// any other.
+func isObject(value any) bool {
+	_, ok := value.(map[string]any)
+	return ok
+}
+
 // scrubValue scrubs a decoded JSON value. It modifies maps and slices in place.
 func scrubValue(value any, replacer *strings.Replacer) any {
 	switch v := value.(type) {
@@ -198,7 +205,7 @@ func scrubValue(value any, replacer *strings.Replacer) any {
 			switch {
 			case slices.Contains(removed, name):
 				delete(v, name)
-			case slices.Contains(replaced, name):
+			case slices.Contains(replaced, name) && !isObject(field):
 				v[name] = scrubbed
 			default:
 				v[name] = scrubValue(field, replacer)

@@ -90,6 +90,29 @@ func TestScrubbedHistoryHasTheFingerprintsOfTheScrubbedData(t *testing.T) {
 	require.Contains(t, text, "resolved by scrubbed: scrubbed")
 }
 
+// A divergence has evidence of Florin's and the processor's, by name. A cause may also have an operator's.
+func TestScrubbedEvidenceKeepsItsNames(t *testing.T) {
+	clean, err := Scrub(&historypb.History{Events: []*historypb.HistoryEvent{
+		update(t, "echo", "echo", map[string]any{
+			"divergence": payment.Divergence{Kind: payment.DivergenceCaptured, Evidence: map[string]string{"captured_here": "12.50 USD"}},
+			"cause":      map[string]any{"by": "operator:jane", "evidence": map[string]string{"evidence": "Jane's ticket", "request_id": "req_1"}},
+		}),
+	}})
+	require.NoError(t, err)
+	input := clean.GetEvents()[0].GetWorkflowExecutionUpdateAcceptedEventAttributes().GetAcceptedRequest().GetInput()
+	var got struct {
+		Divergence payment.Divergence
+		Cause      struct {
+			By       string
+			Evidence map[string]string
+		}
+	}
+	require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(input.GetArgs(), &got))
+	require.Equal(t, map[string]string{"captured_here": "12.50 USD"}, got.Divergence.Evidence)
+	require.Equal(t, "scrubbed", got.Cause.By)
+	require.Equal(t, map[string]string{"evidence": "scrubbed", "request_id": "req_1"}, got.Cause.Evidence)
+}
+
 // update returns the event of an accepted update.
 func update(t *testing.T, name, id string, arg any) *historypb.HistoryEvent {
 	t.Helper()

@@ -30,11 +30,12 @@ func name(text string) string {
 // plainName matches names that Markdown renders unchanged.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9]+([.:-]?[A-Za-z0-9]+)*$`)
 
-// Escape returns untrusted text, such as a processor's message, escaped so that Markdown and HTML in it have no effect.
+// Escape returns untrusted text, such as a processor's message, escaped so that Markdown and HTML in it have no effect. A semicolon needs no
+// escape, because the & of an entity has one, and Temporal Web would show its backslash.
 func Escape(text string) string {
 	var b strings.Builder
 	for _, r := range text {
-		if r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && unicode.IsPrint(r) && r != ' ' {
+		if r < 0x80 && !unicode.IsLetter(r) && !unicode.IsDigit(r) && unicode.IsPrint(r) && r != ' ' && r != ';' {
 			b.WriteByte('\\')
 		}
 		if !unicode.IsPrint(r) {

@@ -57,4 +57,5 @@ func TestNamesAndMessagesAreRenderedUnchanged(t *testing.T) {
 	}
 	require.Equal(t, `it\'s 100\% \<b\> \{runId\} ok`, Escape("it's 100% <b> {runId} ok"))
 	require.Equal(t, "a b", Escape("a\nb"))
+	require.Equal(t, `\&lt; it`, Escape("&lt; it"))
 }

@@ -58,7 +58,8 @@ type Signaler interface {
 
 // Endpoint serves POST /webhooks/<processor>. For a signed event about a payment or a refund it signals the workflow, which then
 // looks up the state at the processor. If the payment or refund is final, it starts or signals the workflow that looks up what is
-// final. Only the IDs and the type of an event are logged, signaled and recorded, nothing else of it.
+// final, unless the event contains just what is stored. Only the IDs and the type of an event are logged, signaled and recorded, nothing
+// else of it.
 //
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
 // event gets a status from 400 to 413.
@@ -232,10 +233,15 @@ func (e *Endpoint) signal(
 	return http.StatusOK, "signaled"
 }
 
-// recheck starts the workflow that looks up a final payment or refund, or signals it if it is running.
+// recheck starts the workflow that looks up a final payment or refund, or signals it if it is running. An event that contains just what is
+// stored, such as that of a payment that has succeeded, starts none.
 func (e *Endpoint) recheck(
 	ctx context.Context, about subject, event processor.Event, fields []zap.Field,
 ) (status int, result string) {
+	if about.known {
+		e.logger.Debug("ignored an event that says nothing new", fields...)
+		return http.StatusOK, "known"
+	}
 	req := about.RecheckRequest
 	options := client.StartWorkflowOptions{
 		TaskQueue:             payment.TaskQueue,
@@ -299,8 +305,9 @@ type subject struct {
 	id        string // payment or refund ID
 	paymentID string
 	processor string
-	// final reports whether the status is final, so that its own workflow has ended.
-	final bool
+	// final reports whether the status is final, so that its own workflow has ended. known reports whether the event contains just
+	// what is stored.
+	final, known bool
 }
 
 func (s subject) workflowID() string {
@@ -316,14 +323,28 @@ func (e *Endpoint) find(ctx context.Context, event processor.Event) (subject, er
 		r, err := e.store.RefundByID(ctx, event.MerchantID, event.RefundID)
 		return subject{
 			RecheckRequest: payment.RecheckRequest{MerchantID: r.MerchantID, IdempotencyKey: r.IdempotencyKey, Refund: true},
-			id:             r.RefundID, paymentID: r.PaymentID, processor: r.Processor, final: r.Final(),
+			id:             r.RefundID, paymentID: r.PaymentID, processor: r.Processor, final: r.Final(), known: knowsRefund(r, event.Record),
 		}, err
 	}
 	c, err := e.store.PaymentByID(ctx, event.MerchantID, event.PaymentID)
 	return subject{
 		RecheckRequest: payment.RecheckRequest{MerchantID: c.MerchantID, IdempotencyKey: c.IdempotencyKey},
-		id:             c.PaymentID, paymentID: c.PaymentID, processor: c.Processor, final: c.Final(),
+		id:             c.PaymentID, paymentID: c.PaymentID, processor: c.Processor, final: c.Final(), known: knowsPayment(c, event.Record),
 	}, err
+}
+
+// knowsPayment reports whether the record shows nothing that is not stored: the same payment at the processor with the same status and
+// the same amounts. Without a record, an event may be about anything.
+func knowsPayment(c payment.Charge, there *processor.Result) bool {
+	return there != nil && there.ID == c.ProcessorPaymentID && there.Status == c.Status && !there.CanStillSucceed &&
+		there.Amount == c.Amount && there.Currency == c.Currency && there.CapturedAmount == c.CapturedAmount &&
+		(there.RefundedUnknown || there.RefundedAmount == c.RefundedAmount)
+}
+
+// knowsRefund is knowsPayment for a refund.
+func knowsRefund(r payment.Refund, there *processor.Result) bool {
+	return there != nil && there.ID == r.ProcessorRefundID && there.Status == r.Status &&
+		there.Amount == r.Amount && there.Currency == r.Currency
 }
 
 func respond(w http.ResponseWriter, status int, body string) {

@@ -350,6 +350,69 @@ func TestEventAboutAPaymentThatBecomesFinalMeanwhileCausesALookup(t *testing.T) 
 	require.Len(t, f.temporal.started, 1)
 }
 
+// Each payment causes an event about itself: it must not cost a lookup.
+func TestEventThatSaysNothingNewCausesNoLookup(t *testing.T) {
+	f := newFixture(t)
+	const refunded = `"refunded_amount":100,`
+	paid := f.begin(t, "paid", payment.Succeeded)
+	refund := f.reserve(t, "refund", paid)
+	refund.Status, refund.ProcessorRefundID = payment.Succeeded, "re_1"
+	_, err := f.store.SettleRefund(t.Context(), refund, store.Cause{By: "test"})
+	require.NoError(t, err)
+	voided := f.begin(t, "voided", payment.Voided)
+	declined := f.begin(t, "declined", payment.Declined)
+	const aRefund = `"id":"re_1","status":"succeeded","amount":100,"currency":"USD"`
+	const aPayment = `"id":"ch_paid","status":"succeeded","amount":1250,"currency":"USD"`
+	for _, tt := range []struct {
+		name, kind, data string
+		about            string // florin_payment_id or florin_refund_id
+		id               string
+		want             string
+	}{
+		{name: "payment", kind: "payment.succeeded", data: aPayment, id: paid.PaymentID, want: "known"},
+		{name: "payment with what was refunded", kind: "payment.succeeded", data: refunded + aPayment, id: paid.PaymentID, want: "known"},
+		{name: "voided payment", kind: "payment.voided", data: `"id":"ch_voided","status":"voided","amount":1250,"currency":"USD"`,
+			id: voided.PaymentID, want: "known"},
+		{name: "declined payment", kind: "payment.declined", data: `"id":"ch_declined","status":"declined","amount":1250,"currency":"USD"`,
+			id: declined.PaymentID, want: "known"},
+		{name: "refund", kind: "refund.succeeded", data: aRefund, about: "refund", id: refund.RefundID, want: "known"},
+
+		{name: "another type", kind: "payment.updated", data: aPayment, id: paid.PaymentID, want: "recheck"},
+		{name: "another status", kind: "payment.voided", data: strings.Replace(aPayment, "succeeded", "voided", 1),
+			id: paid.PaymentID, want: "recheck"},
+		{name: "another payment with the same metadata", kind: "payment.succeeded", data: strings.Replace(aPayment, "ch_paid", "ch_2", 1),
+			id: paid.PaymentID, want: "recheck"},
+		{name: "another amount", kind: "payment.succeeded", data: `"captured_amount":1250,` + strings.Replace(aPayment, "1250", "1251", 1),
+			id: paid.PaymentID, want: "recheck"},
+		{name: "another currency", kind: "payment.succeeded", data: strings.Replace(aPayment, "USD", "EUR", 1),
+			id: paid.PaymentID, want: "recheck"},
+		{name: "another captured amount", kind: "payment.succeeded", data: `"captured_amount":1000,` + aPayment,
+			id: paid.PaymentID, want: "recheck"},
+		{name: "another refunded amount", kind: "payment.succeeded", data: `"refunded_amount":1250,` + aPayment,
+			id: paid.PaymentID, want: "recheck"},
+		{name: "a decline that can still be paid", kind: "payment.declined",
+			data: `"id":"ch_declined","status":"declined","amount":1250,"currency":"USD","can_still_succeed":true`,
+			id:   declined.PaymentID, want: "recheck"},
+		{name: "refund that has failed", kind: "refund.declined", data: strings.Replace(aRefund, "succeeded", "declined", 1),
+			about: "refund", id: refund.RefundID, want: "recheck"},
+		{name: "another refund with the same metadata", kind: "refund.succeeded", data: strings.Replace(aRefund, "re_1", "re_2", 1),
+			about: "refund", id: refund.RefundID, want: "recheck"},
+		{name: "refund of another amount", kind: "refund.succeeded", data: strings.Replace(aRefund, "100", "101", 1), about: "refund",
+			id: refund.RefundID, want: "recheck"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f.temporal.started = nil
+			body := fmt.Sprintf(`{"id":%q,"type":%q,"data":{%s,"email":%q,"metadata":{"florin_%s_id":%q,"florin_merchant_id":"shop"}}}`,
+				"evt_"+strings.ReplaceAll(tt.name, " ", "_"), tt.kind, tt.data, private, cmp.Or(tt.about, "payment"), tt.id)
+			f.requireResponse(t, 200, tt.want, f.post(t, "acme", body))
+			require.Equal(t, tt.want == "recheck", len(f.temporal.started) == 1)
+		})
+	}
+	pending := f.begin(t, "pending", payment.Pending)
+	body := strings.Replace(eventBody("evt_pending", "payment", pending.PaymentID), "payment.updated", "payment.pending", 1)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
+}
+
 // disputeBody is a dispute as Stripe sends it. It has no metadata of Florin's, but personal data.
 const disputeBody = `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","metadata":{},
 	"id":"du_1","payment_intent":"pi_3MtwBwLkdIwHu7ix28a3tqPa","evidence":{"customer_email_address":"` + private + `"}}}}`

@@ -120,6 +120,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		tab.goTo(t, chargeURL(env, "order-1005"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, currentDetails, "needs_reconciliation. Unknown whether money moved", "Why: outcome_unknown: the processor did not report the outcome within",
+			"; the last send: a simulated 500; the last lookup: a simulated 500",
 			"Next: simulator is still asked now and then", "What you can do:", "Send a Signal, processor-event",
 			"starter resolve --merchant acme --key 'order-1005'")
 		tab.picture(t, "temporal-web-needs-reconciliation.png", panels)

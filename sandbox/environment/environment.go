@@ -15,6 +15,7 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/server/common/dynamicconfig"
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin"
@@ -46,6 +47,9 @@ type Options struct {
 	Simulator simulator.Options
 	// Tune changes the worker's configuration before it starts.
 	Tune func(*config.Config)
+	// TemporalConfig replaces settings of the Temporal server's dynamic configuration, such as the length from which it suggests that a
+	// workflow continues as new.
+	TemporalConfig map[dynamicconfig.Key]any
 	// TracerProvider receives the spans of the worker and of the client Florin. Nil: no tracing.
 	TracerProvider trace.TracerProvider
 	// Logger receives the logs of all components. Nil: no logs.
@@ -90,7 +94,7 @@ func Start(ctx context.Context, o Options) (_ *Environment, err error) {
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, e.Ports.Temporal, db, o.Logger.Named("temporal"), namespace)
+	server, err := startTemporal(ctx, e.Ports.Temporal, db, o.TemporalConfig, o.Logger.Named("temporal"), namespace)
 	if err != nil {
 		return nil, err
 	}

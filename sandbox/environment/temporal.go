@@ -3,6 +3,7 @@ package environment
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net"
 	"strconv"
 	"time"
@@ -61,7 +62,7 @@ func StartTemporal(ctx context.Context, port int, dir string, logger *zap.Logger
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, port, db, logger, append(namespaces, namespace)...)
+	server, err := startTemporal(ctx, port, db, nil, logger, append(namespaces, namespace)...)
 	if err != nil {
 		return nil, err
 	}
@@ -75,14 +76,17 @@ func StartTemporalOnPostgres(ctx context.Context, port int, socketDir string, lo
 	if err != nil {
 		return nil, err
 	}
-	server, err := startTemporal(ctx, port, db, logger, append(namespaces, namespace)...)
+	server, err := startTemporal(ctx, port, db, nil, logger, append(namespaces, namespace)...)
 	if err != nil {
 		return nil, err
 	}
 	return server.stop, nil
 }
 
-func startTemporal(ctx context.Context, port int, db storage, logger *zap.Logger, namespaces ...string) (*temporalServer, error) {
+// startTemporal starts a server. replaced has the settings of its dynamic configuration that differ from dynamicConfig.
+func startTemporal(
+	ctx context.Context, port int, db storage, replaced map[dynamicconfig.Key]any, logger *zap.Logger, namespaces ...string,
+) (*temporalServer, error) {
 	conf, err := serverConfig(ctx, port, db)
 	if err != nil {
 		return nil, err
@@ -102,13 +106,15 @@ func startTemporal(ctx context.Context, port int, db storage, logger *zap.Logger
 	if err != nil {
 		return nil, err
 	}
+	settings := maps.Clone(dynamicConfig)
+	maps.Copy(settings, replaced)
 	server, err := temporal.NewServer(
 		temporal.WithConfig(conf),
 		temporal.ForServices(temporal.DefaultServices),
 		temporal.WithLogger(log),
 		temporal.WithAuthorizer(authorization.NewNoopAuthorizer()),
 		temporal.WithClaimMapper(func(*config.Config) authorization.ClaimMapper { return claims }),
-		temporal.WithDynamicConfigClient(dynamicConfig),
+		temporal.WithDynamicConfigClient(settings),
 		temporal.WithStaticHosts(staticHosts(conf)),
 	)
 	if err != nil {

@@ -26,9 +26,35 @@ var eventBodies = map[string]struct {
 	"a payment": {body: eventStart + `"data":{"id":"ch_1","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,
 		"refunded_amount":0,"reference":"8a7c5d8e-0000-5000-8000-000000000001","created_at":"2026-01-15T09:30:00Z",
 		"metadata":{"order":"1","florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{MerchantID: "acme", PaymentID: paymentID, Record: &processor.Result{
+			ID: "ch_1", Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250}}},
+	"a payment without what was refunded": {body: eventStart + `"data":{"id":"ch_1","status":"succeeded","amount":1250,"currency":"USD",
+		"metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{MerchantID: "acme", PaymentID: paymentID, Record: &processor.Result{
+			ID: "ch_1", Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250, RefundedUnknown: true}}},
+	"a decline that the customer can still pay": {body: `{"id":"evt_1","type":"payment.declined","data":{"id":"ch_1","status":"declined",
+		"amount":1250,"currency":"USD","can_still_succeed":true,
+		"metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{Type: "payment.declined", MerchantID: "acme", PaymentID: paymentID, Record: &processor.Result{
+			ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: "USD", CanStillSucceed: true}}},
+	"a status that is not final": {body: `{"id":"evt_1","type":"payment.pending","data":{"id":"ch_1","status":"pending",
+		"amount":1250,"currency":"USD","metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{Type: "payment.pending", MerchantID: "acme", PaymentID: paymentID}},
+	"a type that does not name the status": {body: `{"id":"evt_1","type":"payment.captured","data":{"id":"ch_1","status":"succeeded",
+		"amount":1250,"currency":"USD","metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{Type: "payment.captured", MerchantID: "acme", PaymentID: paymentID}},
+	"a record with an invalid amount": {body: eventStart + `"data":{"id":"ch_1","status":"succeeded","amount":-1,"currency":"USD",
+		"metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
 		want: processor.Event{MerchantID: "acme", PaymentID: paymentID}},
-	"a refund": {body: eventStart + `"data":{"id":"re_1","payment_id":"ch_1","status":"succeeded","amount":250,"currency":"USD",
-		"metadata":{"florin_refund_id":"` + refundID + `","florin_merchant_id":"acme"}}}`,
+	"a record with an invalid id": {body: eventStart + `"data":{"id":"ch 1","status":"succeeded","amount":1250,"currency":"USD",
+		"metadata":{"florin_payment_id":"` + paymentID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{MerchantID: "acme", PaymentID: paymentID}},
+	"a refund": {body: `{"id":"evt_1","type":"refund.succeeded","data":{"id":"re_1","payment_id":"ch_1","status":"succeeded","amount":250,
+		"currency":"USD","metadata":{"florin_refund_id":"` + refundID + `","florin_merchant_id":"acme"}}}`,
+		want: processor.Event{Type: "refund.succeeded", MerchantID: "acme", RefundID: refundID, Record: &processor.Result{
+			ID: "re_1", Status: payment.Succeeded, Amount: 250, Currency: "USD"}}},
+	"a refund in an event about a payment": {body: eventStart + `"data":{"id":"re_1","payment_id":"ch_1","status":"succeeded","amount":250,
+		"currency":"USD","metadata":{"florin_refund_id":"` + refundID + `","florin_merchant_id":"acme"}}}`,
 		want: processor.Event{MerchantID: "acme", RefundID: refundID}},
 	"unknown fields": {body: eventStart + `"version":2,"data":{"metadata":{"florin_payment_id":"` +
 		paymentID + `","florin_merchant_id":"acme"}}}`, want: processor.Event{MerchantID: "acme", PaymentID: paymentID}},
@@ -96,5 +122,10 @@ func FuzzEvent(f *testing.F) {
 		require.Regexp(t, `\A[!-~]{0,255}\z`, got.DisputeID)
 		require.Equal(t, got.MerchantID != "", got.PaymentID+got.RefundID != "")
 		require.False(t, got.PaymentID != "" && got.RefundID != "")
+		if got.Record != nil {
+			require.NotEmpty(t, got.MerchantID)
+			require.True(t, got.Record.Status.Final())
+			require.Regexp(t, `\A[!-~]{1,255}\z`, got.Record.ID)
+		}
 	})
 }

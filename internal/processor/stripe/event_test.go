@@ -23,13 +23,16 @@ func event(tb testing.TB, name string) []byte {
 // events are the events in testdata, in the format of Stripe's documentation, and what ReadEvent must return.
 var events = map[string]processor.Event{
 	"payment_intent_succeeded": {ID: "evt_3MtwBwLkdIwHu7ix28aaaaaa", Type: "payment_intent.succeeded",
-		MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1")},
+		MerchantID: "acme", PaymentID: payment.PaymentID("acme", "order-1"), Record: &processor.Result{
+			ID: intentID, Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1250, RefundedUnknown: true}},
 	"payment_intent_canceled": {ID: "evt_3MtwBwLkdIwHu7ix28bbbbbb", Type: "payment_intent.canceled", MerchantID: "acme",
 		PaymentID: payment.PaymentID("acme", "order-1")},
 	"charge_refunded": {ID: "evt_3MtwBwLkdIwHu7ix28cccccc", Type: "charge.refunded", MerchantID: "acme",
-		PaymentID: payment.PaymentID("acme", "order-1")},
+		PaymentID: payment.PaymentID("acme", "order-1"), Record: &processor.Result{
+			ID: intentID, Status: payment.Succeeded, Amount: 1250, Currency: "USD", CapturedAmount: 1000, RefundedAmount: 650}},
 	"refund_updated": {ID: "evt_1Nispe2eZvKYlo2Cdddddddd", Type: "refund.updated", MerchantID: "acme",
-		RefundID: payment.RefundID("acme", "refund-1")},
+		RefundID: payment.RefundID("acme", "refund-1"), Record: &processor.Result{
+			ID: "re_1Nispe2eZvKYlo2Cd31jOCgZ", Status: payment.Succeeded, Amount: 250, Currency: "USD"}},
 	"dispute_created": {ID: "evt_1MtJUT2eZvKYlo2Cffffffff", Type: "charge.dispute.created", Dispute: true,
 		ProcessorPaymentID: intentID, DisputeID: "du_1MtJUT2eZvKYlo2CNaw2HvEv"},
 	// A customer with the metadata of a payment.
@@ -65,6 +68,30 @@ func TestEventAboutAForeignObjectHasNoFlorinIDs(t *testing.T) {
 			got, err := ReadEvent(bytes.ReplaceAll(body, []byte(c.old), []byte(c.replacement)))
 			require.NoError(t, err)
 			require.Equal(t, processor.Event{ID: events[c.file].ID, Type: events[c.file].Type}, got)
+		})
+	}
+}
+
+func TestEventThatMayBeAboutSomethingElseHasNoRecord(t *testing.T) {
+	for name, c := range map[string]struct{ file, old, replacement string }{
+		"another type of event":               {file: "payment_intent_succeeded", old: "payment_intent.succeeded", replacement: "payment_intent.new_kind"},
+		"another type of event of a charge":   {file: "charge_refunded", old: "charge.refunded", replacement: "charge.new_kind"},
+		"another type of event of a refund":   {file: "refund_updated", old: "refund.updated", replacement: "refund.new_kind"},
+		"a payment that has not succeeded":    {file: "payment_intent_succeeded", old: `"status": "succeeded"`, replacement: `"status": "processing"`},
+		"a payment without an amount":         {file: "payment_intent_succeeded", old: `"amount": 1250`, replacement: `"amount": "1250"`},
+		"a charge that is only authorized":    {file: "charge_refunded", old: `"captured": true`, replacement: `"captured": false`},
+		"a disputed charge":                   {file: "charge_refunded", old: `"disputed": false`, replacement: `"disputed": true`},
+		"a charge without a payment":          {file: "charge_refunded", old: `"payment_intent": "` + intentID + `"`, replacement: `"payment_intent": null`},
+		"a charge in a currency that is none": {file: "charge_refunded", old: `"currency": "usd"`, replacement: `"currency": "dollar"`},
+		"a refund that has failed":            {file: "refund_updated", old: `"status": "succeeded"`, replacement: `"status": "failed"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			body := event(t, c.file)
+			require.Contains(t, string(body), c.old)
+			got, err := ReadEvent(bytes.Replace(body, []byte(c.old), []byte(c.replacement), 1))
+			require.NoError(t, err)
+			require.NotEmpty(t, got.MerchantID)
+			require.Nil(t, got.Record)
 		})
 	}
 }
