@@ -224,6 +224,9 @@ func (c *charge) resume(ctx workflow.Context) (continues bool) {
 	op.sends = sends{state: ambiguous, last: workflow.Now(ctx), failure: payment.Failure{
 		Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("an earlier run may have sent the %s", stored.Operation),
 	}}
+	if c.value.Status == payment.Unknown && c.value.Failure != nil { // the earlier run knew why
+		op.sends.failure = *c.value.Failure
+	}
 	op.apply(ctx, op.unanswered(activities.Cause{By: "workflow"}))
 	return c.finishModification(ctx, op, true)
 }

@@ -256,3 +256,31 @@ func TestAuthorizedPaymentIsCapturedAfterManyEvents(t *testing.T) {
 	requireLedgerMatches(t, s.Environment, []payment.Charge{captured}, nil)
 	s.requireReplays(t, workflowID)
 }
+
+func TestCaptureReturnsTheOutcomeThatALaterRunFindsOut(t *testing.T) {
+	t.Parallel()
+	s := startWithShortRuns(t, 0)
+	workflowID := payment.ChargeWorkflowID("acme", "order-1")
+	authorize(t, s.Environment, manual("order-1", "tok_visa"))
+	s.unreachable.Store(true)
+	var captured payment.Charge
+	var group errgroup.Group
+	group.Go(func() (err error) {
+		captured, err = s.Florin.Capture(t.Context(), "acme", "order-1", partial(1000))
+		return err
+	})
+	s.untilRuns(t, workflowID, 3)
+	c := get(t, s.Environment, "order-1")
+	require.Equal(t, payment.Unknown, c.Status)
+	require.NotNil(t, c.Modification)
+	s.requirePublished(t, c, workflowID)
+	_, err := s.Florin.Void(t.Context(), "acme", "order-1")
+	require.ErrorIs(t, err, florin.ErrNotVoidable, "a capture is in flight")
+
+	s.unreachable.Store(false)
+	require.NoError(t, group.Wait())
+	require.Equal(t, payment.Succeeded, captured.Status)
+	require.EqualValues(t, 1000, captured.CapturedAmount)
+	requireLedgerMatches(t, s.Environment, []payment.Charge{captured}, nil)
+	s.requireReplays(t, workflowID)
+}

@@ -56,7 +56,7 @@ func TestEveryStatusOfAChargeIsMapped(t *testing.T) {
 			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineSoft}},
 		{http: 200, status: "declined", more: `,"decline_code":"sca","can_still_succeed":null`, want: payment.Declined,
 			decline: &payment.Decline{Code: "sca", Kind: payment.DeclineSoft}},
-		{http: 200, status: "succeeded", more: `,"can_still_succeed":false`, want: payment.Succeeded, captured: 1250},
+		{http: 200, status: "succeeded", more: `,"can_still_succeed":false`, want: payment.Succeeded, captured: 1250, unreported: true},
 	} {
 		t.Run(tc.status+tc.more, func(t *testing.T) {
 			got, err := start(t, tc.http, paid(tc.status, tc.more)).Charge(t.Context(), chargeCall)
