@@ -119,7 +119,7 @@ type Modification struct {
 	Operation Operation `json:"operation"`
 	// Amount is what to capture, in minor units of the payment's currency; 0 for a void.
 	Amount int64 `json:"amount,omitempty"`
-	// Reason is why Florin voids the payment by itself: "deadline" or "cancellation". Empty: a caller has asked for it.
+	// Reason is why Florin voids the payment by itself: "deadline", "cancellation" or "decline". Empty: a caller has asked for it.
 	Reason string `json:"void_reason,omitempty"`
 	// StatusBefore is the status of the payment if the modification is not executed.
 	StatusBefore Status `json:"status_before"`

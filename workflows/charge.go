@@ -41,7 +41,10 @@ type charge struct {
 	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
 	requested, current *modification
 	executed           []*modification
-	// voidAgain is when a void that did not succeed at the payment's deadline is tried again.
+	// declineIsOpen reports that the processor has declined the payment, and that the customer could still pay it: it has to be voided
+	// before the decline is reported.
+	declineIsOpen bool
+	// voidAgain is when a void by Florin itself that did not succeed is tried again.
 	voidAgain time.Time
 }
 
@@ -204,6 +207,8 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		}, "")
 		return
 	}
+	// The customer can only act on a payment that was reported before.
+	c.declineIsOpen = r.Status == payment.Declined && r.CanStillSucceed && c.acknowledged()
 	if r.ID != "" {
 		c.value.ProcessorPaymentID = r.ID
 	}
@@ -223,13 +228,24 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		c.endModification()
 		c.value.ProcessorRequestID = r.RequestID
 		c.transition(ctx, payment.Conflicted, failure)
+	case c.declineIsOpen:
+		c.value.Decline = r.Decline
+		if c.current != nil { // a capture: it cannot be executed any more
+			c.notExecuted(ctx, payment.Failure{
+				Class: payment.ClassStateConflict, Message: "the processor declined the payment", ProcessorCode: r.Decline.Code,
+			}, "")
+		}
 	case r.Status != c.value.Status:
 		// A capture that the processor has accepted and not executed yet stays in flight: a record without it may be outdated.
 		if c.current == nil || c.current.kind != payment.OperationCapture || r.Status != payment.Pending {
 			c.endModification()
 		}
-		c.value.ProcessorRequestID, c.value.CapturedAmount, c.value.Decline = r.RequestID, r.CapturedAmount, r.Decline
-		c.transition(ctx, c.outcomeStatus(r.Status), nil)
+		status := c.outcomeStatus(r.Status)
+		c.value.ProcessorRequestID, c.value.CapturedAmount = r.RequestID, r.CapturedAmount
+		if status != payment.Declined || r.Decline != nil { // what was voided keeps its decline
+			c.value.Decline = r.Decline
+		}
+		c.transition(ctx, status, nil)
 	}
 }
 

@@ -27,6 +27,8 @@ const (
 	byDeadline = "deadline"
 	// byCancellation: the workflow was canceled.
 	byCancellation = "cancellation"
+	// byDecline: the processor has declined the payment, and the customer could still pay it.
+	byDecline = "decline"
 )
 
 // describe returns the modification with its amount.
@@ -173,6 +175,8 @@ func (c *charge) nextModification(ctx, cancellable workflow.Context) *modificati
 		return &modification{kind: payment.OperationVoid, reason: byCancellation}
 	case !deadline.IsZero() && !workflow.Now(ctx).Before(deadline):
 		return &modification{kind: payment.OperationVoid, reason: byDeadline}
+	case c.declineIsOpen && !workflow.Now(ctx).Before(c.voidAgain):
+		return &modification{kind: payment.OperationVoid, reason: byDecline}
 	default:
 		return nil
 	}
@@ -217,7 +221,7 @@ func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bo
 	if op.pollUntilResolved(ctx, func() bool { return c.value.Modification == nil }, soon) {
 		return true
 	}
-	if m.reason == byDeadline && c.waits() {
+	if (m.reason == byDeadline || m.reason == byDecline) && c.waits() {
 		c.voidAgain = workflow.Now(ctx).Add(slowest)
 	}
 	c.executed, c.current = append(c.executed, m), nil
@@ -265,6 +269,9 @@ func (c *charge) notExecuted(ctx workflow.Context, failure payment.Failure, foun
 	status := payment.Failed
 	if m := c.value.Modification; m != nil {
 		status = cmp.Or(found, m.StatusBefore)
+		if found == payment.Declined { // it is not final, see isUnchanged
+			status = m.StatusBefore
+		}
 	}
 	c.endModification()
 	c.transition(ctx, status, &failure)
@@ -278,14 +285,22 @@ func (c *charge) isUnchanged(found processor.Result) bool {
 	case c.current.kind == payment.OperationCapture:
 		return found.Status == payment.Authorized
 	default:
-		return found.Status == payment.Authorized || found.Status == payment.RequiresAction || found.Status == payment.Pending
+		return found.Status == payment.Authorized || found.Status == payment.RequiresAction || found.Status == payment.Pending ||
+			found.Status == payment.Declined && found.CanStillSucceed
 	}
 }
 
-// outcomeStatus is what the processor's status means for the payment: what was voided at its deadline is expired.
+// outcomeStatus is what the processor's status means for the payment: what was voided at its deadline is expired, and what was voided
+// because of a decline is declined.
 func (c *charge) outcomeStatus(status payment.Status) payment.Status {
-	if status == payment.Voided && c.current != nil && c.current.reason == byDeadline {
+	switch {
+	case status != payment.Voided || c.current == nil:
+		return status
+	case c.current.reason == byDeadline:
 		return payment.Expired
+	case c.current.reason == byDecline && c.value.Decline != nil:
+		return payment.Declined
+	default:
+		return status
 	}
-	return status
 }

@@ -316,6 +316,77 @@ func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
 	require.Equal(t, payment.Succeeded, r.Status)
 }
 
+// The customer, who has to act, can pay the same payment with another card after a decline.
+func TestDeclineThatCanStillSucceedIsVoidedBeforeItIsReported(t *testing.T) {
+	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
+	open.result.CanStillSucceed = true
+	closed, succeeded, voided := chargeResponse(payment.Declined), chargeResponse(payment.Succeeded), chargeResponse(payment.Voided)
+	for name, tt := range map[string]struct {
+		charge  response
+		lookups []response
+		voids   []response
+		want    payment.Status
+		sent    int
+	}{
+		"it is voided": {
+			charge: acts, lookups: []response{acts, open}, voids: []response{voided}, want: payment.Declined, sent: 1,
+		},
+		"the customer pays before the void": {
+			charge: acts, lookups: []response{open, succeeded}, voids: []response{stateConflict}, want: payment.Succeeded, sent: 1,
+		},
+		"the void has no response, and the processor has voided it": {
+			charge: acts, lookups: []response{open, voided}, voids: []response{lostResponse, forbidden}, want: payment.Declined, sent: 2,
+		},
+		"the void has no response, and the processor reports the decline, which is final now": {
+			charge: acts, lookups: []response{open, closed}, voids: []response{lostResponse, forbidden}, want: payment.Declined, sent: 2,
+		},
+		"the void has no response, and the customer pays": {
+			charge: acts, lookups: []response{open, open, succeeded}, voids: []response{lostResponse, forbidden}, want: payment.Succeeded, sent: 2,
+		},
+		"the void is refused for two days": {
+			charge: acts, lookups: []response{open}, voids: []response{forbidden, forbidden, voided}, want: payment.Declined, sent: 3,
+		},
+		"it is declined at once, so that the customer does not know it": {charge: open, want: payment.Declined},
+		"the decline is final": {charge: acts, lookups: []response{closed}, want: payment.Declined},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := &scriptedProcessor{charges: []response{tt.charge}, lookups: chargeLookups(tt.lookups...), voids: tt.voids}
+			c := runCharge(t, p, chargeRequest())
+			require.Equal(t, tt.want, c.Status)
+			require.Len(t, p.voidCalls, tt.sent)
+			if tt.want == payment.Declined {
+				require.Equal(t, "insufficient_funds", c.Decline.Code)
+			} else {
+				require.Nil(t, c.Decline)
+			}
+		})
+	}
+}
+
+// A run that was terminated has sent the void of a decline that can still succeed.
+func TestVoidOfADeclineContinuesInTheNextRun(t *testing.T) {
+	for want, found := range map[payment.Status]response{
+		payment.Declined: chargeResponse(payment.Voided), payment.Succeeded: chargeResponse(payment.Succeeded),
+	} {
+		db := storeWithPayment(t, payment.RequiresAction, 0)
+		stored, err := db.Payment(t.Context(), "acme", "order-1")
+		require.NoError(t, err)
+		stored.Decline = &payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}
+		stored.Modification = &payment.Modification{
+			Operation: payment.OperationVoid, Reason: "decline", StatusBefore: payment.RequiresAction, BeganAt: baseTime, RunID: "terminated",
+		}
+		_, err = db.RecordPayment(t.Context(), stored, activities.Cause{By: "test"})
+		require.NoError(t, err)
+		p := &scriptedProcessor{lookups: chargeLookups(found)}
+		env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
+		env.SetStartTime(baseTime.Add(time.Hour))
+		c := finished(t, env, chargeRequest())
+		require.Equal(t, want, c.Status)
+		require.Equal(t, want == payment.Declined, c.Decline != nil)
+		require.Empty(t, p.voidCalls)
+	}
+}
+
 // What says that it took nothing, and has captured something, is a conflict whatever it calls itself.
 func TestRecordThatContradictsItselfIsConflicted(t *testing.T) {
 	for _, status := range []payment.Status{payment.Declined, payment.Voided, payment.Authorized} {
