@@ -73,7 +73,7 @@ func inBegin[Req, Result any](
 	name string, do func(p *activities.Payments, ctx context.Context, req Req, started time.Time) (Result, error),
 ) func(*setup) {
 	return func(s *setup) {
-		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, _ bool) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, req Req, started time.Time) (Result, error) { return do(p, ctx, req, started) })
 		}
@@ -86,7 +86,7 @@ func inPersist[T any](
 	name string, do func(p *activities.Payments, ctx context.Context, v T, cause activities.Cause) (T, error),
 ) func(*setup) {
 	return func(s *setup) {
-		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, _ bool) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, v T, cause activities.Cause) (T, error) { return do(p, ctx, v, cause) })
 		}

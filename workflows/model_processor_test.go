@@ -30,6 +30,7 @@ const (
 	faultLongRateLimit          fault = "429 with a long Retry-After"
 	faultForbidden              fault = "403"
 	faultConflict               fault = "409, not executed"
+	faultSeenBefore             fault = "declined as seen before, not executed" // whatever the key, also if the processor has executed it
 	faultWorkerCrashExecuted    fault = "executed, then the worker crashes"
 	faultWorkerCrashNotExecuted fault = "worker crashes, not executed"
 	faultTerminationExecuted    fault = "executed, then the workflow is terminated"
@@ -47,12 +48,14 @@ const (
 	decisionDeclineLater         decision = "pending, declines"
 	decisionApproveAfterAction   decision = "requires action, approves"
 	decisionDeclineAfterAction   decision = "requires action, declines"
+	// decisionDeclineOpen: the customer may pay after the decline, until the payment is voided.
+	decisionDeclineOpen decision = "requires action, declines, can still succeed"
 )
 
 // isDeferred reports whether the processor first responds that the operation is pending or requires action.
 func (d decision) isDeferred() bool {
 	switch d {
-	case decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction:
+	case decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen:
 		return true
 	default:
 		return false
@@ -132,12 +135,17 @@ type traits struct {
 	CannotVoidPending bool
 	// NeverProvesAbsence: the processor does not promise when a lookup finds a record.
 	NeverProvesAbsence bool
+	// LagsEveryOther: only every other lookup is that old. What was read is then followed by an outdated record.
+	LagsEveryOther bool
+	// CompleteRefundLists: a lookup of a refund reads a complete list, which is never old.
+	CompleteRefundLists bool
 }
 
 // GoString implements fmt.GoStringer, for the log of rapid.
 func (t traits) GoString() string {
-	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t",
-		formatDuration(t.LookupLag), t.Replays409, t.Replays500, t.CannotVoidPending, t.NeverProvesAbsence)
+	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t, "+
+		"lags every other lookup: %t, complete refund lists: %t", formatDuration(t.LookupLag), t.Replays409, t.Replays500,
+		t.CannotVoidPending, t.NeverProvesAbsence, t.LagsEveryOther, t.CompleteRefundLists)
 }
 
 // state is the state of an entry from a point in time on.
@@ -145,6 +153,8 @@ type state struct {
 	at       time.Time
 	status   payment.Status
 	captured int64
+	// open: it is declined, and the customer can still pay.
+	open bool
 }
 
 // entry is the record of a payment or a refund at the processor.
@@ -157,6 +167,8 @@ type entry struct {
 	states []state
 	// changedInDashboard: the merchant has captured or voided the payment in the processor's dashboard.
 	changedInDashboard bool
+	// approved is the state of a payment once the customer has paid it.
+	approved state
 }
 
 // setStates appends the states, and removes the future ones that they replace.
@@ -215,6 +227,8 @@ type modelProcessor struct {
 	voids    map[string][]time.Time
 
 	calls, lookups script
+	// lookupsMade counts the lookups.
+	lookupsMade int
 	// act performs an action on the running workflow, and returns once it has been handled.
 	act func(externalAction)
 	// stopWorker makes the activities in flight end without a result.
@@ -324,6 +338,8 @@ func (p *modelProcessor) handle(
 		err = modelError(payment.ClassPermission, processor.NotExecuted, false, 403)
 	case faultConflict:
 		err = errConflict
+	case faultSeenBefore:
+		result = processor.Result{Status: payment.Declined, Reference: key, Decline: modelSeenBefore}
 	case faultWorkerCrashExecuted, faultTerminationExecuted:
 		do()
 	case faultWorkerCrashNotExecuted, faultTerminationNotExecuted:
@@ -399,7 +415,7 @@ func (p *modelProcessor) decide(b behavior, approved, declined state) []state {
 	approved.at, declined.at = p.clock(), p.clock()
 	undecided := state{at: p.clock(), status: payment.Pending}
 	switch b.Decision {
-	case decisionApproveAfterAction, decisionDeclineAfterAction:
+	case decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen:
 		undecided.status = payment.RequiresAction
 	default:
 	}
@@ -409,8 +425,9 @@ func (p *modelProcessor) decide(b behavior, approved, declined state) []state {
 	case decisionApproveLater, decisionApproveAfterAction:
 		approved.at = p.clock().Add(b.DecidesAfter)
 		return []state{undecided, approved}
-	case decisionDeclineLater, decisionDeclineAfterAction:
+	case decisionDeclineLater, decisionDeclineAfterAction, decisionDeclineOpen:
 		declined.at = p.clock().Add(b.DecidesAfter)
+		declined.open = b.Decision == decisionDeclineOpen && declined.status == payment.Declined
 		return []state{undecided, declined}
 	default:
 		return []state{approved}
@@ -429,14 +446,20 @@ func (p *modelProcessor) Charge(_ context.Context, call processor.ChargeCall) (p
 		if call.Capture == payment.CaptureManual {
 			approved = state{status: payment.Authorized}
 		}
-		e := &entry{id: fmt.Sprintf("ch_%s_%d", p.prefix, len(p.charges)+1), reference: call.Key, amount: call.Amount}
+		e := &entry{
+			id: fmt.Sprintf("ch_%s_%d", p.prefix, len(p.charges)+1), reference: call.Key, amount: call.Amount, approved: approved,
+		}
 		e.setStates(p.decide(b, approved, state{status: payment.Declined})...)
 		p.charges[call.Key] = e
 		return p.result(e, p.clock()), nil
 	})
 }
 
-var modelDecline = &payment.Decline{Code: "declined", Kind: payment.DeclineSoft}
+var (
+	modelDecline = &payment.Decline{Code: "declined", Kind: payment.DeclineSoft}
+	// modelSeenBefore has a code that testProfile recognizes.
+	modelSeenBefore = &payment.Decline{Code: "duplicate_transaction", Kind: payment.DeclineSoft}
+)
 
 // Capture implements processor.Processor.
 func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -463,21 +486,23 @@ func (p *modelProcessor) Void(_ context.Context, call processor.VoidCall) (proce
 	return p.handle("void", call.Key, "void", func(b behavior) (processor.Result, *processor.Error) {
 		e := p.payment(call.ProcessorPaymentID)
 		switch now, _ := e.stateAt(p.clock()); {
-		case !p.canVoid(now.status):
+		case !p.canVoid(now):
 			return processor.Result{}, errConflict
 		case b.Decision == decisionDecline, b.Decision == decisionDeclineWithoutRecord:
 			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
 		case b.Decision == decisionApprove:
 			e.setStates(state{at: p.clock(), status: payment.Voided})
 		default:
-			e.setStates(state{at: p.clock(), status: now.status}, state{at: p.clock().Add(modelDelay), status: payment.Voided})
+			now.at = p.clock()
+			e.setStates(now, state{at: p.clock().Add(modelDelay), status: payment.Voided})
 		}
 		return p.result(e, p.clock()), nil
 	})
 }
 
-func (p *modelProcessor) canVoid(status payment.Status) bool {
-	return status == payment.Authorized || !p.CannotVoidPending && (status == payment.RequiresAction || status == payment.Pending)
+func (p *modelProcessor) canVoid(now state) bool {
+	return now.status == payment.Authorized || now.open ||
+		!p.CannotVoidPending && (now.status == payment.RequiresAction || now.status == payment.Pending)
 }
 
 // Refund implements processor.Processor.
@@ -498,9 +523,12 @@ func (p *modelProcessor) Refund(_ context.Context, call processor.RefundCall) (p
 			payment: call.ProcessorPaymentID, amount: call.Amount,
 		}
 		e.setStates(p.decide(b, state{status: payment.Succeeded}, state{status: payment.Declined})...)
-		// A refund never requires action.
-		if s, _ := e.stateAt(p.clock()); s.status == payment.RequiresAction {
-			e.states[0].status = payment.Pending
+		// A refund never requires action, and its decline is final.
+		for i, s := range e.states {
+			if s.status == payment.RequiresAction {
+				e.states[i].status = payment.Pending
+			}
+			e.states[i].open = false
 		}
 		p.refunds[call.Key] = e
 		return p.result(e, p.clock()), nil
@@ -516,10 +544,15 @@ func (p *modelProcessor) Lookup(_ context.Context, call processor.LookupCall) (p
 	if call.Operation == payment.OperationRefund {
 		e = p.refunds[call.Reference]
 	}
+	p.lookupsMade++
+	asOf := p.now().Add(-p.LookupLag)
+	if p.LagsEveryOther && p.lookupsMade%2 == 1 || p.CompleteRefundLists && call.Operation == payment.OperationRefund {
+		asOf = p.now()
+	}
 	result, found := processor.Result{}, false
 	if e != nil {
-		if _, found = e.stateAt(p.now().Add(-p.LookupLag)); found {
-			result = p.result(e, p.now().Add(-p.LookupLag))
+		if _, found = e.stateAt(asOf); found {
+			result = p.result(e, asOf)
 		}
 	}
 	record := "no record"
@@ -578,7 +611,7 @@ func (p *modelProcessor) result(e *entry, at time.Time) processor.Result {
 		RequestID: fmt.Sprint("req_", p.responses),
 	}
 	if s.status == payment.Declined {
-		r.Decline = modelDecline
+		r.Decline, r.CanStillSucceed = modelDecline, s.open
 	}
 	return r
 }
@@ -597,12 +630,39 @@ func (p *modelProcessor) captureInDashboard(reference string, amount int64) bool
 // voidInDashboard is a void by the merchant, without Florin. It reports whether the payment could be voided.
 func (p *modelProcessor) voidInDashboard(reference string) bool {
 	return p.changeInDashboard(reference, func(e *entry, now state) bool {
-		if !p.canVoid(now.status) {
+		if !p.canVoid(now) {
 			return false
 		}
 		e.setStates(state{at: p.now(), status: payment.Voided})
 		return true
 	})
+}
+
+// payDeclined lets the customer pay a declined payment, or one that will be declined as soon as it is. It reports whether that is
+// possible.
+func (p *modelProcessor) payDeclined(reference string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.executeDelayed()
+	e := p.charges[reference]
+	if e == nil {
+		return false
+	}
+	last := e.states[len(e.states)-1]
+	if !last.open {
+		return false
+	}
+	paid := e.approved
+	if paid.at = p.now(); last.at.After(paid.at) {
+		paid.at = last.at.Add(time.Second)
+	}
+	e.states = append(e.states, paid)
+	return true
+}
+
+// wasOpen reports whether the payment was declined, by the given time, in a way in which it could still succeed.
+func (e *entry) wasOpen(at time.Time) bool {
+	return slices.ContainsFunc(e.states, func(s state) bool { return s.open && !s.at.After(at) })
 }
 
 func (p *modelProcessor) changeInDashboard(reference string, change func(e *entry, now state) bool) bool {
@@ -635,7 +695,7 @@ func (p *modelProcessor) readDashboard(entries map[string]*entry, reference stri
 		return state{}, true
 	}
 	s, _ = e.stateAt(p.now())
-	return s, s.status == payment.Succeeded || s.status == payment.Declined || s.status == payment.Voided
+	return s, s.status == payment.Succeeded || s.status == payment.Declined && !s.open || s.status == payment.Voided
 }
 
 // shortKey is enough of an idempotency key or reference to recognize it in the log.
