@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -80,6 +81,24 @@ func inBegin[Req, Result any](
 	}
 }
 
+// afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins a
+// payment returns.
+func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
+	return func(s *setup) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, continued bool) {
+			if !continued {
+				return
+			}
+			env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).Return(
+				func(ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+					begun, err := p.BeginPayment(ctx, req, started)
+					change(&begun)
+					return begun, err
+				})
+		}
+	}
+}
+
 // inPersist plants a mistake in an activity that persists a payment or a refund. do replaces it; p has the correct
 // activities.
 func inPersist[T any](
@@ -110,6 +129,8 @@ func isRefusal(err error, code payment.RefusalCode) bool {
 var mistakes = map[string]struct {
 	on    focus
 	plant func(*setup)
+	// finds is the check that must find it, by its text; empty: any.
+	finds string
 }{
 	"the processor charges again under the same key": {
 		on: focusAnything,
@@ -194,8 +215,42 @@ var mistakes = map[string]struct {
 				return begun, err
 			}),
 	},
+	"a decline as seen before counts": {
+		on:    focusAnything,
+		finds: "the payment is declined",
+		plant: func(s *setup) { s.profile.SeenBefore = nil },
+	},
+	"a decline that can still succeed is final": {
+		on:    focusAnything,
+		finds: "the payment is declined",
+		plant: inProcessor(faultyProcessor{lookup: func(result processor.Result, found bool, err error) (processor.Result, bool, error) {
+			result.CanStillSucceed = false
+			return result, found, err
+		}}),
+	},
+	"a pending capture ends the modification": {
+		on:    focusModifications,
+		finds: "was sent while a capture is pending",
+		plant: inPersist(payment.ActivityRecordPayment,
+			func(p *activities.Payments, ctx context.Context, c payment.Charge, cause activities.Cause) (payment.Charge, error) {
+				if m := c.Modification; m != nil && m.Operation == payment.OperationCapture && c.Status == payment.Pending {
+					c.Modification = nil
+					c.Modifications++
+				}
+				return p.RecordPayment(ctx, c, cause)
+			}),
+	},
+	"continue-as-new loses the ambiguity of a charge": {
+		on:    focusAnything,
+		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Resumed, begun.Charge.Failure = false, nil }),
+	},
+	"continue-as-new loses the modification in flight": {
+		on:    focusModifications,
+		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Charge.Modification = nil }),
+	},
 	"a refund may exceed the captured amount": {
-		on: focusRefunds,
+		on:    focusRefunds,
+		finds: "was sent for a payment with",
 		plant: inBegin(payment.ActivityReserveRefund,
 			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started time.Time) (activities.ReserveResult, error) {
 				reserved, err := p.ReserveRefund(ctx, req, started)
@@ -206,7 +261,7 @@ var mistakes = map[string]struct {
 				return activities.ReserveResult{Terms: p.Processors["sim"], Payment: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
-					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,
+					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor, CreatedAt: started, UpdatedAt: started,
 				}}, err
 			}),
 	},
@@ -238,9 +293,11 @@ func TestModelTestFindsPlantedMistakes(t *testing.T) {
 			mistake.plant(&s)
 			sequence := rapid.Custom(func(rt *rapid.T) string { return playRandom(t.Context(), rt, db, s, mistake.on) })
 			seed := 0
-			for ; violation == "" && seed < sequences; seed++ {
+			for found := false; !found && seed < sequences; seed++ {
 				violation = sequence.Example(seed)
+				found = violation != "" && strings.Contains(violation, mistake.finds)
 			}
+			require.Contains(t, violation, mistake.finds)
 			require.NotEmpty(t, violation, "the model test did not find the mistake in %d sequences", sequences)
 			t.Logf("found after %d sequences: %s", seed, violation)
 		})

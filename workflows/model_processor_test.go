@@ -30,7 +30,8 @@ const (
 	faultLongRateLimit          fault = "429 with a long Retry-After"
 	faultForbidden              fault = "403"
 	faultConflict               fault = "409, not executed"
-	faultSeenBefore             fault = "declined as seen before, not executed" // whatever the key, also if the processor has executed it
+	faultSeenBefore             fault = "declined as seen before, not executed" // whatever was executed before, under any key
+	faultLostSeenBefore         fault = "response lost, all repeats are declined as seen before"
 	faultWorkerCrashExecuted    fault = "executed, then the worker crashes"
 	faultWorkerCrashNotExecuted fault = "worker crashes, not executed"
 	faultTerminationExecuted    fault = "executed, then the workflow is terminated"
@@ -68,6 +69,8 @@ type behavior struct {
 	Decision decision
 	// DecidesAfter is after how long a deferred decision is made.
 	DecidesAfter time.Duration
+	// PaysAfter is how long after a decline that can still succeed the customer pays; 0: never.
+	PaysAfter time.Duration
 	// Lasts is how long all calls are treated like this; 0: it is one call.
 	Lasts time.Duration
 	// Meanwhile happens after the processor has responded, and before the response arrives.
@@ -80,6 +83,9 @@ func (b behavior) String() string {
 		s += " (" + string(b.Decision)
 		if b.Decision.isDeferred() {
 			s += " after " + formatDuration(b.DecidesAfter)
+		}
+		if b.Decision == decisionDeclineOpen && b.PaysAfter > 0 {
+			s += ", paid after " + formatDuration(b.PaysAfter)
 		}
 		s += ")"
 	}
@@ -169,6 +175,9 @@ type entry struct {
 	changedInDashboard bool
 	// approved is the state of a payment once the customer has paid it.
 	approved state
+	// pendingCapture is the key of a capture that was accepted, capturedBy when it is executed or declined.
+	pendingCapture string
+	capturedBy     time.Time
 }
 
 // setStates appends the states, and removes the future ones that they replace.
@@ -219,6 +228,8 @@ type modelProcessor struct {
 	refunds map[string]*entry
 	keys    map[string]storedResponse
 	delayed []delayedRequest
+	// seenBefore are the keys whose repeats are declined as seen before.
+	seenBefore map[string]bool
 	// executed are the payments and refunds that were executed, by Florin's ids.
 	executed map[string]bool
 	// captures are the amounts that Florin asked to capture, and voids the times of its voids, by the processor's id of
@@ -229,6 +240,8 @@ type modelProcessor struct {
 	calls, lookups script
 	// lookupsMade counts the lookups.
 	lookupsMade int
+	// wasReported reports whether Florin has reported the payment with a reference by a time, so that the customer may act.
+	wasReported func(reference string, by time.Time) bool
 	// act performs an action on the running workflow, and returns once it has been handled.
 	act func(externalAction)
 	// stopWorker makes the activities in flight end without a result.
@@ -245,7 +258,7 @@ type modelProcessor struct {
 func newModelProcessor(prefix string, t traits) *modelProcessor {
 	return &modelProcessor{
 		traits: t, prefix: prefix, charges: map[string]*entry{}, refunds: map[string]*entry{}, keys: map[string]storedResponse{},
-		executed: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
+		seenBefore: map[string]bool{}, executed: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
 	}
 }
 
@@ -339,7 +352,11 @@ func (p *modelProcessor) handle(
 	case faultConflict:
 		err = errConflict
 	case faultSeenBefore:
-		result = processor.Result{Status: payment.Declined, Reference: key, Decline: modelSeenBefore}
+		result = declineAsSeenBefore(key)
+	case faultLostSeenBefore:
+		do()
+		p.seenBefore[key] = true
+		err = errLost
 	case faultWorkerCrashExecuted, faultTerminationExecuted:
 		do()
 	case faultWorkerCrashNotExecuted, faultTerminationNotExecuted:
@@ -389,6 +406,9 @@ func (p *modelProcessor) executeOnce(
 	if slices.ContainsFunc(p.delayed, func(d delayedRequest) bool { return d.key == key && d.inFlight }) {
 		return processor.Result{}, modelError(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 409)
 	}
+	if p.seenBefore[key] {
+		return declineAsSeenBefore(key), nil
+	}
 	if kept, ok := p.keys[key]; ok && p.clock().Before(kept.at.Add(modelKeyLifetime)) {
 		if kept.payload != payload {
 			return processor.Result{}, errMismatch
@@ -400,6 +420,11 @@ func (p *modelProcessor) executeOnce(
 		p.keys[key] = storedResponse{at: p.clock(), payload: payload, result: result, err: err}
 	}
 	return result, err
+}
+
+// declineAsSeenBefore is a decline because there seems to be such a request already. It is not stored under the key.
+func declineAsSeenBefore(key string) processor.Result {
+	return processor.Result{Status: payment.Declined, Reference: key, Decline: modelSeenBefore}
 }
 
 // markExecuted records that a payment or refund was executed, which may happen only once.
@@ -451,6 +476,11 @@ func (p *modelProcessor) Charge(_ context.Context, call processor.ChargeCall) (p
 		}
 		e.setStates(p.decide(b, approved, state{status: payment.Declined})...)
 		p.charges[call.Key] = e
+		if b.Decision == decisionDeclineOpen && b.PaysAfter > 0 {
+			p.delayed = append(p.delayed, delayedRequest{
+				at: p.clock().Add(b.DecidesAfter + b.PaysAfter), execute: func() { p.payDeclined(e) },
+			})
+		}
 		return p.result(e, p.clock()), nil
 	})
 }
@@ -467,6 +497,7 @@ func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) 
 	name := fmt.Sprint("capture ", call.Amount)
 	return p.handle(name, call.Key, name, func(b behavior) (processor.Result, *processor.Error) {
 		e := p.payment(call.ProcessorPaymentID)
+		p.checkPendingCapture(e, name, call.Key)
 		switch now, _ := e.stateAt(p.clock()); {
 		case now.status != payment.Authorized:
 			return processor.Result{}, errConflict
@@ -476,6 +507,9 @@ func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) 
 			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
 		}
 		e.setStates(p.decide(b, state{status: payment.Succeeded, captured: call.Amount}, state{status: payment.Authorized})...)
+		if now, _ := e.stateAt(p.clock()); now.status == payment.Pending {
+			e.pendingCapture, e.capturedBy = call.Key, p.clock().Add(b.DecidesAfter)
+		}
 		return p.result(e, p.clock()), nil
 	})
 }
@@ -485,6 +519,7 @@ func (p *modelProcessor) Void(_ context.Context, call processor.VoidCall) (proce
 	p.recordCall(func() { p.voids[call.ProcessorPaymentID] = append(p.voids[call.ProcessorPaymentID], p.clock()) })
 	return p.handle("void", call.Key, "void", func(b behavior) (processor.Result, *processor.Error) {
 		e := p.payment(call.ProcessorPaymentID)
+		p.checkPendingCapture(e, "void", call.Key)
 		switch now, _ := e.stateAt(p.clock()); {
 		case !p.canVoid(now):
 			return processor.Result{}, errConflict
@@ -498,6 +533,13 @@ func (p *modelProcessor) Void(_ context.Context, call processor.VoidCall) (proce
 		}
 		return p.result(e, p.clock()), nil
 	})
+}
+
+// checkPendingCapture reports a capture or void under another key than that of the pending capture: its outcome is not known yet.
+func (p *modelProcessor) checkPendingCapture(e *entry, name, key string) {
+	if e.pendingCapture != "" && e.pendingCapture != key && p.clock().Before(e.capturedBy) && !e.changedInDashboard {
+		p.violation("a %s was sent while a capture is pending", name)
+	}
 }
 
 func (p *modelProcessor) canVoid(now state) bool {
@@ -638,25 +680,24 @@ func (p *modelProcessor) voidInDashboard(reference string) bool {
 	})
 }
 
-// payDeclined lets the customer pay a declined payment, or one that will be declined as soon as it is. It reports whether that is
-// possible.
-func (p *modelProcessor) payDeclined(reference string) bool {
+// customerPays lets the customer pay a declined payment now. It reports whether that is possible.
+func (p *modelProcessor) customerPays(reference string) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.executeDelayed()
 	e := p.charges[reference]
-	if e == nil {
-		return false
-	}
-	last := e.states[len(e.states)-1]
-	if !last.open {
+	return e != nil && p.payDeclined(e)
+}
+
+// payDeclined reports whether the customer has paid: the payment is declined, can still succeed, and was reported.
+func (p *modelProcessor) payDeclined(e *entry) bool {
+	if now, _ := e.stateAt(p.clock()); !now.open || !p.wasReported(e.reference, p.clock()) {
 		return false
 	}
 	paid := e.approved
-	if paid.at = p.now(); last.at.After(paid.at) {
-		paid.at = last.at.Add(time.Second)
-	}
-	e.states = append(e.states, paid)
+	paid.at = p.clock()
+	p.log("the customer pays %s", shortKey(e.reference))
+	e.setStates(paid)
 	return true
 }
 

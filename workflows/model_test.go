@@ -160,12 +160,16 @@ var (
 				faultExecutionDelayed, fault500Executed, fault500NotExecuted, faultMalformedResponse, faultRedirectExecuted,
 				faultRedirectNotExecuted, faultUnreachable, faultRateLimit, faultLongRateLimit, faultForbidden, faultConflict,
 				faultWorkerCrashExecuted, faultWorkerCrashNotExecuted, faultTerminationExecuted, faultTerminationExecuted,
-				faultTerminationNotExecuted, faultSeenBefore, faultSeenBefore,
+				faultTerminationNotExecuted, faultSeenBefore, faultLostSeenBefore, faultLostSeenBefore,
 			}).Draw(t, "fault"),
 			Decision: rapid.SampledFrom([]decision{
 				decisionApprove, decisionApprove, decisionApprove, decisionApprove, decisionDecline, decisionDeclineWithoutRecord,
 				decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen,
+				decisionDeclineOpen,
 			}).Draw(t, "decision"),
+			PaysAfter: rapid.SampledFrom([]time.Duration{
+				0, 0, time.Second, 4 * time.Second, 20 * time.Minute, 30 * time.Hour,
+			}).Draw(t, "pays after"),
 			DecidesAfter: rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Hour, 50 * time.Hour}).Draw(t, "decides after"),
 			Lasts:        rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 10 * time.Minute, 30 * time.Hour}).Draw(t, "lasts"),
 		}
@@ -317,9 +321,14 @@ type model struct {
 	mu         sync.Mutex
 	violations []string
 	updates    int
+	// canceled is the first cancellation of the current run; nil: it was not canceled.
+	canceled *cancellation
 	// sendAgain are the actions whose updates ended because the workflow continued in a new run.
 	sendAgain []externalAction
 }
+
+// cancellation is a cancellation of a run, with the number of voids that the processor had received.
+type cancellation struct{ voids int }
 
 // finalOutcome is what must never change: the amount is the captured one of a payment, and that of a refund.
 type finalOutcome struct {
@@ -348,6 +357,7 @@ func play(ctx context.Context, t logger, db *store.Store, s setup, processorTrai
 	m.proc = newModelProcessor(merchant, processorTraits)
 	m.proc.now = m.now
 	m.proc.log, m.proc.violation = m.logf, m.violation
+	m.proc.wasReported = m.wasReported
 	m.proc.stopWorker = func() { m.stopped.Store(true) }
 	for _, r := range p {
 		if m.run(r); m.checkAll() {
@@ -603,6 +613,8 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	case errors.As(err, &timeout):
 		m.logf("terminated")
 		m.checkQuery(env, w)
+		m.must(m.canceled == nil || m.stopped.Load() || m.storedStatus(w) != payment.Authorized || m.voidsOf(w) > m.canceled.voids,
+			"%s: the workflow was canceled, but no void was sent for the authorized payment", w.title)
 	case errors.As(err, &refused) && refused.Type() == string(w.refusal):
 		m.logf("refused: %s", w.refusal)
 		m.must(before == m.snapshot(), "a refusal has changed something: before\n%s\nafter\n%s", before, m.snapshot())
@@ -702,7 +714,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	storeActivities.Register(env)
 	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry))
 	m.replaceActivities(env, storeActivities, continued)
-	m.env, m.skew = env, m.skews[w.id]
+	m.env, m.skew, m.canceled = env, m.skews[w.id], nil
 	m.proc.act = func(a externalAction) {
 		done := make(chan struct{})
 		env.RegisterDelayedCallback(func() {
@@ -810,6 +822,9 @@ func (m *model) act(w running, a externalAction) {
 	case a.Kind == actionCancel:
 		m.logf("cancel")
 		m.voidRequested[w.id] = true
+		if m.canceled == nil {
+			m.canceled = &cancellation{voids: m.voidsOf(w)}
+		}
 		env.CancelWorkflow()
 	case a.Kind == actionProcessorEvent:
 		m.logf("processor event")
@@ -832,16 +847,27 @@ func (m *model) act(w running, a externalAction) {
 			m.logf("%s", a)
 		}
 	case a.Kind == actionCustomerPays && w.charge != nil:
-		if m.wasReported(w) && m.proc.payDeclined(w.reference) {
+		if m.proc.customerPays(w.reference) {
 			m.logf("%s", a)
 		}
 	}
 }
 
-// wasReported reports whether the store has had the processor's id of the payment, so that the customer may have been asked to act.
-func (m *model) wasReported(w running) bool {
-	c, err := m.db.Payment(m.ctx, m.merchant, w.charge.IdempotencyKey)
-	return err == nil && c.ProcessorPaymentID != ""
+// wasReported reports whether the store had the processor's id of the payment with a reference by a time, before the payment was
+// final: the customer may have been asked to act.
+func (m *model) wasReported(reference string, by time.Time) bool {
+	for key := range m.charges {
+		id := payment.PaymentID(m.merchant, key)
+		if payment.ProcessorKey(id, payment.OperationCharge, 0) != reference {
+			continue
+		}
+		events, err := m.db.Events(m.ctx, id)
+		m.mustSucceed(err)
+		return slices.ContainsFunc(events, func(e store.Event) bool {
+			return !e.To.Final() && e.ProcessorID != "" && !e.At.Add(m.skews[id]).After(by)
+		})
+	}
+	return false
 }
 
 // correctResolution is the resolution of an operator who reads the processor's dashboard. ok is false while the record
@@ -991,7 +1017,7 @@ func (m *model) checkFinalCharge(c payment.Charge) {
 		agrees = e == nil
 	case payment.Declined:
 		// What could still succeed was voided before.
-		agrees = e == nil || now.status == payment.Declined && !(now.open && m.actionWasRequired(c)) ||
+		agrees = e == nil || now.status == payment.Declined && !(now.open && m.wasReported(e.reference, m.now())) ||
 			now.status == payment.Voided && e.wasOpen(m.now())
 	case payment.Voided, payment.Expired:
 		agrees = now.status == payment.Voided
@@ -1005,13 +1031,6 @@ func (m *model) checkFinalCharge(c payment.Charge) {
 		m.violation("the payment is %s with %d captured, but at the processor it is %s with %d captured",
 			c.Status, c.CapturedAmount, describeStatus(now.status), now.captured)
 	}
-}
-
-// actionWasRequired reports whether the payment was reported before it was final, so that the customer may have been asked to act.
-func (m *model) actionWasRequired(c payment.Charge) bool {
-	events, err := m.db.Events(m.ctx, c.PaymentID)
-	m.mustSucceed(err)
-	return slices.ContainsFunc(events, func(e store.Event) bool { return !e.To.Final() && e.ProcessorID != "" })
 }
 
 // checkFinalRefund compares a refund, if it is final, with the processor's record.
@@ -1054,6 +1073,16 @@ func (m *model) entry(entries map[string]*entry, reference string) (state, *entr
 	}
 	now, _ := e.stateAt(m.now())
 	return now, e
+}
+
+// voidsOf returns how many voids of the payment the processor has received.
+func (m *model) voidsOf(w running) int {
+	m.proc.mu.Lock()
+	defer m.proc.mu.Unlock()
+	if e := m.proc.charges[w.reference]; e != nil {
+		return len(m.proc.voids[e.id])
+	}
+	return 0
 }
 
 // checkAll checks what must hold after each run, whatever has happened, and reports whether there was any violation so far.
