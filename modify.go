@@ -10,6 +10,8 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/google/uuid"
+
 	"github.com/florinpay/florin/payment"
 )
 
@@ -26,7 +28,7 @@ func (c *Client) Capture(ctx context.Context, merchantID, idempotencyKey string,
 		return payment.Charge{}, err
 	}
 	return c.modify(ctx, merchantID, idempotencyKey, modification{
-		operation: payment.OperationCapture, update: payment.UpdateCapture, args: []any{req}, refusal: ErrNotCapturable,
+		operation: payment.OperationCapture, update: payment.UpdateCapture, args: []any{req}, content: captureContent(req), refusal: ErrNotCapturable,
 		done: func(charge payment.Charge) bool { return charge.Captured(req) },
 	})
 }
@@ -46,15 +48,27 @@ type modification struct {
 	operation payment.Operation
 	update    string
 	args      []any
+	// content distinguishes captures of different amounts.
+	content string
 	// refusal is returned if the payment has ended otherwise.
 	refusal error
 	// done reports whether the payment is as requested.
 	done func(payment.Charge) bool
 }
 
+// captureContent identifies what a capture asks for.
+func captureContent(req payment.CaptureRequest) string {
+	if req.Amount == nil {
+		return "all " + req.Currency
+	}
+	return fmt.Sprintf("%d %s", *req.Amount, req.Currency)
+}
+
 func (c *Client) modify(ctx context.Context, merchantID, idempotencyKey string, m modification) (payment.Charge, error) {
 	workflowID := payment.ChargeWorkflowID(merchantID, idempotencyKey)
-	charge, err := update[payment.Charge](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateName: m.update, Args: m.args})
+	charge, err := update[payment.Charge](ctx, c, workflowID, client.UpdateWorkflowOptions{
+		UpdateID: c.modificationID(ctx, workflowID, m), UpdateName: m.update, Args: m.args,
+	})
 	if errors.Is(err, errClosed) {
 		charge, err = c.Get(ctx, merchantID, idempotencyKey)
 		if err == nil && !m.done(charge) {
@@ -66,6 +80,17 @@ func (c *Client) modify(ctx context.Context, merchantID, idempotencyKey string, 
 		err = m.outcome(workflowID, charge)
 	}
 	return charge, err
+}
+
+// modificationID is the update ID of a capture or void: repeated calls join the first one. Temporal allows only ten updates in flight, so
+// that repeats would otherwise keep an operator's resolution out. The number of modifications that have ended distinguishes a later
+// request for the same. If the workflow does not answer, the ID is empty, and Temporal's client chooses one.
+func (c *Client) modificationID(ctx context.Context, workflowID string, m modification) string {
+	current, err := query[payment.Charge](ctx, c, workflowID)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("%s/%d/%s", m.operation, current.Modifications, m.content)
 }
 
 // outcome returns nil if the payment is as requested, and otherwise the error that describes what is known.
@@ -104,9 +129,14 @@ func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey s
 }
 
 func resolve[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (T, error) {
-	value, err := update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{
-		UpdateID: r.Fingerprint(), UpdateName: payment.UpdateResolve, Args: []any{r},
-	})
+	send := func(updateID string) (T, error) {
+		return update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateID: updateID, UpdateName: payment.UpdateResolve, Args: []any{r}})
+	}
+	value, err := send(r.Fingerprint())
+	if errors.Is(err, ErrNotResolvable) {
+		// Temporal returns the result of a known update ID again, and the reason for an earlier refusal may be past.
+		value, err = send(r.Fingerprint() + "/" + uuid.NewString())
+	}
 	if !errors.Is(err, errClosed) {
 		return value, err
 	}

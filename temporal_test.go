@@ -163,7 +163,7 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 	poll := activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour),
 	}
-	(&activities.Payments{Store: t.store, Default: "simulator", Processors: map[string]activities.Terms{"simulator": {
+	(&activities.Payments{Store: t.store, Default: "simulator", Terms: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",
 		StartToClose:    activities.Duration(2 * time.Second),
 		ScheduleToClose: activities.Duration(time.Minute),

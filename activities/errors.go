@@ -40,6 +40,19 @@ var NeverRetried = []string{
 	string(payment.ClassStateConflict),
 }
 
+// quickRetries is how often an ambiguous call is repeated at once, which is the fastest way to its outcome. After that, the workflow looks
+// the outcome up, and sends the call again beside its lookups.
+const quickRetries = 2
+
+// RetryDelay is after how long the call may be made again whose only attempt has ended with this error; 0: never.
+func RetryDelay(err error) time.Duration {
+	var application *temporal.ApplicationError
+	if !errors.As(err, &application) || application.NonRetryable() {
+		return 0
+	}
+	return application.NextRetryDelay()
+}
+
 // applicationError is the only place where a processor's error becomes an application error of Temporal. Its type is the failure
 // class, its detail a [CallFailure], and it determines whether and when Temporal retries. It must not be wrapped: Temporal
 // evaluates the outermost error only.
@@ -61,7 +74,7 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 		// Do not wait longer than retry.max: the workflow looks the outcome up meanwhile.
 		longestWait = min(longestWait, p.backoff.Max)
 	}
-	if retry && delay > longestWait {
+	if retry && (delay > longestWait || failure.Ambiguous && attempt > quickRetries) {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}

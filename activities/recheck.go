@@ -39,7 +39,7 @@ func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest)
 		call.Operation, call.Reference = payment.OperationRefund, payment.ProcessorKey(refund.RefundID, payment.OperationRefund, 0)
 		call.NotBefore = refund.CreatedAt
 	}
-	terms, configured := p.Processors[of.Processor]
+	terms, configured := p.Terms[of.Processor]
 	switch {
 	case !status.Final():
 		return RecheckTarget{Skip: fmt.Sprintf("it is %s, and its own workflow looks it up", status)}, nil

@@ -53,7 +53,7 @@ func TestPaymentOfAProcessorThatIsNoLongerConfiguredIsNotRechecked(t *testing.T)
 	target := decode[RecheckTarget](t, value, err)
 	require.Empty(t, target.Skip)
 	require.Equal(t, "one", target.Terms.Processor)
-	delete(p.Processors, "one")
+	delete(p.Terms, "one")
 	value, err = env.ExecuteActivity(p.BeginRecheck, req)
 	require.Contains(t, decode[RecheckTarget](t, value, err).Skip, `"one" is no longer configured`)
 }

@@ -25,8 +25,8 @@ type Payments struct {
 	Store *store.Store
 	// Default is the processor of a request that names none.
 	Default string
-	// Processors are the terms of every configured processor, by its name.
-	Processors map[string]Terms
+	// Terms are the terms of every configured processor, by its name.
+	Terms map[string]Terms
 	// Profiles describe what each of them accepts. A processor without one is assumed to accept everything.
 	Profiles map[string]processor.Profile
 }
@@ -123,10 +123,10 @@ func earliest(stored, started time.Time) time.Time {
 
 // problems returns why the named processor cannot execute the charge.
 func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.FieldError {
-	if _, ok := p.Processors[name]; !ok {
+	if _, ok := p.Terms[name]; !ok {
 		return []payment.FieldError{{
 			Field:   "processor",
-			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Processors)), " or ")),
+			Problem: fmt.Sprintf("%q is not configured: want %s", name, strings.Join(slices.Sorted(maps.Keys(p.Terms)), " or ")),
 		}}
 	}
 	return p.Profiles[name].CheckCharge(req)
@@ -142,7 +142,7 @@ func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool 
 // terms returns the terms of a payment's processor. If that is no longer configured, terms returns an error unless the status is
 // final: an outcome that is not known could not be looked up.
 func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
-	terms, ok := p.Processors[name]
+	terms, ok := p.Terms[name]
 	if !ok && !status.Final() {
 		return Terms{}, fmt.Errorf("processor %q of this payment is no longer configured: add it to the configuration again", name)
 	}

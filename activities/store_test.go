@@ -27,7 +27,7 @@ func newPayments(t *testing.T) (*testsuite.TestActivityEnvironment, *Payments) {
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	p := &Payments{
-		Store: opened, Default: "one", Processors: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
+		Store: opened, Default: "one", Terms: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
 	}
 	p.Register(env)
 	return env, p
@@ -168,7 +168,7 @@ func TestPaymentThatBeginsAgainKeepsItsProcessor(t *testing.T) {
 	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
 
 	// Without the processor's configuration, the outcome cannot be looked up.
-	delete(p.Processors, "one")
+	delete(p.Terms, "one")
 	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
 	require.ErrorContains(t, err, `processor "one" of this payment is no longer configured`)
 	requireRetried(t, err)
@@ -240,7 +240,7 @@ func TestFinalPaymentOfAProcessorThatIsNoLongerConfiguredIsReturned(t *testing.T
 	charge.Status, charge.CapturedAmount = payment.Succeeded, 1250
 	_, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.NoError(t, err)
-	delete(p.Processors, "two")
+	delete(p.Terms, "two")
 	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
 	require.Equal(t, payment.Succeeded, decode[BeginResult](t, value, err).Charge.Status)
 }

@@ -152,7 +152,7 @@ func newEnvironmentWithStore(
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
 	Register(env)
-	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": terms}}
+	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": terms}}
 	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute)
 	storeActivities.Register(env)
 	processorActivities.Register(env)

@@ -18,20 +18,23 @@ import (
 // workflow should continue in a new run.
 func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, soon bool) (continues bool) {
 	lookups := newSchedule(o.terms, o.subject.status(), o.pollingSince(), soon)
+	due := lookups.due(workflow.Now(ctx))
 	for !done() {
-		lookups = lookups.in(o.subject.status(), o.pollingSince())
-		pause := lookups.next(workflow.Now(ctx))
-		if o.isDue(ctx, pause) {
+		if current := lookups.in(o.subject.status(), o.pollingSince()); current != lookups {
+			lookups, due = current, current.due(workflow.Now(ctx))
+		}
+		if o.resendsBefore(due) {
 			o.waitToResend(ctx, done)
 			continue
 		}
 		lookups.made++
 		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
-		o.wait(ctx, pause, done, why)
+		o.wait(ctx, max(due.Sub(workflow.Now(ctx)), 0), done, why)
 		if o.handleResolution(ctx); done() {
 			return false
 		}
 		o.apply(ctx, o.lookUp(ctx, why))
+		due = lookups.due(workflow.Now(ctx))
 		if o.handleResolution(ctx); done() {
 			return false
 		}
@@ -59,15 +62,15 @@ func (o *operation) pollingSince() time.Time {
 	}
 }
 
-// isDue reports whether the operation is to be sent again before the next lookup.
-func (o *operation) isDue(ctx workflow.Context, pause time.Duration) bool {
-	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(workflow.Now(ctx).Add(pause))
+// resendsBefore reports whether the operation is to be sent again before the next lookup.
+func (o *operation) resendsBefore(lookup time.Time) bool {
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(lookup)
 }
 
-// waitToResend waits until the processor has asked for the operation again, and sends it.
+// waitToResend waits until the operation is to be sent again, and sends it.
 func (o *operation) waitToResend(ctx workflow.Context, done func() bool) {
 	at := o.resendAt
-	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again, as the processor asked (Retry-After)")
+	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again under the same key")
 	if o.handleResolution(ctx); done() || o.subject.status() != payment.Unknown {
 		return
 	}
@@ -161,8 +164,7 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	case found.Found && o.subject.isUnchanged(found.Result):
 		return o.unchanged(ctx, found.Result, asked)
 	case found.Found:
-		o.sends.state, o.declined = answered, nil
-		return outcome{verdict: adopted, result: found.Result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", found.Result.RequestID)}}
+		return o.found(found.Result)
 	case o.isDeclined() && o.isOpen(), o.declined != nil && o.provesAbsence(asked):
 		return o.decline(found.Result)
 	case o.provesAbsence(asked):
@@ -175,6 +177,12 @@ func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	default:
 		return outcome{verdict: nothingNew}
 	}
+}
+
+// found is the outcome of a lookup that shows the operation.
+func (o *operation) found(result processor.Result) outcome {
+	o.sends.state, o.declined = answered, nil
+	return outcome{verdict: adopted, result: result, cause: activities.Cause{By: "lookup", Evidence: evidence("request_id", result.RequestID)}}
 }
 
 // isDeclined reports whether the last send was declined, for a reason that is not "seen before": the processor honours the key, so an
@@ -192,8 +200,7 @@ func (o *operation) decline(found processor.Result) outcome {
 // isOpen reports whether "not found" can mean that nothing was executed: the outcome is unknown, and the processor has never
 // acknowledged the payment or refund.
 func (o *operation) isOpen() bool {
-	status := o.subject.status()
-	return (status == payment.Unknown || status == payment.NeedsReconciliation) && !o.subject.acknowledged()
+	return o.isUnknown() && !o.subject.acknowledged()
 }
 
 // provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed.

@@ -210,7 +210,7 @@ var mistakes = map[string]struct {
 				begun, err := p.BeginPayment(ctx, req, started)
 				if isRefusal(err, payment.ErrIdempotencyMismatch) {
 					first, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
-					return activities.BeginResult{Terms: p.Processors["sim"], Charge: first, Resumed: true}, err
+					return activities.BeginResult{Terms: p.Terms["sim"], Charge: first, Resumed: true}, err
 				}
 				return begun, err
 			}),
@@ -258,7 +258,7 @@ var mistakes = map[string]struct {
 					return reserved, err
 				}
 				of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
-				return activities.ReserveResult{Terms: p.Processors["sim"], Payment: of, Refund: payment.Refund{
+				return activities.ReserveResult{Terms: p.Terms["sim"], Payment: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
 					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor, CreatedAt: started, UpdatedAt: started,

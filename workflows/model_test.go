@@ -710,7 +710,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	env.SetWorkflowRunTimeout(timeout)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
-	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Processors: map[string]activities.Terms{"sim": m.terms}}
+	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
 	storeActivities.Register(env)
 	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry))
 	m.replaceActivities(env, storeActivities, continued)

@@ -58,8 +58,10 @@ type operation struct {
 	sends             sends
 	// firstSent is when this run first sent it; zero: not yet.
 	firstSent time.Time
-	// resendAt is when the processor has asked to be sent an ambiguous operation again; zero: not at all.
-	resendAt time.Time
+	// resendAt is when an ambiguous operation is sent again, beside its lookups; zero: not at all. resendPause is how long that is after
+	// the last send: it grows.
+	resendAt    time.Time
+	resendPause time.Duration
 	// declined is a decline that followed a send which may have been executed: one lookup decides whether it counts. One that means
 	// "seen before" counts only once nothing was provably executed.
 	declined *activities.CallResult

@@ -62,23 +62,42 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 		})
 }
 
-// handleResolution applies the pending resolution, if there is one and the outcome is still unknown.
+// handleResolution applies the pending resolution, if there is one and the outcome is still unknown. The processor is asked first: what it
+// has counts more than what an operator has read in a dashboard some time ago.
 func (o *operation) handleResolution(ctx workflow.Context) {
 	resolution := o.resolutions.pending
 	if resolution == nil {
 		return
 	}
 	defer func() { o.resolutions.pending = nil }()
-	switch o.subject.status() {
-	case payment.Unknown, payment.NeedsReconciliation:
-		cause := activities.Cause{By: "operator:" + resolution.By, Evidence: evidence("evidence", resolution.Evidence)}
+	if !o.isUnknown() { // the processor has responded before
+		return
+	}
+	found, err := o.lookup(ctx, "check what an operator has resolved")
+	seen := "no response"
+	switch {
+	case err != nil:
+	case !found.Found:
+		seen = "not found"
+	default:
+		seen = string(found.Result.Status)
+		if !o.subject.isUnchanged(found.Result) {
+			o.apply(ctx, o.found(found.Result))
+		}
+	}
+	if o.isUnknown() {
+		cause := activities.Cause{By: "operator:" + resolution.By, Evidence: map[string]string{"evidence": resolution.Evidence, "lookup": seen}}
 		if resolution.WithoutProcessorID {
 			cause.Evidence["without_processor_id"] = "true"
 		}
 		o.resolutions.refusal = o.subject.applyResolution(ctx, *resolution, cause)
-	default:
-		// The processor has responded before.
 	}
+}
+
+// isUnknown reports whether the outcome is unknown, so that an operator can resolve it.
+func (o *operation) isUnknown() bool {
+	status := o.subject.status()
+	return status == payment.Unknown || status == payment.NeedsReconciliation
 }
 
 // checkProcessorID refuses a resolution with another processor's id than the known one.

@@ -53,8 +53,47 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 			require.Equal(t, tt.status == payment.Declined, c.Decline != nil)
 			events, err := db.Events(t.Context(), c.PaymentID)
 			require.NoError(t, err)
-			want := activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence}}
+			want := activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence, "lookup": "no response"}}
 			require.Equal(t, want, events[len(events)-1].Cause)
+		})
+	}
+}
+
+// What an operator has read in a dashboard may be outdated, or about another payment.
+func TestResolutionIsCheckedByALookup(t *testing.T) {
+	for name, tt := range map[string]struct {
+		resolved payment.Status
+		lookup   response
+		want     payment.Status
+		refused  bool
+	}{
+		"failed, and the processor has it":       {resolved: payment.Failed, lookup: chargeResponse(payment.Succeeded), want: payment.Succeeded, refused: true},
+		"declined, and the processor has it":     {resolved: payment.Declined, lookup: chargeResponse(payment.Succeeded), want: payment.Succeeded, refused: true},
+		"succeeded, and the processor agrees":    {resolved: payment.Succeeded, lookup: chargeResponse(payment.Succeeded), want: payment.Succeeded},
+		"succeeded, and the processor declined":  {resolved: payment.Succeeded, lookup: chargeResponse(payment.Declined), want: payment.Declined, refused: true},
+		"failed, and the processor has nothing":  {resolved: payment.Failed, lookup: notFound, want: payment.Failed},
+		"failed, and the processor is not there": {resolved: payment.Failed, lookup: lostResponse, want: payment.Failed},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := unresponsiveProcessor()
+			env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+			env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{tt.lookup} }, 72*time.Hour)
+			resolution := byJane
+			resolution.Status = tt.resolved
+			resolve := resolveAfter(env, 72*time.Hour+time.Second, "1", resolution)
+			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			require.NoError(t, env.GetWorkflowError())
+			var c payment.Charge
+			require.NoError(t, env.GetWorkflowResult(&c))
+			require.Equal(t, tt.want, c.Status)
+			if tt.refused {
+				var refused *temporal.ApplicationError
+				require.ErrorAs(t, resolve.err, &refused)
+				require.EqualValues(t, payment.ErrNotResolvable, refused.Type())
+				require.Contains(t, refused.Message(), "the processor has responded meanwhile")
+			} else {
+				require.NoError(t, resolve.err)
+			}
 		})
 	}
 }

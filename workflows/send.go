@@ -46,7 +46,8 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		if !o.sendable(ctx) { // also if a worker has come late, after a wait
 			return o.expired(ctx)
 		}
-		result, err := o.callProcessor(ctx)
+		resent := o.sends.state >= ambiguous
+		result, err := o.callProcessor(ctx, resent)
 		switch {
 		case err != nil:
 		case o.subject.isUnchanged(result.Result):
@@ -71,9 +72,14 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		}
 		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged() && !o.modifies)
 		wait := time.Duration(failure.Wait)
+		if resent && wait == 0 {
+			wait = activities.RetryDelay(err)
+		}
 		again := workflow.Now(ctx).Add(wait)
 		switch {
 		case wait <= 0:
+		case o.sends.mayBeExecuted() && wait <= time.Duration(o.terms.RetryMax):
+			o.resendSoon(ctx, wait)
 		case !again.Before(o.sendUntil()):
 			o.sends.failure.Message += fmt.Sprintf("; it may be tried again after %s, which is too late for this one", formatTime(again))
 		case o.sends.mayBeExecuted():
@@ -84,6 +90,15 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
 		}
 		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
+	}
+}
+
+// resendSoon plans to send the operation again after a growing pause, for as long as one series of attempts may take.
+func (o *operation) resendSoon(ctx workflow.Context, wait time.Duration) {
+	o.resendPause = max(wait, min(2*o.resendPause, time.Duration(o.terms.RetryMax)))
+	again := workflow.Now(ctx).Add(o.resendPause)
+	if end := o.firstSent.Add(time.Duration(o.terms.ScheduleToClose)); again.Before(end) && again.Before(o.sendUntil()) {
+		o.resendAt = again
 	}
 }
 
@@ -120,8 +135,13 @@ func (o *operation) unanswered(cause activities.Cause) outcome {
 	return outcome{verdict: notExecuted, failure: o.sends.failure, cause: cause}
 }
 
-// callProcessor runs the activity, with its retries. A resolution that was recorded before is void: it is not about this call.
-func (o *operation) callProcessor(ctx workflow.Context) (result activities.CallResult, err error) {
+// callProcessor runs the activity, with its retries; without any if the operation is sent again. A resolution that was recorded before is
+// void: it is not about this call.
+func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activities.CallResult, err error) {
+	attempts := int32(0) // until the time is up
+	if once {
+		attempts = 1
+	}
 	o.resolutions.callInFlight = true
 	left := o.sendLimit().Sub(workflow.Now(ctx))
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
@@ -134,6 +154,7 @@ func (o *operation) callProcessor(ctx workflow.Context) (result activities.CallR
 			MaximumInterval:        time.Duration(o.terms.RetryMax),
 			BackoffCoefficient:     o.terms.RetryMultiplier,
 			NonRetryableErrorTypes: activities.NeverRetried,
+			MaximumAttempts:        attempts,
 		},
 	})
 	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)

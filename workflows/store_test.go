@@ -217,7 +217,7 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 // become a refund that was never executed.
 func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 0)
-	storeActivities := &activities.Payments{Store: db, Default: "sim", Processors: map[string]activities.Terms{"sim": testTerms}}
+	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}}
 	reserved, err := storeActivities.ReserveRefund(t.Context(), refundRequest(500), baseTime)
 	require.NoError(t, err)
 	r := reserved.Refund

@@ -215,6 +215,36 @@ func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
 	}
 }
 
+// A processor may have executed the first send, and fail to respond for a quarter of an hour.
+func TestLookupsBeginBesideTheResends(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: chargeLookups(notFound, notFound, chargeResponse(payment.Succeeded))}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	began := env.Now()
+	var afterTenSeconds payment.Charge
+	env.RegisterDelayedCallback(func() { afterTenSeconds = queryCharge(t, env) }, 10*time.Second)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, payment.Unknown, afterTenSeconds.Status)
+	require.Less(t, env.Now().Sub(began), 30*time.Second, "it was found by the third lookup")
+	require.LessOrEqual(t, len(p.chargeCalls), 6)
+}
+
+func TestResendsBesideTheLookupsSlowDownAndEnd(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: chargeLookups(lostResponse)}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	var sends []int
+	for _, after := range []time.Duration{time.Minute, 15 * time.Minute, time.Hour} {
+		env.RegisterDelayedCallback(func() { sends = append(sends, len(p.chargeCalls)) }, after)
+	}
+	env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)} }, 2*time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	require.Len(t, sends, 3)
+	require.InDelta(t, 6, sends[0], 2)
+	require.InDelta(t, 34, sends[1], 4, "one every 30 seconds")
+	require.Equal(t, sends[1], sends[2], "none after schedule_to_close")
+}
+
 // seenBefore is the decline with which a processor answers a request that it takes for a repetition.
 func seenBefore(reference string) response {
 	return response{result: processor.Result{

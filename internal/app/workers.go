@@ -86,13 +86,13 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		Interceptors:        o.Interceptors,
 	}
 	payments := &activities.Payments{
-		Store: w.store, Default: c.DefaultProcessor, Processors: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
+		Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
 		p := c.Processors[name]
 		payments.Profiles[name] = o.Adapters[p.Adapter].Profile
-		payments.Processors[name] = p.Terms(name, payments.Profiles[name])
+		payments.Terms[name] = p.Terms(name, payments.Profiles[name])
 		opened, err := openProcessor(ctx, name, p, o.Adapters, w.audit, nil, o.Telemetry)
 		if err != nil {
 			return fmt.Errorf("processors.%s: %w", name, err)

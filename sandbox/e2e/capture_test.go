@@ -446,3 +446,29 @@ func TestVoidCancelsAPaymentThatRequiresActionButNotAPendingOne(t *testing.T) {
 	require.Nil(t, pending.Failure)
 	requireLedgerMatches(t, env, []payment.Charge{requiresAction, pending}, nil)
 }
+
+// Temporal allows ten updates in flight per workflow. Repeated captures must not keep the operator out.
+func TestRepeatedCapturesDoNotKeepAnOperatorOut(t *testing.T) {
+	t.Parallel()
+	env := start(t, environment.Options{Tune: func(c *config.Config) {
+		p := c.Processors[environment.ProcessorName]
+		p.SendWithin = p.ScheduleToClose
+		p.Resolve.For = activities.Duration(time.Minute)
+		c.Processors[environment.ProcessorName] = p
+	}})
+	authorize(t, env, manual("repeated", "tok_capture_500_always"))
+	var captures errgroup.Group
+	for range 15 {
+		captures.Go(func() error {
+			_, err := env.Florin.Capture(t.Context(), "acme", "repeated", full)
+			return err
+		})
+	}
+	require.Eventually(t, func() bool { return get(t, env, "repeated").Status == payment.Unknown }, 30*time.Second, 20*time.Millisecond)
+	resolver := retryingResolver{env.Florin}
+	c, err := resolver.Resolve(t.Context(), "acme", "repeated", payment.Resolution{Status: payment.Authorized, Evidence: "the dashboard", By: "jane"})
+	require.NoError(t, err)
+	require.Equal(t, payment.Authorized, c.Status)
+	var notExecuted *florin.NotExecutedError
+	require.ErrorAs(t, captures.Wait(), &notExecuted)
+}

@@ -13,7 +13,7 @@ func memoryDir() string {
 	if err := unix.Statfs(dir, &free); err != nil || free.Type != unix.TMPFS_MAGIC || unix.Access(dir, unix.W_OK) != nil {
 		return ""
 	}
-	if free.Bavail*uint64(free.Bsize) < enoughMemory { //nolint:gosec // a block size is positive
+	if free.Bavail*uint64(free.Bsize) < enoughMemory {
 		return ""
 	}
 	return dir

@@ -58,9 +58,7 @@ func formOf(amount int64, reference string, metadata map[string]string) url.Valu
 }
 
 // post sends one operation. Decode reads a success; the client classifies every other response by the profile.
-func (a *acme) post(
-	ctx context.Context, states map[string]payment.Status, form url.Values, call processor.Call,
-) (processor.Result, error) {
+func (a *acme) post(ctx context.Context, known states, form url.Values, call processor.Call) (processor.Result, error) {
 	call.Method, call.ContentType, call.Body = http.MethodPost, "application/x-www-form-urlencoded", []byte(form.Encode())
 	var result processor.Result
 	call.Decode = func(body []byte) error {
@@ -69,7 +67,7 @@ func (a *acme) post(
 		if err != nil || t.Order == "" {
 			return errors.New("want a transaction with an order")
 		}
-		if result, err = t.result(states); err == nil {
+		if result, err = t.result(known); err == nil {
 			result, err = result.Checked()
 		}
 		return err
@@ -87,11 +85,11 @@ func (a *acme) post(
 
 // Lookup finds a payment by its reference, and a return among those of its payment: Acme cannot search for returns.
 func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (processor.Result, bool, error) {
-	path, query, states := "/transactions", url.Values{"order": {call.Reference}}, paymentStates
+	path, query, known := "/transactions", url.Values{"order": {call.Reference}}, paymentStates
 	if call.Operation == payment.OperationRefund {
-		path, query, states = pathOf(call.ProcessorPaymentID, "returns"), nil, returnStates
+		path, query, known = pathOf(call.ProcessorPaymentID, "returns"), nil, returnStates
 	}
-	page, answer, err := a.get(ctx, states, processor.Call{Path: path, Query: query, Operation: "lookup", Reference: call.Reference})
+	page, answer, err := a.get(ctx, known, processor.Call{Path: path, Query: query, Operation: "lookup", Reference: call.Reference})
 	if err != nil {
 		return processor.Result{}, false, err
 	}
@@ -123,9 +121,7 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Pag
 }
 
 // get reads one page of transactions. A response without a list is an error, never an empty page.
-func (a *acme) get(
-	ctx context.Context, states map[string]payment.Status, call processor.Call,
-) (page processor.Page, answer processor.Answer, err error) {
+func (a *acme) get(ctx context.Context, known states, call processor.Call) (page processor.Page, answer processor.Answer, err error) {
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) (err error) {
 		var list struct {
@@ -137,7 +133,7 @@ func (a *acme) get(
 		}
 		results := make([]processor.Result, len(list.Items))
 		for i, t := range list.Items {
-			if results[i], err = t.result(states); err == nil {
+			if results[i], err = t.result(known); err == nil {
 				results[i], err = results[i].CheckedListed()
 			}
 			if err != nil {
@@ -167,22 +163,23 @@ type transaction struct {
 	Meta     map[string]string `json:"meta"`
 }
 
+type states map[string]payment.Status
+
 // paymentStates and returnStates are all states that Acme documents.
 var (
-	paymentStates = map[string]payment.Status{"settled": payment.Succeeded, "held": payment.Authorized,
+	paymentStates = states{"settled": payment.Succeeded, "held": payment.Authorized,
 		"working": payment.Pending, "refused": payment.Declined, "canceled": payment.Voided}
-	returnStates = map[string]payment.Status{"returned": payment.Succeeded, "working": payment.Pending, "refused": payment.Declined}
+	returnStates = states{"returned": payment.Succeeded, "working": payment.Pending, "refused": payment.Declined}
 )
 
 // result translates a transaction, and refuses one that lacks a value: money may have moved, but the response does not prove it.
-func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
-	status, known := states[t.State]
-	if !known || t.Amount <= 0 {
+func (t transaction) result(known states) (processor.Result, error) {
+	status, ok := known[t.State]
+	if !ok || t.Amount <= 0 {
 		return processor.Result{}, errors.New("want a transaction with a documented state and an amount")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Amount, Currency: strings.ToUpper(t.Currency),
-		CapturedAmount: t.Settled, RefundedAmount: t.Returned,
-		Reference: t.Order, MerchantID: t.Meta[processor.MetadataMerchantID]}
+		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta[processor.MetadataMerchantID]}
 	if status == payment.Declined {
 		result.Decline = declineOf(t.Reason)
 	}

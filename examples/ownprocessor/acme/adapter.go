@@ -3,6 +3,7 @@
 package acme
 
 import (
+	"cmp"
 	"net/http"
 	"time"
 
@@ -52,14 +53,12 @@ func readRefusal(a processor.Answer) processor.Refusal {
 
 // declineOf translates the reasons at https://docs.acme.example/reasons. All others are soft: the card may be accepted later.
 func declineOf(reason string) *payment.Decline {
-	decline := &payment.Decline{Code: processor.ClipCode(reason), Kind: payment.DeclineSoft}
+	decline := &payment.Decline{Code: cmp.Or(processor.ClipCode(reason), "unspecified"), Kind: payment.DeclineSoft}
 	switch reason {
 	case "stolen", "closed":
 		decline.Kind = payment.DeclineHard
 	case "confirm":
 		decline.Kind = payment.DeclineAction
-	case "":
-		decline.Code = "unspecified"
 	}
 	return decline
 }
@@ -67,11 +66,9 @@ func declineOf(reason string) *payment.Decline {
 // readEvent reads which payment or return an event is about.
 func readEvent(body []byte) (processor.Event, error) {
 	var event struct {
-		Event       string `json:"event"`
-		Kind        string `json:"kind"`
-		Transaction struct {
-			Meta map[string]string `json:"meta"`
-		} `json:"transaction"`
+		Event       string      `json:"event"`
+		Kind        string      `json:"kind"`
+		Transaction transaction `json:"transaction"`
 	}
 	if processor.DecodeJSON(body, &event) != nil {
 		return processor.Event{}, processor.ErrNoEvent
