@@ -81,8 +81,8 @@ func inBegin[Req, Result any](
 	}
 }
 
-// afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins a
-// payment returns.
+// afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins
+// a payment returns.
 func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, continued bool) {
@@ -187,7 +187,7 @@ var mistakes = map[string]struct {
 		plant: func(s *setup) { s.terms.AbsenceProofAfter = activities.Duration(time.Second) },
 	},
 	"a key is used forever": {
-		on:    focusAnything,
+		on:    focusContinued,
 		plant: func(s *setup) { s.terms.KeyLifetime = activities.Duration(100 * modelYear) },
 	},
 	"an authorized payment is voided too early": {
@@ -240,13 +240,9 @@ var mistakes = map[string]struct {
 				return p.RecordPayment(ctx, c, cause)
 			}),
 	},
-	"continue-as-new loses the ambiguity of a charge": {
-		on:    focusAnything,
+	"continue-as-new loses the ambiguity": {
+		on:    focusContinued,
 		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Resumed, begun.Charge.Failure = false, nil }),
-	},
-	"continue-as-new loses the modification in flight": {
-		on:    focusModifications,
-		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Charge.Modification = nil }),
 	},
 	"a refund may exceed the captured amount": {
 		on:    focusRefunds,

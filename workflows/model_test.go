@@ -122,7 +122,7 @@ type plannedRun struct {
 	Actions               []externalAction
 	// Events is when the processor sends events.
 	Events []time.Duration
-	// ContinueAfter is after how many lookups Temporal suggests to continue as new: the first run, then the one that continues it, …
+	// ContinueAfter is after how many lookups Temporal suggests to continue as new: in the first run, in the one after it, …
 	ContinueAfter []int
 }
 
@@ -193,7 +193,9 @@ var (
 		}
 		return b
 	})
-	genEvent  = rapid.Map(rapid.IntRange(0, int(7*day/time.Second)), func(n int) time.Duration { return time.Duration(n) * time.Second })
+	genEvent = rapid.Map(rapid.Int64Range(0, int64(7*day/time.Second)), func(n int64) time.Duration {
+		return time.Duration(n) * time.Second
+	})
 	genTraits = rapid.Custom(func(t *rapid.T) traits {
 		return traits{
 			LookupLag:          rapid.SampledFrom([]time.Duration{0, 3 * time.Minute, 9 * time.Minute}).Draw(t, "lookup lag"),
@@ -215,6 +217,8 @@ const (
 	focusAnything focus = iota
 	focusModifications
 	focusRefunds
+	// focusContinued: modifications, of workflows that continue as new.
+	focusContinued
 )
 
 func genRun(on focus) *rapid.Generator[plannedRun] {
@@ -222,14 +226,18 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 	tenths := func(weights ...int) *rapid.Generator[bool] {
 		return rapid.Map(rapid.IntRange(1, 10), func(n int) bool { return n > 10-weights[on] })
 	}
+	continueAfter := rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2)
+	if on == focusContinued {
+		continueAfter = rapid.SliceOfN(rapid.IntRange(0, 2), 1, 4)
+	}
 	return rapid.Custom(func(t *rapid.T) plannedRun {
 		return plannedRun{
-			Refund:  tenths(3, 1, 9).Draw(t, "refund"),
+			Refund:  tenths(3, 1, 9, 1).Draw(t, "refund"),
 			Key:     rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3}).Draw(t, "key"),
 			Payment: rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "payment"),
-			Repeat:  tenths(8, 9, 8).Draw(t, "repeat"),
+			Repeat:  tenths(8, 9, 8, 9).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
-			Manual:  tenths(5, 9, 3).Draw(t, "manual"),
+			Manual:  tenths(5, 9, 3, 9).Draw(t, "manual"),
 			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
 			TerminateAfter: rapid.SampledFrom([]time.Duration{
 				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
@@ -239,7 +247,7 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 			Actions: rapid.SliceOfN(genAction, 0, 6).Draw(t, "actions"),
 			Events:  rapid.SliceOfN(genEvent, 0, 2).Draw(t, "events"),
 
-			ContinueAfter: rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2).Draw(t, "continue after"),
+			ContinueAfter: continueAfter.Draw(t, "continue after"),
 		}
 	})
 }
@@ -248,7 +256,7 @@ func genPlan(on focus) *rapid.Generator[plan] {
 	return rapid.Custom(func(t *rapid.T) plan {
 		p := plan(rapid.SliceOfN(genRun(on), 1, 8).Draw(t, "runs"))
 		switch on {
-		case focusModifications: // of a payment that is authorized first
+		case focusModifications, focusContinued: // of a payment that is authorized first
 			p[0].Refund, p[0].Manual = false, true
 			p[0].Calls = append([]behavior{{Fault: faultNone, Decision: decisionApprove}}, p[0].Calls...)
 		case focusRefunds: // of a payment that is captured first
@@ -768,8 +776,8 @@ func result(env *testsuite.TestWorkflowEnvironment, w running) any {
 	return r
 }
 
-// checkQuery checks the query of a run that was terminated, or continues as new: it must return the stored status. A workflow whose
-// worker has stopped cannot know what was stored.
+// checkQuery checks the query of a run that was terminated, or continues as new: it must return the stored status. A workflow
+// whose worker has stopped cannot know what was stored.
 func (m *model) checkQuery(env *testsuite.TestWorkflowEnvironment, w running) {
 	value, err := env.QueryWorkflow(payment.QueryStatus)
 	m.mustSucceed(err)
@@ -1160,7 +1168,9 @@ func (m *model) snapshot() string {
 
 // TestStoreAndProcessorAgreeAfterRandomFailures is the model test. The flag -rapid.checks sets the number of sequences.
 func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
-	for name, on := range map[string]focus{"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds} {
+	for name, on := range map[string]focus{
+		"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds, "continued": focusContinued,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := newStore(t)
