@@ -110,14 +110,25 @@ func (m modification) outcome(workflowID string, charge payment.Charge) error {
 	}
 }
 
-// Resolve records an operator's decision on a payment whose outcome is unknown or needs reconciliation. Recording the same resolution
-// twice has no further effect. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
+// Resolve records an operator's decision on a payment whose outcome is unknown or needs reconciliation. A payment that has the status
+// already is returned without an error. [ErrNotResolvable] means that there is nothing to resolve, that an operation is in flight, or that
 // the processor has responded meanwhile.
 func (c *Client) Resolve(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Charge, error) {
 	if err := r.Validate(payment.ResolvedPaymentStatuses); err != nil {
 		return payment.Charge{}, err
 	}
-	return resolve[payment.Charge](ctx, c, payment.ChargeWorkflowID(merchantID, idempotencyKey), r)
+	workflowID, updateID := payment.ChargeWorkflowID(merchantID, idempotencyKey), r.Fingerprint()
+	if current, err := query[payment.Charge](ctx, c, workflowID); err == nil {
+		// The same decision about a later capture or void is another one.
+		updateID = fmt.Sprintf("%s/%d/%t", updateID, current.Modifications, current.Modification != nil)
+	}
+	charge, err := resolve[payment.Charge](ctx, c, workflowID, updateID, r)
+	if errors.Is(err, ErrNotResolvable) {
+		if current, readErr := c.Get(ctx, merchantID, idempotencyKey); readErr == nil && current.Status == r.Status {
+			return current, nil
+		}
+	}
+	return charge, err
 }
 
 // ResolveRefund is [Client.Resolve] for refunds.
@@ -125,17 +136,18 @@ func (c *Client) ResolveRefund(ctx context.Context, merchantID, idempotencyKey s
 	if err := r.Validate(payment.ResolvedRefundStatuses); err != nil {
 		return payment.Refund{}, err
 	}
-	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r)
+	return resolve[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), r.Fingerprint(), r)
 }
 
-func resolve[T record](ctx context.Context, c *Client, workflowID string, r payment.Resolution) (T, error) {
+// resolve sends a resolution under the given update ID.
+func resolve[T record](ctx context.Context, c *Client, workflowID, updateID string, r payment.Resolution) (T, error) {
 	send := func(updateID string) (T, error) {
 		return update[T](ctx, c, workflowID, client.UpdateWorkflowOptions{UpdateID: updateID, UpdateName: payment.UpdateResolve, Args: []any{r}})
 	}
-	value, err := send(r.Fingerprint())
+	value, err := send(updateID)
 	if errors.Is(err, ErrNotResolvable) {
 		// Temporal returns the result of a known update ID again, and the reason for an earlier refusal may be past.
-		value, err = send(r.Fingerprint() + "/" + uuid.NewString())
+		value, err = send(updateID + "/" + uuid.NewString())
 	}
 	if !errors.Is(err, errClosed) {
 		return value, err

@@ -70,7 +70,7 @@ func contradictionsOfRefund(r payment.Refund, there processor.Result) (all []con
 		return []contradiction{{kind: payment.DivergenceRefundStatus, statusThere: there.Status, evidence: map[string]string{
 			"processor_refund_id_here": r.ProcessorRefundID, "processor_refund_id_there": there.ID,
 		}}}, false
-	case r.Status == payment.Succeeded && movedNothing(there.Status):
+	case r.Status == payment.Succeeded && r.ProcessorRefundID != "" && movedNothing(there.Status):
 		return nil, true
 	case !agree(r.Status, there.Status):
 		return []contradiction{{kind: payment.DivergenceRefundStatus, statusThere: there.Status, mayLag: !there.Status.Final()}}, false

@@ -44,13 +44,19 @@ var NeverRetried = []string{
 // the outcome up, and sends the call again beside its lookups.
 const quickRetries = 2
 
-// RetryDelay is after how long the call may be made again whose only attempt has ended with this error; 0: never.
-func RetryDelay(err error) time.Duration {
+// RetryDelay is after how long the call may be made again whose only attempt has ended with this error; 0: never. An attempt that ended
+// without an error of its own may be made again after initial.
+func RetryDelay(err error, initial time.Duration) time.Duration {
+	var timeout *temporal.TimeoutError
 	var application *temporal.ApplicationError
-	if !errors.As(err, &application) || application.NonRetryable() {
+	switch {
+	case errors.As(err, &timeout) || !errors.As(err, &application):
+		return initial
+	case application.NonRetryable():
 		return 0
+	default:
+		return application.NextRetryDelay()
 	}
-	return application.NextRetryDelay()
 }
 
 // applicationError is the only place where a processor's error becomes an application error of Temporal. Its type is the failure

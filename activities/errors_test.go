@@ -193,3 +193,17 @@ func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 		})
 	}
 }
+
+// The scripted adapter would panic on a capture.
+func TestCaptureThatTheProcessorDoesNotAcceptIsNotSent(t *testing.T) {
+	profile := processor.Profile{Limits: processor.Limits{Amount: func(m payment.Money) error { return errors.New(m.String() + " is below the minimum") }}}
+	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute)
+	var suite testsuite.WorkflowTestSuite
+	env := suite.NewTestActivityEnvironment()
+	p.Register(env)
+	_, err := env.ExecuteActivity(payment.ActivityProcessorCapture, processor.CaptureCall{Amount: 1, Currency: "USD"})
+	failure := FailureOf(err)
+	require.False(t, failure.Ambiguous)
+	require.Equal(t, payment.ClassInvalidRequest, failure.Class)
+	require.Contains(t, failure.Message, "amount: 0.01 USD is below the minimum")
+}

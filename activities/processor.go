@@ -47,9 +47,19 @@ func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCa
 	return once(ctx, p, p.processor.Charge, call)
 }
 
-// ProcessorCapture captures an authorized payment once, as [Processor.ProcessorCharge] charges.
+// ProcessorCapture captures an authorized payment once, as [Processor.ProcessorCharge] charges. An amount that the processor does not
+// accept is not sent.
 func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Capture, call)
+	return once(ctx, p, p.capture, call)
+}
+
+func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
+	if problems := p.profile.CheckCapture(payment.CaptureRequest{Amount: &call.Amount}, call.Currency); len(problems) > 0 {
+		return processor.Result{}, &processor.Error{
+			Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, Message: problems[0].Field + ": " + problems[0].Problem,
+		}
+	}
+	return p.processor.Capture(ctx, call)
 }
 
 // ProcessorVoid voids an authorized or pending payment once, as [Processor.ProcessorCharge] charges.

@@ -150,7 +150,8 @@ func (p *Payments) terms(name string, status payment.Status) (Terms, error) {
 }
 
 // RecordPayment persists a payment and returns the persisted one, with the refunded amount. If another run of the workflow, which
-// was terminated meanwhile, has persisted a later status, a status that is not final is ignored.
+// was terminated or reset meanwhile, has persisted a later status, a status that is not final is ignored, and so is a final one if
+// both mean that no money moved.
 func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Cause) (payment.Charge, error) {
 	if c.Modification != nil && c.Modification.RunID == "" { // a new one
 		began := *c.Modification
@@ -158,8 +159,14 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 		c.Modification = &began
 	}
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
-	if errors.Is(err, store.ErrIllegalTransition) && !c.Status.Final() {
-		stored, err = p.Store.PaymentByID(ctx, c.MerchantID, c.PaymentID)
+	if errors.Is(err, store.ErrIllegalTransition) {
+		later, readErr := p.Store.PaymentByID(ctx, c.MerchantID, c.PaymentID)
+		switch {
+		case readErr != nil:
+			err = readErr
+		case !c.Status.Final(), movedNothing(c.Status) && movedNothing(later.Status):
+			return later, nil
+		}
 	}
 	return stored, storeError(err)
 }

@@ -117,6 +117,9 @@ func (f *Fake) Complete(merchantID, idempotencyKey string, status payment.Status
 	default:
 		c.acknowledge()
 	}
+	if c.value.Status == payment.RequiresAction && canPayAfterADecline(token) {
+		c.value.Modifications++ // Florin has voided it after the decline, or has tried to
+	}
 	f.transition(c, status)
 	return nil
 }

@@ -101,6 +101,11 @@ func chargeDecline(t tokens.Token) *payment.Decline {
 	return d
 }
 
+// canPayAfterADecline reports whether the customer can pay a payment that was declined after an action.
+func canPayAfterADecline(t tokens.Token) bool {
+	return t.Name == "tok_action_declined_open" || t.Name == "tok_action_declined_then_paid"
+}
+
 func captureDecline(t tokens.Token) *payment.Decline {
 	return &payment.Decline{
 		Code: t.DeclineCode, Kind: payment.DeclineKind(t.DeclineKind), Message: "the capture was declined: " + t.DeclineCode,

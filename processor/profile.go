@@ -45,8 +45,8 @@ type Profile struct {
 	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
 	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.
 	RefundListsComplete bool
-	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment or a refund; captures
-	// are not checked.
+	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment or a refund, and before it
+	// sends a capture.
 	Limits Limits
 }
 

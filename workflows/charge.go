@@ -2,6 +2,7 @@ package workflows
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"go.temporal.io/sdk/temporal"
@@ -38,6 +39,8 @@ type charge struct {
 	capturable capturable
 	// earlierRun reports that another run may have sent the charge or a modification.
 	earlierRun bool
+	// cancellable is the context that canceling the workflow cancels.
+	cancellable workflow.Context
 	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
 	requested, current *modification
 	executed           []*modification
@@ -108,6 +111,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	c.describe(ctx)
 	op := c.operation()
 	cancellable := ctx
+	c.cancellable = cancellable
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	continues := c.resume(ctx)
 	if !continues {
@@ -134,9 +138,15 @@ func (c *charge) run(ctx workflow.Context) error {
 	return nil
 }
 
-// shouldContinue also waits for a modification that was requested.
+// shouldContinue also waits for a modification that was requested, and for the void of a payment that was canceled: the next run is not
+// canceled.
 func (c *charge) shouldContinue(ctx workflow.Context) bool {
-	return c.requested == nil && c.machine.shouldContinue(ctx)
+	return c.requested == nil && (c.cancellable.Err() == nil || c.wasVoidedBy(byCancellation)) && c.machine.shouldContinue(ctx)
+}
+
+// wasVoidedBy reports whether this run has tried to void the payment for the reason.
+func (c *charge) wasVoidedBy(reason string) bool {
+	return slices.ContainsFunc(c.executed, func(m *modification) bool { return m.reason == reason })
 }
 
 // pollingSince is when the lookups of the current status began. A payment that waits for the customer or the processor continues the
@@ -228,6 +238,8 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		c.endModification()
 		c.value.ProcessorRequestID = r.RequestID
 		c.transition(ctx, payment.Conflicted, failure)
+	case r.Status == c.value.Status && c.current == nil && r.Status != payment.Authorized:
+		c.value.Decline = nil // the customer acts again
 	case c.declineIsOpen:
 		c.value.Decline = r.Decline
 		if c.current != nil { // a capture: it cannot be executed any more

@@ -38,7 +38,7 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 		if o.handleResolution(ctx); done() {
 			return false
 		}
-		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx)) {
+		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx), o.lastSent) {
 			o.needReconciliation(ctx)
 		}
 		if o.subject.shouldContinue(ctx) {

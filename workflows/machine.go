@@ -32,6 +32,8 @@ type machine[T record] struct {
 	// one. Both are times of the workflow: those of the store are from the clocks of workers.
 	since     map[payment.Status]time.Time
 	enteredAt time.Time
+	// hasBegun reports that the state is that of the store: before that, nothing is known of what earlier runs have done.
+	hasBegun bool
 	// continuing reports that the workflow continues in a new run.
 	continuing bool
 	resolutions
@@ -67,12 +69,15 @@ func (m *machine[T]) fields() fields { return m.definition.fields(&m.value) }
 
 func (m *machine[T]) status() payment.Status { return *m.fields().status }
 
+func (m *machine[T]) failure() *payment.Failure { return *m.fields().failure }
+
 // isStored reports whether the store has the current state.
 func (m *machine[T]) isStored() bool { return m.value == m.stored }
 
 // begin sets the state to what the store has. since is nil for a new payment or refund. A clock that was ahead does not count.
 func (m *machine[T]) begin(ctx workflow.Context, value T, since map[payment.Status]time.Time) {
 	m.isNowStored(value)
+	m.hasBegun = true
 	now := workflow.Now(ctx).UTC()
 	m.enteredAt = earlier(*m.fields().updatedAt, now)
 	m.since = map[payment.Status]time.Time{m.status(): m.enteredAt}
@@ -251,6 +256,18 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 				return nil
 			},
 		})
+}
+
+// validateOnceBegun validates an update that may have arrived before the state was read from the store. A validator that runs after that
+// has validated it before.
+func (m *machine[T]) validateOnceBegun(ctx workflow.Context, validate func() error) error {
+	if m.hasBegun {
+		return nil
+	}
+	if err := workflow.Await(ctx, func() bool { return m.hasBegun || m.failed != nil }); err != nil {
+		return err
+	}
+	return validate()
 }
 
 // errContinued ends an update that waits when the workflow continues in a new run.

@@ -43,29 +43,42 @@ func (m *modification) describe(currency string) string {
 func (c *charge) handleModifications(ctx workflow.Context) error {
 	err := workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateCapture,
 		func(ctx workflow.Context, req payment.CaptureRequest) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.AmountOf(c.value)})
+			return c.await(ctx, &modification{kind: payment.OperationCapture, amount: req.AmountOf(c.value)}, func() error { return c.validateCapture(req) })
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Captures an authorized payment, or a part of it.",
-			Validator:   func(_ workflow.Context, req payment.CaptureRequest) error { return c.validateCapture(req) },
+			Validator: func(_ workflow.Context, req payment.CaptureRequest) error {
+				if err := req.Validate(); err != nil || !c.hasBegun {
+					return applicationError(err)
+				}
+				return c.validateCapture(req)
+			},
 		})
 	if err != nil {
 		return err
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateVoid,
 		func(ctx workflow.Context) (payment.Charge, error) {
-			return c.await(ctx, &modification{kind: payment.OperationVoid})
+			return c.await(ctx, &modification{kind: payment.OperationVoid}, c.validateVoid)
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Voids an authorized payment, or cancels a pending one.",
-			Validator:   func(workflow.Context) error { return c.validateVoid() },
+			Validator: func(workflow.Context) error {
+				if !c.hasBegun {
+					return nil
+				}
+				return c.validateVoid()
+			},
 		})
 }
 
 // await requests the modification, unless the same one is requested or in flight, and waits for its outcome. Canceling the workflow
 // does not end the update of a caller.
-func (c *charge) await(ctx workflow.Context, m *modification) (payment.Charge, error) {
+func (c *charge) await(ctx workflow.Context, m *modification, validate func() error) (payment.Charge, error) {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := c.validateOnceBegun(ctx, validate); err != nil {
+		return c.value, err
+	}
 	if same := c.unfinished(); same != nil {
 		m = same
 	} else {
@@ -171,7 +184,7 @@ func (c *charge) nextModification(ctx, cancellable workflow.Context) *modificati
 		return nil
 	case c.requested != nil:
 		return c.requested
-	case cancellable.Err() != nil && !slices.ContainsFunc(c.executed, func(m *modification) bool { return m.reason == byCancellation }):
+	case cancellable.Err() != nil && !c.wasVoidedBy(byCancellation):
 		return &modification{kind: payment.OperationVoid, reason: byCancellation}
 	case !deadline.IsZero() && !workflow.Now(ctx).Before(deadline):
 		return &modification{kind: payment.OperationVoid, reason: byDeadline}
@@ -269,8 +282,16 @@ func (c *charge) notExecuted(ctx workflow.Context, failure payment.Failure, foun
 	status := payment.Failed
 	if m := c.value.Modification; m != nil {
 		status = cmp.Or(found, m.StatusBefore)
-		if found == payment.Declined { // it is not final, see isUnchanged
+		switch {
+		case found == payment.Declined: // it is not final, see isUnchanged
 			status = m.StatusBefore
+		case m.Reason == byDecline && found != "": // the customer has paid
+			c.endModification()
+			c.value.Decline = nil
+			c.transition(ctx, status, nil)
+			return
+		case found == payment.Authorized && m.StatusBefore != payment.Authorized:
+			c.value.Decline = nil
 		}
 	}
 	c.endModification()

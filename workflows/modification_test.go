@@ -296,8 +296,10 @@ func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
 		// prepare changes the processor; by default it authorizes the charge.
 		prepare func(*scriptedProcessor)
 		// first requests a modification that is in flight when the update arrives.
-		first  func(env *testsuite.TestWorkflowEnvironment)
-		after  time.Duration
+		first func(env *testsuite.TestWorkflowEnvironment)
+		after time.Duration
+		// early: the update arrives before the payment was read from the store, so that it is accepted first.
+		early  bool
 		update string
 		args   []any
 		code   payment.RefusalCode
@@ -316,11 +318,11 @@ func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
 			code: payment.ErrInvalidRequest, reason: "amount",
 		},
 		"capture of a payment that is processing": {
-			prepare: processing, update: payment.UpdateCapture,
+			prepare: processing, early: true, update: payment.UpdateCapture,
 			code: payment.ErrNotCapturable, reason: "the payment is processing",
 		},
 		"void of a payment that is processing": {
-			prepare: processing, update: payment.UpdateVoid,
+			prepare: processing, early: true, update: payment.UpdateVoid,
 			code: payment.ErrNotVoidable, reason: "the payment is processing",
 		},
 		"capture of a pending payment": {
@@ -360,6 +362,8 @@ func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
 			}
 			update := updateAfter(env, tt.after, tt.update, tt.args...)
 			runToEnd(t, env, db, manualChargeRequest())
+			require.Equal(t, tt.early, update.accepted)
+			update.accepted = false
 			update.requireRefused(t, tt.code, tt.reason)
 		})
 	}
@@ -444,10 +448,10 @@ func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T
 func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *testing.T) {
 	p, db := authorizingProcessor(), newStore(t)
 	p.captures = []response{lostResponse}
-	env := newEnvironmentWithStore(t, p, termsWithGrace(30*time.Minute), db)
+	env := newEnvironmentWithStore(t, p, termsWithGrace(2*time.Hour), db)
 	first := captureAfter(env, time.Hour)
-	env.RegisterDelayedCallback(func() { p.captures = []response{captureResponse(1000)} }, 26*time.Hour)
-	second := captureAfter(env, 27*time.Hour, partialCapture(1000))
+	env.RegisterDelayedCallback(func() { p.captures = []response{captureResponse(1000)} }, 28*time.Hour)
+	second := captureAfter(env, 29*time.Hour, partialCapture(1000))
 	c := runToEnd(t, env, db, manualChargeRequest())
 	require.Equal(t, payment.NeedsReconciliation, first.charge(t).Status, "within the key lifetime each send may be executed")
 	require.Equal(t, c, second.charge(t))

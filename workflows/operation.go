@@ -13,6 +13,7 @@ import (
 // subject is the payment or the refund that an operation is about.
 type subject interface {
 	status() payment.Status
+	failure() *payment.Failure
 	// transition changes the status; failure is the reason, nil clears the previous one.
 	transition(ctx workflow.Context, to payment.Status, failure *payment.Failure)
 	// persist stores the current state; cause is who changed it, and by which evidence.
@@ -56,8 +57,8 @@ type operation struct {
 	// firstUsed is no later than the first send under the key. sendBy is when nothing is sent any more, if the caller has set it.
 	firstUsed, sendBy time.Time
 	sends             sends
-	// firstSent is when this run first sent it; zero: not yet.
-	firstSent time.Time
+	// firstSent and lastSent are when this run began and ended its first series of sends so far; zero: not yet.
+	firstSent, lastSent time.Time
 	// resendAt is when an ambiguous operation is sent again, beside its lookups; zero: not at all. resendPause is how long that is after
 	// the last send: it grows.
 	resendAt    time.Time

@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 
@@ -152,8 +153,8 @@ func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	failure := mismatch(result, want)
 	switch {
 	case failure != nil:
-		if r.value.Status != payment.NeedsReconciliation {
-			r.value.ProcessorRefundID = result.ID
+		r.value.ProcessorRefundID = cmp.Or(r.value.ProcessorRefundID, result.ID)
+		if known := r.value.Failure; r.value.Status != payment.NeedsReconciliation || known == nil || *known != *failure {
 			r.transition(ctx, payment.NeedsReconciliation, failure)
 		}
 	case result.Status != r.value.Status:

@@ -25,13 +25,16 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
+			if err := m.validateOnceBegun(ctx, func() error { return m.validateResolve(resolution, validate) }); err != nil {
+				return m.value, err
+			}
 			m.resolutions.pending, m.resolutions.refusal = &resolution, nil
 			if err := workflow.Await(ctx, func() bool {
 				return m.continuing || m.isStored() && (m.resolutions.pending == nil || m.status().Final())
 			}); err != nil {
 				return m.value, err
 			}
-			if m.continuing {
+			if m.continuing && m.resolutions.pending != nil {
 				return m.value, errContinued()
 			}
 			m.resolutions.pending = nil
@@ -46,20 +49,25 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 		workflow.UpdateHandlerOptions{
 			Description: "Records an operator's decision on an unknown outcome.",
 			Validator: func(_ workflow.Context, resolution payment.Resolution) error {
-				if err := resolution.Validate(statuses); err != nil {
+				if err := resolution.Validate(statuses); err != nil || !m.hasBegun {
 					return applicationError(err)
 				}
-				switch status := m.status(); {
-				case status != payment.Unknown && status != payment.NeedsReconciliation:
-					return refuse(payment.ErrNotResolvable, "it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
-				case m.resolutions.callInFlight:
-					return refuse(payment.ErrNotResolvable, "a call to the processor is in flight: wait for its end, and check again what the processor has")
-				case m.resolutions.pending != nil:
-					return refuse(payment.ErrNotResolvable, "another resolution is being recorded")
-				}
-				return validate(resolution)
+				return m.validateResolve(resolution, validate)
 			},
 		})
+}
+
+// validateResolve refuses a resolution if there is nothing to resolve, or not now.
+func (m *machine[T]) validateResolve(resolution payment.Resolution, validate func(payment.Resolution) error) error {
+	switch status := m.status(); {
+	case status != payment.Unknown && status != payment.NeedsReconciliation:
+		return refuse(payment.ErrNotResolvable, "it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
+	case m.resolutions.callInFlight:
+		return refuse(payment.ErrNotResolvable, "a call to the processor is in flight: wait for its end, and check again what the processor has")
+	case m.resolutions.pending != nil:
+		return refuse(payment.ErrNotResolvable, "another resolution is being recorded")
+	}
+	return validate(resolution)
 }
 
 // handleResolution applies the pending resolution, if there is one and the outcome is still unknown. The processor is asked first: what it
@@ -79,10 +87,19 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 	case err != nil:
 	case !found.Found:
 		seen = "not found"
+	case o.subject.isUnchanged(found.Result):
+		seen = string(found.Result.Status)
+		if resolution.Status != found.Result.Status || found.Result.CanStillSucceed {
+			o.resolutions.refusal = refuse(payment.ErrNotResolvable, "according to the processor the payment is %s", seen)
+			return
+		}
 	default:
 		seen = string(found.Result.Status)
-		if !o.subject.isUnchanged(found.Result) {
-			o.apply(ctx, o.found(found.Result))
+		failure := o.subject.failure()
+		o.apply(ctx, o.found(found.Result))
+		if now := o.subject.failure(); o.isUnknown() && (failure == nil || now != nil && *now != *failure) {
+			o.resolutions.refusal = refuse(payment.ErrNotResolvable, "the processor has something else than was requested: look again, and resolve it then")
+			return
 		}
 	}
 	if o.isUnknown() {

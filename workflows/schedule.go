@@ -71,7 +71,8 @@ func (s schedule) next(now time.Time) time.Duration {
 // due returns when the next lookup is.
 func (s schedule) due(now time.Time) time.Time { return now.Add(s.next(now)) }
 
-// isOver reports whether the series has ended: an unknown outcome then needs an operator.
-func (s schedule) isOver(now time.Time) bool {
-	return now.Sub(s.began) >= time.Duration(s.poll().For)
+// isOver reports whether the series has ended, counted from the end of the sends before: an unknown outcome then needs an operator. A
+// zero lastSent does not count.
+func (s schedule) isOver(now, lastSent time.Time) bool {
+	return min(now.Sub(s.began), now.Sub(lastSent)) >= time.Duration(s.poll().For)
 }

@@ -54,8 +54,10 @@ func TestPausesGrowUpToADayAfterTheEndOfTheSeries(t *testing.T) {
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Hour), For: activities.Duration(3 * time.Hour),
 	}}
 	s := newSchedule(terms, payment.Unknown, baseTime, false)
-	require.False(t, s.isOver(baseTime.Add(3*time.Hour-1)))
-	require.True(t, s.isOver(baseTime.Add(3*time.Hour)))
+	require.False(t, s.isOver(baseTime.Add(3*time.Hour-1), time.Time{}))
+	require.True(t, s.isOver(baseTime.Add(3*time.Hour), time.Time{}))
+	require.False(t, s.isOver(baseTime.Add(3*time.Hour), baseTime.Add(time.Minute)), "it was sent again after a minute")
+	require.True(t, s.isOver(baseTime.Add(3*time.Hour+time.Minute), baseTime.Add(time.Minute)))
 	now := baseTime.Add(3 * time.Hour)
 	var pauses []time.Duration
 	for range 8 {

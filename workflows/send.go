@@ -47,6 +47,9 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			return o.expired(ctx)
 		}
 		resent := o.sends.state >= ambiguous
+		if now := workflow.Now(ctx); now.Before(o.seriesEnd()) {
+			o.lastSent = now
+		}
 		result, err := o.callProcessor(ctx, resent)
 		switch {
 		case err != nil:
@@ -73,7 +76,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged() && !o.modifies)
 		wait := time.Duration(failure.Wait)
 		if resent && wait == 0 {
-			wait = activities.RetryDelay(err)
+			wait = activities.RetryDelay(err, time.Duration(o.terms.RetryInitial))
 		}
 		again := workflow.Now(ctx).Add(wait)
 		switch {
@@ -93,13 +96,18 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 	}
 }
 
-// resendSoon plans to send the operation again after a growing pause, for as long as one series of attempts may take.
+// resendSoon plans to send the operation again after a growing pause, until the end of the series.
 func (o *operation) resendSoon(ctx workflow.Context, wait time.Duration) {
 	o.resendPause = max(wait, min(2*o.resendPause, time.Duration(o.terms.RetryMax)))
 	again := workflow.Now(ctx).Add(o.resendPause)
-	if end := o.firstSent.Add(time.Duration(o.terms.ScheduleToClose)); again.Before(end) && again.Before(o.sendUntil()) {
+	if again.Before(o.seriesEnd()) && again.Before(o.sendUntil()) {
 		o.resendAt = again
 	}
+}
+
+// seriesEnd is when this run ends its first series of sends. Later sends are those that a lookup or the processor has asked for.
+func (o *operation) seriesEnd() time.Time {
+	return o.firstSent.Add(time.Duration(o.terms.ScheduleToClose))
 }
 
 // expired is the outcome of an operation that is not sent, or not again, because its time has ended.

@@ -393,6 +393,21 @@ func TestDeclineThatCanStillSucceedIsVoidedBeforeItIsReported(t *testing.T) {
 	}
 }
 
+func TestAuthorizationThatFollowsADeclineIsAdopted(t *testing.T) {
+	open, authorized := chargeResponse(payment.Declined), chargeResponse(payment.Authorized)
+	open.result.CanStillSucceed = true
+	p, db := &scriptedProcessor{
+		charges: []response{chargeResponse(payment.RequiresAction)}, lookups: chargeLookups(open, authorized),
+		voids: []response{stateConflict}, captures: []response{captureResponse(1250)},
+	}, newStore(t)
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	var between payment.Charge
+	env.RegisterDelayedCallback(func() { between = queryCharge(t, env) }, time.Hour)
+	captureAfter(env, 2*time.Hour)
+	require.Equal(t, payment.Succeeded, runToEnd(t, env, db, manualChargeRequest()).Status)
+	require.Equal(t, []any{payment.Authorized, (*payment.Decline)(nil), (*payment.Failure)(nil)}, []any{between.Status, between.Decline, between.Failure})
+}
+
 // A run that was terminated has sent the void of a decline that can still succeed.
 func TestVoidOfADeclineContinuesInTheNextRun(t *testing.T) {
 	for want, found := range map[payment.Status]response{
@@ -628,4 +643,144 @@ func finished(t *testing.T, env *testsuite.TestWorkflowEnvironment, req payment.
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
 	return c
+}
+
+// An operator resolves "declined" while the void of an open decline is unknown: the record says declined AND still payable.
+func TestDeclineThatCanStillSucceedIsNotResolvedAsDeclined(t *testing.T) {
+	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
+	open.result.CanStillSucceed = true
+	p := &scriptedProcessor{charges: []response{acts}, lookups: chargeLookups(acts, open), voids: []response{lostResponse}}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(time.Hour))
+	r := payment.Resolution{Status: payment.Declined, Evidence: "requires_payment_method in the dashboard", By: "jane"}
+	resolve := resolveAfter(env, 30*time.Second, "1", r)
+	env.SetWorkflowRunTimeout(100 * time.Second)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	c := queryCharge(t, env)
+	require.ErrorContains(t, resolve.err, "according to the processor the payment is declined")
+	require.NotEqual(t, payment.Declined, c.Status, "the customer can still pay it")
+}
+
+// Authorized record, capture in flight (lost): operator resolves failed; the capture goes through.
+func TestAuthorizedPaymentIsNotResolvedAsFailed(t *testing.T) {
+	p := authorizingProcessor(chargeResponse(payment.Authorized))
+	p.captures = []response{lostResponse}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(time.Hour))
+	captureAfter(env, time.Hour)
+	r := payment.Resolution{Status: payment.Failed, Evidence: "not captured in the dashboard", By: "jane"}
+	resolve := resolveAfter(env, time.Hour+30*time.Second, "1", r)
+	env.SetWorkflowRunTimeout(2 * time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	c := queryCharge(t, env)
+	require.ErrorContains(t, resolve.err, "according to the processor the payment is authorized")
+	require.NotEqual(t, payment.Failed, c.Status)
+}
+
+// Refund: unknown; operator says failed; the lookup finds a succeeded refund of another amount.
+func TestRefundThatNeedsReconciliationIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0)
+	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
+	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
+	env.RegisterDelayedCallback(func() { p.lookups[payment.OperationRefund] = []response{refundResponse(payment.Succeeded, 600)} }, 72*time.Hour)
+	r := payment.Resolution{Status: payment.Failed, Evidence: "no refund of 5.00 in the dashboard", By: "jane"}
+	resolve := resolveAfter(env, 72*time.Hour+time.Second, "1", r)
+	env.SetWorkflowRunTimeout(80 * time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	stored, err := db.Refund(t.Context(), "acme", "refund-1")
+	require.NoError(t, err)
+	require.ErrorContains(t, resolve.err, "the processor has something else")
+	require.Equal(t, payment.NeedsReconciliation, stored.Status)
+	require.Equal(t, "re_1", stored.ProcessorRefundID)
+	require.Contains(t, stored.Failure.Message, "6.00 USD instead of 5.00 USD")
+}
+
+func TestUnknownRefundIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0)
+	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
+	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
+	env.RegisterDelayedCallback(func() { p.lookups[payment.OperationRefund] = []response{refundResponse(payment.Succeeded, 600)} }, time.Hour)
+	r := payment.Resolution{Status: payment.Failed, Evidence: "no refund of 5.00 in the dashboard", By: "jane"}
+	resolve := resolveAfter(env, time.Hour+time.Second, "1", r)
+	env.SetWorkflowRunTimeout(80 * time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	stored, err := db.Refund(t.Context(), "acme", "refund-1")
+	require.NoError(t, err)
+	require.ErrorContains(t, resolve.err, "the processor has something else")
+	require.Equal(t, payment.NeedsReconciliation, stored.Status)
+	require.Equal(t, "re_1", stored.ProcessorRefundID)
+	require.Contains(t, stored.Failure.Message, "6.00 USD instead of 5.00 USD")
+}
+
+// A capture in flight, a new run; its client sends the update again before the run has read the store.
+func TestCaptureIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
+	p := &scriptedProcessor{captures: []response{captureResponse(1250)},
+		lookups: chargeLookups(chargeResponse(payment.Authorized), captureResponse(1250))}
+	env := newEnvironmentWithStore(t, p, testTerms, storeWithRequest(t, payment.Unknown, manualChargeRequest()))
+	env.SetStartTime(baseTime.Add(time.Hour))
+	update := captureAfter(env, 0)
+	finished(t, env, manualChargeRequest())
+	require.NoError(t, update.err)
+}
+
+// Canceling a workflow is known to its run only: the next run would leave an authorization that was to be voided.
+func TestCancellationIsNotForgottenByTheNextRun(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(lostResponse), voids: []response{chargeResponse(payment.Voided)}}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
+	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 2*time.Minute)
+	env.RegisterDelayedCallback(func() { p.lookups = chargeLookups(chargeResponse(payment.Authorized)) }, time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Voided, c.Status)
+}
+
+// An operator resolved a refund as succeeded without the processor's id (it was made otherwise); the record of the request fails.
+func TestRefundResolvedWithoutAnIDIsNotFailedByARecheck(t *testing.T) {
+	db := storeWithPayment(t, payment.Succeeded, 0)
+	before := refundToReserve("before", 1250)
+	before.Status = payment.Processing
+	before, _, _, err := db.ReserveRefund(t.Context(), before, "fingerprint")
+	require.NoError(t, err)
+	before.Status = payment.Succeeded // without_processor_id
+	_, err = db.SettleRefund(t.Context(), before, activities.Cause{By: "operator:jane", Evidence: map[string]string{"without_processor_id": "true"}})
+	require.NoError(t, err)
+	_, _ = runRecheck(t, db, recheckRefund, []response{refundLookedUp(payment.Declined, 1250)})
+	refund, err := db.Refund(t.Context(), "acme", "before")
+	require.NoError(t, err)
+	require.Equal(t, payment.Succeeded, refund.Status)
+}
+
+// A resend that ends without an error of its own (worker killed) ends all resends.
+func TestResendWithoutAResponseIsRepeated(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{lostResponse, lostResponse, lostResponse, {panics: true}, chargeResponse(payment.Succeeded)},
+		lookups: chargeLookups(notFound)}
+	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
+	env.SetWorkflowRunTimeout(10 * time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	c := queryCharge(t, env)
+	require.Equal(t, payment.Succeeded, c.Status)
+}
+
+func TestResolutionIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
+	p := &scriptedProcessor{captures: []response{stateConflict}, lookups: chargeLookups(lostResponse, lostResponse, captureResponse(1250))}
+	env := newEnvironmentWithStore(t, p, testTerms, storeWithRequest(t, payment.Unknown, manualChargeRequest()))
+	env.SetStartTime(baseTime.Add(time.Hour))
+	resolution := byJane
+	resolution.CapturedAmount = 1250
+	resolve := resolveAfter(env, 0, "1", resolution)
+	finished(t, env, manualChargeRequest())
+	require.NoError(t, resolve.err)
+}
+
+// The customer acts again after an open decline whose void was refused: the decline stays on the payment.
+func TestDeclineIsForgottenWhenTheCustomerActsAgain(t *testing.T) {
+	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
+	open.result.CanStillSucceed = true
+	p := &scriptedProcessor{charges: []response{acts}, lookups: chargeLookups(open, acts), voids: []response{stateConflict}}
+	env := newEnvironment(t, p)
+	env.SetWorkflowRunTimeout(time.Hour)
+	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	c := queryCharge(t, env)
+	require.Nil(t, c.Decline)
 }
