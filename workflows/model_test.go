@@ -329,13 +329,13 @@ type model struct {
 	mu         sync.Mutex
 	violations []string
 	updates    int
-	// canceled is the first cancellation of the current run; nil: it was not canceled.
+	// canceled is the first cancellation of the running workflow; nil: it was not canceled.
 	canceled *cancellation
 	// sendAgain are the actions whose updates ended because the workflow continued in a new run.
 	sendAgain []externalAction
 }
 
-// cancellation is a cancellation of a run, with the number of voids that the processor had received.
+// cancellation is that of a workflow, with the number of voids that the processor had received.
 type cancellation struct{ voids int }
 
 // finalOutcome is what must never change: the amount is the captured one of a payment, and that of a refund.
@@ -610,6 +610,7 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 		m.skews[w.id] = time.Until(m.clock)
 	}
 	m.stopped.Store(false)
+	m.canceled = nil
 	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
 	env := m.runUntilEnd(w, r, workflowType, req)
 
@@ -722,7 +723,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	storeActivities.Register(env)
 	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry))
 	m.replaceActivities(env, storeActivities, continued)
-	m.env, m.skew, m.canceled = env, m.skews[w.id], nil
+	m.env, m.skew = env, m.skews[w.id]
 	m.proc.act = func(a externalAction) {
 		done := make(chan struct{})
 		env.RegisterDelayedCallback(func() {
@@ -1207,6 +1208,14 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 					{Kind: actionVoid, At: 5 * time.Minute},
 					{Kind: actionResolve, At: time.Hour},
 				},
+			},
+		},
+		// The workflow continued as new while the outcome was unknown, and the next run was not canceled.
+		"cancellation is not lost when the workflow continues as new": {
+			{
+				Key: 1, Manual: true, TerminateAfter: day, Calls: []behavior{{Fault: faultRedirectExecuted}},
+				Lookups: []behavior{{Fault: faultResponseLost}}, Actions: []externalAction{{Kind: actionCancel, At: time.Second}},
+				ContinueAfter: []int{0, 0},
 			},
 		},
 		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it
