@@ -55,7 +55,7 @@ func command() *cobra.Command {
 	flags.IntVar(&s.options.Ports.Web, "web-port", 8233, "port of Temporal Web")
 	flags.IntVar(&s.options.Ports.Simulator, "simulator-port", 8712, "port of the simulated processor")
 	flags.IntVar(&s.options.Ports.Health, "health-port", 8711, "port of the worker's /healthz")
-	flags.StringVar(&s.faults, "faults", "", "random faults of the simulator, such as 500=0.15,429=0.05,401=0.05,network=0.05")
+	flags.StringVar(&s.faults, "faults", "", "random faults of the simulator, such as 500=0.15,429=0.05. "+simulator.FaultNames)
 	flags.StringVar(&s.latency, "latency", "", "latency of the simulator, such as 50ms-200ms")
 	flags.Uint64Var(&s.options.Simulator.Seed, "seed", 1, "seed of the random faults and latencies")
 	flags.BoolVar(&s.verbose, "verbose", false, "print the logs of all components")

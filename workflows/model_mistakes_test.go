@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -73,9 +74,27 @@ func inBegin[Req, Result any](
 	name string, do func(p *activities.Payments, ctx context.Context, req Req, started time.Time) (Result, error),
 ) func(*setup) {
 	return func(s *setup) {
-		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, _ bool) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, req Req, started time.Time) (Result, error) { return do(p, ctx, req, started) })
+		}
+	}
+}
+
+// afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins
+// a payment returns.
+func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
+	return func(s *setup) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, continued bool) {
+			if !continued {
+				return
+			}
+			env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).Return(
+				func(ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+					begun, err := p.BeginPayment(ctx, req, started)
+					change(&begun)
+					return begun, err
+				})
 		}
 	}
 }
@@ -86,7 +105,7 @@ func inPersist[T any](
 	name string, do func(p *activities.Payments, ctx context.Context, v T, cause activities.Cause) (T, error),
 ) func(*setup) {
 	return func(s *setup) {
-		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments) {
+		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, _ bool) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, v T, cause activities.Cause) (T, error) { return do(p, ctx, v, cause) })
 		}
@@ -110,6 +129,8 @@ func isRefusal(err error, code payment.RefusalCode) bool {
 var mistakes = map[string]struct {
 	on    focus
 	plant func(*setup)
+	// finds is the check that must find it, by its text; empty: any.
+	finds string
 }{
 	"the processor charges again under the same key": {
 		on: focusAnything,
@@ -166,7 +187,7 @@ var mistakes = map[string]struct {
 		plant: func(s *setup) { s.terms.AbsenceProofAfter = activities.Duration(time.Second) },
 	},
 	"a key is used forever": {
-		on:    focusAnything,
+		on:    focusContinued,
 		plant: func(s *setup) { s.terms.KeyLifetime = activities.Duration(100 * modelYear) },
 	},
 	"an authorized payment is voided too early": {
@@ -194,8 +215,38 @@ var mistakes = map[string]struct {
 				return begun, err
 			}),
 	},
+	"a decline as seen before counts": {
+		on:    focusAnything,
+		finds: "the payment is declined",
+		plant: func(s *setup) { s.profile.SeenBefore = nil },
+	},
+	"a decline that can still succeed is final": {
+		on:    focusAnything,
+		finds: "the payment is declined",
+		plant: inProcessor(faultyProcessor{lookup: func(result processor.Result, found bool, err error) (processor.Result, bool, error) {
+			result.CanStillSucceed = false
+			return result, found, err
+		}}),
+	},
+	"a pending capture ends the modification": {
+		on:    focusModifications,
+		finds: "was sent while a capture is pending",
+		plant: inPersist(payment.ActivityRecordPayment,
+			func(p *activities.Payments, ctx context.Context, c payment.Charge, cause activities.Cause) (payment.Charge, error) {
+				if m := c.Modification; m != nil && m.Operation == payment.OperationCapture && c.Status == payment.Pending {
+					c.Modification = nil
+					c.Modifications++
+				}
+				return p.RecordPayment(ctx, c, cause)
+			}),
+	},
+	"continue-as-new loses the ambiguity": {
+		on:    focusContinued,
+		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Resumed, begun.Charge.Failure = false, nil }),
+	},
 	"a refund may exceed the captured amount": {
-		on: focusRefunds,
+		on:    focusRefunds,
+		finds: "was sent for a payment with",
 		plant: inBegin(payment.ActivityReserveRefund,
 			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started time.Time) (activities.ReserveResult, error) {
 				reserved, err := p.ReserveRefund(ctx, req, started)
@@ -206,7 +257,7 @@ var mistakes = map[string]struct {
 				return activities.ReserveResult{Terms: p.Terms["sim"], Payment: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
-					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor,
+					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor, CreatedAt: started, UpdatedAt: started,
 				}}, err
 			}),
 	},
@@ -238,9 +289,11 @@ func TestModelTestFindsPlantedMistakes(t *testing.T) {
 			mistake.plant(&s)
 			sequence := rapid.Custom(func(rt *rapid.T) string { return playRandom(t.Context(), rt, db, s, mistake.on) })
 			seed := 0
-			for ; violation == "" && seed < sequences; seed++ {
+			for found := false; !found && seed < sequences; seed++ {
 				violation = sequence.Example(seed)
+				found = violation != "" && strings.Contains(violation, mistake.finds)
 			}
+			require.Contains(t, violation, mistake.finds)
 			require.NotEmpty(t, violation, "the model test did not find the mistake in %d sequences", sequences)
 			t.Logf("found after %d sequences: %s", seed, violation)
 		})

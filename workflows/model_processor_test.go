@@ -30,6 +30,8 @@ const (
 	faultLongRateLimit          fault = "429 with a long Retry-After"
 	faultForbidden              fault = "403"
 	faultConflict               fault = "409, not executed"
+	faultSeenBefore             fault = "declined as seen before, not executed" // whatever was executed before, under any key
+	faultLostSeenBefore         fault = "response lost, all repeats are declined as seen before"
 	faultWorkerCrashExecuted    fault = "executed, then the worker crashes"
 	faultWorkerCrashNotExecuted fault = "worker crashes, not executed"
 	faultTerminationExecuted    fault = "executed, then the workflow is terminated"
@@ -47,12 +49,14 @@ const (
 	decisionDeclineLater         decision = "pending, declines"
 	decisionApproveAfterAction   decision = "requires action, approves"
 	decisionDeclineAfterAction   decision = "requires action, declines"
+	// decisionDeclineOpen: the customer may pay after the decline, until the payment is voided.
+	decisionDeclineOpen decision = "requires action, declines, can still succeed"
 )
 
 // isDeferred reports whether the processor first responds that the operation is pending or requires action.
 func (d decision) isDeferred() bool {
 	switch d {
-	case decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction:
+	case decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen:
 		return true
 	default:
 		return false
@@ -65,6 +69,8 @@ type behavior struct {
 	Decision decision
 	// DecidesAfter is after how long a deferred decision is made.
 	DecidesAfter time.Duration
+	// PaysAfter is how long after a decline that can still succeed the customer pays; 0: never.
+	PaysAfter time.Duration
 	// Lasts is how long all calls are treated like this; 0: it is one call.
 	Lasts time.Duration
 	// Meanwhile happens after the processor has responded, and before the response arrives.
@@ -77,6 +83,9 @@ func (b behavior) String() string {
 		s += " (" + string(b.Decision)
 		if b.Decision.isDeferred() {
 			s += " after " + formatDuration(b.DecidesAfter)
+		}
+		if b.Decision == decisionDeclineOpen && b.PaysAfter > 0 {
+			s += ", paid after " + formatDuration(b.PaysAfter)
 		}
 		s += ")"
 	}
@@ -132,12 +141,17 @@ type traits struct {
 	CannotVoidPending bool
 	// NeverProvesAbsence: the processor does not promise when a lookup finds a record.
 	NeverProvesAbsence bool
+	// LagsEveryOther: only every other lookup is that old. What was read is then followed by an outdated record.
+	LagsEveryOther bool
+	// CompleteRefundLists: a lookup of a refund reads a complete list, which is never old.
+	CompleteRefundLists bool
 }
 
 // GoString implements fmt.GoStringer, for the log of rapid.
 func (t traits) GoString() string {
-	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t",
-		formatDuration(t.LookupLag), t.Replays409, t.Replays500, t.CannotVoidPending, t.NeverProvesAbsence)
+	return fmt.Sprintf("lookup lag %s, replays 409: %t, replays 500: %t, cannot void pending: %t, never proves absence: %t, "+
+		"lags every other lookup: %t, complete refund lists: %t", formatDuration(t.LookupLag), t.Replays409, t.Replays500,
+		t.CannotVoidPending, t.NeverProvesAbsence, t.LagsEveryOther, t.CompleteRefundLists)
 }
 
 // state is the state of an entry from a point in time on.
@@ -145,6 +159,8 @@ type state struct {
 	at       time.Time
 	status   payment.Status
 	captured int64
+	// open: it is declined, and the customer can still pay.
+	open bool
 }
 
 // entry is the record of a payment or a refund at the processor.
@@ -157,6 +173,11 @@ type entry struct {
 	states []state
 	// changedInDashboard: the merchant has captured or voided the payment in the processor's dashboard.
 	changedInDashboard bool
+	// approved is the state of a payment once the customer has paid it.
+	approved state
+	// pendingCapture is the key of a capture that was accepted, capturedBy when it is executed or declined.
+	pendingCapture string
+	capturedBy     time.Time
 }
 
 // setStates appends the states, and removes the future ones that they replace.
@@ -207,6 +228,8 @@ type modelProcessor struct {
 	refunds map[string]*entry
 	keys    map[string]storedResponse
 	delayed []delayedRequest
+	// seenBefore are the keys whose repeats are declined as seen before.
+	seenBefore map[string]bool
 	// executed are the payments and refunds that were executed, by Florin's ids.
 	executed map[string]bool
 	// captures are the amounts that Florin asked to capture, and voids the times of its voids, by the processor's id of
@@ -215,6 +238,10 @@ type modelProcessor struct {
 	voids    map[string][]time.Time
 
 	calls, lookups script
+	// lookupsMade counts the lookups.
+	lookupsMade int
+	// wasReported reports whether Florin has reported the payment with a reference by a time, so that the customer may act.
+	wasReported func(reference string, by time.Time) bool
 	// act performs an action on the running workflow, and returns once it has been handled.
 	act func(externalAction)
 	// stopWorker makes the activities in flight end without a result.
@@ -231,7 +258,7 @@ type modelProcessor struct {
 func newModelProcessor(prefix string, t traits) *modelProcessor {
 	return &modelProcessor{
 		traits: t, prefix: prefix, charges: map[string]*entry{}, refunds: map[string]*entry{}, keys: map[string]storedResponse{},
-		executed: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
+		seenBefore: map[string]bool{}, executed: map[string]bool{}, captures: map[string][]int64{}, voids: map[string][]time.Time{},
 	}
 }
 
@@ -324,6 +351,12 @@ func (p *modelProcessor) handle(
 		err = modelError(payment.ClassPermission, processor.NotExecuted, false, 403)
 	case faultConflict:
 		err = errConflict
+	case faultSeenBefore:
+		result = declineAsSeenBefore(key)
+	case faultLostSeenBefore:
+		do()
+		p.seenBefore[key] = true
+		err = errLost
 	case faultWorkerCrashExecuted, faultTerminationExecuted:
 		do()
 	case faultWorkerCrashNotExecuted, faultTerminationNotExecuted:
@@ -373,6 +406,9 @@ func (p *modelProcessor) executeOnce(
 	if slices.ContainsFunc(p.delayed, func(d delayedRequest) bool { return d.key == key && d.inFlight }) {
 		return processor.Result{}, modelError(payment.ClassOutcomeUnknown, processor.Ambiguous, true, 409)
 	}
+	if p.seenBefore[key] {
+		return declineAsSeenBefore(key), nil
+	}
 	if kept, ok := p.keys[key]; ok && p.clock().Before(kept.at.Add(modelKeyLifetime)) {
 		if kept.payload != payload {
 			return processor.Result{}, errMismatch
@@ -384,6 +420,11 @@ func (p *modelProcessor) executeOnce(
 		p.keys[key] = storedResponse{at: p.clock(), payload: payload, result: result, err: err}
 	}
 	return result, err
+}
+
+// declineAsSeenBefore is a decline because there seems to be such a request already. It is not stored under the key.
+func declineAsSeenBefore(key string) processor.Result {
+	return processor.Result{Status: payment.Declined, Reference: key, Decline: modelSeenBefore}
 }
 
 // markExecuted records that a payment or refund was executed, which may happen only once.
@@ -399,7 +440,7 @@ func (p *modelProcessor) decide(b behavior, approved, declined state) []state {
 	approved.at, declined.at = p.clock(), p.clock()
 	undecided := state{at: p.clock(), status: payment.Pending}
 	switch b.Decision {
-	case decisionApproveAfterAction, decisionDeclineAfterAction:
+	case decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen:
 		undecided.status = payment.RequiresAction
 	default:
 	}
@@ -409,8 +450,9 @@ func (p *modelProcessor) decide(b behavior, approved, declined state) []state {
 	case decisionApproveLater, decisionApproveAfterAction:
 		approved.at = p.clock().Add(b.DecidesAfter)
 		return []state{undecided, approved}
-	case decisionDeclineLater, decisionDeclineAfterAction:
+	case decisionDeclineLater, decisionDeclineAfterAction, decisionDeclineOpen:
 		declined.at = p.clock().Add(b.DecidesAfter)
+		declined.open = b.Decision == decisionDeclineOpen && declined.status == payment.Declined
 		return []state{undecided, declined}
 	default:
 		return []state{approved}
@@ -429,14 +471,25 @@ func (p *modelProcessor) Charge(_ context.Context, call processor.ChargeCall) (p
 		if call.Capture == payment.CaptureManual {
 			approved = state{status: payment.Authorized}
 		}
-		e := &entry{id: fmt.Sprintf("ch_%s_%d", p.prefix, len(p.charges)+1), reference: call.Key, amount: call.Amount}
+		e := &entry{
+			id: fmt.Sprintf("ch_%s_%d", p.prefix, len(p.charges)+1), reference: call.Key, amount: call.Amount, approved: approved,
+		}
 		e.setStates(p.decide(b, approved, state{status: payment.Declined})...)
 		p.charges[call.Key] = e
+		if b.Decision == decisionDeclineOpen && b.PaysAfter > 0 {
+			p.delayed = append(p.delayed, delayedRequest{
+				at: p.clock().Add(b.DecidesAfter + b.PaysAfter), execute: func() { p.payDeclined(e) },
+			})
+		}
 		return p.result(e, p.clock()), nil
 	})
 }
 
-var modelDecline = &payment.Decline{Code: "declined", Kind: payment.DeclineSoft}
+var (
+	modelDecline = &payment.Decline{Code: "declined", Kind: payment.DeclineSoft}
+	// modelSeenBefore has a code that testProfile recognizes.
+	modelSeenBefore = &payment.Decline{Code: "duplicate_transaction", Kind: payment.DeclineSoft}
+)
 
 // Capture implements processor.Processor.
 func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -444,6 +497,7 @@ func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) 
 	name := fmt.Sprint("capture ", call.Amount)
 	return p.handle(name, call.Key, name, func(b behavior) (processor.Result, *processor.Error) {
 		e := p.payment(call.ProcessorPaymentID)
+		p.checkPendingCapture(e, name, call.Key)
 		switch now, _ := e.stateAt(p.clock()); {
 		case now.status != payment.Authorized:
 			return processor.Result{}, errConflict
@@ -453,6 +507,9 @@ func (p *modelProcessor) Capture(_ context.Context, call processor.CaptureCall) 
 			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
 		}
 		e.setStates(p.decide(b, state{status: payment.Succeeded, captured: call.Amount}, state{status: payment.Authorized})...)
+		if now, _ := e.stateAt(p.clock()); now.status == payment.Pending {
+			e.pendingCapture, e.capturedBy = call.Key, p.clock().Add(b.DecidesAfter)
+		}
 		return p.result(e, p.clock()), nil
 	})
 }
@@ -462,22 +519,32 @@ func (p *modelProcessor) Void(_ context.Context, call processor.VoidCall) (proce
 	p.recordCall(func() { p.voids[call.ProcessorPaymentID] = append(p.voids[call.ProcessorPaymentID], p.clock()) })
 	return p.handle("void", call.Key, "void", func(b behavior) (processor.Result, *processor.Error) {
 		e := p.payment(call.ProcessorPaymentID)
+		p.checkPendingCapture(e, "void", call.Key)
 		switch now, _ := e.stateAt(p.clock()); {
-		case !p.canVoid(now.status):
+		case !p.canVoid(now):
 			return processor.Result{}, errConflict
 		case b.Decision == decisionDecline, b.Decision == decisionDeclineWithoutRecord:
 			return processor.Result{Status: payment.Declined, Reference: "of the modification", Decline: modelDecline}, nil
 		case b.Decision == decisionApprove:
 			e.setStates(state{at: p.clock(), status: payment.Voided})
 		default:
-			e.setStates(state{at: p.clock(), status: now.status}, state{at: p.clock().Add(modelDelay), status: payment.Voided})
+			now.at = p.clock()
+			e.setStates(now, state{at: p.clock().Add(modelDelay), status: payment.Voided})
 		}
 		return p.result(e, p.clock()), nil
 	})
 }
 
-func (p *modelProcessor) canVoid(status payment.Status) bool {
-	return status == payment.Authorized || !p.CannotVoidPending && (status == payment.RequiresAction || status == payment.Pending)
+// checkPendingCapture reports a capture or void under another key than that of the pending capture: its outcome is not known yet.
+func (p *modelProcessor) checkPendingCapture(e *entry, name, key string) {
+	if e.pendingCapture != "" && e.pendingCapture != key && p.clock().Before(e.capturedBy) && !e.changedInDashboard {
+		p.violation("a %s was sent while a capture is pending", name)
+	}
+}
+
+func (p *modelProcessor) canVoid(now state) bool {
+	return now.status == payment.Authorized || now.open ||
+		!p.CannotVoidPending && (now.status == payment.RequiresAction || now.status == payment.Pending)
 }
 
 // Refund implements processor.Processor.
@@ -498,9 +565,12 @@ func (p *modelProcessor) Refund(_ context.Context, call processor.RefundCall) (p
 			payment: call.ProcessorPaymentID, amount: call.Amount,
 		}
 		e.setStates(p.decide(b, state{status: payment.Succeeded}, state{status: payment.Declined})...)
-		// A refund never requires action.
-		if s, _ := e.stateAt(p.clock()); s.status == payment.RequiresAction {
-			e.states[0].status = payment.Pending
+		// A refund never requires action, and its decline is final.
+		for i, s := range e.states {
+			if s.status == payment.RequiresAction {
+				e.states[i].status = payment.Pending
+			}
+			e.states[i].open = false
 		}
 		p.refunds[call.Key] = e
 		return p.result(e, p.clock()), nil
@@ -516,10 +586,15 @@ func (p *modelProcessor) Lookup(_ context.Context, call processor.LookupCall) (p
 	if call.Operation == payment.OperationRefund {
 		e = p.refunds[call.Reference]
 	}
+	p.lookupsMade++
+	asOf := p.now().Add(-p.LookupLag)
+	if p.LagsEveryOther && p.lookupsMade%2 == 1 || p.CompleteRefundLists && call.Operation == payment.OperationRefund {
+		asOf = p.now()
+	}
 	result, found := processor.Result{}, false
 	if e != nil {
-		if _, found = e.stateAt(p.now().Add(-p.LookupLag)); found {
-			result = p.result(e, p.now().Add(-p.LookupLag))
+		if _, found = e.stateAt(asOf); found {
+			result = p.result(e, asOf)
 		}
 	}
 	record := "no record"
@@ -578,7 +653,7 @@ func (p *modelProcessor) result(e *entry, at time.Time) processor.Result {
 		RequestID: fmt.Sprint("req_", p.responses),
 	}
 	if s.status == payment.Declined {
-		r.Decline = modelDecline
+		r.Decline, r.CanStillSucceed = modelDecline, s.open
 	}
 	return r
 }
@@ -597,12 +672,38 @@ func (p *modelProcessor) captureInDashboard(reference string, amount int64) bool
 // voidInDashboard is a void by the merchant, without Florin. It reports whether the payment could be voided.
 func (p *modelProcessor) voidInDashboard(reference string) bool {
 	return p.changeInDashboard(reference, func(e *entry, now state) bool {
-		if !p.canVoid(now.status) {
+		if !p.canVoid(now) {
 			return false
 		}
 		e.setStates(state{at: p.now(), status: payment.Voided})
 		return true
 	})
+}
+
+// customerPays lets the customer pay a declined payment now. It reports whether that is possible.
+func (p *modelProcessor) customerPays(reference string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.executeDelayed()
+	e := p.charges[reference]
+	return e != nil && p.payDeclined(e)
+}
+
+// payDeclined reports whether the customer has paid: the payment is declined, can still succeed, and was reported.
+func (p *modelProcessor) payDeclined(e *entry) bool {
+	if now, _ := e.stateAt(p.clock()); !now.open || !p.wasReported(e.reference, p.clock()) {
+		return false
+	}
+	paid := e.approved
+	paid.at = p.clock()
+	p.log("the customer pays %s", shortKey(e.reference))
+	e.setStates(paid)
+	return true
+}
+
+// wasOpen reports whether the payment was declined, by the given time, in a way in which it could still succeed.
+func (e *entry) wasOpen(at time.Time) bool {
+	return slices.ContainsFunc(e.states, func(s state) bool { return s.open && !s.at.After(at) })
 }
 
 func (p *modelProcessor) changeInDashboard(reference string, change func(e *entry, now state) bool) bool {
@@ -635,7 +736,7 @@ func (p *modelProcessor) readDashboard(entries map[string]*entry, reference stri
 		return state{}, true
 	}
 	s, _ = e.stateAt(p.now())
-	return s, s.status == payment.Succeeded || s.status == payment.Declined || s.status == payment.Voided
+	return s, s.status == payment.Succeeded || s.status == payment.Declined && !s.open || s.status == payment.Voided
 }
 
 // shortKey is enough of an idempotency key or reference to recognize it in the log.

@@ -15,9 +15,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
 	"github.com/florinpay/florin/activities"
@@ -77,6 +79,7 @@ const (
 	actionOutcomeOtherRequest actionKind = "outcome of another request"
 	actionDashboardCapture    actionKind = "capture in the dashboard"
 	actionDashboardVoid       actionKind = "void in the dashboard"
+	actionCustomerPays        actionKind = "the customer pays after a decline"
 )
 
 // wholeAmount is the amount of a capture that names none.
@@ -117,6 +120,10 @@ type plannedRun struct {
 	Calls                 []behavior
 	Lookups               []behavior
 	Actions               []externalAction
+	// Events is when the processor sends events.
+	Events []time.Duration
+	// ContinueAfter is after how many lookups Temporal suggests to continue as new: in the first run, in the one after it, …
+	ContinueAfter []int
 }
 
 // plan is a sequence of runs.
@@ -131,7 +138,7 @@ var (
 		return externalAction{
 			Kind: rapid.SampledFrom([]actionKind{
 				actionCapture, actionCapture, actionCapture, actionVoid, actionProcessorEvent, actionResolve, actionResolve, actionCancel,
-				actionOutcome, actionOutcomeOtherRequest, actionDashboardCapture, actionDashboardVoid,
+				actionOutcome, actionOutcomeOtherRequest, actionDashboardCapture, actionDashboardVoid, actionCustomerPays,
 			}).Draw(t, "kind"),
 			Amount: rapid.SampledFrom([]int64{wholeAmount, 400, 1000, 1001}).Draw(t, "amount"),
 			At: rapid.SampledFrom([]time.Duration{
@@ -153,12 +160,16 @@ var (
 				faultExecutionDelayed, fault500Executed, fault500NotExecuted, faultMalformedResponse, faultRedirectExecuted,
 				faultRedirectNotExecuted, faultUnreachable, faultRateLimit, faultLongRateLimit, faultForbidden, faultConflict,
 				faultWorkerCrashExecuted, faultWorkerCrashNotExecuted, faultTerminationExecuted, faultTerminationExecuted,
-				faultTerminationNotExecuted,
+				faultTerminationNotExecuted, faultSeenBefore, faultLostSeenBefore, faultLostSeenBefore,
 			}).Draw(t, "fault"),
 			Decision: rapid.SampledFrom([]decision{
 				decisionApprove, decisionApprove, decisionApprove, decisionApprove, decisionDecline, decisionDeclineWithoutRecord,
-				decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction,
+				decisionApproveLater, decisionDeclineLater, decisionApproveAfterAction, decisionDeclineAfterAction, decisionDeclineOpen,
+				decisionDeclineOpen,
 			}).Draw(t, "decision"),
+			PaysAfter: rapid.SampledFrom([]time.Duration{
+				0, 0, time.Second, 4 * time.Second, 20 * time.Minute, 30 * time.Hour,
+			}).Draw(t, "pays after"),
 			DecidesAfter: rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Hour, 50 * time.Hour}).Draw(t, "decides after"),
 			Lasts:        rapid.SampledFrom([]time.Duration{0, 0, 0, 0, 10 * time.Minute, 30 * time.Hour}).Draw(t, "lasts"),
 		}
@@ -182,6 +193,9 @@ var (
 		}
 		return b
 	})
+	genEvent = rapid.Map(rapid.Int64Range(0, int64(7*day/time.Second)), func(n int64) time.Duration {
+		return time.Duration(n) * time.Second
+	})
 	genTraits = rapid.Custom(func(t *rapid.T) traits {
 		return traits{
 			LookupLag:          rapid.SampledFrom([]time.Duration{0, 3 * time.Minute, 9 * time.Minute}).Draw(t, "lookup lag"),
@@ -189,6 +203,9 @@ var (
 			Replays500:         rapid.Bool().Draw(t, "replays 500"),
 			CannotVoidPending:  rapid.Bool().Draw(t, "cannot void pending"),
 			NeverProvesAbsence: rapid.IntRange(0, 3).Draw(t, "never proves absence") == 3,
+
+			LagsEveryOther:      rapid.Bool().Draw(t, "lags every other"),
+			CompleteRefundLists: rapid.Bool().Draw(t, "complete refund lists"),
 		}
 	})
 )
@@ -200,6 +217,8 @@ const (
 	focusAnything focus = iota
 	focusModifications
 	focusRefunds
+	// focusContinued: modifications, of workflows that continue as new.
+	focusContinued
 )
 
 func genRun(on focus) *rapid.Generator[plannedRun] {
@@ -207,14 +226,18 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 	tenths := func(weights ...int) *rapid.Generator[bool] {
 		return rapid.Map(rapid.IntRange(1, 10), func(n int) bool { return n > 10-weights[on] })
 	}
+	continueAfter := rapid.SliceOfN(rapid.IntRange(0, 5), 0, 2)
+	if on == focusContinued {
+		continueAfter = rapid.SliceOfN(rapid.IntRange(0, 2), 1, 4)
+	}
 	return rapid.Custom(func(t *rapid.T) plannedRun {
 		return plannedRun{
-			Refund:  tenths(3, 1, 9).Draw(t, "refund"),
+			Refund:  tenths(3, 1, 9, 1).Draw(t, "refund"),
 			Key:     rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3}).Draw(t, "key"),
 			Payment: rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "payment"),
-			Repeat:  tenths(8, 9, 8).Draw(t, "repeat"),
+			Repeat:  tenths(8, 9, 8, 9).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
-			Manual:  tenths(5, 9, 3).Draw(t, "manual"),
+			Manual:  tenths(5, 9, 3, 9).Draw(t, "manual"),
 			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
 			TerminateAfter: rapid.SampledFrom([]time.Duration{
 				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
@@ -222,6 +245,9 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 			Calls:   rapid.SliceOfN(genCall, 0, 4).Draw(t, "calls"),
 			Lookups: rapid.SliceOfN(genLookup, 0, 3).Draw(t, "lookups"),
 			Actions: rapid.SliceOfN(genAction, 0, 6).Draw(t, "actions"),
+			Events:  rapid.SliceOfN(genEvent, 0, 2).Draw(t, "events"),
+
+			ContinueAfter: continueAfter.Draw(t, "continue after"),
 		}
 	})
 }
@@ -230,7 +256,7 @@ func genPlan(on focus) *rapid.Generator[plan] {
 	return rapid.Custom(func(t *rapid.T) plan {
 		p := plan(rapid.SliceOfN(genRun(on), 1, 8).Draw(t, "runs"))
 		switch on {
-		case focusModifications: // of a payment that is authorized first
+		case focusModifications, focusContinued: // of a payment that is authorized first
 			p[0].Refund, p[0].Manual = false, true
 			p[0].Calls = append([]behavior{{Fault: faultNone, Decision: decisionApprove}}, p[0].Calls...)
 		case focusRefunds: // of a payment that is captured first
@@ -247,17 +273,19 @@ const modelYear = 365 * day
 // setup is what the sequences run on. A planted mistake changes one part of it.
 type setup struct {
 	terms activities.Terms
-	// adapter is the adapter to the model processor.
+	// profile is that of the adapter, which is the adapter to the model processor.
+	profile processor.Profile
 	adapter func(*modelProcessor) processor.Processor
-	// replaceActivities may replace some of the store's activities.
-	replaceActivities func(env *testsuite.TestWorkflowEnvironment, storeActivities *activities.Payments)
+	// replaceActivities may replace some of the store's activities. continued reports that the run continues another one as new.
+	replaceActivities func(env *testsuite.TestWorkflowEnvironment, storeActivities *activities.Payments, continued bool)
 }
 
 func correctSetup() setup {
 	return setup{
 		terms:             modelTerms,
+		profile:           testProfile,
 		adapter:           func(p *modelProcessor) processor.Processor { return p },
-		replaceActivities: func(*testsuite.TestWorkflowEnvironment, *activities.Payments) {},
+		replaceActivities: func(*testsuite.TestWorkflowEnvironment, *activities.Payments, bool) {},
 	}
 }
 
@@ -301,7 +329,14 @@ type model struct {
 	mu         sync.Mutex
 	violations []string
 	updates    int
+	// canceled is the first cancellation of the running workflow; nil: it was not canceled.
+	canceled *cancellation
+	// sendAgain are the actions whose updates ended because the workflow continued in a new run.
+	sendAgain []externalAction
 }
+
+// cancellation is that of a workflow, with the number of voids that the processor had received.
+type cancellation struct{ voids int }
 
 // finalOutcome is what must never change: the amount is the captured one of a payment, and that of a refund.
 type finalOutcome struct {
@@ -326,9 +361,11 @@ func play(ctx context.Context, t logger, db *store.Store, s setup, processorTrai
 	if processorTraits.NeverProvesAbsence {
 		m.terms.AbsenceProofAfter = 0
 	}
+	m.terms.CompleteRefundLists = processorTraits.CompleteRefundLists
 	m.proc = newModelProcessor(merchant, processorTraits)
 	m.proc.now = m.now
 	m.proc.log, m.proc.violation = m.logf, m.violation
+	m.proc.wasReported = m.wasReported
 	m.proc.stopWorker = func() { m.stopped.Store(true) }
 	for _, r := range p {
 		if m.run(r); m.checkAll() {
@@ -561,7 +598,6 @@ type running struct {
 
 // runWorkflow runs a workflow until it ends or is terminated, and checks its result.
 func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req any) {
-	modelRuns.Add(1)
 	end := "terminated after " + formatDuration(r.TerminateAfter)
 	if r.TerminateAfter == modelYear {
 		end = "not terminated"
@@ -570,24 +606,124 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	m.logScript("calls", r.Calls)
 	m.logScript("lookups", r.Lookups)
 	before := m.snapshot()
+	if !w.known {
+		m.skews[w.id] = time.Until(m.clock)
+	}
+	m.stopped.Store(false)
+	m.canceled = nil
+	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
+	env := m.runUntilEnd(w, r, workflowType, req)
 
+	var timeout *temporal.TimeoutError
+	var refused *temporal.ApplicationError
+	switch err := env.GetWorkflowError(); {
+	case err == nil && w.refusal == "":
+		m.checkReturned(w, result(env, w))
+	case errors.As(err, &timeout):
+		m.logf("terminated")
+		m.checkQuery(env, w)
+		m.must(m.canceled == nil || m.stopped.Load() || m.storedStatus(w) != payment.Authorized || m.voidsOf(w) > m.canceled.voids,
+			"%s: the workflow was canceled, but no void was sent for the authorized payment", w.title)
+	case errors.As(err, &refused) && refused.Type() == string(w.refusal):
+		m.logf("refused: %s", w.refusal)
+		m.must(before == m.snapshot(), "a refusal has changed something: before\n%s\nafter\n%s", before, m.snapshot())
+	default:
+		m.violation("%s ended with the error %v, want %q", w.title, err, w.refusal)
+	}
+	m.clock, m.env = m.now(), nil
+}
+
+// runUntilEnd runs a workflow, in as many runs as it takes, and returns the environment of the last one.
+func (m *model) runUntilEnd(w running, r plannedRun, workflowType string, req any) *testsuite.TestWorkflowEnvironment {
+	began, planned := m.clock, r.schedule()
+	for n := 0; ; n++ {
+		elapsed := m.clock.Sub(began)
+		env := m.newEnvironment(w, max(r.TerminateAfter-elapsed, time.Second), n > 0)
+		if n < len(r.ContinueAfter) {
+			suggestContinueAsNew(env, r.ContinueAfter[n])
+		}
+		for _, p := range planned {
+			if !p.done && (n == 0 || p.action.Kind != actionCancel || p.at > 0) {
+				env.RegisterDelayedCallback(func() {
+					p.done = true
+					m.act(w, p.action)
+				}, max(p.at-elapsed, 0))
+			}
+		}
+		for i, a := range m.sendAgain {
+			env.RegisterDelayedCallback(func() { m.act(w, a) }, time.Duration(i+1)*110*time.Millisecond)
+		}
+		m.sendAgain = nil
+		env.ExecuteWorkflow(workflowType, req)
+		var continued *workflow.ContinueAsNewError
+		if !errors.As(env.GetWorkflowError(), &continued) {
+			return env
+		}
+		m.logf("--- continues as new")
+		m.must(continued.WorkflowType.Name == workflowType, "%s continues as %s", w.title, continued.WorkflowType.Name)
+		m.must(n < len(r.ContinueAfter), "%s continues as new, which was not suggested", w.title)
+		m.checkQuery(env, w)
+		m.clock, m.env = m.now(), nil
+	}
+}
+
+// plannedAction is an action with its time since the start of the first run.
+type plannedAction struct {
+	action externalAction
+	at     time.Duration
+	done   bool
+}
+
+// schedule returns the actions and events of a run. No two happen at the same time, and none while an activity runs, which takes
+// real time: chance would decide which one comes first.
+func (r plannedRun) schedule() (planned []*plannedAction) {
+	for i, a := range r.Actions {
+		at := a.At + time.Duration(i)*1370*time.Millisecond + 530*time.Millisecond
+		if a.Kind == actionCancel && a.At == 0 {
+			at = 0 // before the workflow starts
+		}
+		planned = append(planned, &plannedAction{action: a, at: at})
+	}
+	for i, at := range r.Events {
+		planned = append(planned, &plannedAction{
+			action: externalAction{Kind: actionProcessorEvent}, at: at + time.Duration(i)*13*time.Millisecond + 771*time.Millisecond,
+		})
+	}
+	return planned
+}
+
+// suggestContinueAsNew lets Temporal suggest to continue as new after a number of lookups.
+func suggestContinueAsNew(env *testsuite.TestWorkflowEnvironment, after int) {
+	if after == 0 {
+		env.SetContinueAsNewSuggested(true)
+		return
+	}
+	lookups := 0
+	env.SetOnActivityStartedListener(func(info *activity.Info, _ context.Context, _ converter.EncodedValues) {
+		if info.ActivityType.Name != payment.ActivityProcessorLookup {
+			return
+		}
+		if lookups++; lookups == after {
+			env.SetContinueAsNewSuggested(true)
+		}
+	})
+}
+
+// newEnvironment returns an environment for a run that begins now. continued reports that it continues another one as new.
+func (m *model) newEnvironment(w running, timeout time.Duration, continued bool) *testsuite.TestWorkflowEnvironment {
+	modelRuns.Add(1)
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
-	env.SetWorkflowRunTimeout(r.TerminateAfter)
-	if !w.known {
-		m.skews[w.id] = time.Until(m.clock)
-	}
+	env.SetWorkflowRunTimeout(timeout)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
 	storeActivities.Register(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), testProfile, modelBackoff, modelLongestRetry))
-	m.replaceActivities(env, storeActivities)
+	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry))
+	m.replaceActivities(env, storeActivities, continued)
 	m.env, m.skew = env, m.skews[w.id]
-	m.stopped.Store(false)
-	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
 	m.proc.act = func(a externalAction) {
 		done := make(chan struct{})
 		env.RegisterDelayedCallback(func() {
@@ -596,33 +732,7 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 		}, 0)
 		<-done
 	}
-	for i, a := range r.Actions {
-		// No two actions happen at the same time, and none while an activity runs, which takes real time: chance would
-		// decide which one comes first.
-		at := a.At + time.Duration(i)*1370*time.Millisecond + 530*time.Millisecond
-		if a.Kind == actionCancel && a.At == 0 {
-			at = 0 // before the workflow starts
-		}
-		env.RegisterDelayedCallback(func() { m.act(w, a) }, at)
-	}
-	env.ExecuteWorkflow(workflowType, req)
-
-	var timeout *temporal.TimeoutError
-	var refused *temporal.ApplicationError
-	switch err := env.GetWorkflowError(); {
-	case err == nil && w.refusal == "":
-		m.checkReturned(w, result(env, w))
-	case errors.As(err, &timeout):
-		value, queryErr := env.QueryWorkflow(payment.QueryStatus)
-		m.mustSucceed(queryErr)
-		m.checkTerminated(w, value)
-	case errors.As(err, &refused) && refused.Type() == string(w.refusal):
-		m.logf("refused: %s", w.refusal)
-		m.must(before == m.snapshot(), "a refusal has changed something: before\n%s\nafter\n%s", before, m.snapshot())
-	default:
-		m.violation("%s ended with the error %v, want %q", w.title, err, w.refusal)
-	}
-	m.clock, m.env = m.now(), nil
+	return env
 }
 
 func (m *model) logScript(what string, behaviors []behavior) {
@@ -667,16 +777,18 @@ func result(env *testsuite.TestWorkflowEnvironment, w running) any {
 	return r
 }
 
-// checkTerminated checks a workflow that was terminated: its query must return the stored status. value is the result of
-// the query. A workflow whose worker has stopped cannot know what was stored.
-func (m *model) checkTerminated(w running, value interface{ Get(any) error }) {
+// checkQuery checks the query of a run that was terminated, or continues as new: it must return the stored status. A workflow
+// whose worker has stopped cannot know what was stored.
+func (m *model) checkQuery(env *testsuite.TestWorkflowEnvironment, w running) {
+	value, err := env.QueryWorkflow(payment.QueryStatus)
+	m.mustSucceed(err)
 	var queried struct{ Status payment.Status }
 	m.mustSucceed(value.Get(&queried))
 	stored := m.storedStatus(w)
 	if stored == "" {
-		m.logf("terminated before it was stored")
+		m.logf("it was not stored yet")
 	} else {
-		m.logf("terminated while %s", stored)
+		m.logf("it is %s", stored)
 	}
 	if !m.stopped.Load() && queried.Status != stored {
 		m.violation("%s: the query returned %s, but the store has %s", w.title, queried.Status, stored)
@@ -719,6 +831,9 @@ func (m *model) act(w running, a externalAction) {
 	case a.Kind == actionCancel:
 		m.logf("cancel")
 		m.voidRequested[w.id] = true
+		if m.canceled == nil {
+			m.canceled = &cancellation{voids: m.voidsOf(w)}
+		}
 		env.CancelWorkflow()
 	case a.Kind == actionProcessorEvent:
 		m.logf("processor event")
@@ -740,7 +855,28 @@ func (m *model) act(w running, a externalAction) {
 		if m.proc.voidInDashboard(w.reference) {
 			m.logf("%s", a)
 		}
+	case a.Kind == actionCustomerPays && w.charge != nil:
+		if m.proc.customerPays(w.reference) {
+			m.logf("%s", a)
+		}
 	}
+}
+
+// wasReported reports whether the store had the processor's id of the payment with a reference by a time, before the payment was
+// final: the customer may have been asked to act.
+func (m *model) wasReported(reference string, by time.Time) bool {
+	for key := range m.charges {
+		id := payment.PaymentID(m.merchant, key)
+		if payment.ProcessorKey(id, payment.OperationCharge, 0) != reference {
+			continue
+		}
+		events, err := m.db.Events(m.ctx, id)
+		m.mustSucceed(err)
+		return slices.ContainsFunc(events, func(e store.Event) bool {
+			return !e.To.Final() && e.ProcessorID != "" && !e.At.Add(m.skews[id]).After(by)
+		})
+	}
+	return false
 }
 
 // correctResolution is the resolution of an operator who reads the processor's dashboard. ok is false while the record
@@ -825,6 +961,9 @@ func (o *updateObserver) Complete(value any, err error) {
 			(e == nil || !e.changedInDashboard) {
 			o.m.violation("a capture of %d returned that %d were captured", o.captureAmount(), c.CapturedAmount)
 		}
+	case errors.As(err, &refused) && refused.Type() == payment.ErrorContinued:
+		o.m.logf("update %d is to be sent again: %v", o.number, err)
+		o.m.sendAgain = append(o.m.sendAgain, o.action)
 	case errors.As(err, &refused) && o.action.Kind == actionResolve && refused.Type() == string(payment.ErrNotResolvable):
 		o.m.logf("update %d is not applied: %v", o.number, err)
 	default:
@@ -886,7 +1025,9 @@ func (m *model) checkFinalCharge(c payment.Charge) {
 	case payment.Failed:
 		agrees = e == nil
 	case payment.Declined:
-		agrees = e == nil || now.status == payment.Declined
+		// What could still succeed was voided before.
+		agrees = e == nil || now.status == payment.Declined && !(now.open && m.wasReported(e.reference, m.now())) ||
+			now.status == payment.Voided && e.wasOpen(m.now())
 	case payment.Voided, payment.Expired:
 		agrees = now.status == payment.Voided
 	case payment.Conflicted:
@@ -943,6 +1084,16 @@ func (m *model) entry(entries map[string]*entry, reference string) (state, *entr
 	return now, e
 }
 
+// voidsOf returns how many voids of the payment the processor has received.
+func (m *model) voidsOf(w running) int {
+	m.proc.mu.Lock()
+	defer m.proc.mu.Unlock()
+	if e := m.proc.charges[w.reference]; e != nil {
+		return len(m.proc.voids[e.id])
+	}
+	return 0
+}
+
 // checkAll checks what must hold after each run, whatever has happened, and reports whether there was any violation so far.
 func (m *model) checkAll() bool {
 	for _, req := range m.charges {
@@ -979,8 +1130,8 @@ func (m *model) checkTransitions(id string, transitions map[payment.Status][]pay
 	}
 }
 
-// checkCalls checks that every capture and void that was sent was requested by a caller, or is the void at a deadline,
-// and that no more was refunded than captured.
+// checkCalls checks that every capture and void that was sent was requested by a caller, or is the void at a deadline or of a
+// payment that is declined and could still succeed, and that no more was refunded than captured.
 func (m *model) checkCalls(c payment.Charge) {
 	e := m.proc.charges[payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0)]
 	if e == nil {
@@ -995,7 +1146,7 @@ func (m *model) checkCalls(c payment.Charge) {
 	}
 	for _, at := range m.proc.voids[e.id] {
 		// The store keeps microseconds.
-		m.must(m.voidRequested[c.PaymentID] || !at.Before(m.beganAt[c.PaymentID].Add(7*day-time.Microsecond)),
+		m.must(m.voidRequested[c.PaymentID] || e.wasOpen(at) || !at.Before(m.beganAt[c.PaymentID].Add(7*day-time.Microsecond)),
 			"a void was sent before the deadline that no caller has requested")
 	}
 }
@@ -1018,7 +1169,9 @@ func (m *model) snapshot() string {
 
 // TestStoreAndProcessorAgreeAfterRandomFailures is the model test. The flag -rapid.checks sets the number of sequences.
 func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
-	for name, on := range map[string]focus{"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds} {
+	for name, on := range map[string]focus{
+		"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds, "continued": focusContinued,
+	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			db := newStore(t)
@@ -1055,6 +1208,14 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 					{Kind: actionVoid, At: 5 * time.Minute},
 					{Kind: actionResolve, At: time.Hour},
 				},
+			},
+		},
+		// The workflow continued as new while the outcome was unknown, and the next run was not canceled.
+		"cancellation is not lost when the workflow continues as new": {
+			{
+				Key: 1, Manual: true, TerminateAfter: day, Calls: []behavior{{Fault: faultRedirectExecuted}},
+				Lookups: []behavior{{Fault: faultResponseLost}}, Actions: []externalAction{{Kind: actionCancel, At: time.Second}},
+				ContinueAfter: []int{0, 0},
 			},
 		},
 		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it

@@ -61,7 +61,7 @@ With --faults, random faults occur in addition.`,
 	cmd.Flags().StringVar(&f.apiKeyEnv, "api-key-env", "SIMULATOR_API_KEY",
 		"environment variable that has the API key; if it is not set, the key is "+developmentKey)
 	cmd.Flags().StringVar(&f.faults, "faults", "",
-		`random faults with their probabilities, such as "500=0.15,429=0.05,network=0.05"`)
+		`random faults with their probabilities, such as "500=0.15,429=0.05,network=0.05". `+simulator.FaultNames)
 	cmd.Flags().StringVar(&f.latency, "latency", "", `latency of responses, such as "50ms" or "50ms-200ms"`)
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0,
 		"seed of the random faults and latency: the same seed and requests give the same faults")

@@ -37,6 +37,7 @@ Captures, voids and refunds of a payment use the token of its charge.</p>
 <h2>Settings</h2>
 <p>Random faults: {{with .Faults}}<code>{{.}}</code>{{else}}none{{end}}. Latency: {{.Latency}}. Seed: {{.Seed}}.
 Later changes of payments and refunds, such as from pending to succeeded, happen after {{.PendingFor}}.</p>
+<p>The random faults that can be set, with their probabilities: {{.FaultNames}}</p>
 
 <h2>Tokens</h2>
 <table>
@@ -56,7 +57,7 @@ func (s *Simulator) servePage(w http.ResponseWriter, r *http.Request) {
 	var rendered bytes.Buffer
 	if err == nil {
 		err = pageTemplate.Execute(&rendered, map[string]any{
-			"Counts": counts, "Faults": s.faults.String(), "Latency": s.latency.String(), "Seed": s.seed,
+			"Counts": counts, "Faults": s.faults.String(), "FaultNames": FaultNames, "Latency": s.latency.String(), "Seed": s.seed,
 			"PendingFor": s.pendingFor.String(), "Tokens": Tokens(),
 		})
 	}

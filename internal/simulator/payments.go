@@ -100,6 +100,8 @@ func (s *Simulator) charge(ctx context.Context, tx *sql.Tx, req postRequest) (pl
 		return plan{}, refuse(http.StatusUnprocessableEntity, "card_token_unknown",
 			"unknown card_token: GET / lists the tokens of the simulator")
 	}
+	in.CardToken = s.drawToken(in.CardToken, req.key)
+	b, _ = behaviorFor(in.CardToken, scopeCharge)
 	return plan{
 		script:  b.script,
 		execute: func() (response, error) { return s.recordCharge(ctx, tx, req, in, b) },

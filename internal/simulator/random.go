@@ -13,16 +13,22 @@ import (
 	"time"
 )
 
-// randomFaults has the names that [Rates] accepts. If a fault has two steps, each is chosen half of the time.
+// randomFaults has the faults of single requests that [Rates] accepts. If a fault has two steps, each is chosen half of the time.
 var randomFaults = map[string][]step{
-	"401":     {before(respondWith(http.StatusUnauthorized))},
-	"409":     {before(respondWith(http.StatusConflict))},
-	"429":     {before(rateLimited("1"))},
-	"500":     {before(respondWith(http.StatusInternalServerError)), after(respondWith(http.StatusInternalServerError))},
-	"503":     {before(respondWith(http.StatusServiceUnavailable))},
-	"network": {before(connectionReset), after(connectionReset)},
-	"timeout": {before(noResponse), after(noResponse)},
+	"401":          {before(respondWith(http.StatusUnauthorized))},
+	"409":          {before(respondWith(http.StatusConflict))},
+	"429":          {before(rateLimited("1"))},
+	"429_fraction": {before(rateLimited("0.5"))},
+	"429_object":   {before(locked)},
+	"500":          {before(respondWith(http.StatusInternalServerError)), after(respondWith(http.StatusInternalServerError))},
+	"503":          {before(respondWith(http.StatusServiceUnavailable))},
+	"id_control":   {after(controlInID)},
+	"network":      {before(connectionReset), after(connectionReset)},
+	"timeout":      {before(noResponse), after(noResponse)},
 }
+
+// plainToken is the token of the charges that get a random token.
+const plainToken = "tok_visa"
 
 // injection is the random fault and the latency of one request.
 type injection struct {
@@ -41,24 +47,48 @@ func (s *Simulator) draw(method, path, name string, nth int) injection {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s\n%s\n%s\n%d", s.seed, method, path, name, nth))
 	return injection{
-		step:    s.faults.pick(unit(sum[0:8]), unit(sum[8:16])),
+		step:    s.faults.step(unit(sum[0:8]), unit(sum[8:16])),
 		latency: s.latency.Min + time.Duration(unit(sum[16:24])*float64(s.latency.Max-s.latency.Min)),
 	}
+}
+
+// drawToken returns the token whose behavior a charge has. It depends on the idempotency key alone: a fault may span several
+// requests with one key, and the lookups and refunds of the payment.
+func (s *Simulator) drawToken(token, key string) string {
+	if token != plainToken {
+		return token
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d\ntoken\n%s", s.seed, key))
+	if drawn := s.faults.pick(unit(sum[0:8]), isToken); drawn != "" {
+		return drawn
+	}
+	return token
 }
 
 // unit maps eight bytes to a number in [0,1).
 func unit(b []byte) float64 { return float64(binary.BigEndian.Uint64(b)>>11) / (1 << 53) }
 
-// pick chooses a fault by u and one of its steps by v. Both are in [0,1).
-func (r Rates) pick(u, v float64) step {
+// step chooses the fault of a request by u and one of its steps by v. Both are in [0,1).
+func (r Rates) step(u, v float64) step {
+	steps := randomFaults[r.pick(u, func(name string) bool { return !isToken(name) })]
+	if len(steps) == 0 {
+		return noFault
+	}
+	return steps[int(v*float64(len(steps)))]
+}
+
+// pick chooses one of the eligible names by u, which is in [0,1). It returns "" if it chooses none.
+func (r Rates) pick(u float64, eligible func(name string) bool) string {
 	for _, name := range r.names() {
+		if !eligible(name) {
+			continue
+		}
 		if u < r[name] {
-			steps := randomFaults[name]
-			return steps[int(v*float64(len(steps)))]
+			return name
 		}
 		u -= r[name]
 	}
-	return noFault
+	return ""
 }
 
 // inject executes a request with its random fault and latency. A fault after the execution replaces an error response

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +61,90 @@ func TestHalfOfThe500FaultsOccurAfterTheExecution(t *testing.T) {
 	})
 	require.Equal(t, map[string]int{"500 internal_error": 60}, counts)
 	require.InDelta(t, 30, len(h.ledger().Payments), 15)
+}
+
+func TestRandomFaultsOfSingleRequests(t *testing.T) {
+	for name, tc := range map[string]struct {
+		header, body string
+		executed     int
+	}{
+		"429_object":   {header: "1", body: `"code":"lock_timeout"`},
+		"429_fraction": {header: "0.5", body: `"code":"rate_limited"`},
+		"id_control":   {body: `"id":"\u0007ch_`, executed: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := start(t, Options{Faults: Rates{name: 1}})
+			got := h.post("/charges", "k", chargeBody("tok_visa", "k"))
+			require.Equal(t, tc.header, got.header.Get("Retry-After"))
+			require.Contains(t, string(got.body), tc.body)
+			require.Len(t, h.ledger().Payments, tc.executed)
+		})
+	}
+}
+
+// A random token applies to all requests about its charge: a lost response is followed by declines and by lookups that lag, a
+// refund fails later.
+func TestRandomTokenAppliesToEverythingAboutTheCharge(t *testing.T) {
+	tests := []struct{ token, want string }{
+		{token: "tok_duplicate_after_timeout", want: "no response, 402 card_declined hard duplicate_transaction, lookups 0 0 1"},
+		{token: "tok_lookup_unavailable", want: "500 internal_error, 500 internal_error, lookups 503 503 503"},
+		{token: "tok_429_object", want: "429 lock_timeout, 200 succeeded, lookups 1 1 1"},
+		{token: "tok_action_declined_then_paid", want: "200 requires_action"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.token, func(t *testing.T) {
+			h := start(t, Options{Faults: Rates{tt.token: 1}})
+			drawn, explicit := h.story("tok_visa"), start(t, Options{}).story(tt.token)
+			require.Equal(t, explicit, drawn)
+			require.Contains(t, drawn, tt.want)
+		})
+	}
+	t.Run("tok_refund_fails_late", func(t *testing.T) {
+		h := start(t, Options{Faults: Rates{"tok_refund_fails_late": 1}})
+		id := h.pay("tok_visa", "k", true)
+		require.Equal(t, "200 succeeded", h.post("/refunds", "r", fmt.Sprintf(`{"payment_id":%q,"reference":"r"}`, id)).String())
+		h.clock.advance(DefaultPendingFor)
+		require.Equal(t, "declined", h.ledger().Refunds[0].Status)
+	})
+	t.Run("tok_refunded_in_dashboard", func(t *testing.T) {
+		h := start(t, Options{Faults: Rates{"tok_refunded_in_dashboard": 1}})
+		h.pay("tok_visa", "k", true)
+		h.clock.advance(DefaultPendingFor)
+		require.Equal(t, int64(1000), h.ledger().Payments[0].RefundedAmount)
+	})
+	t.Run("another token keeps its behavior", func(t *testing.T) {
+		h := start(t, Options{Faults: Rates{"tok_stolen_card": 1}})
+		require.Equal(t, "200 success", h.post("/charges", "k", chargeBody("tok_success", "k")).String())
+	})
+}
+
+// story is what a client sees that sends a charge twice and looks it up three times.
+func (h *harness) story(token string) string {
+	text := h.postAndGiveUp("/charges", "k", chargeBody(token, "k")).String() + ", " +
+		h.post("/charges", "k", chargeBody(token, "k")).String() + ", lookups"
+	for range 3 {
+		var found page[payment]
+		got := h.get("/payments?reference=k")
+		if got.status != http.StatusOK {
+			text += fmt.Sprint(" ", got.status)
+			continue
+		}
+		got.into(h.t, &found)
+		text += fmt.Sprint(" ", len(found.Data))
+	}
+	return text
+}
+
+func TestRandomTokensOccurAtTheConfiguredRates(t *testing.T) {
+	s := &Simulator{faults: Rates{"500": .5, "tok_id_control": .2, "tok_pending": .1}}
+	const draws = 20_000
+	counts := map[string]int{}
+	for i := range draws {
+		counts[s.drawToken("tok_visa", fmt.Sprint(i))]++
+	}
+	require.InDelta(t, .2, float64(counts["tok_id_control"])/draws, .01)
+	require.InDelta(t, .1, float64(counts["tok_pending"])/draws, .01)
+	require.InDelta(t, .7, float64(counts["tok_visa"])/draws, .01)
 }
 
 func TestRandomFaultsApplyToLookupsButNotToTheLedger(t *testing.T) {

@@ -11,11 +11,22 @@ import (
 	"time"
 )
 
-// Rates maps the names of random faults to their probabilities. Each probability, and their sum, is between 0 and 1.
-// The names are 401, 409, 429, 500, 503, network (a TCP reset) and timeout (no response).
+// Rates maps the names of random faults to their probabilities. Each probability, and their sum, is between 0 and 1. [FaultNames]
+// describes the names.
 type Rates map[string]float64
 
-// ParseRates parses rates such as "500=0.15,429=0.05,network=0.05". The empty string means no faults.
+// FaultNames describes the names that [Rates] accepts, for users.
+const FaultNames = "Of each request: 401, 409, 429, 429_fraction (Retry-After: 0.5), 429_object (about one object, not a rate limit), " +
+	"500, 503, id_control (a control character in the id), network (a TCP reset) and timeout (no response). " +
+	"Of each charge with " + plainToken + ": any token of the table, whose behavior the charge, its lookups, captures and refunds get."
+
+// isToken reports whether the name of a random fault is a token.
+func isToken(name string) bool {
+	_, known := behaviorByToken[name]
+	return known
+}
+
+// ParseRates parses rates such as "500=0.15,429=0.05,tok_duplicate_after_timeout=0.02". The empty string means no faults.
 func ParseRates(s string) (Rates, error) {
 	if strings.TrimSpace(s) == "" {
 		return nil, nil
@@ -44,8 +55,8 @@ func ParseRates(s string) (Rates, error) {
 func (r Rates) validate() error {
 	sum := 0.0
 	for _, name := range r.names() {
-		if _, known := randomFaults[name]; !known {
-			return fmt.Errorf("faults: %q is unknown: use one of %s", name,
+		if _, known := randomFaults[name]; !known && !isToken(name) {
+			return fmt.Errorf("faults: %q is unknown: use a token or one of %s", name,
 				strings.Join(slices.Sorted(maps.Keys(randomFaults)), ", "))
 		}
 		if p := r[name]; !(p >= 0 && p <= 1) { // unlike p < 0 || p > 1, this refuses NaN too

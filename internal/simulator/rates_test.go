@@ -13,14 +13,21 @@ func TestParseRates(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, Rates{"500": .15, "429": .05, "401": .05, "network": .05}, rates)
 	require.Equal(t, "401=0.05,429=0.05,500=0.15,network=0.05", rates.String())
+	rates, err = ParseRates("429_object=0.1,tok_refund_fails_late=0.2")
+	require.NoError(t, err)
+	require.Equal(t, Rates{"429_object": .1, "tok_refund_fails_late": .2}, rates)
 	rates, err = ParseRates("  ")
 	require.NoError(t, err)
 	require.Empty(t, rates)
 
+	for name := range randomFaults {
+		require.Contains(t, FaultNames, name)
+	}
 	for in, want := range map[string]string{
+		"tok_none=0.1":       `"tok_none" is unknown: use a token`,
 		"500":                `"500" is not of the form name=probability`,
 		"500=0.1,":           `"" is not of the form name=probability`,
-		"teapot=0.1":         `"teapot" is unknown: use one of 401, 409, 429, 500, 503, network, timeout`,
+		"teapot=0.1":         `"teapot" is unknown: use a token or one of 401, 409, 429, 429_fraction, 429_object, 500, 503, id_control, network, timeout`,
 		"500=often":          `"often" is not a number between 0 and 1`,
 		"500=1.5":            "500=1.5: a probability must be between 0 and 1",
 		"500=-0.1":           "500=-0.1: a probability must be between 0 and 1",

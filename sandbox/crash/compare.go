@@ -38,13 +38,15 @@ type records struct {
 	// The keys are the idempotency keys.
 	charges, storedCharges map[string]payment.Charge
 	refunds, storedRefunds map[string]payment.Refund
+	// refundEvents are the transitions of each refund in the store, by its ID.
+	refundEvents map[string][]store.Event
 }
 
 // compare reads the records of all systems and returns their contradictions.
 func (s *system) compare(ctx context.Context, purchases []*purchase) ([]violation, error) {
 	all := records{
 		charges: map[string]payment.Charge{}, storedCharges: map[string]payment.Charge{},
-		refunds: map[string]payment.Refund{}, storedRefunds: map[string]payment.Refund{},
+		refunds: map[string]payment.Refund{}, storedRefunds: map[string]payment.Refund{}, refundEvents: map[string][]store.Event{},
 	}
 	var err error
 	if all.ledger, err = s.readLedger(ctx); err != nil {
@@ -120,6 +122,9 @@ func (all *records) readStore(ctx context.Context, dsn string) error {
 			}
 			for _, r := range refunds {
 				all.storedRefunds[r.IdempotencyKey] = r
+				if all.refundEvents[r.RefundID], err = opened.Events(ctx, r.RefundID); err != nil {
+					return err
+				}
 			}
 		}
 		if page.Next == "" {
@@ -182,6 +187,12 @@ func workflowResult[T any](
 // disagreements compares the records with each other and with the results that callers received.
 func (all *records) disagreements(purchases []*purchase) (found []violation) {
 	report := func(format string, args ...any) { found = append(found, violationOf(nil, format, args...)) }
+	for key, r := range all.refunds {
+		if all.failedLate(key) { // The result of a closed workflow does not reflect it.
+			r.Status, r.Failure = payment.Failed, all.storedRefunds[key].Failure
+			all.refunds[key] = r
+		}
+	}
 	for _, d := range books.Compare(values(all.charges), values(all.refunds), all.ledger).Differences {
 		report("workflows and ledger: %s", d)
 	}
@@ -208,11 +219,26 @@ func (all *records) disagreements(purchases []*purchase) (found []violation) {
 		}
 	}
 	found = append(found, all.onlyInStore()...)
-	found = append(found, all.wrongRefundSums()...)
+	found = append(found, all.wrongRefundSums(purchases)...)
 	for _, p := range purchases {
 		found = append(found, all.contradictedResults(p)...)
 	}
 	return found
+}
+
+// failedLate reports whether a refund failed after it had succeeded, and the processor itself has reported that: its ledger has it
+// as declined, and a lookup is the cause of the transition in the store.
+func (all *records) failedLate(key string) bool {
+	stored := all.storedRefunds[key]
+	events := all.refundEvents[stored.RefundID]
+	if stored.Status != payment.Failed || len(events) == 0 {
+		return false
+	}
+	last := events[len(events)-1]
+	declined := slices.ContainsFunc(all.ledger.Refunds, func(r simulator.LedgerRefund) bool {
+		return r.ID == stored.ProcessorRefundID && r.Status == string(payment.Declined)
+	})
+	return declined && last.From == payment.Succeeded && last.To == payment.Failed && last.Cause.By == "lookup"
 }
 
 // onlyInStore returns the payments and refunds that are in the store, but are not the result of a workflow.
@@ -230,8 +256,9 @@ func (all *records) onlyInStore() (found []violation) {
 	return found
 }
 
-// wrongRefundSums compares the refunded amount of each payment with the sum of its refunds, in the store and in the ledger.
-func (all *records) wrongRefundSums() (found []violation) {
+// wrongRefundSums compares the refunded amount of each payment with the sum of its refunds, in the store and in the ledger. What was
+// refunded in the dashboard is no refund in the ledger.
+func (all *records) wrongRefundSums(purchases []*purchase) (found []violation) {
 	stored := map[string]int64{}
 	for _, r := range all.storedRefunds {
 		if r.Status == payment.Succeeded {
@@ -251,6 +278,12 @@ func (all *records) wrongRefundSums() (found []violation) {
 		}
 	}
 	for _, p := range all.ledger.Payments {
+		inDashboard := slices.ContainsFunc(purchases, func(one *purchase) bool {
+			return one.id() == p.Metadata["florin_payment_id"] && one.charge.PaymentMethod == refundedInDashboard
+		})
+		if inDashboard && p.RefundedAmount == p.CapturedAmount {
+			continue
+		}
 		if p.RefundedAmount != ledger[p.ID] || p.RefundedAmount > p.CapturedAmount {
 			found = append(found, violationOf(nil, "the ledger has %d of %d refunded for %s, but its refunds sum up to %d",
 				p.RefundedAmount, p.CapturedAmount, p.Metadata["florin_payment_id"], ledger[p.ID]))
@@ -280,7 +313,8 @@ func (all *records) contradictedResults(p *purchase) (found []violation) {
 	}
 	for _, r := range p.refunds {
 		for _, result := range r.results.all {
-			problem := refundContradiction(result, all.refunds[r.request.IdempotencyKey], requested > final.CapturedAmount)
+			key := r.request.IdempotencyKey
+			problem := refundContradiction(result, all.refunds[key], requested > final.CapturedAmount, all.failedLate(key))
 			if problem != "" {
 				found = append(found, violationOf(p, "refund %s: %s", r.request.IdempotencyKey, problem))
 			}

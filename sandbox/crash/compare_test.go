@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -46,6 +47,19 @@ func consistentRecords() (*records, []*purchase) {
 			}},
 		},
 	}, []*purchase{p}
+}
+
+// failLate lets the refund fail after it has succeeded.
+func failLate(all *records, p *purchase) {
+	key := p.refunds[0].request.IdempotencyKey
+	stored, charge := all.storedRefunds[key], all.storedCharges[p.key()]
+	stored.Status, stored.Failure = payment.Failed, &payment.Failure{Message: "account_closed"}
+	charge.RefundedAmount = 0
+	all.storedRefunds[key], all.storedCharges[p.key()] = stored, charge
+	all.refundEvents = map[string][]store.Event{
+		stored.RefundID: {{From: payment.Succeeded, To: payment.Failed, Cause: store.Cause{By: "lookup"}}},
+	}
+	all.ledger.Refunds[0].Status, all.ledger.Payments[0].RefundedAmount = "declined", 0
 }
 
 func TestEveryDisagreementOfTheRecordsIsFound(t *testing.T) {
@@ -107,6 +121,43 @@ func TestEveryDisagreementOfTheRecordsIsFound(t *testing.T) {
 			name:   "no workflow reported the refund",
 			change: func(all *records, _ *purchase) { clear(all.refunds) },
 			want:   []string{"which no workflow reported", "is in the store, but no workflow reported it", "its workflow failed"},
+		},
+		{name: "the refund failed later, as the processor reports", change: failLate},
+		{
+			name: "the refund failed later, but the processor has it as succeeded",
+			change: func(all *records, p *purchase) {
+				failLate(all, p)
+				all.ledger.Refunds[0].Status, all.ledger.Payments[0].RefundedAmount = "succeeded", 40
+			},
+			want: []string{
+				"store and ledger: refund acme/order-0001-back-1: reported failed", "workflow and store: failure is absent",
+				"status is succeeded and failed",
+			},
+		},
+		{
+			name: "the refund failed later, but no lookup has found that",
+			change: func(all *records, p *purchase) {
+				failLate(all, p)
+				for _, events := range all.refundEvents {
+					events[0].Cause.By = "workflow"
+				}
+			},
+			want: []string{
+				"workflows and ledger: refund acme/order-0001-back-1: reported succeeded",
+				"workflow and store: failure is absent", "status is succeeded and failed",
+			},
+		},
+		{
+			name: "the payment was refunded in the dashboard",
+			change: func(all *records, p *purchase) {
+				p.charge.PaymentMethod = refundedInDashboard
+				all.ledger.Payments[0].RefundedAmount = 100
+			},
+		},
+		{
+			name:   "the payment was refunded outside of the ledger",
+			change: func(all *records, _ *purchase) { all.ledger.Payments[0].RefundedAmount = 100 },
+			want:   []string{"the ledger has 100 of 100 refunded"},
 		},
 		{
 			name: "a caller received a false result",

@@ -12,6 +12,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -103,8 +104,12 @@ func (s *system) test(ctx context.Context, p *plan) ([]violation, error) {
 	fmt.Printf("crash: %d kills in %s; waiting for the last payments\n", len(p.kills), time.Since(began).Round(time.Second))
 	unanswered := l.wait()
 	stuck := s.awaitWorkflows(ctx, l.purchases)
+	late, err := s.sendEvents(ctx, l.purchases)
+	if err != nil {
+		return nil, err
+	}
 	violations, err := s.compare(ctx, l.purchases)
-	violations = append(append(unanswered, stuck...), violations...)
+	violations = slices.Concat(unanswered, stuck, late, violations)
 	fmt.Printf("crash: compared after %s\n", time.Since(began).Round(time.Second))
 	printOutcomes(l.purchases)
 	return violations, err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -46,6 +47,11 @@ func (p *purchase) key() string { return p.charge.IdempotencyKey }
 
 func (p *purchase) id() string { return payment.PaymentID(merchant, p.key()) }
 
+// processor is the processor of the charge in the worker's configuration.
+func (p *purchase) processor() string { return cmp.Or(p.charge.Processor, plain) }
+
+func (r *refund) id() string { return payment.RefundID(merchant, r.request.IdempotencyKey) }
+
 // outcomeNeverKnown reports whether the processor never reveals the outcome of the charge. executed counts the idempotency
 // keys in its ledger.
 func (p *purchase) outcomeNeverKnown(executed map[string]int) bool {
@@ -67,11 +73,16 @@ func (p *purchase) namedIn(message []byte) bool {
 		}
 	}
 	for _, r := range p.refunds {
-		id := payment.RefundID(merchant, r.request.IdempotencyKey)
-		names = append(names, id, payment.ProcessorKey(id, payment.OperationRefund, 0))
+		names = append(names, r.id(), payment.ProcessorKey(r.id(), payment.OperationRefund, 0))
 	}
 	return slices.ContainsFunc(names, func(name string) bool { return bytes.Contains(message, []byte(name)) })
 }
+
+// The payment methods whose payments or refunds the processor changes after their workflows have ended.
+const (
+	refundedInDashboard = "tok_refunded_in_dashboard"
+	refundFailsLate     = "tok_refund_fails_late"
+)
 
 // The payment methods of the simulator, by the need that they fulfill. A method that is listed n times is n times as likely.
 var (
@@ -81,7 +92,8 @@ var (
 		"tok_reset_before_charge", "tok_timeout_after_charge", "tok_timeout_before_charge", "tok_malformed_200", "tok_truncated_200",
 		"tok_500_twice", "tok_409_in_flight", "tok_429_retry_after", "tok_timeout_then_401", "tok_418", "tok_lookup_late", "tok_lost",
 		"tok_insufficient_funds", "tok_stolen_card", "tok_declined_200", "tok_pending", "tok_pending_declined", "tok_requires_action",
-		"tok_403", "tok_500_always",
+		"tok_403", "tok_500_always", "tok_429_object", "tok_429_fraction", "tok_id_control", "tok_duplicate_after_timeout",
+		"tok_lookup_unavailable", "tok_declined_open", "tok_action_declined_open", "tok_action_declined_then_paid", refundedInDashboard,
 	}
 	lookupMethods = []string{"tok_418", "tok_302", "tok_pending", "tok_requires_action"}
 	// failureMethods are certain to fail an activity. Methods with a reset are not among them: net/http itself may repeat a
@@ -90,10 +102,15 @@ var (
 	authorizedMethods = []string{"tok_visa", "tok_visa", "tok_500_once_after_charge", "tok_reset_after_charge"}
 	// slowMethods take long until they have an outcome. They are chosen only early in a run, so that the run does not have to
 	// wait for them at its end.
-	slowMethods   = []string{"tok_lost", "tok_refund_lost", "tok_500_always", "tok_refund_500_always", "tok_lookup_late", "tok_500_after_charge"}
+	slowMethods = []string{
+		"tok_lost", "tok_refund_lost", "tok_500_always", "tok_refund_500_always", "tok_lookup_late", "tok_lookup_unavailable",
+		"tok_duplicate_after_timeout", "tok_500_after_charge",
+	}
+	// lateMethods have payments that the first lookups do not find.
+	lateMethods   = []string{"tok_lookup_late", "tok_duplicate_after_timeout"}
 	refundMethods = []string{
 		"tok_visa", "tok_visa", "tok_visa", "tok_visa", "tok_refund_500_twice", "tok_refund_timeout_after", "tok_refund_reset_after",
-		"tok_refund_declined", "tok_refund_pending", "tok_refund_lost", "tok_refund_500_always",
+		"tok_refund_declined", "tok_refund_pending", "tok_refund_lost", "tok_refund_500_always", refundFailsLate, refundFailsLate,
 	}
 )
 
@@ -139,7 +156,7 @@ func (g *generator) purchase(needs need) *purchase {
 			p.charge.PaymentMethod = g.oneOf(anyMethod)
 		}
 	}
-	if p.charge.PaymentMethod == "tok_lookup_late" {
+	if slices.Contains(lateMethods, p.charge.PaymentMethod) {
 		p.charge.Processor = noAbsenceProof
 	}
 	return p

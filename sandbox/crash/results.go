@@ -79,14 +79,18 @@ func contradiction(result callResult[payment.Charge], final payment.Charge) stri
 }
 
 // refundContradiction is contradiction for refunds. The status of final is empty if the workflow failed. mayExceed reports
-// whether the refunds of the payment together exceed the captured amount.
-func refundContradiction(result callResult[payment.Refund], final payment.Refund, mayExceed bool) string {
+// whether the refunds of the payment together exceed the captured amount, failedLate whether the processor itself has reported
+// that the refund failed after it had succeeded.
+func refundContradiction(result callResult[payment.Refund], final payment.Refund, mayExceed, failedLate bool) string {
 	got := result.value
 	switch {
 	case result.refusal == nil && final.Status == "" && mayExceed && (got.Status == payment.Processing || got.Status == payment.Failed):
 		return "" // The workflow itself reports that it refunded nothing.
 	case result.refusal == nil && final.Status == "":
 		return fmt.Sprintf("%s returned %s, but its workflow failed", result.call, got.Status)
+	case result.refusal == nil && got.Status == payment.Succeeded && final.Status == payment.Failed && !failedLate:
+		return fmt.Sprintf("%s returned %s, but the refund is %s, and the processor did not report that it failed later",
+			result.call, got.Status, final.Status)
 	case result.refusal == nil && !leadsTo(payment.RefundTransitions, got.Status, final.Status):
 		return fmt.Sprintf("%s returned %s, but the refund is %s", result.call, got.Status, final.Status)
 	case result.refusal == nil && got.Status == payment.Succeeded &&

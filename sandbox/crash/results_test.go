@@ -96,7 +96,9 @@ func TestRefundResultMustAgreeWithTheFinalState(t *testing.T) {
 		result    callResult[payment.Refund]
 		final     payment.Refund
 		mayExceed bool
-		want      string // empty: no contradiction
+		// failedLate: the processor has reported that the refund failed after it had succeeded.
+		failedLate bool
+		want       string // empty: no contradiction
 	}{
 		{name: "returned succeeded, is succeeded", result: returned(payment.Succeeded), final: refund(payment.Succeeded)},
 		{
@@ -104,6 +106,14 @@ func TestRefundResultMustAgreeWithTheFinalState(t *testing.T) {
 			want: "returned failed, but the refund is succeeded",
 		},
 		{name: "returned pending, succeeded later", result: returned(payment.Pending), final: refund(payment.Succeeded)},
+		{
+			name: "returned succeeded, failed later", result: returned(payment.Succeeded), final: refund(payment.Failed), failedLate: true,
+		},
+		{
+			name: "returned succeeded, is failed, and the processor did not report that", result: returned(payment.Succeeded),
+			final: refund(payment.Failed),
+			want:  "returned succeeded, but the refund is failed, and the processor did not report that it failed later",
+		},
 		{
 			name: "returned succeeded, workflow failed", result: returned(payment.Succeeded), final: workflowFailed,
 			mayExceed: true,
@@ -135,7 +145,7 @@ func TestRefundResultMustAgreeWithTheFinalState(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			requireContradiction(t, tt.want, refundContradiction(tt.result, tt.final, tt.mayExceed))
+			requireContradiction(t, tt.want, refundContradiction(tt.result, tt.final, tt.mayExceed, tt.failedLate))
 		})
 	}
 }

@@ -90,7 +90,7 @@ const (
 
 // writeWorkerConfig writes the worker's configuration. Its timeouts are so short that an unknown outcome is resolved within
 // seconds.
-func (s *system) writeWorkerConfig(health string) (path string, err error) {
+func (s *system) writeWorkerConfig(health, webhooks string) (path string, err error) {
 	storeLine := fmt.Sprintf("sqlite: %q", filepath.Join(s.dir, "florin.db"))
 	if l := s.listeners[database]; l != nil {
 		url := filepath.Join(s.dir, "postgres.url")
@@ -100,7 +100,7 @@ func (s *system) writeWorkerConfig(health string) (path string, err error) {
 		storeLine = fmt.Sprintf("postgres: {file: %q}", url)
 	}
 	processor := func(absence, lookups, hold string) string {
-		return fmt.Sprintf(`{adapter: rest, base_url: "http://%s", api_key: {env: SIMULATOR_API_KEY},
+		return fmt.Sprintf(`{adapter: rest, base_url: "http://%s", api_key: {env: SIMULATOR_API_KEY}, webhook_secrets: [{env: SIMULATOR_WEBHOOK_SECRET}],
     http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, send_within: 1m, rate_limit: {max_wait: 1s},
     breaker: {min_calls: 1000}, absence_proof_after: %s, authorization_for: %s,
     retry: {initial: 200ms, max: 1s, longest_wait: 2s},
@@ -110,6 +110,7 @@ func (s *system) writeWorkerConfig(health string) (path string, err error) {
 	path = filepath.Join(s.dir, "worker.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `
 health: {listen: %q}
+webhooks: {listen: %q}
 worker: {stop_timeout: 5s}
 store: {%s}
 audit: {path: %q}
@@ -118,6 +119,6 @@ processors:
   %s: %s
   %s: %s
   %s: %s
-`, health, storeLine, filepath.Join(s.dir, "audit.jsonl"), plain,
+`, health, webhooks, storeLine, filepath.Join(s.dir, "audit.jsonl"), plain,
 		plain, processor("3s", "8s", "1h"), noAbsenceProof, processor("1h", "8s", "1h"), shortHold, processor("3s", "8s", "2s")), 0o600)
 }

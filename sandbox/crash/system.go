@@ -24,7 +24,9 @@ const (
 	loopback = "127.0.0.1"
 	// reachTimeout is how long it may take until a message reaches the point of an armed kill and the victim is dead.
 	reachTimeout = 60 * time.Second
-	apiKey       = "sim_crash_key" //nolint:gosec // protects nothing
+	// pendingFor is when the simulator makes each later change of a payment or refund.
+	pendingFor = time.Second
+	apiKey     = "sim_crash_key" //nolint:gosec // protects nothing
 )
 
 // system is the system under test: the processes, and the proxies between them.
@@ -38,6 +40,8 @@ type system struct {
 	cluster   *postgrestest.Cluster // nil with SQLite
 	// storeDSN and simulatorURL bypass the proxies.
 	storeDSN, simulatorURL string
+	// webhooksURL is the worker's endpoint for events.
+	webhooksURL string
 	// temporal and client bypass the proxies, too: they are the connection of a service to the Temporal server.
 	temporal client.Client
 	client   *florin.Client
@@ -111,7 +115,7 @@ func (s *system) startSimulator(ctx context.Context) error {
 	s.processes[simulated] = &process{
 		name: string(simulated), dir: s.dir, env: []string{"SIMULATOR_API_KEY=" + apiKey},
 		arguments: []string{
-			filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", "1s",
+			filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", pendingFor.String(),
 		},
 		ready: func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
 	}
@@ -155,13 +159,18 @@ func (s *system) startWorker(ctx context.Context) error {
 		return err
 	}
 	health := net.JoinHostPort(loopback, port)
-	config, err := s.writeWorkerConfig(health)
+	if port, err = stablePort(ctx); err != nil {
+		return err
+	}
+	webhooks := net.JoinHostPort(loopback, port)
+	s.webhooksURL = "http://" + webhooks
+	config, err := s.writeWorkerConfig(health, webhooks)
 	if err != nil {
 		return err
 	}
 	s.processes[worker] = &process{
 		name: string(worker), dir: s.dir, arguments: []string{filepath.Join(s.dir, "worker"), "--config", config},
-		env:   []string{"TEMPORAL_ADDRESS=" + s.listeners[temporal].address, "SIMULATOR_API_KEY=" + apiKey},
+		env:   []string{"TEMPORAL_ADDRESS=" + s.listeners[temporal].address, "SIMULATOR_API_KEY=" + apiKey, "SIMULATOR_WEBHOOK_SECRET=" + webhookSecret},
 		ready: func(ctx context.Context) error { return healthy(ctx, "http://"+health+"/healthz") },
 	}
 	return s.run(ctx, worker)
