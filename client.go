@@ -57,6 +57,7 @@ type Run struct {
 //
 // An error is not proof that no money moved, except an [*payment.InvalidRequestError]. [ErrIdempotencyMismatch] is returned for a
 // different request under the same key, and [ErrOutcomePending] if ctx is done first: call Charge again or use [Client.Get].
+// [ErrNoWorker] is returned together with the first outcome of a payment that may have progressed since.
 func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	if err := c.validateCharge(req); err != nil {
 		return payment.Charge{}, err
@@ -68,7 +69,7 @@ func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment
 	// Temporal returns the first result of an update again; a pending payment may have progressed since.
 	current, err := c.Get(ctx, req.MerchantID, req.IdempotencyKey)
 	if errors.Is(err, ErrNoWorker) {
-		return charge, nil
+		return charge, err
 	}
 	return current, err
 }
@@ -86,7 +87,7 @@ func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment
 	}
 	current, err := c.GetRefund(ctx, req.MerchantID, req.IdempotencyKey)
 	if errors.Is(err, ErrNoWorker) {
-		return refund, nil
+		return refund, err
 	}
 	return current, err
 }

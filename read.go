@@ -89,7 +89,11 @@ func get[T record](ctx context.Context, c *Client, workflowID, activity string, 
 		}
 		unanswered = err
 	}
-	stored, err := read[T](ctx, c, activity, args...)
+	startWithin := readStartTimeout
+	if unanswered != nil { // the query has waited for a worker, too
+		startWithin -= queryTimeout
+	}
+	stored, err := readWithin[T](ctx, c, startWithin, activity, args...)
 	code, refused := refusalCode(err)
 	switch {
 	case err == nil && stored.Final():
@@ -132,19 +136,24 @@ func requireRunning(ctx context.Context, c *Client, workflowID string) error {
 	return translate(ctx, err, workflowID)
 }
 
-// A worker with a free slot starts a read at once, so that after readStartTimeout none is there. readTimeout bounds the whole read, with
-// the repetitions while the store is down.
+// A worker with a free slot starts a read at once, so that after readStartTimeout none is there: with queryTimeout, that is known within
+// five seconds. readTimeout bounds the whole read, with the repetitions while the store is down.
 const (
-	readStartTimeout = 3 * time.Second
+	readStartTimeout = 4500 * time.Millisecond
 	readTimeout      = 10 * time.Second
 )
 
 // read runs an activity of the store on a worker, so that callers need no database access. The error is a refusal, ErrNoWorker, or
 // names the store.
 func read[T any](ctx context.Context, c *Client, activity string, args ...any) (value T, err error) {
+	return readWithin[T](ctx, c, readStartTimeout, activity, args...)
+}
+
+// readWithin is read for a worker that starts it within the given time.
+func readWithin[T any](ctx context.Context, c *Client, start time.Duration, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
 		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue,
-		ScheduleToStartTimeout: readStartTimeout, ScheduleToCloseTimeout: readTimeout,
+		ScheduleToStartTimeout: start, ScheduleToCloseTimeout: readTimeout,
 	}, activity, args...)
 	if err == nil {
 		err = handle.Get(ctx, &value)

@@ -28,6 +28,7 @@ func HealthHandler(temporal client.Client, metrics *telemetry.Telemetry) http.Ha
 	if metrics != nil {
 		mux.Handle("GET /metrics", metrics.Handler())
 		mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+			//nolint:contextcheck // one query serves several probes, so none of them may cancel it
 			if metrics.CheckStore() != nil {
 				http.Error(w, "the store cannot be written and read", http.StatusServiceUnavailable)
 				return

@@ -95,7 +95,46 @@ func realSystem(env *environment.Environment) system {
 	}
 }
 
-// retryingResolver repeats a resolution that is refused because a call to the processor is in flight.
+// again calls read, and calls it again while a slow machine has no worker for it in time.
+func again[T any](ctx context.Context, read func() (T, error)) (value T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	for {
+		if value, err = read(); !errors.Is(err, florin.ErrNoWorker) || ctx.Err() != nil {
+			return value, err
+		}
+	}
+}
+
+func (p retryingResolver) Get(ctx context.Context, merchantID, key string) (payment.Charge, error) {
+	return again(ctx, func() (payment.Charge, error) { return p.Client.Get(ctx, merchantID, key) })
+}
+
+func (p retryingResolver) GetRefund(ctx context.Context, merchantID, key string) (payment.Refund, error) {
+	return again(ctx, func() (payment.Refund, error) { return p.Client.GetRefund(ctx, merchantID, key) })
+}
+
+func (p retryingResolver) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
+	return again(ctx, func() (payment.Charge, error) { return p.Client.Charge(ctx, req) })
+}
+
+func (p retryingResolver) Refund(ctx context.Context, req payment.RefundRequest) (payment.Refund, error) {
+	return again(ctx, func() (payment.Refund, error) { return p.Client.Refund(ctx, req) })
+}
+
+func (p retryingResolver) Capture(ctx context.Context, merchantID, key string, req payment.CaptureRequest) (payment.Charge, error) {
+	return again(ctx, func() (payment.Charge, error) { return p.Client.Capture(ctx, merchantID, key, req) })
+}
+
+func (p retryingResolver) Void(ctx context.Context, merchantID, key string) (payment.Charge, error) {
+	return again(ctx, func() (payment.Charge, error) { return p.Client.Void(ctx, merchantID, key) })
+}
+
+func (p retryingResolver) List(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	return again(ctx, func() (payment.Page, error) { return p.Client.List(ctx, f) })
+}
+
+// retryingResolver repeats a resolution that is refused because a call to the processor is in flight, and any read.
 type retryingResolver struct{ *florin.Client }
 
 func (p retryingResolver) Resolve(ctx context.Context, merchantID, key string, r payment.Resolution) (payment.Charge, error) {

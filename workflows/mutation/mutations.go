@@ -50,7 +50,7 @@ var mutations = []mutation{
 	},
 	{
 		name: "result: report the whole amount as captured", file: "workflows/charge.go",
-		old:     "= r.RequestID, r.CapturedAmount, r.Decline",
-		changed: "= r.RequestID, r.Amount, r.Decline",
+		old:     "= r.RequestID, r.CapturedAmount\n",
+		changed: "= r.RequestID, r.Amount\n",
 	},
 }
