@@ -81,8 +81,8 @@ func (m *machine[T]) begin(ctx workflow.Context, value T, since map[payment.Stat
 	now := workflow.Now(ctx).UTC()
 	m.enteredAt = earlier(*m.fields().updatedAt, now)
 	m.since = map[payment.Status]time.Time{m.status(): m.enteredAt}
-	for status, at := range since {
-		m.since[status] = earlier(at, now)
+	for _, status := range workflow.DeterministicKeys(since) {
+		m.since[status] = earlier(since[status], now)
 	}
 }
 

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	webhookSecret = "whsec_crash" //nolint:gosec // protects nothing
+	webhookSecret = "whsec_crash"
 	// recheckTimeout is how long it may take until the store has what the processor has changed after the end of a workflow.
 	recheckTimeout = time.Minute
 )
