@@ -124,7 +124,11 @@ func runDemo(ctx context.Context, env *environment.Environment, steps []demo.Ste
 	}
 	fmt.Fprintln(out, "\nThe workflows in Temporal Web:")
 	for _, id := range demo.WorkflowIDs(steps) {
-		fmt.Fprintln(out, " ", env.WorkflowURL(id))
+		link, err := env.WorkflowURL(ctx, id)
+		if err != nil {
+			return "", fmt.Errorf("reading the run of workflow %s: %w", id, err)
+		}
+		fmt.Fprintln(out, " ", link)
 	}
 	fmt.Fprintf(out, "\nThe workflows' outcomes, compared with the simulator's ledger: %d differences.\n", len(result.Comparison.Differences))
 	if result.Unresolved > 0 {

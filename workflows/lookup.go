@@ -41,7 +41,7 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx), o.lastSent) {
 			o.needReconciliation(ctx)
 		}
-		if o.subject.shouldContinue(ctx) {
+		if !o.willResend() && o.subject.shouldContinue(ctx) { // the next run would send it at once
 			return true
 		}
 	}
@@ -62,9 +62,14 @@ func (o *operation) pollingSince() time.Time {
 	}
 }
 
+// willResend reports whether the operation is to be sent again.
+func (o *operation) willResend() bool {
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown
+}
+
 // resendsBefore reports whether the operation is to be sent again before the next lookup.
 func (o *operation) resendsBefore(lookup time.Time) bool {
-	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(lookup)
+	return o.willResend() && !o.resendAt.After(lookup)
 }
 
 // waitToResend waits until the operation is to be sent again, and sends it.

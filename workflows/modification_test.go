@@ -738,7 +738,6 @@ func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
 	require.EqualValues(t, 1000, c.RefundedAmount)
 }
 
-// A capture is requested while a lookup is in flight, whose response describes the payment before the capture.
 // queryCharge returns the current state of the payment.
 func queryCharge(t *testing.T, env *testsuite.TestWorkflowEnvironment) payment.Charge {
 	t.Helper()
@@ -795,6 +794,7 @@ func TestPendingCaptureStaysInFlight(t *testing.T) {
 	}
 }
 
+// A capture is requested while a lookup is in flight, whose response describes the payment before the capture.
 func TestCaptureRequestedDuringALookupWaitsForTheLookup(t *testing.T) {
 	for name, tt := range map[string]struct{ lookup, want response }{
 		"still authorized": {lookup: chargeResponse(payment.Authorized), want: captureResponse(1000)},

@@ -224,7 +224,7 @@ func TestEventsCauseFewLookups(t *testing.T) {
 	require.Equal(t, time.Hour, pauseAfter(1<<40))
 }
 
-// An event every second for ever must not make a history grow for ever.
+// The history must not grow without a limit if an event arrives every second.
 func TestRecheckContinuesAsNewAfterManyLookups(t *testing.T) {
 	p := &scriptedProcessor{lookups: chargeLookups(chargeResponse(payment.Succeeded))}
 	env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))

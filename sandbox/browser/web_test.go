@@ -68,7 +68,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 
 	t.Run("a declined payment has the decline in its result", func(t *testing.T) {
 		awaitStatus(t, env, "order-1002", payment.Declined)
-		tab.goTo(t, chargeURL(env, "order-1002"), window{1280, 960})
+		tab.goTo(t, chargeURL(t, env, "order-1002"), window{1280, 960})
 		tab.sees(t, inputAndResult, `"status": "declined"`, `"code": "insufficient_funds"`, `"kind": "soft"`)
 		tab.picture(t, "temporal-web-declined.png", wholePage)
 		tab.click(t, metadata)
@@ -77,7 +77,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 
 	t.Run("an unknown outcome shows the retries, the waits and the lookups that resolved it", func(t *testing.T) {
 		awaitStatus(t, env, "order-1001", payment.Succeeded)
-		tab.goTo(t, chargeURL(env, "order-1001"), wide)
+		tab.goTo(t, chargeURL(t, env, "order-1001"), wide)
 		tab.press(t, "Descending") // switches to ascending, in the order of the events
 		tab.sees(t, wholePage, "ProcessorCharge • charge 12.50 USD via simulator",
 			"wait 1s, then look up the unknown outcome #1", "ProcessorLookup • look up the unknown outcome #1",
@@ -96,18 +96,18 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 	})
 
 	t.Run("the link of a key with special characters opens its payment", func(t *testing.T) {
-		for _, key := range []string{`50% #1|a?b=1+2`, `50%25 off`, `a%2Fb`} {
+		for _, key := range []string{`50% #1|a?b=1+2`, `50%25 off`, `a%2Fb`, `the "best" 'one'`} {
 			_, err := env.Florin.StartCharge(t.Context(), charge(key, 1250, "USD", "tok_visa"))
 			require.NoError(t, err)
 			awaitStatus(t, env, key, payment.Succeeded)
-			tab.goTo(t, chargeURL(env, key), window{1280, 960})
+			tab.goTo(t, chargeURL(t, env, key), window{1280, 960})
 			tab.sees(t, wholePage, payment.ChargeWorkflowID("acme", key), `"status": "succeeded"`)
 		}
 	})
 
 	t.Run("an authorized payment shows how to capture and how to void it", func(t *testing.T) {
 		awaitStatus(t, env, "order-1003", payment.Authorized)
-		tab.goTo(t, chargeURL(env, "order-1003"), narrow)
+		tab.goTo(t, chargeURL(t, env, "order-1003"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, details, "Authorize 89.00 EUR")
 		tab.sees(t, currentDetails, "authorized. 89.00 EUR are authorized and not captured.", "Next: ",
@@ -117,7 +117,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 
 	t.Run("a payment that needs reconciliation shows what is known, what comes next and what the operator can do", func(t *testing.T) {
 		awaitStatus(t, env, "order-1005", payment.NeedsReconciliation)
-		tab.goTo(t, chargeURL(env, "order-1005"), narrow)
+		tab.goTo(t, chargeURL(t, env, "order-1005"), narrow)
 		tab.click(t, metadata)
 		tab.sees(t, currentDetails, "needs_reconciliation. Unknown whether money moved", "Why: outcome_unknown: the processor did not report the outcome within",
 			"; the last send: a simulated 500; the last lookup: a simulated 500",
@@ -152,8 +152,11 @@ func start(t *testing.T) *environment.Environment {
 }
 
 // chargeURL returns the address of a charge's page.
-func chargeURL(env *environment.Environment, key string) string {
-	return env.WorkflowURL(payment.ChargeWorkflowID("acme", key))
+func chargeURL(t *testing.T, env *environment.Environment, key string) string {
+	t.Helper()
+	link, err := env.WorkflowURL(t.Context(), payment.ChargeWorkflowID("acme", key))
+	require.NoError(t, err)
+	return link
 }
 
 // awaitStatus waits until a charge has the status.

@@ -68,7 +68,7 @@ func TestReadsWithoutAWorkerFailWithin5Seconds(t *testing.T) {
 	})
 }
 
-// A worker whose store is down still tells what is wrong.
+// A worker whose store is down still returns what is wrong.
 func TestReadsNameTheStoreThatIsDown(t *testing.T) {
 	t.Parallel()
 	env := start(t, environment.Options{})

@@ -252,9 +252,13 @@ func (e *Environment) WebhookURL(processor string) string {
 // WebURL returns the address of Temporal Web.
 func (e *Environment) WebURL() string { return webURL(e.Ports.Web) }
 
-// WorkflowURL returns the address of a workflow's page in Temporal Web.
-func (e *Environment) WorkflowURL(workflowID string) string {
-	return workflowURL(e.Ports.Web, workflowID)
+// WorkflowURL returns the address of the page of a workflow's latest run in Temporal Web.
+func (e *Environment) WorkflowURL(ctx context.Context, workflowID string) (string, error) {
+	described, err := e.Temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return "", err
+	}
+	return workflowURL(e.Ports.Web, workflowID, described.GetWorkflowExecutionInfo().GetExecution().GetRunId()), nil
 }
 
 func (e *Environment) onStop(f func() error) { e.cleanups = append(e.cleanups, f) }

@@ -74,10 +74,10 @@ func (w *web) stop() {
 
 func webURL(port int) string { return fmt.Sprintf("http://%s:%d", loopback, port) }
 
-// workflowURL encodes the ID as Temporal Web does in its own links. Without the ID of a run, Temporal Web searches for the workflow with
-// a query that it does not escape: it cannot open the page of an ID with a double quote, which the list of workflows can.
-func workflowURL(port int, workflowID string) string {
-	return fmt.Sprintf("%s/namespaces/%s/workflows/%s", webURL(port), namespace, encodeURIComponent(workflowID))
+// workflowURL encodes the ID as Temporal Web does in its own links. Without the ID of a run, Temporal Web would search for the workflow
+// with a query that it does not escape: it could not open the page of an ID with a double quote.
+func workflowURL(port int, workflowID, runID string) string {
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", webURL(port), namespace, encodeURIComponent(workflowID), runID)
 }
 
 // encodeURIComponent encodes as the JavaScript function does, which differs from both functions of package url: a blank is %20, and
