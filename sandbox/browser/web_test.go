@@ -80,7 +80,7 @@ func TestTemporalWebDescribesEachPayment(t *testing.T) {
 		tab.goTo(t, chargeURL(t, env, "order-1001"), wide)
 		tab.press(t, "Descending") // switches to ascending, in the order of the events
 		tab.sees(t, wholePage, "ProcessorCharge • charge 12.50 USD via simulator",
-			"wait 1s, then look up the unknown outcome #1", "ProcessorLookup • look up the unknown outcome #1",
+			", then send it again under the same key", "ProcessorLookup • look up the unknown outcome #1",
 			"wait 2s, then look up the unknown outcome #3", "ProcessorLookup • look up the unknown outcome #3")
 		tab.sees(t, inputAndResult, `"status": "succeeded"`, `"captured_amount": 1250`)
 		tab.picture(t, "temporal-web.png", wholePage)

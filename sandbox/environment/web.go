@@ -77,7 +77,7 @@ func webURL(port int) string { return fmt.Sprintf("http://%s:%d", loopback, port
 // workflowURL encodes the ID as Temporal Web does in its own links. Without the ID of a run, Temporal Web would search for the workflow
 // with a query that it does not escape: it could not open the page of an ID with a double quote.
 func workflowURL(port int, workflowID, runID string) string {
-	return fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s/history", webURL(port), namespace, encodeURIComponent(workflowID), runID)
+	return fmt.Sprintf("%s/namespaces/%s/workflows/%s/%s", webURL(port), namespace, encodeURIComponent(workflowID), runID)
 }
 
 // encodeURIComponent encodes as the JavaScript function does, which differs from both functions of package url: a blank is %20, and
