@@ -41,9 +41,9 @@ type charge struct {
 	earlierRun bool
 	// cancellable is the context that canceling the workflow cancels.
 	cancellable workflow.Context
-	// requested is the capture or void that an update asks for, current the one in flight, executed those that have ended.
+	// requested is the capture or void that an update asks for, current the one in flight, ended those before it, whether or not they were executed.
 	requested, current *modification
-	executed           []*modification
+	ended              []*modification
 	// declineIsOpen reports that the processor has declined the payment, and that the customer could still pay it: it has to be voided
 	// before the decline is reported.
 	declineIsOpen bool
@@ -119,7 +119,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	}
 	for !c.value.Final() && !continues {
 		// The processor may soon have news of what an earlier run or a modification has sent.
-		soon := c.earlierRun || len(c.executed) > 0
+		soon := c.earlierRun || len(c.ended) > 0
 		continues = op.pollUntilResolved(ctx, func() bool {
 			return c.value.Final() || c.value.Modification != nil || c.nextModification(ctx, cancellable) != nil
 		}, soon)
@@ -146,7 +146,7 @@ func (c *charge) shouldContinue(ctx workflow.Context) bool {
 
 // wasVoidedBy reports whether this run has tried to void the payment for the reason.
 func (c *charge) wasVoidedBy(reason string) bool {
-	return slices.ContainsFunc(c.executed, func(m *modification) bool { return m.reason == reason })
+	return slices.ContainsFunc(c.ended, func(m *modification) bool { return m.reason == reason })
 }
 
 // pollingSince is when the lookups of the current status began. A payment that waits for the customer or the processor continues the

@@ -41,7 +41,7 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 		if o.subject.status() == payment.Unknown && lookups.isOver(workflow.Now(ctx), o.lastSent) {
 			o.needReconciliation(ctx)
 		}
-		if !o.willResend() && o.subject.shouldContinue(ctx) { // the next run would send it at once
+		if o.subject.shouldContinue(ctx) {
 			return true
 		}
 	}
@@ -62,14 +62,9 @@ func (o *operation) pollingSince() time.Time {
 	}
 }
 
-// willResend reports whether the operation is to be sent again.
-func (o *operation) willResend() bool {
-	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown
-}
-
 // resendsBefore reports whether the operation is to be sent again before the next lookup.
 func (o *operation) resendsBefore(lookup time.Time) bool {
-	return o.willResend() && !o.resendAt.After(lookup)
+	return !o.resendAt.IsZero() && o.subject.status() == payment.Unknown && !o.resendAt.After(lookup)
 }
 
 // waitToResend waits until the operation is to be sent again, and sends it.
@@ -111,7 +106,7 @@ func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool
 	}
 	end := workflow.Now(ctx).Add(d)
 	events := workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)
-	interrupted := func() bool { return o.resolutions.pending != nil || done() }
+	interrupted := func() bool { return o.resolutions.waiting != nil || done() }
 	await(ctx, d, summary, func() bool { return interrupted() || events.Len() > 0 })
 	// What an event says is not trusted: it is a reason to look up.
 	hurry := events.Len() > 0
@@ -158,7 +153,7 @@ func lookupReason(status payment.Status) string {
 // lookUp asks the processor for its record once.
 func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	asked := workflow.Now(ctx)
-	found, err := o.lookup(ctx, why)
+	found, err := o.callLookup(ctx, why)
 	switch {
 	case err != nil: // no response is no news
 		o.lookupFailure = activities.FailureOf(err).Message
@@ -242,7 +237,7 @@ func (o *operation) unchanged(ctx workflow.Context, found processor.Result, aske
 	}
 }
 
-func (o *operation) lookup(ctx workflow.Context, why string) (found activities.LookupResult, err error) {
+func (o *operation) callLookup(ctx workflow.Context, why string) (found activities.LookupResult, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),

@@ -279,7 +279,7 @@ func errContinued() error {
 // because a newer build of the worker is current. The new run begins with the stored state, so nothing else may be in memory.
 func (m *machine[T]) shouldContinue(ctx workflow.Context) bool {
 	info := workflow.GetInfo(ctx)
-	return m.isStored() && m.resolutions.pending == nil && (info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged())
+	return m.isStored() && m.resolutions.waiting == nil && (info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged())
 }
 
 // continueAsNew ends this run and begins the next one, with the same request. A pinned run continues with the current build. The updates

@@ -85,7 +85,7 @@ func (c *charge) await(ctx workflow.Context, m *modification, validate func() er
 		c.requested = m
 	}
 	isDone := func() bool {
-		return c.isStored() && (slices.Contains(c.executed, m) || c.captureIsPending(m) || c.value.Status == payment.NeedsReconciliation || c.value.Final())
+		return c.isStored() && (slices.Contains(c.ended, m) || c.captureIsPending(m) || c.value.Status == payment.NeedsReconciliation || c.value.Final())
 	}
 	if err := workflow.Await(ctx, func() bool { return isDone() || c.continuing }); err != nil {
 		return c.value, err
@@ -205,7 +205,7 @@ func (c *charge) execute(ctx workflow.Context, m *modification) (continues bool)
 	c.value.Modification = &intended
 	c.persist(ctx, activities.Cause{By: "workflow"})
 	if stored := c.value.Modification; stored == nil || !stored.Equal(intended) { // another run of this workflow was faster
-		c.executed, c.current = append(c.executed, m), nil
+		c.ended, c.current = append(c.ended, m), nil
 		return c.resume(ctx)
 	}
 	op := c.modificationOperation(m)
@@ -227,7 +227,7 @@ func (c *charge) resume(ctx workflow.Context) (continues bool) {
 	if c.value.Status == payment.Unknown && c.value.Failure != nil { // the earlier run knew why
 		op.sends.failure = *c.value.Failure
 	}
-	op.apply(ctx, op.unanswered(activities.Cause{By: "workflow"}))
+	op.apply(ctx, op.undecided(activities.Cause{By: "workflow"}))
 	return c.finishModification(ctx, op, true)
 }
 
@@ -240,7 +240,7 @@ func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bo
 	if (m.reason == byDeadline || m.reason == byDecline) && c.waits() {
 		c.voidAgain = workflow.Now(ctx).Add(slowest)
 	}
-	c.executed, c.current = append(c.executed, m), nil
+	c.ended, c.current = append(c.ended, m), nil
 	return false
 }
 

@@ -116,9 +116,9 @@ func (o *operation) apply(ctx workflow.Context, out outcome) {
 	o.subject.persist(ctx, out.cause)
 }
 
-// start sends the operation, unless the processor has acknowledged it to an earlier run: then it would repeat its first response,
-// which a capture may have made untrue. earlierRun reports that there was one, so that
-// the operation may have been sent. Canceling the workflow prevents the send only if provably nothing was sent before.
+// start sends the operation, unless the processor has acknowledged it to an earlier run: the processor would replay its first response,
+// which no longer holds after a capture. earlierRun reports that there was an earlier run, so that the operation may have been sent.
+// Canceling the workflow prevents the send only if provably nothing was sent before.
 func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, failure *payment.Failure) {
 	if failure != nil {
 		o.sends.failure = *failure

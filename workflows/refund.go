@@ -30,8 +30,8 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 type refund struct {
 	machine[payment.Refund]
 	req payment.RefundRequest
-	// of is the processor's id of the payment.
-	of string
+	// ofPayment is the processor's id of the payment.
+	ofPayment string
 }
 
 func newRefund(ctx workflow.Context, req payment.RefundRequest) *refund {
@@ -79,7 +79,7 @@ func (r *refund) run(ctx workflow.Context) error {
 		return err
 	}
 	r.begin(ctx, reserved.Refund, reserved.Since)
-	r.of = reserved.Payment.ProcessorPaymentID
+	r.ofPayment = reserved.Payment.ProcessorPaymentID
 	switch {
 	case r.value.Final():
 		r.publish(ctx)
@@ -114,7 +114,7 @@ func (r *refund) operation(terms activities.Terms) *operation {
 			KeyFirstUsed:       r.value.CreatedAt,
 			RefundID:           r.value.RefundID,
 			MerchantID:         r.req.MerchantID,
-			ProcessorPaymentID: r.of,
+			ProcessorPaymentID: r.ofPayment,
 			Amount:             r.value.Amount,
 			Currency:           r.value.Currency,
 			Metadata:           r.req.Metadata,
@@ -137,7 +137,7 @@ func (r *refund) isUnchanged(processor.Result) bool { return false }
 
 func (r *refund) acknowledged() bool { return r.value.ProcessorRefundID != "" }
 
-func (r *refund) processorPaymentID() string { return r.of }
+func (r *refund) processorPaymentID() string { return r.ofPayment }
 
 func (r *refund) attributes() []temporal.SearchAttributeUpdate {
 	if r.req.Validate() != nil {

@@ -11,8 +11,8 @@ import (
 
 // resolutions is where an operator's decision waits for the operation whose outcome is unknown.
 type resolutions struct {
-	// pending is about what was sent before it was recorded.
-	pending *payment.Resolution
+	// waiting is to be applied. A call to the processor that begins later discards it: the operator did not know of that call.
+	waiting *payment.Resolution
 	// refusal is why the last one was not applied.
 	refusal error
 	// callInFlight reports that a call to the processor is in flight: its outcome cannot be known yet.
@@ -28,16 +28,16 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 			if err := m.validateOnceBegun(ctx, func() error { return m.validateResolve(resolution, validate) }); err != nil {
 				return m.value, err
 			}
-			m.resolutions.pending, m.resolutions.refusal = &resolution, nil
+			m.resolutions.waiting, m.resolutions.refusal = &resolution, nil
 			if err := workflow.Await(ctx, func() bool {
-				return m.continuing || m.isStored() && (m.resolutions.pending == nil || m.status().Final())
+				return m.continuing || m.isStored() && (m.resolutions.waiting == nil || m.status().Final())
 			}); err != nil {
 				return m.value, err
 			}
-			if m.continuing && m.resolutions.pending != nil {
+			if m.continuing && m.resolutions.waiting != nil {
 				return m.value, errContinued()
 			}
-			m.resolutions.pending = nil
+			m.resolutions.waiting = nil
 			if m.resolutions.refusal != nil {
 				return m.value, m.resolutions.refusal
 			}
@@ -64,7 +64,7 @@ func (m *machine[T]) validateResolve(resolution payment.Resolution, validate fun
 		return refuse(payment.ErrNotResolvable, "it is %s: only what is %s or %s can be resolved", status, payment.Unknown, payment.NeedsReconciliation)
 	case m.resolutions.callInFlight:
 		return refuse(payment.ErrNotResolvable, "a call to the processor is in flight: wait for its end, and check again what the processor has")
-	case m.resolutions.pending != nil:
+	case m.resolutions.waiting != nil:
 		return refuse(payment.ErrNotResolvable, "another resolution is being recorded")
 	}
 	return validate(resolution)
@@ -73,15 +73,15 @@ func (m *machine[T]) validateResolve(resolution payment.Resolution, validate fun
 // handleResolution applies the pending resolution, if there is one and the outcome is still unknown. The processor is asked first: what it
 // has counts more than what an operator has read in a dashboard some time ago.
 func (o *operation) handleResolution(ctx workflow.Context) {
-	resolution := o.resolutions.pending
+	resolution := o.resolutions.waiting
 	if resolution == nil {
 		return
 	}
-	defer func() { o.resolutions.pending = nil }()
+	defer func() { o.resolutions.waiting = nil }()
 	if !o.isUnknown() { // the processor has responded before
 		return
 	}
-	found, err := o.lookup(ctx, "check what an operator has resolved")
+	found, err := o.callLookup(ctx, "check what an operator has resolved")
 	seen := "no response"
 	switch {
 	case err != nil:

@@ -44,7 +44,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 	}
 	for {
 		if !o.sendable(ctx) { // also if a worker has come late, after a wait
-			return o.expired(ctx)
+			return o.sendingEnded(ctx)
 		}
 		resent := o.sends.state >= ambiguous
 		if now := workflow.Now(ctx); now.Before(o.seriesEnd()) {
@@ -58,13 +58,13 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
 				Class: payment.ClassInvalidResponse, Message: fmt.Sprintf("the processor accepted the request and responded that the payment is %s", result.Status),
 			}}, true)
-			return o.unanswered(byProcessor(result.Result))
+			return o.undecided(byProcessor(result.Result))
 		case result.Status == payment.Declined && (result.AmbiguousBefore || o.mayBeExecuted(ctx)):
 			o.declined = &result
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Earlier: true, Failure: payment.Failure{
 				Class: payment.ClassOutcomeUnknown, Message: "declined after a send without a response: that one is looked up first", ProcessorCode: result.Decline.Code,
 			}}, true)
-			return o.unanswered(byProcessor(result.Result))
+			return o.undecided(byProcessor(result.Result))
 		default:
 			o.sends = sends{state: answered, last: workflow.Now(ctx)}
 			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
@@ -92,7 +92,7 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		default:
 			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
 		}
-		return o.unanswered(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
+		return o.undecided(activities.Cause{By: "processor", Evidence: evidence("request_id", failure.RequestID)})
 	}
 }
 
@@ -110,14 +110,14 @@ func (o *operation) seriesEnd() time.Time {
 	return o.firstSent.Add(time.Duration(o.terms.ScheduleToClose))
 }
 
-// expired is the outcome of an operation that is not sent, or not again, because its time has ended.
-func (o *operation) expired(ctx workflow.Context) outcome {
+// sendingEnded is the outcome of an operation that is not sent, or not again, because its time has ended.
+func (o *operation) sendingEnded(ctx workflow.Context) outcome {
 	failure := payment.Failure{Class: payment.ClassNotSent, Message: fmt.Sprintf("not sent: its time ended at %s", formatTime(o.sendUntil()))}
 	if o.mayBeExecuted(ctx) {
 		failure = payment.Failure{Class: payment.ClassOutcomeUnknown, Message: "an earlier run may have sent it, and its time to be sent again has ended"}
 	}
 	o.sends.last, o.sends.failure = workflow.Now(ctx), failure
-	return o.unanswered(activities.Cause{By: "workflow"})
+	return o.undecided(activities.Cause{By: "workflow"})
 }
 
 // mayBeExecuted reports whether any send may have been executed, including those of the run that this one was reset from.
@@ -135,8 +135,8 @@ func waitToSend(cancellable workflow.Context, wait time.Duration) bool {
 	}).Get(cancellable, nil) == nil
 }
 
-// unanswered is the outcome of sends without a response that decides.
-func (o *operation) unanswered(cause activities.Cause) outcome {
+// undecided is the outcome of sends that decide nothing.
+func (o *operation) undecided(cause activities.Cause) outcome {
 	if o.sends.mayBeExecuted() {
 		return outcome{verdict: unknown, failure: o.sends.failure, cause: cause}
 	}
@@ -178,12 +178,12 @@ type sends struct {
 	failure payment.Failure
 }
 
-// sendState is what the sends so far leave open. It only ever grows: ambiguity is sticky, a later refusal proves nothing about an
+// sendState is what the sends so far leave open. Failures only raise it: ambiguity is sticky, a later refusal proves nothing about an
 // earlier send.
 type sendState int
 
 const (
-	// unsent: provably nothing has reached the processor.
+	// unsent: provably nothing was executed.
 	unsent sendState = iota
 	// untaken: no worker has picked up the call in time. Temporal's account of that may have a gap, so one lookup has to confirm
 	// it.
@@ -212,7 +212,7 @@ func (s *sends) fail(at time.Time, f activities.CallFailure, acknowledged bool) 
 	s.state, s.last, s.failure = max(s.state, state), at, f.Failure
 }
 
-// mayBeExecuted reports whether any send may have been executed.
+// mayBeExecuted reports whether a send may have been executed, or has to be looked up before that is known.
 func (s *sends) mayBeExecuted() bool { return s.state != unsent }
 
 // provesAbsence reports whether "not found", in response to a lookup at asked, proves that nothing was executed. grace is how long a
@@ -242,7 +242,7 @@ const (
 	// wait: look it up again later.
 	wait action = iota
 	// resend: send it again under the same key. The caller wants it executed, and a record that shows nothing proves nothing
-	// about a call in flight: only the response does. A charge is never sent again by itself.
+	// about a call in flight: only the response does. A lookup never sends a charge again.
 	resend
 	// conclude: nothing was executed.
 	conclude

@@ -89,7 +89,7 @@ func begin(ctx workflow.Context, activity string, request, result any) error {
 }
 
 // wasReset reports whether this run began with a part of another run's history. What that run sent after it is not known here. The
-// answer is recorded: a reset run inherits what the other run concluded before, when it was none.
+// answer is recorded, so that a run which is reset later replays the answer of the run before it.
 func wasReset(ctx workflow.Context) (reset bool) {
 	err := workflow.SideEffect(ctx, func(ctx workflow.Context) any {
 		info := workflow.GetInfo(ctx)
