@@ -16,7 +16,7 @@ func TestExportedHistoriesReplay(t *testing.T) {
 		a := starter(t, shared, chargeFlags(key, "tok_visa", "--capture", "manual", "--customer", "customer-9", "--metadata", "secret=pizza")...)
 		require.Zero(t, a.code, "%+v", a)
 	}
-	require.Equal(t, 4, starter(t, shared, "refund", "--merchant", "acme", "--key", "history-none", "--charge-key", "history-none").code)
+	require.Equal(t, 6, starter(t, shared, "refund", "--merchant", "acme", "--key", "history-none", "--charge-key", "history-none").code)
 
 	dir := t.TempDir()
 	a := starter(t, shared, "history", "export", "--merchant", "acme", "--key", "history-1", "--dir", dir)
