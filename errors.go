@@ -39,6 +39,9 @@ var (
 	ErrNotVoidable error = payment.ErrNotVoidable
 	// ErrCaptureExceedsAuthorized means that the capture exceeds the authorized amount.
 	ErrCaptureExceedsAuthorized error = payment.ErrCaptureExceedsAuthorized
+	// ErrNotAuthorized means that the worker requires a proof of who calls, and that it is missing or does not permit this call. See
+	// [Caller].
+	ErrNotAuthorized error = payment.ErrNotAuthorized
 )
 
 // The errors about outcomes.

@@ -152,7 +152,7 @@ func read[T any](ctx context.Context, c *Client, activity string, args ...any) (
 // readWithin is read for a worker that starts it within the given time.
 func readWithin[T any](ctx context.Context, c *Client, start time.Duration, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
-		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue,
+		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.ReadTaskQueue,
 		ScheduleToStartTimeout: start, ScheduleToCloseTimeout: readTimeout,
 	}, activity, args...)
 	if err == nil {
@@ -168,7 +168,7 @@ func readError(err error) error {
 	_, refused := refusalCode(err)
 	switch {
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
-		return fmt.Errorf("%w %q", ErrNoWorker, payment.TaskQueue)
+		return fmt.Errorf("%w %q", ErrNoWorker, payment.ReadTaskQueue)
 	case err != nil && isUndecodable(err):
 		return withLikelyCause(err)
 	case !refused && (errors.As(err, &application) || timeout != nil):

@@ -44,10 +44,10 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, nil)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
-	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})
+	_, got := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCharge, order1())
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, got, &application)
 	return application
@@ -197,11 +197,14 @@ func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 // The scripted adapter would panic on a capture.
 func TestCaptureThatTheProcessorDoesNotAcceptIsNotSent(t *testing.T) {
 	profile := processor.Profile{Limits: processor.Limits{Amount: func(m payment.Money) error { return errors.New(m.String() + " is below the minimum") }}}
-	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute, nil)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	p.Register(env)
-	_, err := env.ExecuteActivity(payment.ActivityProcessorCapture, processor.CaptureCall{Amount: 1, Currency: "USD"})
+	id := payment.PaymentID("acme", "order-1")
+	_, err := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCapture, processor.CaptureCall{
+		PaymentID: id, Key: payment.ProcessorKey(id, payment.OperationCapture, 0), Amount: 1, Currency: "USD",
+	})
 	failure := FailureOf(err)
 	require.False(t, failure.Ambiguous)
 	require.Equal(t, payment.ClassInvalidRequest, failure.Class)

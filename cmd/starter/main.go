@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin"
@@ -66,8 +67,13 @@ Exit codes:
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
+	tokenFile := root.PersistentFlags().String("token-file", os.Getenv("FLORIN_TOKEN_FILE"),
+		"who calls, if the workers require a proof: a file of starter token issue (default $FLORIN_TOKEN_FILE)")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
+	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand())
+		listCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand())
 	return root
 }
 
@@ -142,9 +148,16 @@ func statusCode(status payment.Status) int {
 	}
 }
 
+// tokenFileKey is the key of the flag --token-file in the context of a command.
+type tokenFileKey struct{}
+
 // connect connects to Temporal. Commands call it after every check that needs no server.
 func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
-	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), nil)
+	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), func(o *client.Options) {
+		if file, ok := ctx.Value(tokenFileKey{}).(string); ok && file != "" {
+			o.Interceptors = append(o.Interceptors, florin.Caller(florin.TokenFile(file)))
+		}
+	})
 	if err != nil {
 		return nil, nil, nil, err
 	}

@@ -41,6 +41,8 @@ type Config struct {
 	Worker Worker `yaml:"worker"`
 	// Audit is the compliance log: every request to a processor and its response, redacted.
 	Audit Audit `yaml:"audit"`
+	// Authorize makes callers prove who they are. It is off by default.
+	Authorize Authorize `yaml:"authorize"`
 }
 
 // Store names the database. It is either a SQLite file or a PostgreSQL database.

@@ -35,6 +35,7 @@ func (c Config) validate(adapters Adapters) error {
 		problem("health.listen %q: want host:port", c.Health.Listen)
 	}
 	problems = append(problems, c.webhookProblems()...)
+	problems = append(problems, c.Authorize.problems()...)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		problem("log.level %q: want debug, info, warn or error", c.Log.Level)
 	}

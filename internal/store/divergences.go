@@ -83,23 +83,33 @@ func (s *Store) acknowledgeDivergence(ctx context.Context, divergenceID, by stri
 	if by == "" {
 		return d, fmt.Errorf("%w: the operator is missing", ErrInvalid)
 	}
-	statement := "SELECT " + divergenceColumns + " FROM divergences WHERE divergence_id = $1"
 	err = s.transact(ctx, func(q querier) error {
 		err := q.exec(ctx, acknowledgeDivergence, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
 		if err != nil {
 			return err
 		}
-		found := false
-		err = q.queryEach(ctx, statement, []any{divergenceID}, func(row scanner) (err error) {
-			d, err = scanDivergence(row)
-			found = true
-			return err
-		})
-		if err == nil && !found {
-			return payment.ErrNotFound
-		}
+		d, err = divergenceByID(ctx, q, divergenceID)
 		return err
 	})
+	return d, err
+}
+
+// Divergence returns a divergence, or payment.ErrNotFound.
+func (s *Store) Divergence(ctx context.Context, divergenceID string) (d payment.Divergence, err error) {
+	d, err = divergenceByID(ctx, s.read(), divergenceID)
+	return d, s.wrap(err, "read divergence %q", divergenceID)
+}
+
+func divergenceByID(ctx context.Context, q querier, divergenceID string) (d payment.Divergence, err error) {
+	err = payment.ErrNotFound
+	readErr := q.queryEach(ctx, "SELECT "+divergenceColumns+" FROM divergences WHERE divergence_id = $1", []any{divergenceID},
+		func(row scanner) error {
+			d, err = scanDivergence(row)
+			return err
+		})
+	if readErr != nil {
+		return d, readErr
+	}
 	return d, err
 }
 

@@ -104,6 +104,27 @@ func readVoided(intent *paymentIntent) (processor.Result, error) {
 
 // readRefund reads a refund that Florin made: it must have a reference.
 func readRefund(refund *refund) (processor.Result, error) {
+	result, err := refund.result()
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case result.Reference == "":
+		return processor.Result{}, errIncomplete
+	}
+	return result.Checked()
+}
+
+// readAnyRefund reads a refund that may not be Florin's: then it has no reference.
+func readAnyRefund(refund *refund) (processor.Result, error) {
+	result, err := refund.result()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
+// result reads a refund, whose texts are not checked yet.
+func (refund *refund) result() (processor.Result, error) {
 	result := processor.Result{
 		ID:         refund.ID,
 		Status:     refundStatuses[refund.Status],
@@ -115,8 +136,7 @@ func readRefund(refund *refund) (processor.Result, error) {
 	switch {
 	case err != nil:
 		return processor.Result{}, err
-	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0 ||
-		result.Reference == "":
+	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0:
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
@@ -124,7 +144,7 @@ func readRefund(refund *refund) (processor.Result, error) {
 			Kind: cmp.Or(kinds[refundFailures[refund.FailureReason]], payment.DeclineSoft),
 		}
 	}
-	return result.Checked()
+	return result, nil
 }
 
 // convert converts Stripe's amounts to Florin's and stores them in into.

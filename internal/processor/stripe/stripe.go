@@ -174,10 +174,46 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 
 // Lookup implements [processor.Processor].
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
-	if call.Operation == payment.OperationRefund {
+	switch {
+	case call.ID != "":
+		return p.lookupByID(ctx, call)
+	case call.Operation == payment.OperationRefund:
 		return p.lookupRefund(ctx, call)
+	default:
+		return p.lookupPayment(ctx, call)
 	}
-	return p.lookupPayment(ctx, call)
+}
+
+// lookupByID retrieves the payment or refund with the id that an operator has named. It may not be Florin's.
+func (p *Processor) lookupByID(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
+	if err := checkID(call.ID); err != nil {
+		return processor.Result{}, false, invalid(err)
+	}
+	described := processor.Call{Operation: operationLookup, Reference: call.Reference}
+	if call.Operation == payment.OperationRefund {
+		result, err = doOne(ctx, described, readAnyRefund, func(ctx context.Context) error {
+			_, err := p.api.V1Refunds.Retrieve(ctx, call.ID, &stripe.RefundRetrieveParams{})
+			return err
+		})
+	} else {
+		params := &stripe.PaymentIntentRetrieveParams{}
+		params.AddExpand("latest_charge")
+		result, err = doOne(ctx, described, readAnyPayment, func(ctx context.Context) error {
+			_, err := p.api.V1PaymentIntents.Retrieve(ctx, call.ID, params)
+			return err
+		})
+	}
+	var refused *processor.Error
+	switch {
+	case err == nil && result.ID != call.ID:
+		return processor.Result{}, false, errors.New("the response is about another id than requested")
+	case err == nil:
+		return result, true, nil
+	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusNotFound && refused.Code == string(stripe.ErrorCodeResourceMissing):
+		return processor.Result{}, false, nil
+	default:
+		return processor.Result{}, false, err
+	}
 }
 
 // lookupPayment retrieves the payment by its id. If the id is not known, it is found by the reference first; the payment is
