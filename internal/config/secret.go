@@ -22,6 +22,14 @@ type Secret struct {
 
 func (s Secret) isSet() bool { return (s.Env == "") != (s.File == "") }
 
+// source names where the secret is, for errors.
+func (s Secret) source() string {
+	if s.Env != "" {
+		return "environment variable " + s.Env
+	}
+	return "file " + s.File
+}
+
 // Load reads the secret and trims white space, since an HTTP header cannot carry a line break.
 func (s Secret) Load() (string, error) {
 	if s.Env != "" {
