@@ -144,9 +144,15 @@ type Processor struct {
 	// Bounds: `rest`, `stripe`, or the name of an adapter of your own, see [adapters.md](adapters.md).
 	Adapter string `yaml:"adapter"`
 	// BaseURL is scheme, host and path prefix of the API. It is required if the adapter has no default.
-	// Bounds: https, without user, query and fragment; http is valid only for localhost, loopback addresses and host names
-	// without a dot.
+	// Bounds: https, without user, query and fragment; http is valid only for localhost and loopback addresses, or with
+	// `insecure`.
 	BaseURL string `yaml:"base_url"`
+	// Insecure allows http to other machines in base_url and oauth.token_url: whoever sees the traffic reads the API key and the
+	// payments. It is for development, such as the simulator in docker-compose.yml.
+	Insecure bool `yaml:"insecure"`
+	// TLS applies to the connections to base_url and to oauth.token_url. They go there directly: `HTTP_PROXY` and `HTTPS_PROXY` have
+	// no effect.
+	TLS TLS `yaml:"tls"`
 	// APIKey refers to the API key. Either api_key or `oauth` is required. A replaced file is noticed within five seconds.
 	// Bounds: not together with `oauth`.
 	APIKey Secret `yaml:"api_key"`

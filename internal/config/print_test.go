@@ -65,6 +65,7 @@ processors:
   acme:
     adapter: rest
     base_url: https://api.acme.example
+    insecure: false
     api_key:
       env: ACME_KEY
     http_timeout: 20s

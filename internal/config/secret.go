@@ -82,6 +82,7 @@ func (p Processor) LoadKey(ctx context.Context) (credentials.Key, error) {
 			ClientID: p.OAuth.ClientID,
 			Secret:   p.OAuth.ClientSecret.Load,
 			Scopes:   p.OAuth.Scopes,
+			TLS:      p.TLS.Config,
 		}.Load(ctx)
 	}
 	value, err := p.APIKey.Load()

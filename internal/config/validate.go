@@ -85,8 +85,12 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if _, ok := adapters[p.Adapter]; !ok {
 		problem("adapter %q: want %s", p.Adapter, adapters.names())
 	}
-	if err := httpclient.CheckBaseURL(p.BaseURL); err != nil {
+	if err := httpclient.CheckBaseURL(p.BaseURL, p.Insecure); err != nil {
 		problems = append(problems, err)
+	}
+	problems = append(problems, p.TLS.problems()...)
+	if p.TLS != (TLS{}) && !strings.HasPrefix(p.BaseURL, "https:") && !strings.HasPrefix(p.OAuth.TokenURL, "https:") {
+		problem("tls: has no effect without https in base_url or oauth.token_url")
 	}
 	problems = append(problems, p.credentialProblems()...)
 	problems = append(problems, p.webhookProblems(adapters)...)
@@ -186,7 +190,7 @@ func (p Processor) credentialProblems() (problems []error) {
 	case p.APIKey != Secret{}:
 		problems = append(problems, errors.New("api_key and oauth: want one of them"))
 	default:
-		if err := httpclient.CheckBaseURL(o.TokenURL); err != nil {
+		if err := httpclient.CheckBaseURL(o.TokenURL, p.Insecure); err != nil {
 			problems = append(problems, fmt.Errorf("oauth.token_url: %w", err))
 		}
 		if o.ClientID == "" {
