@@ -63,7 +63,7 @@ type OAuth struct {
 	Scopes []string `yaml:"scopes"`
 }
 
-// rereadFile is how often an API key from a file is read, to notice a rotation.
+// rereadFile is how often an API key or a webhook secret from a file is read, to notice a rotation.
 const rereadFile = 5 * time.Second
 
 // CredentialKey returns the configuration key of the credentials, for errors.
@@ -72,6 +72,24 @@ func (p Processor) CredentialKey() string {
 		return "oauth"
 	}
 	return "api_key"
+}
+
+// LoadWebhookSecrets reads the secrets that sign the processor's events. refreshAt is when they should be read again, also after an
+// error; zero if none of them is in a file. It is the load function of webhook.NewRotating.
+func (p Processor) LoadWebhookSecrets() (secrets []string, refreshAt time.Time, err error) {
+	for _, secret := range p.WebhookSecrets {
+		if secret.File != "" {
+			refreshAt = time.Now().Add(rereadFile)
+		}
+	}
+	for _, secret := range p.WebhookSecrets {
+		value, err := secret.Load()
+		if err != nil {
+			return nil, refreshAt, err
+		}
+		secrets = append(secrets, value)
+	}
+	return secrets, refreshAt, nil
 }
 
 // LoadKey reads the API key or fetches a token. It is the load function of [credentials.New].
