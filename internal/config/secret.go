@@ -2,12 +2,15 @@ package config
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
 	"github.com/florinpay/florin/internal/processor/credentials"
+	"github.com/florinpay/florin/internal/sensitive"
 )
 
 // Secret refers to a secret and never contains one; exactly one of its fields is set. White space around the secret is ignored.
@@ -20,7 +23,26 @@ type Secret struct {
 	File string `yaml:"file"`
 }
 
-func (s Secret) isSet() bool { return (s.Env == "") != (s.File == "") }
+// environmentName is the portable form of the names of environment variables.
+var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+
+// problem returns what is wrong with the reference, without reading the secret. It quotes nothing: the secret may have been written
+// where its reference belongs.
+func (s Secret) problem() error {
+	switch {
+	case (s.Env == "") == (s.File == ""):
+		return errors.New("want either env or file")
+	case s.Env != "" && (!environmentName.MatchString(s.Env) || s.Env != strings.ToUpper(s.Env) && sensitive.Text(s.Env)):
+		return errors.New("env: want the name of an environment variable, of letters, digits and _, and not the secret itself")
+	case strings.Contains(s.File, "://"), !strings.ContainsAny(s.File, `/\.`) && sensitive.Text(s.File):
+		return errors.New("file: want the path of a file, and not the secret itself")
+	default:
+		return nil
+	}
+}
+
+// maxSecretFile is the size limit of a secret in a file, in bytes. A file with the certificates of all public authorities is smaller.
+const maxSecretFile = 1 << 20
 
 // source names where the secret is, for errors.
 func (s Secret) source() string {
@@ -39,7 +61,7 @@ func (s Secret) Load() (string, error) {
 		}
 		return value, nil
 	}
-	content, err := os.ReadFile(s.File)
+	content, err := readFile(s.File, maxSecretFile)
 	if err != nil {
 		return "", err
 	}

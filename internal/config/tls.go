@@ -62,8 +62,8 @@ func (t TLS) problems() (problems []error) {
 		name   string
 		secret Secret
 	}{{"ca", t.CA}, {"certificate", t.Certificate}, {"key", t.Key}} {
-		if named.secret != (Secret{}) && !named.secret.isSet() {
-			problems = append(problems, fmt.Errorf("tls.%s: want either env or file", named.name))
+		if err := named.secret.problem(); named.secret != (Secret{}) && err != nil {
+			problems = append(problems, fmt.Errorf("tls.%s: %w", named.name, err))
 		}
 	}
 	if (t.Certificate == Secret{}) != (t.Key == Secret{}) {
