@@ -27,9 +27,12 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 	return get[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
 
-// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid cursor or an unknown status, and [ErrNoWorker]
-// that no worker answers.
+// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid filter, and [ErrNoWorker] that no worker
+// answers.
 func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	if err := f.Validate(); err != nil {
+		return payment.Page{}, err
+	}
 	page, err := read[payment.Page](ctx, c, payment.ActivityListPayments, f)
 	return page, translate(ctx, err, payment.ActivityListPayments)
 }

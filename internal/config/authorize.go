@@ -76,10 +76,10 @@ func (a Authorize) problems() (problems []error) {
 		problem("jwks and authorize.secret: want one of them")
 	case hasKeys && (a.JWKS.URL == "") == (a.JWKS.File == ""):
 		problem("jwks: want either url or file")
-	case !hasKeys && !a.Secret.isSet():
-		problem("secret: want either env or file")
+	case !hasKeys && a.Secret.problem() != nil:
+		problem("secret: %w", a.Secret.problem())
 	case a.JWKS.URL != "":
-		if err := httpclient.CheckBaseURL(a.JWKS.URL); err != nil {
+		if err := httpclient.CheckBaseURL(a.JWKS.URL, false); err != nil {
 			problem("jwks.url: %w", err)
 		}
 	}

@@ -146,9 +146,15 @@ type Processor struct {
 	// Bounds: `rest`, `stripe`, or the name of an adapter of your own, see [adapters.md](adapters.md).
 	Adapter string `yaml:"adapter"`
 	// BaseURL is scheme, host and path prefix of the API. It is required if the adapter has no default.
-	// Bounds: https, without user, query and fragment; http is valid only for localhost, loopback addresses and host names
-	// without a dot.
+	// Bounds: https, without user, query and fragment; http is valid only for localhost and loopback addresses, or with
+	// `insecure`.
 	BaseURL string `yaml:"base_url"`
+	// Insecure allows http to other machines in base_url and oauth.token_url. The API key and the payments then cross the network
+	// unencrypted: it is for development, such as with the simulator in docker-compose.yml.
+	Insecure bool `yaml:"insecure"`
+	// TLS applies to the connections to base_url and to oauth.token_url. They go there directly: `HTTP_PROXY` and `HTTPS_PROXY` have
+	// no effect.
+	TLS TLS `yaml:"tls"`
 	// APIKey refers to the API key. Either api_key or `oauth` is required. A replaced file is noticed within five seconds.
 	// Bounds: not together with `oauth`.
 	APIKey Secret `yaml:"api_key"`
@@ -156,8 +162,8 @@ type Processor struct {
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
 	// any, events are not accepted, and what happens after a final status is not noticed, such as a refund that fails days
-	// later. A new secret requires a restart.
-	// Bounds: at most 2; only with an adapter that reads events, as `rest` and `stripe` do.
+	// later. A replaced file is noticed within five seconds.
+	// Bounds: at most 2, each of at least 16 bytes; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
 	// HTTPTimeout is the time limit of one HTTP call, including its wait for the rate limit.

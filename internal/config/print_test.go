@@ -30,7 +30,7 @@ processors:
     propagate_trace: true
   "null": *rest
   "1.5": *rest
-store: {postgres: {env: "1e3"}}
+store: {postgres: {file: "1e3"}}
 worker: {deployment: florin, build_id: "0123456789ab"}
 audit: {path: "off", allow: ["&x", "1", "{"], max_backups: 7, compress: true}
 `), known)
@@ -65,6 +65,7 @@ processors:
   acme:
     adapter: rest
     base_url: https://api.acme.example
+    insecure: false
     api_key:
       env: ACME_KEY
     http_timeout: 20s

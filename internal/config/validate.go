@@ -60,8 +60,8 @@ func (c Config) validate(adapters Adapters) error {
 	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
 		problem("store: want sqlite or postgres, not both")
 	}
-	if p := c.Store.Postgres; p.Env != "" && p.File != "" {
-		problem("store.postgres: want either env or file")
+	if err := c.Store.Postgres.problem(); c.Store.Postgres != (Secret{}) && err != nil {
+		problem("store.postgres: %w", err)
 	}
 	for _, name := range names {
 		if !processorName.MatchString(name) {
@@ -86,8 +86,12 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if _, ok := adapters[p.Adapter]; !ok {
 		problem("adapter %q: want %s", p.Adapter, adapters.names())
 	}
-	if err := httpclient.CheckBaseURL(p.BaseURL); err != nil {
+	if err := httpclient.CheckBaseURL(p.BaseURL, p.Insecure); err != nil {
 		problems = append(problems, err)
+	}
+	problems = append(problems, p.TLS.problems()...)
+	if p.TLS != (TLS{}) && !strings.HasPrefix(p.BaseURL, "https:") && !strings.HasPrefix(p.OAuth.TokenURL, "https:") {
+		problem("tls: has no effect without https in base_url or oauth.token_url")
 	}
 	problems = append(problems, p.credentialProblems()...)
 	problems = append(problems, p.webhookProblems(adapters)...)
@@ -181,20 +185,20 @@ func (p Processor) credentialProblems() (problems []error) {
 	switch o := p.OAuth; {
 	case o.TokenURL == "" && (o.ClientID != "" || o.ClientSecret != Secret{} || len(o.Scopes) > 0):
 		problems = append(problems, errors.New("oauth.token_url: is missing"))
-	case o.TokenURL == "" && !p.APIKey.isSet():
-		problems = append(problems, errors.New("api_key: want either env or file"))
+	case o.TokenURL == "" && p.APIKey.problem() != nil:
+		problems = append(problems, fmt.Errorf("api_key: %w", p.APIKey.problem()))
 	case o.TokenURL == "":
 	case p.APIKey != Secret{}:
 		problems = append(problems, errors.New("api_key and oauth: want one of them"))
 	default:
-		if err := httpclient.CheckBaseURL(o.TokenURL); err != nil {
+		if err := httpclient.CheckBaseURL(o.TokenURL, p.Insecure); err != nil {
 			problems = append(problems, fmt.Errorf("oauth.token_url: %w", err))
 		}
 		if o.ClientID == "" {
 			problems = append(problems, errors.New("oauth.client_id: is missing"))
 		}
-		if !o.ClientSecret.isSet() {
-			problems = append(problems, errors.New("oauth.client_secret: want either env or file"))
+		if err := o.ClientSecret.problem(); err != nil {
+			problems = append(problems, fmt.Errorf("oauth.client_secret: %w", err))
 		}
 	}
 	return problems
@@ -224,8 +228,8 @@ func (p Processor) webhookProblems(adapters Adapters) (problems []error) {
 		problems = append(problems, fmt.Errorf("webhook_secrets: adapter %q reads no events", p.Adapter))
 	}
 	for i, secret := range p.WebhookSecrets {
-		if !secret.isSet() {
-			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: want either env or file", i))
+		if err := secret.problem(); err != nil {
+			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: %w", i, err))
 		}
 	}
 	return problems

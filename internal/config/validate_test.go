@@ -136,3 +136,13 @@ func TestIncompleteOrAmbiguousAdapterIsRefused(t *testing.T) {
 	_, err = c.Complete(all)
 	require.ErrorContains(t, err, `processors.acme.webhook_secrets: adapter "acme" reads no events`)
 }
+
+func TestInsecureAllowsHTTPToOtherMachines(t *testing.T) {
+	c := good()
+	p := c.Processors["acme"]
+	p.BaseURL, p.Insecure, p.APIKey = "http://simulator:8712", true, Secret{}
+	p.OAuth = OAuth{TokenURL: "http://login:80/token", ClientID: "c", ClientSecret: Secret{Env: "A"}}
+	c.Processors["acme"] = p
+	_, err := c.Complete(known)
+	require.NoError(t, err)
+}

@@ -147,7 +147,7 @@ var clause = regexp.MustCompile(`^(above|at least|at most|shorter than|longer th
 
 // TestBoundsInTheCommentsAreEnforced sets each number and duration to a value outside of each bound that its comment states.
 func TestBoundsInTheCommentsAreEnforced(t *testing.T) {
-	comments, err := readComments("../config.go", "../secret.go", "../authorize.go", "../../../activities/terms.go")
+	comments, err := readComments("../config.go", "../secret.go", "../tls.go", "../authorize.go", "../../../activities/terms.go")
 	require.NoError(t, err)
 	checked := 0
 	visitNumbers(func(path string, of reflect.Type, field reflect.StructField) {
