@@ -49,10 +49,23 @@ type Store struct {
 	// applies if `postgres` is not set.
 	// Bounds: not together with `postgres`.
 	SQLite string `yaml:"sqlite"`
-	// Postgres refers to the URL of a PostgreSQL database, such as `postgres://user:password@host/florin`. `worker migrate`
-	// creates its tables.
+	// Postgres refers to the URL of a PostgreSQL database, such as
+	// `postgres://florin_worker:password@host/florin?sslmode=verify-full`. `worker migrate --grant-to florin_worker`, with the URL of
+	// the role that owns the tables, creates them. A server on another host must be verified with TLS: `sslrootcert=FILE` names the
+	// certificates of a private authority, `sslcert=FILE` and `sslkey=FILE` a client certificate. The URL and these files are read
+	// again for each new connection, and a connection is used for an hour at most: a rotated password needs no restart, if the
+	// old one is valid until then or no connection is opened meanwhile.
 	// Bounds: not together with `sqlite`.
 	Postgres Secret `yaml:"postgres"`
+	// AllowOwner accepts a PostgreSQL role that may do more than a worker needs: a superuser, a role that may create roles, or an
+	// owner of the tables, the schema or the database. Such a role can turn off the rules that the database enforces, and change
+	// what happened.
+	// Bounds: only together with `postgres`.
+	AllowOwner bool `yaml:"allow_owner"`
+	// Insecure accepts connections to PostgreSQL on another host without TLS, or without verification of the server. Whoever is
+	// on the way can read and change payments.
+	// Bounds: only together with `postgres`.
+	Insecure bool `yaml:"insecure"`
 }
 
 // DSN returns the name of the database as package store expects it. It may contain a password.

@@ -82,9 +82,24 @@ func (c *Cluster) command(ctx context.Context, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// DSN returns the URL of the database postgres of the cluster.
-func (c *Cluster) DSN() string {
-	return (&url.URL{Scheme: "postgres", User: url.User("florin"), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}).String()
+// DSN returns the URL of the database postgres of the cluster, for the superuser florin.
+func (c *Cluster) DSN() string { return c.dsn("florin") }
+
+func (c *Cluster) dsn(user string) string {
+	return (&url.URL{Scheme: "postgres", User: url.User(user), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}).String()
+}
+
+// CreateRole creates a role that may log in and nothing else, and returns its DSN.
+func (c *Cluster) CreateRole(ctx context.Context, name string) (dsn string, err error) {
+	conn, err := pgx.Connect(ctx, c.DSN())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN"); err != nil {
+		return "", err
+	}
+	return c.dsn(name), nil
 }
 
 // Socket returns the path of the socket that the server listens on.
