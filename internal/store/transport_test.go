@@ -1,28 +1,20 @@
 package store
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
 	"fmt"
-	"math/big"
 	mathrand "math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/internal/postgrestest"
+	"github.com/florinpay/florin/internal/tlstest"
 )
 
 func TestConnectionToAnotherHostNeedsVerifiedTLS(t *testing.T) {
-	authority := newAuthority(t)
+	authority := tlstest.File(t, "ca.pem", tlstest.NewAuthority(t).PEM)
 	for _, tt := range []struct {
 		name, dsn string
 		env       map[string]string
@@ -35,9 +27,9 @@ func TestConnectionToAnotherHostNeedsVerifiedTLS(t *testing.T) {
 		{name: "require", dsn: "postgres://u@db.example/florin?sslmode=require", refused: "db.example"},
 		{name: "require, direct", dsn: "postgres://u@db.example/florin?sslmode=require&sslnegotiation=direct", refused: "db.example"},
 		{name: "verify-ca", dsn: "postgres://u@db.example/florin?sslmode=verify-ca", refused: "db.example"},
-		{name: "a private authority without a mode", dsn: "postgres://u@db.example/florin?sslrootcert=" + authority.file, refused: "db.example"},
+		{name: "a private authority without a mode", dsn: "postgres://u@db.example/florin?sslrootcert=" + authority, refused: "db.example"},
 		{name: "verify-full", dsn: "postgres://u@db.example/florin?sslmode=verify-full"},
-		{name: "verify-full, private authority", dsn: "postgres://u@db.example/florin?sslmode=verify-full&sslrootcert=" + authority.file},
+		{name: "verify-full, private authority", dsn: "postgres://u@db.example/florin?sslmode=verify-full&sslrootcert=" + authority},
 		{name: "the system's authorities imply verify-full", dsn: "postgres://u@db.example/florin?sslrootcert=system"},
 		{name: "address", dsn: "postgres://u@192.0.2.1/florin", refused: "192.0.2.1"},
 		{name: "IPv6 address", dsn: "postgres://u@[2001:db8::1]/florin?sslmode=require", refused: "2001:db8::1"},
@@ -61,11 +53,11 @@ func TestConnectionToAnotherHostNeedsVerifiedTLS(t *testing.T) {
 		{name: "host of the environment", dsn: "postgres://u@/florin", env: map[string]string{"PGHOST": "db.example"}, refused: "db.example"},
 		{
 			name: "host of a service file", dsn: "postgres://u@/florin?service=florin",
-			env: map[string]string{"PGSERVICEFILE": write(t, "service", "[florin]\nhost=db.example\nsslmode=require\n")}, refused: "db.example",
+			env: map[string]string{"PGSERVICEFILE": tlstest.File(t, "service", "[florin]\nhost=db.example\nsslmode=require\n")}, refused: "db.example",
 		},
 		{
 			name: "verified host of a service file", dsn: "postgres://u@/florin?service=florin",
-			env: map[string]string{"PGSERVICEFILE": write(t, "service", "[florin]\nhost=db.example\nsslmode=verify-full\n")},
+			env: map[string]string{"PGSERVICEFILE": tlstest.File(t, "service", "[florin]\nhost=db.example\nsslmode=verify-full\n")},
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -112,29 +104,29 @@ func TestConnectionOverTLSVerifiesTheServerAndItsName(t *testing.T) {
 	// Two addresses of this machine that no other test uses. The certificate is for the first one only.
 	named := fmt.Sprintf("127.%d.%d.2", 1+mathrand.IntN(254), mathrand.IntN(256)) //nolint:gosec // not a secret
 	unnamed := named[:len(named)-1] + "3"
-	authority, other := newAuthority(t), newAuthority(t)
-	certificate, key := authority.sign(t, "PostgreSQL", named)
-	restart(t, cluster, map[string]string{"server.crt": certificate, "server.key": key, "ca.crt": authority.pem, "hba": "local all florin trust\n" +
-		"hostssl all all 127.0.0.0/8 scram-sha-256 clientcert=verify-ca\n"},
-		"listen_addresses="+named+","+unnamed, "ssl=on", "ssl_cert_file="+filepath.Join(filepath.Dir(cluster.Socket()), "server.crt"),
-		"ssl_key_file="+filepath.Join(filepath.Dir(cluster.Socket()), "server.key"),
-		"ssl_ca_file="+filepath.Join(filepath.Dir(cluster.Socket()), "ca.crt"), "hba_file="+filepath.Join(filepath.Dir(cluster.Socket()), "hba"))
+	authority, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	certificate, key := authority.Issue(t, "PostgreSQL", named)
+	restart(t, cluster, map[string]string{
+		"ssl_cert_file": certificate, "ssl_key_file": key, "ssl_ca_file": authority.PEM,
+		"hba_file": "local all florin trust\nhostssl all all 127.0.0.0/8 scram-sha-256 clientcert=verify-ca\n",
+	}, "listen_addresses="+named+","+unnamed, "ssl=on")
 
-	certificate, key = authority.sign(t, role, "")
-	client := "&sslcert=" + write(t, "client.crt", certificate) + "&sslkey=" + write(t, "client.key", key)
+	certificate, key = authority.Issue(t, role)
+	client := "&sslcert=" + tlstest.File(t, "client.crt", certificate) + "&sslkey=" + tlstest.File(t, "client.key", key)
+	ca, otherCA := tlstest.File(t, "ca.pem", authority.PEM), tlstest.File(t, "other.pem", other.PEM)
 	for _, tt := range []struct{ name, host, query, want string }{
-		{name: "verified", host: named, query: "sslmode=verify-full&sslrootcert=" + authority.file + client},
+		{name: "verified", host: named, query: "sslmode=verify-full&sslrootcert=" + ca + client},
 		{
-			name: "another name", host: unnamed, query: "sslmode=verify-full&sslrootcert=" + authority.file + client,
+			name: "another name", host: unnamed, query: "sslmode=verify-full&sslrootcert=" + ca + client,
 			want: "certificate is valid for " + named + ", not " + unnamed,
 		},
 		{
-			name: "another authority", host: named, query: "sslmode=verify-full&sslrootcert=" + other.file + client,
+			name: "another authority", host: named, query: "sslmode=verify-full&sslrootcert=" + otherCA + client,
 			want: "certificate signed by unknown authority",
 		},
 		{name: "the system's authorities", host: named, query: "sslmode=verify-full" + client, want: "certificate signed by unknown authority"},
 		{
-			name: "no client certificate", host: named, query: "sslmode=verify-full&sslrootcert=" + authority.file,
+			name: "no client certificate", host: named, query: "sslmode=verify-full&sslrootcert=" + ca,
 			want: "connection requires a valid client certificate",
 		},
 		{name: "plain text", host: named, query: "sslmode=disable", want: "no encryption"},
@@ -162,8 +154,7 @@ func TestNewConnectionsUseTheCurrentDSN(t *testing.T) {
 	dsn, err := cluster.CreateRole(t.Context(), role)
 	require.NoError(t, err)
 	require.NoError(t, Grant(t.Context(), cluster.DSN(), role))
-	restart(t, cluster, map[string]string{"hba": "local all florin trust\nlocal all all scram-sha-256\n"},
-		"hba_file="+filepath.Join(filepath.Dir(cluster.Socket()), "hba"))
+	restart(t, cluster, map[string]string{"hba_file": "local all florin trust\nlocal all all scram-sha-256\n"})
 	rotate := func(password string) {
 		_, err := admin.Exec("ALTER ROLE " + role + " PASSWORD '" + password + "'")
 		require.NoError(t, err)
@@ -221,76 +212,14 @@ func TestNewConnectionsUseTheCurrentDSN(t *testing.T) {
 	require.ErrorIs(t, reconnect(), ErrPrivileged)
 }
 
-// restart restarts a server with settings that apply until its end. The files are written beside its socket.
+// restart restarts a server with settings that apply until its end. files are the settings that name a file, with its content.
 func restart(t *testing.T, cluster *postgrestest.Cluster, files map[string]string, settings ...string) {
 	t.Helper()
-	for name, content := range files {
-		_, err := cluster.WriteFile(t.Context(), name, []byte(content))
+	for setting, content := range files {
+		path, err := cluster.WriteFile(t.Context(), setting, []byte(content))
 		require.NoError(t, err)
+		settings = append(settings, setting+"="+path)
 	}
 	require.NoError(t, cluster.Stop())
 	require.NoError(t, cluster.StartAgain(t.Context(), settings...))
-}
-
-// write writes a file that this user may read, and returns its path.
-func write(t *testing.T, name, content string) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), name)
-	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-	return path
-}
-
-// authority is a private certificate authority.
-type authority struct {
-	certificate *x509.Certificate
-	key         *ecdsa.PrivateKey
-	pem, file   string
-}
-
-func newAuthority(t *testing.T) authority {
-	t.Helper()
-	a := authority{certificate: template("authority")}
-	a.certificate.IsCA, a.certificate.BasicConstraintsValid, a.certificate.KeyUsage = true, true, x509.KeyUsageCertSign
-	a.certificate.SubjectKeyId = []byte(rand.Text())
-	a.pem, _, a.key = a.issue(t, a.certificate)
-	a.file = write(t, "ca.pem", a.pem)
-	return a
-}
-
-// sign returns a certificate and its key, in PEM, for the address; empty: for a client.
-func (a authority) sign(t *testing.T, name, address string) (certificate, key string) {
-	t.Helper()
-	c := template(name)
-	c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}
-	if address != "" {
-		c.IPAddresses, c.ExtKeyUsage = []net.IP{net.ParseIP(address)}, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
-	}
-	certificate, key, _ = a.issue(t, c)
-	return certificate, key
-}
-
-func template(name string) *x509.Certificate {
-	return &x509.Certificate{
-		SerialNumber: big.NewInt(mathrand.Int64()), Subject: pkix.Name{CommonName: name}, //nolint:gosec // not a secret
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
-	}
-}
-
-// issue signs a certificate, with its own key if the authority has none yet.
-func (a authority) issue(t *testing.T, c *x509.Certificate) (certificate, privateKey string, key *ecdsa.PrivateKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	signer := a.key
-	if signer == nil {
-		signer = key
-	}
-	der, err := x509.CreateCertificate(rand.Reader, c, a.certificate, &key.PublicKey, signer)
-	require.NoError(t, err)
-	pkcs8, err := x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	encode := func(kind string, der []byte) string {
-		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
-	}
-	return encode("CERTIFICATE", der), encode("PRIVATE KEY", pkcs8), key
 }
