@@ -33,7 +33,8 @@ func command() *cobra.Command {
 		Long: `Run the payment workflows and the calls to the processors.
 
 The connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, the
-TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets calls in flight finish.`,
+TEMPORAL_TLS_* variables or a profile, as for the temporal command. A server on another host must be verified with TLS,
+unless FLORIN_TEMPORAL_INSECURE=true. SIGTERM lets calls in flight finish.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
