@@ -246,7 +246,7 @@ func (s *system) restart(ctx context.Context, v victim) error {
 
 // execute executes the planned kills one after the other, and makes the purchases meanwhile.
 func (s *system) execute(ctx context.Context, p *plan, l *load) error {
-	journal, err := os.Create(filepath.Join(s.dir, "kills.log"))
+	journal, err := os.OpenFile(filepath.Join(s.dir, "kills.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
