@@ -26,6 +26,9 @@ func (t target) createFile() error {
 	if t.file == "" {
 		return nil
 	}
+	if err := requirePrivate(filepath.Dir(t.file)); err != nil {
+		return err
+	}
 	f, err := os.OpenFile(t.file, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
@@ -33,30 +36,35 @@ func (t target) createFile() error {
 	return errors.Join(f.Close(), makePrivate(t.file))
 }
 
-// makePrivate removes the permissions of other users from a SQLite file and from the files beside it, which contain parts of it. It
-// returns ErrExposed if that is impossible, or if every user may replace the files because the directory is writable for all of them
-// and has no sticky bit. A directory that is writable for its group is accepted: that is the default of some systems.
-func makePrivate(file string) error {
-	if runtime.GOOS == "windows" { // its access control lists are not part of the mode
-		return nil
+// hasModes reports whether modes say who may access a file. On Windows, access control lists do.
+const hasModes = runtime.GOOS != "windows"
+
+// requirePrivate returns ErrExposed if every user may replace the files in a directory, because it is writable for all of them and has
+// no sticky bit. A directory that is writable for its group is accepted: that is the default of some systems.
+func requirePrivate(dir string) error {
+	info, err := os.Stat(dir)
+	if err == nil && hasModes && info.Mode().Perm()&0o002 != 0 && info.Mode()&fs.ModeSticky == 0 {
+		err = fmt.Errorf("%w: every user may replace the files in %s: run: chmod o-w %[2]s", ErrExposed, dir)
 	}
+	return err
+}
+
+// makePrivate removes the permissions of other users from a SQLite file and from the files beside it, which contain parts of it. It
+// returns ErrExposed if that is impossible, or if every user may replace the files.
+func makePrivate(file string) error {
 	file, err := filepath.EvalSymlinks(file) // SQLite creates the others beside the file itself
 	if err != nil {
 		return err
 	}
-	dir, err := os.Stat(filepath.Dir(file))
-	if err != nil {
+	if err := requirePrivate(filepath.Dir(file)); err != nil {
 		return err
-	}
-	if dir.Mode().Perm()&0o002 != 0 && dir.Mode()&fs.ModeSticky == 0 {
-		return fmt.Errorf("%w: every user may replace the files in %s: run: chmod o-w %[2]s", ErrExposed, filepath.Dir(file))
 	}
 	for _, name := range []string{file, file + "-wal", file + "-shm", file + "-journal"} {
 		info, err := os.Stat(name)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
-		if err == nil && info.Mode().Perm()&0o077 != 0 {
+		if err == nil && hasModes && info.Mode().Perm()&0o077 != 0 {
 			err = os.Chmod(name, 0o600)
 		}
 		if err != nil {

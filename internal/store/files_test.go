@@ -58,18 +58,26 @@ func TestDirectoryInWhichEveryUserMayReplaceTheFileIsRefused(t *testing.T) {
 			dir := t.TempDir()
 			require.NoError(t, os.Chmod(dir, tt.mode))
 			dsn := "sqlite://" + filepath.Join(dir, "florin.db")
-			_, _, migrated := Migrate(t.Context(), dsn)
-			s, opened := Open(t.Context(), dsn)
-			if !tt.refused {
-				require.NoError(t, migrated)
-				require.NoError(t, opened)
-				require.NoError(t, s.Close())
-				return
-			}
-			for _, err := range []error{migrated, opened} {
+			requireResult := func(err error) {
+				t.Helper()
+				if !tt.refused {
+					require.NoError(t, err)
+					return
+				}
 				require.ErrorIs(t, err, ErrExposed)
 				require.ErrorContains(t, err, "every user may replace the files in "+dir+": run: chmod o-w "+dir)
 				require.False(t, Temporary(err))
+			}
+			_, _, err := Migrate(t.Context(), dsn)
+			requireResult(err)
+			if tt.refused {
+				require.NoFileExists(t, filepath.Join(dir, "florin.db"))
+				require.NoError(t, os.WriteFile(filepath.Join(dir, "florin.db"), nil, 0o600))
+			}
+			s, err := Open(t.Context(), dsn)
+			requireResult(err)
+			if err == nil {
+				require.NoError(t, s.Close())
 			}
 		})
 	}

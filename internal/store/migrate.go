@@ -28,10 +28,11 @@ const noVersion int64 = -1
 // and ErrInsecure, ErrExposed and ErrInvalid as [Open] does. Its role in PostgreSQL becomes the owner of the tables; another role
 // gets its privileges from [Grant].
 func Migrate(ctx context.Context, dsn string, options ...Option) (from, to int64, err error) {
-	t, err := newTarget(dsn, append(options, AllowOwner(true))...)
+	t, err := newTarget(dsn, options...)
 	if err != nil {
 		return 0, 0, err
 	}
+	t.allowOwner = true
 	if err := t.createFile(); err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}

@@ -22,11 +22,19 @@ type roles struct {
 	owner  *sql.DB
 }
 
+// newRoles returns the roles of a test in which the superuser owns the tables.
 func newRoles(t *testing.T) roles {
 	t.Helper()
-	r := roles{dsn: postgresDSN(t)}
+	r := emptyRoles(t)
 	_, _, err := Migrate(t.Context(), r.dsn)
 	require.NoError(t, err)
+	return r
+}
+
+// emptyRoles is like newRoles, without tables.
+func emptyRoles(t *testing.T) roles {
+	t.Helper()
+	r := roles{dsn: postgresDSN(t)}
 	u, err := url.Parse(r.dsn)
 	require.NoError(t, err)
 	r.schema = u.Query().Get("search_path")
@@ -221,6 +229,28 @@ func TestGrantByARoleThatMayNotGrantIsRefused(t *testing.T) {
 	require.Error(t, err)
 	require.False(t, Temporary(err))
 	require.Empty(t, r.privileges(t, other), "nothing was granted")
+}
+
+// An owner of the tables that owns neither the schema nor the database.
+func TestGrantNeedsTheUseOfTheSchemaFromItsOwner(t *testing.T) {
+	r := emptyRoles(t)
+	owner, dsn := r.create(t, "_owner", "")
+	r.exec(t, "GRANT USAGE, CREATE ON SCHEMA florin TO "+quote(owner))
+	_, _, err := Migrate(t.Context(), dsn)
+	require.NoError(t, err)
+	worker, workerDSN := r.create(t, "_worker", "")
+
+	err = Grant(t.Context(), dsn, worker)
+	require.ErrorIs(t, err, ErrNotGranted)
+	require.ErrorContains(t, err, "this role may not grant USAGE ON SCHEMA "+r.schema+": run it with the role that owns the schema and the tables")
+	require.Empty(t, r.privileges(t, worker), "nothing was granted")
+	r.exec(t, "GRANT USAGE ON SCHEMA florin TO "+quote(worker))
+	require.NoError(t, Grant(t.Context(), dsn, worker))
+	s, err := Open(t.Context(), workerDSN)
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	_, err = Open(t.Context(), dsn)
+	require.ErrorContains(t, err, "it owns the tables")
 }
 
 func TestWorkerRefusesARoleThatMayDoTooMuch(t *testing.T) {

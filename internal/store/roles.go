@@ -47,10 +47,11 @@ const grantLock = 7_106_825_930_214_477_001
 // Grant returns ErrInvalid if there is no such role, if it may do more than a worker needs, or if the database is SQLite, which has
 // no roles. It returns ErrNotGranted if its own role may not grant the privileges.
 func Grant(ctx context.Context, dsn, role string, options ...Option) error {
-	t, err := newTarget(dsn, append(options, AllowOwner(true))...)
+	t, err := newTarget(dsn, options...)
 	if err != nil {
 		return err
 	}
+	t.allowOwner = true
 	if t.server == nil {
 		return fmt.Errorf("grant to role %q: %w: SQLite has no roles", role, ErrInvalid)
 	}
