@@ -48,7 +48,7 @@ func command() *cobra.Command {
 		Long: `Charge and refund customers through Florin.
 
 The connection to Temporal is configured by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other variables of the
-Temporal CLI, or by a profile.
+Temporal CLI, or by a profile. A server on another host must be verified with TLS, unless FLORIN_TEMPORAL_INSECURE=true.
 
 Exit codes:
   0  succeeded or authorized

@@ -93,6 +93,16 @@ func TestFailedStartReportsTheReasonAndExitsWith1(t *testing.T) {
 			args: []string{"--config", configured(t, "127.0.0.1:0")},
 			want: "worker: no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: ",
 		},
+		{
+			name: "migrate with an empty role",
+			args: []string{"migrate", "--grant-to", "", "--config", inUse},
+			want: "worker: --grant-to is empty: want the name of a role\n",
+		},
+		{
+			name: "migrate with a role in SQLite",
+			args: []string{"migrate", "--grant-to", "florin_worker", "--config", file(t, "store: {sqlite: \""+filepath.Join(t.TempDir(), "florin.db")+"\"}\n"+acme)},
+			want: "worker: grant to role \"florin_worker\": invalid: SQLite has no roles\n",
+		},
 		{name: "unknown flag", args: []string{"--confg", "x"}, want: "worker: unknown flag: --confg\n"},
 		{name: "argument", args: []string{"worker.yaml"}, want: `worker: unknown command "worker.yaml" for "worker"`},
 		{name: "healthcheck without a worker", args: []string{"healthcheck", "--url", "http://127.0.0.1:1/healthz"}, want: "worker: "},

@@ -47,14 +47,26 @@ type Config struct {
 
 // Store names the database. It is either a SQLite file or a PostgreSQL database.
 type Store struct {
-	// SQLite is the path of a file, which several workers on one machine may share. A missing file is created. The default
-	// applies if `postgres` is not set.
-	// Bounds: not together with `postgres`.
+	// SQLite is the path of a file, which several workers of one user on one machine may share. A missing file is created. Other
+	// users' permissions on the file and on those beside it (`-wal`, `-shm`) are removed. The default applies if `postgres` is not set.
+	// Bounds: not together with `postgres`; not in a directory that is writable for all users, unless it has the sticky bit.
 	SQLite string `yaml:"sqlite"`
-	// Postgres refers to the URL of a PostgreSQL database, such as `postgres://user:password@host/florin`. `worker migrate`
-	// creates its tables.
+	// Postgres refers to the URL of a PostgreSQL database, such as
+	// `postgres://florin_worker:password@host/florin?sslmode=verify-full`. `worker migrate --grant-to florin_worker`, with the URL of
+	// the role that owns the tables, creates them. A server on another host must be verified with TLS: `sslrootcert=FILE` names the
+	// certificates of a private authority, `sslcert=FILE` and `sslkey=FILE` a client certificate. The URL and these files are read
+	// again for each new connection, and a connection is used for an hour at most: a rotated password needs no restart.
 	// Bounds: not together with `sqlite`.
 	Postgres Secret `yaml:"postgres"`
+	// AllowOwner accepts a PostgreSQL role that may do more than a worker needs: a superuser, a role that may create roles, or an
+	// owner of the tables, the schema or the database. Such a role can turn off the rules that the database enforces, and change
+	// what happened.
+	// Bounds: only together with `postgres`.
+	AllowOwner bool `yaml:"allow_owner"`
+	// Insecure accepts connections to PostgreSQL on another host without TLS, or without verification of the server. Others
+	// on the network can read and change payments then.
+	// Bounds: only together with `postgres`.
+	Insecure bool `yaml:"insecure"`
 }
 
 // DSN returns the name of the database as package store expects it. It may contain a password.

@@ -32,7 +32,7 @@ func (c *Config) setDefaults(adapters Adapters) {
 	c.Authorize.setDefaults()
 	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
 	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
-	if c.Store == (Store{}) {
+	if c.Store.SQLite == "" && c.Store.Postgres == (Secret{}) {
 		c.Store.SQLite = "florin.db"
 	}
 	processors := make(map[string]Processor, len(c.Processors))

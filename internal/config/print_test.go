@@ -108,6 +108,8 @@ processors:
     max_connection_age: 5m
 store:
   sqlite: florin.db
+  allow_owner: false
+  insecure: false
 health:
   listen: 127.0.0.1:8711
 log:

@@ -63,6 +63,9 @@ func (c Config) validate(adapters Adapters) error {
 	if err := c.Store.Postgres.problem(); c.Store.Postgres != (Secret{}) && err != nil {
 		problem("store.postgres: %w", err)
 	}
+	if c.Store.Postgres == (Secret{}) && (c.Store.AllowOwner || c.Store.Insecure) {
+		problem("store.allow_owner, store.insecure: have no effect without store.postgres")
+	}
 	for _, name := range names {
 		if !processorName.MatchString(name) {
 			problem("processors.%s: want a name of 1 to 64 of A-Z a-z 0-9 . _ -, as requests and task queues have it", name)

@@ -106,6 +106,20 @@ func TestStoreOfTwoDatabasesIsInvalid(t *testing.T) {
 	require.ErrorContains(t, err, "store.postgres: want either env or file")
 }
 
+func TestOptionsOfPostgreSQLAreInvalidForSQLite(t *testing.T) {
+	for _, s := range []Store{{AllowOwner: true}, {SQLite: "florin.db", Insecure: true}} {
+		c := good()
+		c.Store = s
+		c, err := c.Complete(known)
+		require.ErrorContains(t, err, "store.allow_owner, store.insecure: have no effect without store.postgres")
+		require.Equal(t, "florin.db", c.Store.SQLite, "the default applies unless postgres is set")
+	}
+	c := good()
+	c.Store = Store{Postgres: Secret{Env: "A"}, AllowOwner: true, Insecure: true}
+	_, err := c.Complete(known)
+	require.NoError(t, err)
+}
+
 func TestErrorOfARenamedKeyNamesTheNewName(t *testing.T) {
 	_, err := Parse([]byte("processors:\n  a:\n    rate_limit: {patience: 2s}\n"), known)
 	require.EqualError(t, err, "line 3: patience was renamed: write max_wait")

@@ -182,9 +182,18 @@ func (b *testbed) postgres(ctx context.Context) (store config.Store, err error) 
 	if err != nil {
 		return store, err
 	}
-	if store.Postgres, err = b.secret("postgres.url", cluster.DSN()); err != nil {
+	owner := config.Store{}
+	if owner.Postgres, err = b.secret("postgres-owner.url", cluster.DSN()); err != nil {
 		return store, err
 	}
-	_, _, err = app.MigrateStore(ctx, store)
+	const role = "florin_worker"
+	dsn, err := cluster.CreateRole(ctx, role)
+	if err != nil {
+		return store, err
+	}
+	if _, _, err = app.MigrateStore(ctx, owner, role); err != nil {
+		return store, err
+	}
+	store.Postgres, err = b.secret("postgres.url", dsn)
 	return store, err
 }
