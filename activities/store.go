@@ -39,6 +39,7 @@ func (p *Payments) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.SettleRefund, activity.RegisterOptions{Name: payment.ActivitySettleRefund})
 	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
 	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
+	r.RegisterActivityWithOptions(p.GetIdentity, activity.RegisterOptions{Name: payment.ActivityGetIdentity})
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 	r.RegisterActivityWithOptions(p.BeginRecheck, activity.RegisterOptions{Name: payment.ActivityBeginRecheck})
 	r.RegisterActivityWithOptions(p.RecordRecheck, activity.RegisterOptions{Name: payment.ActivityRecordRecheck})
@@ -274,6 +275,12 @@ func (p *Payments) GetPayment(ctx context.Context, merchantID, idempotencyKey st
 func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
 	stored, err := p.Store.Refund(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
+}
+
+// GetIdentity returns the merchant and the key of the payment or refund with an id, whatever its merchant is, or [payment.ErrNotFound].
+func (p *Payments) GetIdentity(ctx context.Context, id string) (payment.Identity, error) {
+	identity, err := p.Store.Identity(ctx, id)
+	return identity, storeError(err)
 }
 
 // ListPayments returns a page of payments, newest first, or [payment.ErrInvalidRequest] for an invalid filter.

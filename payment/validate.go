@@ -97,7 +97,7 @@ func (r RefundRequest) ValidateBegun() error { return r.validate(begunKeys) }
 func (r RefundRequest) validate(keys keyRule) error {
 	var v validator
 	v.identity(r.MerchantID, r.IdempotencyKey, keys)
-	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !isName(id, 36) {
+	if !IsPaymentID(r.PaymentID) {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
 	v.optionalAmount(r.Amount, "refund all that is left")
