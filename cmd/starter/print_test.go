@@ -134,11 +134,13 @@ func TestTextsOfOthersCannotRedrawTheTerminal(t *testing.T) {
 	}
 	record := processor.Result{ID: hostile, Reference: hostile, RequestID: hostile, Decline: c.Decline, Currency: hostile}
 	for name, print := range map[string]func(cmd *cobra.Command) error{
-		"payment":     func(cmd *cobra.Command) error { return printCharge(cmd, c) },
-		"refund":      func(cmd *cobra.Command) error { return printRefund(cmd, r) },
-		"divergences": func(cmd *cobra.Command) error { return printDivergences(cmd, payment.DivergencePage{Divergences: []payment.Divergence{d}}) },
-		"list":        func(cmd *cobra.Command) error { return printPage(cmd, payment.Page{Payments: []payment.Charge{c}}) },
-		"record":      func(cmd *cobra.Command) error { return printResult(cmd, source{name: hostile}, "payment", record) },
+		"payment": func(cmd *cobra.Command) error { return printCharge(cmd, c) },
+		"refund":  func(cmd *cobra.Command) error { return printRefund(cmd, r) },
+		"divergences": func(cmd *cobra.Command) error {
+			return printDivergences(cmd, payment.DivergencePage{Divergences: []payment.Divergence{d}})
+		},
+		"list":   func(cmd *cobra.Command) error { return printPage(cmd, payment.Page{Payments: []payment.Charge{c}}) },
+		"record": func(cmd *cobra.Command) error { return printResult(cmd, source{name: hostile}, "payment", record) },
 		"summary": func(cmd *cobra.Command) error {
 			return printSummary(cmd.OutOrStdout(), []*line{ended(1, hostile, c), broken(2, hostile, errors.New(hostile))}, time.Second)
 		},
