@@ -27,6 +27,14 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 	return get[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
 
+// Identity returns the merchant and the idempotency key of the payment or refund with an id, such as pay_… or ref_…, as far as the store has
+// it. It is for operators: it does not check whose payment it is. [ErrNotFound] means that there is none, and [ErrNoWorker] that no worker
+// answers.
+func (c *Client) Identity(ctx context.Context, id string) (payment.Identity, error) {
+	identity, err := read[payment.Identity](ctx, c, payment.ActivityGetIdentity, id)
+	return identity, translate(ctx, err, fmt.Sprintf("%s %q", payment.ActivityGetIdentity, id))
+}
+
 // List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid filter, and [ErrNoWorker] that no worker
 // answers.
 func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, error) {

@@ -53,6 +53,20 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	return application
 }
 
+// An adapter of another module may not clip what a processor wrote.
+func TestTextsOfAProcessorErrorHaveNoControlAndInvisibleCharacters(t *testing.T) {
+	const hostile, clean = "no\x1b[2K\rpaid\u202e\u009b31m\ufeff", "no [2K paid 31m"
+	got := chargeError(t, &processor.Error{
+		Class: payment.ClassUnavailable, Certainty: processor.NotExecuted, Message: hostile, Code: hostile, RequestID: hostile,
+	})
+	require.Equal(t, "unavailable ("+clean+"): "+clean, got.Message())
+	failure := FailureOf(got)
+	require.Equal(t, clean, failure.Message)
+	require.Equal(t, clean, failure.ProcessorCode)
+	require.Equal(t, clean, failure.RequestID)
+	require.Equal(t, "outcome_unknown: "+clean, chargeError(t, errors.New(hostile)).Message())
+}
+
 func TestProcessorErrorBecomesAnApplicationError(t *testing.T) {
 	for name, tt := range map[string]struct {
 		err   error

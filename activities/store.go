@@ -84,6 +84,7 @@ func (p *Payments) RegisterWrites(r worker.ActivityRegistry) {
 func (p *Payments) RegisterReads(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
 	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
+	r.RegisterActivityWithOptions(p.GetIdentity, activity.RegisterOptions{Name: payment.ActivityGetIdentity})
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 	r.RegisterActivityWithOptions(p.ListDivergences, activity.RegisterOptions{Name: payment.ActivityListDivergences})
 	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
@@ -105,8 +106,9 @@ type BeginResult struct {
 
 // BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. start says when the workflow started,
 // from which the age of the payment's idempotency key is counted: the payment is at least as old, even if its row was lost, for
-// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, [payment.ErrIdempotencyMismatch] for a key that was used for a different request, and [payment.ErrNotAuthorized] for a start that is not
-// permitted.
+// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a new payment whose request is invalid, or
+// whose processor is not configured or does not accept it, [payment.ErrIdempotencyMismatch] for a key that was used for a different
+// request, and [payment.ErrNotAuthorized] for a start that is not permitted.
 func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, start Start) (BeginResult, error) {
 	workflowID, started := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
 	if err := p.allowStart(ctx, payment.WorkflowCharge, workflowID, req.MerchantID, req, start, func() bool { return p.isBegun(ctx, req) }); err != nil {
@@ -168,8 +170,11 @@ func earliest(stored, started time.Time) time.Time {
 	return stored
 }
 
-// problems returns why the named processor cannot execute the charge.
+// problems returns why the charge cannot begin, at the named processor.
 func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.FieldError {
+	if problems := invalidFields(req.Validate()); len(problems) > 0 {
+		return problems
+	}
 	if _, ok := p.Terms[name]; !ok {
 		return []payment.FieldError{{
 			Field:   "processor",
@@ -179,7 +184,17 @@ func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.Fi
 	return p.Profiles[name].CheckCharge(req)
 }
 
-// isBegun reports whether the payment is persisted: then its processor was configured when it began. While the store is down,
+// invalidFields returns the fields that a validation refuses. The workflow accepts more than a new request may have: it also executes those
+// that began with an earlier release.
+func invalidFields(err error) []payment.FieldError {
+	var invalid *payment.InvalidRequestError
+	if errors.As(err, &invalid) {
+		return invalid.Fields
+	}
+	return nil
+}
+
+// isBegun reports whether the payment is persisted: then its request was accepted and its processor configured when it began. While the store is down,
 // isBegun reports true, so that the caller reads the store and gets its error.
 func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool {
 	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
@@ -274,17 +289,17 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: true, Since: since}, err
 }
 
-// checkRefund refuses a refund that the processor of its payment does not accept, unless it is reserved already. It leaves it to the
-// store to refuse a payment that does not exist.
+// checkRefund refuses a refund whose request is invalid, or that the processor of its payment does not accept, unless it is reserved
+// already. It leaves it to the store to refuse a payment that does not exist.
 func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) error {
+	problems := invalidFields(req.Validate())
 	of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
-	if errors.Is(err, payment.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		problems = append(problems, p.Profiles[of.Processor].CheckRefund(req, of.Currency)...)
+	case !errors.Is(err, payment.ErrNotFound):
 		return storeError(err)
 	}
-	problems := p.Profiles[of.Processor].CheckRefund(req, of.Currency)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -320,6 +335,20 @@ func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey str
 	}
 	stored, err := p.Store.Refund(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
+}
+
+// GetIdentity returns the merchant and the key of the payment or refund with an id, or [payment.ErrNotFound]. If callers have to prove who they
+// are, it does not find those of merchants for which the caller may not act.
+func (p *Payments) GetIdentity(ctx context.Context, id string) (payment.Identity, error) {
+	reader, err := p.Authorizer.AllowForSome(authorize.ProofOfRead(ctx), readRequest(payment.ActivityGetIdentity, id), time.Now())
+	if err != nil {
+		return payment.Identity{}, err
+	}
+	identity, err := p.Store.Identity(ctx, id)
+	if err == nil && !reader.ActsFor(identity.MerchantID) {
+		identity, err = payment.Identity{}, payment.ErrNotFound
+	}
+	return identity, storeError(err)
 }
 
 // ListPayments returns a page of payments, newest first, or [payment.ErrInvalidRequest] for an invalid filter.

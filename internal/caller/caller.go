@@ -84,6 +84,7 @@ var Operations = []string{
 	Query + " " + payment.QueryStatus,
 	Read + " " + payment.ActivityGetPayment,
 	Read + " " + payment.ActivityGetRefund,
+	Read + " " + payment.ActivityGetIdentity,
 	Read + " " + payment.ActivityListPayments,
 	Read + " " + payment.ActivityListDivergences,
 	Read + " " + payment.ActivityAcknowledgeDivergence,

@@ -10,8 +10,8 @@
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
 //
-// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID]. No error text contains a payment method or a
-// password.
+// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID] and [Store.Identity]. No
+// error text contains a payment method or a password.
 package store
 
 import (
