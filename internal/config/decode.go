@@ -20,8 +20,8 @@ const (
 	maxSize = 128 << 10
 	// maxBrackets is how deep brackets may be nested: the time of the YAML parser grows with the square of the depth.
 	maxBrackets = 100
-	// maxNodes is how many values a configuration may have, where an alias counts as often as its anchor has values: a few lines with
-	// aliases of aliases stand for billions of values.
+	// maxNodes is how many values a configuration may have, where an alias counts as often as its anchor has values: a few lines
+	// with aliases of aliases stand for billions of values.
 	maxNodes = 50_000
 	// maxProblems is how many problems are searched for, because the document is decoded again for each of them.
 	maxProblems = 100
@@ -88,8 +88,8 @@ func Problems(err error) (problems []error) {
 var errManyDocuments = errors.New("the file has more than one document: want one, without a line --- in between")
 
 // decode reads YAML strictly: one document without unknown keys. Its error lists every problem with its line, but never quotes the
-// line or a value where a reference to a secret belongs, because it may be the secret. readable reports whether c has the value of every
-// known key of the file.
+// line or a value where a reference to a secret belongs, because it may be the secret. readable reports whether c has the value of
+// every known key of the file.
 func decode(content []byte) (c Config, readable bool, err error) {
 	if len(content) > maxSize {
 		return c, false, fmt.Errorf("the file has more than %d bytes", maxSize)
@@ -102,7 +102,8 @@ func decode(content []byte) (c Config, readable bool, err error) {
 		return c, false, syntaxProblem(err)
 	}
 	if countNodes(file) > maxNodes {
-		return c, false, fmt.Errorf("the file has more than %d values, where an alias counts as often as its anchor has values", maxNodes)
+		return c, false, fmt.Errorf("the file has more than %d values, where an alias counts as often as its anchor has values",
+			maxNodes)
 	}
 	problems := checkKeys(file)
 	if len(problems) == 0 {
@@ -241,7 +242,8 @@ func tooManyBrackets(content []byte) bool {
 	return false
 }
 
-// countNodes returns how many values a file has, where an alias counts as often as its anchor has values, or a number above maxNodes.
+// countNodes returns how many values a file has, where an alias counts as often as its anchor has values, or a number above
+// maxNodes.
 func countNodes(file *ast.File) int {
 	count := nodeCount{anchors: map[string]int{}}
 	total := 0

@@ -160,8 +160,8 @@ func (p page[T]) next() string {
 	return p.Data[len(p.Data)-1].id()
 }
 
-// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must end with a
-// record that has a valid id, because the next page starts after it: without one, the rest of the list would be lost.
+// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must end with
+// a record that has a valid id, because the next page starts after it: without one, the rest of the list would be lost.
 func readPage[T record](body []byte) (page[T], error) {
 	var list page[T]
 	if processor.DecodeJSON(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||

@@ -198,4 +198,5 @@ func FuzzReadEvent(f *testing.F) {
 	})
 }
 
-const disputeWithoutPayment = `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","id":"dp_1\n","payment_intent":null}}}`
+const disputeWithoutPayment = `{"id":"evt_1","type":"charge.dispute.created","data":{"object":{"object":"dispute","id":"dp_1\n",
+	"payment_intent":null}}}`
