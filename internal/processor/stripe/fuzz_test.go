@@ -2,7 +2,6 @@ package stripe
 
 import (
 	"context"
-	"errors"
 	"io"
 	"maps"
 	"net/http"
@@ -182,7 +181,7 @@ func FuzzReadEvent(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte) {
 		event, err := ReadEvent(body)
 		if err != nil {
-			require.True(t, errors.Is(err, processor.ErrNoEvent))
+			require.ErrorIs(t, err, processor.ErrNoEvent)
 			return
 		}
 		require.Regexp(t, `\A[ -~]{1,255}\z`, event.ID)
