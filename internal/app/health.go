@@ -23,8 +23,8 @@ func Listen(ctx context.Context, address, setting string) (net.Listener, error) 
 }
 
 // HealthHandler returns a handler of GET /healthz, which responds with 200 while Temporal is reachable and otherwise with 503. Unless
-// metrics is nil, it also serves GET /readyz, which requires the store as well, and GET /metrics. Temporal is asked at most once a second,
-// and the store every ten seconds, however many requests there are.
+// metrics is nil, it also serves GET /readyz, which requires the store as well, and GET /metrics. Temporal is asked at most once a
+// second, and the store every ten seconds, however many requests there are.
 func HealthHandler(temporal client.Client, metrics *telemetry.Telemetry) http.Handler {
 	checked := &reachability{temporal: temporal}
 	mux := http.NewServeMux()

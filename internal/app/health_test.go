@@ -141,14 +141,14 @@ func TestProbesDoNotBecomeCallsOfTemporal(t *testing.T) {
 		}
 		require.EqualValues(t, 1, calls.Load())
 		temporal.err = errors.New("refused")
-		time.Sleep(healthInterval)
+		<-time.After(healthInterval)
 		for range 100 {
 			require.Equal(t, http.StatusServiceUnavailable, probe(t, handler, "/healthz"), "the state is at most a second old")
 			require.Equal(t, http.StatusServiceUnavailable, probe(t, handler, "/readyz"))
 		}
 		require.EqualValues(t, 2, calls.Load())
 		temporal.err = nil
-		time.Sleep(healthInterval)
+		<-time.After(healthInterval)
 		require.Equal(t, http.StatusOK, probe(t, handler, "/healthz"))
 		require.EqualValues(t, 3, calls.Load())
 	})

@@ -28,7 +28,8 @@ const maxWebhookConnections = 128
 // webhookSource returns the verifier and the decoder of a processor's events.
 func webhookSource(name string, p config.Processor, adapter processor.Adapter, logger *zap.Logger) (webhook.Source, error) {
 	verifier, err := webhook.NewRotating(p.LoadWebhookSecrets, func(err error) {
-		logger.Warn("failed to read the webhook secrets again: the former ones stay in use", zap.String("processor", name), zap.Error(err))
+		logger.Warn("failed to read the webhook secrets again: the former ones stay in use",
+			zap.String("processor", name), zap.Error(err))
 	})
 	return webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}, err
 }

@@ -18,10 +18,10 @@ import (
 const (
 	// maxSize is the size limit of a configuration, in bytes.
 	maxSize = 128 << 10
-	// maxBrackets is how deep brackets may be nested: the time of the YAML parser grows with the square of the depth.
-	maxBrackets = 100
-	// maxNodes is how many values a configuration may have, where an alias counts as often as its anchor has values: a few lines with
-	// aliases of aliases stand for billions of values.
+	// maxNesting is how deep brackets and lists may be nested: the time of the YAML parser grows with the square of the depth.
+	maxNesting = 100
+	// maxNodes is how many values a configuration may have, where an alias counts as often as its anchor has values: a few lines
+	// with aliases of aliases stand for billions of values.
 	maxNodes = 50_000
 	// maxProblems is how many problems are searched for, because the document is decoded again for each of them.
 	maxProblems = 100
@@ -88,21 +88,22 @@ func Problems(err error) (problems []error) {
 var errManyDocuments = errors.New("the file has more than one document: want one, without a line --- in between")
 
 // decode reads YAML strictly: one document without unknown keys. Its error lists every problem with its line, but never quotes the
-// line or a value where a reference to a secret belongs, because it may be the secret. readable reports whether c has the value of every
-// known key of the file.
+// line or a value where a reference to a secret belongs, because it may be the secret. readable reports whether c has the value of
+// every known key of the file.
 func decode(content []byte) (c Config, readable bool, err error) {
 	if len(content) > maxSize {
 		return c, false, fmt.Errorf("the file has more than %d bytes", maxSize)
 	}
-	if tooManyBrackets(content) {
-		return c, false, fmt.Errorf("the file has more than %d brackets that are open at once", maxBrackets)
+	if tooDeep(content) {
+		return c, false, fmt.Errorf("the file is nested more than %d levels deep", maxNesting)
 	}
 	file, err := parser.ParseBytes(content, 0)
 	if err != nil {
 		return c, false, syntaxProblem(err)
 	}
 	if countNodes(file) > maxNodes {
-		return c, false, fmt.Errorf("the file has more than %d values, where an alias counts as often as its anchor has values", maxNodes)
+		return c, false, fmt.Errorf("the file has more than %d values, where an alias counts as often as its anchor has values",
+			maxNodes)
 	}
 	problems := checkKeys(file)
 	if len(problems) == 0 {
@@ -225,23 +226,34 @@ func (s *tokenSearch) Visit(node ast.Node) ast.Visitor {
 	return s
 }
 
-// tooManyBrackets reports whether more than maxBrackets are open at any place, wherever they are.
-func tooManyBrackets(content []byte) bool {
+// tooDeep reports whether more than maxNesting brackets are open at any place, even in a text, or a line begins with more dashes.
+func tooDeep(content []byte) bool {
 	open := 0
-	for _, c := range content {
-		switch c {
-		case '[', '{':
-			if open++; open > maxBrackets {
+	for line := range bytes.Lines(content) {
+		for _, c := range line {
+			switch c {
+			case '[', '{':
+				open++
+			case ']', '}':
+				open = max(0, open-1)
+			}
+			if open > maxNesting {
 				return true
 			}
-		case ']', '}':
-			open = max(0, open-1)
+		}
+		dashes := 0
+		for rest, found := bytes.CutPrefix(bytes.TrimLeft(line, " "), []byte("- ")); found; dashes++ {
+			rest, found = bytes.CutPrefix(bytes.TrimLeft(rest, " "), []byte("- "))
+		}
+		if dashes > maxNesting {
+			return true
 		}
 	}
 	return false
 }
 
-// countNodes returns how many values a file has, where an alias counts as often as its anchor has values, or a number above maxNodes.
+// countNodes returns how many values a file has, where an alias counts as often as its anchor has values, or a number above
+// maxNodes.
 func countNodes(file *ast.File) int {
 	count := nodeCount{anchors: map[string]int{}}
 	total := 0

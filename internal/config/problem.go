@@ -42,8 +42,8 @@ func (p problem) Error() string {
 	return fmt.Sprintf("line %d: %s", p.line(), p.message)
 }
 
-// syntaxProblem returns an error of the YAML parser as a problem. Of the texts that the parser quotes, only names of keys remain: what
-// belongs to which key is not known.
+// syntaxProblem returns an error of the YAML parser as a problem. Of the texts that the parser quotes, only names of keys remain:
+// what belongs to which key is not known.
 func syntaxProblem(err error) problem {
 	found := decodeProblem(err)
 	found.message = quoted.ReplaceAllStringFunc(found.message, func(text string) string {
@@ -68,7 +68,7 @@ func decodeProblem(err error) problem {
 		if errors.Is(err, yaml.ErrExceededMaxDepth) {
 			return problem{message: "the YAML is nested too deeply"}
 		}
-		return problem{message: "the YAML cannot be decoded: is an alias used before its anchor, or merged into something else than a mapping?"}
+		return problem{message: "the YAML cannot be decoded: is an alias used before its anchor, or is what is merged not a mapping?"}
 	}
 	found := problem{at: located.GetToken(), message: located.GetMessage()}
 	var (

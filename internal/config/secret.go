@@ -26,8 +26,8 @@ type Secret struct {
 // environmentName is the portable form of the names of environment variables.
 var environmentName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
-// problem returns what is wrong with the reference, without reading the secret. It quotes nothing: the secret may have been written
-// where its reference belongs.
+// problem returns what is wrong with the reference, without reading the secret. It quotes nothing: the secret may have been
+// written where its reference belongs.
 func (s Secret) problem() error {
 	switch {
 	case (s.Env == "") == (s.File == ""):
@@ -41,7 +41,8 @@ func (s Secret) problem() error {
 	}
 }
 
-// maxSecretFile is the size limit of a secret in a file, in bytes. A file with the certificates of all public authorities is smaller.
+// maxSecretFile is the size limit of a secret in a file, in bytes. A file with the certificates of all public authorities is
+// smaller.
 const maxSecretFile = 1 << 20
 
 // source names where the secret is, for errors.
@@ -96,8 +97,8 @@ func (p Processor) CredentialKey() string {
 	return "api_key"
 }
 
-// LoadWebhookSecrets reads the secrets that sign the processor's events. refreshAt is when they should be read again, also after an
-// error; zero if none of them is in a file. It is the load function of webhook.NewRotating.
+// LoadWebhookSecrets reads the secrets that sign the processor's events. refreshAt is when they should be read again, also after
+// an error; zero if none of them is in a file. It is the load function of webhook.NewRotating.
 func (p Processor) LoadWebhookSecrets() (secrets []string, refreshAt time.Time, err error) {
 	for _, secret := range p.WebhookSecrets {
 		if secret.File != "" {

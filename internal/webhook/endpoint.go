@@ -75,9 +75,10 @@ type Signaler interface {
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
 // event gets a status from 400 to 413, and its connection is closed.
 //
-// Every client that reaches the endpoint can send requests. So the body is read only after the format and the time of the signature header have been checked, and
-// only a verified event takes one of the slots that limit the work in flight. The caller must limit the number of connections. A
-// processor that is not configured gets the response of a wrong signature, so that a client cannot find out the names of the others.
+// Every client that reaches the endpoint can send requests. So the body is read only after the format and the time of the
+// signature header have been checked, and only a verified event takes one of the slots that limit the work in flight. The caller
+// must limit the number of connections. A request for a processor that is not configured gets the response of a wrong signature, so
+// that a client cannot find out which ones are.
 //
 // An event about a dispute signals no workflow: it is logged and counted, and recorded as a divergence of its payment. An event
 // about nothing that Florin made is only logged and counted.

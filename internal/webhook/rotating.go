@@ -18,9 +18,9 @@ type Rotating struct {
 	refreshAt time.Time
 }
 
-// NewRotating reads the secrets with load, and again as soon as something is to be verified after refreshAt, also after an error. A
-// zero refreshAt means that they never change. If they cannot be read again, or are not as [New] needs them, failed is called and the
-// former ones stay in use.
+// NewRotating reads the secrets with load, and again as soon as something is to be verified after refreshAt, also after an error.
+// A zero refreshAt means that they never change. If they cannot be read again, or are not as [New] needs them, failed is called and
+// the former ones stay in use.
 func NewRotating(load func() (secrets []string, refreshAt time.Time, err error), failed func(error)) (*Rotating, error) {
 	r := &Rotating{load: load, failed: failed}
 	return r, r.read()

@@ -151,7 +151,8 @@ func New(o Options) (*Client, error) {
 }
 
 // newTransport is used without an http.Client, so that no redirect is followed: a redirected POST would become a GET, or carry
-// the key to another host. It ignores HTTP_PROXY and HTTPS_PROXY: a variable of the environment must not decide who receives payments.
+// the key to another host. It ignores HTTP_PROXY and HTTPS_PROXY: a variable of the environment must not decide who receives
+// payments.
 func newTransport(o Options) *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
 	idle := o.IdleTimeout
@@ -205,8 +206,8 @@ func dialTLS(
 	return secure, nil
 }
 
-// CheckBaseURL returns what is wrong with the base URL of a client. insecure allows http to another machine. The error never quotes a
-// URL that may contain a password or a key.
+// CheckBaseURL returns what is wrong with the base URL of a client. insecure allows http to another machine. The error never quotes
+// a URL that may contain a password or a key.
 func CheckBaseURL(baseURL string, insecure bool) error {
 	_, err := parseBaseURL(baseURL, insecure)
 	return err

@@ -157,18 +157,35 @@ func convert(currency string, amounts []int64, into ...*int64) (err error) {
 	return nil
 }
 
+// record is a record of a list.
+type record interface {
+	*paymentIntent | *refund
+	id() string
+}
+
+func (intent *paymentIntent) id() string { return intent.ID }
+func (refund *refund) id() string        { return refund.ID }
+
 // page is one page of a list or of search results.
-type page[T any] struct {
-	Data    []*T `json:"data"`
+type page[T record] struct {
+	Data    []T  `json:"data"`
 	HasMore bool `json:"has_more"`
 }
 
-// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must not
-// be empty, because the next page starts after its last record.
-func readPage[T any](body []byte) (page[T], error) {
+// next returns the id after which the next page starts; empty if there is none.
+func (p page[T]) next() string {
+	if !p.HasMore {
+		return ""
+	}
+	return p.Data[len(p.Data)-1].id()
+}
+
+// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must end with
+// a record that has a valid id, because the next page starts after it: without one, the rest of the list would be lost.
+func readPage[T record](body []byte) (page[T], error) {
 	var list page[T]
 	if processor.DecodeJSON(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||
-		list.HasMore && len(list.Data) == 0 {
+		list.HasMore && (len(list.Data) == 0 || !isID(list.next())) {
 		return page[T]{}, errors.New("the response is not a list with data")
 	}
 	return list, nil

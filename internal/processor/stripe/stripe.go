@@ -297,11 +297,11 @@ func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id str
 		GreaterThanOrEqual: call.NotBefore.Add(-clockSkew).Unix(), LesserThanOrEqual: end.Unix()}}
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	for range maxScanPages {
-		var list page[paymentIntent]
+		var list page[*paymentIntent]
 		var matching string
 		_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[paymentIntent](body); err == nil {
+				if list, err = readPage[*paymentIntent](body); err == nil {
 					matching, err = onlyPayment(list.Data, call.Reference, id)
 				}
 				return err
@@ -312,7 +312,7 @@ func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id str
 		if id = matching; !list.HasMore {
 			return id, time.Now().Before(end), nil
 		}
-		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+		params.StartingAfter = stripe.String(list.next())
 	}
 	return id, false, nil
 }
@@ -326,7 +326,7 @@ func (p *Processor) search(ctx context.Context, reference string) (id string, er
 	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference,
 		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
 	_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: reference, Decode: func(body []byte) error {
-		list, err := readPage[paymentIntent](body)
+		list, err := readPage[*paymentIntent](body)
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
@@ -362,11 +362,11 @@ func (p *Processor) lookupRefund(ctx context.Context,
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	var answer processor.Answer
 	for range maxPages {
-		var list page[refund]
+		var list page[*refund]
 		var matching processor.Result
 		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[refund](body); err == nil {
+				if list, err = readPage[*refund](body); err == nil {
 					matching, err = onlyRefund(list.Data, call.Reference, found)
 				}
 				return err
@@ -381,7 +381,7 @@ func (p *Processor) lookupRefund(ctx context.Context,
 		if !list.HasMore {
 			return result, found, nil
 		}
-		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+		params.StartingAfter = stripe.String(list.next())
 	}
 	return processor.Result{}, false, processor.Malformed(answer,
 		fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
@@ -401,7 +401,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 		params.CreatedRange = &stripe.RangeQueryParams{GreaterThanOrEqual: call.CreatedAfter.Unix()}
 	}
 	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) error {
-		list, err := readPage[paymentIntent](body)
+		list, err := readPage[*paymentIntent](body)
 		if err != nil {
 			return err
 		}
@@ -415,9 +415,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 				return fmt.Errorf("payment %d of the page: %w", i, err)
 			}
 		}
-		if list.HasMore {
-			result.Next = list.Data[len(list.Data)-1].ID
-		}
+		result.Next = list.next()
 		return nil
 	}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.List(ctx, params).Err() })
 	if err != nil {
