@@ -68,7 +68,7 @@ type Worker struct {
 
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
 // client and must close it after Run has returned. Unlike [Run], such a Worker only logs that Temporal refuses its build because the
-// deployment has too many versions. An error describes what is wrong with the options or the configuration;
+// deployment has too many versions, and how the client is connected is not checked: on another host, use TLS. An error describes what is wrong with the options or the configuration;
 // nothing is opened before [Worker.Run].
 func New(temporalClient client.Client, o Options) (*Worker, error) {
 	w, err := load(o)

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/postgrestest"
 )
 
 // binary is the path of the built worker.
@@ -123,4 +125,32 @@ func TestMigrateCreatesTheTablesAndIsSafeToRepeat(t *testing.T) {
 		require.Equal(t, 0, code, stderr)
 		require.Contains(t, stdout, want)
 	}
+}
+
+func TestMigrateGrantsToTheRoleOfTheWorkers(t *testing.T) {
+	if err := postgrestest.Available(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	cluster, err := postgrestest.Start(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	_, err = cluster.CreateRole(t.Context(), "florin_worker")
+	require.NoError(t, err)
+	t.Setenv("DATABASE_URL", cluster.DSN())
+	path := file(t, "store: {postgres: {env: DATABASE_URL}}\n"+acme)
+	for _, want := range []string{"migrated the database from version 0 to ", "the database has version "} {
+		code, stdout, stderr := run(t, "migrate", "--grant-to", "florin_worker", "--config", path)
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stdout, want)
+		require.Contains(t, stdout, "\ngranted to role \"florin_worker\" what a worker needs\n")
+	}
+	code, _, stderr := run(t, "migrate", "--grant-to", "nobody", "--config", path)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, `worker: grant to role "nobody": invalid: there is no such role: create it with: CREATE ROLE "nobody" LOGIN PASSWORD '…'`)
 }

@@ -165,7 +165,7 @@ func TestInvalidRequestsAreRefused(t *testing.T) {
 
 func TestFilesOfTheLedgerArePrivate(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "ledger.db")
-	require.NoError(t, os.WriteFile(path, nil, 0o644)) //nolint:gosec // as an earlier version left it
+	require.NoError(t, os.WriteFile(path, nil, 0o644)) // as an earlier version left it
 	start(t, Options{Path: path})
 	for _, name := range []string{path, path + "-wal", path + "-shm"} {
 		info, err := os.Stat(name)

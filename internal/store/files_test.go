@@ -26,7 +26,7 @@ func TestFilesOfSQLiteArePrivate(t *testing.T) {
 	requirePrivate()
 
 	for _, name := range beside {
-		require.NoError(t, os.Chmod(name, 0o664)) //nolint:gosec // as an earlier version or an operator left it
+		require.NoError(t, os.Chmod(name, 0o664)) // as an earlier version or an operator left it
 	}
 	other, err := Open(t.Context(), dsn)
 	require.NoError(t, err)
@@ -35,7 +35,7 @@ func TestFilesOfSQLiteArePrivate(t *testing.T) {
 
 	link := filepath.Join(t.TempDir(), "link.db")
 	require.NoError(t, os.Symlink(file, link))
-	require.NoError(t, os.Chmod(file+"-wal", 0o644)) //nolint:gosec // as above
+	require.NoError(t, os.Chmod(file+"-wal", 0o644))
 	_, _, err = Migrate(t.Context(), "sqlite://"+link)
 	require.NoError(t, err)
 	requirePrivate()

@@ -96,7 +96,7 @@ func secretsDir(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for volume := range secretVolumes {
-		require.NoError(t, os.Mkdir(filepath.Join(dir, strings.TrimPrefix(volume, "secrets-")), 0o755)) //nolint:gosec // as volumes are
+		require.NoError(t, os.Mkdir(filepath.Join(dir, strings.TrimPrefix(volume, "secrets-")), 0o755))
 	}
 	return dir
 }
