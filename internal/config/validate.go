@@ -60,6 +60,9 @@ func (c Config) validate(adapters Adapters) error {
 	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
 		problem("store: want sqlite or postgres, not both")
 	}
+	if strings.Contains(c.Store.SQLite, "://") { // not quoted: it may contain a password
+		problem("store.sqlite: want the path of a file; the URL of a PostgreSQL database belongs in a file or a variable that store.postgres names")
+	}
 	if err := c.Store.Postgres.problem(); c.Store.Postgres != (Secret{}) && err != nil {
 		problem("store.postgres: %w", err)
 	}
