@@ -12,6 +12,7 @@ import (
 	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/activities"
@@ -119,8 +120,14 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 		RetryMultiplier: 1, Resolve: poll, Pending: poll,
 	}
 	failure := func() error {
-		return &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Message: a.text, Code: a.text}
+		return temporal.NewApplicationErrorWithOptions(a.text, string(payment.ClassUnavailable), temporal.ApplicationErrorOptions{
+			NonRetryable: true,
+			Details: []any{activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
+				Class: payment.FailureClass(a.text), Message: a.text, ProcessorCode: a.text,
+			}}},
+		})
 	}
+	lookups := 0
 	for name, function := range map[string]any{
 		payment.ActivityBeginPayment: func(context.Context, payment.ChargeRequest, time.Time) (activities.BeginResult, error) {
 			return activities.BeginResult{Terms: terms, Charge: a.charge, Resumed: true}, nil
@@ -143,6 +150,9 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 			found := processor.Result{
 				ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: a.text, Reference: call.Reference,
 				Decline: &payment.Decline{Code: a.text, Kind: payment.DeclineKind(a.text), Message: a.text},
+			}
+			if lookups++; call.Operation == payment.OperationRefund && lookups > 1 { // a conflict does not end a refund
+				found.Amount, found.Currency = 500, "USD"
 			}
 			return activities.LookupResult{Found: true, Result: found}, nil
 		},
