@@ -86,9 +86,12 @@ type Audit struct {
 	MaxAgeDays int `yaml:"max_age_days"`
 	// Compress turns on the compression of rotated files with gzip.
 	Compress bool `yaml:"compress"`
-	// Allow names fields of request and response bodies whose values are logged, in addition to the built-in list of harmless
-	// fields. All other values are redacted; card numbers and secrets always are.
-	Allow []string `yaml:"allow"`
+	// Allow names further fields of request and response bodies whose values are logged, in addition to those that each adapter
+	// names. Each key is a path: names separated by dots, with `[]` after that of an array, such as `"data[].state"`. Its value is the shape
+	// that the logged values have: `id`, `code`, `amount`, `currency`, `time` or `bool`. Everything else is redacted: other values, values
+	// of another shape, and card numbers and secrets always.
+	// Bounds: no path through a field such as `card` or `email`, which may identify a card, an account or a person.
+	Allow map[string]processor.Shape `yaml:"allow"`
 }
 
 // Health configures an HTTP endpoint. It serves `GET /healthz`, which is 200 while Temporal is reachable, for a check that restarts the

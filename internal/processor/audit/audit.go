@@ -1,6 +1,6 @@
 // Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP
-// request and its response. Bodies are redacted with an allow list (allow.go) in a single pass (redact.go). All other texts
-// are searched for card numbers and secrets (secret.go).
+// request and its response. Of the bodies, only the values of known paths (fields.go) that have the shape of such a value (shape.go) are
+// written, in a single pass (redact.go). All other texts are searched for card numbers and secrets (secret.go).
 package audit
 
 import (
@@ -20,7 +20,7 @@ type Record struct {
 	PaymentID string // payment or refund ID; may be empty
 	Attempt   int
 	Method    string
-	Path      string // any query is removed
+	Path      string // any query is removed, and parts that are not an id or a word are masked
 	// Key is the idempotency key. It is never written: Write masks it wherever it occurs in the record.
 	Key       string
 	KeyHash   string // hash of Key, computed by the caller
@@ -36,6 +36,8 @@ type Record struct {
 	RequestType string
 	// Request and Answer are the raw bodies of the request and the response. Write redacts them and does not keep them.
 	Request, Answer []byte
+	// Fields are the fields of both bodies whose values are written. Nil: none.
+	Fields *Fields
 }
 
 // Options configure a [Log]. The zero value writes to standard output.
@@ -47,9 +49,6 @@ type Options struct {
 	MaxSizeMB, MaxBackups, MaxAgeDays int
 	// Compress reports whether rotated files are compressed with gzip.
 	Compress bool
-	// Allow names further fields whose values are written, in addition to the built-in list. Card numbers and secrets in them are
-	// still masked.
-	Allow []string
 	// Fallback logs the first failure to write a record. It may be nil.
 	Fallback *zap.Logger
 }
@@ -58,15 +57,14 @@ type Options struct {
 type Log struct {
 	core     zapcore.Core
 	sink     *sink
-	allow    map[string]bool
 	lines    sync.Pool
 	failures atomic.Uint64
 	fallback *zap.Logger
 }
 
-// New returns a Log that writes to out. It uses only the options Allow and Fallback.
+// New returns a Log that writes to out. It uses only the option Fallback.
 func New(out zapcore.WriteSyncer, o Options) *Log {
-	l := &Log{allow: allowList(o.Allow), fallback: o.Fallback}
+	l := &Log{fallback: o.Fallback}
 	l.sink = newSink(out, l.countFailure, l.logStall)
 	l.core = zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.AddSync(l.sink), zapcore.DebugLevel)
 	if l.fallback == nil {
@@ -82,7 +80,7 @@ func New(out zapcore.WriteSyncer, o Options) *Log {
 func (l *Log) Write(r Record) {
 	line, ok := l.lines.Get().(*line)
 	if !ok {
-		line = newLine(l.allow)
+		line = newLine()
 	}
 	line.record = r
 	// The core is called directly, because a logger could sample, filter or add a stack trace.

@@ -96,6 +96,7 @@ type Client struct {
 	retry       *retry.Policy
 	cache       cache
 	audit       *audit.Log
+	audited     *audit.Fields
 	observe     func(Observation)
 	trace       Trace
 }
@@ -122,6 +123,10 @@ func New(o Options) (*Client, error) {
 			return nil, fmt.Errorf("retry.%w", err)
 		}
 	}
+	audited, err := audit.NewFields(o.Profile.Audited)
+	if err != nil {
+		return nil, fmt.Errorf("audited field %w", err)
+	}
 	return &Client{
 		name:        o.Name,
 		profile:     o.Profile,
@@ -135,6 +140,7 @@ func New(o Options) (*Client, error) {
 		timeout:     o.AttemptTimeout,
 		retry:       o.Retry,
 		audit:       o.Audit,
+		audited:     audited,
 		observe:     o.Observe,
 		trace:       o.Trace,
 	}, nil
