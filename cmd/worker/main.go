@@ -41,7 +41,7 @@ TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets
 		},
 	}
 	root.PersistentFlags().StringVar(&path, "config", "examples/worker.yaml", "configuration file")
-	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), &cobra.Command{
+	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), auditCommand(), &cobra.Command{
 		Use:   "migrate",
 		Short: "Update the configured database to this program's schema, and exit; safe to repeat",
 		Args:  cobra.NoArgs,

@@ -70,7 +70,7 @@ func (s Store) DSN() (string, error) {
 // Audit configures the audit log. A record that takes longer than one second to write does not hold back its payment: up to 16 MiB
 // of records are queued, and further ones are lost.
 type Audit struct {
-	// Path is a file that is rotated, `stdout` for standard output, or `off`.
+	// Path is a file that is rotated, `stdout` for standard output, or `off`. Each worker needs a file of its own.
 	Path string `yaml:"path"`
 	// MaxSizeMB is the size at which the file is rotated.
 	// Unit: MB.

@@ -49,7 +49,7 @@ type Options struct {
 	MaxSizeMB, MaxBackups, MaxAgeDays int
 	// Compress reports whether rotated files are compressed with gzip.
 	Compress bool
-	// Fallback logs the first failure to write a record. It may be nil.
+	// Fallback logs the first failure to write a record, and positions of the chain. It may be nil.
 	Fallback *zap.Logger
 }
 
@@ -62,7 +62,7 @@ type Log struct {
 	fallback *zap.Logger
 }
 
-// New returns a Log that writes to out. It uses only the option Fallback.
+// New returns a Log that writes to out, without a chain. It uses only the option Fallback.
 func New(out zapcore.WriteSyncer, o Options) *Log {
 	l := &Log{fallback: o.Fallback}
 	l.sink = newSink(out, l.countFailure, l.logStall)
@@ -106,6 +106,16 @@ func (l *Log) logStall() {
 
 // Failures returns the number of records that are lost: they could not be written, or did not fit into the queue.
 func (l *Log) Failures() uint64 { return l.failures.Load() }
+
+// startChain makes the records a chain. It must be called before the first record is written.
+func (l *Log) startChain(c *chain) {
+	l.sink.chain, l.sink.anchored, l.sink.ended = c, func(a Anchor) { go l.logAnchor(a) }, l.logAnchor
+}
+
+// logAnchor logs the position of the chain, so that it exists outside of the audit log, too.
+func (l *Log) logAnchor(a Anchor) {
+	l.fallback.Info("position of the audit log", zap.String("chain", a.Chain), zap.Uint64("seq", a.Seq), zap.String("hash", a.Hash))
+}
 
 // Close flushes the log, within five seconds, and closes the file that [Open] opened. Its error says how many records an output
 // that stalls did not accept; they are counted as failures. Later calls of [Log.Write] fail and are counted. Close may be called

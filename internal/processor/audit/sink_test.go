@@ -27,7 +27,7 @@ func (w *limitedWriter) Write(p []byte) (int, error) {
 	if len(w.limits) == 0 {
 		return w.Buffer.Write(p)
 	}
-	n, _ := w.Buffer.Write(p[:w.limits[0]])
+	n, _ := w.Buffer.Write(p[:min(w.limits[0], len(p))])
 	w.limits = w.limits[1:]
 	return n, w.err
 }
