@@ -59,7 +59,8 @@ func parseAnchor(text string) (audit.Anchor, error) {
 	number, sum, _ := strings.Cut(text, ":")
 	seq, err := strconv.ParseUint(number, 10, 64)
 	if decoded, invalid := hex.DecodeString(sum); err != nil || invalid != nil || len(decoded) != 32 {
-		return audit.Anchor{}, fmt.Errorf("--expect-last %q: want SEQ:HASH, the seq and the hash of a logged position of the audit log", text)
+		return audit.Anchor{}, fmt.Errorf("--expect-last %q: want SEQ:HASH, the seq and the hash of a logged position of the audit log",
+			text)
 	}
 	return audit.Anchor{Seq: seq, Hash: strings.ToLower(sum)}, nil
 }

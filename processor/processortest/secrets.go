@@ -18,7 +18,8 @@ import (
 // All other scenarios check their errors for secrets, too: see rig.requireError.
 var secretScenarios = []scenario{
 	{name: "no error contains an API key or a card number that the processor repeats", doc: docClient, run: repeatedSecrets},
-	{name: "the audit log contains the ids of an operation, and neither its payment method nor its texts", doc: docProfile, run: auditedOperations},
+	{name: "the audit log contains the ids of an operation, and neither its payment method nor its texts", doc: docProfile,
+		run: auditedOperations},
 	{name: "concurrent calls each receive their own response", doc: docMapping, run: concurrentCalls},
 }
 
@@ -34,7 +35,8 @@ func auditedOperations(t tester, p Protocol) {
 			require.NotContains(t, lines.String(), text, "Profile.Audited names a field that is not the processor's own")
 		}
 		if len(p.Profile.Audited) > 0 {
-			require.Contains(t, lines.String(), `"`+op.record(p, keyOf("1")).ID+`"`, "want Profile.Audited to name the path of the id in a response")
+			require.Contains(t, lines.String(), `"`+op.record(p, keyOf("1")).ID+`"`,
+				"want Profile.Audited to name the path of the id in a response")
 		}
 	})
 }

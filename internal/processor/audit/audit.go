@@ -1,5 +1,5 @@
-// Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP
-// request and its response. Of the bodies, only the values of known paths (fields.go) that have the shape of such a value (shape.go) are
+// Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP request
+// and its response. Of the bodies, only the values of known paths (fields.go) that have the shape of such a value (shape.go) are
 // written, in a single pass (redact.go). All other texts are searched for card numbers and secrets (secret.go).
 package audit
 
@@ -31,8 +31,8 @@ type Record struct {
 	RequestID string
 	Error     string // of the transport
 	// RequestType is the media type of Request, without parameters. An empty type means JSON, and
-	// "application/x-www-form-urlencoded" a form. For any other type only the size of the body is written. Answer is always parsed
-	// as JSON.
+	// "application/x-www-form-urlencoded" a form. For any other type only the size of the body is written. Answer is always
+	// parsed as JSON.
 	RequestType string
 	// Request and Answer are the raw bodies of the request and the response. Write redacts them and does not keep them.
 	Request, Answer []byte
@@ -44,8 +44,8 @@ type Record struct {
 type Options struct {
 	// Path is the file to write. An empty path or "stdout" means standard output.
 	Path string
-	// MaxSizeMB is the size at which the file is rotated; 0 means 100 MB. MaxBackups is the number of rotated files that are kept,
-	// and MaxAgeDays how long they are kept; 0 means no limit.
+	// MaxSizeMB is the size at which the file is rotated; 0 means 100 MB. MaxBackups is the number of rotated files that are
+	// kept, and MaxAgeDays how long they are kept; 0 means no limit.
 	MaxSizeMB, MaxBackups, MaxAgeDays int
 	// Compress reports whether rotated files are compressed with gzip.
 	Compress bool

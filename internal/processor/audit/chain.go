@@ -41,8 +41,8 @@ type Anchor struct {
 // chain gives the records of one process a sequence number and the hash of the record before. Its methods are called by one
 // goroutine at a time.
 type chain struct {
-	// last is the last record that was written. Before the first one, it has the chain's id, and the hash of the record that the chain
-	// continues, if any.
+	// last is the last record that was written. Before the first one, it has the chain's id, and the hash of the record that the
+	// chain continues, if any.
 	last Anchor
 	// after is the last record in the file at its opening; nil if there was none.
 	after *Anchor
@@ -86,8 +86,8 @@ func (i *interrupted) describe() *interruption {
 type header struct {
 	Chain string `json:"chain"`
 	Seq   uint64 `json:"seq"`
-	// Prev is the hash of the record before. That of the first record of a chain is the last record in the file when the chain began;
-	// it is empty if there was none.
+	// Prev is the hash of the record before. That of the first record of a chain is the last record in the file when the chain
+	// began; it is empty if there was none.
 	Prev    string    `json:"prev"`
 	Level   string    `json:"level"`
 	Time    time.Time `json:"time"`
@@ -152,8 +152,8 @@ func (c *chain) wrote(record []byte, n int) {
 // isComplete reports whether n bytes of a line are all of it, or all but the line end.
 func isComplete(line []byte, n int) bool { return n >= len(line)-1 }
 
-// continueFile makes the chain continue the records in a file. unterminated is true if the file does not end with a line end: then
-// the next record must begin with one. A missing file is like an empty one.
+// continueFile makes the chain continue the records in a file. unterminated is true if the file does not end with a line end:
+// then the next record must begin with one. A missing file is like an empty one.
 func (c *chain) continueFile(path string) (unterminated bool, err error) {
 	tail, whole, err := readTail(path)
 	if err != nil || len(tail) == 0 {

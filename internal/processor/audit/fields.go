@@ -20,18 +20,18 @@ type Fields struct{ root node }
 type node struct {
 	// shape is the form of the values that are written here; nil if none are.
 	shape func(text string) bool
-	// fields are the nodes inside an object, element that of every element of an array. A value for which there is no node below is
-	// masked as a whole.
+	// fields are the nodes inside an object, element that of every element of an array. A value for which there is no node below
+	// is masked as a whole.
 	fields  map[string]*node
 	element *node
-	// metadata is true if the only fields that are written are Florin's own. Then customers of the merchant choose the other names,
-	// which are masked, too.
+	// metadata is true if the only fields that are written are Florin's own. Then customers of the merchant choose the other
+	// names, which are masked, too.
 	metadata bool
 }
 
 // NewFields returns the fields that an adapter or a configuration names, see [processor.Profile.Audited]. Of a path that occurs
-// more than once, the last shape counts. It returns an error, which names the path, for a path that is malformed or leads through a
-// field that is never written, and for an unknown shape.
+// more than once, the last shape counts. It returns an error, which names the path, for a path that is malformed or leads through
+// a field that is never written, and for an unknown shape.
 func NewFields(lists ...map[string]processor.Shape) (*Fields, error) {
 	f := &Fields{}
 	for _, list := range lists {
@@ -59,10 +59,11 @@ func (n *node) at(path string) (*node, error) {
 		arrays := strings.Count(brackets, "[]")
 		switch {
 		case len(brackets) != 2*arrays, name == "" && (i > 0 || arrays == 0), strings.Trim(name, nameCharacters) != "":
-			return nil, fmt.Errorf("%q is not a path: want names of letters, digits, _ and -, separated by dots, with [] after that of an array, such as data[].id",
-				path)
+			return nil, fmt.Errorf("%q is not a path: want names of letters, digits, _ and -, separated by dots, "+
+				"with [] after that of an array, such as data[].id", path)
 		case isClosed(name):
-			return nil, fmt.Errorf("%q: %s is never written, nor is anything in it: it may identify a card, an account or a person", path, name)
+			return nil, fmt.Errorf("%q: %s is never written, nor is anything in it: it may identify a card, an account or a person",
+				path, name)
 		}
 		if name != "" {
 			if n.fields[name] == nil {
@@ -127,8 +128,8 @@ func isIdentifier(name string) bool {
 	return name != "" && len(name) <= 40 && digits <= maxNameDigits
 }
 
-// isClosed reports whether a field is never written, and never entered: it is known to contain what identifies a card, an account or a
-// person, or what is secret. The name may be written in any case, with any separators: cardNumber, card_number, CARD-NUMBER.
+// isClosed reports whether a field is never written, and never entered: it is known to contain what identifies a card, an account
+// or a person, or what is secret. The name may be written in any case, with any separators: cardNumber, card_number, CARD-NUMBER.
 func isClosed(name string) bool {
 	var words []string
 	start := 0

@@ -10,8 +10,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Open returns a Log that writes to standard output or to a file. The file has mode 0600 and is rotated by size. It must not be that of
-// another process. The records are a chain, which continues that of the file; rotation does not interrupt it. Open
+// Open returns a Log that writes to standard output or to a file. The file has mode 0600 and is rotated by size. It must not be
+// that of another process. The records are a chain, which continues that of the file; rotation does not interrupt it. Open
 // returns an error if the file cannot be written or an option is negative.
 func Open(o Options) (*Log, error) {
 	if o.Path == "" || o.Path == "stdout" {

@@ -301,8 +301,8 @@ func (t *tree) text(name, text string) {
 	t.form.Add(name, text)
 }
 
-// FuzzTree generates bodies that have sensitive values and names anywhere. None of them may be written, nor any value at a path that is
-// not allowed.
+// FuzzTree generates bodies that have sensitive values and names anywhere. None of them may be written, nor any value at a path
+// that is not allowed.
 func FuzzTree(f *testing.F) {
 	f.Add([]byte{0, 4, 10, 1, 0, 1, 1, 1, 5})
 	f.Add([]byte{0, 1, 0, 1, 2, 0})

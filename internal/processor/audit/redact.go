@@ -58,8 +58,8 @@ func withSize(out []byte, size int) []byte {
 	return append(strconv.AppendInt(append(out, `{"bytes":`...), int64(size), 10), ',')
 }
 
-// value parses one value and writes it redacted. An object or an array of which nothing may be written is masked as a whole. Like the
-// methods below, value returns false if the body is not JSON or nested too deep. Then the output is not valid.
+// value parses one value and writes it redacted. An object or an array of which nothing may be written is masked as a whole. Like
+// the methods below, value returns false if the body is not JSON or nested too deep. Then the output is not valid.
 func (b *body) value(at *node, depth int) bool {
 	switch c := b.next(); {
 	case c == '{' && at != nil && at.fields != nil:

@@ -30,8 +30,8 @@ func clean(text, key string, limit int) string {
 	return text
 }
 
-// cleanPath returns the path of a request without its query. A part that is neither a word of the protocol nor an id is masked: it may
-// be an email address, or the account number of a customer.
+// cleanPath returns the path of a request without its query. A part that is neither a word of the protocol nor an id is masked:
+// it may be an email address, or the account number of a customer.
 func cleanPath(path string) string {
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
 		path = path[:i]

@@ -39,8 +39,8 @@ func isCode(text string) bool {
 	return text != "" && len(text) <= maxCode && consistsOf(text, "_-.") && longestNumber(text) <= maxCodeDigits && !isIBAN(text)
 }
 
-// consistsOf reports whether text has only letters, digits and separators. Digits that are grouped, without any letter, such as those
-// of a date, an IP address, a phone number or a social security number, do not count.
+// consistsOf reports whether text has only letters, digits and separators. Digits that are grouped, without any letter, such as
+// those of a date, an IP address, a phone number or a social security number, do not count.
 func consistsOf(text, separators string) bool {
 	digits, letters := 0, 0
 	for _, c := range []byte(text) {
@@ -94,7 +94,8 @@ func isTime(text string) bool {
 	return year2000 <= number && number < year2100 || 1000*year2000 <= number && number < 1000*year2100
 }
 
-// isIBAN reports whether text is an international bank account number: a country, two check digits, and up to 30 letters and digits.
+// isIBAN reports whether text is an international bank account number: a country, two check digits, and up to 30 letters and
+// digits.
 func isIBAN(text string) bool {
 	if len(text) < 15 || len(text) > 34 {
 		return false

@@ -38,11 +38,11 @@ type sink struct {
 	stalled func()
 	// chain is nil if the records have none. It belongs to the goroutine that writes.
 	chain *chain
-	// anchored is called with a position of the chain: after its first record, and at most once in anchorEvery. It must not block. ended is
-	// called with the last position, before the output is closed.
+	// anchored is called with a position of the chain: after its first record, and at most once in anchorEvery. It must not
+	// block. ended is called with the last position, before the output is closed.
 	anchored, ended func(Anchor)
-	// partial is true after a line was written only in part, for example because the disk is full. The next line must not continue
-	// it. It belongs to the goroutine that writes.
+	// partial is true after a line was written only in part, for example because the disk is full. The next line must not
+	// continue it. It belongs to the goroutine that writes.
 	partial bool
 	// start is writeQueue. A method value would allocate each time.
 	start  func()
@@ -63,8 +63,8 @@ type sink struct {
 	records, bytes int
 	// lost is the number of lines that were refused since the last one that was accepted.
 	lost int
-	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each: while the
-	// sink is idle it may still be armed for a line that was written in time.
+	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each: while
+	// the sink is idle it may still be armed for a line that was written in time.
 	watchdog *time.Timer
 	armed    bool
 	// behind is true while no caller waits: from a stall until the queue is empty.
@@ -260,8 +260,8 @@ func (s *sink) endPartial() error {
 	return nil
 }
 
-// put writes one line, and returns how much of it was written. A line that lacks only its line end is written: that follows with the next
-// line.
+// put writes one line, and returns how much of it was written. A line that lacks only its line end is written: that follows with
+// the next line.
 func (s *sink) put(line []byte) (n int, err error) {
 	if err := s.endPartial(); err != nil {
 		return 0, err
@@ -277,9 +277,9 @@ func (s *sink) put(line []byte) (n int, err error) {
 	return n, err
 }
 
-// Close refuses further lines, waits for those in the queue and for the end of the chain, at most flushTimeout, and closes the output. An output that still
-// stalls then is not closed, because that could block, too: the lines that it did not accept are lost. Close may be called more than
-// once.
+// Close refuses further lines, waits for those in the queue and for the end of the chain, at most flushTimeout, and closes the
+// output. An output that still stalls then is not closed, because that could block, too: the lines that it did not accept are
+// lost. Close may be called more than once.
 func (s *sink) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -317,8 +317,8 @@ func (s *sink) Close() error {
 	return s.close()
 }
 
-// discard empties the queue, except for the line that is being written, and returns the number of lines lost with that one. It reports
-// whether a line is being written.
+// discard empties the queue, except for the line that is being written, and returns the number of lines lost with that one. It
+// reports whether a line is being written.
 func (s *sink) discard() (lost int, stalls bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -15,8 +15,8 @@ import (
 
 // VerifyOptions say what [Verify] expects of the files.
 type VerifyOptions struct {
-	// Part is true if the files are only a part of the log, or if its process still runs: a chain may begin before them and end after
-	// them.
+	// Part is true if the files are only a part of the log, or if its process still runs: a chain may begin before them and end
+	// after them.
 	Part bool
 	// Last are positions that were logged. The records have to be in the files. Chain is not compared.
 	Last []Anchor
@@ -28,8 +28,8 @@ type Report struct {
 	Chains []ChainReport
 	// Notes are what is unusual and yet explained by the log itself.
 	Notes []string
-	// Faults are what cannot be explained by the log itself: each begins with the file and the line. None: the records are complete and
-	// unchanged, as far as a chain can prove it.
+	// Faults are what cannot be explained by the log itself: each begins with the file and the line. None: the records are
+	// complete and unchanged, as far as a chain can prove it.
 	Faults []string
 }
 
@@ -49,10 +49,11 @@ type ChainReport struct {
 // maxFaults is how many faults are reported. One change causes one or two.
 const maxFaults = 50
 
-// Verify reads files of an audit log, the oldest first, also compressed ones, and reports which records were changed, removed, inserted or
-// put in another order. A chain does not protect its own end: records that were cut off are found if the process had closed its log, if
-// the log went on after them, or with [VerifyOptions.Last]. And anybody who can write all files can write a new chain: only a position that
-// is kept elsewhere proves that this did not happen. Verify returns an error for a file that cannot be read.
+// Verify reads files of an audit log, the oldest first, also compressed ones, and reports which records were changed, removed,
+// inserted or put in another order. A chain does not protect its own end: records that were cut off are found if the process had
+// closed its log, if the log went on after them, or with [VerifyOptions.Last]. And anybody who can write all files can write a
+// new chain: only a position that is kept elsewhere proves that this did not happen. Verify returns an error for a file that
+// cannot be read.
 func Verify(files []string, o VerifyOptions) (Report, error) {
 	v := verifier{options: o, chains: map[string]*ChainReport{}, found: make([]bool, len(o.Last))}
 	for _, file := range files {

@@ -2,9 +2,9 @@ package stripe
 
 import "github.com/florinpay/florin/processor"
 
-// audited are the fields that Stripe itself defines or assigns, of the requests that the adapter sends, and of PaymentIntents, charges,
-// refunds and errors: https://docs.stripe.com/api. Payment methods and customers are not among them, nor are texts, references and
-// URLs.
+// audited are the fields that Stripe itself defines or assigns, of the requests that the adapter sends, and of PaymentIntents,
+// charges, refunds and errors: https://docs.stripe.com/api. Payment methods and customers are not among them, nor are texts,
+// references and URLs.
 func audited() map[string]processor.Shape {
 	fields := map[string]processor.Shape{
 		"object": processor.ShapeCode, "has_more": processor.ShapeBool, "expand[]": processor.ShapeCode,
