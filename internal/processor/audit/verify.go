@@ -168,14 +168,16 @@ func (v *verifier) checkOther(h header) {
 	switch found := v.other.describe(); {
 	case found == nil && h.Interrupted == nil:
 	case found == nil:
-		v.fault("record %d of chain %s says that %d bytes of an interrupted record are before it: they are missing", h.Seq, h.Chain, h.Interrupted.Bytes)
+		v.fault("record %d of chain %s says that %d bytes of an interrupted record are before it: they are missing",
+			h.Seq, h.Chain, h.Interrupted.Bytes)
 	case h.Interrupted != nil && *h.Interrupted == *found:
-		v.note("%s: an interrupted record of %d bytes: the process was stopped, or the disk was full, while it was written", v.otherAt, found.Bytes)
+		v.note("%s: an interrupted record of %d bytes: the process was stopped, or the disk was full, while it was written",
+			v.otherAt, found.Bytes)
 	case len(v.order) == 0 && h.Seq == 1 && h.After == nil:
 		v.note("%s: %d bytes before the first chain, which does not protect them", v.otherAt, found.Bytes)
 	default:
-		v.faults = append(v.faults, fmt.Sprintf("%s: %d bytes are not a record, and no record names them as interrupted: they were inserted, or records were changed",
-			v.otherAt, found.Bytes))
+		v.faults = append(v.faults, fmt.Sprintf("%s: %d bytes are not a record, and no record names them as interrupted: "+
+			"they were inserted, or records were changed", v.otherAt, found.Bytes))
 	}
 	v.other = interrupted{}
 }
@@ -219,7 +221,8 @@ func (v *verifier) begin(h header) {
 		v.fault("record 1 of chain %s is not the start of a chain", h.Chain)
 	case h.After == nil:
 	case v.chains[h.After.Chain] == nil && (first || v.options.Part):
-		v.note("%s: chain %s continues record %d of chain %s, which is not in these files", v.at(), h.Chain, h.After.Seq, h.After.Chain)
+		v.note("%s: chain %s continues record %d of chain %s, which is not in these files",
+			v.at(), h.Chain, h.After.Seq, h.After.Chain)
 	case v.chains[h.After.Chain] == nil:
 		v.fault("chain %s continues record %d of chain %s, which is missing", h.Chain, h.After.Seq, h.After.Chain)
 	default:
@@ -236,7 +239,8 @@ func (v *verifier) follow(h header, before *ChainReport) {
 	case h.After.Seq < before.Last.Seq:
 		return // both processes wrote at the same time: the earlier chain has to have an end of its own
 	case h.Prev != before.Last.Hash:
-		v.fault("record 1 of chain %s does not have the hash of record %d of chain %s: that one was changed", h.Chain, h.After.Seq, h.After.Chain)
+		v.fault("record 1 of chain %s does not have the hash of record %d of chain %s: that one was changed",
+			h.Chain, h.After.Seq, h.After.Chain)
 	}
 	before.continued = true
 }
@@ -244,7 +248,8 @@ func (v *verifier) follow(h header, before *ChainReport) {
 func (v *verifier) finish() {
 	if found := v.other.describe(); found != nil {
 		if v.terminated {
-			v.faults = append(v.faults, fmt.Sprintf("%s: %d bytes are not a record: they were inserted, or records were changed", v.otherAt, found.Bytes))
+			v.faults = append(v.faults, fmt.Sprintf("%s: %d bytes are not a record: they were inserted, or records were changed",
+				v.otherAt, found.Bytes))
 		} else {
 			v.note("%s: the last record is incomplete: its process was stopped, or is still writing", v.otherAt)
 		}
@@ -258,13 +263,14 @@ func (v *verifier) finish() {
 		case c.continued:
 			v.note("chain %s has no end record: its process was stopped without closing it", c.Last.Chain)
 		case !v.options.Part:
-			v.faults = append(v.faults, fmt.Sprintf("chain %s has no end record after record %d: records may be missing. Its process still runs, or was killed, "+
-				"or its end was cut off", c.Last.Chain, c.Last.Seq))
+			v.faults = append(v.faults, fmt.Sprintf("chain %s has no end record after record %d: records may be missing. "+
+				"Its process still runs, or was killed, or its end was cut off", c.Last.Chain, c.Last.Seq))
 		}
 	}
 	for i, last := range v.options.Last {
 		if !v.found[i] {
-			v.faults = append(v.faults, fmt.Sprintf("record %d with the hash %s is missing: the log was cut off before it, or written anew", last.Seq, last.Hash))
+			v.faults = append(v.faults, fmt.Sprintf("record %d with the hash %s is missing: "+
+				"the log was cut off before it, or written anew", last.Seq, last.Hash))
 		}
 	}
 }
