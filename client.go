@@ -59,7 +59,7 @@ type Run struct {
 // different request under the same key, and [ErrOutcomePending] if ctx is done first: call Charge again or use [Client.Get].
 // [ErrNoWorker] is returned together with the first outcome of a payment that may have progressed since.
 func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment.Charge, error) {
-	if err := c.validateCharge(req); err != nil {
+	if err := c.validateCharge(ctx, req); err != nil {
 		return payment.Charge{}, err
 	}
 	charge, err := outcome[payment.Charge](ctx, c, chargeStart(req), req)
@@ -78,7 +78,7 @@ func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment
 // [ErrPaymentNotRefundable] or [ErrRefundExceedsCaptured] if there is nothing to refund. A refund may fail days after it succeeded:
 // [Client.GetRefund] reports that; Refund, called again, returns the first outcome as long as Temporal keeps it.
 func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment.Refund, error) {
-	if err := req.Validate(); err != nil {
+	if err := c.validateRefund(ctx, req); err != nil {
 		return payment.Refund{}, err
 	}
 	refund, err := outcome[payment.Refund](ctx, c, refundStart(req), req)
@@ -96,7 +96,7 @@ func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment
 // returns the same Run while Temporal retains it, and later a new Run that ends with the stored payment. A different request under
 // the same key is [ErrIdempotencyMismatch].
 func (c *Client) StartCharge(ctx context.Context, req payment.ChargeRequest) (Run, error) {
-	if err := c.validateCharge(req); err != nil {
+	if err := c.validateCharge(ctx, req); err != nil {
 		return Run{}, err
 	}
 	return start(ctx, c, chargeStart(req), payment.PaymentID(req.MerchantID, req.IdempotencyKey), req)
@@ -104,14 +104,18 @@ func (c *Client) StartCharge(ctx context.Context, req payment.ChargeRequest) (Ru
 
 // StartRefund starts the refund and returns at once, as [Client.StartCharge] does.
 func (c *Client) StartRefund(ctx context.Context, req payment.RefundRequest) (Run, error) {
-	if err := req.Validate(); err != nil {
+	if err := c.validateRefund(ctx, req); err != nil {
 		return Run{}, err
 	}
 	return start(ctx, c, refundStart(req), payment.RefundID(req.MerchantID, req.IdempotencyKey), req)
 }
 
-func (c *Client) validateCharge(req payment.ChargeRequest) error {
-	if err := req.Validate(); err != nil {
+func (c *Client) validateCharge(ctx context.Context, req payment.ChargeRequest) error {
+	err := validate(req, func() error {
+		_, err := c.Get(ctx, req.MerchantID, req.IdempotencyKey)
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	if req.Processor != "" && len(c.processors) > 0 && !slices.Contains(c.processors, req.Processor) {
@@ -119,6 +123,27 @@ func (c *Client) validateCharge(req payment.ChargeRequest) error {
 			Field:   "processor",
 			Problem: fmt.Sprintf("%q is not configured: want %s", req.Processor, strings.Join(c.processors, " or ")),
 		}}}
+	}
+	return nil
+}
+
+func (c *Client) validateRefund(ctx context.Context, req payment.RefundRequest) error {
+	return validate(req, func() error {
+		_, err := c.GetRefund(ctx, req.MerchantID, req.IdempotencyKey)
+		return err
+	})
+}
+
+// validate refuses an invalid request before a workflow is started. One that was valid in an earlier release is refused only if get finds
+// nothing that it has begun: an [*payment.InvalidRequestError] is proof that no money moved. If get fails otherwise, the worker decides.
+func validate(req interface {
+	Validate() error
+	ValidateBegun() error
+}, get func() error,
+) error {
+	err := req.Validate()
+	if err == nil || req.ValidateBegun() != nil || errors.Is(get(), ErrNotFound) {
+		return err
 	}
 	return nil
 }

@@ -27,8 +27,12 @@ func TestPackageFlorinDependsOnTheTemporalClientOnly(t *testing.T) {
 		case temporal[path],
 			path == "github.com/florinpay/florin",
 			path == "github.com/florinpay/florin/payment",
+			path == "github.com/florinpay/florin/internal/printable",
 			path == "github.com/florinpay/florin/internal/temporalweb",
 			path == "github.com/florinpay/florin/internal/tracing",
+			// Signing requests. Neither module has dependencies.
+			path == "github.com/florinpay/florin/internal/caller",
+			strings.HasPrefix(path, "github.com/go-jose/go-jose/v4"), strings.HasPrefix(path, "github.com/go-json-experiment/json"),
 			// The OpenTelemetry API, not its SDK.
 			strings.HasPrefix(path, "go.opentelemetry.io/otel") && !strings.HasPrefix(path, "go.opentelemetry.io/otel/sdk") && !strings.HasPrefix(path, "go.opentelemetry.io/otel/exporters"),
 			strings.HasPrefix(path, "github.com/go-logr/"), strings.HasPrefix(path, "github.com/cespare/xxhash/"),

@@ -8,8 +8,11 @@ import (
 )
 
 // Divergences returns a page of divergences, the latest first: contradictions between final payments or refunds and their
-// processors. [ErrInvalidRequest] means an invalid cursor or an unknown kind.
+// processors. [ErrInvalidRequest] means an invalid filter.
 func (c *Client) Divergences(ctx context.Context, f payment.DivergenceFilter) (payment.DivergencePage, error) {
+	if err := f.Validate(); err != nil {
+		return payment.DivergencePage{}, err
+	}
 	page, err := read[payment.DivergencePage](ctx, c, payment.ActivityListDivergences, f)
 	return page, translate(ctx, err, payment.ActivityListDivergences)
 }

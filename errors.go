@@ -39,6 +39,9 @@ var (
 	ErrNotVoidable error = payment.ErrNotVoidable
 	// ErrCaptureExceedsAuthorized means that the capture exceeds the authorized amount.
 	ErrCaptureExceedsAuthorized error = payment.ErrCaptureExceedsAuthorized
+	// ErrNotAuthorized means that the worker requires a proof of who calls, and that it is missing or does not permit this call. See
+	// [Caller].
+	ErrNotAuthorized error = payment.ErrNotAuthorized
 )
 
 // The errors about outcomes.
@@ -80,10 +83,8 @@ func translate(ctx context.Context, err error, workflowID string) error {
 	if err == nil {
 		return nil
 	}
-	if code, ok := refusalCode(err); ok {
-		var application *temporal.ApplicationError
-		errors.As(err, &application)
-		return fmt.Errorf("workflow %s: %w", workflowID, &payment.Refusal{Code: code, Message: application.Message()})
+	if refusal, ok := refusalOf(err); ok {
+		return fmt.Errorf("workflow %s: %w", workflowID, refusal)
 	}
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
@@ -125,13 +126,27 @@ func isUndecodable(err error) bool {
 	return false
 }
 
-// refusalCode returns the code of a refusal by a workflow or an activity.
-func refusalCode(err error) (payment.RefusalCode, bool) {
+// refusalOf returns the refusal by a workflow or an activity.
+func refusalOf(err error) (*payment.Refusal, bool) {
+	var query *serviceerror.QueryFailed
+	if errors.As(err, &query) && query.Failure != nil {
+		err = temporal.GetDefaultFailureConverter().FailureToError(query.Failure)
+	}
 	var application *temporal.ApplicationError
 	if !errors.As(err, &application) {
+		return nil, false
+	}
+	code, ok := payment.ParseRefusalCode(application.Type())
+	return &payment.Refusal{Code: code, Message: application.Message()}, ok
+}
+
+// refusalCode returns the code of [refusalOf].
+func refusalCode(err error) (payment.RefusalCode, bool) {
+	refusal, ok := refusalOf(err)
+	if !ok {
 		return "", false
 	}
-	return payment.ParseRefusalCode(application.Type())
+	return refusal.Code, true
 }
 
 // contextError returns why the caller's context is done; nil if it is not. gRPC may notice a deadline a moment before the context

@@ -27,9 +27,20 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 	return get[payment.Refund](ctx, c, payment.RefundWorkflowID(merchantID, idempotencyKey), payment.ActivityGetRefund, merchantID, idempotencyKey)
 }
 
-// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid cursor or an unknown status, and [ErrNoWorker]
-// that no worker answers.
+// Identity returns the merchant and the idempotency key of the payment or refund with an id, such as pay_… or ref_…, as far as the store has
+// it. It is for operators: it does not check whose payment it is. [ErrNotFound] means that there is none, and [ErrNoWorker] that no worker
+// answers.
+func (c *Client) Identity(ctx context.Context, id string) (payment.Identity, error) {
+	identity, err := read[payment.Identity](ctx, c, payment.ActivityGetIdentity, id)
+	return identity, translate(ctx, err, fmt.Sprintf("%s %q", payment.ActivityGetIdentity, id))
+}
+
+// List returns a page of payments, newest first. [ErrInvalidRequest] means an invalid filter, and [ErrNoWorker] that no worker
+// answers.
 func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	if err := f.Validate(); err != nil {
+		return payment.Page{}, err
+	}
 	page, err := read[payment.Page](ctx, c, payment.ActivityListPayments, f)
 	return page, translate(ctx, err, payment.ActivityListPayments)
 }
@@ -152,7 +163,7 @@ func read[T any](ctx context.Context, c *Client, activity string, args ...any) (
 // readWithin is read for a worker that starts it within the given time.
 func readWithin[T any](ctx context.Context, c *Client, start time.Duration, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
-		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.TaskQueue,
+		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.ReadTaskQueue,
 		ScheduleToStartTimeout: start, ScheduleToCloseTimeout: readTimeout,
 	}, activity, args...)
 	if err == nil {
@@ -168,7 +179,7 @@ func readError(err error) error {
 	_, refused := refusalCode(err)
 	switch {
 	case errors.As(err, &timeout) && timeout.TimeoutType() == enumspb.TIMEOUT_TYPE_SCHEDULE_TO_START:
-		return fmt.Errorf("%w %q", ErrNoWorker, payment.TaskQueue)
+		return fmt.Errorf("%w %q", ErrNoWorker, payment.ReadTaskQueue)
 	case err != nil && isUndecodable(err):
 		return withLikelyCause(err)
 	case !refused && (errors.As(err, &application) || timeout != nil):

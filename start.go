@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 )
@@ -94,6 +95,7 @@ func terminatedBefore(ctx context.Context, c *Client, workflowID string, call ti
 func updateWithStart[T record, R request](ctx context.Context, c *Client, l launch, req R, updateID string) (T, error) {
 	var value T
 	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_USE_EXISTING
+	ctx = caller.WithStart(ctx, l.workflow, l.options.ID, req)
 	err := untilTheNextRun(ctx, func() error {
 		handle, err := c.temporal.UpdateWithStartWorkflow(ctx, client.UpdateWithStartWorkflowOptions{
 			StartWorkflowOperation: c.temporal.NewWithStartWorkflowOperation(l.options, l.workflow, req),

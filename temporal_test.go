@@ -78,18 +78,19 @@ func newStore() *store.Store {
 // startOperation is the workflow to start with an update.
 type startOperation struct {
 	client.WithStartWorkflowOperation
+	options  client.StartWorkflowOptions
 	workflow string
 	args     []any
 }
 
 func (t *temporal) NewWithStartWorkflowOperation(
-	_ client.StartWorkflowOptions, workflow any, args ...any,
+	o client.StartWorkflowOptions, workflow any, args ...any,
 ) client.WithStartWorkflowOperation {
 	name, ok := workflow.(string)
 	if !ok {
 		panic("the workflow is not started by its name")
 	}
-	return &startOperation{workflow: name, args: args}
+	return &startOperation{options: o, workflow: name, args: args}
 }
 
 func (t *temporal) UpdateWithStartWorkflow(
@@ -103,6 +104,7 @@ func (t *temporal) UpdateWithStartWorkflow(
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
 	env.SetTestTimeout(time.Minute)
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: start.options.ID, TaskQueue: start.options.TaskQueue})
 	if err := t.register(env); err != nil {
 		return nil, err
 	}
@@ -159,11 +161,11 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(processorClient), rest.Profile(), retry.DefaultBackoff, time.Minute).Register(env)
+	activities.NewProcessor(rest.New(processorClient), rest.Profile(), retry.DefaultBackoff, time.Minute, nil).Register(env)
 	poll := activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour),
 	}
-	(&activities.Payments{Store: t.store, Default: "simulator", Terms: map[string]activities.Terms{"simulator": {
+	writes := &activities.Payments{Store: t.store, Default: "simulator", Terms: map[string]activities.Terms{"simulator": {
 		Processor:       "simulator",
 		StartToClose:    activities.Duration(2 * time.Second),
 		ScheduleToClose: activities.Duration(time.Minute),
@@ -173,7 +175,8 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 		RetryMultiplier: 2,
 		Resolve:         poll,
 		Pending:         poll,
-	}}}).Register(env)
+	}}}
+	writes.RegisterWrites(env)
 	return nil
 }
 

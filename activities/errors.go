@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/temporal"
 
+	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -65,6 +66,7 @@ func RetryDelay(err error, initial time.Duration) time.Duration {
 func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
 	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
 	errors.As(err, &e)
+	e = clean(e)
 
 	attempt := activity.GetInfo(ctx).Attempt
 	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
@@ -89,6 +91,17 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 		options.NextRetryDelay = delay
 	}
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)
+}
+
+// maxText limits the message of an error in bytes.
+const maxText = 1000
+
+// clean returns the error with texts that are fit for a history: the adapter may not have clipped them.
+func clean(e *processor.Error) *processor.Error {
+	cleaned := *e
+	cleaned.Message, cleaned.Code = printable.Clean(e.Message, maxText), printable.Clean(e.Code, maxText)
+	cleaned.RequestID = printable.Clean(e.RequestID, maxText)
+	return &cleaned
 }
 
 // FailureOf is the reverse of applicationError: it returns the [CallFailure] of a processor activity's error. An attempt that

@@ -44,13 +44,27 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, nil)
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
-	_, got := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{})
+	_, got := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCharge, order1())
 	var application *temporal.ApplicationError
 	require.ErrorAs(t, got, &application)
 	return application
+}
+
+// An adapter of another module may not clip what a processor wrote.
+func TestTextsOfAProcessorErrorHaveNoControlAndInvisibleCharacters(t *testing.T) {
+	const hostile, clean = "no\x1b[2K\rpaid\u202e\u009b31m\ufeff", "no [2K paid 31m"
+	got := chargeError(t, &processor.Error{
+		Class: payment.ClassUnavailable, Certainty: processor.NotExecuted, Message: hostile, Code: hostile, RequestID: hostile,
+	})
+	require.Equal(t, "unavailable ("+clean+"): "+clean, got.Message())
+	failure := FailureOf(got)
+	require.Equal(t, clean, failure.Message)
+	require.Equal(t, clean, failure.ProcessorCode)
+	require.Equal(t, clean, failure.RequestID)
+	require.Equal(t, "outcome_unknown: "+clean, chargeError(t, errors.New(hostile)).Message())
 }
 
 func TestProcessorErrorBecomesAnApplicationError(t *testing.T) {
@@ -197,11 +211,14 @@ func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 // The scripted adapter would panic on a capture.
 func TestCaptureThatTheProcessorDoesNotAcceptIsNotSent(t *testing.T) {
 	profile := processor.Profile{Limits: processor.Limits{Amount: func(m payment.Money) error { return errors.New(m.String() + " is below the minimum") }}}
-	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute)
+	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute, nil)
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	p.Register(env)
-	_, err := env.ExecuteActivity(payment.ActivityProcessorCapture, processor.CaptureCall{Amount: 1, Currency: "USD"})
+	id := payment.PaymentID("acme", "order-1")
+	_, err := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCapture, processor.CaptureCall{
+		PaymentID: id, Key: payment.ProcessorKey(id, payment.OperationCapture, 0), Amount: 1, Currency: "USD",
+	})
 	failure := FailureOf(err)
 	require.False(t, failure.Ambiguous)
 	require.Equal(t, payment.ClassInvalidRequest, failure.Class)

@@ -3,7 +3,6 @@ package activities
 import (
 	"context"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"go.temporal.io/sdk/activity"
@@ -25,11 +24,16 @@ type Processor struct {
 	// visible in Temporal Web and occupies no attempt.
 	longestWait time.Duration
 	random      func() float64
+	refused     Refused
 }
 
+// Refused is called for each call from outside that is refused: operation is what was asked for, such as "ProcessorCharge" or "update capture",
+// and reason one of few words. Nil: nobody counts.
+type Refused func(operation, reason string)
+
 // NewProcessor returns the activities of one processor, whose adapter has the given profile.
-func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestWait time.Duration) *Processor {
-	return &Processor{processor: p, profile: profile, backoff: backoff, longestWait: longestWait, random: rand.Float64}
+func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestWait time.Duration, refused Refused) *Processor {
+	return &Processor{processor: p, profile: profile, backoff: backoff, longestWait: longestWait, random: rand.Float64, refused: refused}
 }
 
 // Register registers the activities under their names in package payment.
@@ -44,13 +48,13 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 // ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
 // call, which contains the idempotency key.
 func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Charge, call)
+	return once(ctx, p, p.processor.Charge, call, originOf(ctx).requireCharge(payment.OperationCharge, 0, call.PaymentID, call.Key))
 }
 
 // ProcessorCapture captures an authorized payment once, as [Processor.ProcessorCharge] charges. An amount that the processor does not
 // accept is not sent.
 func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (CallResult, error) {
-	return once(ctx, p, p.capture, call)
+	return once(ctx, p, p.capture, call, originOf(ctx).requireCharge(payment.OperationCapture, call.Sequence, call.PaymentID, call.Key))
 }
 
 func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -64,12 +68,12 @@ func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (pr
 
 // ProcessorVoid voids an authorized or pending payment once, as [Processor.ProcessorCharge] charges.
 func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Void, call)
+	return once(ctx, p, p.processor.Void, call, originOf(ctx).requireCharge(payment.OperationVoid, call.Sequence, call.PaymentID, call.Key))
 }
 
 // ProcessorRefund refunds once, as [Processor.ProcessorCharge] charges.
 func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Refund, call)
+	return once(ctx, p, p.processor.Refund, call, originOf(ctx).requireRefund(call.RefundID, call.Key))
 }
 
 // CallResult is the processor's record after a call that moves money.
@@ -81,10 +85,14 @@ type CallResult struct {
 	SeenBefore bool `json:"seen_before,omitempty"`
 }
 
-// once makes one attempt at a call that moves money.
+// once makes one attempt at a call that moves money. foreign is why the call is not sent: another program than Florin's workflow has
+// scheduled it.
 func once[C any](
-	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C,
+	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C, foreign error,
 ) (CallResult, error) {
+	if foreign != nil {
+		return CallResult{}, p.refuseForeign(ctx, foreign)
+	}
 	before := ambiguousBefore(ctx)
 	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
@@ -116,27 +124,17 @@ type LookupResult struct {
 
 // ProcessorLookup returns the processor's record of an operation. It moves no money.
 func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCall) (LookupResult, error) {
-	ctx = audit.WithPaymentID(ctx, subjectOf(activity.GetInfo(ctx).WorkflowExecution.ID))
+	origin := originOf(ctx)
+	if foreign := origin.requireLookup(call); foreign != nil {
+		return LookupResult{}, p.refuseForeign(ctx, foreign)
+	}
+	ctx = audit.WithPaymentID(ctx, origin.id)
 	result, found, err := p.processor.Lookup(ctx, call)
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
 	p.markHardIfSeenBefore(&result)
 	return LookupResult{Found: found, Result: result}, nil
-}
-
-// subjectOf returns the payment or refund ID of the workflow with this ID; empty for a lookup without a workflow.
-func subjectOf(workflowID string) string {
-	kind, name, _ := strings.Cut(workflowID, "/")
-	merchantID, idempotencyKey, _ := strings.Cut(name, "/")
-	switch kind {
-	case "charge":
-		return payment.PaymentID(merchantID, idempotencyKey)
-	case "refund":
-		return payment.RefundID(merchantID, idempotencyKey)
-	default:
-		return ""
-	}
 }
 
 // attempts is what an attempt passes to the next one, as heartbeat details: Temporal itself passes only the last error to the

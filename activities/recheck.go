@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -162,15 +164,32 @@ func lateFailure(there processor.Result) *payment.Failure {
 
 // ListDivergences returns a page of divergences, the latest first, or [payment.ErrInvalidRequest] for an invalid filter.
 func (p *Payments) ListDivergences(ctx context.Context, f payment.DivergenceFilter) (payment.DivergencePage, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityListDivergences, f.MerchantID, f); err != nil {
+		return payment.DivergencePage{}, err
+	}
 	page, err := p.Store.Divergences(ctx, f)
 	return page, requestError(err, f)
 }
 
-// AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It returns [payment.ErrNotFound]
-// if there is no such divergence, and [payment.ErrInvalidRequest] if the operator is missing.
+// AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. If callers have to prove who they are, the
+// operator is the caller. It returns [payment.ErrNotFound] if there is no such divergence of a merchant of his, and [payment.ErrInvalidRequest] if the operator is missing.
 func (p *Payments) AcknowledgeDivergence(ctx context.Context, a payment.Acknowledgement) (payment.Divergence, error) {
 	if err := a.Validate(); err != nil {
 		return payment.Divergence{}, storeError(payment.Refuse(payment.ErrInvalidRequest, "%v", err), a)
+	}
+	if p.Authorizer != nil {
+		operator, err := p.Authorizer.AllowForSome(authorize.ProofOfRead(ctx), readRequest(payment.ActivityAcknowledgeDivergence, a), time.Now())
+		if err != nil {
+			return payment.Divergence{}, err
+		}
+		about, err := p.Store.Divergence(ctx, a.DivergenceID)
+		if err == nil && !operator.ActsFor(about.MerchantID) {
+			err = payment.ErrNotFound
+		}
+		if err != nil {
+			return payment.Divergence{}, requestError(err, a)
+		}
+		a.By = operator.Subject
 	}
 	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By)
 	return d, requestError(err, a)

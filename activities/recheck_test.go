@@ -10,7 +10,7 @@ import (
 
 func TestOperatorsListAndAcknowledgeDivergences(t *testing.T) {
 	env, p := newPayments(t)
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	paid := decode[BeginResult](t, value, err).Charge
 	divergence := payment.Divergence{
 		PaymentID: paid.PaymentID, MerchantID: paid.MerchantID, Kind: payment.DivergenceDispute, StatusHere: paid.Status, DetectedBy: "event",
@@ -42,7 +42,7 @@ func TestOperatorsListAndAcknowledgeDivergences(t *testing.T) {
 // The processor of a payment was removed from the configuration: the payment cannot be looked up.
 func TestPaymentOfAProcessorThatIsNoLongerConfiguredIsNotRechecked(t *testing.T) {
 	env, p := newPayments(t)
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	paid := decode[BeginResult](t, value, err).Charge
 	paid.Status = payment.Declined
 	_, err = p.Store.RecordPayment(t.Context(), paid, Cause{By: "test"})

@@ -117,10 +117,10 @@ func writtenFor(t *testing.T, respond http.HandlerFunc) (written []string) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	env := suite.NewTestActivityEnvironment()
-	NewProcessor(rest.New(client), rest.Profile(), retry.DefaultBackoff, 5*time.Minute).Register(env)
-	result, err := env.ExecuteActivity(payment.ActivityProcessorCharge, processor.ChargeCall{
-		Key: "8a7c5d8e-0000-5000-8000-000000000001", PaymentID: "pay_1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
-	})
+	NewProcessor(rest.New(client), rest.Profile(), retry.DefaultBackoff, 5*time.Minute, nil).Register(env)
+	call := order1()
+	call.Amount, call.Currency, call.PaymentMethod = 1250, "USD", "tok_visa"
+	result, err := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCharge, call)
 	if err != nil {
 		failure := temporal.GetDefaultFailureConverter().ErrorToFailure(err)
 		stored, err := protojson.Marshal(failure)

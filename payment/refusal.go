@@ -29,6 +29,10 @@ const (
 	ErrNotVoidable RefusalCode = "NotVoidable"
 	// ErrCaptureExceedsAuthorized means that the capture exceeds the authorized amount.
 	ErrCaptureExceedsAuthorized RefusalCode = "CaptureExceedsAuthorized"
+	// ErrTooManyUpdates means that too many updates [UpdateOutcome] of a workflow wait, or have waited, under different update IDs.
+	ErrTooManyUpdates RefusalCode = "TooManyUpdates"
+	// ErrNotAuthorized means that the caller has not proven that he may do this. It is no statement about what exists.
+	ErrNotAuthorized RefusalCode = "NotAuthorized"
 )
 
 // refusals has the message of every code.
@@ -43,6 +47,8 @@ var refusals = map[RefusalCode]string{
 	ErrNotCapturable:            "not capturable",
 	ErrNotVoidable:              "not voidable",
 	ErrCaptureExceedsAuthorized: "capture exceeds the authorized amount",
+	ErrTooManyUpdates:           "too many updates wait for the outcome",
+	ErrNotAuthorized:            "not authorized",
 }
 
 // Error returns a general message for the code. [Refusal] has the reason in a particular case.

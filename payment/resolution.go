@@ -3,6 +3,8 @@ package payment
 import (
 	"slices"
 	"strconv"
+
+	"github.com/florinpay/florin/internal/printable"
 )
 
 // Limits of a resolution, in bytes.
@@ -18,9 +20,10 @@ type Resolution struct {
 	// Status is the outcome, one of [ResolvedPaymentStatuses] or [ResolvedRefundStatuses]. [Authorized] means that a capture or
 	// void was not executed.
 	Status Status `json:"status"`
-	// Evidence is what the decision is based on, such as the id in the processor's dashboard: 1 to 500 bytes.
+	// Evidence is what the decision is based on, such as the id in the processor's dashboard: 1 to 500 bytes, on
+	// one line and without control characters and invisible ones.
 	Evidence string `json:"evidence"`
-	// By identifies the operator, such as a staff id: 1 to 80 bytes.
+	// By identifies the operator, such as a staff id: 1 to 80 bytes, as Evidence.
 	By string `json:"by"`
 	// CapturedAmount is what the processor has taken of a payment that succeeded, in minor units of the payment's currency. 0
 	// means the whole amount; with [CaptureManual] it is required.
@@ -75,6 +78,8 @@ func (v *validator) operatorText(field, value string, limit int) {
 	switch {
 	case value == "" || len(value) > limit:
 		v.add(field, "want 1 to %d characters", limit)
+	case !printable.IsClean(value):
+		v.add(field, "contains a control character or an invisible one, such as a line break: want plain text on one line")
 	case ContainsCardNumber(value):
 		v.add(field, "looks like a card number")
 	}

@@ -29,6 +29,29 @@ func TestResolutionWithoutTheProcessorsIDIsOnlyForSucceeded(t *testing.T) {
 	}
 }
 
+func TestTextsOfAnOperatorAreOnOneLineWithoutControlAndInvisibleCharacters(t *testing.T) {
+	for name, text := range map[string]string{
+		"escape sequence":        "ok\x1b[2K",
+		"carriage return":        "ok\rpaid",
+		"line break":             "ok\npaid",
+		"C1":                     "ok\u009b31m",
+		"bidirectional override": "ok\u202edaip",
+		"zero width":             "o\u200bk",
+		"byte order mark":        "\ufeffok",
+		"not UTF-8":              "ok\xff",
+	} {
+		t.Run(name, func(t *testing.T) {
+			resolution := Resolution{Status: Failed, Evidence: text, By: "jane"}
+			require.Equal(t, []string{"evidence"}, fieldsOf(t, resolution.Validate(ResolvedPaymentStatuses)))
+			resolution.Evidence, resolution.By = "the dashboard", text
+			require.Equal(t, []string{"by"}, fieldsOf(t, resolution.Validate(ResolvedRefundStatuses)))
+			require.Equal(t, []string{"by"}, fieldsOf(t, Acknowledgement{DivergenceID: "div_1", By: text}.Validate()))
+		})
+	}
+	accepted := Resolution{Status: Failed, Evidence: `the dashboard: "paid", ticket #4711 (é, 語)`, By: "Jürgen"}
+	require.NoError(t, accepted.Validate(ResolvedPaymentStatuses))
+}
+
 // The fingerprint is the ID of the update: a resolution that is repeated after an upgrade must join the one before.
 func TestFingerprintOfAResolution(t *testing.T) {
 	r := Resolution{Status: Succeeded, Evidence: "the dashboard", By: "jane"}

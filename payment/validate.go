@@ -57,9 +57,15 @@ func (e *InvalidRequestError) Unwrap() error { return ErrInvalidRequest }
 
 // Validate checks the fields. It returns nil or an [*InvalidRequestError] that lists every invalid field. A field that contains
 // what looks like a card number is invalid. Whether Processor is configured is not checked.
-func (r ChargeRequest) Validate() error {
+func (r ChargeRequest) Validate() error { return r.validate(newKeys) }
+
+// ValidateBegun is [ChargeRequest.Validate] for a payment that may have begun with an earlier release: those accepted every printable ASCII
+// character except "/" in an idempotency key. Such a payment goes on under its key, and repeating its request returns it.
+func (r ChargeRequest) ValidateBegun() error { return r.validate(begunKeys) }
+
+func (r ChargeRequest) validate(keys keyRule) error {
 	var v validator
-	v.identity(r.MerchantID, r.IdempotencyKey)
+	v.identity(r.MerchantID, r.IdempotencyKey, keys)
 	switch {
 	case r.Amount <= 0:
 		v.add("amount", "%s: must be above 0, in minor units", quoteAmount(r.Amount))
@@ -83,10 +89,15 @@ func (r ChargeRequest) Validate() error {
 }
 
 // Validate checks the fields, as [ChargeRequest.Validate] does. Whether the payment exists and can be refunded is not checked.
-func (r RefundRequest) Validate() error {
+func (r RefundRequest) Validate() error { return r.validate(newKeys) }
+
+// ValidateBegun is [RefundRequest.Validate] for a refund that may have begun with an earlier release, as [ChargeRequest.ValidateBegun].
+func (r RefundRequest) ValidateBegun() error { return r.validate(begunKeys) }
+
+func (r RefundRequest) validate(keys keyRule) error {
 	var v validator
-	v.identity(r.MerchantID, r.IdempotencyKey)
-	if id, ok := strings.CutPrefix(r.PaymentID, "pay_"); !ok || len(id) != 36 || !isPrintable(id) {
+	v.identity(r.MerchantID, r.IdempotencyKey, keys)
+	if !IsPaymentID(r.PaymentID) {
 		v.add("payment_id", "%s: want the payment_id of a charge, pay_ and a UUID", quote(r.PaymentID))
 	}
 	v.optionalAmount(r.Amount, "refund all that is left")
@@ -119,7 +130,22 @@ func (v *validator) err() error {
 	return &InvalidRequestError{v.fields}
 }
 
-func (v *validator) identity(merchantID, idempotencyKey string) {
+// keyRule is which characters an idempotency key may have.
+type keyRule struct {
+	accepts func(key string) bool
+	want    string
+}
+
+var (
+	// newKeys are harmless where keys are printed, such as in a terminal, on a page and in a shell command.
+	newKeys = keyRule{isKey, "of A-Z a-z 0-9 . _ - : @ + = , ~ and blanks inside"}
+	// begunKeys are those that earlier releases accepted.
+	begunKeys = keyRule{
+		func(key string) bool { return isPrintable(key) && !strings.Contains(key, "/") }, "printable ASCII characters without /",
+	}
+)
+
+func (v *validator) identity(merchantID, idempotencyKey string, keys keyRule) {
 	if !isName(merchantID, maxMerchantID) {
 		v.add("merchant_id", "%s: want 1 to %d of A-Z a-z 0-9 . _ -", quote(merchantID), maxMerchantID)
 	} else if ContainsCardNumber(merchantID) {
@@ -128,9 +154,8 @@ func (v *validator) identity(merchantID, idempotencyKey string) {
 	switch {
 	case ContainsCardNumber(idempotencyKey):
 		v.add("idempotency_key", "looks like a card number: want a name of your own for the purchase")
-	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey ||
-		!isPrintable(idempotencyKey) || strings.Contains(idempotencyKey, "/"):
-		v.add("idempotency_key", "%s: want 1 to %d printable ASCII characters without /", quote(idempotencyKey), maxIdempotencyKey)
+	case idempotencyKey == "" || len(idempotencyKey) > maxIdempotencyKey || !keys.accepts(idempotencyKey):
+		v.add("idempotency_key", "%s: want 1 to %d %s", quote(idempotencyKey), maxIdempotencyKey, keys.want)
 	case strings.Trim(idempotencyKey, " ") != idempotencyKey:
 		v.add("idempotency_key", "%s: begins or ends with a blank: without it, it would be the key of another purchase", quote(idempotencyKey))
 	}
@@ -212,12 +237,17 @@ func (v *validator) metadata(pairs map[string]string) {
 
 // isName reports whether s has 1 to limit characters of A-Z a-z 0-9 . _ -
 func isName(s string, limit int) bool {
-	if s == "" || len(s) > limit {
-		return false
-	}
+	return s != "" && len(s) <= limit && consistsOf(s, "._-")
+}
+
+// isKey reports whether s consists of A-Z a-z 0-9 . _ - : @ + = , ~ and blanks.
+func isKey(s string) bool { return consistsOf(s, "._-:@+=,~ ") }
+
+// consistsOf reports whether s consists of ASCII letters, digits and the other characters.
+func consistsOf(s, others string) bool {
 	for _, c := range []byte(s) {
 		switch {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', strings.IndexByte(others, c) >= 0:
 		default:
 			return false
 		}

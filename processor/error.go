@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
-	"unicode"
 
+	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/internal/sensitive"
 	"github.com/florinpay/florin/payment"
 )
@@ -82,18 +82,17 @@ const MaxClipped = 200
 // Withheld replaces a text that must not be stored.
 const Withheld = "(withheld: looks like a card number or a secret)"
 
-// Clip makes a processor's text fit for errors, logs and histories: valid UTF-8 of at most [MaxClipped] bytes, with a space for
-// each control character, or [Withheld] if the text contains what looks like a card number or a secret. Adapters clip every free
-// text that they put into a [Result], and every code with [ClipCode].
+// Clip makes a processor's text fit for errors, logs, terminals and histories: one line of valid UTF-8 of at most [MaxClipped] bytes, with
+// a space for each control character and without invisible ones, or [Withheld] if the text contains what looks like a card number or a
+// secret. Adapters clip every free text that they put into a [Result], and every code with [ClipCode].
 func Clip(s string) string {
-	if sensitive.Text(s) {
+	if isSensitive(s) {
 		return Withheld
 	}
-	clipped := strings.ToValidUTF8(s[:min(len(s), MaxClipped)], "")
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) {
-			return ' '
-		}
-		return r
-	}, clipped)
+	return printable.Clean(s, MaxClipped)
+}
+
+// isSensitive reports whether s contains what looks like a card number or a secret, also if invisible characters hide it.
+func isSensitive(s string) bool {
+	return sensitive.Text(s) || !printable.IsClean(s) && sensitive.Text(printable.Clean(s, len(s)))
 }

@@ -55,20 +55,24 @@ type ChargeCall struct {
 
 // CaptureCall takes Amount, in minor units of Currency, of an authorized payment. The rest is released.
 type CaptureCall struct {
-	Key                string    `json:"key"`
-	KeyFirstUsed       time.Time `json:"key_first_used,omitzero"`
-	PaymentID          string    `json:"payment_id"`
-	ProcessorPaymentID string    `json:"processor_payment_id"`
-	Amount             int64     `json:"amount"`
-	Currency           string    `json:"currency"`
+	Key          string    `json:"key"`
+	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
+	PaymentID    string    `json:"payment_id"`
+	// Sequence is the number of captures and voids of the payment before this one. The Key is derived from it.
+	Sequence           int    `json:"sequence,omitempty"`
+	ProcessorPaymentID string `json:"processor_payment_id"`
+	Amount             int64  `json:"amount"`
+	Currency           string `json:"currency"`
 }
 
 // VoidCall releases an authorized payment, or cancels one that is pending or that is declined but can still succeed.
 type VoidCall struct {
-	Key                string    `json:"key"`
-	KeyFirstUsed       time.Time `json:"key_first_used,omitzero"`
-	PaymentID          string    `json:"payment_id"`
-	ProcessorPaymentID string    `json:"processor_payment_id"`
+	Key          string    `json:"key"`
+	KeyFirstUsed time.Time `json:"key_first_used,omitzero"`
+	PaymentID    string    `json:"payment_id"`
+	// Sequence is that of [CaptureCall].
+	Sequence           int    `json:"sequence,omitempty"`
+	ProcessorPaymentID string `json:"processor_payment_id"`
 }
 
 // RefundCall is one refund at a processor.
@@ -96,6 +100,9 @@ type LookupCall struct {
 	// ProcessorPaymentID is the processor's id of the charge, or of the payment that a refund is of; empty if it is not
 	// known. Some processors find a refund only among the refunds of its payment.
 	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+	// ID is the processor's id of the record itself, if an operator has named it: the adapter reads the record with this id, whatever its
+	// reference is, and the workflow compares that. An adapter that cannot do so may ignore ID: then the operator's id is not taken.
+	ID string `json:"id,omitempty"`
 	// NotBefore is a time no later than the first send of the operation. An adapter whose search is unavailable or lags can look
 	// through the payments that were created since then. Zero: not known.
 	NotBefore time.Time `json:"not_before,omitzero"`

@@ -17,7 +17,8 @@ import (
 )
 
 // Run connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, serves /healthz, /readyz and
-// /metrics at the configured address, and runs a [Worker] until ctx is done. It closes everything that it has opened. It returns nil if it
+// /metrics at the configured address, and runs a [Worker] until ctx is done. It refuses a server on another host that TLS does not
+// verify, unless the environment variable FLORIN_TEMPORAL_INSECURE is "true". It closes everything that it has opened. It returns nil if it
 // was stopped by ctx, and otherwise an error that names the remedy if there is one.
 func Run(ctx context.Context, o Options) (err error) {
 	w, err := load(o)

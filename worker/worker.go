@@ -49,6 +49,9 @@ type Options struct {
 	// Namespace is that of the client given to [New], whose search attributes are checked. Default: "default". [Run]
 	// ignores it.
 	Namespace string
+	// GrantTo is the PostgreSQL role of the workers, to which [Migrate] grants what they need. Empty: it grants nothing. [New] and
+	// [Run] ignore it.
+	GrantTo string
 	// DataConverter is used by the client that [Run] creates. With [New] it is the client's.
 	DataConverter converter.DataConverter
 }
@@ -65,7 +68,7 @@ type Worker struct {
 
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
 // client and must close it after Run has returned. Unlike [Run], such a Worker only logs that Temporal refuses its build because the
-// deployment has too many versions. An error describes what is wrong with the options or the configuration;
+// deployment has too many versions, and how the client is connected is not checked: on another host, use TLS. An error describes what is wrong with the options or the configuration;
 // nothing is opened before [Worker.Run].
 func New(temporalClient client.Client, o Options) (*Worker, error) {
 	w, err := load(o)
@@ -122,14 +125,15 @@ func (o Options) load() (c config.Config, adapters config.Adapters, err error) {
 }
 
 // Migrate updates the configured database to this program's schema, as `worker migrate` does, and returns the versions before and
-// after. PostgreSQL needs it once and after each update of Florin: a [Worker] creates only SQLite files by itself. It is safe to
-// repeat.
+// after. PostgreSQL needs it once and after each update of Florin: a [Worker] creates only SQLite files by itself. The role in the
+// configured URL becomes the owner of the tables, and a worker refuses to work as that role. With Options.GrantTo, Migrate gives
+// another role exactly the privileges that a worker needs. It is safe to repeat.
 func Migrate(ctx context.Context, o Options) (from, to int64, err error) {
 	c, _, err := o.load()
 	if err != nil {
 		return 0, 0, err
 	}
-	return app.MigrateStore(ctx, c.Store)
+	return app.MigrateStore(ctx, c.Store, o.GrantTo)
 }
 
 // Handler serves GET /healthz, which is 200 while Temporal is reachable, GET /readyz, which is 200 while the store can be written and

@@ -86,7 +86,7 @@ func chargeFields(c *payment.Charge) fields {
 }
 
 func (c *charge) run(ctx workflow.Context) error {
-	if err := c.req.Validate(); err != nil {
+	if err := c.req.ValidateBegun(); err != nil {
 		return applicationError(err)
 	}
 	var begun activities.BeginResult
@@ -201,7 +201,7 @@ func (c *charge) entered() {
 }
 
 func (c *charge) attributes() []temporal.SearchAttributeUpdate {
-	if c.req.Validate() != nil {
+	if c.req.ValidateBegun() != nil {
 		return nil // an invalid request must not get into search attributes
 	}
 	return temporalweb.ChargeAttributes(c.req)

@@ -213,7 +213,7 @@ func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
 	env := newEnvironment(t, p)
 	var timer time.Duration
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { timer = max(timer, d) })
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.GreaterOrEqual(t, timer, time.Hour, "Retry-After is a minimum")
 	require.LessOrEqual(t, timer, 75*time.Minute)
@@ -237,7 +237,7 @@ func TestChargeThatNeedsReconciliationAdoptsTheOutcomeOnceTheProcessorReportsIt(
 		afterADay = decodeQuery[payment.Charge](t, value, err)
 		p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)}
 	}, 30*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, payment.NeedsReconciliation, afterADay.Status)
 	require.Contains(t, afterADay.Failure.Message, chargeKey(), "an operator needs the reference")
@@ -259,7 +259,7 @@ func TestInvalidRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
 			invalidate(&req)
 			p := &scriptedProcessor{}
 			env := newEnvironment(t, p)
-			env.ExecuteWorkflow(payment.WorkflowCharge, req)
+			execute(env, payment.WorkflowCharge, req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
 			require.EqualValues(t, payment.ErrInvalidRequest, application.Type())
@@ -296,7 +296,7 @@ func TestUpdateOutcomeWaitsForTheFirstOutcome(t *testing.T) {
 		env.UpdateWorkflow(payment.UpdateOutcome, "without fingerprint", &withoutFingerprint)
 		env.UpdateWorkflow(payment.UpdateOutcome, "other", &other, payment.OutcomeRequest{Fingerprint: "of another request"})
 	}, 0)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 
 	for _, u := range []updateCallbacks{same, withoutFingerprint} {
@@ -317,7 +317,7 @@ func TestUpdateOutcomeOfAnInvalidRequestFailsLikeTheWorkflow(t *testing.T) {
 	env := newEnvironment(t, &scriptedProcessor{})
 	var u updateCallbacks
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateOutcome, "", &u) }, 0)
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.Error(t, env.GetWorkflowError())
 	require.ErrorContains(t, u.err, "processor")
 }
@@ -326,7 +326,7 @@ func TestCancelingDuringALongWaitBeforeAnythingWasExecutedFailsAsNotSent(t *test
 	p := &scriptedProcessor{charges: []response{rateLimitedFor(time.Hour)}}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -342,7 +342,7 @@ func TestCancelingAfterALostResponseResolvesTheOutcomeFirst(t *testing.T) {
 	}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Second)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))

@@ -9,13 +9,15 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// The details that Temporal Web shows while a workflow runs are not part of its history: they are computed from it.
+// The details that Temporal Web shows while a workflow runs are not part of its history: they are computed from it. They name a payment
+// only by its id, which Florin has derived: the caller chose the idempotency key, and an operator copies the commands. Everything else that
+// a caller, an operator or a processor wrote passes through package temporalweb.
 
 // details describes the payment: its state, what happens next, and what an operator can do.
 func (c *charge) details() string {
 	v := c.value
 	d := description{status: v.Status, failure: v.Failure, processor: v.Processor}
-	flags := fmt.Sprintf("--merchant %s --key %s", v.MerchantID, shellQuote(v.IdempotencyKey))
+	subject := " --payment-id " + v.PaymentID
 	switch v.Status {
 	case payment.Processing:
 		d.state = fmt.Sprintf("%s are being charged.", v.Money())
@@ -24,8 +26,8 @@ func (c *charge) details() string {
 		d.state = fmt.Sprintf("%s are authorized and not captured.", v.Money())
 		d.next = "It waits for a capture or a void" + c.until("then Florin voids it") + ". The processor is asked once a day."
 		d.options = []string{
-			"capture it, or a part with `--amount`: " + temporalweb.Code("starter capture "+flags),
-			"void it: " + temporalweb.Code("starter void "+flags),
+			"capture it, or a part with `--amount`: " + temporalweb.Command("starter capture"+subject),
+			"void it: " + temporalweb.Command("starter void"+subject),
 		}
 	case payment.RequiresAction, payment.Pending:
 		d.state = "The processor has not decided yet. No money has moved."
@@ -33,10 +35,10 @@ func (c *charge) details() string {
 			d.state = "The customer has to act first, for example by 3-D Secure. No money has moved."
 		}
 		d.next = "The processor is asked repeatedly" + c.until("then the payment is voided if the processor can") + "."
-		d.options = []string{"cancel it: " + temporalweb.Code("starter void "+flags)}
+		d.options = []string{"cancel it: " + temporalweb.Command("starter void"+subject)}
 	case payment.Succeeded:
 		d.state = fmt.Sprintf("%s were captured.", payment.Money{Amount: v.CapturedAmount, Currency: v.Currency})
-		d.options = []string{"refund it: " + temporalweb.Code(fmt.Sprintf("starter refund --merchant %s --charge-key %s --key …", v.MerchantID, shellQuote(v.IdempotencyKey)))}
+		d.options = []string{"refund it: " + temporalweb.Command("starter refund"+subject+" --key …")}
 	case payment.Conflicted:
 		d.state = "The processor did something other than requested."
 		d.options = []string{"clear it up with the processor, where its id is " + temporalweb.Code(v.ProcessorPaymentID)}
@@ -45,10 +47,11 @@ func (c *charge) details() string {
 	case payment.Declined:
 		d.state = "The processor declined it: no money has moved."
 		if v.Decline != nil {
-			d.state = fmt.Sprintf("The processor declined it (%s, %s): no money has moved.", temporalweb.Code(v.Decline.Code), v.Decline.Kind)
+			d.state = fmt.Sprintf("The processor declined it (%s, %s): no money has moved.", temporalweb.Code(v.Decline.Code),
+				temporalweb.Escape(string(v.Decline.Kind)))
 		}
 	default:
-		d.unresolved(flags)
+		d.unresolved(subject)
 	}
 	if _, wasUnknown := c.since[payment.Unknown]; wasUnknown && v.Final() {
 		d.state += " A response was lost on the way, and the outcome was found out afterwards."
@@ -84,7 +87,7 @@ func (r *refund) details() string {
 			d.state = fmt.Sprintf("The processor declined it (%s): no money has moved.", temporalweb.Code(v.Decline.Code))
 		}
 	default:
-		d.unresolved(fmt.Sprintf("--refund --merchant %s --key %s", v.MerchantID, shellQuote(v.IdempotencyKey)))
+		d.unresolved(" --refund-id " + v.RefundID)
 	}
 	return d.markdown()
 }
@@ -99,15 +102,15 @@ type description struct {
 }
 
 // unresolved describes a status without an outcome: because it failed, or because the outcome is unknown. A status that has no
-// description, such as a new one, is not taken for a failed one.
-func (d *description) unresolved(flags string) {
+// description, such as a new one, is not taken for a failed one. subject is the flag that names the payment or refund.
+func (d *description) unresolved(subject string) {
 	switch d.status {
 	case payment.Unknown:
 		d.state = "The outcome is unknown: money may or may not have moved."
-		d.next = fmt.Sprintf("%s is asked for the outcome, with growing pauses; finally an operator is alerted.", d.processor)
+		d.next = fmt.Sprintf("%s is asked for the outcome, with growing pauses; finally an operator is alerted.", temporalweb.Escape(d.processor))
 	case payment.NeedsReconciliation:
 		d.state = "Unknown whether money moved: no call and no lookup has shown it so far."
-		d.next = fmt.Sprintf("%s is still asked now and then; its answer is adopted.", d.processor)
+		d.next = fmt.Sprintf("%s is still asked now and then; its answer is adopted.", temporalweb.Escape(d.processor))
 	case payment.Failed:
 		d.state = "No money has moved."
 		return
@@ -117,7 +120,8 @@ func (d *description) unresolved(flags string) {
 	}
 	d.options = []string{
 		"look it up now: *More Actions*, *Send a Signal*, " + temporalweb.Code(payment.SignalProcessorEvent),
-		"resolve it with what the processor's dashboard shows: " + temporalweb.Code("starter resolve "+flags+" --status succeeded|failed --by … --evidence …"),
+		"resolve it with what the processor's dashboard shows: " +
+			temporalweb.Command("starter resolve"+subject+" --status succeeded|failed --by … --evidence …"),
 		"read more: [runbook](" + temporalweb.Runbook + ")",
 	}
 }
@@ -146,6 +150,3 @@ func roundForDisplay(d time.Duration) time.Duration {
 	}
 	return d.Round(time.Second)
 }
-
-// shellQuote returns an idempotency key as one word of a shell command.
-func shellQuote(key string) string { return "'" + strings.ReplaceAll(key, "'", `'\''`) + "'" }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/testsuite"
@@ -40,6 +41,8 @@ type scriptedProcessor struct {
 	captures []response
 	voids    []response
 	lookups  map[payment.Operation][]response
+	// named are the records under the processor's ids; those that are not listed do not respond.
+	named map[string]response
 
 	chargeCalls  []processor.ChargeCall
 	refundCalls  []processor.RefundCall
@@ -98,6 +101,13 @@ func (s *scriptedProcessor) Refund(_ context.Context, call processor.RefundCall)
 func (s *scriptedProcessor) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if call.ID != "" {
+		r, ok := s.named[call.ID]
+		if !ok {
+			r = lostResponse
+		}
+		return r.result, !r.absent && r.err == nil, r.err
+	}
 	s.lookupCalls = append(s.lookupCalls, call)
 	responses := s.lookups[call.Operation]
 	r := next(&responses)
@@ -153,10 +163,25 @@ func newEnvironmentWithStore(
 	env.SetTestTimeout(time.Minute)
 	Register(env)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": terms}}
-	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute)
-	storeActivities.Register(env)
+	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute, nil)
+	storeActivities.RegisterWrites(env)
 	processorActivities.Register(env)
 	return env
+}
+
+// execute runs a workflow under the ID with which services start it.
+func execute(env *testsuite.TestWorkflowEnvironment, name string, request any) {
+	var id string
+	switch req := request.(type) {
+	case payment.ChargeRequest:
+		id = payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
+	case payment.RefundRequest:
+		id = payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey)
+	case payment.RecheckRequest:
+		id = payment.RecheckWorkflowID(req)
+	}
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: id, TaskQueue: payment.TaskQueue})
+	env.ExecuteWorkflow(name, request)
 }
 
 // newStore returns an empty store that only this test uses.
@@ -264,7 +289,7 @@ func refundLookups(responses ...response) map[payment.Operation][]response {
 func runCharge(t *testing.T, p *scriptedProcessor, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
 	env := newEnvironment(t, p)
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.True(t, env.IsWorkflowCompleted(), "the workflow did not complete")
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge

@@ -153,7 +153,7 @@ func lookupReason(status payment.Status) string {
 // lookUp asks the processor for its record once.
 func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
 	asked := workflow.Now(ctx)
-	found, err := o.callLookup(ctx, why)
+	found, err := o.callLookup(ctx, why, "")
 	switch {
 	case err != nil: // no response is no news
 		o.lookupFailure = activities.FailureOf(err).Message
@@ -237,7 +237,8 @@ func (o *operation) unchanged(ctx workflow.Context, found processor.Result, aske
 	}
 }
 
-func (o *operation) callLookup(ctx workflow.Context, why string) (found activities.LookupResult, err error) {
+// callLookup reads the record of the operation; with an id, the record that the processor has under it, whatever it is about.
+func (o *operation) callLookup(ctx workflow.Context, why, id string) (found activities.LookupResult, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
@@ -246,7 +247,7 @@ func (o *operation) callLookup(ctx workflow.Context, why string) (found activiti
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 	call := processor.LookupCall{
-		Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID(), NotBefore: o.recordedSince,
+		Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID(), ID: id, NotBefore: o.recordedSince,
 	}
 	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err

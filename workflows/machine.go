@@ -36,6 +36,8 @@ type machine[T record] struct {
 	hasBegun bool
 	// continuing reports that the workflow continues in a new run.
 	continuing bool
+	// outcomes counts the updates that wait for the first outcome under another id than the fingerprint.
+	outcomes struct{ waiting, accepted int }
 	resolutions
 }
 
@@ -229,6 +231,13 @@ func logTransition(ctx workflow.Context, what, id string, from, to payment.Statu
 	}
 }
 
+// Temporal allows ten updates of a workflow in flight, and some two thousand in a run. Those that only wait for the outcome leave most of
+// them to captures, voids and resolutions. An update whose id is the fingerprint always waits: repeated, it is the same one.
+const (
+	maxOutcomesWaiting  = 3
+	maxOutcomesAccepted = 100
+)
+
 // handleReads handles the query status and the update outcome.
 func (m *machine[T]) handleReads(ctx workflow.Context) error {
 	if err := workflow.SetQueryHandler(ctx, payment.QueryStatus, func() (T, error) { return m.value, nil }); err != nil {
@@ -236,6 +245,11 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 	}
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
 		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
+			if !m.isOwnOutcome(ctx) {
+				m.outcomes.accepted++
+				m.outcomes.waiting++
+				defer func() { m.outcomes.waiting-- }()
+			}
 			// Canceling the workflow must not end the update of a caller.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			err := workflow.Await(ctx, func() bool { return m.failed != nil || m.continuing || m.isStored() && m.status().HasOutcome() })
@@ -249,13 +263,22 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 		},
 		workflow.UpdateHandlerOptions{
 			Description: "Waits for the first outcome.",
-			Validator: func(_ workflow.Context, req payment.OutcomeRequest) error {
-				if req.Fingerprint != "" && req.Fingerprint != m.definition.fingerprint {
+			Validator: func(ctx workflow.Context, req payment.OutcomeRequest) error {
+				switch {
+				case req.Fingerprint != "" && req.Fingerprint != m.definition.fingerprint:
 					return refuse(payment.ErrIdempotencyMismatch, "%s", payment.ErrIdempotencyMismatch.Error())
+				case !m.isOwnOutcome(ctx) && (m.outcomes.waiting >= maxOutcomesWaiting || m.outcomes.accepted >= maxOutcomesAccepted):
+					return refuse(payment.ErrTooManyUpdates, "%d updates wait and there were %d: use the fingerprint as the update ID, or query %s",
+						m.outcomes.waiting, m.outcomes.accepted, payment.QueryStatus)
 				}
 				return nil
 			},
 		})
+}
+
+// isOwnOutcome reports whether the ID of the current update is the fingerprint of the request.
+func (m *machine[T]) isOwnOutcome(ctx workflow.Context) bool {
+	return workflow.GetCurrentUpdateInfo(ctx).ID == m.definition.fingerprint
 }
 
 // validateOnceBegun validates an update that may have arrived before the state was read from the store. A validator that runs after that

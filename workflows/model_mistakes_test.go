@@ -71,12 +71,14 @@ func inProcessor(faulty faultyProcessor) func(*setup) {
 
 // inBegin plants a mistake in an activity that begins a payment or a refund. do replaces it; p has the correct activities.
 func inBegin[Req, Result any](
-	name string, do func(p *activities.Payments, ctx context.Context, req Req, started time.Time) (Result, error),
+	name string, do func(p *activities.Payments, ctx context.Context, req Req, started activities.Start) (Result, error),
 ) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, _ bool) {
 			env.OnActivity(name, mock.Anything, mock.Anything, mock.Anything).Return(
-				func(ctx context.Context, req Req, started time.Time) (Result, error) { return do(p, ctx, req, started) })
+				func(ctx context.Context, req Req, started activities.Start) (Result, error) {
+					return do(p, ctx, req, started)
+				})
 		}
 	}
 }
@@ -90,7 +92,7 @@ func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
 				return
 			}
 			env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).Return(
-				func(ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+				func(ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
 					begun, err := p.BeginPayment(ctx, req, started)
 					change(&begun)
 					return begun, err
@@ -197,7 +199,7 @@ var mistakes = map[string]struct {
 	"a resumed payment counts as new": {
 		on: focusAnything,
 		plant: inBegin(payment.ActivityBeginPayment,
-			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
 				begun, err := p.BeginPayment(ctx, req, started)
 				begun.Resumed = false
 				return begun, err
@@ -206,7 +208,7 @@ var mistakes = map[string]struct {
 	"another request under a used key is accepted": {
 		on: focusAnything,
 		plant: inBegin(payment.ActivityBeginPayment,
-			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started time.Time) (activities.BeginResult, error) {
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
 				begun, err := p.BeginPayment(ctx, req, started)
 				if isRefusal(err, payment.ErrIdempotencyMismatch) {
 					first, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
@@ -248,7 +250,7 @@ var mistakes = map[string]struct {
 		on:    focusRefunds,
 		finds: "was sent for a payment with",
 		plant: inBegin(payment.ActivityReserveRefund,
-			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started time.Time) (activities.ReserveResult, error) {
+			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started activities.Start) (activities.ReserveResult, error) {
 				reserved, err := p.ReserveRefund(ctx, req, started)
 				if !isRefusal(err, payment.ErrRefundExceedsCaptured) || req.Amount == nil {
 					return reserved, err
@@ -257,7 +259,7 @@ var mistakes = map[string]struct {
 				return activities.ReserveResult{Terms: p.Terms["sim"], Payment: of, Refund: payment.Refund{
 					RefundID: payment.RefundID(req.MerchantID, req.IdempotencyKey), PaymentID: req.PaymentID, MerchantID: req.MerchantID,
 					IdempotencyKey: req.IdempotencyKey, Status: payment.Processing,
-					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor, CreatedAt: started, UpdatedAt: started,
+					Amount: *req.Amount, Currency: of.Currency, Processor: of.Processor, CreatedAt: started.At, UpdatedAt: started.At,
 				}}, err
 			}),
 	},

@@ -654,7 +654,7 @@ func (m *model) runUntilEnd(w running, r plannedRun, workflowType string, req an
 			env.RegisterDelayedCallback(func() { m.act(w, a) }, time.Duration(i+1)*110*time.Millisecond)
 		}
 		m.sendAgain = nil
-		env.ExecuteWorkflow(workflowType, req)
+		execute(env, workflowType, req)
 		var continued *workflow.ContinueAsNewError
 		if !errors.As(env.GetWorkflowError(), &continued) {
 			return env
@@ -720,8 +720,8 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
-	storeActivities.Register(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry))
+	storeActivities.RegisterWrites(env)
+	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, nil))
 	m.replaceActivities(env, storeActivities, continued)
 	m.env, m.skew = env, m.skews[w.id]
 	m.proc.act = func(a externalAction) {

@@ -248,7 +248,8 @@ func (c *charge) finishModification(ctx workflow.Context, op *operation, soon bo
 // the store counts: each has a key of its own, in whichever run, so that the processor never repeats its response to another one; and
 // one that was interrupted continues under its own key.
 func (c *charge) modificationOperation(m *modification) *operation {
-	key, began := payment.ProcessorKey(c.value.PaymentID, m.kind, int(c.value.Modifications)), c.value.Modification.BeganAt
+	sequence, began := int(c.value.Modifications), c.value.Modification.BeganAt
+	key := payment.ProcessorKey(c.value.PaymentID, m.kind, sequence)
 	op := &operation{
 		terms: c.terms, subject: c, resolutions: &c.resolutions,
 		kind: payment.OperationCharge, reference: c.reference(), modifies: true,
@@ -259,14 +260,14 @@ func (c *charge) modificationOperation(m *modification) *operation {
 		c.capturable = capturable{amount: m.amount}
 		op.activity = payment.ActivityProcessorCapture
 		op.call = processor.CaptureCall{
-			Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
+			Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, Sequence: sequence, ProcessorPaymentID: c.value.ProcessorPaymentID,
 			Amount: m.amount, Currency: c.value.Currency,
 		}
 		return op
 	}
 	op.activity = payment.ActivityProcessorVoid
 	op.call = processor.VoidCall{
-		Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, ProcessorPaymentID: c.value.ProcessorPaymentID,
+		Key: key, KeyFirstUsed: began, PaymentID: c.value.PaymentID, Sequence: sequence, ProcessorPaymentID: c.value.ProcessorPaymentID,
 	}
 	return op
 }

@@ -82,7 +82,7 @@ func (u *updateCallbacks) requireRefused(t *testing.T, code payment.RefusalCode,
 // runToEnd runs the charge until its workflow ends, checks that its result is what is stored, and returns it.
 func runToEnd(t *testing.T, env *testsuite.TestWorkflowEnvironment, db *store.Store, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -491,6 +491,7 @@ func TestCaptureThatIsResolvedAsNotExecutedMayBeRequestedAgain(t *testing.T) {
 func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
 	p := unresponsiveProcessor()
 	p.voids = []response{chargeResponse(payment.Voided)}
+	p.named = map[string]response{"ch_1": chargeResponse(payment.Authorized)}
 	env := newEnvironmentWithStore(t, p, testTerms, newStore(t))
 	resolution := byJane
 	resolution.Status, resolution.ProcessorID = payment.Authorized, ""
@@ -498,7 +499,7 @@ func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
 	resolution.ProcessorID = "ch_1"
 	withID := resolveAfter(env, 73*time.Hour, "2", resolution)
 	void := voidAfter(env, 74*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	withoutID.requireRefused(t, payment.ErrInvalidRequest, "processor_id: is missing")
 	require.Equal(t, payment.Authorized, withID.charge(t).Status)
@@ -724,7 +725,7 @@ func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
 		succeeded := refundResponse(payment.Succeeded, tt.amount)
 		succeeded.result.Reference = payment.ProcessorKey(payment.RefundID("acme", tt.key), payment.OperationRefund, 0)
 		env := newEnvironmentWithStore(t, &scriptedProcessor{refunds: []response{succeeded}}, testTerms, db)
-		env.ExecuteWorkflow(payment.WorkflowRefund, req)
+		execute(env, payment.WorkflowRefund, req)
 		if tt.refusal != "" {
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)

@@ -184,7 +184,7 @@ func (r *recheck) details(out activities.RecheckOutcome) string {
 	if len(r.found.Divergences) > 0 {
 		text += "\n\nWhat you can do, once it is cleared up:\n"
 		for _, id := range r.found.Divergences {
-			text += "\n- " + temporalweb.Code("starter divergences acknowledge "+id+" --by …")
+			text += "\n- " + temporalweb.Command("starter divergences acknowledge "+id+" --by …")
 		}
 	}
 	return text

@@ -40,7 +40,7 @@ func runRecheck(
 		r.RegisterDelayedCallback(func() { r.SignalWorkflow(payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "evt_1", Type: "t"}) }, after)
 	}
 	began := r.Now()
-	r.ExecuteWorkflow(payment.WorkflowRecheck, req)
+	execute(r.TestWorkflowEnvironment, payment.WorkflowRecheck, req)
 	require.True(t, r.IsWorkflowCompleted())
 	require.NoError(t, r.GetWorkflowError())
 	var result payment.Recheck
@@ -238,7 +238,7 @@ func TestRecheckContinuesAsNewAfterManyLookups(t *testing.T) {
 			env.SignalWorkflow(payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "evt", Type: "t"})
 		}, after)
 	}
-	env.ExecuteWorkflow(payment.WorkflowRecheck, recheckCharge)
+	execute(env, payment.WorkflowRecheck, recheckCharge)
 	var continued *workflow.ContinueAsNewError
 	require.ErrorAs(t, env.GetWorkflowError(), &continued)
 	require.Len(t, p.lookupCalls, maxRounds)

@@ -71,7 +71,7 @@ func refundFields(r *payment.Refund) fields {
 }
 
 func (r *refund) run(ctx workflow.Context) error {
-	if err := r.req.Validate(); err != nil {
+	if err := r.req.ValidateBegun(); err != nil {
 		return applicationError(err)
 	}
 	var reserved activities.ReserveResult
@@ -140,7 +140,7 @@ func (r *refund) acknowledged() bool { return r.value.ProcessorRefundID != "" }
 func (r *refund) processorPaymentID() string { return r.ofPayment }
 
 func (r *refund) attributes() []temporal.SearchAttributeUpdate {
-	if r.req.Validate() != nil {
+	if r.req.ValidateBegun() != nil {
 		return nil // an invalid request must not get into search attributes
 	}
 	return append(temporalweb.RefundAttributes(r.req), temporalweb.MoneyAttributes(r.value.Money())...)

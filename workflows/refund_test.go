@@ -87,7 +87,7 @@ func TestRefundEndsAsTheProcessorResponds(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &scriptedProcessor{refunds: tt.refunds, lookups: refundLookups(tt.lookups...)}
 			env := newRefundEnvironment(t, p)
-			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(tt.amount))
+			execute(env, payment.WorkflowRefund, refundRequest(tt.amount))
 			require.NoError(t, env.GetWorkflowError())
 			var r payment.Refund
 			require.NoError(t, env.GetWorkflowResult(&r))
@@ -143,7 +143,7 @@ func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
 				db = storeWithPayment(t, tt.status, tt.refunded)
 			}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
-			env.ExecuteWorkflow(payment.WorkflowRefund, tt.req)
+			execute(env, payment.WorkflowRefund, tt.req)
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, env.GetWorkflowError(), &application)
 			require.EqualValues(t, tt.want, application.Type())
@@ -172,7 +172,7 @@ func TestRefundOfAnotherAmountNeedsReconciliation(t *testing.T) {
 	env.SetOnTimerScheduledListener(func(_ string, d time.Duration) { require.GreaterOrEqual(t, d, 2*time.Second) })
 	var first updateCallbacks
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(payment.UpdateOutcome, "", &first) }, 0)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
 	reported, ok := first.value.(payment.Refund)
 	require.True(t, ok)

@@ -20,7 +20,7 @@ func TestLookupResultThatArrivesAfterTheGracePeriodIsNoProofOfAbsence(t *testing
 		Return(activities.LookupResult{}, nil).After(3 * time.Minute).Once()
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
 		Return(activities.LookupResult{Found: true, Result: chargeResponse(payment.Succeeded).result}, nil)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -45,7 +45,7 @@ func TestAbsenceIsNoProofOnceTheProcessorHasAcknowledgedTheRefund(t *testing.T) 
 	} {
 		t.Run(name, func(t *testing.T) {
 			env := newRefundEnvironment(t, p)
-			env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+			execute(env, payment.WorkflowRefund, refundRequest(500))
 			require.NoError(t, env.GetWorkflowError())
 			var r payment.Refund
 			require.NoError(t, env.GetWorkflowResult(&r))
@@ -65,7 +65,7 @@ func TestUnknownOutcomeNeedsReconciliationIfTheTermsNeverAllowProofByAbsence(t *
 		afterTwoDays = decodeQuery[payment.Charge](t, value, err)
 		p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Declined)}
 	}, 48*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, payment.NeedsReconciliation, afterTwoDays.Status)
 }
@@ -92,7 +92,7 @@ func TestQueryStatusOfARefusedRequestReturnsFailed(t *testing.T) {
 	bad := chargeRequest()
 	bad.Processor = "nowhere"
 	env := newEnvironment(t, &scriptedProcessor{})
-	env.ExecuteWorkflow(payment.WorkflowCharge, bad)
+	execute(env, payment.WorkflowCharge, bad)
 	require.Error(t, env.GetWorkflowError())
 	value, err := env.QueryWorkflow(payment.QueryStatus)
 	c := decodeQuery[payment.Charge](t, value, err)
@@ -101,7 +101,7 @@ func TestQueryStatusOfARefusedRequestReturnsFailed(t *testing.T) {
 	require.Equal(t, `invalid request: processor: "nowhere" is not configured: want sim`, c.Failure.Message)
 
 	env = newEnvironmentWithStore(t, &scriptedProcessor{}, testTerms, storeWithPayment(t, payment.Declined, 0))
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	require.Error(t, env.GetWorkflowError())
 	value, err = env.QueryWorkflow(payment.QueryStatus)
 	require.Equal(t, payment.Failed, decodeQuery[payment.Refund](t, value, err).Status)
@@ -120,7 +120,7 @@ func TestNothingOfAnInvalidRequestGetsIntoSearchAttributes(t *testing.T) {
 				upserted = append(upserted, fmt.Sprint(key.GetName(), "=", value))
 			}
 		}).Return(nil)
-		env.ExecuteWorkflow(name, req)
+		execute(env, name, req)
 		require.Error(t, env.GetWorkflowError())
 		require.Contains(t, upserted, "PaymentStatus=failed")
 		for _, attribute := range upserted {
@@ -137,7 +137,7 @@ func TestCancelingBeforeAnythingWasSentIsAResultAndReleasesTheReservation(t *tes
 		p := &scriptedProcessor{}
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, 0)
-		env.ExecuteWorkflow(name, req)
+		execute(env, name, req)
 		require.NoError(t, env.GetWorkflowError())
 		var r struct {
 			Status  payment.Status

@@ -6,6 +6,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -24,6 +25,9 @@ type resolutions struct {
 func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Status, validate func(payment.Resolution) error) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
+			if operator := authorize.SubjectOf(ctx); operator != "" {
+				resolution.By = operator // whatever he calls himself
+			}
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
 			if err := m.validateOnceBegun(ctx, func() error { return m.validateResolve(resolution, validate) }); err != nil {
 				return m.value, err
@@ -81,7 +85,13 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 	if !o.isUnknown() { // the processor has responded before
 		return
 	}
-	found, err := o.callLookup(ctx, "check what an operator has resolved")
+	found, err := o.callLookup(ctx, "check what an operator has resolved", "")
+	if (err != nil || !found.Found) && resolution.ProcessorID != "" && !o.subject.acknowledged() {
+		if found, err = o.lookUpNamed(ctx, resolution.ProcessorID); err != nil {
+			o.resolutions.refusal = err
+			return
+		}
+	}
 	seen := "no response"
 	switch {
 	case err != nil:
@@ -108,6 +118,22 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 			cause.Evidence["without_processor_id"] = "true"
 		}
 		o.resolutions.refusal = o.subject.applyResolution(ctx, *resolution, cause)
+	}
+}
+
+// lookUpNamed reads the record whose id an operator has named. It returns a refusal unless the processor confirms that the record is that
+// of the operation: with a wrong id, another payment would be captured, voided or refunded later.
+func (o *operation) lookUpNamed(ctx workflow.Context, id string) (activities.LookupResult, error) {
+	found, err := o.callLookup(ctx, "check the id that an operator has named", id)
+	switch {
+	case err != nil:
+		return found, refuse(payment.ErrNotResolvable, "the processor did not confirm the id %q: resolve it again later, or without an id", id)
+	case !found.Found:
+		return found, invalidField("processor_id", "%q: the processor has nothing under this id", id)
+	case found.Result.ID != id || found.Result.Reference != o.reference:
+		return found, invalidField("processor_id", "%q: it has another reference at the processor than %s: it is something else", id, o.reference)
+	default:
+		return found, nil
 	}
 }
 

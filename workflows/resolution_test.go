@@ -1,6 +1,7 @@
 package workflows
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -16,6 +17,13 @@ import (
 var byJane = payment.Resolution{Status: payment.Succeeded, Evidence: "ch_1 in the dashboard", By: "jane", ProcessorID: "ch_1"}
 
 // unresponsiveProcessor responds to the charge with a conflict, and never to a lookup: the outcome stays unknown.
+// byJaneAs is another decision of jane's, without the processor's id.
+func byJaneAs(status payment.Status) payment.Resolution {
+	r := byJane
+	r.Status, r.ProcessorID, r.WithoutProcessorID = status, "", status == payment.Succeeded
+	return r
+}
+
 func unresponsiveProcessor() *scriptedProcessor {
 	return &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(lostResponse)}
 }
@@ -40,10 +48,9 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			db := newStore(t)
 			env := newEnvironmentWithStore(t, unresponsiveProcessor(), testTerms, db)
-			resolution := byJane
-			resolution.Status = tt.status
+			resolution := byJaneAs(tt.status)
 			resolve := resolveAfter(env, tt.after, "1", resolution)
-			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			execute(env, payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			require.NoError(t, resolve.err)
 			var c payment.Charge
@@ -54,6 +61,9 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 			events, err := db.Events(t.Context(), c.PaymentID)
 			require.NoError(t, err)
 			want := activities.Cause{By: "operator:jane", Evidence: map[string]string{"evidence": resolution.Evidence, "lookup": "no response"}}
+			if resolution.WithoutProcessorID {
+				want.Evidence["without_processor_id"] = "true"
+			}
 			require.Equal(t, want, events[len(events)-1].Cause)
 		})
 	}
@@ -78,10 +88,9 @@ func TestResolutionIsCheckedByALookup(t *testing.T) {
 			p := unresponsiveProcessor()
 			env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
 			env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{tt.lookup} }, 72*time.Hour)
-			resolution := byJane
-			resolution.Status = tt.resolved
+			resolution := byJaneAs(tt.resolved)
 			resolve := resolveAfter(env, 72*time.Hour+time.Second, "1", resolution)
-			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			execute(env, payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			var c payment.Charge
 			require.NoError(t, env.GetWorkflowResult(&c))
@@ -102,10 +111,9 @@ func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 250)
 	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
-	resolution := byJane
-	resolution.Status, resolution.ProcessorID = payment.Failed, ""
+	resolution := byJaneAs(payment.Failed)
 	resolve := resolveAfter(env, time.Hour, "1", resolution)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
 	require.NoError(t, resolve.err)
 	_, _, created, err := db.ReserveRefund(t.Context(), refundToReserve("all", 1000), "fingerprint")
@@ -146,7 +154,7 @@ func TestResolutionOfAPendingPaymentAndInvalidResolutionsAreRefused(t *testing.T
 				lookups: chargeLookups(pending, pending, chargeResponse(payment.Succeeded)),
 			})
 			resolve := resolveAfter(env, 10*time.Second, "1", tt.resolution)
-			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			execute(env, payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			var application *temporal.ApplicationError
 			require.ErrorAs(t, resolve.err, &application)
@@ -162,7 +170,7 @@ func TestOutcomeFromALookupInFlightTakesPrecedenceOverAResolution(t *testing.T) 
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
 		Return(activities.LookupResult{Found: true, Result: chargeResponse(payment.Declined).result}, nil).After(time.Minute)
 	resolve := resolveAfter(env, 30*time.Second, "1", byJane)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -182,7 +190,7 @@ func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) 
 			env.SignalWorkflow(payment.SignalProcessorEvent, map[string]string{"status": "declined"})
 		}
 	}, time.Second)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -230,7 +238,7 @@ func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			resolve := resolveAfter(env, time.Hour, "1", tt.resolution)
 			env.SetWorkflowRunTimeout(2 * time.Hour)
-			env.ExecuteWorkflow(workflow, tt.request)
+			execute(env, workflow, tt.request)
 			resolve.requireRefused(t, payment.ErrInvalidRequest, tt.problem)
 		})
 	}
@@ -249,7 +257,7 @@ func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
 			}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			resolve := resolveAfter(env, time.Hour, "1", withoutID)
-			env.ExecuteWorkflow(name, request)
+			execute(env, name, request)
 			require.NoError(t, env.GetWorkflowError())
 			require.NoError(t, resolve.err)
 			var got struct{ Status payment.Status }
@@ -259,15 +267,98 @@ func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
 	}
 }
 
-func TestResolutionMayNameTheProcessorsPayment(t *testing.T) {
-	db := newStore(t)
-	env := newEnvironmentWithStore(t, unresponsiveProcessor(), testTerms, db)
-	resolution := byJane
-	resolution.ProcessorID = "ch_7"
-	resolveAfter(env, time.Hour, "1", resolution)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+// The id that an operator has named is looked up, and taken only if the processor has it for this payment or refund.
+func TestResolutionMayNameTheProcessorsRecord(t *testing.T) {
+	charge, refund := chargeResponse(payment.Succeeded), refundResponse(payment.Succeeded, 500)
+	charge.result.ID, refund.result.ID = "ch_7", "re_7"
+	another, anotherRefund, other := charge, refund, charge
+	another.result.Reference, anotherRefund.result.Reference, other.result.ID = "of another payment", "of another refund", "ch_8"
+	for name, tt := range map[string]struct {
+		request  any
+		id       string
+		named    map[string]response
+		code     payment.RefusalCode
+		problem  string
+		recorded string
+	}{
+		"a payment":                   {request: chargeRequest(), id: "ch_7", named: map[string]response{"ch_7": charge}, recorded: "ch_7"},
+		"a refund":                    {request: refundRequest(500), id: "re_7", named: map[string]response{"re_7": refund}, recorded: "re_7"},
+		"another payment":             {chargeRequest(), "ch_7", map[string]response{"ch_7": another}, payment.ErrInvalidRequest, "it is something else", ""},
+		"another refund":              {refundRequest(500), "re_7", map[string]response{"re_7": anotherRefund}, payment.ErrInvalidRequest, "it is something else", ""},
+		"a response about another id": {chargeRequest(), "ch_7", map[string]response{"ch_7": other}, payment.ErrInvalidRequest, "it is something else", ""},
+		"no payment":                  {chargeRequest(), "ch_7", map[string]response{"ch_7": notFound}, payment.ErrInvalidRequest, "has nothing under this id", ""},
+		"no response":                 {chargeRequest(), "ch_7", nil, payment.ErrNotResolvable, "resolve it again later, or without an id", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := unresponsiveProcessor()
+			p.refunds, p.lookups[payment.OperationRefund], p.named = []response{stateConflict}, []response{lostResponse}, tt.named
+			workflow, db := payment.WorkflowCharge, newStore(t)
+			if _, ok := tt.request.(payment.RefundRequest); ok {
+				workflow, db = payment.WorkflowRefund, storeWithPayment(t, payment.Succeeded, 0)
+			}
+			env := newEnvironmentWithStore(t, p, testTerms, db)
+			env.SetWorkflowRunTimeout(2 * time.Hour)
+			resolution := byJane
+			resolution.ProcessorID = tt.id
+			resolve := resolveAfter(env, time.Hour, "1", resolution)
+			execute(env, workflow, tt.request)
+			if tt.recorded == "" {
+				var refused *temporal.ApplicationError
+				require.ErrorAs(t, resolve.err, &refused)
+				require.EqualValues(t, tt.code, refused.Type())
+				require.Contains(t, refused.Message(), tt.problem)
+				return
+			}
+			require.NoError(t, env.GetWorkflowError())
+			require.NoError(t, resolve.err)
+			c, err := db.Payment(t.Context(), "acme", "order-1")
+			require.NoError(t, err)
+			recorded := c.ProcessorPaymentID
+			if workflow == payment.WorkflowRefund {
+				r, err := db.Refund(t.Context(), "acme", refundRequest(500).IdempotencyKey)
+				require.NoError(t, err)
+				recorded = r.ProcessorRefundID
+			}
+			require.Equal(t, tt.recorded, recorded)
+		})
+	}
+}
+
+// Updates that only wait for the outcome must not use up those that Temporal allows.
+func TestUpdatesThatWaitForTheOutcomeLeaveRoomForOthers(t *testing.T) {
+	env := newEnvironment(t, unresponsiveProcessor())
+	var waiting []*updateCallbacks
+	for i := range 20 {
+		u := &updateCallbacks{}
+		waiting = append(waiting, u)
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(payment.UpdateOutcome, fmt.Sprintf("ever new %d", i), u, payment.OutcomeRequest{})
+		}, time.Minute)
+	}
+	own := &updateCallbacks{}
+	env.RegisterDelayedCallback(func() {
+		env.UpdateWorkflow(payment.UpdateOutcome, chargeRequest().Fingerprint(), own, payment.OutcomeRequest{})
+	}, 2*time.Minute)
+	resolve := resolveAfter(env, time.Hour, "resolve", byJaneAs(payment.Failed))
+	var later []*updateCallbacks
+	for i := range 200 { // once there is an outcome, they end at once
+		u := &updateCallbacks{}
+		later = append(later, u)
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(payment.UpdateOutcome, fmt.Sprintf("later %d", i), u, payment.OutcomeRequest{})
+		}, 30*time.Minute)
+	}
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
-	c, err := db.Payment(t.Context(), "acme", "order-1")
-	require.NoError(t, err)
-	require.Equal(t, "ch_7", c.ProcessorPaymentID)
+	require.NoError(t, resolve.err)
+	require.NoError(t, own.err)
+	accepted := 0
+	for _, u := range append(waiting, later...) {
+		if u.err == nil {
+			accepted++
+			continue
+		}
+		u.requireRefused(t, payment.ErrTooManyUpdates, "use the fingerprint as the update ID")
+	}
+	require.Equal(t, maxOutcomesWaiting, accepted)
 }

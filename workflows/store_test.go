@@ -21,7 +21,7 @@ func resumeCharge(t *testing.T, p *scriptedProcessor, db *store.Store, after tim
 	t.Helper()
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	env.SetStartTime(baseTime.Add(after))
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -120,7 +120,7 @@ func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
 		p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 		env := newEnvironment(t, p)
 		env.SetStartTime(baseTime)
-		env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+		execute(env, payment.WorkflowCharge, chargeRequest())
 		require.NoError(t, env.GetWorkflowError())
 		require.Equal(t, baseTime, p.chargeCalls[0].KeyFirstUsed.UTC())
 	})
@@ -128,7 +128,7 @@ func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
 		p := &scriptedProcessor{refunds: []response{refundResponse(payment.Succeeded, 500)}}
 		env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))
 		env.SetStartTime(baseTime)
-		env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+		execute(env, payment.WorkflowRefund, refundRequest(500))
 		require.NoError(t, env.GetWorkflowError())
 		require.Equal(t, baseTime, p.refundCalls[0].KeyFirstUsed.UTC())
 	})
@@ -141,7 +141,7 @@ func TestEveryTransitionIsStoredWithItsCause(t *testing.T) {
 		lookups: chargeLookups(notFound, chargeResponse(payment.Pending), chargeResponse(payment.Succeeded)),
 	}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	events, err := db.Events(t.Context(), payment.PaymentID("acme", "order-1"))
 	require.NoError(t, err)
@@ -169,7 +169,7 @@ func TestStoreOutageDelaysTheOutcomeAndNothingIsSentTwice(t *testing.T) {
 	env.RegisterDelayedCallback(func() {
 		require.Nil(t, outcome.value, "an outcome is not returned before it is stored")
 	}, 200*time.Millisecond)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, 5, attempts)
 	require.Len(t, p.chargeCalls, 1)
@@ -184,7 +184,7 @@ func TestProcessorIDOfAnotherPaymentIsAConflict(t *testing.T) {
 	other := chargeResponse(payment.Succeeded)
 	other.result.Reference = payment.ProcessorKey(payment.PaymentID("acme", "order-2"), payment.OperationCharge, 0)
 	env := newEnvironmentWithStore(t, &scriptedProcessor{charges: []response{other}}, testTerms, db)
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -206,7 +206,7 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 		defer p.mu.Unlock()
 		p.lookups[payment.OperationRefund] = []response{refundResponse(payment.Succeeded, 500)}
 	}, 72*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
 	c, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
@@ -217,10 +217,8 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 // become a refund that was never executed.
 func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *testing.T) {
 	db := storeWithPayment(t, payment.Succeeded, 0)
-	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}}
-	reserved, err := storeActivities.ReserveRefund(t.Context(), refundRequest(500), baseTime)
+	r, _, _, err := db.ReserveRefund(t.Context(), refundToReserve("refund-1", 500), refundRequest(500).Fingerprint())
 	require.NoError(t, err)
-	r := reserved.Refund
 	r.Status, r.ProcessorRefundID = payment.NeedsReconciliation, "re_1"
 	r.Failure = &payment.Failure{Class: payment.ClassInvalidResponse, Message: "another reference"}
 	_, err = db.SettleRefund(t.Context(), r, activities.Cause{By: "processor"})
@@ -233,7 +231,7 @@ func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *tes
 		defer p.mu.Unlock()
 		p.lookups[payment.OperationRefund] = []response{refundResponse(payment.Succeeded, 500)}
 	}, 72*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	require.NoError(t, env.GetWorkflowError())
 	var got payment.Refund
 	require.NoError(t, env.GetWorkflowResult(&got))
@@ -267,7 +265,7 @@ func TestWorkflowAdoptsStoredStatusThatIsAheadOfItsOwn(t *testing.T) {
 					require.NoError(t, err)
 					return activities.CallResult{}, errors.New("the response is lost")
 				})
-			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			execute(env, payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			var c payment.Charge
 			require.NoError(t, env.GetWorkflowResult(&c))

@@ -114,7 +114,7 @@ func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
 	captureAfter(env, time.Hour)
 	captureAfter(env, 2*time.Hour)
 	env.SetWorkflowRunTimeout(3 * time.Hour) // as if it was terminated
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 
 	second := &scriptedProcessor{
 		captures: []response{captureResponse(1250)},
@@ -140,7 +140,7 @@ func TestCaptureThatWasCutOffContinuesUnderItsKey(t *testing.T) {
 	env := newEnvironmentWithStore(t, first, testTerms, db)
 	captureAfter(env, time.Hour)
 	env.SetWorkflowRunTimeout(time.Hour + 20*time.Second) // as if it was terminated
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 	require.NotEmpty(t, first.captureCalls)
 
 	second := &scriptedProcessor{
@@ -222,7 +222,7 @@ func TestLookupsBeginBesideTheResends(t *testing.T) {
 	began := env.Now()
 	var afterTenSeconds payment.Charge
 	env.RegisterDelayedCallback(func() { afterTenSeconds = queryCharge(t, env) }, 10*time.Second)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, payment.Unknown, afterTenSeconds.Status)
 	require.Less(t, env.Now().Sub(began), 30*time.Second, "it was found by the third lookup")
@@ -237,7 +237,7 @@ func TestResendsBesideTheLookupsSlowDownAndEnd(t *testing.T) {
 		env.RegisterDelayedCallback(func() { sends = append(sends, len(p.chargeCalls)) }, after)
 	}
 	env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = []response{chargeResponse(payment.Succeeded)} }, 2*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	require.Len(t, sends, 3)
 	require.InDelta(t, 6, sends[0], 2)
@@ -285,7 +285,7 @@ func TestDeclineThatMeansSeenBeforeIsNoProof(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &scriptedProcessor{charges: tt.charges, lookups: chargeLookups(tt.lookups...)}
 			env := newEnvironmentWithTerms(t, p, termsWithGrace(tt.grace))
-			env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+			execute(env, payment.WorkflowCharge, chargeRequest())
 			require.NoError(t, env.GetWorkflowError())
 			var c payment.Charge
 			require.NoError(t, env.GetWorkflowResult(&c))
@@ -305,7 +305,7 @@ func TestRefundThatWasSeenBeforeIsNotDeclined(t *testing.T) {
 		lookups: refundLookups(notFound, notFound, refundResponse(payment.Succeeded, 500)),
 	}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	var r payment.Refund
 	require.NoError(t, env.GetWorkflowResult(&r))
 	require.Equal(t, payment.Succeeded, r.Status)
@@ -323,7 +323,7 @@ func TestCaptureThatWasSeenBeforeIsNotDeclined(t *testing.T) {
 	env.RegisterDelayedCallback(func() {
 		env.UpdateWorkflow(payment.UpdateCapture, "capture", capture, payment.CaptureRequest{})
 	}, time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -340,7 +340,7 @@ func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
 		lookups: map[payment.Operation][]response{payment.OperationRefund: {refundResponse(payment.Succeeded, 500)}},
 	}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	var r payment.Refund
 	require.NoError(t, env.GetWorkflowResult(&r))
 	require.Equal(t, payment.Succeeded, r.Status)
@@ -453,6 +453,9 @@ func TestResolutionWithTheIDOfAnotherPaymentIsRefused(t *testing.T) {
 	req := chargeRequest()
 	req.IdempotencyKey = "order-2"
 	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: map[payment.Operation][]response{payment.OperationCharge: {notFound}}}
+	ours, theirs := chargeResponse(payment.Succeeded), chargeResponse(payment.Succeeded)
+	ours.result.ID, ours.result.Reference = "ch_2", payment.ProcessorKey(payment.PaymentID("acme", "order-2"), payment.OperationCharge, 0)
+	p.named = map[string]response{"ch_1": theirs, "ch_2": ours}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
 	typo, right := &updateCallbacks{}, &updateCallbacks{}
 	resolve := func(update *updateCallbacks, id string, after time.Duration) {
@@ -464,7 +467,7 @@ func TestResolutionWithTheIDOfAnotherPaymentIsRefused(t *testing.T) {
 	}
 	resolve(typo, "ch_1", time.Hour)
 	resolve(right, "ch_2", 2*time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -561,7 +564,7 @@ func TestDeclineOfARefundThatWasFoundDoesNotCount(t *testing.T) {
 		refunds: []response{lostResponse, declined},
 		lookups: refundLookups(refundResponse(payment.Pending, 500), notFound, refundResponse(payment.Succeeded, 500)),
 	})
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	var r payment.Refund
 	require.NoError(t, env.GetWorkflowResult(&r))
 	require.Equal(t, payment.Succeeded, r.Status)
@@ -638,7 +641,7 @@ func TestRunThatWasResetContinuesTheStoredModification(t *testing.T) {
 
 func finished(t *testing.T, env *testsuite.TestWorkflowEnvironment, req payment.ChargeRequest) payment.Charge {
 	t.Helper()
-	env.ExecuteWorkflow(payment.WorkflowCharge, req)
+	execute(env, payment.WorkflowCharge, req)
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -654,7 +657,7 @@ func TestDeclineThatCanStillSucceedIsNotResolvedAsDeclined(t *testing.T) {
 	r := payment.Resolution{Status: payment.Declined, Evidence: "requires_payment_method in the dashboard", By: "jane"}
 	resolve := resolveAfter(env, 30*time.Second, "1", r)
 	env.SetWorkflowRunTimeout(100 * time.Second)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	c := queryCharge(t, env)
 	require.ErrorContains(t, resolve.err, "according to the processor the payment is declined")
 	require.NotEqual(t, payment.Declined, c.Status, "the customer can still pay it")
@@ -669,7 +672,7 @@ func TestAuthorizedPaymentIsNotResolvedAsFailed(t *testing.T) {
 	r := payment.Resolution{Status: payment.Failed, Evidence: "not captured in the dashboard", By: "jane"}
 	resolve := resolveAfter(env, time.Hour+30*time.Second, "1", r)
 	env.SetWorkflowRunTimeout(2 * time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 	c := queryCharge(t, env)
 	require.ErrorContains(t, resolve.err, "according to the processor the payment is authorized")
 	require.NotEqual(t, payment.Failed, c.Status)
@@ -684,7 +687,7 @@ func TestRefundThatNeedsReconciliationIsNotResolvedAsFailedIfTheProcessorHasIt(t
 	r := payment.Resolution{Status: payment.Failed, Evidence: "no refund of 5.00 in the dashboard", By: "jane"}
 	resolve := resolveAfter(env, 72*time.Hour+time.Second, "1", r)
 	env.SetWorkflowRunTimeout(80 * time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	stored, err := db.Refund(t.Context(), "acme", "refund-1")
 	require.NoError(t, err)
 	require.ErrorContains(t, resolve.err, "the processor has something else")
@@ -701,7 +704,7 @@ func TestUnknownRefundIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
 	r := payment.Resolution{Status: payment.Failed, Evidence: "no refund of 5.00 in the dashboard", By: "jane"}
 	resolve := resolveAfter(env, time.Hour+time.Second, "1", r)
 	env.SetWorkflowRunTimeout(80 * time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowRefund, refundRequest(500))
+	execute(env, payment.WorkflowRefund, refundRequest(500))
 	stored, err := db.Refund(t.Context(), "acme", "refund-1")
 	require.NoError(t, err)
 	require.ErrorContains(t, resolve.err, "the processor has something else")
@@ -728,7 +731,7 @@ func TestCancellationIsNotForgottenByTheNextRun(t *testing.T) {
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
 	env.RegisterDelayedCallback(func() { env.SetContinueAsNewSuggested(true) }, 2*time.Minute)
 	env.RegisterDelayedCallback(func() { p.lookups = chargeLookups(chargeResponse(payment.Authorized)) }, time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, manualChargeRequest())
+	execute(env, payment.WorkflowCharge, manualChargeRequest())
 	require.NoError(t, env.GetWorkflowError())
 	var c payment.Charge
 	require.NoError(t, env.GetWorkflowResult(&c))
@@ -757,7 +760,7 @@ func TestResendWithoutAResponseIsRepeated(t *testing.T) {
 		lookups: chargeLookups(notFound)}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
 	env.SetWorkflowRunTimeout(10 * time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	c := queryCharge(t, env)
 	require.Equal(t, payment.Succeeded, c.Status)
 }
@@ -780,7 +783,7 @@ func TestDeclineIsForgottenWhenTheCustomerActsAgain(t *testing.T) {
 	p := &scriptedProcessor{charges: []response{acts}, lookups: chargeLookups(open, acts), voids: []response{stateConflict}}
 	env := newEnvironment(t, p)
 	env.SetWorkflowRunTimeout(time.Hour)
-	env.ExecuteWorkflow(payment.WorkflowCharge, chargeRequest())
+	execute(env, payment.WorkflowCharge, chargeRequest())
 	c := queryCharge(t, env)
 	require.Nil(t, c.Decline)
 }

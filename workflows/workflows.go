@@ -22,6 +22,8 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -74,9 +76,13 @@ func withStoreOptions(ctx workflow.Context, summary string) workflow.Context {
 // retried: the payment waits.
 func begin(ctx workflow.Context, activity string, request, result any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	// A run that was reset has the start time of the run that it was reset from.
-	started := workflow.GetInfo(ctx).WorkflowStartTime
-	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request, started).Get(ctx, result)
+	info := workflow.GetInfo(ctx)
+	start := activities.Start{
+		At:        info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
+		Continues: info.ContinuedExecutionRunID != "" || info.Attempt > 1 || isReset(info),
+		Proof:     authorize.ProofOf(ctx),
+	}
+	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request, start).Get(ctx, result)
 	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:
@@ -92,14 +98,17 @@ func begin(ctx workflow.Context, activity string, request, result any) error {
 // answer is recorded, so that a run which is reset later replays the answer of the run before it.
 func wasReset(ctx workflow.Context) (reset bool) {
 	err := workflow.SideEffect(ctx, func(ctx workflow.Context) any {
-		info := workflow.GetInfo(ctx)
-		// The SDK's test environment has no original run.
-		return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
+		return isReset(workflow.GetInfo(ctx))
 	}).Get(&reset)
 	if err != nil {
 		panic(err)
 	}
 	return reset
+}
+
+// isReset reports whether the run was reset from another one. The SDK's test environment has no original run.
+func isReset(info *workflow.Info) bool {
+	return info.OriginalRunID != "" && info.OriginalRunID != info.WorkflowExecution.RunID
 }
 
 // canceledInTime is the failure of a payment that was canceled before it was sent. Its workflow succeeds: no money moved.

@@ -231,7 +231,7 @@ func (w waiting) wait(t *testing.T) (result yearResult) {
 		if w.eventsEvery > 0 {
 			w.sendEvents(env, length, began.Add(year))
 		}
-		env.ExecuteWorkflow(name, w.request)
+		execute(env, name, w.request)
 		require.True(t, env.IsWorkflowCompleted())
 		result.runs++
 		result.maxEvents = max(result.maxEvents, length.events())

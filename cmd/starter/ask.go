@@ -30,21 +30,24 @@ const absenceRule = "this proves that no money moved only once the processor's a
 // ask prints the record that a processor has of a charge or refund, as a worker reads it: it works for every adapter, and needs neither
 // the worker's configuration nor its secrets. An empty name means the processor that Florin has stored. chargeKey may be empty; it
 // is the key of the charge that a refund is of.
-func ask(cmd *cobra.Command, r reading, name, chargeKey string) error {
+func ask(cmd *cobra.Command, s subject, name, chargeKey string) error {
 	c, processors, closeClient, err := connect(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer closeClient()
-	what, call := "payment", chargeLookup(r.merchant, r.key)
+	if err := s.identify(cmd.Context(), c); err != nil {
+		return withReference(err, s.lookup())
+	}
+	what, call := "payment", s.lookup()
 	var stored string
-	if r.isRefund {
-		what, call = "refund", refundLookup(r.merchant, r.key)
+	if s.isRefund {
+		what = "refund"
 		var refund payment.Refund
-		refund, err = c.GetRefund(cmd.Context(), r.merchant, r.key)
+		refund, err = c.GetRefund(cmd.Context(), s.merchant, s.key)
 		stored, call.NotBefore = refund.Processor, refund.CreatedAt
 		if chargeKey != "" {
-			charge, err := c.Get(cmd.Context(), r.merchant, chargeKey)
+			charge, err := c.Get(cmd.Context(), s.merchant, chargeKey)
 			if err != nil && !errors.Is(err, florin.ErrStopped) {
 				return err
 			}
@@ -52,7 +55,7 @@ func ask(cmd *cobra.Command, r reading, name, chargeKey string) error {
 		}
 	} else {
 		var charge payment.Charge
-		charge, err = c.Get(cmd.Context(), r.merchant, r.key)
+		charge, err = c.Get(cmd.Context(), s.merchant, s.key)
 		stored, call.NotBefore, call.ProcessorPaymentID = charge.Processor, charge.CreatedAt, charge.ProcessorPaymentID
 	}
 	switch {

@@ -45,9 +45,9 @@ func chargeCommand() *cobra.Command {
 		req.Capture = payment.Capture(capture)
 		if err := readAmount(amount, req.Currency, &req.Amount); err != nil {
 			// Report the amount together with all other invalid fields.
-			return allProblems(err, req.Validate())
+			return allProblems(err, req.ValidateBegun())
 		}
-		if err := req.Validate(); err != nil {
+		if err := req.ValidateBegun(); err != nil { // the client refuses what is invalid only for a new payment
 			return err
 		}
 		if err := replaceAuto(cmd, &req.IdempotencyKey, func(window time.Duration) (string, error) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
@@ -90,26 +92,27 @@ func (d *direct) open(cmd *cobra.Command) (*asked, error) {
 	return &asked{OpenProcessor: opened, source: source{name: name, address: p.BaseURL, proof: proof}}, nil
 }
 
-// get prints the processor's record of a charge or refund. Its reference is derived from the idempotency key. chargeKey may be
-// empty; it is the key of the charge that a refund is of.
-func (d *direct) get(cmd *cobra.Command, r reading, chargeKey string) error {
+// get prints the processor's record of a charge or refund. Its reference is derived from its id. chargeKey may be empty; it is
+// the key of the charge that a refund is of.
+func (d *direct) get(cmd *cobra.Command, s subject, chargeKey string) error {
 	opened, err := d.open(cmd)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
-	what, id, call := "payment", payment.PaymentID(r.merchant, r.key), chargeLookup(r.merchant, r.key)
-	if r.isRefund {
-		what, id, call = "refund", payment.RefundID(r.merchant, r.key), refundLookup(r.merchant, r.key)
+	what, call := "payment", s.lookup()
+	if s.isRefund {
+		what = "refund"
 		if chargeKey != "" {
-			paid, err := lookup(cmd, opened, payment.PaymentID(r.merchant, chargeKey), chargeLookup(r.merchant, chargeKey))
+			of := payment.PaymentID(s.merchant, chargeKey)
+			paid, err := lookup(cmd, opened, of, chargeLookup(of))
 			if err != nil {
 				return err
 			}
 			call.ProcessorPaymentID = paid.ID
 		}
 	}
-	result, err := lookup(cmd, opened, id, call)
+	result, err := lookup(cmd, opened, s.id(), call)
 	if err != nil {
 		return err
 	}
@@ -125,19 +128,25 @@ func lookup(cmd *cobra.Command, p *asked, id string, call processor.LookupCall) 
 	return result, err
 }
 
-func chargeLookup(merchant, key string) processor.LookupCall {
-	id := payment.PaymentID(merchant, key)
+// lookup returns the lookup of the charge or refund.
+func (s *subject) lookup() processor.LookupCall {
+	if s.isRefund {
+		return refundLookup(s.id())
+	}
+	return chargeLookup(s.id())
+}
+
+func chargeLookup(paymentID string) processor.LookupCall {
 	return processor.LookupCall{
 		Operation: payment.OperationCharge,
-		Reference: payment.ProcessorKey(id, payment.OperationCharge, 0),
+		Reference: payment.ProcessorKey(paymentID, payment.OperationCharge, 0),
 	}
 }
 
-func refundLookup(merchant, key string) processor.LookupCall {
-	id := payment.RefundID(merchant, key)
+func refundLookup(refundID string) processor.LookupCall {
 	return processor.LookupCall{
 		Operation: payment.OperationRefund,
-		Reference: payment.ProcessorKey(id, payment.OperationRefund, 0),
+		Reference: payment.ProcessorKey(refundID, payment.OperationRefund, 0),
 	}
 }
 
@@ -208,7 +217,7 @@ func printGet(cmd *cobra.Command, client *httpclient.Client, path *url.URL) erro
 	answer, err := client.Do(cmd.Context(), processor.Call{
 		Method: http.MethodGet, Path: path.EscapedPath(), Query: path.Query(), Operation: "get",
 	})
-	if _, writeErr := cmd.OutOrStdout().Write(answer.Body); writeErr != nil {
+	if _, writeErr := io.WriteString(cmd.OutOrStdout(), printable.EscapeJSON(string(answer.Body))); writeErr != nil {
 		return writeErr
 	}
 	return err

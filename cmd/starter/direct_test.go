@@ -71,6 +71,15 @@ func TestGetDirectPrintsTheRecordOfTheProcessor(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, out, `"amount": 500`)
 
+	byID, _, err := execute(t, "", "get", "--direct", "--config", config, "--payment-id", id)
+	require.NoError(t, err)
+	require.Contains(t, byID, paid.ID)
+	out, _, err = execute(t, "", "get", "--direct", "--config", config, "--refund-id", refundID)
+	require.NoError(t, err)
+	require.Contains(t, out, "5.00 USD")
+	_, _, err = execute(t, "", "get", "--direct", "--config", config, "--refund-id", refundID, "--charge-key", "order-1")
+	require.Equal(t, exitUsage, exitCode(err), "the charge's merchant is not known")
+
 	_, _, err = execute(t, "", append(get, "order-2")...)
 	require.Equal(t, exitNotFound, exitCode(err))
 	_, _, err = execute(t, "", append(get, "refund-1", "--refund", "--charge-key", "order-2")...)
@@ -101,6 +110,22 @@ processors:
 		require.Equal(t, attempts, requests.Load())
 		require.Equal(t, int(attempts), strings.Count(audit, `"operation":"lookup"`), "each attempt has its record")
 	}
+}
+
+func TestResponseOfAProcessorCannotRedrawTheTerminal(t *testing.T) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("{\"id\": \"ch_1\u009b2J\u202e\",\r\n\t\"é\": 1}\x1b[2J")) // the client has closed the connection
+	}))
+	t.Cleanup(s.Close)
+	t.Setenv("DIRECT_KEY", "sim_direct_key")
+	path := filepath.Join(t.TempDir(), "worker.yaml")
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
+processors:
+  hostile: {adapter: rest, base_url: %q, api_key: {env: DIRECT_KEY}}
+`, s.URL), 0o600))
+	out, _, err := execute(t, "", "processor", "get", "/payments", "--config", path)
+	require.NoError(t, err)
+	require.Equal(t, "{\"id\": \"ch_1\\u009b2J\\u202e\",\n\n\t\"é\": 1}\\u001b[2J", out)
 }
 
 // Another processor's "not found" must not pass for proof that no money moved.

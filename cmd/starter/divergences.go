@@ -96,8 +96,8 @@ func printDivergences(cmd *cobra.Command, page payment.DivergencePage) error {
 		if d.AcknowledgedBy != "" {
 			state = "acknowledged by " + d.AcknowledgedBy
 		}
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n",
-			d.DetectedAt.Format(time.RFC3339), d.DivergenceID, d.MerchantID, about, d.Kind, statusesText(d), evidenceText(d), state)
+		writeRow(table, d.DetectedAt.Format(time.RFC3339), d.DivergenceID, d.MerchantID, about, string(d.Kind), statusesText(d),
+			evidenceText(d), state)
 	}
 	if err := table.Flush(); err != nil {
 		return err

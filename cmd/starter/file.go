@@ -5,7 +5,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -59,7 +58,7 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 	if err != nil {
 		return usageError{err}
 	}
-	printError := func(l *line) { fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, l.Error) }
+	printError := func(l *line) { fmt.Fprintf(cmd.ErrOrStderr(), "%s:%d: %s\n", path, l.Number, oneLine(l.Error)) }
 	valid := 0
 	for _, l := range lines {
 		if l.err == nil {
@@ -88,9 +87,8 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 		chargeLines(cmd, client, lines, valid, concurrency)
 	}
 	if wantsJSON(cmd) {
-		encoder := json.NewEncoder(cmd.OutOrStdout())
 		for _, l := range lines {
-			if err := encoder.Encode(l); err != nil {
+			if err := writeJSON(cmd.OutOrStdout(), l, ""); err != nil {
 				return err
 			}
 		}
@@ -140,11 +138,11 @@ func readLines(in io.Reader) ([]*line, error) {
 			l.fail(usageError{err})
 			continue
 		}
-		if err := req.Validate(); err != nil {
+		if err := req.ValidateBegun(); err != nil {
 			l.fail(err)
 			continue
 		}
-		// Validate has checked that the key is not a card number, so that it may be printed.
+		// ValidateBegun has checked that the key is not a card number, so that it may be printed.
 		l.Key = req.IdempotencyKey
 		id := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey)
 		if first, ok := keys[id]; ok {
@@ -242,6 +240,8 @@ func chargeLines(cmd *cobra.Command, client *florin.Client, lines []*line, valid
 			mu.Lock()
 			defer mu.Unlock()
 			if err != nil {
+				var invalid *payment.InvalidRequestError
+				l.sent = !errors.As(err, &invalid) // the client has refused it
 				l.fail(err)
 			} else {
 				l.Charge, l.err = &charge, statusOf("the payment", charge.Status)
@@ -263,12 +263,12 @@ func printSummary(w io.Writer, lines []*line, took time.Duration) error {
 		switch {
 		case l.Charge == nil:
 			counts["error"]++
-			fmt.Fprintf(table, "line %d\t%s\terror\t%s\n", l.Number, l.Key, l.Error)
+			writeRow(table, fmt.Sprintf("line %d", l.Number), l.Key, "error", l.Error)
 		default:
 			counts[string(l.Charge.Status)]++
 			if l.err != nil {
-				fmt.Fprintf(table, "line %d\t%s\t%s\t%s%s\n",
-					l.Number, l.Key, l.Charge.Status, declineText(l.Charge.Decline), l.Charge.Failure)
+				writeRow(table, fmt.Sprintf("line %d", l.Number), l.Key, string(l.Charge.Status),
+					declineText(l.Charge.Decline)+l.Charge.Failure.String())
 			}
 		}
 	}

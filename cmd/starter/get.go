@@ -16,7 +16,7 @@ func getCommand() *cobra.Command {
 	var d direct
 	var isDirect, asks bool
 	var chargeKey string
-	cmd, r := readCommand("get", "Print the current state of a payment, or with --refund of a refund",
+	cmd, s := readCommand("get", "Print the current state of a payment, or with --refund of a refund",
 		(*florin.Client).Get, (*florin.Client).GetRefund)
 	cmd.Example += `
   starter get --merchant acme --key order-1 --ask-processor
@@ -30,7 +30,7 @@ func getCommand() *cobra.Command {
 	d.flags(cmd)
 	fromTemporal := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		if err := r.check(); err != nil {
+		if err := s.check(); err != nil {
 			return err
 		}
 		switch {
@@ -38,10 +38,13 @@ func getCommand() *cobra.Command {
 			return usageError{errors.New("--ask-processor and --direct cannot be used together: use one of them")}
 		case asks && d.config != "":
 			return usageError{errors.New("--config can be used only with --direct: with --ask-processor, the worker has the configuration")}
+		case isDirect && chargeKey != "" && s.refundID != "":
+			return usageError{errors.New("--charge-key with --direct needs --merchant and --key instead of --refund-id: " +
+				"the merchant of the charge cannot be derived")}
 		case asks:
-			return ask(cmd, *r, d.processor, chargeKey)
+			return ask(cmd, *s, d.processor, chargeKey)
 		case isDirect:
-			return d.get(cmd, *r, chargeKey)
+			return d.get(cmd, *s, chargeKey)
 		default:
 			return fromTemporal(cmd, args)
 		}
@@ -55,36 +58,21 @@ func waitCommand() *cobra.Command {
 	return cmd
 }
 
-// reading names the charge or refund that get or wait reads.
-type reading struct {
-	merchant, key string
-	isRefund      bool
-}
-
-func (r *reading) check() error {
-	if r.merchant == "" || r.key == "" {
-		return usageError{errors.New("--merchant and --key are required")}
-	}
-	return nil
-}
-
 // readCommand returns the command get or wait, which differ in the method of the client that they call.
 func readCommand(use, short string,
 	charge func(c *florin.Client, ctx context.Context, merchantID, key string) (payment.Charge, error),
 	refund func(c *florin.Client, ctx context.Context, merchantID, key string) (payment.Refund, error),
-) (*cobra.Command, *reading) {
-	var r reading
+) (*cobra.Command, *subject) {
+	var s subject
 	cmd := &cobra.Command{
 		Use:     use,
 		Short:   short,
-		Example: "  starter " + use + " --merchant acme --key order-1",
+		Example: "  starter " + use + " --merchant acme --key order-1\n  starter " + use + " --payment-id pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc",
 		Args:    noArguments,
 	}
-	cmd.Flags().StringVar(&r.merchant, "merchant", "", "ID of the merchant")
-	cmd.Flags().StringVar(&r.key, "key", "", "idempotency key of the charge or refund")
-	cmd.Flags().BoolVar(&r.isRefund, "refund", false, "--key names a refund instead of a charge")
+	s.flags(cmd, true)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := r.check(); err != nil {
+		if err := s.check(); err != nil {
 			return err
 		}
 		client, _, closeClient, err := connect(cmd.Context())
@@ -92,20 +80,23 @@ func readCommand(use, short string,
 			return err
 		}
 		defer closeClient()
-		if r.isRefund {
-			got, err := refund(client, cmd.Context(), r.merchant, r.key)
+		if err := s.identify(cmd.Context(), client); err != nil {
+			return withReference(err, s.lookup())
+		}
+		if s.isRefund {
+			got, err := refund(client, cmd.Context(), s.merchant, s.key)
 			if err != nil {
-				return withReference(err, refundLookup(r.merchant, r.key))
+				return withReference(err, s.lookup())
 			}
 			return printRefund(cmd, got)
 		}
-		got, err := charge(client, cmd.Context(), r.merchant, r.key)
+		got, err := charge(client, cmd.Context(), s.merchant, s.key)
 		if err != nil {
-			return withReference(err, chargeLookup(r.merchant, r.key))
+			return withReference(err, s.lookup())
 		}
 		return printCharge(cmd, got)
 	}
-	return cmd, &r
+	return cmd, &s
 }
 
 // withReference adds to "not found" what to look for at the processor.

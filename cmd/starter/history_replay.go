@@ -109,7 +109,7 @@ func (r *replay) check(cmd *cobra.Command, name string, h *historypb.History) er
 				replaytest.Difference
 			}{name, d})
 		} else {
-			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, d)
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", oneLine(name), oneLine(d.String()))
 		}
 		if err != nil {
 			return err

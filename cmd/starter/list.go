@@ -75,8 +75,7 @@ func printPage(cmd *cobra.Command, page payment.Page) error {
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, c := range page.Payments {
-		fmt.Fprintf(table, "%s\t%s\t%s\t%s\t%s\t%s\n",
-			c.CreatedAt.Format(time.RFC3339), c.MerchantID, c.IdempotencyKey, c.Money(), c.Status, c.Processor)
+		writeRow(table, c.CreatedAt.Format(time.RFC3339), c.MerchantID, c.IdempotencyKey, c.Money().String(), string(c.Status), c.Processor)
 	}
 	if err := table.Flush(); err != nil {
 		return err

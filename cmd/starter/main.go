@@ -5,12 +5,12 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin"
@@ -35,7 +35,7 @@ func main() {
 	defer stop()
 	err := command().ExecuteContext(ctx)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "starter:", err)
+		printError(os.Stderr, err)
 	}
 	os.Exit(exitCode(err))
 }
@@ -47,7 +47,7 @@ func command() *cobra.Command {
 		Long: `Charge and refund customers through Florin.
 
 The connection to Temporal is configured by TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE and the other variables of the
-Temporal CLI, or by a profile.
+Temporal CLI, or by a profile. A server on another host must be verified with TLS, unless FLORIN_TEMPORAL_INSECURE=true.
 
 Exit codes:
   0  succeeded or authorized
@@ -66,8 +66,13 @@ Exit codes:
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.PersistentFlags().Bool("json", false, "print JSON")
+	tokenFile := root.PersistentFlags().String("token-file", os.Getenv("FLORIN_TOKEN_FILE"),
+		"who calls, if the workers require a proof: a file of starter token issue (default $FLORIN_TOKEN_FILE)")
+	root.PersistentPreRun = func(cmd *cobra.Command, _ []string) {
+		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
+	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand())
+		listCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand())
 	return root
 }
 
@@ -142,9 +147,16 @@ func statusCode(status payment.Status) int {
 	}
 }
 
+// tokenFileKey is the key of the flag --token-file in the context of a command.
+type tokenFileKey struct{}
+
 // connect connects to Temporal. Commands call it after every check that needs no server.
 func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
-	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), nil)
+	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), func(o *client.Options) {
+		if file, ok := ctx.Value(tokenFileKey{}).(string); ok && file != "" {
+			o.Interceptors = append(o.Interceptors, florin.Caller(florin.TokenFile(file)))
+		}
+	})
 	if err != nil {
 		return nil, nil, nil, err
 	}

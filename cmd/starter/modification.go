@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 
 	"github.com/spf13/cobra"
 
@@ -46,15 +45,15 @@ func voidCommand() *cobra.Command {
 func modificationCommand(use, short string, check func() error,
 	modify func(ctx context.Context, client *florin.Client, merchant, key string) (payment.Charge, error),
 ) *cobra.Command {
-	var merchant, key string
+	var s subject
 	cmd := &cobra.Command{
 		Use:     use,
 		Short:   short,
-		Example: "  starter " + use + " --merchant acme --key order-1",
+		Example: "  starter " + use + " --merchant acme --key order-1\n  starter " + use + " --payment-id pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc",
 		Args:    noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if merchant == "" || key == "" {
-				return usageError{errors.New("--merchant and --key are required")}
+			if err := s.check(); err != nil {
+				return err
 			}
 			if err := check(); err != nil {
 				return err
@@ -64,7 +63,10 @@ func modificationCommand(use, short string, check func() error,
 				return err
 			}
 			defer closeClient()
-			c, err := modify(cmd.Context(), client, merchant, key)
+			if err := s.identify(cmd.Context(), client); err != nil {
+				return err
+			}
+			c, err := modify(cmd.Context(), client, s.merchant, s.key)
 			if c.PaymentID != "" { // also with an error, as far as the payment is known
 				if err := writeCharge(cmd, c); err != nil {
 					return err
@@ -73,7 +75,6 @@ func modificationCommand(use, short string, check func() error,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&merchant, "merchant", "", "ID of the merchant")
-	cmd.Flags().StringVar(&key, "key", "", "idempotency key of the charge")
+	s.flags(cmd, false)
 	return cmd
 }

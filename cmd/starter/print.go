@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -18,10 +20,41 @@ func wantsJSON(cmd *cobra.Command) bool {
 	return err == nil && enabled
 }
 
-func printJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+func printJSON(w io.Writer, value any) error { return writeJSON(w, value, "  ") }
+
+// writeJSON writes a value as JSON, in which control characters and invisible ones are escaped, also those that JSON need not escape.
+func writeJSON(w io.Writer, value any, indent string) error {
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, printable.EscapeJSON(encoded.String()))
+	return err
+}
+
+// maxText limits one printed text in bytes.
+const maxText = 4000
+
+// oneLine returns a text for a line of a terminal. Callers, operators and processors may have written parts of it.
+func oneLine(text string) string { return printable.Clean(text, maxText) }
+
+// writeRow writes one row of a table.
+func writeRow(table *tabwriter.Writer, cells ...string) {
+	for i, cell := range cells {
+		cells[i] = oneLine(cell)
+	}
+	fmt.Fprintln(table, strings.Join(cells, "\t"))
+}
+
+// printError prints an error. Lines after the first are indented: none of them can look like a line of its own.
+func printError(w io.Writer, err error) {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		lines[i] = oneLine(line)
+	}
+	fmt.Fprintln(w, "starter:", strings.Join(lines, "\n  "))
 }
 
 // printCharge prints a payment. It returns a statusError unless the payment succeeded or is authorized.
@@ -34,7 +67,7 @@ func printCharge(cmd *cobra.Command, c payment.Charge) error {
 
 // writeCharge prints a payment, whatever its status is.
 func writeCharge(cmd *cobra.Command, c payment.Charge) error {
-	reference := referenceIfUnknown(c.Status, chargeLookup(c.MerchantID, c.IdempotencyKey))
+	reference := referenceIfUnknown(c.Status, chargeLookup(c.PaymentID))
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), struct {
 			payment.Charge
@@ -74,7 +107,7 @@ func refundedText(c payment.Charge) string {
 
 // printRefund prints a refund. It returns a statusError unless the refund succeeded.
 func printRefund(cmd *cobra.Command, r payment.Refund) error {
-	reference := referenceIfUnknown(r.Status, refundLookup(r.MerchantID, r.IdempotencyKey))
+	reference := referenceIfUnknown(r.Status, refundLookup(r.RefundID))
 	if wantsJSON(cmd) {
 		if err := printJSON(cmd.OutOrStdout(), struct {
 			payment.Refund
@@ -104,7 +137,7 @@ func printFields(w io.Writer, fields [][2]string) error {
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for _, f := range fields {
 		if f[1] != "" {
-			fmt.Fprintf(table, "%s\t%s\n", f[0], f[1])
+			writeRow(table, f[0], f[1])
 		}
 	}
 	return table.Flush()

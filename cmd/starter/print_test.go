@@ -12,7 +12,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // ended returns a line whose charge has a status.
@@ -113,6 +115,65 @@ processor payment  sim_1
 decline            stolen_card (hard)
 workflow           charge/acme/order-1
 `, "\n"), out.String())
+}
+
+// hostile redraws a terminal and reorders a line; shown is how it is printed.
+const (
+	hostile = "no\x1b[2K\r\npayment  paid\t\u009b31m\u202e\u200b\ufeff\x7f."
+	shown   = "no [2K  payment  paid  31m ."
+)
+
+func TestTextsOfOthersCannotRedrawTheTerminal(t *testing.T) {
+	c := charged
+	c.IdempotencyKey, c.Processor, c.ProcessorPaymentID = hostile, hostile, hostile
+	c.Decline = &payment.Decline{Code: hostile, Kind: hostile, Message: hostile}
+	c.Failure = &payment.Failure{Class: payment.ClassUnavailable, Message: hostile}
+	r := payment.Refund{RefundID: "ref_1", PaymentID: hostile, Decline: c.Decline, Failure: c.Failure, ProcessorRefundID: hostile}
+	d := payment.Divergence{
+		DivergenceID: "div_1", StatusThere: hostile, Evidence: map[string]string{hostile: hostile}, AcknowledgedBy: hostile,
+	}
+	record := processor.Result{ID: hostile, Reference: hostile, RequestID: hostile, Decline: c.Decline, Currency: hostile}
+	for name, print := range map[string]func(cmd *cobra.Command) error{
+		"payment": func(cmd *cobra.Command) error { return printCharge(cmd, c) },
+		"refund":  func(cmd *cobra.Command) error { return printRefund(cmd, r) },
+		"divergences": func(cmd *cobra.Command) error {
+			return printDivergences(cmd, payment.DivergencePage{Divergences: []payment.Divergence{d}})
+		},
+		"list":   func(cmd *cobra.Command) error { return printPage(cmd, payment.Page{Payments: []payment.Charge{c}}) },
+		"record": func(cmd *cobra.Command) error { return printResult(cmd, source{name: hostile}, "payment", record) },
+		"summary": func(cmd *cobra.Command) error {
+			return printSummary(cmd.OutOrStdout(), []*line{ended(1, hostile, c), broken(2, hostile, errors.New(hostile))}, time.Second)
+		},
+	} {
+		for _, asJSON := range []bool{false, true} {
+			if asJSON && name == "summary" {
+				continue // it is text only
+			}
+			cmd, out := printing(asJSON)
+			_ = print(cmd) // the error is for the exit code
+			requireHarmless(t, out.String())
+			if !asJSON {
+				require.Contains(t, out.String(), shown, name)
+				continue
+			}
+			require.True(t, json.Valid(out.Bytes()), name)
+			require.Contains(t, out.String(), `no\u001b[2K\r\npayment  paid\t\u009b31m\u202e\u200b\ufeff\u007f.`, name)
+		}
+	}
+}
+
+func TestErrorsCannotRedrawTheTerminal(t *testing.T) {
+	var out bytes.Buffer
+	printError(&out, errors.Join(errors.New("first\x1b[2J"), errors.New(hostile)))
+	require.Equal(t, "starter: first [2J\n  no [2K \n  payment  paid  31m .\n", out.String())
+}
+
+// requireHarmless requires that a text has no control characters, except line breaks, and no invisible ones.
+func requireHarmless(t *testing.T, text string) {
+	t.Helper()
+	for line := range strings.Lines(text) {
+		require.True(t, printable.IsClean(strings.TrimSuffix(line, "\n")), "%q", line)
+	}
 }
 
 // The reference is what an operator searches for in the processor's dashboard.

@@ -1,30 +1,29 @@
 package main
 
 import (
-	"errors"
-
 	"github.com/spf13/cobra"
 
 	"github.com/florinpay/florin/payment"
 )
 
 func resolveCommand() *cobra.Command {
-	var merchant, key, status string
+	var s subject
+	var status string
 	var resolution payment.Resolution
-	var isRefund bool
 	cmd := &cobra.Command{
 		Use:   "resolve",
 		Short: "Resolve a payment, or with --refund a refund, whose outcome the processor does not report",
 		Example: `  starter resolve --merchant acme --key order-1 --status succeeded --processor-id ch_123 --by jane --evidence "dashboard, ticket 4711"
-  starter resolve --merchant acme --key order-1 --status failed --by jane --evidence "not in the dashboard, ticket 4711"`,
+  starter resolve --merchant acme --key order-1 --status failed --by jane --evidence "not in the dashboard, ticket 4711"
+  starter resolve --refund-id ref_0f4f1f0a-6a3b-5a0e-9d35-0f1a7c9b2e64 --status succeeded --processor-id re_123 --by jane --evidence "the dashboard"`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if merchant == "" || key == "" {
-				return usageError{errors.New("--merchant and --key are required")}
+			if err := s.check(); err != nil {
+				return err
 			}
 			resolution.Status = payment.Status(status)
 			statuses := payment.ResolvedPaymentStatuses
-			if isRefund {
+			if s.isRefund {
 				statuses = payment.ResolvedRefundStatuses
 			}
 			if err := resolution.Validate(statuses); err != nil {
@@ -35,23 +34,24 @@ func resolveCommand() *cobra.Command {
 				return err
 			}
 			defer closeClient()
-			if isRefund {
-				r, err := client.ResolveRefund(cmd.Context(), merchant, key, resolution)
+			if err := s.identify(cmd.Context(), client); err != nil {
+				return err
+			}
+			if s.isRefund {
+				r, err := client.ResolveRefund(cmd.Context(), s.merchant, s.key, resolution)
 				if err != nil {
 					return err
 				}
 				return printRefund(cmd, r)
 			}
-			c, err := client.Resolve(cmd.Context(), merchant, key, resolution)
+			c, err := client.Resolve(cmd.Context(), s.merchant, s.key, resolution)
 			if err != nil {
 				return err
 			}
 			return printCharge(cmd, c)
 		},
 	}
-	cmd.Flags().StringVar(&merchant, "merchant", "", "ID of the merchant")
-	cmd.Flags().StringVar(&key, "key", "", "idempotency key of the charge or refund")
-	cmd.Flags().BoolVar(&isRefund, "refund", false, "--key names a refund instead of a charge")
+	s.flags(cmd, true)
 	cmd.Flags().StringVar(&status, "status", "", "the outcome, such as succeeded or failed")
 	cmd.Flags().StringVar(&resolution.By, "by", "", "name of the operator who resolves it")
 	cmd.Flags().Int64Var(&resolution.CapturedAmount, "captured", 0,

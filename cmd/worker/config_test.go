@@ -33,7 +33,7 @@ func TestConfigCheckReportsEveryProblem(t *testing.T) {
 				`FILE: line 2: unknown field "lisen"`,
 				`FILE: log.level "loud": want debug, info, warn or error`,
 				`FILE: processors.acme.adapter "soap": want rest or stripe`,
-				`FILE: processors.acme.base_url "http://acme.example" would send the API key unencrypted: want https`,
+				`FILE: processors.acme.base_url "http://acme.example" would send the API key unencrypted: want https, or insecure: true`,
 				`FILE: processors.acme.api_key: want either env or file`,
 				`FILE: processors.acme.http_timeout 1m0s must be shorter than start_to_close 30s`,
 				`worker: FILE has 7 problems`,

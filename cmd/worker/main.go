@@ -3,6 +3,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -32,7 +33,8 @@ func command() *cobra.Command {
 		Long: `Run the payment workflows and the calls to the processors.
 
 The connection to Temporal comes from TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, the
-TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets calls in flight finish.`,
+TEMPORAL_TLS_* variables or a profile, as for the temporal command. A server on another host must be verified with TLS,
+unless FLORIN_TEMPORAL_INSECURE=true. SIGTERM lets calls in flight finish.`,
 		Args:          cobra.NoArgs,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -41,12 +43,7 @@ TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets
 		},
 	}
 	root.PersistentFlags().StringVar(&path, "config", "examples/worker.yaml", "configuration file")
-	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), auditCommand(), &cobra.Command{
-		Use:   "migrate",
-		Short: "Update the configured database to this program's schema, and exit; safe to repeat",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return migrate(cmd, path) },
-	}, &cobra.Command{
+	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), auditCommand(), migrateCommand(&path), &cobra.Command{
 		Use:   "build-id",
 		Short: "Print the build ID of this binary, for Temporal's worker versioning",
 		Args:  cobra.NoArgs,
@@ -61,15 +58,42 @@ TEMPORAL_TLS_* variables or a profile, as for the temporal command. SIGTERM lets
 	return root
 }
 
-func migrate(cmd *cobra.Command, path string) error {
-	from, to, err := worker.Migrate(cmd.Context(), worker.Options{ConfigFile: path})
+// migrateCommand reads the configuration at *path when it runs.
+func migrateCommand(path *string) *cobra.Command {
+	var role string
+	command := &cobra.Command{
+		Use:   "migrate",
+		Short: "Update the configured database to this program's schema, and exit; safe to repeat",
+		Long: `Update the configured database to this program's schema, and exit; safe to repeat.
+
+In PostgreSQL, the role in the configured URL becomes the owner of the tables. Workers need a role of their own, which
+cannot change the tables: create it, with CREATE ROLE florin_worker LOGIN PASSWORD '…', and name it in --grant-to after
+each update of Florin. It then has exactly the privileges that a worker needs; others on these tables are revoked.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if cmd.Flags().Changed("grant-to") && role == "" {
+				return errors.New("--grant-to is empty: want the name of a role")
+			}
+			return migrate(cmd, *path, role)
+		},
+	}
+	command.Flags().StringVar(&role, "grant-to", "", "`role` of the workers in PostgreSQL, to which to grant what they need")
+	return command
+}
+
+func migrate(cmd *cobra.Command, path, role string) error {
+	from, to, err := worker.Migrate(cmd.Context(), worker.Options{ConfigFile: path, GrantTo: role})
 	if err != nil {
 		return err
 	}
+	out := cmd.OutOrStdout()
 	if from == to {
-		fmt.Fprintf(cmd.OutOrStdout(), "the database has version %d already\n", to)
-		return nil
+		fmt.Fprintf(out, "the database has version %d already\n", to)
+	} else {
+		fmt.Fprintf(out, "migrated the database from version %d to %d\n", from, to)
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "migrated the database from version %d to %d\n", from, to)
+	if role != "" {
+		fmt.Fprintf(out, "granted to role %q what a worker needs\n", role)
+	}
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/postgrestest"
 )
 
 // binary is the path of the built worker.
@@ -93,6 +95,16 @@ func TestFailedStartReportsTheReasonAndExitsWith1(t *testing.T) {
 			args: []string{"--config", configured(t, "127.0.0.1:0")},
 			want: "worker: no Temporal server answers at 127.0.0.1:1: start one (make demo, or docker compose up), or set TEMPORAL_ADDRESS: ",
 		},
+		{
+			name: "migrate with an empty role",
+			args: []string{"migrate", "--grant-to", "", "--config", inUse},
+			want: "worker: --grant-to is empty: want the name of a role\n",
+		},
+		{
+			name: "migrate with a role in SQLite",
+			args: []string{"migrate", "--grant-to", "florin_worker", "--config", file(t, "store: {sqlite: \""+filepath.Join(t.TempDir(), "florin.db")+"\"}\n"+acme)},
+			want: "worker: grant to role \"florin_worker\": invalid: SQLite has no roles\n",
+		},
 		{name: "unknown flag", args: []string{"--confg", "x"}, want: "worker: unknown flag: --confg\n"},
 		{name: "argument", args: []string{"worker.yaml"}, want: `worker: unknown command "worker.yaml" for "worker"`},
 		{name: "healthcheck without a worker", args: []string{"healthcheck", "--url", "http://127.0.0.1:1/healthz"}, want: "worker: "},
@@ -113,4 +125,32 @@ func TestMigrateCreatesTheTablesAndIsSafeToRepeat(t *testing.T) {
 		require.Equal(t, 0, code, stderr)
 		require.Contains(t, stdout, want)
 	}
+}
+
+func TestMigrateGrantsToTheRoleOfTheWorkers(t *testing.T) {
+	if err := postgrestest.Available(); err != nil {
+		if os.Getenv("CI") == "true" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	cluster, err := postgrestest.Start(t.Context(), dir)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	_, err = cluster.CreateRole(t.Context(), "florin_worker")
+	require.NoError(t, err)
+	t.Setenv("DATABASE_URL", cluster.DSN())
+	path := file(t, "store: {postgres: {env: DATABASE_URL}}\n"+acme)
+	for _, want := range []string{"migrated the database from version 0 to ", "the database has version "} {
+		code, stdout, stderr := run(t, "migrate", "--grant-to", "florin_worker", "--config", path)
+		require.Equal(t, 0, code, stderr)
+		require.Contains(t, stdout, want)
+		require.Contains(t, stdout, "\ngranted to role \"florin_worker\" what a worker needs\n")
+	}
+	code, _, stderr := run(t, "migrate", "--grant-to", "nobody", "--config", path)
+	require.Equal(t, 1, code)
+	require.Contains(t, stderr, `worker: grant to role "nobody": invalid: there is no such role: create it with: CREATE ROLE "nobody" LOGIN PASSWORD '…'`)
 }

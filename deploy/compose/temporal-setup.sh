@@ -1,7 +1,8 @@
 #!/bin/sh
-# Migrates Temporal's two databases to the schema of this admin-tools image, and creates Florin's database. The service migrate
-# creates its tables. The variables SQL_* configure the connection.
+# Migrates Temporal's two databases to the schema of this admin-tools image. The variables SQL_* configure the connection.
 set -eu
+SQL_PASSWORD=$(cat /secrets/server/password)
+export SQL_PASSWORD
 
 schema=/etc/temporal/schema/postgresql/v12
 
@@ -13,4 +14,3 @@ upgrade() { # database, schema directory
 
 upgrade temporal temporal
 upgrade temporal_visibility visibility
-temporal-sql-tool --db florin create

@@ -5,7 +5,12 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/client"
@@ -97,6 +102,96 @@ func TestReadyRequiresTheStoreAndTemporal(t *testing.T) {
 			require.Equal(t, tt.ready, get("/readyz").Code)
 			require.Equal(t, tt.body, get("/readyz").Body.String(), "internal addresses are not disclosed")
 		})
+	}
+}
+
+// countingClient is a Temporal client that counts the health checks. If block is not nil, each one waits until it is closed.
+type countingClient struct {
+	client.Client
+	calls *atomic.Int32
+	block chan struct{}
+	err   error
+}
+
+func (c *countingClient) CheckHealth(context.Context, *client.CheckHealthRequest) (*client.CheckHealthResponse, error) {
+	c.calls.Add(1)
+	if c.block != nil {
+		<-c.block
+	}
+	return &client.CheckHealthResponse{}, c.err
+}
+
+func probe(t *testing.T, handler http.Handler, path string) int {
+	t.Helper()
+	response := httptest.NewRecorder()
+	handler.ServeHTTP(response, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	return response.Code
+}
+
+func TestProbesDoNotBecomeCallsOfTemporal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		temporal := &countingClient{calls: &calls}
+		metrics := telemetry.New(nil)
+		metrics.SetSources(telemetry.Sources{Store: healthStore{}})
+		handler := HealthHandler(temporal, metrics)
+		for range 100 {
+			require.Equal(t, http.StatusOK, probe(t, handler, "/healthz"))
+			require.Equal(t, http.StatusOK, probe(t, handler, "/readyz"))
+		}
+		require.EqualValues(t, 1, calls.Load())
+		temporal.err = errors.New("refused")
+		<-time.After(healthInterval)
+		for range 100 {
+			require.Equal(t, http.StatusServiceUnavailable, probe(t, handler, "/healthz"), "the state is at most a second old")
+			require.Equal(t, http.StatusServiceUnavailable, probe(t, handler, "/readyz"))
+		}
+		require.EqualValues(t, 2, calls.Load())
+		temporal.err = nil
+		<-time.After(healthInterval)
+		require.Equal(t, http.StatusOK, probe(t, handler, "/healthz"))
+		require.EqualValues(t, 3, calls.Load())
+	})
+}
+
+func TestConcurrentProbesShareOneCallThatNoneOfThemCancels(t *testing.T) {
+	var calls atomic.Int32
+	temporal := &countingClient{calls: &calls, block: make(chan struct{})}
+	handler := HealthHandler(temporal, nil)
+	var all sync.WaitGroup
+	for range 50 {
+		all.Go(func() {
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			response := httptest.NewRecorder()
+			handler.ServeHTTP(response, httptest.NewRequestWithContext(ctx, http.MethodGet, "/healthz", nil))
+			require.Equal(t, http.StatusOK, response.Code)
+		})
+	}
+	close(temporal.block)
+	all.Wait()
+	require.EqualValues(t, 1, calls.Load())
+}
+
+func TestHealthServerIsBounded(t *testing.T) {
+	server := HealthServer(HealthHandler(healthClient{}, telemetry.New(nil)))
+	for _, timeout := range []time.Duration{server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout} {
+		require.Positive(t, timeout)
+		require.LessOrEqual(t, timeout, time.Minute)
+	}
+	require.Greater(t, server.WriteTimeout, server.ReadTimeout+healthTimeout, "time remains to check and to respond")
+	listener, err := Listen(t.Context(), "127.0.0.1:0", "")
+	require.NoError(t, err)
+	go func() { _ = server.Serve(listener) }()
+	defer func() { _ = server.Close() }()
+	for _, path := range []string{"/healthz", "/readyz", "/metrics"} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+listener.Addr().String()+path, nil)
+		require.NoError(t, err)
+		r.Header.Set("X-Long", strings.Repeat("x", 32<<10))
+		response, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		_ = response.Body.Close()
+		require.Equal(t, http.StatusRequestHeaderFieldsTooLarge, response.StatusCode)
 	}
 }
 

@@ -1,15 +1,21 @@
 package app
 
 import (
+	"io"
+	"os"
+
 	"go.temporal.io/sdk/log"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/printable"
 )
 
 // NewLogger returns a logger that writes to standard error. Sampling is off: a rare line about a payment must not be dropped.
-func NewLogger(c config.Log) (*zap.Logger, error) {
+func NewLogger(c config.Log) (*zap.Logger, error) { return newLogger(c, os.Stderr) }
+
+func newLogger(c config.Log, sink zapcore.WriteSyncer) (*zap.Logger, error) {
 	level, err := zapcore.ParseLevel(c.Level)
 	if err != nil {
 		return nil, err
@@ -19,7 +25,24 @@ func NewLogger(c config.Log) (*zap.Logger, error) {
 	config.Sampling = nil
 	config.Encoding = c.Format
 	config.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
-	return config.Build()
+	newEncoder := zapcore.NewJSONEncoder
+	if c.Format == "console" {
+		newEncoder = zapcore.NewConsoleEncoder
+	}
+	core := zapcore.NewCore(newEncoder(config.EncoderConfig), zapcore.Lock(escaped{sink}), config.Level)
+	return config.Build(zap.WrapCore(func(zapcore.Core) zapcore.Core { return core }))
+}
+
+// escaped writes control characters and invisible ones of log lines as \uXXXX, because others wrote parts of them: JSON need not escape
+// all that redraws a terminal.
+type escaped struct{ zapcore.WriteSyncer }
+
+// Write implements zapcore.WriteSyncer. It writes whole lines.
+func (e escaped) Write(lines []byte) (int, error) {
+	if _, err := io.WriteString(e.WriteSyncer, printable.EscapeJSON(string(lines))); err != nil {
+		return 0, err
+	}
+	return len(lines), nil
 }
 
 // TemporalLogger returns a logger for the Temporal SDK, and therefore for workflows and activities. It writes to a zap logger. The

@@ -1,7 +1,10 @@
 package app
 
 import (
+	"bytes"
+	"errors"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,6 +27,24 @@ func observe(level zapcore.Level) (log.Logger, *observer.ObservedLogs) {
 func callerLine() int {
 	_, _, line, _ := runtime.Caller(1)
 	return line
+}
+
+func TestLogLinesHaveNoControlAndInvisibleCharacters(t *testing.T) {
+	for format, want := range map[string]string{
+		"json":    `"msg":"no\u001b[2K\u009b31m\u202e","workflow":"charge/\u009b2J\u007f","error":"\u200b\ufeff"`,
+		"console": `no\u001b[2K\u009b31m\u202e	{"workflow": "charge/\u009b2J\u007f", "error": "\u200b\ufeff"}`,
+	} {
+		t.Run(format, func(t *testing.T) {
+			var lines bytes.Buffer
+			logger, err := newLogger(config.Log{Level: "info", Format: format}, zapcore.AddSync(&lines))
+			require.NoError(t, err)
+			logger.Debug("below the level")
+			TemporalLogger(logger).Warn("no\x1b[2K\u009b31m\u202e", "workflow", "charge/\u009b2J\x7f", "error", errors.New("\u200b\ufeff"))
+			require.Contains(t, lines.String(), want)
+			require.Contains(t, lines.String(), "app/log_test.go:")
+			require.Equal(t, 1, strings.Count(lines.String(), "\n"))
+		})
+	}
 }
 
 func TestLogLineNamesTheCodeThatLogged(t *testing.T) {

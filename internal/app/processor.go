@@ -89,10 +89,11 @@ func openProcessor(
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(*p.AbsenceProofAfter)
 	profile.Audited = merged(profile.Audited, audited)
-	client, err := httpclient.New(httpclient.Options{
+	options := httpclient.Options{
 		Name:             name,
 		Profile:          profile,
 		BaseURL:          p.BaseURL,
+		Insecure:         p.Insecure,
 		Credentials:      keys,
 		KeyName:          "processors." + name + "." + p.CredentialKey(),
 		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(*p.RateLimit.MaxWait)),
@@ -105,7 +106,11 @@ func openProcessor(
 		Audit:            log,
 		Observe:          metrics.CallObserver(),
 		Trace:            metrics.Tracer(name, p.PropagateTrace),
-	})
+	}
+	if p.TLS != (config.TLS{}) {
+		options.TLS = p.TLS.Config
+	}
+	client, err := httpclient.New(options)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func TestOpenStoreCreatesAMissingSQLiteFileWithItsTables(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, opened.Close())
 	}
-	from, to, err := MigrateStore(t.Context(), s)
+	from, to, err := MigrateStore(t.Context(), s, "")
 	require.NoError(t, err)
 	require.Equal(t, from, to)
 }
@@ -31,7 +31,7 @@ func TestErrorOfAnOutdatedSchemaNamesTheCommand(t *testing.T) {
 	_, err := OpenStore(t.Context(), s, zap.NewNop())
 	require.ErrorIs(t, err, store.ErrOutdated)
 	require.ErrorContains(t, err, "worker migrate")
-	_, _, err = MigrateStore(t.Context(), s)
+	_, _, err = MigrateStore(t.Context(), s, "")
 	require.NoError(t, err)
 	opened, err := OpenStore(t.Context(), s, zap.NewNop())
 	require.NoError(t, err)

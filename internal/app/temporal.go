@@ -5,6 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net"
+	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -32,7 +35,8 @@ var SearchAttributes = map[string]enumspb.IndexedValueType{
 }
 
 // Dial connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, by default to 127.0.0.1:7233 and
-// the namespace "default". It returns the options of the client, to which change, if it is not nil, is applied before connecting. Its
+// the namespace "default". It returns the options of the client, to which change, if it is not nil, is applied before connecting. It
+// refuses a server on another host that TLS does not verify, unless the environment variable FLORIN_TEMPORAL_INSECURE is "true". Its
 // errors name the remedy. Dial gives up after 10 seconds.
 func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) (client.Client, client.Options, error) {
 	options, err := envconfig.LoadDefaultClientOptions()
@@ -49,6 +53,9 @@ func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) 
 	if change != nil {
 		change(&options)
 	}
+	if err := requireTLS(options, os.Getenv(insecureVariable)); err != nil {
+		return nil, options, err
+	}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	temporal, err := client.DialContext(ctx, options)
@@ -57,6 +64,49 @@ func Dial(ctx context.Context, logger log.Logger, change func(*client.Options)) 
 			"or set TEMPORAL_ADDRESS: %w", options.HostPort, err)
 	}
 	return temporal, options, nil
+}
+
+// insecureVariable is an environment variable, as everything about the connection to Temporal is: it applies to the worker, to starter
+// and to programs that embed the worker. A variable of Temporal's own, such as TEMPORAL_TLS=false, is not enough: a profile that is
+// right for one server may have it.
+const insecureVariable = "FLORIN_TEMPORAL_INSECURE"
+
+// requireTLS returns an error if the server is on another host, and TLS does not verify it. insecure is the value of insecureVariable.
+func requireTLS(o client.Options, insecure string) error {
+	tls := o.ConnectionOptions.TLS
+	verified := tls != nil && !tls.InsecureSkipVerify
+	switch {
+	case insecure != "" && insecure != "true" && insecure != "false":
+		return fmt.Errorf("%s is %q: want true or false", insecureVariable, insecure)
+	case verified || isLocal(o.HostPort) || insecure == "true":
+		return nil
+	case tls == nil:
+		return fmt.Errorf("the connection to the Temporal server at %s would not be encrypted: set TEMPORAL_TLS=true, with "+
+			"TEMPORAL_TLS_SERVER_CA_CERT_PATH if its certificate is of a private CA, or %s=true", o.HostPort, insecureVariable)
+	default:
+		return fmt.Errorf("the Temporal server at %s would not be verified: remove TEMPORAL_TLS_DISABLE_HOST_VERIFICATION, with "+
+			"TEMPORAL_TLS_SERVER_CA_CERT_PATH if its certificate is of a private CA, or set %s=true", o.HostPort, insecureVariable)
+	}
+}
+
+// isLocal reports whether a connection to the target does not leave this machine. A target is host:port, or has one of gRPC's
+// schemes before it, such as dns:///.
+func isLocal(target string) bool {
+	scheme, address, found := strings.Cut(target, ":///")
+	switch {
+	case strings.HasPrefix(target, "unix:"):
+		return true
+	case found && scheme != "dns" && scheme != "passthrough":
+		return false
+	case !found:
+		address = target
+	}
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address // the default port
+	}
+	ip, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && ip.IsLoopback()
 }
 
 // CheckNamespace checks that the namespace exists, that its server has standalone activities, and that it has the search attributes.

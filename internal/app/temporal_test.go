@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
 	"maps"
@@ -18,6 +19,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+
+	"github.com/florinpay/florin/internal/tlstest"
 )
 
 // fakeServer has the responses of a Temporal server to CheckNamespace.
@@ -166,6 +170,133 @@ func dial(t *testing.T, address string) (client.Client, error) {
 	t.Setenv("TEMPORAL_ADDRESS", address)
 	temporal, _, err := Dial(t.Context(), TemporalLogger(zap.NewNop()), nil)
 	return temporal, err
+}
+
+func TestTemporalOnAnotherHostNeedsVerifiedTLS(t *testing.T) {
+	const encrypt = "would not be encrypted: set TEMPORAL_TLS=true, with TEMPORAL_TLS_SERVER_CA_CERT_PATH if its certificate is of a " +
+		"private CA, or FLORIN_TEMPORAL_INSECURE=true"
+	for _, tt := range []struct {
+		name, address string
+		env           map[string]string
+		want          string // empty: Dial connects, in vain
+	}{
+		{name: "host", address: "temporal.example:7233", want: "the connection to the Temporal server at temporal.example:7233 " + encrypt},
+		{name: "service of compose", address: "temporal:7233", want: encrypt},
+		{name: "address", address: "192.0.2.1:7233", want: encrypt},
+		{name: "IPv6 address", address: "[2001:db8::1]:7233", want: encrypt},
+		{name: "all interfaces", address: "0.0.0.0:7233", want: encrypt},
+		{name: "scheme", address: "dns:///temporal.example:7233", want: encrypt},
+		{name: "resolver that may return any address", address: "xds:///localhost:7233", want: encrypt},
+		{name: "name that begins like a local one", address: "localhost.example:7233", want: encrypt},
+		{name: "plain text by a word of Temporal", address: "temporal.example:7233", env: map[string]string{"TEMPORAL_TLS": "false"}, want: encrypt},
+		{
+			name: "API key over plain text", address: "temporal.example:7233",
+			env: map[string]string{"TEMPORAL_TLS": "false", "TEMPORAL_API_KEY": "secret"}, want: encrypt,
+		},
+		{
+			name: "without verification", address: "temporal.example:7233", env: map[string]string{"TEMPORAL_TLS_DISABLE_HOST_VERIFICATION": "true"},
+			want: "the Temporal server at temporal.example:7233 would not be verified: remove TEMPORAL_TLS_DISABLE_HOST_VERIFICATION",
+		},
+		{
+			name: "another word", address: "temporal.example:7233", env: map[string]string{"FLORIN_TEMPORAL_INSECURE": "yes"},
+			want: `FLORIN_TEMPORAL_INSECURE is "yes": want true or false`,
+		},
+		{name: "explicitly not", address: "temporal.example:7233", env: map[string]string{"FLORIN_TEMPORAL_INSECURE": "false"}, want: encrypt},
+		{name: "explicitly", address: "temporal.invalid:7233", env: map[string]string{"FLORIN_TEMPORAL_INSECURE": "true"}},
+		{name: "TLS", address: "temporal.invalid:7233", env: map[string]string{"TEMPORAL_TLS": "true"}},
+		{name: "API key, which implies TLS", address: "temporal.invalid:7233", env: map[string]string{"TEMPORAL_API_KEY": "secret"}},
+		{name: "loopback", address: "127.0.94.3:1"},
+		{name: "IPv6 loopback", address: "[::1]:1"},
+		{name: "localhost", address: "localhost:1"},
+		{name: "localhost with a scheme", address: "dns:///localhost:1"},
+		{name: "socket", address: "unix:///nowhere/temporal.sock"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			_, err := dial(t, tt.address)
+			if tt.want == "" {
+				require.ErrorContains(t, err, "no Temporal server answers at "+tt.address)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+			require.NotContains(t, err.Error(), "secret")
+		})
+	}
+}
+
+// temporalService answers what a client asks when it connects.
+type temporalService struct {
+	workflowservice.UnimplementedWorkflowServiceServer
+}
+
+func (temporalService) GetSystemInfo(context.Context, *workflowservice.GetSystemInfoRequest) (*workflowservice.GetSystemInfoResponse, error) {
+	return &workflowservice.GetSystemInfoResponse{}, nil
+}
+
+func TestTemporalWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
+	authority, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	certificate, key := authority.Issue(t, "temporal", "127.0.0.1", "temporal.internal")
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	require.NoError(t, err)
+	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientCAs: authority.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+	})))
+	workflowservice.RegisterWorkflowServiceServer(server, temporalService{})
+	listener, err := Listen(t.Context(), "127.0.0.1:0", "")
+	require.NoError(t, err)
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() { server.Stop(); require.NoError(t, <-served) })
+
+	certificate, key = authority.Issue(t, "florin")
+	client := map[string]string{
+		"TEMPORAL_TLS_SERVER_CA_CERT_PATH": tlstest.File(t, "ca.pem", authority.PEM),
+		"TEMPORAL_TLS_CLIENT_CERT_PATH":    tlstest.File(t, "client.pem", certificate),
+		"TEMPORAL_TLS_CLIENT_KEY_PATH":     tlstest.File(t, "client-key.pem", key),
+	}
+	without := func(name string) map[string]string {
+		env := maps.Clone(client)
+		delete(env, name)
+		return env
+	}
+	with := func(name, value string) map[string]string {
+		env := maps.Clone(client)
+		env[name] = value
+		return env
+	}
+	withoutCertificate := without("TEMPORAL_TLS_CLIENT_CERT_PATH")
+	delete(withoutCertificate, "TEMPORAL_TLS_CLIENT_KEY_PATH")
+	for _, tt := range []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{name: "verified", env: client},
+		{name: "verified under another name", env: with("TEMPORAL_TLS_SERVER_NAME", "temporal.internal")},
+		{name: "another name", env: with("TEMPORAL_TLS_SERVER_NAME", "other.internal"), want: "not other.internal"},
+		{
+			name: "another authority", env: with("TEMPORAL_TLS_SERVER_CA_CERT_PATH", tlstest.File(t, "other.pem", other.PEM)),
+			want: "certificate signed by unknown authority",
+		},
+		{name: "the system's authorities", env: without("TEMPORAL_TLS_SERVER_CA_CERT_PATH"), want: "certificate signed by unknown authority"},
+		{name: "no client certificate", env: withoutCertificate, want: "no Temporal server answers at " + listener.Addr().String()},
+		{name: "plain text", want: "no Temporal server answers at " + listener.Addr().String()},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for name, value := range tt.env {
+				t.Setenv(name, value)
+			}
+			temporal, err := dial(t, listener.Addr().String())
+			if tt.want != "" {
+				require.ErrorContains(t, err, tt.want)
+				return
+			}
+			require.NoError(t, err)
+			temporal.Close()
+		})
+	}
 }
 
 func TestErrorOfDialNamesTheAddressAndTheRemedy(t *testing.T) {

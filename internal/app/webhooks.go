@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/net/netutil"
 
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/webhook"
@@ -20,17 +21,16 @@ import (
 // drainWebhooks is how long requests in flight may continue when the worker stops. The processor repeats those that are cut off.
 const drainWebhooks = 10 * time.Second
 
-// webhookSource returns the verifier and the decoder of a processor's events. It reads the secrets once: a new one requires a
-// restart.
-func webhookSource(p config.Processor, adapter processor.Adapter) (webhook.Source, error) {
-	secrets := make([]string, len(p.WebhookSecrets))
-	for i, secret := range p.WebhookSecrets {
-		var err error
-		if secrets[i], err = secret.Load(); err != nil {
-			return webhook.Source{}, err
-		}
-	}
-	verifier, err := webhook.New(secrets, 0)
+// maxWebhookConnections limits what senders without a secret can occupy: each connection may hold a body of webhook.MaxBody bytes
+// until its signature is verified.
+const maxWebhookConnections = 128
+
+// webhookSource returns the verifier and the decoder of a processor's events.
+func webhookSource(name string, p config.Processor, adapter processor.Adapter, logger *zap.Logger) (webhook.Source, error) {
+	verifier, err := webhook.NewRotating(p.LoadWebhookSecrets, func(err error) {
+		logger.Warn("failed to read the webhook secrets again: the former ones stay in use",
+			zap.String("processor", name), zap.Error(err))
+	})
 	return webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}, err
 }
 
@@ -57,7 +57,7 @@ func openWebhooks(
 			continue
 		}
 		var err error
-		if sources[name], err = webhookSource(p, adapters[p.Adapter]); err != nil {
+		if sources[name], err = webhookSource(name, p, adapters[p.Adapter], logger); err != nil {
 			return nil, fmt.Errorf("processors.%s.webhook_secrets: %w", name, err)
 		}
 	}
@@ -74,13 +74,14 @@ func openWebhooks(
 	if err != nil {
 		return nil, err
 	}
+	listener = netutil.LimitListener(listener, maxWebhookConnections)
 	return &webhookServer{listener: listener, logger: logger, server: &http.Server{
 		Handler:           endpoint,
 		ErrorLog:          errorLog,
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       10 * time.Second,
 		WriteTimeout:      20 * time.Second, // includes the time to read the request
-		IdleTimeout:       time.Minute,
+		IdleTimeout:       15 * time.Second, // an idle connection keeps another sender out
 		MaxHeaderBytes:    16 << 10,
 	}}, nil
 }

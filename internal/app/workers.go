@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
@@ -24,7 +25,8 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// Workers are all Temporal workers of one process: one for the workflows and the store, and one for each processor's calls.
+// Workers are all Temporal workers of one process: one for the workflows, with the activities that write the store, one for the reads,
+// and one for each processor's calls.
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
@@ -88,8 +90,15 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		OnFatalError:        w.fail,
 		Interceptors:        o.Interceptors,
 	}
+	authorizer, err := openAuthorizer(ctx, c.Authorize, o.Telemetry.CountRefused, o.Logger)
+	if err != nil {
+		return err
+	}
+	if authorizer != nil {
+		options.Interceptors = append(slices.Clone(o.Interceptors), authorize.NewWorkerInterceptor(authorizer))
+	}
 	payments := &activities.Payments{
-		Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
+		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
@@ -106,14 +115,20 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait)).Register(calls)
+		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), o.Telemetry.CountRefused).Register(calls)
 		w.workers = append(w.workers, calls)
 	}
+	readOptions := options
+	readOptions.DisableWorkflowWorker = true
+	reads := worker.New(temporal, payment.ReadTaskQueue, readOptions)
+	payments.RegisterReads(reads)
+	w.workers = append(w.workers, reads)
+	options.LocalActivityWorkerOnly = true
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
 	options.MaxConcurrentWorkflowTaskPollers = pollers
 	main := worker.New(temporal, payment.TaskQueue, options)
 	workflows.Register(main)
-	payments.Register(main)
+	payments.RegisterWrites(main)
 	w.workers = append(w.workers, main)
 	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Telemetry.CountEvent, o.Logger); err != nil {
 		return err

@@ -62,7 +62,7 @@ func TestErrorOfNewWorkersLeavesNoFileOpen(t *testing.T) {
 	require.NoError(t, err)
 	defer temporal.Close()
 	t.Setenv("FLORIN_TEST_KEY", "key_1")
-	t.Setenv("FLORIN_TEST_WHSEC", "whsec_1")
+	t.Setenv("FLORIN_TEST_WHSEC", "whsec_0123456789")
 
 	acme := fmt.Sprintf("{adapter: rest, base_url: %q, api_key: {env: FLORIN_TEST_KEY}, "+
 		"webhook_secrets: [{env: FLORIN_TEST_WHSEC}]}", server.URL)

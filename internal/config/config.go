@@ -41,18 +41,32 @@ type Config struct {
 	Worker Worker `yaml:"worker"`
 	// Audit is the compliance log: every request to a processor and its response, redacted.
 	Audit Audit `yaml:"audit"`
+	// Authorize makes callers prove who they are. It is off by default.
+	Authorize Authorize `yaml:"authorize"`
 }
 
 // Store names the database. It is either a SQLite file or a PostgreSQL database.
 type Store struct {
-	// SQLite is the path of a file, which several workers on one machine may share. A missing file is created. The default
-	// applies if `postgres` is not set.
-	// Bounds: not together with `postgres`.
+	// SQLite is the path of a file, which several workers of one user on one machine may share. A missing file is created. Other
+	// users' permissions on the file and on those beside it (`-wal`, `-shm`) are removed. The default applies if `postgres` is not set.
+	// Bounds: not together with `postgres`; not in a directory that is writable for all users, unless it has the sticky bit.
 	SQLite string `yaml:"sqlite"`
-	// Postgres refers to the URL of a PostgreSQL database, such as `postgres://user:password@host/florin`. `worker migrate`
-	// creates its tables.
+	// Postgres refers to the URL of a PostgreSQL database, such as
+	// `postgres://florin_worker:password@host/florin?sslmode=verify-full`. `worker migrate --grant-to florin_worker`, with the URL of
+	// the role that owns the tables, creates them. A server on another host must be verified with TLS: `sslrootcert=FILE` names the
+	// certificates of a private authority, `sslcert=FILE` and `sslkey=FILE` a client certificate. The URL and these files are read
+	// again for each new connection, and a connection is used for an hour at most: a rotated password needs no restart.
 	// Bounds: not together with `sqlite`.
 	Postgres Secret `yaml:"postgres"`
+	// AllowOwner accepts a PostgreSQL role that may do more than a worker needs: a superuser, a role that may create roles, or an
+	// owner of the tables, the schema or the database. Such a role can turn off the rules that the database enforces, and change
+	// what happened.
+	// Bounds: only together with `postgres`.
+	AllowOwner bool `yaml:"allow_owner"`
+	// Insecure accepts connections to PostgreSQL on another host without TLS, or without verification of the server. Others
+	// on the network can read and change payments then.
+	// Bounds: only together with `postgres`.
+	Insecure bool `yaml:"insecure"`
 }
 
 // DSN returns the name of the database as package store expects it. It may contain a password.
@@ -147,9 +161,15 @@ type Processor struct {
 	// Bounds: `rest`, `stripe`, or the name of an adapter of your own, see [adapters.md](adapters.md).
 	Adapter string `yaml:"adapter"`
 	// BaseURL is scheme, host and path prefix of the API. It is required if the adapter has no default.
-	// Bounds: https, without user, query and fragment; http is valid only for localhost, loopback addresses and host names
-	// without a dot.
+	// Bounds: https, without user, query and fragment; http is valid only for localhost and loopback addresses, or with
+	// `insecure`.
 	BaseURL string `yaml:"base_url"`
+	// Insecure allows http to other machines in base_url and oauth.token_url. The API key and the payments then cross the network
+	// unencrypted: it is for development, such as with the simulator in docker-compose.yml.
+	Insecure bool `yaml:"insecure"`
+	// TLS applies to the connections to base_url and to oauth.token_url. They go there directly: `HTTP_PROXY` and `HTTPS_PROXY` have
+	// no effect.
+	TLS TLS `yaml:"tls"`
 	// APIKey refers to the API key. Either api_key or `oauth` is required. A replaced file is noticed within five seconds.
 	// Bounds: not together with `oauth`.
 	APIKey Secret `yaml:"api_key"`
@@ -157,8 +177,8 @@ type Processor struct {
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
 	// any, events are not accepted, and what happens after a final status is not noticed, such as a refund that fails days
-	// later. A new secret requires a restart.
-	// Bounds: at most 2; only with an adapter that reads events, as `rest` and `stripe` do.
+	// later. A replaced file is noticed within five seconds.
+	// Bounds: at most 2, each of at least 16 bytes; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
 	// HTTPTimeout is the time limit of one HTTP call, including its wait for the rate limit.

@@ -130,7 +130,29 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 		{
 			name:   "base URL without TLS",
 			change: func(_ *Config, p *Processor) { p.BaseURL = "http://api.acme.example" },
-			want:   "processors.acme.base_url",
+			want:   `processors.acme.base_url "http://api.acme.example" would send the API key unencrypted: want https, or insecure: true`,
+		},
+		{
+			name:   "base URL without TLS to a service of docker-compose",
+			change: func(_ *Config, p *Processor) { p.BaseURL = "http://simulator:8712" },
+			want:   `processors.acme.base_url "http://simulator:8712" would send the API key unencrypted: want https, or insecure: true`,
+		},
+		{
+			name: "token URL without TLS",
+			change: func(_ *Config, p *Processor) {
+				p.APIKey, p.OAuth = Secret{}, OAuth{TokenURL: "http://login:80/token", ClientID: "c", ClientSecret: Secret{Env: "A"}}
+			},
+			want: "processors.acme.oauth.token_url: ",
+		},
+		{
+			name:   "client certificate without its key",
+			change: func(_ *Config, p *Processor) { p.TLS.Certificate = Secret{File: "client.pem"} },
+			want:   "processors.acme.tls: want certificate and key together, or neither",
+		},
+		{
+			name:   "authority without TLS",
+			change: func(_ *Config, p *Processor) { p.BaseURL, p.TLS.CA = "http://localhost", Secret{File: "ca.pem"} },
+			want:   "processors.acme.tls: has no effect without https in base_url or oauth.token_url",
 		},
 		{
 			name:   "no API key",

@@ -29,9 +29,10 @@ func (c *Config) setDefaults(adapters Adapters) {
 	setDefault(&c.Log.Format, "json")
 	setDefault(&c.Audit.Path, "stdout")
 	setDefault(&c.Audit.MaxSizeMB, 100)
+	c.Authorize.setDefaults()
 	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
 	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
-	if c.Store == (Store{}) {
+	if c.Store.SQLite == "" && c.Store.Postgres == (Secret{}) {
 		c.Store.SQLite = "florin.db"
 	}
 	processors := make(map[string]Processor, len(c.Processors))

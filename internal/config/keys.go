@@ -52,20 +52,44 @@ func keysOf(types ...reflect.Type) map[string]bool {
 	return found
 }
 
-// checkKeys finds what the YAML package accepts, does not locate, or crashes at: renamed keys, values that are not durations,
-// fractions that would be cut off, and aliases inside their own anchor.
-func checkKeys(file *ast.File) []problem {
-	var check keyCheck
-	for _, document := range file.Docs {
-		ast.Walk(&check, document)
+// knownKeys are all keys.
+var knownKeys = func() map[string]bool {
+	known := map[string]bool{}
+	var search func(reflect.Type)
+	search = func(in reflect.Type) {
+		switch in.Kind() {
+		case reflect.Map, reflect.Slice:
+			search(in.Elem())
+		case reflect.Struct:
+			for i := range in.NumField() {
+				known[in.Field(i).Tag.Get("yaml")] = true
+				search(in.Field(i).Type)
+			}
+		default: // a plain value
+		}
 	}
-	return check.problems
+	search(reflect.TypeFor[Config]())
+	return known
+}()
+
+// checkKeys finds what the YAML package accepts, does not locate, or crashes at: renamed keys, values that are not durations,
+// fractions that would be cut off, aliases inside their own anchor, and tags.
+func checkKeys(file *ast.File) []problem {
+	var problems []problem
+	for _, document := range file.Docs {
+		ast.Walk(keyCheck{problems: &problems}, document)
+	}
+	return problems
 }
 
-type keyCheck struct{ problems []problem }
+type keyCheck struct {
+	problems *[]problem
+	// secret is the key of a secret below which the nodes are; empty if there is none.
+	secret string
+}
 
 // Visit implements ast.Visitor.
-func (k *keyCheck) Visit(node ast.Node) ast.Visitor {
+func (k keyCheck) Visit(node ast.Node) ast.Visitor {
 	switch node := node.(type) {
 	case *ast.AnchorNode:
 		inside := aliasSearch{name: node.Name.String()}
@@ -73,13 +97,18 @@ func (k *keyCheck) Visit(node ast.Node) ast.Visitor {
 		for _, alias := range inside.found {
 			k.add(alias, "alias %q is inside its own anchor", inside.name)
 		}
+	case *ast.TagNode:
+		k.add(node, "a tag, which begins with !, is not supported")
 	case *ast.MappingValueNode:
 		k.check(node)
+		if key := node.Key.String(); k.secret == "" && secretKeys[key] {
+			k.secret = key
+		}
 	}
 	return k
 }
 
-func (k *keyCheck) check(pair *ast.MappingValueNode) {
+func (k keyCheck) check(pair *ast.MappingValueNode) {
 	key := pair.Key.String()
 	if renamed, ok := renamedKeys[key]; ok {
 		k.add(pair.Key, "%s was renamed: write %s", key, renamed)
@@ -105,8 +134,12 @@ func (k *keyCheck) check(pair *ast.MappingValueNode) {
 	}
 }
 
-func (k *keyCheck) add(at ast.Node, format string, args ...any) {
-	k.problems = append(k.problems, problem{at: at.GetToken(), message: fmt.Sprintf(format, args...)})
+func (k keyCheck) add(at ast.Node, format string, args ...any) {
+	message := fmt.Sprintf(format, args...)
+	if k.secret != "" {
+		message = wantReference(k.secret)
+	}
+	*k.problems = append(*k.problems, problem{at: at.GetToken(), message: message})
 }
 
 // aliasSearch finds the aliases of an anchor.

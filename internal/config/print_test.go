@@ -30,7 +30,7 @@ processors:
     propagate_trace: true
   "null": *rest
   "1.5": *rest
-store: {postgres: {env: "1e3"}}
+store: {postgres: {file: "1e3"}}
 worker: {deployment: florin, build_id: "0123456789ab"}
 audit: {path: "off", allow: {"items[].state": code, "1": id, "true": amount}, max_backups: 7, compress: true}
 `), known)
@@ -65,6 +65,7 @@ processors:
   acme:
     adapter: rest
     base_url: https://api.acme.example
+    insecure: false
     api_key:
       env: ACME_KEY
     http_timeout: 20s
@@ -107,6 +108,8 @@ processors:
     max_connection_age: 5m
 store:
   sqlite: florin.db
+  allow_owner: false
+  insecure: false
 health:
   listen: 127.0.0.1:8711
 log:

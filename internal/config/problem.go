@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"regexp"
+	"strings"
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
@@ -40,22 +42,54 @@ func (p problem) Error() string {
 	return fmt.Sprintf("line %d: %s", p.line(), p.message)
 }
 
+// syntaxProblem returns an error of the YAML parser as a problem. Of the texts that the parser quotes, only names of keys remain:
+// what belongs to which key is not known.
+func syntaxProblem(err error) problem {
+	found := decodeProblem(err)
+	found.message = quoted.ReplaceAllStringFunc(found.message, func(text string) string {
+		if knownKeys[strings.Trim(text, `"`)] {
+			return text
+		}
+		return "here"
+	})
+	return found
+}
+
+// quoted is everything between the first and the last quotation mark.
+var quoted = regexp.MustCompile(`(?s)".*"`)
+
+// keyName is what may be the name of a key, rather than a secret.
+var keyName = regexp.MustCompile(`^[A-Za-z][A-Za-z_-]{0,23}$`)
+
 // decodeProblem returns an error of the YAML package as a problem, without the source that the package quotes.
 func decodeProblem(err error) problem {
 	var located yaml.Error
 	if !errors.As(err, &located) || located.GetToken() == nil {
-		return problem{message: err.Error()}
+		if errors.Is(err, yaml.ErrExceededMaxDepth) {
+			return problem{message: "the YAML is nested too deeply"}
+		}
+		return problem{message: "the YAML cannot be decoded: is an alias used before its anchor, or is what is merged not a mapping?"}
 	}
 	found := problem{at: located.GetToken(), message: located.GetMessage()}
 	var (
+		duplicate    *yaml.DuplicateKeyError
 		unknownField *yaml.UnknownFieldError
 		wrongType    *yaml.TypeError
 		wrongNode    *yaml.UnexpectedNodeTypeError
 		overflow     *yaml.OverflowError
 	)
 	switch {
+	case errors.As(err, &duplicate):
+		found.message = "duplicate key"
+		if name := found.at.Value; keyName.MatchString(name) {
+			found.message += fmt.Sprintf(" %q", name)
+		}
 	case errors.As(err, &unknownField):
 		found.unknownKey = true
+		found.message = "unknown field"
+		if name := found.at.Value; keyName.MatchString(name) {
+			found.message += fmt.Sprintf(" %q", name)
+		}
 	case errors.As(err, &wrongType):
 		found.wrongKind = true
 		found.message = fmt.Sprintf("want %s, not %s", kindName(wrongType.DstType.Kind()), kindName(wrongType.SrcType.Kind()))

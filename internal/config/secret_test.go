@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -60,5 +61,31 @@ func TestReplacedSecretFileIsReadAgain(t *testing.T) {
 		got, err := Secret{File: path}.Load()
 		require.NoError(t, err)
 		require.Equal(t, key, got)
+	}
+}
+
+func TestWebhookSecretsFromAFileAreReadAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte("whsec_file\n"), 0o600))
+	t.Setenv("FLORIN_TEST_WHSEC", "whsec_env")
+	env, file, missing := Secret{Env: "FLORIN_TEST_WHSEC"}, Secret{File: path}, Secret{File: path + "-none"}
+	for _, tt := range []struct {
+		name   string
+		from   []Secret
+		want   []string
+		reread bool
+	}{
+		{name: "environment", from: []Secret{env}, want: []string{"whsec_env"}},
+		{name: "file", from: []Secret{file}, want: []string{"whsec_file"}, reread: true},
+		{name: "both", from: []Secret{env, file}, want: []string{"whsec_env", "whsec_file"}, reread: true},
+		{name: "missing file", from: []Secret{env, missing}, reread: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got, refreshAt, err := Processor{WebhookSecrets: tt.from}.LoadWebhookSecrets()
+			require.Equal(t, tt.want, got)
+			require.Equal(t, tt.want == nil, err != nil)
+			require.Equal(t, tt.reread, !refreshAt.IsZero())
+			require.True(t, refreshAt.Before(time.Now().Add(rereadFile)))
+		})
 	}
 }

@@ -36,6 +36,7 @@ func (c Config) validate(adapters Adapters) error {
 		problem("health.listen %q: want host:port", c.Health.Listen)
 	}
 	problems = append(problems, c.webhookProblems()...)
+	problems = append(problems, c.Authorize.problems()...)
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		problem("log.level %q: want debug, info, warn or error", c.Log.Level)
 	}
@@ -63,8 +64,14 @@ func (c Config) validate(adapters Adapters) error {
 	if c.Store.SQLite != "" && c.Store.Postgres != (Secret{}) {
 		problem("store: want sqlite or postgres, not both")
 	}
-	if p := c.Store.Postgres; p.Env != "" && p.File != "" {
-		problem("store.postgres: want either env or file")
+	if strings.Contains(c.Store.SQLite, "://") { // not quoted: it may contain a password
+		problem("store.sqlite: want the path of a file; the URL of a PostgreSQL database belongs in a file or a variable that store.postgres names")
+	}
+	if err := c.Store.Postgres.problem(); c.Store.Postgres != (Secret{}) && err != nil {
+		problem("store.postgres: %w", err)
+	}
+	if c.Store.Postgres == (Secret{}) && (c.Store.AllowOwner || c.Store.Insecure) {
+		problem("store.allow_owner, store.insecure: have no effect without store.postgres")
 	}
 	for _, name := range names {
 		if !processorName.MatchString(name) {
@@ -89,8 +96,12 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if _, ok := adapters[p.Adapter]; !ok {
 		problem("adapter %q: want %s", p.Adapter, adapters.names())
 	}
-	if err := httpclient.CheckBaseURL(p.BaseURL); err != nil {
+	if err := httpclient.CheckBaseURL(p.BaseURL, p.Insecure); err != nil {
 		problems = append(problems, err)
+	}
+	problems = append(problems, p.TLS.problems()...)
+	if p.TLS != (TLS{}) && !strings.HasPrefix(p.BaseURL, "https:") && !strings.HasPrefix(p.OAuth.TokenURL, "https:") {
+		problem("tls: has no effect without https in base_url or oauth.token_url")
 	}
 	problems = append(problems, p.credentialProblems()...)
 	problems = append(problems, p.webhookProblems(adapters)...)
@@ -184,20 +195,20 @@ func (p Processor) credentialProblems() (problems []error) {
 	switch o := p.OAuth; {
 	case o.TokenURL == "" && (o.ClientID != "" || o.ClientSecret != Secret{} || len(o.Scopes) > 0):
 		problems = append(problems, errors.New("oauth.token_url: is missing"))
-	case o.TokenURL == "" && !p.APIKey.isSet():
-		problems = append(problems, errors.New("api_key: want either env or file"))
+	case o.TokenURL == "" && p.APIKey.problem() != nil:
+		problems = append(problems, fmt.Errorf("api_key: %w", p.APIKey.problem()))
 	case o.TokenURL == "":
 	case p.APIKey != Secret{}:
 		problems = append(problems, errors.New("api_key and oauth: want one of them"))
 	default:
-		if err := httpclient.CheckBaseURL(o.TokenURL); err != nil {
+		if err := httpclient.CheckBaseURL(o.TokenURL, p.Insecure); err != nil {
 			problems = append(problems, fmt.Errorf("oauth.token_url: %w", err))
 		}
 		if o.ClientID == "" {
 			problems = append(problems, errors.New("oauth.client_id: is missing"))
 		}
-		if !o.ClientSecret.isSet() {
-			problems = append(problems, errors.New("oauth.client_secret: want either env or file"))
+		if err := o.ClientSecret.problem(); err != nil {
+			problems = append(problems, fmt.Errorf("oauth.client_secret: %w", err))
 		}
 	}
 	return problems
@@ -227,8 +238,8 @@ func (p Processor) webhookProblems(adapters Adapters) (problems []error) {
 		problems = append(problems, fmt.Errorf("webhook_secrets: adapter %q reads no events", p.Adapter))
 	}
 	for i, secret := range p.WebhookSecrets {
-		if !secret.isSet() {
-			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: want either env or file", i))
+		if err := secret.problem(); err != nil {
+			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: %w", i, err))
 		}
 	}
 	return problems

@@ -124,6 +124,20 @@ func TestPathThatTheAuditLogMustNotContainIsInvalid(t *testing.T) {
 	require.ErrorContains(t, err, "allow: want")
 }
 
+func TestOptionsOfPostgreSQLAreInvalidForSQLite(t *testing.T) {
+	for _, s := range []Store{{AllowOwner: true}, {SQLite: "florin.db", Insecure: true}} {
+		c := good()
+		c.Store = s
+		c, err := c.Complete(known)
+		require.ErrorContains(t, err, "store.allow_owner, store.insecure: have no effect without store.postgres")
+		require.Equal(t, "florin.db", c.Store.SQLite, "the default applies unless postgres is set")
+	}
+	c := good()
+	c.Store = Store{Postgres: Secret{Env: "A"}, AllowOwner: true, Insecure: true}
+	_, err := c.Complete(known)
+	require.NoError(t, err)
+}
+
 func TestErrorOfARenamedKeyNamesTheNewName(t *testing.T) {
 	_, err := Parse([]byte("processors:\n  a:\n    rate_limit: {patience: 2s}\n"), known)
 	require.EqualError(t, err, "line 3: patience was renamed: write max_wait")
@@ -153,4 +167,14 @@ func TestIncompleteOrAmbiguousAdapterIsRefused(t *testing.T) {
 	c.Processors["acme"] = p
 	_, err = c.Complete(all)
 	require.ErrorContains(t, err, `processors.acme.webhook_secrets: adapter "acme" reads no events`)
+}
+
+func TestInsecureAllowsHTTPToOtherMachines(t *testing.T) {
+	c := good()
+	p := c.Processors["acme"]
+	p.BaseURL, p.Insecure, p.APIKey = "http://simulator:8712", true, Secret{}
+	p.OAuth = OAuth{TokenURL: "http://login:80/token", ClientID: "c", ClientSecret: Secret{Env: "A"}}
+	c.Processors["acme"] = p
+	_, err := c.Complete(known)
+	require.NoError(t, err)
 }

@@ -1,5 +1,5 @@
 // Package postgrestest runs a private PostgreSQL server for tests, from the binaries that are installed on the machine. The
-// server listens only on a socket in its own directory. It can be killed to simulate a power failure, and it stops when the
+// server listens only on a socket in its own directory, unless a test sets listen_addresses. It can be killed to simulate a power failure, and it stops when the
 // process that started it ends.
 package postgrestest
 
@@ -82,17 +82,47 @@ func (c *Cluster) command(ctx context.Context, arguments ...string) *exec.Cmd {
 	return cmd
 }
 
-// DSN returns the URL of the database postgres of the cluster.
-func (c *Cluster) DSN() string {
-	return (&url.URL{Scheme: "postgres", User: url.User("florin"), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}).String()
+// DSN returns the URL of the database postgres of the cluster, for the superuser florin.
+func (c *Cluster) DSN() string { return c.dsn("florin") }
+
+func (c *Cluster) dsn(user string) string {
+	return (&url.URL{Scheme: "postgres", User: url.User(user), Path: "/postgres", RawQuery: url.Values{"host": {c.dir}}.Encode()}).String()
+}
+
+// CreateRole creates a role that may log in and nothing else, and returns its DSN.
+func (c *Cluster) CreateRole(ctx context.Context, name string) (dsn string, err error) {
+	conn, err := pgx.Connect(ctx, c.DSN())
+	if err != nil {
+		return "", err
+	}
+	defer conn.Close(context.WithoutCancel(ctx))
+	if _, err := conn.Exec(ctx, "CREATE ROLE "+pgx.Identifier{name}.Sanitize()+" LOGIN"); err != nil {
+		return "", err
+	}
+	return c.dsn(name), nil
+}
+
+// WriteFile writes a file that only the server and root can read, such as a private key, and returns its path.
+func (c *Cluster) WriteFile(ctx context.Context, name string, content []byte) (path string, err error) {
+	path = filepath.Join(c.dir, name)
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		return "", err
+	}
+	if c.asUser == nil {
+		return path, nil
+	}
+	if out, err := exec.CommandContext(ctx, "chown", "postgres:postgres", path).CombinedOutput(); err != nil {
+		return "", fmt.Errorf("chown to postgres: %w: %s", err, out)
+	}
+	return path, nil
 }
 
 // Socket returns the path of the socket that the server listens on.
 func (c *Cluster) Socket() string { return filepath.Join(c.dir, ".s.PGSQL.5432") }
 
-// StartAgain starts the server after [Cluster.Kill] or [Cluster.Stop], and returns when it accepts connections. ctx limits the
-// start only.
-func (c *Cluster) StartAgain(ctx context.Context) error {
+// StartAgain starts the server after [Cluster.Kill] or [Cluster.Stop], and returns when it accepts connections. The settings, such as
+// "ssl=on", apply until it stops. ctx limits the start only.
+func (c *Cluster) StartAgain(ctx context.Context, settings ...string) error {
 	log, err := os.OpenFile(c.log(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -100,8 +130,14 @@ func (c *Cluster) StartAgain(ctx context.Context) error {
 	defer log.Close()
 	// When this process ends, for whatever reason, the standard input of the shell ends too, and the shell stops the server. The
 	// end of ctx does not stop it.
-	c.shell = c.command(context.WithoutCancel(ctx), "sh", "-c", `"$@" & server=$!; read -r _; kill -INT $server; wait $server`, "sh",
-		filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir, "-c", "listen_addresses=", "-c", "port=5432", "-c", "max_connections=200")
+	arguments := []string{
+		"sh", "-c", `"$@" & server=$!; read -r _; kill -INT $server; wait $server`, "sh",
+		filepath.Join(c.bin, "postgres"), "-D", c.data(), "-k", c.dir,
+	}
+	for _, setting := range append([]string{"listen_addresses=", "port=5432", "max_connections=200"}, settings...) {
+		arguments = append(arguments, "-c", setting)
+	}
+	c.shell = c.command(context.WithoutCancel(ctx), arguments...)
 	c.shell.Stdout, c.shell.Stderr = log, log
 	if c.stdin, err = c.shell.StdinPipe(); err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -160,4 +161,15 @@ func TestInvalidRequestsAreRefused(t *testing.T) {
 		})
 	}
 	require.Empty(t, h.ledger().Payments)
+}
+
+func TestFilesOfTheLedgerArePrivate(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "ledger.db")
+	require.NoError(t, os.WriteFile(path, nil, 0o644)) // as an earlier version left it
+	start(t, Options{Path: path})
+	for _, name := range []string{path, path + "-wal", path + "-shm"} {
+		info, err := os.Stat(name)
+		require.NoError(t, err)
+		require.Equal(t, os.FileMode(0o600), info.Mode(), name)
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -81,6 +82,14 @@ func openStore(ctx context.Context, path string) (*sql.DB, error) {
 	dsn := ":memory:"
 	if path != "" {
 		absolute, err := filepath.Abs(path)
+		if err != nil {
+			return nil, fmt.Errorf("open ledger %q: %w", path, err)
+		}
+		// SQLite gives the files that it creates beside it the same permissions.
+		file, err := os.OpenFile(absolute, os.O_RDWR|os.O_CREATE, 0o600)
+		if err == nil {
+			err = errors.Join(file.Chmod(0o600), file.Close())
+		}
 		if err != nil {
 			return nil, fmt.Errorf("open ledger %q: %w", path, err)
 		}

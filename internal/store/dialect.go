@@ -10,12 +10,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net"
 	"net/url"
 	"os"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -86,6 +86,26 @@ type target struct {
 	// anyServer reports whether the operator chose the servers to connect to with target_session_attrs.
 	anyServer bool
 	maxConns  int
+
+	// What the options say.
+	allowOwner, allowInsecure bool
+	reread                    func() (string, error) // nil: the DSN never changes
+	rereadFailed              func(error)
+}
+
+// newTarget returns the database that dsn names. It returns ErrInvalid for a DSN that it cannot parse, and ErrInsecure.
+func newTarget(dsn string, options ...Option) (target, error) {
+	t, err := parseDSN(dsn)
+	if err != nil {
+		return target{}, err
+	}
+	for _, option := range options {
+		option(&t)
+	}
+	if t.server == nil || t.allowInsecure {
+		return t, nil
+	}
+	return t, requireTLS(t.server)
 }
 
 // parseDSN returns ErrInvalid for a DSN that it cannot parse. The error quotes no part of the DSN: in a malformed one, the
@@ -129,30 +149,6 @@ func parsePostgres(u *url.URL) (target, error) {
 	return t, nil
 }
 
-// requireFile returns ErrOutdated if the SQLite file is missing: only [Migrate] creates it.
-func (t target) requireFile() error {
-	if t.file == "" {
-		return nil
-	}
-	if _, err := os.Stat(t.file); errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("%w: the file %s does not exist: run: worker migrate", ErrOutdated, t.file)
-	}
-	return nil
-}
-
-// createFile creates an empty SQLite file that only this user may read, unless it exists. SQLite gives the files that it
-// creates beside it the same permissions.
-func (t target) createFile() error {
-	if t.file == "" {
-		return nil
-	}
-	f, err := os.OpenFile(t.file, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	return f.Close()
-}
-
 // conns returns the size of a pool. PostgreSQL reads with a quarter of its connections. SQLite writes with one connection only.
 func (t target) conns(of use) int {
 	reading := max(t.maxConns/4, 1)
@@ -168,8 +164,10 @@ func (t target) conns(of use) int {
 func (t target) open(ctx context.Context, of use) (*sql.DB, error) {
 	var db *sql.DB
 	if t.server != nil {
-		db = sql.OpenDB(stdlib.GetConnector(*t.session(of), stdlib.OptionAfterConnect(postgresSession(of))))
-		db.SetConnMaxLifetime(time.Hour) // connections spread over the servers again after a failover
+		db = sql.OpenDB(stdlib.GetConnector(*t.session(of),
+			stdlib.OptionBeforeConnect(t.beforeConnect(of)), stdlib.OptionAfterConnect(t.postgresSession(of))))
+		// Connections spread over the servers again after a failover, and those with an old password end.
+		db.SetConnMaxLifetime(time.Hour)
 	} else {
 		var err error
 		if db, err = sql.Open("sqlite", (&url.URL{Scheme: "file", Path: t.file}).String()+sqliteOptions); err != nil {
@@ -211,9 +209,43 @@ func (t target) session(of use) *pgx.ConnConfig {
 	return c
 }
 
+// beforeConnect returns a function that replaces the configuration of a new connection by that of the current DSN. If there is no
+// valid one at the moment, it is the last one.
+func (t target) beforeConnect(of use) func(context.Context, *pgx.ConnConfig) error {
+	var latest atomic.Pointer[pgx.ConnConfig]
+	return func(_ context.Context, c *pgx.ConnConfig) error {
+		if t.reread == nil {
+			return nil
+		}
+		if current, err := t.readAgain(); err != nil {
+			t.rereadFailed(err)
+		} else {
+			latest.Store(current.session(of))
+		}
+		if current := latest.Load(); current != nil {
+			*c = *current
+		}
+		return nil
+	}
+}
+
+// readAgain returns the database that the current DSN names.
+func (t target) readAgain() (target, error) {
+	dsn, err := t.reread()
+	if err != nil {
+		return target{}, err
+	}
+	current, err := newTarget(dsn, AllowInsecure(t.allowInsecure))
+	if err == nil && current.server == nil {
+		err = fmt.Errorf(`%w: database: want "postgres://user@host:5432/database": the store is in PostgreSQL`, ErrInvalid)
+	}
+	return current, err
+}
+
 // postgresSession returns a function that prepares a new connection. It limits how long PostgreSQL works on a read, and how long it
-// keeps the locks of a worker whose machine failed without closing its connections. It requires that commits are durable.
-func postgresSession(of use) func(context.Context, *pgx.Conn) error {
+// keeps the locks of a worker whose machine failed without closing its connections. It requires that commits are durable, and that
+// the role may not do too much.
+func (t target) postgresSession(of use) func(context.Context, *pgx.Conn) error {
 	limits := "SET idle_in_transaction_session_timeout = '30s'"
 	if of == reads {
 		limits += fmt.Sprintf("; SET statement_timeout = %d", readTimeout.Milliseconds())
@@ -222,6 +254,9 @@ func postgresSession(of use) func(context.Context, *pgx.Conn) error {
 		_, err := conn.Exec(ctx, limits)
 		if err == nil && of == writes {
 			err = requireDurableCommits(ctx, conn)
+		}
+		if err == nil && !t.allowOwner {
+			err = refusePrivileged(ctx, conn)
 		}
 		if err != nil {
 			return errors.Join(err, conn.Close(ctx)) // the driver does not close it
@@ -270,7 +305,10 @@ func isSentinel(err error) bool {
 	if errors.As(err, &refusal) {
 		return true
 	}
-	for _, known := range []error{ErrIllegalTransition, ErrProcessorIDTaken, ErrInvalid, ErrOutdated, ErrTooNew, ErrNotDurable} {
+	for _, known := range []error{
+		ErrIllegalTransition, ErrProcessorIDTaken, ErrInvalid, ErrOutdated, ErrTooNew, ErrNotDurable,
+		ErrPrivileged, ErrNotGranted, ErrInsecure, ErrExposed,
+	} {
 		if errors.Is(err, known) {
 			return true
 		}

@@ -83,27 +83,37 @@ func (s *Store) acknowledgeDivergence(ctx context.Context, divergenceID, by stri
 	if by == "" {
 		return d, fmt.Errorf("%w: the operator is missing", ErrInvalid)
 	}
-	statement := "SELECT " + divergenceColumns + " FROM divergences WHERE divergence_id = $1"
 	err = s.transact(ctx, func(q querier) error {
 		err := q.exec(ctx, acknowledgeDivergence, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
 		if err != nil {
 			return err
 		}
-		found := false
-		err = q.queryEach(ctx, statement, []any{divergenceID}, func(row scanner) (err error) {
-			d, err = scanDivergence(row)
-			found = true
-			return err
-		})
-		if err == nil && !found {
-			return payment.ErrNotFound
-		}
+		d, err = divergenceByID(ctx, q, divergenceID)
 		return err
 	})
 	return d, err
 }
 
-// Divergences returns a page of divergences, the latest first. It returns ErrInvalid for an invalid cursor or an unknown kind.
+// Divergence returns a divergence, or payment.ErrNotFound.
+func (s *Store) Divergence(ctx context.Context, divergenceID string) (d payment.Divergence, err error) {
+	d, err = divergenceByID(ctx, s.read(), divergenceID)
+	return d, s.wrap(err, "read divergence %q", divergenceID)
+}
+
+func divergenceByID(ctx context.Context, q querier, divergenceID string) (d payment.Divergence, err error) {
+	err = payment.ErrNotFound
+	readErr := q.queryEach(ctx, "SELECT "+divergenceColumns+" FROM divergences WHERE divergence_id = $1", []any{divergenceID},
+		func(row scanner) error {
+			d, err = scanDivergence(row)
+			return err
+		})
+	if readErr != nil {
+		return d, readErr
+	}
+	return d, err
+}
+
+// Divergences returns a page of divergences, the latest first. It returns ErrInvalid for an invalid filter.
 func (s *Store) Divergences(ctx context.Context, f payment.DivergenceFilter) (payment.DivergencePage, error) {
 	page, err := s.divergences(ctx, f)
 	return page, s.wrap(err, "list divergences")
@@ -113,6 +123,9 @@ func (s *Store) Divergences(ctx context.Context, f payment.DivergenceFilter) (pa
 const openDivergences = "acknowledged_at IS NULL"
 
 func (s *Store) divergences(ctx context.Context, f payment.DivergenceFilter) (page payment.DivergencePage, err error) {
+	if err := f.Validate(); err != nil {
+		return page, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
 	var where conditions
 	if f.MerchantID != "" {
 		where.add("merchant_id = %s", f.MerchantID)
@@ -121,9 +134,6 @@ func (s *Store) divergences(ctx context.Context, f payment.DivergenceFilter) (pa
 		where.add("payment_id = %s", f.PaymentID)
 	}
 	if f.Kind != "" {
-		if !slices.Contains(payment.DivergenceKinds, f.Kind) {
-			return page, fmt.Errorf("%w: unknown kind %q: want one of %v", ErrInvalid, f.Kind, payment.DivergenceKinds)
-		}
 		where.add("kind = %s", string(f.Kind))
 	}
 	if f.Open {

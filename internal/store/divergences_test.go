@@ -137,7 +137,10 @@ func TestDivergencesAreListedPageByPage(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, want, got)
-		for _, f := range []payment.DivergenceFilter{{Cursor: "x"}, {Kind: "paid"}} {
+		for _, f := range []payment.DivergenceFilter{
+			{Cursor: "x"}, {Kind: "paid"}, {MerchantID: strings.Repeat("x", 65)}, {PaymentID: strings.Repeat("x", 65)},
+			{Cursor: strings.Repeat("A", 1000)},
+		} {
 			_, err := s.Divergences(t.Context(), f)
 			require.ErrorIs(t, err, ErrInvalid)
 		}

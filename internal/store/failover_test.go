@@ -99,7 +99,7 @@ func TestReadOnlyServerFailsTheCheckAndWritesButNotReads(t *testing.T) {
 	stored, err := s.PaymentByID(t.Context(), "acme", c.PaymentID)
 	require.NoError(t, err, "also on a new connection")
 	require.Equal(t, c, stored)
-	_, err = Open(t.Context(), cluster.DSN())
+	_, err = Open(t.Context(), cluster.DSN(), asOwner)
 	require.ErrorContains(t, err, "read only connection")
 	require.True(t, Temporary(err))
 
@@ -123,7 +123,7 @@ func TestWritesGoToTheServerThatAcceptsThem(t *testing.T) {
 	_, err = firstAdmin.Exec("ALTER DATABASE postgres SET default_transaction_read_only = on")
 	require.NoError(t, err)
 
-	s, err := Open(t.Context(), both)
+	s, err := Open(t.Context(), both, asOwner)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	c := begin(t, s, newCharge("order-1"))
@@ -131,7 +131,7 @@ func TestWritesGoToTheServerThatAcceptsThem(t *testing.T) {
 	_, err = onSecond.PaymentByID(t.Context(), "acme", c.PaymentID)
 	require.NoError(t, err)
 
-	_, err = Open(t.Context(), withParameter(t, both, "target_session_attrs", "any"))
+	_, err = Open(t.Context(), withParameter(t, both, "target_session_attrs", "any"), asOwner)
 	require.ErrorContains(t, err, "25006", "an explicit setting applies")
 }
 
@@ -143,7 +143,7 @@ func TestDatabaseWithoutDurableCommitsIsRefused(t *testing.T) {
 	require.Eventually(t, func() bool { return queryLines(t, admin, "SHOW synchronous_commit")[0] == "off" }, 10*time.Second, time.Millisecond)
 	require.Equal(t, []string{"on"}, queryLines(t, s.db, "SHOW synchronous_commit"), "the change does not apply to open connections")
 
-	_, err := Open(t.Context(), dsn)
+	_, err := Open(t.Context(), dsn, asOwner)
 	require.ErrorIs(t, err, ErrNotDurable)
 	require.ErrorContains(t, err, "add synchronous_commit=on to the query parameters")
 	require.False(t, Temporary(err))
@@ -153,7 +153,7 @@ func TestDatabaseWithoutDurableCommitsIsRefused(t *testing.T) {
 	require.NotErrorIs(t, err, ErrInvalid, "the payment is not to blame")
 
 	for _, setting := range []string{"on", "local", "remote_apply"} {
-		durable, err := Open(t.Context(), withParameter(t, dsn, "synchronous_commit", setting))
+		durable, err := Open(t.Context(), withParameter(t, dsn, "synchronous_commit", setting), asOwner)
 		require.NoError(t, err, setting)
 		require.Equal(t, []string{setting}, queryLines(t, durable.db, "SHOW synchronous_commit"))
 		require.NoError(t, durable.Close())

@@ -25,12 +25,14 @@ const noVersion int64 = -1
 // Migrate applies the missing migrations to the database at dsn. For SQLite it creates the file if it is missing. It returns
 // the version of the schema before and after; 0 is an empty database. It is safe to repeat, and safe to run in several
 // processes at the same time. Migrate returns ErrTooNew, and changes nothing, if the schema is newer than this program knows,
-// and ErrInvalid if dsn cannot be parsed.
-func Migrate(ctx context.Context, dsn string) (from, to int64, err error) {
-	t, err := parseDSN(dsn)
+// and ErrInsecure, ErrExposed and ErrInvalid as [Open] does. Its role in PostgreSQL becomes the owner of the tables; another role
+// gets its privileges from [Grant].
+func Migrate(ctx context.Context, dsn string, options ...Option) (from, to int64, err error) {
+	t, err := newTarget(dsn, options...)
 	if err != nil {
 		return 0, 0, err
 	}
+	t.allowOwner = true
 	if err := t.createFile(); err != nil {
 		return 0, 0, fmt.Errorf("migrate: %w", err)
 	}

@@ -14,7 +14,7 @@ import (
 // Payments and refunds that were open before the migration keep the time of their last transition.
 func TestMigrationKeepsTheAgeOfOpenPayments(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		target, err := parseDSN(dsn)
+		target, err := newTarget(dsn, asOwner)
 		require.NoError(t, err)
 		require.NoError(t, target.createFile())
 		db, err := target.open(t.Context(), writes)

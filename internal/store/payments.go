@@ -126,10 +126,16 @@ func (s *Store) beginPayment(ctx context.Context, c payment.Charge, fingerprint 
 	return p, false, nil
 }
 
-// formatTimes returns the times of a new row as they are stored: a zero time becomes now, and an updatedAt before createdAt
-// becomes createdAt.
+// formatTimes returns the times of a new row as they are stored: a zero time becomes now, the same for both, and an updatedAt before
+// createdAt becomes createdAt.
 func formatTimes(createdAt, updatedAt time.Time) (created, updated string) {
-	createdAt, updatedAt = orNow(createdAt), orNow(updatedAt)
+	now := time.Now()
+	if createdAt.IsZero() {
+		createdAt = now
+	}
+	if updatedAt.IsZero() {
+		updatedAt = now
+	}
 	if updatedAt.Before(createdAt) {
 		updatedAt = createdAt
 	}

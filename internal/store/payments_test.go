@@ -474,7 +474,10 @@ func TestPaymentsAreFiltered(t *testing.T) {
 		require.Equal(t, []string{"3", "2"}, keys(Filter{Limit: 2}))
 		require.Equal(t, []string{}, keys(Filter{MerchantID: "other"}))
 
-		for _, f := range []Filter{{Statuses: []payment.Status{"paid"}}, {Cursor: "x"}, {Cursor: "eA"}, {Cursor: newCursor(morning, "\x00")}} {
+		for _, f := range []Filter{{Statuses: []payment.Status{"paid"}}, {Cursor: "x"}, {Cursor: "eA"}, {Cursor: newCursor(morning, "\x00")},
+			{MerchantID: strings.Repeat("x", 65)}, {Processor: strings.Repeat("x", 65)}, {Cursor: strings.Repeat("A", 1000)},
+			{Statuses: slices.Repeat([]payment.Status{payment.Pending}, 100)}, {CreatedFrom: time.Unix(1<<40, 0)},
+		} {
 			_, err := s.Payments(t.Context(), f)
 			require.ErrorIs(t, err, ErrInvalid)
 		}

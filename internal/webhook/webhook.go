@@ -18,8 +18,12 @@ import (
 // DefaultTolerance is how far the time of signing may be in the past or in the future. It is the same as Stripe's.
 const DefaultTolerance = 5 * time.Minute
 
-// MaxBody is the largest body that is verified, in bytes. A handler should not read more.
-const MaxBody = 1 << 20
+// MaxBody is the largest body that is verified, in bytes. A handler should not read more: before the signature is verified, the
+// sender is unknown. The events of Stripe and of the REST protocol have a few kilobytes.
+const MaxBody = 256 << 10
+
+// minSecret is the size of the smallest secret, in bytes: a sender who has seen one signed body can try shorter ones.
+const minSecret = 16
 
 // Limits of the header. Stripe signs with one secret, and with two while a secret is being rotated.
 const (
@@ -51,7 +55,8 @@ type Verifier struct {
 
 // New returns a Verifier that accepts signatures made with any of the secrets: during a rotation the old and the new secret are
 // both active. A secret includes the prefix whsec_, as Stripe shows it. A tolerance of 0 means [DefaultTolerance]. New returns an
-// error if there is no secret, a secret is empty or has white space around it, or the tolerance is negative.
+// error, which contains no secret, if there is none, a secret has less than 16 bytes or white space around it, or the tolerance is
+// negative.
 func New(secrets []string, tolerance time.Duration) (*Verifier, error) {
 	if len(secrets) == 0 {
 		return nil, errors.New("no webhook secret: want at least one")
@@ -72,6 +77,9 @@ func New(secrets []string, tolerance time.Duration) (*Verifier, error) {
 			// Probably the line end of a file. No signature would match.
 			return nil, fmt.Errorf("webhook secret %d of %d begins or ends with white space", i+1, len(secrets))
 		}
+		if len(secret) < minSecret {
+			return nil, fmt.Errorf("webhook secret %d of %d is too short: want at least %d bytes", i+1, len(secrets), minSecret)
+		}
 		v.macs = append(v.macs, func() hash.Hash { return newMAC(secret) })
 	}
 	return v, nil
@@ -86,13 +94,9 @@ func (v *Verifier) Verify(header string, body []byte, now time.Time) error {
 	if len(body) > MaxBody {
 		return fmt.Errorf("%w: %d bytes, at most %d", ErrTooLarge, len(body), MaxBody)
 	}
-	claim, err := parse(header)
+	claim, err := check(header, v.tolerance, now)
 	if err != nil {
 		return err
-	}
-	// The age is checked before the signature because that is cheap: a flood of replayed webhooks costs no hashing.
-	if age := now.Sub(claim.signedAt); age > v.tolerance || age < -v.tolerance {
-		return fmt.Errorf("%w: its age is %s, want at most %s in the past or in the future", ErrTooOld, age, v.tolerance)
 	}
 	for _, mac := range v.macs {
 		want := sum(mac(), claim.timestamp, body)
@@ -103,6 +107,18 @@ func (v *Verifier) Verify(header string, body []byte, now time.Time) error {
 		}
 	}
 	return ErrMismatch
+}
+
+// check checks what needs no body: the format of the header and the time of signing. A flood of replayed webhooks costs no hashing.
+func check(header string, tolerance time.Duration, now time.Time) (claim, error) {
+	c, err := parse(header)
+	if err != nil {
+		return claim{}, err
+	}
+	if age := now.Sub(c.signedAt); age > tolerance || age < -tolerance {
+		return claim{}, fmt.Errorf("%w: its age is %s, want at most %s in the past or in the future", ErrTooOld, age, tolerance)
+	}
+	return c, nil
 }
 
 // Sign returns the header that Stripe would send with body at the given time.

@@ -53,8 +53,8 @@ func TestSignEqualsIndependentlyComputedSignatures(t *testing.T) {
 			want: "t=0,v1=0af927f015d6df57e570f6c353d82a4dab8defbf2a2ba5653c70a5d82b9e4251",
 		},
 		{
-			secret: "whsec_é", body: "{}", at: time.Unix(1<<40-1, 0),
-			want: "t=1099511627775,v1=437f280c8bf3c7990886d72fdf18472c129b64fd952a36cdcb3496d47a2e88ae",
+			secret: "whsec_é_0123456789", body: "{}", at: time.Unix(1<<40-1, 0),
+			want: "t=1099511627775,v1=6c772ebb032f1b77461f68ab014ed1100bd06f299df29ca32035296b0ff5be33",
 		},
 	} {
 		require.Equal(t, c.want, Sign(c.secret, []byte(c.body), c.at))
@@ -93,7 +93,7 @@ func TestDigitsCannotBeMovedBetweenTimeAndBody(t *testing.T) {
 }
 
 func TestDuringRotationBothSecretsAreAccepted(t *testing.T) {
-	const old, replacement, foreign = "whsec_old", "whsec_new", "whsec_foreign"
+	const old, replacement, foreign = "whsec_old_secret", "whsec_new_secret", "whsec_foreign_secret"
 	byOld, byNew, byForeign := signature(old, body, noon), signature(replacement, body, noon), signature(foreign, body, noon)
 	for name, c := range map[string]struct {
 		active     []string
@@ -267,6 +267,9 @@ func TestVerifierNeedsUsableSecretsAndTolerance(t *testing.T) {
 		"space at the start of the second": {
 			secrets: []string{secret, " " + secret}, tolerance: 0, want: "webhook secret 2 of 2 begins or ends with white space",
 		},
+		"15 bytes": {
+			secrets: []string{secret, "whsec_123456789"}, tolerance: 0, want: "webhook secret 2 of 2 is too short: want at least 16 bytes",
+		},
 		"negative tolerance": {secrets: []string{secret}, tolerance: -1, want: "webhook tolerance -1ns: must not be negative"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -302,10 +305,10 @@ func TestVerifierCopiesTheListOfSecrets(t *testing.T) {
 var signedTime = regexp.MustCompile(`(?:^|,)t=([0-9]+)(?:,|$)`)
 
 func FuzzVerify(f *testing.F) {
-	v := verifier(f, 0, secret, "whsec_new")
+	v := verifier(f, 0, secret, "whsec_new_secret")
 	good := Sign(secret, body, noon)
 	for _, header := range []string{
-		"", good, good + ",v0=00", Sign("whsec_new", body, noon), Sign("", body, noon), "t=1768478400,v1=", "t=1768478400,t=1,v1=00",
+		"", good, good + ",v0=00", Sign("whsec_new_secret", body, noon), Sign("", body, noon), "t=1768478400,v1=", "t=1768478400,t=1,v1=00",
 		strings.ToUpper(good), good + ",", "v1=" + signature(secret, body, noon) + ",t=1768478400",
 	} {
 		f.Add(header, body)
@@ -317,14 +320,14 @@ func FuzzVerify(f *testing.F) {
 			times := signedTime.FindAllStringSubmatch(header, -1)
 			require.Len(t, times, 1)
 			signed := false
-			for _, s := range []string{secret, "whsec_new"} {
+			for _, s := range []string{secret, "whsec_new_secret"} {
 				mac := hmac.New(sha256.New, []byte(s))
 				mac.Write([]byte(times[0][1] + "." + string(body)))
 				signed = signed || strings.Contains(header, fmt.Sprintf("v1=%x", mac.Sum(nil)))
 			}
 			require.True(t, signed, "%q was accepted without a valid signature", header)
 		}
-		for _, secretText := range []string{secret, "whsec_new"} {
+		for _, secretText := range []string{secret, "whsec_new_secret"} {
 			if err != nil {
 				require.NotContains(t, err.Error(), secretText)
 			}

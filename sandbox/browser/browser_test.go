@@ -15,6 +15,8 @@ import (
 
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/florinpay/florin/internal/temporalweb"
 )
 
 // pictures is set by make picture to the directory of the docs. Without it, the test takes the screenshots as well, and
@@ -174,6 +176,35 @@ func (b tab) text(t *testing.T, selector string) string {
 		return err
 	}))
 	return found
+}
+
+// markup is a JavaScript expression: the elements of all rendered Markdown with what they show or load, and the links of the whole page to
+// other hosts.
+const markup = `[...document.querySelectorAll('iframe')].flatMap(f => [...f.contentDocument.querySelectorAll('main *')])
+	.map(e => [e.localName, e.localName === 'a' ? e.href : e.src ?? e.innerText]).concat(
+		[...document.querySelectorAll('[href], [src]')].map(e => new URL(e.href?.baseVal ?? e.href ?? e.src, location))
+			.filter(url => url.hostname.includes('evil')).map(url => ['foreign', url.href]))`
+
+// requireNoForeignMarkup requires that what is rendered has no links, images, scripts and commands that are not Florin's.
+func (b tab) requireNoForeignMarkup(t *testing.T) {
+	t.Helper()
+	b.wait(t, isStable)
+	var elements [][2]string
+	b.do(t, "read the markup", chromedp.Func(func(ctx context.Context, target *chromedp.Target) (err error) {
+		elements, err = chromedp.Evaluate[[][2]string](markup)(ctx, target)
+		return err
+	}))
+	require.NotEmpty(t, elements)
+	for _, element := range elements {
+		switch name, content := element[0], element[1]; name {
+		case "a":
+			require.True(t, strings.HasPrefix(content, temporalweb.Runbook), content)
+		case "code":
+			require.True(t, !strings.Contains(content, " ") || command.MatchString(derivedID.ReplaceAllString(content, "_ID")), content)
+		default:
+			require.Contains(t, []string{"p", "ul", "li", "strong", "em"}, name, content)
+		}
+	}
 }
 
 // isStable is a JavaScript expression that is true once every visible frame has its text, the fonts are loaded and no

@@ -93,32 +93,15 @@ func TestWorkerGetsExactlyTheVariablesThatItReads(t *testing.T) {
 	require.Equal(t, "temporal:7233", worker["TEMPORAL_ADDRESS"])
 	require.Equal(t, environment(service(t, project, "temporal-namespace"))["TEMPORAL_NAMESPACE"], worker["TEMPORAL_NAMESPACE"], "the search attributes are registered in the worker's namespace")
 
-	read := []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"} // by envconfig
+	read := []string{"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "FLORIN_TEMPORAL_INSECURE"} // by app.Dial
+	require.Equal(t, "true", worker["FLORIN_TEMPORAL_INSECURE"], "the server of this file has no TLS")
 	for _, p := range workerConfig(t, project).Processors {
 		require.NotEmpty(t, worker[p.APIKey.Env], "the worker needs %s", p.APIKey.Env)
 		read = append(read, p.APIKey.Env)
 	}
-	database := workerConfig(t, project).Store.Postgres.Env
-	require.NotEmpty(t, worker[database])
-	require.Equal(t, worker[database], environment(service(t, project, "migrate"))[database], "the tables are in the worker's database")
-	read = append(read, database)
 	for name := range worker {
 		require.Contains(t, read, name, "the worker does not read it")
 	}
-}
-
-func TestSetupCreatesTheWorkersDatabase(t *testing.T) {
-	project := load(t)
-	database, err := url.Parse(environment(service(t, project, "worker"))[workerConfig(t, project).Store.Postgres.Env])
-	require.NoError(t, err)
-	require.Equal(t, "postgresql:5432", database.Host)
-	setup := environment(service(t, project, "temporal-setup"))
-	require.Equal(t, setup["SQL_USER"], database.User.Username())
-	password, _ := database.User.Password()
-	require.Equal(t, setup["SQL_PASSWORD"], password)
-	script, err := os.ReadFile(mounted(t, service(t, project, "temporal-setup"), "/temporal-setup.sh"))
-	require.NoError(t, err)
-	require.Contains(t, string(script), "--db "+strings.TrimPrefix(database.Path, "/")+" create")
 }
 
 func TestWorkerAndSimulatorHaveTheSameAPIKey(t *testing.T) {
@@ -194,11 +177,13 @@ func TestPortsArePublishedOnLoopbackOnly(t *testing.T) {
 func TestServicesWaitForTheirDependencies(t *testing.T) {
 	project := load(t)
 	for name, needs := range map[string]map[string]string{
+		"postgresql":         {"secrets": types.ServiceConditionCompletedSuccessfully},
 		"temporal-setup":     {"postgresql": types.ServiceConditionHealthy},
+		"database-setup":     {"postgresql": types.ServiceConditionHealthy},
 		"temporal":           {"temporal-setup": types.ServiceConditionCompletedSuccessfully},
 		"temporal-namespace": {"temporal": types.ServiceConditionHealthy},
 		"temporal-ui":        {"temporal": types.ServiceConditionHealthy},
-		"migrate":            {"temporal-setup": types.ServiceConditionCompletedSuccessfully},
+		"migrate":            {"database-setup": types.ServiceConditionCompletedSuccessfully},
 		"worker": {
 			"temporal-namespace": types.ServiceConditionCompletedSuccessfully, "migrate": types.ServiceConditionCompletedSuccessfully,
 			"simulator": types.ServiceConditionHealthy,
@@ -240,7 +225,7 @@ func TestStopGracePeriodIsLongerThanStopTimeout(t *testing.T) {
 
 func TestFlorinsContainersHaveNoPrivileges(t *testing.T) {
 	project := load(t)
-	for _, name := range []string{"worker", "migrate", "simulator"} {
+	for _, name := range []string{"worker", "migrate", "simulator", "secrets", "database-setup"} {
 		s := service(t, project, name)
 		require.True(t, s.ReadOnly)
 		require.Equal(t, []string{"ALL"}, s.CapDrop)

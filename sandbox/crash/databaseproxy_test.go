@@ -32,7 +32,10 @@ func serveDatabaseProxy(t *testing.T, trigger *trigger) (direct, proxied *store.
 	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
 	_, _, err = store.Migrate(t.Context(), cluster.DSN())
 	require.NoError(t, err)
-	direct = openStore(t, cluster.DSN())
+	dsn, err := cluster.CreateRole(t.Context(), workerRole)
+	require.NoError(t, err)
+	require.NoError(t, store.Grant(t.Context(), cluster.DSN(), workerRole))
+	direct = openStore(t, dsn)
 
 	l, err := newProxyListener(t.Context(), net.JoinHostPort(loopback, "0"))
 	require.NoError(t, err)
@@ -40,7 +43,7 @@ func serveDatabaseProxy(t *testing.T, trigger *trigger) (direct, proxied *store.
 	ended := make(chan error, 1)
 	go func() { ended <- proxy.serve(context.WithoutCancel(t.Context()), l) }()
 	t.Cleanup(func() { require.NoError(t, l.Close()); require.NoError(t, <-ended) })
-	return direct, openStore(t, "postgres://florin@"+l.address+"/postgres?sslmode=disable")
+	return direct, openStore(t, "postgres://"+workerRole+"@"+l.address+"/postgres?sslmode=disable")
 }
 
 func openStore(t *testing.T, dsn string) *store.Store {

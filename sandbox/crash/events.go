@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	webhookSecret = "whsec_crash"
+	webhookSecret = "whsec_of_the_crash_test"
 	// recheckTimeout is how long it may take until the store has what the processor has changed after the end of a workflow.
 	recheckTimeout = time.Minute
 )

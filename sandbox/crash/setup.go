@@ -94,7 +94,7 @@ func (s *system) writeWorkerConfig(health, webhooks string) (path string, err er
 	storeLine := fmt.Sprintf("sqlite: %q", filepath.Join(s.dir, "florin.db"))
 	if l := s.listeners[database]; l != nil {
 		url := filepath.Join(s.dir, "postgres.url")
-		if err := os.WriteFile(url, []byte("postgres://florin@"+l.address+"/postgres?sslmode=disable"), 0o600); err != nil {
+		if err := os.WriteFile(url, []byte("postgres://"+workerRole+"@"+l.address+"/postgres?sslmode=disable"), 0o600); err != nil {
 			return "", err
 		}
 		storeLine = fmt.Sprintf("postgres: {file: %q}", url)

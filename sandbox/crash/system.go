@@ -27,6 +27,8 @@ const (
 	// pendingFor is when the simulator makes each later change of a payment or refund.
 	pendingFor = time.Second
 	apiKey     = "sim_crash_key" //nolint:gosec // protects nothing
+	// workerRole is the worker's role in PostgreSQL.
+	workerRole = "florin_worker"
 )
 
 // system is the system under test: the processes, and the proxies between them.
@@ -144,8 +146,13 @@ func (s *system) startStore(sqlite bool) func(context.Context) error {
 		if err != nil {
 			return err
 		}
-		s.storeDSN = s.cluster.DSN()
-		if _, _, err := store.Migrate(ctx, s.storeDSN); err != nil {
+		if _, _, err := store.Migrate(ctx, s.cluster.DSN()); err != nil {
+			return err
+		}
+		if s.storeDSN, err = s.cluster.CreateRole(ctx, workerRole); err != nil {
+			return err
+		}
+		if err := store.Grant(ctx, s.cluster.DSN(), workerRole); err != nil {
 			return err
 		}
 		proxy := &databaseProxy{trigger: &s.trigger, socket: s.cluster.Socket()}
@@ -239,7 +246,7 @@ func (s *system) restart(ctx context.Context, v victim) error {
 
 // execute executes the planned kills one after the other, and makes the purchases meanwhile.
 func (s *system) execute(ctx context.Context, p *plan, l *load) error {
-	journal, err := os.Create(filepath.Join(s.dir, "kills.log"))
+	journal, err := os.OpenFile(filepath.Join(s.dir, "kills.log"), os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func TestReadsWithoutAWorkerFailWithin5Seconds(t *testing.T) {
 			err := call(t.Context())
 			require.Less(t, time.Since(began), 5500*time.Millisecond)
 			require.ErrorIs(t, err, florin.ErrNoWorker)
-			require.ErrorContains(t, err, `no worker answers on task queue "payments"`)
+			require.ErrorContains(t, err, `no worker answers on task queue "payments-read"`)
 			require.NotErrorIs(t, err, florin.ErrOutcomePending)
 		})
 	}

@@ -47,10 +47,13 @@ func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]r
 	}
 	fmt.Fprintf(out, "throughput of Florin, asynchronous ÷ bare with a second queue, as Florin has: %s\n",
 		formatQuartiles(ratios(rounds, asynchronous, bareOnTwoQueues)))
+	fmt.Fprintf(out, "throughput with callers authorized ÷ without: asynchronous %s, synchronous %s\n",
+		formatQuartiles(ratios(rounds, authorized, asynchronous)), formatQuartiles(ratios(rounds, authorizedSync, synchronous)))
 	observed := ratios(rounds, asynchronous, unobserved)
 	fmt.Fprintf(out, "throughput with observability ÷ without: %s\n\n", formatQuartiles(observed))
-	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f events=%d\n",
-		median(ratios(rounds, asynchronous, bare)), median(ratios(rounds, synchronous, bare)), 1-median(observed), events)
+	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f authorized_ratio=%.2f events=%d\n",
+		median(ratios(rounds, asynchronous, bare)), median(ratios(rounds, synchronous, bare)), 1-median(observed),
+		median(ratios(rounds, authorized, asynchronous)), events)
 	return nil
 }
 

@@ -16,6 +16,8 @@ const (
 	asynchronous
 	synchronous
 	unobserved
+	authorized
+	authorizedSync
 	onPostgres // only if PostgreSQL is installed
 )
 
@@ -45,11 +47,15 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 	if err != nil {
 		return nil, err
 	}
-	observed, err := b.florin(ctx, "florin", b.sqlite("florin"), true)
+	observed, err := b.florin(ctx, "florin", b.sqlite("florin"))
 	if err != nil {
 		return nil, err
 	}
-	notObserved, err := b.florin(ctx, "florin-unobserved", b.sqlite("unobserved"), false)
+	notObserved, err := b.unobserved(ctx, "florin-unobserved", b.sqlite("unobserved"))
+	if err != nil {
+		return nil, err
+	}
+	proven, err := b.authorized(ctx, "florin-authorized", b.sqlite("authorized"))
 	if err != nil {
 		return nil, err
 	}
@@ -58,6 +64,9 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 		asynchronous: florinVariant("Florin, asynchronous", observed, false),
 		synchronous:  florinVariant("Florin, synchronous", observed, true),
 		unobserved:   florinVariant("Florin, asynchronous, observability off", notObserved, false),
+
+		authorized:     florinVariant("Florin, asynchronous, callers authorized", proven, false),
+		authorizedSync: florinVariant("Florin, synchronous, callers authorized", proven, true),
 	}
 	if err := postgrestest.Available(); err != nil {
 		fmt.Fprintf(out, "skipping the variant with the store on PostgreSQL: %v\n", err)
@@ -67,7 +76,7 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 	if err != nil {
 		return nil, err
 	}
-	withPostgres, err := b.florin(ctx, "florin-postgres", store, true)
+	withPostgres, err := b.florin(ctx, "florin-postgres", store)
 	return append(variants, florinVariant("Florin, asynchronous, store on PostgreSQL", withPostgres, false)), err
 }
 

@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -10,11 +13,14 @@ import (
 	"slices"
 	"time"
 
+	"github.com/go-jose/go-jose/v4"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/interceptor"
 	"go.uber.org/zap"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/postgrestest"
 	"github.com/florinpay/florin/internal/simulator"
@@ -25,7 +31,7 @@ const processorKey = "sim_throughput_key"
 
 // namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
 // each other's tasks.
-var namespaces = []string{"bare", "bare-two-queues", "florin", "florin-unobserved", "florin-postgres"}
+var namespaces = []string{"bare", "bare-two-queues", "florin", "florin-unobserved", "florin-authorized", "florin-postgres"}
 
 // testbed is what the variants share: one Temporal server, one simulated processor, and a directory.
 type testbed struct {
@@ -116,17 +122,66 @@ func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string) (
 	return bareVariant(name, t, callQueue), err
 }
 
-// florin starts Florin's workers in their default configuration, with the audit log in a file. If observed is
-// false, they set no summaries, details and search attributes, and record no metrics and traces.
-func (b *testbed) florin(ctx context.Context, namespace string, store config.Store, observed bool) (client.Client, error) {
+// florin starts Florin's workers in their default configuration, with the audit log in a file.
+func (b *testbed) florin(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
 	var options client.Options
-	var metrics *telemetry.Telemetry
-	if observed {
-		metrics = telemetry.New(nil)
-		metrics.Temporal(&options)
-	} else {
-		options.Interceptors = []interceptor.ClientInterceptor{&metadataRemover{}}
+	metrics := telemetry.New(nil)
+	metrics.Temporal(&options)
+	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{})
+}
+
+// unobserved is florin without summaries, details, search attributes, metrics and traces.
+func (b *testbed) unobserved(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
+	options := client.Options{Interceptors: []interceptor.ClientInterceptor{&metadataRemover{}}}
+	return b.florinWith(ctx, namespace, store, options, nil, config.Authorize{})
+}
+
+// authorized is florin with callers who prove who they are.
+func (b *testbed) authorized(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
+	token, keys, err := issueToken()
+	if err != nil {
+		return nil, err
 	}
+	jwks := filepath.Join(b.dir, "jwks.json")
+	if err := os.WriteFile(jwks, keys, 0o600); err != nil {
+		return nil, err
+	}
+	options := client.Options{Interceptors: []interceptor.ClientInterceptor{
+		florin.Caller(func(context.Context) (florin.Token, error) { return token, nil }),
+	}}
+	metrics := telemetry.New(nil)
+	metrics.Temporal(&options)
+	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{Audience: "florin", JWKS: config.JWKS{File: jwks}})
+}
+
+// issueToken returns a token for every merchant, and the key set of its issuer.
+func issueToken() (token florin.Token, keys []byte, err error) {
+	_, issuer, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return token, nil, err
+	}
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return token, nil, err
+	}
+	claim := caller.Claim{
+		Identity: caller.Identity{Subject: "throughput", Merchants: []string{caller.AllMerchants}, Roles: []caller.Role{caller.Service}},
+		Audience: "florin", NotBefore: time.Now(), Expiry: time.Now().Add(24 * time.Hour),
+	}
+	if claim.Thumbprint, err = caller.Thumbprint(public); err != nil {
+		return token, nil, err
+	}
+	token.Key = private
+	if token.Claim, err = caller.Issue(claim, issuer, "issuer"); err != nil {
+		return token, nil, err
+	}
+	keys, err = json.Marshal(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: issuer.Public(), KeyID: "issuer"}}})
+	return token, keys, err
+}
+
+func (b *testbed) florinWith(
+	ctx context.Context, namespace string, store config.Store, options client.Options, metrics *telemetry.Telemetry, authorize config.Authorize,
+) (client.Client, error) {
 	t, err := b.dial(ctx, namespace, options)
 	if err != nil {
 		return nil, err
@@ -136,7 +191,7 @@ func (b *testbed) florin(ctx context.Context, namespace string, store config.Sto
 		return nil, err
 	}
 	settings, err := config.Config{
-		Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
+		Authorize: authorize, Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
 		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}},
 	}.Complete(app.BuiltIn)
 	if err != nil {
@@ -182,9 +237,18 @@ func (b *testbed) postgres(ctx context.Context) (store config.Store, err error) 
 	if err != nil {
 		return store, err
 	}
-	if store.Postgres, err = b.secret("postgres.url", cluster.DSN()); err != nil {
+	owner := config.Store{}
+	if owner.Postgres, err = b.secret("postgres-owner.url", cluster.DSN()); err != nil {
 		return store, err
 	}
-	_, _, err = app.MigrateStore(ctx, store)
+	const role = "florin_worker"
+	dsn, err := cluster.CreateRole(ctx, role)
+	if err != nil {
+		return store, err
+	}
+	if _, _, err = app.MigrateStore(ctx, owner, role); err != nil {
+		return store, err
+	}
+	store.Postgres, err = b.secret("postgres.url", dsn)
 	return store, err
 }

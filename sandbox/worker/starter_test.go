@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
@@ -66,6 +67,13 @@ func TestInvalidRequestExitsWith2AndStartsNothing(t *testing.T) {
 
 	_, err := shared.Florin.Get(t.Context(), "acme", "mistake")
 	require.ErrorIs(t, err, florin.ErrNotFound)
+
+	a = starter(t, shared, append(chargeFlags("mistake", "tok_visa"), "--key", "{workflowId}'")...)
+	require.Equal(t, 2, a.code, "%+v", a)
+	require.Contains(t, a.stderr, "idempotency_key: ")
+	_, err = shared.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", "{workflowId}'"), "")
+	var notFound *serviceerror.NotFound
+	require.ErrorAs(t, err, &notFound)
 }
 
 func TestGetAndWaitReturnThePayment(t *testing.T) {
@@ -80,7 +88,14 @@ func TestGetAndWaitReturnThePayment(t *testing.T) {
 		text := starter(t, shared, subcommand, "--merchant", "acme", "--key", "read")
 		require.Contains(t, text.stdout, "status             succeeded\namount             12.50 USD\n")
 
-		missing := starter(t, shared, subcommand, "--merchant", "acme", "--key", "never")
+		byID := starter(t, shared, subcommand, "--json", "--payment-id", payment.PaymentID("acme", "read"))
+		require.Equal(t, read, byID)
+		missing := starter(t, shared, subcommand, "--payment-id", payment.PaymentID("acme", "never"))
+		require.Equal(t, 6, missing.code)
+		require.Contains(t, missing.stderr, "the charge would have the reference "+
+			payment.ProcessorKey(payment.PaymentID("acme", "never"), payment.OperationCharge, 0))
+
+		missing = starter(t, shared, subcommand, "--merchant", "acme", "--key", "never")
 		require.Equal(t, 6, missing.code)
 		require.Contains(t, missing.stderr, "starter: workflow charge/acme/never: not found")
 	}
@@ -110,6 +125,11 @@ func TestAskingTheProcessorThroughAWorker(t *testing.T) {
 	require.Regexp(t, `processor +simulator\n`, a.stdout)
 	require.Regexp(t, `status +succeeded\n`, a.stdout)
 	require.Contains(t, a.stdout, payment.ProcessorKey(payment.PaymentID("acme", key), payment.OperationCharge, 0))
+	a = starter(t, shared, "get", "--ask-processor", "--payment-id", payment.PaymentID("acme", key))
+	require.Zero(t, a.code, "%+v", a)
+	require.Regexp(t, `status +succeeded\n`, a.stdout)
+	a = starter(t, shared, "get", "--ask-processor", "--refund-id", payment.RefundID("acme", key), "--charge-key", key)
+	require.Zero(t, a.code, "%+v", a)
 	a = ask(key, "--refund", "--charge-key", key, "--json")
 	require.Zero(t, a.code, "%+v", a)
 	require.Contains(t, a.stdout, `"amount": 1250`)
@@ -150,7 +170,7 @@ func TestAuthorizedPaymentIsCapturedOrVoided(t *testing.T) {
 	require.Equal(t, 4, run("capture", "capture").code, "a capture of the full amount is a different one")
 	require.Equal(t, 4, run("void", "capture").code)
 
-	a = run("void", "void")
+	a = starter(t, shared, "void", "--payment-id", payment.PaymentID("acme", "void"))
 	require.Zero(t, a.code, "the void succeeded: %+v", a)
 	require.Contains(t, a.stdout, "status             voided\n")
 	require.Equal(t, 4, run("get", "void").code, "get exits with 4: no money moved")
@@ -174,7 +194,7 @@ func TestPartialRefundAndThenTheRest(t *testing.T) {
 	a.decode(t, &r)
 	require.Equal(t, int64(500), r.Amount)
 
-	a = refund("--key", "rest")
+	a = starter(t, shared, "refund", "--json", "--payment-id", payment.PaymentID("acme", "refunded"), "--key", "rest")
 	require.Zero(t, a.code, "%+v", a)
 	a.decode(t, &r)
 	require.Equal(t, int64(750), r.Amount)

@@ -43,6 +43,12 @@ func computeDefaults() defaults {
 	// The error lists what has no default.
 	c, _ := config.Config{Processors: map[string]config.Processor{"example": events}}.Complete(adapters)
 	d.webhooks = flatten(c)
+	on, _ := config.Config{Authorize: config.Authorize{Audience: "florin"}}.Complete(adapters)
+	for path, text := range flatten(on) {
+		if strings.HasPrefix(path, "authorize.") && path != "authorize.audience" {
+			d.plain[path], d.probe[path] = text, text
+		}
+	}
 	return d
 }
 
@@ -98,6 +104,9 @@ func flatten(c config.Config) map[string]string {
 
 // format returns a value as code. Empty: a text, list or reference that is not set.
 func format(value reflect.Value) string {
+	if value.Kind() == reflect.Pointer && value.IsNil() {
+		return ""
+	}
 	if d, ok := value.Interface().(activities.Duration); ok {
 		return "`" + config.FormatDuration(d) + "`"
 	}

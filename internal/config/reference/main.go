@@ -33,7 +33,8 @@ func main() {
 // render returns the page. folder is internal/config.
 func render(folder string) ([]byte, error) {
 	comments, err := readComments(
-		filepath.Join(folder, "config.go"), filepath.Join(folder, "secret.go"), filepath.Join(folder, "../../activities/terms.go"))
+		filepath.Join(folder, "config.go"), filepath.Join(folder, "secret.go"), filepath.Join(folder, "tls.go"), filepath.Join(folder, "authorize.go"),
+		filepath.Join(folder, "../../activities/terms.go"))
 	if err != nil {
 		return nil, err
 	}

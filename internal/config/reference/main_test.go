@@ -83,7 +83,8 @@ type setting struct {
 func newSetting(t *testing.T) *setting {
 	t.Helper()
 	c, err := config.Parse([]byte(
-		"processors: {acme: {adapter: rest, base_url: https://acme.example, api_key: {env: KEY}, rate_limit: {per_second: 9}}}"), app.BuiltIn)
+		"processors: {acme: {adapter: rest, base_url: https://acme.example, api_key: {env: KEY}, rate_limit: {per_second: 9}}}\n"+
+			"authorize: {audience: florin, secret: {env: SECRET}}"), app.BuiltIn)
 	require.NoError(t, err)
 	return &setting{config: c, processor: c.Processors["acme"]}
 }
@@ -146,7 +147,7 @@ var clause = regexp.MustCompile(`^(above|at least|at most|shorter than|longer th
 
 // TestBoundsInTheCommentsAreEnforced sets each number and duration to a value outside of each bound that its comment states.
 func TestBoundsInTheCommentsAreEnforced(t *testing.T) {
-	comments, err := readComments("../config.go", "../secret.go", "../../../activities/terms.go")
+	comments, err := readComments("../config.go", "../secret.go", "../tls.go", "../authorize.go", "../../../activities/terms.go")
 	require.NoError(t, err)
 	checked := 0
 	visitNumbers(func(path string, of reflect.Type, field reflect.StructField) {

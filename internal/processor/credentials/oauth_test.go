@@ -61,3 +61,11 @@ func TestErrorOfTheTokenEndpointContainsNoSecret(t *testing.T) {
 		})
 	}
 }
+
+func TestTokenIsNotObtainedThroughAProxyOfTheEnvironment(t *testing.T) {
+	client, err := grant("https://login.example").client()
+	require.NoError(t, err)
+	transport, ok := client.Transport.(*http.Transport)
+	require.True(t, ok)
+	require.Nil(t, transport.Proxy)
+}

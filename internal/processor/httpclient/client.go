@@ -51,7 +51,11 @@ type Options struct {
 	// Profile is the adapter's.
 	Profile processor.Profile
 	// BaseURL is scheme, host and an optional path prefix.
-	BaseURL     string
+	BaseURL string
+	// Insecure allows a BaseURL with http to another machine, which sends the API key and the payments unencrypted.
+	Insecure bool
+	// TLS is called for each new connection. Nil: the authorities of the operating system, and no client certificate.
+	TLS         func() (*tls.Config, error)
 	Credentials *credentials.Credentials
 	// KeyName is where the API key is configured, such as "processors.acme.api_key", for the error of a key that is refused. It may be
 	// empty.
@@ -103,9 +107,10 @@ type Client struct {
 
 var _ processor.Client = (*Client)(nil)
 
-// New returns a Client. It opens no connection. Its errors name the invalid option.
+// New returns a Client. It opens no connection, but reads the TLS configuration once, to find an error in it. Its errors name the
+// invalid option.
 func New(o Options) (*Client, error) {
-	base, err := parseBaseURL(o.BaseURL)
+	base, err := parseBaseURL(o.BaseURL, o.Insecure)
 	switch {
 	case err != nil:
 		return nil, err
@@ -127,6 +132,11 @@ func New(o Options) (*Client, error) {
 	if err != nil {
 		return nil, fmt.Errorf("audited field %w", err)
 	}
+	if o.TLS != nil {
+		if _, err := o.TLS(); err != nil {
+			return nil, err
+		}
+	}
 	return &Client{
 		name:        o.Name,
 		profile:     o.Profile,
@@ -147,15 +157,15 @@ func New(o Options) (*Client, error) {
 }
 
 // newTransport is used without an http.Client, so that no redirect is followed: a redirected POST would become a GET, or carry
-// the key to another host.
+// the key to another host. It ignores HTTP_PROXY and HTTPS_PROXY: a variable of the environment must not decide who receives
+// payments.
 func newTransport(o Options) *http.Transport {
 	dialer := &net.Dialer{Timeout: connectTimeout, KeepAlive: 15 * time.Second}
 	idle := o.IdleTimeout
 	if idle == 0 {
 		idle = defaultIdleTimeout
 	}
-	return &http.Transport{
-		Proxy:             http.ProxyFromEnvironment,
+	transport := &http.Transport{
 		DialContext:       dialer.DialContext,
 		ForceAttemptHTTP2: true,
 		// Pings detect a dead connection before a payment is sent on it.
@@ -168,24 +178,56 @@ func newTransport(o Options) *http.Transport {
 		IdleConnTimeout:        idle,
 		MaxResponseHeaderBytes: maxResponseHeaders,
 	}
+	if o.TLS != nil {
+		transport.DialTLSContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			return dialTLS(ctx, dialer, network, address, o.TLS)
+		}
+	}
+	return transport
 }
 
-// CheckBaseURL returns what is wrong with the base URL of a client. The error never quotes a URL that may contain a password or a
-// key.
-func CheckBaseURL(baseURL string) error {
-	_, err := parseBaseURL(baseURL)
+// dialTLS opens a connection with a configuration that is read for it, as net/http does with a fixed one.
+func dialTLS(
+	ctx context.Context, dialer *net.Dialer, network, address string, configuration func() (*tls.Config, error),
+) (net.Conn, error) {
+	config, err := configuration()
+	if err != nil {
+		return nil, err
+	}
+	if config.ServerName, _, err = net.SplitHostPort(address); err != nil {
+		return nil, err
+	}
+	config.NextProtos = []string{"h2", "http/1.1"}
+	plain, err := dialer.DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, connectTimeout)
+	defer cancel()
+	secure := tls.Client(plain, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = plain.Close() // the handshake has failed
+		return nil, err
+	}
+	return secure, nil
+}
+
+// CheckBaseURL returns what is wrong with the base URL of a client. insecure allows http to another machine. The error never quotes
+// a URL that may contain a password or a key.
+func CheckBaseURL(baseURL string, insecure bool) error {
+	_, err := parseBaseURL(baseURL, insecure)
 	return err
 }
 
-func parseBaseURL(baseURL string) (*url.URL, error) {
+func parseBaseURL(baseURL string, insecure bool) (*url.URL, error) {
 	base, err := url.Parse(baseURL)
 	switch {
 	case err != nil, strings.Contains(baseURL, "@"), base.RawQuery != "", base.Fragment != "":
 		return nil, errors.New("base_url: want https://host/path without user, query and fragment")
 	case base.Hostname() == "" || base.Scheme != "https" && base.Scheme != "http":
 		return nil, fmt.Errorf("base_url %q: want https://host/path", baseURL)
-	case base.Scheme == "http" && !isLocal(base.Hostname()):
-		return nil, fmt.Errorf("base_url %q would send the API key unencrypted: want https", baseURL)
+	case base.Scheme == "http" && !insecure && !isLoopback(base.Hostname()):
+		return nil, fmt.Errorf("base_url %q would send the API key unencrypted: want https, or insecure: true", baseURL)
 	}
 	return base, nil
 }
@@ -196,10 +238,10 @@ func prefix(base *url.URL) string {
 	return strings.TrimSuffix(clean.JoinPath("/").String(), "/")
 }
 
-// isLocal reports whether the host is this machine, or a name without a domain, such as a service of docker-compose.
-func isLocal(host string) bool {
+// isLoopback reports whether the host is this machine. A name without a dot is another one, such as a service of docker-compose.
+func isLoopback(host string) bool {
 	ip, err := netip.ParseAddr(host)
-	return err == nil && ip.IsLoopback() || err != nil && !strings.Contains(host, ".")
+	return err == nil && ip.IsLoopback() || strings.EqualFold(host, "localhost")
 }
 
 // Name returns the processor's name.

@@ -194,3 +194,21 @@ func TestFailedReloadOfTheAPIKeyIsRetryable(t *testing.T) {
 		[]any{e.Certainty, e.Retry, e.Class, e.HTTPStatus})
 	require.Contains(t, e.Error(), "vault is sealed")
 }
+
+// A variable of the environment must not decide who receives the API key and the payments.
+func TestProxyOfTheEnvironmentIsNotUsed(t *testing.T) {
+	for _, name := range []string{"HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"} {
+		t.Setenv(name, "http://proxy.invalid:3128")
+	}
+	for url, want := range map[string]string{"http://processor.invalid": "processor.invalid:80", "https://processor.invalid": "processor.invalid:443"} {
+		c := newClient(t, url, func(o *Options) { o.Insecure = true })
+		var dialed []string
+		c.connections.settings.DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+			dialed = append(dialed, address)
+			return nil, errors.New("no network")
+		}
+		_, err := c.Do(t.Context(), charge())
+		requireError(t, err, processor.NotExecuted, true, payment.ClassNotSent)
+		require.Equal(t, []string{want}, dialed)
+	}
+}

@@ -133,6 +133,15 @@ func readRefund(r record) (processor.Result, error) {
 	return result.Checked()
 }
 
+// readAnyRefund reads a refund that may not be Florin's: then it may have no reference.
+func readAnyRefund(r record) (processor.Result, error) {
+	result, err := r.result(refundStatuses)
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
 // result reads the fields that payments and refunds have in common.
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]

@@ -193,6 +193,9 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 	if call.Operation == payment.OperationRefund {
 		path, read = "/refunds", readRefund
 	}
+	if call.ID != "" {
+		return p.lookupByID(ctx, path, call)
+	}
 	answer, err := p.client.Do(ctx, processor.Call{
 		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
 		Reference: call.Reference,
@@ -213,6 +216,41 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 		return result, true, nil
 	case err == nil:
 		return processor.Result{}, false, nil
+	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusNotFound && notFoundCodes[refused.Code]:
+		return processor.Result{}, false, nil
+	default:
+		return processor.Result{}, false, err
+	}
+}
+
+// lookupByID reads the record with the id that an operator has named. It may not be Florin's.
+func (p *Processor) lookupByID(ctx context.Context, path string, call processor.LookupCall) (result processor.Result, found bool, err error) {
+	if err := checkID(call.ID); err != nil {
+		return processor.Result{}, false, err
+	}
+	answer, err := p.client.Do(ctx, processor.Call{
+		Method: http.MethodGet, Path: path + "/" + url.PathEscape(call.ID), Operation: "lookup", Reference: call.Reference,
+		Decode: func(body []byte) (err error) {
+			var r record
+			if err := processor.DecodeJSON(body, &r); err != nil {
+				return err
+			}
+			if call.Operation == payment.OperationRefund {
+				result, err = readAnyRefund(r)
+			} else {
+				result, err = readAnyPayment(r)
+			}
+			if err == nil && result.ID != call.ID {
+				err = errors.New("the record has another id than requested")
+			}
+			return err
+		},
+	})
+	var refused *processor.Error
+	switch {
+	case err == nil:
+		result.RequestID = answer.RequestID
+		return result, true, nil
 	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusNotFound && notFoundCodes[refused.Code]:
 		return processor.Result{}, false, nil
 	default:

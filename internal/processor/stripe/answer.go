@@ -104,6 +104,27 @@ func readVoided(intent *paymentIntent) (processor.Result, error) {
 
 // readRefund reads a refund that Florin made: it must have a reference.
 func readRefund(refund *refund) (processor.Result, error) {
+	result, err := refund.result()
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case result.Reference == "":
+		return processor.Result{}, errIncomplete
+	}
+	return result.Checked()
+}
+
+// readAnyRefund reads a refund that may not be Florin's: then it has no reference.
+func readAnyRefund(refund *refund) (processor.Result, error) {
+	result, err := refund.result()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	return result.CheckedListed()
+}
+
+// result reads a refund, whose texts are not checked yet.
+func (refund *refund) result() (processor.Result, error) {
 	result := processor.Result{
 		ID:         refund.ID,
 		Status:     refundStatuses[refund.Status],
@@ -115,8 +136,7 @@ func readRefund(refund *refund) (processor.Result, error) {
 	switch {
 	case err != nil:
 		return processor.Result{}, err
-	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0 ||
-		result.Reference == "":
+	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0:
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
@@ -124,7 +144,7 @@ func readRefund(refund *refund) (processor.Result, error) {
 			Kind: cmp.Or(kinds[refundFailures[refund.FailureReason]], payment.DeclineSoft),
 		}
 	}
-	return result.Checked()
+	return result, nil
 }
 
 // convert converts Stripe's amounts to Florin's and stores them in into.
@@ -137,18 +157,35 @@ func convert(currency string, amounts []int64, into ...*int64) (err error) {
 	return nil
 }
 
+// record is a record of a list.
+type record interface {
+	*paymentIntent | *refund
+	id() string
+}
+
+func (intent *paymentIntent) id() string { return intent.ID }
+func (refund *refund) id() string        { return refund.ID }
+
 // page is one page of a list or of search results.
-type page[T any] struct {
-	Data    []*T `json:"data"`
+type page[T record] struct {
+	Data    []T  `json:"data"`
 	HasMore bool `json:"has_more"`
 }
 
-// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must not
-// be empty, because the next page starts after its last record.
-func readPage[T any](body []byte) (page[T], error) {
+// next returns the id after which the next page starts; empty if there is none.
+func (p page[T]) next() string {
+	if !p.HasMore {
+		return ""
+	}
+	return p.Data[len(p.Data)-1].id()
+}
+
+// readPage returns an error if the body has no "data": the body of an error is not an empty list. A page with has_more must end with
+// a record that has a valid id, because the next page starts after it: without one, the rest of the list would be lost.
+func readPage[T record](body []byte) (page[T], error) {
 	var list page[T]
 	if processor.DecodeJSON(body, &list) != nil || list.Data == nil || slices.Contains(list.Data, nil) ||
-		list.HasMore && len(list.Data) == 0 {
+		list.HasMore && (len(list.Data) == 0 || !isID(list.next())) {
 		return page[T]{}, errors.New("the response is not a list with data")
 	}
 	return list, nil

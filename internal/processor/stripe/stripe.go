@@ -175,10 +175,46 @@ func (p *Processor) Refund(ctx context.Context, call processor.RefundCall) (proc
 
 // Lookup implements [processor.Processor].
 func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
-	if call.Operation == payment.OperationRefund {
+	switch {
+	case call.ID != "":
+		return p.lookupByID(ctx, call)
+	case call.Operation == payment.OperationRefund:
 		return p.lookupRefund(ctx, call)
+	default:
+		return p.lookupPayment(ctx, call)
 	}
-	return p.lookupPayment(ctx, call)
+}
+
+// lookupByID retrieves the payment or refund with the id that an operator has named. It may not be Florin's.
+func (p *Processor) lookupByID(ctx context.Context, call processor.LookupCall) (result processor.Result, found bool, err error) {
+	if err := checkID(call.ID); err != nil {
+		return processor.Result{}, false, invalid(err)
+	}
+	described := processor.Call{Operation: operationLookup, Reference: call.Reference}
+	if call.Operation == payment.OperationRefund {
+		result, err = doOne(ctx, described, readAnyRefund, func(ctx context.Context) error {
+			_, err := p.api.V1Refunds.Retrieve(ctx, call.ID, &stripe.RefundRetrieveParams{})
+			return err
+		})
+	} else {
+		params := &stripe.PaymentIntentRetrieveParams{}
+		params.AddExpand("latest_charge")
+		result, err = doOne(ctx, described, readAnyPayment, func(ctx context.Context) error {
+			_, err := p.api.V1PaymentIntents.Retrieve(ctx, call.ID, params)
+			return err
+		})
+	}
+	var refused *processor.Error
+	switch {
+	case err == nil && result.ID != call.ID:
+		return processor.Result{}, false, errors.New("the response is about another id than requested")
+	case err == nil:
+		return result, true, nil
+	case errors.As(err, &refused) && refused.HTTPStatus == http.StatusNotFound && refused.Code == string(stripe.ErrorCodeResourceMissing):
+		return processor.Result{}, false, nil
+	default:
+		return processor.Result{}, false, err
+	}
 }
 
 // lookupPayment retrieves the payment by its id. If the id is not known, it is found by the reference first; the payment is
@@ -262,11 +298,11 @@ func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id str
 		GreaterThanOrEqual: call.NotBefore.Add(-clockSkew).Unix(), LesserThanOrEqual: end.Unix()}}
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	for range maxScanPages {
-		var list page[paymentIntent]
+		var list page[*paymentIntent]
 		var matching string
 		_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[paymentIntent](body); err == nil {
+				if list, err = readPage[*paymentIntent](body); err == nil {
 					matching, err = onlyPayment(list.Data, call.Reference, id)
 				}
 				return err
@@ -277,7 +313,7 @@ func (p *Processor) scan(ctx context.Context, call processor.LookupCall) (id str
 		if id = matching; !list.HasMore {
 			return id, time.Now().Before(end), nil
 		}
-		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+		params.StartingAfter = stripe.String(list.next())
 	}
 	return id, false, nil
 }
@@ -291,7 +327,7 @@ func (p *Processor) search(ctx context.Context, reference string) (id string, er
 	params.Query = fmt.Sprintf("metadata['%s']:'%s'", metadataReference,
 		strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(reference))
 	_, err = do(ctx, processor.Call{Operation: operationLookup, Reference: reference, Decode: func(body []byte) error {
-		list, err := readPage[paymentIntent](body)
+		list, err := readPage[*paymentIntent](body)
 		if err != nil || len(list.Data) == 0 {
 			return err
 		}
@@ -327,11 +363,11 @@ func (p *Processor) lookupRefund(ctx context.Context,
 	params.Single, params.Limit = true, stripe.Int64(maxPageSize)
 	var answer processor.Answer
 	for range maxPages {
-		var list page[refund]
+		var list page[*refund]
 		var matching processor.Result
 		answer, err = do(ctx, processor.Call{Operation: operationLookup, Reference: call.Reference,
 			Decode: func(body []byte) (err error) {
-				if list, err = readPage[refund](body); err == nil {
+				if list, err = readPage[*refund](body); err == nil {
 					matching, err = onlyRefund(list.Data, call.Reference, found)
 				}
 				return err
@@ -346,7 +382,7 @@ func (p *Processor) lookupRefund(ctx context.Context,
 		if !list.HasMore {
 			return result, found, nil
 		}
-		params.StartingAfter = stripe.String(list.Data[len(list.Data)-1].ID)
+		params.StartingAfter = stripe.String(list.next())
 	}
 	return processor.Result{}, false, processor.Malformed(answer,
 		fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
@@ -366,7 +402,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 		params.CreatedRange = &stripe.RangeQueryParams{GreaterThanOrEqual: call.CreatedAfter.Unix()}
 	}
 	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) error {
-		list, err := readPage[paymentIntent](body)
+		list, err := readPage[*paymentIntent](body)
 		if err != nil {
 			return err
 		}
@@ -380,9 +416,7 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 				return fmt.Errorf("payment %d of the page: %w", i, err)
 			}
 		}
-		if list.HasMore {
-			result.Next = list.Data[len(list.Data)-1].ID
-		}
+		result.Next = list.next()
 		return nil
 	}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.List(ctx, params).Err() })
 	if err != nil {

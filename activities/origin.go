@@ -1,0 +1,103 @@
+package activities
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"go.temporal.io/sdk/activity"
+
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// origin is the workflow that has scheduled an activity. Whoever may use the Temporal namespace can schedule activities of his own on a
+// processor's task queue: a call that the workflow of its payment or refund has not scheduled is never sent.
+type origin struct {
+	// workflow is the type of the workflow, workflowID its ID; both are empty for an activity that no workflow has scheduled.
+	workflow, workflowID string
+	// subject is [payment.WorkflowCharge] or [payment.WorkflowRefund], and id the id of the payment or refund that the workflow is
+	// about. Both are empty for another program's workflow.
+	subject, id string
+}
+
+func originOf(ctx context.Context) origin {
+	info := activity.GetInfo(ctx)
+	o := origin{workflowID: info.WorkflowExecution.ID}
+	if info.WorkflowType != nil {
+		o.workflow = info.WorkflowType.Name
+	}
+	id, recheck := strings.CutPrefix(o.workflowID, "recheck/")
+	if recheck != (o.workflow == payment.WorkflowRecheck) {
+		return o
+	}
+	kind, name, _ := strings.Cut(id, "/")
+	merchantID, idempotencyKey, _ := strings.Cut(name, "/")
+	switch {
+	case kind == "charge" && (recheck || o.workflow == payment.WorkflowCharge):
+		o.subject, o.id = payment.WorkflowCharge, payment.PaymentID(merchantID, idempotencyKey)
+	case kind == "refund" && (recheck || o.workflow == payment.WorkflowRefund):
+		o.subject, o.id = payment.WorkflowRefund, payment.RefundID(merchantID, idempotencyKey)
+	}
+	return o
+}
+
+// requireCharge returns an error unless the call of this operation comes from the workflow of the payment.
+func (o origin) requireCharge(operation payment.Operation, sequence int, paymentID, key string) error {
+	switch {
+	case o.workflow != payment.WorkflowCharge || o.subject != payment.WorkflowCharge:
+		return o.foreign()
+	case paymentID != o.id || key != payment.ProcessorKey(o.id, operation, sequence):
+		return o.another(operation)
+	default:
+		return nil
+	}
+}
+
+// requireRefund returns an error unless the call comes from the workflow of the refund.
+func (o origin) requireRefund(refundID, key string) error {
+	switch {
+	case o.workflow != payment.WorkflowRefund || o.subject != payment.WorkflowRefund:
+		return o.foreign()
+	case refundID != o.id || key != payment.ProcessorKey(o.id, payment.OperationRefund, 0):
+		return o.another(payment.OperationRefund)
+	default:
+		return nil
+	}
+}
+
+// requireLookup returns an error unless the lookup comes from a workflow about the payment or refund that is looked up.
+func (o origin) requireLookup(call processor.LookupCall) error {
+	operation := payment.OperationCharge
+	if o.subject == payment.WorkflowRefund {
+		operation = payment.OperationRefund
+	}
+	switch {
+	case o.subject == "":
+		return o.foreign()
+	case call.Operation != operation || call.Reference != payment.ProcessorKey(o.id, operation, 0):
+		return o.another("lookup")
+	default:
+		return nil
+	}
+}
+
+func (o origin) foreign() error {
+	return fmt.Errorf("workflow %q of type %q may not call the processor: only the workflow of a payment or refund may", o.workflowID, o.workflow)
+}
+
+func (o origin) another(operation payment.Operation) error {
+	return fmt.Errorf("the %s is of another payment or refund than workflow %q", operation, o.workflowID)
+}
+
+// refuseForeign ends an activity that another program has scheduled: nothing was sent, and nothing is retried. It counts as a refused
+// call, for which there is an alert.
+func (p *Processor) refuseForeign(ctx context.Context, foreign error) error {
+	activity.GetLogger(ctx).Error("refused a call that no workflow of Florin has scheduled", "reason", foreign)
+	if p.refused != nil {
+		p.refused(activity.GetInfo(ctx).ActivityType.Name, "foreign")
+	}
+	return p.applicationError(ctx, &processor.Error{
+		Class: payment.ClassPermission, Certainty: processor.NotExecuted, Message: foreign.Error(),
+	}, false)
+}
