@@ -46,11 +46,10 @@ func (b *body) fullName(root *node, name string) (at *node) {
 	}
 	b.out = append(b.out, '"')
 	at = root
-	for i, part := range strings.Split(first, ".") {
-		if i > 0 {
-			b.out = append(b.out, '.')
-		}
-		at = b.part(at, part)
+	separator := ""
+	for part := range strings.SplitSeq(first, ".") {
+		b.out = append(b.out, separator...)
+		at, separator = b.part(at, part), "."
 	}
 	if nested {
 		for part := range strings.SplitSeq(rest, "][") {
