@@ -75,8 +75,9 @@ bench-client:
 ## fuzz: run each fuzz target of all modules for FUZZTIME. CI gives a number of executions, 2000x: at the end of a time, go test
 ## sometimes reports its own deadline as a failure
 FUZZTIME ?= 30s
+FUZZFILES ?= '*_test.go'
 fuzz:
-	@set -e; for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \
+	@set -e; for file in $$(git grep -l '^func Fuzz' -- $(FUZZFILES)); do \
 		for target in $$(grep -o '^func Fuzz[A-Za-z0-9]*' $$file | cut -c6-); do \
 			echo "$$target in $$file"; \
 			(cd $$(dirname $$file) && go test -run '^$$' -fuzz "^$$target$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 20x .); \
