@@ -161,7 +161,7 @@ func (t *temporal) register(env *testsuite.TestWorkflowEnvironment) error {
 		return err
 	}
 	workflows.Register(env)
-	activities.NewProcessor(rest.New(processorClient), rest.Profile(), retry.DefaultBackoff, time.Minute, nil).Register(env)
+	activities.NewProcessor(rest.New(processorClient), rest.Profile(), retry.DefaultBackoff, time.Minute, activities.Guard{}).Register(env)
 	poll := activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Minute), For: activities.Duration(time.Hour),
 	}

@@ -44,7 +44,7 @@ func chargeError(t *testing.T, err error) *temporal.ApplicationError {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestActivityEnvironment()
-	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, nil)
+	p := NewProcessor(failingProcessor{err: err}, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{})
 	p.random = func() float64 { return 0.5 }
 	p.Register(env)
 	_, got := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCharge, order1())
@@ -211,7 +211,7 @@ func TestOnlyACallWithoutAnAttemptWasNeverTaken(t *testing.T) {
 // The scripted adapter would panic on a capture.
 func TestCaptureThatTheProcessorDoesNotAcceptIsNotSent(t *testing.T) {
 	profile := processor.Profile{Limits: processor.Limits{Amount: func(m payment.Money) error { return errors.New(m.String() + " is below the minimum") }}}
-	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute, nil)
+	p := NewProcessor(failingProcessor{}, profile, retry.DefaultBackoff, 5*time.Minute, Guard{})
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestActivityEnvironment()
 	p.Register(env)

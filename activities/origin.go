@@ -94,8 +94,8 @@ func (o origin) another(operation payment.Operation) error {
 // call, for which there is an alert.
 func (p *Processor) refuseForeign(ctx context.Context, foreign error) error {
 	activity.GetLogger(ctx).Error("refused a call that no workflow of Florin has scheduled", "reason", foreign)
-	if p.refused != nil {
-		p.refused(activity.GetInfo(ctx).ActivityType.Name, "foreign")
+	if p.guard.Refused != nil {
+		p.guard.Refused(activity.GetInfo(ctx).ActivityType.Name, "foreign")
 	}
 	return p.applicationError(ctx, &processor.Error{
 		Class: payment.ClassPermission, Certainty: processor.NotExecuted, Message: foreign.Error(),

@@ -169,9 +169,9 @@ func TestProcessorIsCalledOnlyForTheWorkflowOfItsPaymentOrRefund(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			at := &countingProcessor{}
 			var refused []string
-			p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, func(operation, reason string) {
+			p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{Refused: func(operation, reason string) {
 				refused = append(refused, operation+" "+reason)
-			})
+			}})
 			var suite testsuite.WorkflowTestSuite
 			env := inWorkflow(suite.NewTestActivityEnvironment(), tt.workflowType, tt.workflowID)
 			p.Register(env)

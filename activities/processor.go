@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/worker"
 
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
@@ -24,16 +25,20 @@ type Processor struct {
 	// visible in Temporal Web and occupies no attempt.
 	longestWait time.Duration
 	random      func() float64
-	refused     Refused
+	guard       Guard
 }
 
-// Refused is called for each call from outside that is refused: operation is what was asked for, such as "ProcessorCharge" or "update capture",
-// and reason one of few words. Nil: nobody counts.
-type Refused func(operation, reason string)
+// Guard is what protects the calls to a processor.
+type Guard struct {
+	// Refused is called for each call that is refused: operation is its activity, and reason one of few words. Nil: nobody counts.
+	Refused func(operation, reason string)
+	// Authorizer decides who may ask the processor. Nil: everyone who may use the Temporal namespace.
+	Authorizer *authorize.Authorizer
+}
 
 // NewProcessor returns the activities of one processor, whose adapter has the given profile.
-func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestWait time.Duration, refused Refused) *Processor {
-	return &Processor{processor: p, profile: profile, backoff: backoff, longestWait: longestWait, random: rand.Float64, refused: refused}
+func NewProcessor(p processor.Processor, profile processor.Profile, backoff retry.Backoff, longestWait time.Duration, guard Guard) *Processor {
+	return &Processor{processor: p, profile: profile, backoff: backoff, longestWait: longestWait, random: rand.Float64, guard: guard}
 }
 
 // Register registers the activities under their names in package payment.
@@ -43,6 +48,7 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.ProcessorVoid, activity.RegisterOptions{Name: payment.ActivityProcessorVoid})
 	r.RegisterActivityWithOptions(p.ProcessorRefund, activity.RegisterOptions{Name: payment.ActivityProcessorRefund})
 	r.RegisterActivityWithOptions(p.ProcessorLookup, activity.RegisterOptions{Name: payment.ActivityProcessorLookup})
+	r.RegisterActivityWithOptions(p.AskProcessor, activity.RegisterOptions{Name: payment.ActivityAskProcessor})
 }
 
 // ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
@@ -128,7 +134,24 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 	if foreign := origin.requireLookup(call); foreign != nil {
 		return LookupResult{}, p.refuseForeign(ctx, foreign)
 	}
-	ctx = audit.WithPaymentID(ctx, origin.id)
+	return p.lookUp(ctx, origin.id, call)
+}
+
+// AskProcessor is [Processor.ProcessorLookup] for an operator, who needs no workflow. What he can ask for is the record of one payment or
+// refund of a merchant for which he may act.
+func (p *Processor) AskProcessor(ctx context.Context, q payment.ProcessorQuestion) (LookupResult, error) {
+	_, err := p.guard.Authorizer.Allow(authorize.ProofOfRead(ctx), readRequest(payment.ActivityAskProcessor, q), q.MerchantID, time.Now())
+	if err != nil {
+		return LookupResult{}, err
+	}
+	return p.lookUp(ctx, q.ID(), processor.LookupCall{
+		Operation: q.Operation(), Reference: payment.ProcessorKey(q.ID(), q.Operation(), 0),
+		ProcessorPaymentID: q.ProcessorPaymentID, NotBefore: q.NotBefore,
+	})
+}
+
+func (p *Processor) lookUp(ctx context.Context, id string, call processor.LookupCall) (LookupResult, error) {
+	ctx = audit.WithPaymentID(ctx, id)
 	result, found, err := p.processor.Lookup(ctx, call)
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)

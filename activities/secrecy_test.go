@@ -117,7 +117,7 @@ func writtenFor(t *testing.T, respond http.HandlerFunc) (written []string) {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.NewTextHandler(&logged, nil))))
 	env := suite.NewTestActivityEnvironment()
-	NewProcessor(rest.New(client), rest.Profile(), retry.DefaultBackoff, 5*time.Minute, nil).Register(env)
+	NewProcessor(rest.New(client), rest.Profile(), retry.DefaultBackoff, 5*time.Minute, Guard{}).Register(env)
 	call := order1()
 	call.Amount, call.Currency, call.PaymentMethod = 1250, "USD", "tok_visa"
 	result, err := inWorkflow(env, payment.WorkflowCharge, "charge/acme/order-1").ExecuteActivity(payment.ActivityProcessorCharge, call)

@@ -56,6 +56,10 @@ const (
 	// ActivityProcessorLookup reads the processor's record of a charge or a refund.
 	ActivityProcessorLookup = "ProcessorLookup"
 
+	// ActivityAskProcessor reads the processor's record of a payment or refund for an operator. It is a standalone activity on the
+	// [ProcessorTaskQueue]. Its argument is a [ProcessorQuestion].
+	ActivityAskProcessor = "AskProcessor"
+
 	// ErrorContinued is the type of the application error of an update that waited when the workflow continued in a new run: send the
 	// update again, and the new run receives it.
 	ErrorContinued = "Continued"

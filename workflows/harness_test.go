@@ -163,7 +163,7 @@ func newEnvironmentWithStore(
 	env.SetTestTimeout(time.Minute)
 	Register(env)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": terms}}
-	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute, nil)
+	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute, activities.Guard{})
 	storeActivities.RegisterWrites(env)
 	processorActivities.Register(env)
 	return env

@@ -721,7 +721,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
 	storeActivities.RegisterWrites(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, nil))
+	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{}))
 	m.replaceActivities(env, storeActivities, continued)
 	m.env, m.skew = env, m.skews[w.id]
 	m.proc.act = func(a externalAction) {

@@ -14,7 +14,6 @@ import (
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
-	"github.com/florinpay/florin/processor"
 )
 
 // A worker with a free slot takes a lookup at once, so that after askStartTimeout none is there. askTimeout bounds the whole lookup.
@@ -69,7 +68,10 @@ func ask(cmd *cobra.Command, s subject, name, chargeKey string) error {
 	case name == "":
 		name = stored
 	}
-	found, err := lookupByWorker(cmd, processors.temporal, name, call)
+	found, err := askWorker(cmd, processors.temporal, name, payment.ProcessorQuestion{
+		MerchantID: s.merchant, IdempotencyKey: s.key, Refund: s.isRefund,
+		ProcessorPaymentID: call.ProcessorPaymentID, NotBefore: call.NotBefore,
+	})
 	if err != nil {
 		return err
 	}
@@ -80,13 +82,13 @@ func ask(cmd *cobra.Command, s subject, name, chargeKey string) error {
 	return printResult(cmd, from, what, found.Result)
 }
 
-// lookupByWorker runs the lookup as an activity on the processor's task queue. It returns florin.ErrNoWorker if no worker takes it.
-func lookupByWorker(cmd *cobra.Command, t client.Client, name string, call processor.LookupCall) (found activities.LookupResult, err error) {
+// askWorker runs the lookup as an activity on the processor's task queue. It returns florin.ErrNoWorker if no worker takes it.
+func askWorker(cmd *cobra.Command, t client.Client, name string, q payment.ProcessorQuestion) (found activities.LookupResult, err error) {
 	queue := payment.ProcessorTaskQueue(name)
 	handle, err := t.ExecuteActivity(cmd.Context(), client.StartActivityOptions{
-		ID: payment.ActivityProcessorLookup + "/" + uuid.NewString(), TaskQueue: queue,
+		ID: payment.ActivityAskProcessor + "/" + uuid.NewString(), TaskQueue: queue,
 		ScheduleToStartTimeout: askStartTimeout, ScheduleToCloseTimeout: askTimeout,
-	}, payment.ActivityProcessorLookup, call)
+	}, payment.ActivityAskProcessor, q)
 	if err == nil {
 		err = handle.Get(cmd.Context(), &found)
 	}

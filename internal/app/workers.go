@@ -100,6 +100,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	payments := &activities.Payments{
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
+	guard := activities.Guard{Refused: o.Telemetry.CountRefused, Authorizer: authorizer}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
 		p := c.Processors[name]
@@ -115,7 +116,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), o.Telemetry.CountRefused).Register(calls)
+		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), guard).Register(calls)
 		w.workers = append(w.workers, calls)
 	}
 	readOptions := options

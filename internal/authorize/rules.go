@@ -29,6 +29,7 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityGetPayment:            everyone,
 	caller.Read + " " + payment.ActivityGetRefund:             everyone,
 	caller.Read + " " + payment.ActivityGetIdentity:           everyone,
+	caller.Read + " " + payment.ActivityAskProcessor:          everyone,
 	caller.Read + " " + payment.ActivityListPayments:          everyone,
 	caller.Read + " " + payment.ActivityListDivergences:       everyone,
 	caller.Read + " " + payment.ActivityAcknowledgeDivergence: {caller.Operator},

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
-	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/temporal"
@@ -169,8 +168,5 @@ type activityInbound struct {
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (in *activityInbound) ExecuteActivity(ctx context.Context, input *interceptor.ExecuteActivityInput) (any, error) {
-	if activity.GetInfo(ctx).TaskQueue == payment.ReadTaskQueue {
-		ctx = context.WithValue(ctx, proofKey{}, read(interceptor.Header(ctx), caller.Header))
-	}
-	return in.Next.ExecuteActivity(ctx, input)
+	return in.Next.ExecuteActivity(context.WithValue(ctx, proofKey{}, read(interceptor.Header(ctx), caller.Header)), input)
 }

@@ -85,6 +85,7 @@ var Operations = []string{
 	Read + " " + payment.ActivityGetPayment,
 	Read + " " + payment.ActivityGetRefund,
 	Read + " " + payment.ActivityGetIdentity,
+	Read + " " + payment.ActivityAskProcessor,
 	Read + " " + payment.ActivityListPayments,
 	Read + " " + payment.ActivityListDivergences,
 	Read + " " + payment.ActivityAcknowledgeDivergence,

@@ -11,8 +11,6 @@ import (
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/workflow"
-
-	"github.com/florinpay/florin/payment"
 )
 
 // Source returns the caller's token. It is called for each request, and may return another token each time.
@@ -126,10 +124,8 @@ func (c *clientOutbound) QueryWorkflow(ctx context.Context, in *interceptor.Clie
 
 // ExecuteActivity implements interceptor.ClientOutboundInterceptor.
 func (c *clientOutbound) ExecuteActivity(ctx context.Context, in *interceptor.ClientExecuteActivityInput) (client.ActivityHandle, error) {
-	if in.Options.TaskQueue == payment.ReadTaskQueue {
-		if err := c.sign(ctx, Header, Request{Kind: Read, Name: in.ActivityType, Args: in.Args}); err != nil {
-			return nil, err
-		}
+	if err := c.sign(ctx, Header, Request{Kind: Read, Name: in.ActivityType, Args: in.Args}); err != nil {
+		return nil, err
 	}
 	return c.Next.ExecuteActivity(ctx, in)
 }
