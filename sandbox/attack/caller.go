@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/sdk/v1"
 	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
@@ -208,20 +209,18 @@ func (t *target) page(ctx context.Context, workflowID string) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("query the metadata of %s: %w", workflowID, err)
 	}
-	var metadata struct {
-		CurrentDetails string `json:"currentDetails"`
-	}
+	var metadata sdk.WorkflowMetadata
 	if err := value.Get(&metadata); err != nil {
 		return "", err
 	}
-	if metadata.CurrentDetails == "" {
+	if metadata.GetCurrentDetails() == "" {
 		return "", fmt.Errorf("%s has no details", workflowID)
 	}
 	described, err := t.temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	if err != nil {
 		return "", err
 	}
-	text := metadata.CurrentDetails
+	text := metadata.GetCurrentDetails()
 	user := described.GetExecutionConfig().GetUserMetadata()
 	for _, p := range []*common.Payload{user.GetSummary(), user.GetDetails()} {
 		var static string

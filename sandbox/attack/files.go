@@ -104,6 +104,7 @@ func quotedSecrets(ctx context.Context, t *target) (result, error) {
 	const secret = "sk_live_51Hmallory0987654321"
 	const valid = "processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: {env: KEY}}}\n"
 	tried := 0
+	var quoted []string
 	for _, content := range []string{
 		"processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: SECRET}}",
 		"processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: {value: SECRET}}}",
@@ -138,13 +139,17 @@ func quotedSecrets(ctx context.Context, t *target) (result, error) {
 				return result{}, fmt.Errorf("worker %v with %q: %w", args, content, err)
 			}
 			tried++
-			if strings.Contains(output, secret) || strings.Contains(output, secret[:12]) {
-				return succeeded("worker %v with %q (exit code %d): %s", args[:len(args)-1], content, code, output), nil
+			if code != 0 && strings.Contains(output, secret[:12]) {
+				quoted = append(quoted, content)
 			}
-			if code == 0 { // print would show what is valid, and a worker would start
+			if code == 0 { // the worker would start with it
 				break
 			}
 		}
+	}
+	if len(quoted) > 0 {
+		quoted = slices.Compact(quoted)
+		return succeeded("%d: %q", len(quoted), quoted), nil
 	}
 	return repelled("%d runs quote nothing of it", tried), nil
 }
@@ -188,12 +193,23 @@ func yamlBombs(ctx context.Context, t *target) (result, error) {
 
 // tamperedAudit changes the audit log that the worker has written, in each way that hides something.
 func tamperedAudit(ctx context.Context, t *target) (result, error) {
+	if err := t.startOpen(ctx); err != nil { // on the file that a worker before it has ended
+		return result{}, err
+	}
+	for i := range 10 {
+		if _, err := t.succeeded(ctx, "acme", fmt.Sprintf("audited %d", i)); err != nil {
+			return result{}, err
+		}
+	}
+	if err := t.stopWorker(ctx); err != nil {
+		return result{}, err
+	}
 	content, err := os.ReadFile(t.file("audit.log"))
 	if err != nil {
 		return result{}, err
 	}
 	lines := slices.Collect(strings.Lines(string(content)))
-	if len(lines) < 20 {
+	if len(lines) < 10 {
 		return result{}, fmt.Errorf("the audit log has only %d lines", len(lines))
 	}
 	verify := func(lines []string) (string, int, error) {

@@ -10,10 +10,18 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.temporal.io/api/common/v1"
+	"go.temporal.io/api/taskqueue/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -28,6 +36,7 @@ var ledgerAttacks = []attack{
 	{"refund of another merchant's payment", refundOfAnotherMerchant},
 	{"recheck under the ID of another payment", foreignRecheck},
 	{"requests that cannot be decoded, or have no field", undecodable},
+	{"workflow IDs with control characters, past gRPC's check", strangeIDs},
 	{"signals that forge an event, or cannot be decoded", forgedSignals},
 	{"captures of more, less than nothing, another currency", absurdCaptures},
 	{"a key that is used again with another request", anotherRequest},
@@ -521,4 +530,40 @@ func anotherRequest(ctx context.Context, t *target) (result, error) {
 		return succeeded("money moved"), nil
 	}
 	return repelled("%v", got), err
+}
+
+// strangeIDs starts workflows with another client of gRPC than the SDK's, which does not send IDs with such characters.
+func strangeIDs(ctx context.Context, t *target) (result, error) {
+	conn, err := grpc.NewClient(t.address(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return result{}, err
+	}
+	defer conn.Close()
+	service := workflowservice.NewWorkflowServiceClient(conn)
+	started := 0
+	for i, text := range []string{"\x1b[2J", "\u202eevil", "a\r\nb", "\u2028", "\x00", "\u00e9"} {
+		req := chargeOf("acme", "strange "+text, "tok_visa")
+		input, err := converter.GetDefaultDataConverter().ToPayloads(req)
+		if err != nil {
+			return result{}, err
+		}
+		_, err = service.StartWorkflowExecution(ctx, &workflowservice.StartWorkflowExecutionRequest{
+			Namespace: client.DefaultNamespace, WorkflowId: chargeID("acme", "strange "+text), RequestId: uuid.NewString(), Input: input,
+			WorkflowType: &common.WorkflowType{Name: "Charge"}, TaskQueue: &taskqueue.TaskQueue{Name: "payments"},
+		})
+		if err != nil && status.Code(err) != codes.InvalidArgument {
+			return result{}, fmt.Errorf("ID %d: %w", i, err)
+		}
+		if err == nil {
+			started++
+		}
+	}
+	settle(ctx)
+	if _, err := t.succeeded(ctx, "acme", "after strange ones"); err != nil {
+		return succeeded("the next payment does not succeed: %v", err), ctx.Err()
+	}
+	if found := unprintable(t.worker.log()); found != "" {
+		return succeeded("the worker's log has %s", found), nil
+	}
+	return repelled("Temporal has taken %d of 6; the next payment succeeds, and the log is clean", started), nil
 }

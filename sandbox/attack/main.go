@@ -71,6 +71,7 @@ func run(ctx context.Context, out io.Writer, binaries, only string) (err error) 
 	}
 	defer func() { err = errors.Join(err, t.stop()) }()
 	tried, won := 0, 0
+	var untried error
 	for _, phase := range []struct {
 		start   func(context.Context) error
 		attacks []attack
@@ -84,7 +85,9 @@ func run(ctx context.Context, out io.Writer, binaries, only string) (err error) 
 			}
 			r, err := a.tryWithin(ctx, t)
 			if err != nil {
-				return fmt.Errorf("%s: could not be tried: %w", a.name, err)
+				untried = errors.Join(untried, fmt.Errorf("%s: could not be tried: %w", a.name, err))
+				fmt.Fprintf(out, "UNTRIED    %-62s  %s\n", a.name, oneLine(err.Error()))
+				continue
 			}
 			tried++
 			verdict := "repelled "
@@ -92,14 +95,17 @@ func run(ctx context.Context, out io.Writer, binaries, only string) (err error) 
 				verdict = "SUCCEEDED"
 				won++
 			}
-			fmt.Fprintf(out, "%s  %-58s  %s\n", verdict, a.name, oneLine(r.saw))
+			fmt.Fprintf(out, "%s  %-62s  %s\n", verdict, a.name, oneLine(r.saw))
+			if r.succeeded {
+				fmt.Fprintf(out, "%q\n", r.saw) // all of it
+			}
 		}
 	}
 	fmt.Fprintf(out, "attack: tried=%d succeeded=%d\n", tried, won)
 	if won > 0 {
-		return errSucceeded
+		return errors.Join(errSucceeded, untried)
 	}
-	return nil
+	return untried
 }
 
 func (a attack) tryWithin(ctx context.Context, t *target) (result, error) {

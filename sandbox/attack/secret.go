@@ -76,14 +76,15 @@ func (t *target) leaked(ctx context.Context, prefix string, texts ...string) (st
 		places["the history of "+id] = history
 		places["the search attributes of "+id] = execution.GetSearchAttributes().String() + execution.GetMemo().String()
 	}
+	var found []string
 	for place, content := range places {
 		for _, text := range texts {
 			if i := strings.Index(content, text); i >= 0 {
-				return fmt.Sprintf("%s in %s: %.80q", text, place, content[max(0, i-40):min(len(content), i+40)]), nil
+				found = append(found, fmt.Sprintf("%s in %s: %.80q", text, place, content[max(0, i-40):min(len(content), i+40)]))
 			}
 		}
 	}
-	return "", nil
+	return strings.Join(found, "\n"), nil
 }
 
 func cardsOfCallers(ctx context.Context, t *target) (result, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -40,6 +41,8 @@ var (
 	markup = regexp.MustCompile(`\]\(|\]:|!\[|<[A-Za-z/!]|&[#A-Za-z]|\{`)
 	// link is what becomes a link by itself.
 	link = regexp.MustCompile(`(?i)(https?://|www\.)evil`)
+	// own is a link of Florin's.
+	own = regexp.MustCompile(`\[[A-Za-z ]*\]\(https://github\.com/florinpay/florin/[A-Za-z0-9./#_-]*\)`)
 	// command is how an operator recognizes a command.
 	command = regexp.MustCompile(`^\s*(starter|worker|temporal)\b`)
 )
@@ -59,7 +62,7 @@ func foreign(page string) string {
 			return "the code span " + inner
 		}
 	}
-	text := span.ReplaceAllString(escaped.ReplaceAllString(page, ""), "")
+	text := span.ReplaceAllString(escaped.ReplaceAllString(own.ReplaceAllString(page, ""), ""), "")
 	for _, pattern := range []*regexp.Regexp{markup, link} {
 		if found := pattern.FindString(text); found != "" {
 			return fmt.Sprintf("%q in: %s", found, text)
@@ -93,15 +96,15 @@ func (t *target) checkPages(ctx context.Context, pages map[string]string) (resul
 	return repelled("%d pages have none", len(pages)), nil
 }
 
-// start2Pages starts charges raw, and returns the IDs of those with a page, by what is hostile in them.
+// hostileCharges starts charges raw, and returns the IDs of those with a page, by what is hostile in them.
 func (t *target) hostileCharges(ctx context.Context, requests map[string]object) (pages map[string]string, err error) {
 	pages = map[string]string{}
 	for what, req := range requests {
 		id := fmt.Sprintf("charge/%s/%s", req["merchant_id"], req["idempotency_key"])
 		run, err := t.start(ctx, "Charge", strings.ToValidUTF8(id, "?"), req)
 		if err != nil {
-			if isRefused(err) {
-				continue // Temporal does not take such an ID
+			if isRefused(err) || strings.Contains(err.Error(), "non-printable") {
+				continue // Temporal, or gRPC, does not take such an ID: see strangeIDs
 			}
 			return nil, err
 		}
@@ -208,16 +211,31 @@ func hostileAnswers(ctx context.Context, t *target) (result, error) {
 	return repelled("%d pages have none", len(requests)), nil
 }
 
-// hostileTerminal reads what the attacks before it have left, as an operator does.
+// hostileTerminal lets a processor decline with hostile texts, and reads that as an operator does.
 func hostileTerminal(ctx context.Context, t *target) (result, error) {
+	answers := map[int][]string{}
+	for _, text := range hostile {
+		quoted := quoteJSON(text)
+		answers[402] = append(answers[402], `{"error":{"code":`+quoted+`,"message":`+quoted+`,"decline_code":`+quoted+`}}`)
+	}
+	for _, text := range []string{"\x1b[2Jevil", "\u202eevil"} {
+		answers[400] = append(answers[400], `{"error":{"code":`+quoteJSON(text)+`,"message":`+quoteJSON(text)+`}}`)
+	}
+	if err := t.answered(ctx, "terminal", answers); err != nil {
+		return result{}, err
+	}
+	commands := [][]string{{"list", "--limit", "500"}, {"list", "--limit", "500", "--json"}, {"divergences"}, {"divergences", "--json"}}
+	for status, bodies := range answers {
+		for i := range bodies {
+			args := []string{"get", "--merchant", "acme", "--key", fmt.Sprintf("terminal %d %d", status, i)}
+			commands = append(commands, args)
+			if i%5 == 0 {
+				commands = append(commands, append(slices.Clone(args), "--json"))
+			}
+		}
+	}
 	lines := 0
-	for _, args := range [][]string{
-		{"list", "--limit", "500"}, {"list", "--limit", "500", "--json"}, {"divergences", "--json"},
-		{"get", "--merchant", "acme", "--key", "answer 0 0"}, {"get", "--merchant", "acme", "--key", "answer 14 0"},
-		{"get", "--merchant", "acme", "--key", "answer 15 0", "--json"}, {"get", "--merchant", "acme", "--key", "answer 16 0"},
-		{"get", "--merchant", "acme", "--key", "operator 14"}, {"get", "--merchant", "acme", "--key", "operator 15"},
-		{"get", "--merchant", "acme", "--key", "k \u202eevil\u2066"},
-	} {
+	for _, args := range commands {
 		output, _, err := t.execute(ctx, "starter", args...)
 		if err != nil {
 			return result{}, err
@@ -227,7 +245,7 @@ func hostileTerminal(ctx context.Context, t *target) (result, error) {
 		}
 		lines += strings.Count(output, "\n")
 	}
-	if lines < 50 {
+	if lines < 3*len(hostile) {
 		return result{}, fmt.Errorf("starter has printed only %d lines", lines)
 	}
 	return repelled("%d lines have none", lines), nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -106,7 +107,7 @@ func resolveAgainstTheProcessor(ctx context.Context, t *target) (result, error) 
 func (t *target) updateOnceIdle(ctx context.Context, id, name string, into any, arg object) error {
 	for range 5 {
 		err := t.update(ctx, id, uuid.NewString(), name, into, arg)
-		if typeOf(err) != "NotResolvable" {
+		if typeOf(err) != "NotResolvable" || !strings.Contains(err.Error(), "in flight") {
 			return err
 		}
 		select {
@@ -190,20 +191,31 @@ func outcomesUseUp(ctx context.Context, t *target) (result, error) {
 	return repelled("capture and void got through 250 outcome updates"), nil
 }
 
-// capturesKeepOut leaves a capture unknown, and asks for it again and again.
+// capturesKeepOut leaves a capture unknown, and asks for it again and again. Without that, a resolution of the same is answered.
 func capturesKeepOut(ctx context.Context, t *target) (result, error) {
-	req := manual(chargeOf("acme", "captured", "tok_capture_500_after").with(object{"processor": "patient"}))
-	if _, err := t.expect(ctx, req, payment.Authorized); err != nil {
-		return result{}, err
+	var r result
+	for _, captures := range []int{1, 15} {
+		id := chargeID("acme", fmt.Sprintf("captured by %d", captures))
+		req := manual(chargeOf("acme", fmt.Sprintf("captured by %d", captures), "tok_capture_500_always").with(object{"processor": "patient"}))
+		if _, err := t.expect(ctx, req, payment.Authorized); err != nil {
+			return result{}, err
+		}
+		stop := t.flood(ctx, captures, id, "capture", object{"amount": 1250})
+		defer stop()
+		if err := t.awaitStatus(ctx, id, payment.Unknown); err != nil {
+			return result{}, err
+		}
+		settle(ctx)
+		var err error
+		r, err = t.getsThrough(ctx, id, "resolve", object{"status": "authorized", "evidence": "the dashboard", "by": "jane"})
+		if captures == 1 && r.succeeded {
+			err = fmt.Errorf("one capture: %s", r.saw)
+		}
+		if err != nil {
+			return result{}, err
+		}
 	}
-	id := chargeID("acme", "captured")
-	stop := t.flood(ctx, 15, id, "capture", object{"amount": 1250})
-	defer stop()
-	if err := t.awaitStatus(ctx, id, payment.Unknown); err != nil {
-		return result{}, err
-	}
-	settle(ctx)
-	return t.getsThrough(ctx, id, "resolve", object{"status": "authorized", "evidence": "the dashboard", "by": "jane"})
+	return r, nil
 }
 
 // resolutionsKeepOut resolves as what the processor contradicts, many times.

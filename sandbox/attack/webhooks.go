@@ -42,6 +42,9 @@ func sign(secret string, body []byte, at time.Time) string {
 	return fmt.Sprintf("t=%d,v1=%s", at.Unix(), hex.EncodeToString(mac.Sum(nil)))
 }
 
+// newConnections is a client that makes a connection for each request: one that is kept alive has a place already.
+var newConnections = &http.Client{Timeout: 30 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+
 // send sends a request, and returns the status and the body of the response.
 func (t *target) send(ctx context.Context, p post) (int, string, error) {
 	if p.path == "" {
@@ -54,7 +57,7 @@ func (t *target) send(ctx context.Context, p post) (int, string, error) {
 	if p.header != "" {
 		r.Header.Set("Florin-Signature", p.header)
 	}
-	resp, err := (&http.Client{Timeout: 30 * time.Second}).Do(r)
+	resp, err := newConnections.Do(r)
 	if err != nil {
 		return 0, "", err
 	}
@@ -352,7 +355,7 @@ func healthEndpoint(ctx context.Context, t *target) (result, error) {
 		if err != nil {
 			return result{}, err
 		}
-		resp, err := http.DefaultClient.Do(r)
+		resp, err := newConnections.Do(r)
 		if err != nil {
 			return succeeded("%s does not answer: %v", path, err), ctx.Err()
 		}
