@@ -118,7 +118,8 @@ func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, 
 	if name == "" {
 		name = p.Default
 	}
-	if problems := p.problems(name, req); len(problems) > 0 && !p.isBegun(ctx, req) {
+	// A request that was accepted once is not refused later, even if its row was lost: the processor may have been called.
+	if problems := p.problems(name, req); len(problems) > 0 && !start.Continues && !p.isBegun(ctx, req) {
 		err := &payment.InvalidRequestError{Fields: problems}
 		return BeginResult{}, storeError(err, err)
 	}
@@ -270,8 +271,10 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 	if req.Amount != nil {
 		r.Amount = *req.Amount
 	}
-	if err := p.checkRefund(ctx, req); err != nil {
-		return ReserveResult{}, err
+	if !start.Continues {
+		if err := p.checkRefund(ctx, req); err != nil {
+			return ReserveResult{}, err
+		}
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {

@@ -11,13 +11,16 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
+// describedID is the payment ID of order-1 of acme.
+const describedID = "pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"
+
 // The readers of the details are operators who have never seen the code.
 func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	const (
 		why        = "\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\</b\\>, \\`see\\` \\{runId\\} below"
 		repeatedly = "\n\nNext: The processor is asked repeatedly until 16 Jan 2026 12:00:00 UTC;" +
 			" then the payment is voided if the processor can." +
-			"\n\nWhat you can do:\n\n- cancel it: `starter void --payment-id pay_1`"
+			"\n\nWhat you can do:\n\n- cancel it: `starter void --payment-id " + describedID + "`"
 	)
 	for status, want := range map[payment.Status]string{
 		payment.Processing: "**processing.** 12.50 USD are being charged." +
@@ -25,8 +28,8 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 		payment.Authorized: "**authorized.** 12.50 USD are authorized and not captured." +
 			"\n\nNext: It waits for a capture or a void until 22 Jan 2026 12:00:00 UTC; then Florin voids it." +
 			" The processor is asked once a day." +
-			"\n\nWhat you can do:\n\n- capture it, or a part with `--amount`: `starter capture --payment-id pay_1`" +
-			"\n- void it: `starter void --payment-id pay_1`",
+			"\n\nWhat you can do:\n\n- capture it, or a part with `--amount`: `starter capture --payment-id " + describedID + "`" +
+			"\n- void it: `starter void --payment-id " + describedID + "`",
 		payment.Pending: "**pending.** The processor has not decided yet. No money has moved." + repeatedly,
 		payment.RequiresAction: "**requires_action.** The customer has to act first, for example by 3-D Secure." +
 			" No money has moved." + repeatedly,
@@ -35,7 +38,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 		payment.NeedsReconciliation: "**needs_reconciliation.** Unknown whether money moved: no call and no lookup has shown it so far." + why +
 			"\n\nNext: sim is still asked now and then; its answer is adopted." + unresolvedOptions,
 		payment.Succeeded: "**succeeded.** 10.00 USD were captured." +
-			"\n\nWhat you can do:\n\n- refund it: `starter refund --payment-id pay_1 --key …`",
+			"\n\nWhat you can do:\n\n- refund it: `starter refund --payment-id " + describedID + " --key …`",
 		payment.Declined: "**declined.** The processor declined it (`expired_card`, hard): no money has moved.",
 		payment.Failed:   "**failed.** No money has moved." + why,
 		payment.Voided:   "**voided.** The authorization was released. No money was taken.",
@@ -47,7 +50,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 		c.definition.fields = chargeFields
 		c.terms.Pending.For, c.terms.AuthorizationFor = activities.Duration(day), activities.Duration(7*day)
 		c.value = payment.Charge{
-			PaymentID: "pay_1", MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
+			PaymentID: describedID, MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", CapturedAmount: 1000, Processor: "sim",
 			ProcessorPaymentID: "ch_1", Status: status, PaymentMethod: "tok_secret", UpdatedAt: baseTime,
 		}
 		c.enteredAt = baseTime
@@ -64,7 +67,7 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 
 const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: *More Actions*, *Send a Signal*, `processor-event`" +
 	"\n- resolve it with what the processor's dashboard shows:" +
-	" `starter resolve --payment-id pay_1 --status succeeded|failed --by … --evidence …`" +
+	" `starter resolve --payment-id " + describedID + " --status succeeded|failed --by … --evidence …`" +
 	"\n- read more: [runbook](" + temporalweb.Runbook + ")"
 
 func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
@@ -87,8 +90,8 @@ func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) 
 		require.Equal(t, want, r.details())
 	}
 	r := &refund{}
-	r.value = payment.Refund{RefundID: "ref_1", MerchantID: "acme", IdempotencyKey: "it's", Status: payment.Unknown, Processor: "my_sim"}
-	require.Contains(t, r.details(), "`starter resolve --refund-id ref_1 --status succeeded|failed --by … --evidence …`")
+	r.value = payment.Refund{RefundID: "ref_0f4f1f0a-6a3b-5a0e-9d35-0f1a7c9b2e64", MerchantID: "acme", IdempotencyKey: "it's", Status: payment.Unknown, Processor: "my_sim"}
+	require.Contains(t, r.details(), "`starter resolve --refund-id ref_0f4f1f0a-6a3b-5a0e-9d35-0f1a7c9b2e64 --status succeeded|failed --by … --evidence …`")
 	require.Contains(t, r.details(), `Next: my\_sim is asked`)
 }
 

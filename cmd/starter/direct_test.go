@@ -125,7 +125,7 @@ processors:
 `, s.URL), 0o600))
 	out, _, err := execute(t, "", "processor", "get", "/payments", "--config", path)
 	require.NoError(t, err)
-	require.Equal(t, "{\"id\": \"ch_1\\u009b2J\\u202e\",\n\n\t\"é\": 1}\\u001b[2J", out)
+	require.Equal(t, "{\"id\": \"ch_1\\u009b2J\\u202e\",\n\n\t\"é\": 1}\\u001b[2J", out) //nolint:testifylint // the exact bytes
 }
 
 // Another processor's "not found" must not pass for proof that no money moved.

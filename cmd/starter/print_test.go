@@ -133,7 +133,7 @@ func TestTextsOfOthersCannotRedrawTheTerminal(t *testing.T) {
 		DivergenceID: "div_1", StatusThere: hostile, Evidence: map[string]string{hostile: hostile}, AcknowledgedBy: hostile,
 	}
 	record := processor.Result{ID: hostile, Reference: hostile, RequestID: hostile, Decline: c.Decline, Currency: hostile}
-	for name, print := range map[string]func(cmd *cobra.Command) error{
+	for name, output := range map[string]func(cmd *cobra.Command) error{
 		"payment": func(cmd *cobra.Command) error { return printCharge(cmd, c) },
 		"refund":  func(cmd *cobra.Command) error { return printRefund(cmd, r) },
 		"divergences": func(cmd *cobra.Command) error {
@@ -150,7 +150,7 @@ func TestTextsOfOthersCannotRedrawTheTerminal(t *testing.T) {
 				continue // it is text only
 			}
 			cmd, out := printing(asJSON)
-			_ = print(cmd) // the error is for the exit code
+			_ = output(cmd) // the error is for the exit code
 			requireHarmless(t, out.String())
 			if !asJSON {
 				require.Contains(t, out.String(), shown, name)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/config"
@@ -22,6 +23,9 @@ const (
 	refetchKeys = 5 * time.Minute
 	maxKeySet   = 1 << 20
 )
+
+// refusalsLogged is how many refused requests are logged in a minute.
+const refusalsLogged = 100
 
 // openAuthorizer returns nil if callers do not have to prove who they are. It reads the keys of the issuers.
 func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operation, reason string), logger *zap.Logger) (*authorize.Authorizer, error) {
@@ -39,6 +43,10 @@ func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operat
 	if err != nil {
 		return nil, fmt.Errorf("authorize: %w", err)
 	}
+	// Whoever is refused must not fill the log. The metric counts everything.
+	limited := logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Minute, refusalsLogged, 0)
+	}))
 	return &authorize.Authorizer{
 		Verifier: &authorize.Verifier{
 			Keys: keys, Audience: c.Audience, Issuer: c.Issuer,
@@ -46,7 +54,7 @@ func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operat
 		},
 		Refused: refused,
 		Log: func(operation, workflowID string, err error) {
-			logger.Warn("refused a request", zap.String("operation", operation), zap.String("workflow", workflowID), zap.Error(err))
+			limited.Warn("refused a request", zap.String("operation", operation), zap.String("workflow", workflowID), zap.Error(err))
 		},
 	}, nil
 }

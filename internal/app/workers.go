@@ -120,6 +120,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	}
 	readOptions := options
 	readOptions.DisableWorkflowWorker = true
+	readOptions.MaxConcurrentActivityTaskPollers = pollers
 	reads := worker.New(temporal, payment.ReadTaskQueue, readOptions)
 	payments.RegisterReads(reads)
 	w.workers = append(w.workers, reads)

@@ -117,7 +117,7 @@ func TestProofsThatProveNothing(t *testing.T) {
 		return &p
 	}
 	changed := func(change func(*payment.ChargeRequest)) caller.Request {
-		r, req := charge, charge.Args[0].(payment.ChargeRequest) //nolint:errcheck // it is one
+		r, req := charge, charge.Args[0].(payment.ChargeRequest)
 		change(&req)
 		r.Args = []any{req}
 		return r
@@ -140,7 +140,7 @@ func TestProofsThatProveNothing(t *testing.T) {
 			return sign(t, issuer{newKey(t), "2"}.token(t, nil), charge, now)
 		}, reason: "unknown_key"},
 		"a public key used as a secret": {proof: func(t *testing.T) *caller.Proof {
-			return sign(t, issuer{append([]byte(nil), key.Public().(ed25519.PublicKey)...), "1"}.token(t, nil), charge, now) //nolint:errcheck // it is one
+			return sign(t, issuer{append([]byte(nil), key.Public().(ed25519.PublicKey)...), "1"}.token(t, nil), charge, now)
 		}, reason: "malformed"},
 		"another audience": {proof: func(t *testing.T) *caller.Proof {
 			return sign(t, trusted.token(t, func(c *caller.Claim) { c.Audience = "another" }), charge, now)

@@ -25,8 +25,9 @@ type KeySet struct {
 type Keys struct {
 	load    func(context.Context) (KeySet, error)
 	every   time.Duration
-	failed  func(error)
 	reading singleflight.Group
+	// again reads the keys in the background.
+	again func()
 
 	mu     sync.RWMutex
 	set    KeySet
@@ -42,7 +43,16 @@ const loadTimeout = 10 * time.Second
 // NewKeys reads the keys for the first time. load is called again after every; failed is told of each error. A set without a usable key is
 // an error.
 func NewKeys(ctx context.Context, load func(context.Context) (KeySet, error), every time.Duration, failed func(error)) (*Keys, error) {
-	k := &Keys{load: load, every: every, failed: failed}
+	k := &Keys{load: load, every: every}
+	background := context.WithoutCancel(ctx)
+	k.again = func() {
+		k.reading.DoChan("", func() (any, error) {
+			if err := k.read(background); err != nil {
+				failed(err)
+			}
+			return nil, nil
+		})
+	}
 	return k, k.read(ctx)
 }
 
@@ -86,12 +96,7 @@ func (k *Keys) current(age time.Duration) KeySet {
 	set, readAt := k.set, k.readAt
 	k.mu.RUnlock()
 	if time.Since(readAt) >= age {
-		k.reading.DoChan("", func() (any, error) {
-			if err := k.read(context.Background()); err != nil {
-				k.failed(err)
-			}
-			return nil, nil
-		})
+		k.again()
 	}
 	return set
 }

@@ -97,9 +97,7 @@ func (r Request) isOfFlorin() bool { return slices.Contains(Operations, r.Operat
 // which integers keep all their digits: kind, name, workflow ID and update ID, followed by the arguments.
 func (r Request) Digest() (string, error) {
 	values := []any{r.Kind, r.Name, r.WorkflowID, r.UpdateID}
-	for _, arg := range r.Args {
-		values = append(values, arg)
-	}
+	values = append(values, r.Args...)
 	text := jsontext.Value("[]")
 	for ; ; values = values[:len(values)-1] {
 		encoded, err := json.Marshal(values)

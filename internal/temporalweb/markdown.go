@@ -45,13 +45,14 @@ func isAlphanumeric(c byte) bool {
 // like a command of Florin's must not be another's.
 func Code(text string) string { return codeIf(word, text) }
 
-// Command returns a command line as a code span. The line consists of words of Florin's own and of ids that Florin has derived; with
-// anything else in it, it is no code span, but text as [Escape] returns it.
+// Command returns a command line as a code span. The line consists of a command of starter, the id that Florin has derived of what it is
+// about, and flags without values; with anything else in it, it is no code span, but text as [Escape] returns it.
 func Command(line string) string { return codeIf(commandLine, line) }
 
 var (
 	word        = regexp.MustCompile(`^[A-Za-z0-9._:@+=,~-]{1,255}$`)
-	commandLine = regexp.MustCompile(`^starter( [A-Za-z0-9._|…-]+)+$`)
+	commandLine = regexp.MustCompile(`^starter( [a-z]+)+( --[a-z-]+)? [a-z]{3}_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}` +
+		`( --[a-z-]+ (…|[a-z]+\|[a-z]+))*$`)
 )
 
 func codeIf(harmless *regexp.Regexp, text string) string {

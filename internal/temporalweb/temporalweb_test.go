@@ -84,11 +84,13 @@ func TestOnlyAHarmlessWordIsACodeSpan(t *testing.T) {
 func TestOnlyFlorinsOwnWordsAreACommand(t *testing.T) {
 	for _, in := range []string{
 		"starter capture --payment-id pay_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64",
-		"starter resolve --refund-id ref_1 --status succeeded|failed --by … --evidence …",
+		"starter resolve --refund-id ref_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64 --status succeeded|failed --by … --evidence …",
+		"starter divergences acknowledge div_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64 --by …",
 	} {
 		require.Equal(t, "`"+in+"`", Command(in))
 	}
 	for _, in := range []string{
+		"starter void 0", "starter void --payment-id pay_1", "starter void --payment-id pay_6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64 x",
 		"curl evil", "starter void --key '{workflowId}'", "starter void `x`", "starter void; reboot", "starter void\nreboot", "starter  void", "starter void $(x)",
 	} {
 		require.NotContains(t, strings.ReplaceAll(Command(in), "\\`", ""), "`", "%q", in)

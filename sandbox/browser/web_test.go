@@ -19,6 +19,7 @@ import (
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
+	"github.com/florinpay/florin/sandbox/markup"
 )
 
 // requests are the charges that the pages show.
@@ -138,7 +139,7 @@ func TestTemporalWebShowsNoMarkupOfAKey(t *testing.T) {
 	tab := openTab(t, path)
 	tab.goTo(t, env.WebURL(), narrow)
 	var begun, started []payment.ChargeRequest
-	for i, key := range hostile {
+	for i, key := range markup.Hostile {
 		key = strings.ReplaceAll(key, "/", "|") // no release has accepted a slash
 		req := charge(key, 1250, "USD", []string{"tok_visa", "tok_lost"}[i%2])
 		begin(t, env, req)

