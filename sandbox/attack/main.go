@@ -130,7 +130,7 @@ func oneLine(text string) string {
 }
 
 // openAttacks are those on workers that require no proof of callers, in this order: the last one compares the books.
-var openAttacks = join(ledgerAttacks, updateAttacks, textAttacks, readAttacks, webhookAttacks, secretAttacks, booksAttacks)
+var openAttacks = join(ledgerAttacks, pretendAttacks, updateAttacks, textAttacks, readAttacks, webhookAttacks, secretAttacks, booksAttacks)
 
 func join(lists ...[]attack) (all []attack) {
 	for _, list := range lists {
