@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -243,4 +244,21 @@ func until(ctx context.Context, condition func() (bool, error)) error {
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
+}
+
+// each calls f for 0 to n-1, a few at a time, and returns all errors.
+func each(n int, f func(i int) error) error {
+	const atOnce = 12
+	errs := make([]error, n)
+	var group sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		group.Go(func() {
+			defer func() { <-slots }()
+			errs[i] = f(i)
+		})
+	}
+	group.Wait()
+	return errors.Join(errs...)
 }

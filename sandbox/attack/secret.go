@@ -193,23 +193,26 @@ func withSpaces(numbers []string) []string {
 	return numbers
 }
 
-// answered charges at the hostile processor once for each answer. The payments' keys begin with name.
-func (t *target) answered(ctx context.Context, name string, answers map[int][]string) error {
-	defer t.hostile.answers(500, "")
-	for status, bodies := range answers {
-		for i, body := range bodies {
-			t.hostile.answers(status, body)
-			id := chargeID("acme", fmt.Sprintf("%s %d %d", name, status, i))
-			req := manual(chargeOf("acme", strings.TrimPrefix(id, "charge/acme/"), "tok_visa")).with(object{"processor": "hostile"})
-			if _, err := t.start(ctx, "Charge", id, req); err != nil {
-				return err
-			}
-			if err := t.awaitStatus(ctx, id, payment.Declined, payment.Failed, payment.Authorized, payment.Conflicted, payment.Unknown); err != nil {
-				return err
-			}
+// answered charges at the hostile processor once for each answer. The payments' keys are the name and a number.
+func (t *target) answered(ctx context.Context, name string, answers []answer) error {
+	return each(len(answers), func(i int) error {
+		key := fmt.Sprintf("%s %d", name, i)
+		id := chargeID("acme", key)
+		t.hostile.set("acme", key, answers[i])
+		if _, err := t.start(ctx, "Charge", id, manual(chargeOf("acme", key, "tok_visa")).with(object{"processor": "hostile"})); err != nil {
+			return err
 		}
+		return t.awaitStatus(ctx, id, payment.Declined, payment.Failed, payment.Authorized, payment.Conflicted, payment.Unknown,
+			payment.NeedsReconciliation)
+	})
+}
+
+// statuses makes answers with a status.
+func statuses(status int, bodies ...string) (answers []answer) {
+	for _, body := range bodies {
+		answers = append(answers, answer{status, body})
 	}
-	return nil
+	return answers
 }
 
 func cardsOfProcessor(ctx context.Context, t *target) (result, error) {
@@ -217,23 +220,23 @@ func cardsOfProcessor(ctx context.Context, t *target) (result, error) {
 	const record = `"status":"authorized","amount":1250,"currency":"USD","captured_amount":0,"reference":"REFERENCE"`
 	const cvc = "cvc-7391"
 	nested := `"card":{"number":"%s","cvc":{"code":"` + cvc + `"},"exp":"` + cvc + `"},"cvc":"` + cvc + `","email":"` + cvc + `@example.com","id2":"` + cvc + `"`
-	err := t.answered(ctx, "cards", map[int][]string{
-		200: {
-			`{"id":"` + made.next() + `",` + record + `}`,
-			`{"id":"p_` + uuid.NewString() + `",` + record + `,` + fmt.Sprintf(nested, made.next()) + `}`,
-			`{"cvc":{"code":"` + cvc + `"},"id":"p_` + uuid.NewString() + `",` + record + `,"metadata":{"` + made.next() + `":"` + made.next() + `"}}`,
-			`{"id":"p_` + uuid.NewString() + `","status":"` + made.next() + `","amount":` + made.next() + `,"currency":"` + made.next() + `","reference":"` + made.next() + `"}`,
-			`{"` + made.next() + `":{"` + made.spaced() + `":["` + made.next() + `"]}}`,
-			`"` + made.next() + `"`, made.next(), `<html>` + made.spaced() + ` ` + cvc,
-			`{"id":"\u0034` + made.next()[1:] + `",` + record + `}`,
-		},
-		402: {
-			`{"error":{"code":"` + made.next() + `","message":"card ` + made.spaced() + ` declined","decline_code":"` + made.next() + `"},` + fmt.Sprintf(nested, made.next()) + `}`,
-			`{"error":{"code":"declined","message":"` + made.next() + `","decline_code":"declined","card":{"code":"` + cvc + `","id":"` + cvc + `"}}}`,
-		},
-		400: {`{"error":{"code":"` + made.next() + `","message":"` + made.spaced() + `"}}`, `card=` + made.next() + `&cvc=` + cvc},
-		500: {`{"error":{"code":"` + made.next() + `","message":"` + made.spaced() + `"},"cvc":{"code":"` + cvc + `"}}`},
-	})
+	err := t.answered(ctx, "cards", slices.Concat(
+		statuses(200,
+			`{"id":"`+made.next()+`",`+record+`}`,
+			`{"id":"p_`+uuid.NewString()+`",`+record+`,`+fmt.Sprintf(nested, made.next())+`}`,
+			`{"cvc":{"code":"`+cvc+`"},"id":"p_`+uuid.NewString()+`",`+record+`,"metadata":{"`+made.next()+`":"`+made.next()+`"}}`,
+			`{"id":"p_`+uuid.NewString()+`","status":"`+made.next()+`","amount":`+made.next()+`,"currency":"`+made.next()+`","reference":"`+made.next()+`"}`,
+			`{"`+made.next()+`":{"`+made.spaced()+`":["`+made.next()+`"]}}`,
+			`"`+made.next()+`"`, made.next(), `<html>`+made.spaced()+` `+cvc,
+			`{"id":"\u0034`+made.next()[1:]+`",`+record+`}`,
+		),
+		statuses(402,
+			`{"error":{"code":"`+made.next()+`","message":"card `+made.spaced()+` declined","decline_code":"`+made.next()+`"},`+fmt.Sprintf(nested, made.next())+`}`,
+			`{"error":{"code":"declined","message":"`+made.next()+`","decline_code":"declined","card":{"code":"`+cvc+`","id":"`+cvc+`"}}}`,
+		),
+		statuses(400, `{"error":{"code":"`+made.next()+`","message":"`+made.spaced()+`"}}`, `card=`+made.next()+`&cvc=`+cvc),
+		statuses(500, `{"error":{"code":"`+made.next()+`","message":"`+made.spaced()+`"},"cvc":{"code":"`+cvc+`"}}`),
+	))
 	if err != nil {
 		return result{}, err
 	}
@@ -246,11 +249,11 @@ func cardsOfProcessor(ctx context.Context, t *target) (result, error) {
 func repeatedKey(ctx context.Context, t *target) (result, error) {
 	const record = `"status":"authorized","amount":1250,"currency":"USD","captured_amount":0,"reference":"REFERENCE"`
 	escaped := `\u0073\u0069\u006d` + strings.TrimPrefix(apiKey, "sim")
-	err := t.answered(ctx, "repeated", map[int][]string{
-		200: {`{"id":"` + apiKey + `",` + record + `}`, `{"id":"` + escaped + `",` + record + `}`, `{"id":"p_` + apiKey + `_x",` + record + `}`},
-		402: {`{"error":{"code":"` + apiKey + `","message":"key ` + apiKey + `","decline_code":"` + apiKey + `"}}`},
-		401: {`{"error":{"code":"unauthorized","message":"the key ` + apiKey + ` is revoked"}}`, `Bearer ` + apiKey, `{"error":{"code":"` + escaped + `","message":"` + escaped + `"}}`},
-	})
+	err := t.answered(ctx, "repeated", slices.Concat(
+		statuses(200, `{"id":"`+apiKey+`",`+record+`}`, `{"id":"`+escaped+`",`+record+`}`, `{"id":"p_`+apiKey+`_x",`+record+`}`),
+		statuses(402, `{"error":{"code":"`+apiKey+`","message":"key `+apiKey+`","decline_code":"`+apiKey+`"}}`),
+		statuses(401, `{"error":{"code":"unauthorized","message":"the key `+apiKey+` is revoked"}}`, `Bearer `+apiKey, `{"error":{"code":"`+escaped+`","message":"`+escaped+`"}}`),
+	))
 	if err != nil {
 		return result{}, err
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,7 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
@@ -264,20 +266,25 @@ func startProcess(ctx context.Context, cmd *exec.Cmd) (*process, error) {
 	}
 }
 
-// hostileProcessor is a processor that answers what the attacker wants.
+// answer is what a hostile processor answers: REFERENCE in the body stands for the request's idempotency key.
+type answer struct {
+	status int
+	body   string
+}
+
+// hostileProcessor is a processor that answers what the attacker wants; otherwise 500.
 type hostileProcessor struct {
 	server *httptest.Server
 	url    string
 
 	mu sync.Mutex
-	// answer is for every request: the status, and the body, in which REFERENCE stands for the request's idempotency key.
-	status int
-	body   string
-	count  int
+	// answers are for the requests about a reference.
+	answers map[string]answer
+	count   int
 }
 
 func newHostileProcessor() *hostileProcessor {
-	h := &hostileProcessor{status: http.StatusInternalServerError}
+	h := &hostileProcessor{answers: map[string]answer{}}
 	h.server = httptest.NewServer(h)
 	h.url = h.server.URL
 	return h
@@ -285,11 +292,11 @@ func newHostileProcessor() *hostileProcessor {
 
 func (h *hostileProcessor) close() error { h.server.Close(); return nil }
 
-// answers sets the answer.
-func (h *hostileProcessor) answers(status int, body string) {
+// set sets the answer to all requests about a charge.
+func (h *hostileProcessor) set(merchant, key string, a answer) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.status, h.body = status, body
+	h.answers[payment.ProcessorKey(payment.PaymentID(merchant, key), payment.OperationCharge, 0)] = a
 }
 
 // requests returns how many requests the processor has received.
@@ -301,14 +308,18 @@ func (h *hostileProcessor) requests() int {
 
 // ServeHTTP implements http.Handler.
 func (h *hostileProcessor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	reference := cmp.Or(r.Header.Get("Idempotency-Key"), r.URL.Query().Get("reference"))
 	h.mu.Lock()
-	status, body := h.status, h.body
 	h.count++
+	a, known := h.answers[reference]
 	h.mu.Unlock()
+	if !known {
+		a.status = http.StatusInternalServerError
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", "req_\x1b[2J")
-	w.WriteHeader(status)
-	_, _ = w.Write(bytes.ReplaceAll([]byte(body), []byte("REFERENCE"), []byte(r.Header.Get("Idempotency-Key")))) // the worker may have gone
+	w.WriteHeader(a.status)
+	_, _ = w.Write(bytes.ReplaceAll([]byte(a.body), []byte("REFERENCE"), []byte(reference))) // the worker may have gone
 }
 
 // dial opens a connection, as a slow or silent client does.
