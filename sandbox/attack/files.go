@@ -14,7 +14,7 @@ import (
 	"github.com/florinpay/florin/sandbox/books"
 )
 
-var booksAttacks = []attack{{"books: money without a record, or a record without money", func(ctx context.Context, t *target) (result, error) {
+var booksAttacks = []attack{{name: "books: money without a record, or a record without money", try: func(ctx context.Context, t *target) (result, error) {
 	return t.compareBooks(ctx, func(request) any { return nil })
 }}}
 
@@ -31,7 +31,7 @@ func (t *target) compareBooks(ctx context.Context, as prover) (result, error) {
 			return result{}, err
 		}
 		for _, c := range page.Payments {
-			if c.Processor != "hostile" { // it has no ledger
+			if c.Processor != "hostile" && c.MerchantID != pretended { // the hostile processor has no ledger
 				charges = append(charges, c)
 			}
 		}
@@ -57,7 +57,10 @@ func (t *target) compareBooks(ctx context.Context, as prover) (result, error) {
 		resolved[c.PaymentID] = c.Failure != nil && strings.HasPrefix(c.Failure.Message, "resolved by") || c.Status == payment.Succeeded && c.ProcessorPaymentID == ""
 	}
 	charges = slices.DeleteFunc(charges, func(c payment.Charge) bool { return resolved[c.PaymentID] })
-	ledger.Payments = slices.DeleteFunc(ledger.Payments, func(p simulator.LedgerPayment) bool { return resolved[p.Metadata["florin_payment_id"]] })
+	ledger.Payments = slices.DeleteFunc(ledger.Payments, func(p simulator.LedgerPayment) bool {
+		return resolved[p.Metadata["florin_payment_id"]] || p.Metadata["florin_merchant_id"] == pretended
+	})
+	ledger.Refunds = slices.DeleteFunc(ledger.Refunds, func(r simulator.LedgerRefund) bool { return r.Metadata["florin_merchant_id"] == pretended })
 	comparison := books.Compare(charges, refunds, ledger)
 	if comparison.DoubleCharges > 0 || len(comparison.Differences) > 0 {
 		return succeeded("%d differences, such as %s", len(comparison.Differences), comparison.Differences[0]), nil
@@ -67,10 +70,10 @@ func (t *target) compareBooks(ctx context.Context, as prover) (result, error) {
 
 // fileAttacks are on what the worker leaves behind, and on what it reads.
 var fileAttacks = []attack{
-	{"files: others can read or write the worker's files", openFiles},
-	{"configuration: errors quote a literal secret", quotedSecrets},
-	{"configuration: YAML bombs", yamlBombs},
-	{"audit log: changed records are not found", tamperedAudit},
+	{name: "files: others can read or write the worker's files", try: openFiles},
+	{name: "configuration: errors quote a literal secret", try: quotedSecrets},
+	{name: "configuration: YAML bombs", try: yamlBombs},
+	{name: "audit log: changed records are not found", try: tamperedAudit},
 }
 
 func openFiles(ctx context.Context, t *target) (result, error) {

@@ -28,18 +28,18 @@ import (
 
 // ledgerAttacks try to write the store, and to move money, other than by a charge or refund of a permitted caller.
 var ledgerAttacks = []attack{
-	{"forged outcome: standalone writes on every queue", forgeStandalone},
-	{"forged outcome: writes from workflows of the attacker's", forgeFromWorkflows},
-	{"processor calls: standalone", callStandalone},
-	{"processor calls: from workflows of another type or ID", callFromWorkflows},
-	{"two workflows for one payment: Charge under foreign IDs", foreignIDs},
-	{"refund of another merchant's payment", refundOfAnotherMerchant},
-	{"recheck under the ID of another payment", foreignRecheck},
-	{"requests that cannot be decoded, or have no field", undecodable},
-	{"workflow IDs with control characters, past gRPC's check", strangeIDs},
-	{"signals that forge an event, or cannot be decoded", forgedSignals},
-	{"captures of more, less than nothing, another currency", absurdCaptures},
-	{"a key that is used again with another request", anotherRequest},
+	{name: "forged outcome: standalone writes on every queue", try: forgeStandalone},
+	{name: "forged outcome: writes from workflows of the attacker's", try: forgeFromWorkflows},
+	{name: "processor calls: standalone", try: callStandalone},
+	{name: "processor calls: from workflows of another type or ID", try: callFromWorkflows},
+	{name: "two workflows for one payment: Charge under foreign IDs", try: foreignIDs},
+	{name: "refund of another merchant's payment", try: refundOfAnotherMerchant},
+	{name: "recheck under the ID of another payment", try: foreignRecheck},
+	{name: "requests that cannot be decoded, or have no field", try: undecodable},
+	{name: "workflow IDs with control characters, past gRPC's check", try: strangeIDs},
+	{name: "signals that forge an event, or cannot be decoded", try: forgedSignals},
+	{name: "captures of more, less than nothing, another currency", try: absurdCaptures},
+	{name: "a key that is used again with another request", try: anotherRequest},
 }
 
 // step is an activity that the attacker schedules.
@@ -344,22 +344,24 @@ func foreignIDs(ctx context.Context, t *target) (result, error) {
 		"order-1", "charge/globex/one payment", "charge/acme/another", "CHARGE/acme/one payment", "charge/acme/one payment ",
 		"charge/acme//one payment", "refund/acme/one payment", "recheck/charge/acme/one payment", "charge/acme/one payment/2",
 	}
+	var mu sync.Mutex
 	var believed []string
 	unmoved, err := t.unmoved(ctx, func() error {
-		for _, id := range ids {
-			run, err := t.start(ctx, "Charge", id, req)
+		return each(len(ids), func(i int) error {
+			run, err := t.start(ctx, "Charge", ids[i], req)
 			if err != nil {
 				return err
 			}
 			ended, cancel := context.WithTimeout(ctx, 10*time.Second)
-			err = run.Get(ended, nil)
-			cancel()
-			if typeOf(err) == "" {
-				believed = append(believed, fmt.Sprintf("%s: %v", id, err))
-				_ = t.temporal.TerminateWorkflow(ctx, id, "", "the attack is over") // it may have ended
+			defer cancel()
+			if err := run.Get(ended, nil); typeOf(err) == "" {
+				mu.Lock()
+				defer mu.Unlock()
+				believed = append(believed, fmt.Sprintf("%s: %v", ids[i], err))
+				_ = t.temporal.TerminateWorkflow(ctx, ids[i], "", "the attack is over") // it may have ended
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return result{}, err

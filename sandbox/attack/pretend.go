@@ -10,13 +10,16 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// pretendAttacks pretend to be a part of Florin: the workflow of another payment, or the processor's worker.
+// pretended is the merchant whose payments these attacks are about. The books are not compared for it.
+const pretended = "pretended"
+
+// pretendAttacks pretend to be a part of Florin: the workflow of a payment, or the processor's worker.
 var pretendAttacks = []attack{
-	{"pretend: own workflow captures another payment", captureUnderOwnName},
-	{"pretend: own workflow voids another payment", voidUnderOwnName},
-	{"pretend: own workflow refunds another payment", refundUnderOwnName},
-	{"pretend: answer a call in flight by its ID", answerByID},
-	{"pretend: fail a call in flight by its ID", failByID},
+	{name: "pretend: own workflow captures another payment", try: captureUnderOwnName, documented: true},
+	{name: "pretend: own workflow voids another payment", try: voidUnderOwnName, documented: true},
+	{name: "pretend: own workflow refunds another payment", try: refundUnderOwnName, documented: true},
+	{name: "pretend: answer a call in flight by its ID", try: answerByID, documented: true},
+	{name: "pretend: fail a call in flight by its ID", try: failByID, documented: true},
 }
 
 // underOwnName schedules one call from a workflow of the attacker's that has the ID and the keys of a payment of his own, which was never begun,
@@ -34,7 +37,7 @@ func (t *target) underOwnName(ctx context.Context, kind, id string, s step) (res
 }
 
 func captureUnderOwnName(ctx context.Context, t *target) (result, error) {
-	victim, err := t.authorized(ctx, "acme", "captured by another")
+	victim, err := t.authorized(ctx, pretended, "captured by another")
 	if err != nil {
 		return result{}, err
 	}
@@ -46,7 +49,7 @@ func captureUnderOwnName(ctx context.Context, t *target) (result, error) {
 }
 
 func voidUnderOwnName(ctx context.Context, t *target) (result, error) {
-	victim, err := t.authorized(ctx, "acme", "voided by another")
+	victim, err := t.authorized(ctx, pretended, "voided by another")
 	if err != nil {
 		return result{}, err
 	}
@@ -57,21 +60,21 @@ func voidUnderOwnName(ctx context.Context, t *target) (result, error) {
 }
 
 func refundUnderOwnName(ctx context.Context, t *target) (result, error) {
-	victim, err := t.succeeded(ctx, "acme", "refunded by another")
+	victim, err := t.succeeded(ctx, pretended, "refunded by another")
 	if err != nil {
 		return result{}, err
 	}
-	own := payment.RefundID("globex", "refund")
-	return t.underOwnName(ctx, "Refund", "refund/globex/refund", step{Activity: "ProcessorRefund", Args: []any{object{
-		"key": payment.ProcessorKey(own, payment.OperationRefund, 0), "refund_id": own, "merchant_id": "globex",
+	own := payment.RefundID(pretended, "refund")
+	return t.underOwnName(ctx, "Refund", "refund/"+pretended+"/refund", step{Activity: "ProcessorRefund", Args: []any{object{
+		"key": payment.ProcessorKey(own, payment.OperationRefund, 0), "refund_id": own, "merchant_id": pretended,
 		"processor_payment_id": victim.ProcessorPaymentID, "amount": 1250, "currency": "USD",
 	}}})
 }
 
 // inFlight starts a charge whose call stays in flight, and returns the ID of the activity.
 func (t *target) inFlight(ctx context.Context, key string) (workflowID, activityID string, err error) {
-	workflowID = chargeID("acme", key)
-	if _, err := t.start(ctx, "Charge", workflowID, chargeOf("acme", key, "tok_500_after_charge")); err != nil {
+	workflowID = chargeID(pretended, key)
+	if _, err := t.start(ctx, "Charge", workflowID, chargeOf(pretended, key, "tok_500_after_charge")); err != nil {
 		return "", "", err
 	}
 	err = until(ctx, func() (bool, error) {
@@ -93,7 +96,7 @@ func answerByID(ctx context.Context, t *target) (result, error) {
 	}
 	answer := t.temporal.CompleteActivityByID(ctx, "default", id, "", activity, object{
 		"id": "forged_by_mallory", "status": "succeeded", "amount": 1250, "currency": "USD", "captured_amount": 1250,
-		"reference": payment.ProcessorKey(payment.PaymentID("acme", key), payment.OperationCharge, 0),
+		"reference": payment.ProcessorKey(payment.PaymentID(pretended, key), payment.OperationCharge, 0),
 	}, nil)
 	return t.outcomeOfForgery(ctx, id, key, answer)
 }

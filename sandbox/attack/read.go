@@ -15,9 +15,9 @@ import (
 
 // readAttacks read more than is meant, or keep the readers busy.
 var readAttacks = []attack{
-	{"reads: SQL in every text of a filter", sqlInFilters},
-	{"reads: filters and cursors without bounds", unboundedFilters},
-	{"reads: another merchant's payment", readOfAnotherMerchant},
+	{name: "reads: SQL in every text of a filter", try: sqlInFilters},
+	{name: "reads: filters and cursors without bounds", try: unboundedFilters},
+	{name: "reads: another merchant's payment", try: readOfAnotherMerchant},
 }
 
 func quoteJSON(text string) string {

@@ -17,9 +17,9 @@ import (
 
 // secretAttacks look for card numbers and secrets where they must not be.
 var secretAttacks = []attack{
-	{"secrets: card numbers in the fields of callers", cardsOfCallers},
-	{"secrets: card numbers in the answers of a processor", cardsOfProcessor},
-	{"secrets: a processor repeats the API key", repeatedKey},
+	{name: "secrets: card numbers in the fields of callers", try: cardsOfCallers},
+	{name: "secrets: card numbers in the answers of a processor", try: cardsOfProcessor},
+	{name: "secrets: a processor repeats the API key", try: repeatedKey},
 }
 
 // cards makes numbers that pass the check of card numbers, each of them another.

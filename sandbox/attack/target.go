@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -280,7 +281,8 @@ type hostileProcessor struct {
 	mu sync.Mutex
 	// answers are for the requests about a reference.
 	answers map[string]answer
-	count   int
+	// fetched counts the requests that no processor gets.
+	fetched int
 }
 
 func newHostileProcessor() *hostileProcessor {
@@ -299,18 +301,20 @@ func (h *hostileProcessor) set(merchant, key string, a answer) {
 	h.answers[payment.ProcessorKey(payment.PaymentID(merchant, key), payment.OperationCharge, 0)] = a
 }
 
-// requests returns how many requests the processor has received.
-func (h *hostileProcessor) requests() int {
+// keysFetched returns how often somebody has asked for keys that a claim of the attacker's names.
+func (h *hostileProcessor) keysFetched() int {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.count
+	return h.fetched
 }
 
 // ServeHTTP implements http.Handler.
 func (h *hostileProcessor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	reference := cmp.Or(r.Header.Get("Idempotency-Key"), r.URL.Query().Get("reference"))
 	h.mu.Lock()
-	h.count++
+	if strings.HasPrefix(r.URL.Path, "/keys/") {
+		h.fetched++
+	}
 	a, known := h.answers[reference]
 	h.mu.Unlock()
 	if !known {

@@ -17,12 +17,12 @@ import (
 
 // textAttacks put markup, commands and control characters where operators look.
 var textAttacks = []attack{
-	{"page: commands, links and images in keys", hostileKeys},
-	{"page: commands, links and images in other fields", hostileFields},
-	{"page: commands, links and images in an operator's words", hostileOperator},
-	{"page: commands, links and images in a processor's answers", hostileAnswers},
-	{"terminal: control and bidi characters in starter's output", hostileTerminal},
-	{"terminal: starter with hostile arguments", hostileArguments},
+	{name: "page: commands, links and images in keys", try: hostileKeys},
+	{name: "page: commands, links and images in other fields", try: hostileFields},
+	{name: "page: commands, links and images in an operator's words", try: hostileOperator},
+	{name: "page: commands, links and images in a processor's answers", try: hostileAnswers},
+	{name: "terminal: control and bidi characters in starter's output", try: hostileTerminal},
+	{name: "terminal: starter with hostile arguments", try: hostileArguments},
 }
 
 // hostile are texts that become something else where they are rendered, replaced or printed. Those with the evil word must not be a part

@@ -14,13 +14,13 @@ import (
 
 // updateAttacks try to resolve payments falsely, and to keep others' updates out.
 var updateAttacks = []attack{
-	{"resolve with the processor's id of another payment, or of none", resolveWithForeignID},
-	{"resolve as failed what the processor has", resolveAgainstTheProcessor},
-	{"fifteen outcome updates keep out a resolution", outcomesKeepOut},
-	{"hundreds of outcome updates keep out capture and void", outcomesUseUp},
-	{"fifteen captures under new ids keep out a resolution", capturesKeepOut},
-	{"fifteen resolutions under new ids keep out the right one", resolutionsKeepOut},
-	{"updates after the end", updatesAfterTheEnd},
+	{name: "resolve with the processor's id of another payment, or of none", try: resolveWithForeignID},
+	{name: "resolve as failed what the processor has", try: resolveAgainstTheProcessor},
+	{name: "fifteen outcome updates keep out a resolution", try: outcomesKeepOut},
+	{name: "hundreds of outcome updates keep out capture and void", try: outcomesUseUp},
+	{name: "fifteen captures under new ids keep out a resolution", try: capturesKeepOut},
+	{name: "fifteen resolutions under new ids keep out the right one", try: resolutionsKeepOut},
+	{name: "updates after the end", try: updatesAfterTheEnd},
 }
 
 // unknown makes a payment whose outcome stays unknown.

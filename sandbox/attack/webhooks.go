@@ -19,14 +19,14 @@ import (
 
 // webhookAttacks send events that no processor has sent.
 var webhookAttacks = []attack{
-	{"webhooks: forged signatures", forgedWebhooks},
-	{"webhooks: a captured event is sent again and again", replayedWebhook},
-	{"webhooks: names of processors", guessedProcessors},
-	{"webhooks: unclean paths and other methods", uncleanPaths},
-	{"webhooks: signed events that lie", lyingWebhooks},
-	{"webhooks: huge bodies and headers", hugeWebhooks},
-	{"webhooks: slow connections keep out a signed event", slowWebhooks},
-	{"health: what it says, and slow connections", healthEndpoint},
+	{name: "webhooks: forged signatures", try: forgedWebhooks},
+	{name: "webhooks: a captured event is sent again and again", try: replayedWebhook},
+	{name: "webhooks: names of processors", try: guessedProcessors},
+	{name: "webhooks: unclean paths and other methods", try: uncleanPaths},
+	{name: "webhooks: signed events that lie", try: lyingWebhooks},
+	{name: "webhooks: huge bodies and headers", try: hugeWebhooks},
+	{name: "webhooks: slow connections keep out a signed event", try: slowWebhooks},
+	{name: "health: what it says, and slow connections", try: healthEndpoint},
 }
 
 // post is a request to the endpoint for webhooks.
