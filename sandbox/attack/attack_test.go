@@ -56,9 +56,14 @@ func TestAttacksSucceedOnAWeakTarget(t *testing.T) {
 			weak.RegisterActivityWithOptions(tt.f, activity.RegisterOptions{Name: tt.activity})
 			require.NoError(t, weak.Start())
 			t.Cleanup(weak.Stop)
-			r, err := tt.try(ctx, florin)
-			require.NoError(t, err)
-			require.True(t, r.succeeded, r.saw)
+			for range 50 { // Temporal gives some of the tasks to the worker of the target
+				r, err := tt.try(ctx, florin)
+				require.NoError(t, err)
+				if r.succeeded {
+					return
+				}
+			}
+			require.Fail(t, "the attack does not succeed")
 		})
 	}
 }

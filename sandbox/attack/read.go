@@ -54,14 +54,13 @@ func sqlInFilters(ctx context.Context, t *target) (result, error) {
 			for _, a := range args {
 				var answer json.RawMessage
 				err := t.read(ctx, activity, &answer, a...)
-				if err != nil && !isRefused(err) {
-					return result{}, err
-				}
-				if found := strings.Count(string(answer), "payment_id"); found > 0 {
+				switch found := strings.Count(string(answer), "payment_id"); {
+				case found > 0:
 					return succeeded("%s%v returns %d records", activity, a, found), nil
-				}
-				if err != nil && syntax.MatchString(err.Error()) {
+				case err != nil && syntax.MatchString(err.Error()):
 					return succeeded("%s%q: the error has SQL: %v", activity, a, err), nil
+				case err != nil && !isRefused(err):
+					return result{}, err
 				}
 			}
 		}
