@@ -1,7 +1,9 @@
 package florin_test
 
 import (
+	"encoding/json"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -39,4 +41,27 @@ func TestPackageFlorinDependsOnTheTemporalClientOnly(t *testing.T) {
 			t.Errorf("package florin depends on %s", path)
 		}
 	}
+}
+
+// docs/dependencies.md gives the reason for each direct dependency of the main module, and for no other.
+func TestEveryDirectDependencyIsDocumented(t *testing.T) {
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	require.NoError(t, err)
+	var module struct {
+		Require []struct {
+			Path     string
+			Indirect bool
+		}
+	}
+	require.NoError(t, json.Unmarshal(out, &module))
+	var direct, documented []string
+	for _, required := range module.Require {
+		if !required.Indirect {
+			direct = append(direct, required.Path)
+		}
+	}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\|").FindAllStringSubmatch(read(t, "docs/dependencies.md"), -1) {
+		documented = append(documented, row[1])
+	}
+	require.ElementsMatch(t, direct, documented)
 }

@@ -48,7 +48,33 @@ type Profile struct {
 	// Limits are what the processor accepts in a request. The worker checks them before it stores a payment or a refund, and before it
 	// sends a capture.
 	Limits Limits
+	// Audited are the fields of requests and responses whose values the audit log contains, by path: names separated by dots, with []
+	// after that of an array, such as "data[].id". The shape says what a value must look like. All other values are masked, as
+	// are those that do not have the shape. Name only fields whose values the processor itself defines or assigns. A path through a
+	// field that may identify a card, an account or a person, such as "card.brand", is an error. The configuration may add
+	// paths (audit.allow).
+	Audited map[string]Shape
 }
+
+// Shape is what a value looks like that the audit log may contain, as text of a form or in JSON.
+type Shape string
+
+// The shapes of values.
+const (
+	// ShapeID is an id that the processor assigns: up to 128 letters, digits and _ - . : =, with at least one digit.
+	ShapeID Shape = "id"
+	// ShapeCode is one of a set of codes that the processor documents: up to 64 letters, digits and _ - . without a number of more
+	// than five digits.
+	ShapeCode Shape = "code"
+	// ShapeAmount is an integer of up to twelve digits.
+	ShapeAmount Shape = "amount"
+	// ShapeCurrency is a code of ISO 4217, in any case.
+	ShapeCurrency Shape = "currency"
+	// ShapeTime is a time of RFC 3339, or the seconds or milliseconds since 1970.
+	ShapeTime Shape = "time"
+	// ShapeBool is true or false.
+	ShapeBool Shape = "bool"
+)
 
 // Refusal is the content of a processor's response that is not a success. What Florin itself refuses is a [payment.Refusal].
 type Refusal struct {

@@ -43,7 +43,7 @@ unless FLORIN_TEMPORAL_INSECURE=true. SIGTERM lets calls in flight finish.`,
 		},
 	}
 	root.PersistentFlags().StringVar(&path, "config", "examples/worker.yaml", "configuration file")
-	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), migrateCommand(&path), &cobra.Command{
+	root.AddCommand(healthcheck.Command("http://127.0.0.1:8711/healthz"), configCommand(), auditCommand(), migrateCommand(&path), &cobra.Command{
 		Use:   "build-id",
 		Short: "Print the build ID of this binary, for Temporal's worker versioning",
 		Args:  cobra.NoArgs,

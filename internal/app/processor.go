@@ -58,8 +58,8 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 	}
 	policy := retry.Default()
 	policy.Backoff, policy.MaxAttempts = p.Backoff(), p.Retry.MaxAttempts
-	log := audit.New(zapcore.AddSync(out), audit.Options{Allow: c.Audit.Allow})
-	opened, err := openProcessor(ctx, name, p, BuiltIn, log, policy, nil)
+	log := audit.New(zapcore.AddSync(out), audit.Options{})
+	opened, err := openProcessor(ctx, name, p, BuiltIn, c.Audit.Allow, log, policy, nil)
 	if err != nil {
 		return nil, fmt.Errorf("processors.%s: %w", name, err)
 	}
@@ -68,9 +68,9 @@ func OpenStandalone(ctx context.Context, c config.Config, name string, out io.Wr
 }
 
 // openProcessor opens no connection, except to fetch a token if the credentials are of OAuth. With a nil policy the client never
-// retries. log and metrics may be nil.
+// retries. The values of the fields audited are logged, too, in addition to those of the adapter. log and metrics may be nil.
 func openProcessor(
-	ctx context.Context, name string, p config.Processor, adapters config.Adapters,
+	ctx context.Context, name string, p config.Processor, adapters config.Adapters, audited map[string]processor.Shape,
 	log *audit.Log, policy *retry.Policy, metrics *telemetry.Telemetry,
 ) (*OpenProcessor, error) {
 	keys, err := credentials.New(ctx, p.LoadKey)
@@ -88,6 +88,7 @@ func openProcessor(
 	}
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(*p.AbsenceProofAfter)
+	profile.Audited = merged(profile.Audited, audited)
 	options := httpclient.Options{
 		Name:             name,
 		Profile:          profile,
@@ -114,4 +115,12 @@ func openProcessor(
 		return nil, err
 	}
 	return &OpenProcessor{Processor: adapter.New(client), Client: client}, nil
+}
+
+// merged returns a new map with all fields; those of more have precedence.
+func merged(fields, more map[string]processor.Shape) map[string]processor.Shape {
+	all := make(map[string]processor.Shape, len(fields)+len(more))
+	maps.Copy(all, fields)
+	maps.Copy(all, more)
+	return all
 }

@@ -124,7 +124,7 @@ func TestProcessorWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
 				}
 				c, err := config.Config{Processors: map[string]config.Processor{"acme": p}}.Complete(BuiltIn)
 				require.NoError(t, err)
-				opened, err := openProcessor(t.Context(), "acme", c.Processors["acme"], BuiltIn, nil, nil, nil)
+				opened, err := openProcessor(t.Context(), "acme", c.Processors["acme"], BuiltIn, nil, nil, nil, nil)
 				if err == nil {
 					t.Cleanup(opened.Close)
 				}

@@ -105,7 +105,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		p := c.Processors[name]
 		payments.Profiles[name] = o.Adapters[p.Adapter].Profile
 		payments.Terms[name] = p.Terms(name, payments.Profiles[name])
-		opened, err := openProcessor(ctx, name, p, o.Adapters, w.audit, nil, o.Telemetry)
+		opened, err := openProcessor(ctx, name, p, o.Adapters, c.Audit.Allow, w.audit, nil, o.Telemetry)
 		if err != nil {
 			return fmt.Errorf("processors.%s: %w", name, err)
 		}
@@ -159,7 +159,7 @@ func openAudit(c config.Audit, logger *zap.Logger) (*audit.Log, error) {
 	}
 	log, err := audit.Open(audit.Options{
 		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: c.MaxAgeDays, Compress: c.Compress,
-		Allow: c.Allow, Fallback: logger,
+		Fallback: logger,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("audit.path: %w", err)

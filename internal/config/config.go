@@ -84,7 +84,7 @@ func (s Store) DSN() (string, error) {
 // Audit configures the audit log. A record that takes longer than one second to write does not hold back its payment: up to 16 MiB
 // of records are queued, and further ones are lost.
 type Audit struct {
-	// Path is a file that is rotated, `stdout` for standard output, or `off`.
+	// Path is a file that is rotated, `stdout` for standard output, or `off`. Each worker needs a file of its own.
 	Path string `yaml:"path"`
 	// MaxSizeMB is the size at which the file is rotated.
 	// Unit: MB.
@@ -100,9 +100,12 @@ type Audit struct {
 	MaxAgeDays int `yaml:"max_age_days"`
 	// Compress turns on the compression of rotated files with gzip.
 	Compress bool `yaml:"compress"`
-	// Allow names fields of request and response bodies whose values are logged, in addition to the built-in list of harmless
-	// fields. All other values are redacted; card numbers and secrets always are.
-	Allow []string `yaml:"allow"`
+	// Allow names further fields of request and response bodies whose values are logged, in addition to those that each adapter
+	// names. Each key is a path: names separated by dots, with `[]` after that of an array, such as `"data[].state"`. Its value is the shape
+	// that the logged values have: `id`, `code`, `amount`, `currency`, `time` or `bool`. Everything else is redacted: other values, values
+	// of another shape, and card numbers and secrets always.
+	// Bounds: no path through a field such as `card` or `email`, which may identify a card, an account or a person.
+	Allow map[string]processor.Shape `yaml:"allow"`
 }
 
 // Health configures an HTTP endpoint. It serves `GET /healthz`, which is 200 while Temporal is reachable, for a check that restarts the

@@ -9,6 +9,7 @@ import (
 	"github.com/goccy/go-yaml"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/processor"
 )
 
 // YAML returns the configuration as the content of a file: keys in the order of the structs, processors sorted by name. If c is
@@ -39,6 +40,12 @@ func printed(value reflect.Value) any {
 			processors = append(processors, yaml.MapItem{Key: name, Value: mapping(reflect.ValueOf(v[name]))})
 		}
 		return omitEmpty(processors)
+	case map[string]processor.Shape:
+		var fields yaml.MapSlice
+		for _, path := range slices.Sorted(maps.Keys(v)) {
+			fields = append(fields, yaml.MapItem{Key: path, Value: string(v[path])})
+		}
+		return omitEmpty(fields)
 	case []Secret:
 		var secrets []yaml.MapSlice
 		for _, secret := range v {

@@ -32,7 +32,7 @@ processors:
   "1.5": *rest
 store: {postgres: {file: "1e3"}}
 worker: {deployment: florin, build_id: "0123456789ab"}
-audit: {path: "off", allow: ["&x", "1", "{"], max_backups: 7, compress: true}
+audit: {path: "off", allow: {"items[].state": code, "1": id, "true": amount}, max_backups: 7, compress: true}
 `), known)
 	require.NoError(t, err)
 	return c

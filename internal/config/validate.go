@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
@@ -49,6 +50,9 @@ func (c Config) validate(adapters Adapters) error {
 	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
 		problem("audit: want max_size_mb %d above 0, and max_backups %d and max_age_days %d at least 0",
 			c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+	}
+	if _, err := audit.NewFields(c.Audit.Allow); err != nil {
+		problem("audit.allow: %w", err)
 	}
 	if strings.ContainsAny(c.Worker.Deployment, ".:") || strings.ContainsAny(c.Worker.BuildID, ":") {
 		problem("worker.deployment %q must not contain . or :, worker.build_id %q must not contain :, as Temporal requires",

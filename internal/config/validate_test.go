@@ -106,6 +106,24 @@ func TestStoreOfTwoDatabasesIsInvalid(t *testing.T) {
 	require.ErrorContains(t, err, "store.postgres: want either env or file")
 }
 
+func TestPathThatTheAuditLogMustNotContainIsInvalid(t *testing.T) {
+	for path, want := range map[string]string{
+		"payment.card.brand": `audit.allow: "payment.card.brand": card is never written, nor is anything in it`,
+		"first name":         `audit.allow: "first name" is not a path: want names of letters`,
+	} {
+		c := good()
+		c.Audit.Allow = map[string]processor.Shape{path: processor.ShapeCode}
+		_, err := c.Complete(known)
+		require.ErrorContains(t, err, want)
+	}
+	c := good()
+	c.Audit.Allow = map[string]processor.Shape{"data[].note": "text"}
+	_, err := c.Complete(known)
+	require.ErrorContains(t, err, `audit.allow: "data[].note" has the shape "text": want id, code, amount, currency, time or bool`)
+	_, err = Parse([]byte("audit: {allow: [state]}\n"), known)
+	require.ErrorContains(t, err, "allow: want")
+}
+
 func TestOptionsOfPostgreSQLAreInvalidForSQLite(t *testing.T) {
 	for _, s := range []Store{{AllowOwner: true}, {SQLite: "florin.db", Insecure: true}} {
 		c := good()

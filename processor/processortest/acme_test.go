@@ -27,6 +27,7 @@ func acmeProfile() processor.Profile {
 		Mismatch:     func(_ int, code string) bool { return code == "key_reused" },
 		Conflict:     func(_ int, code string) bool { return code == "already_settled" },
 		ObjectLevel:  func(_ int, code string) bool { return code == "transaction_locked" },
+		Audited:      map[string]processor.Shape{"id": processor.ShapeID, "state": processor.ShapeCode, "cents": processor.ShapeAmount},
 	}
 }
 

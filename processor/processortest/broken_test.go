@@ -163,6 +163,7 @@ const (
 	listForeign       = "payments that Florin did not make do not hide its own"
 	listUnchanged     = "an unchanged page is revalidated with its ETag"
 	secrets           = "no error contains an API key or a card number that the processor repeats"
+	auditedFields     = "the audit log contains the ids of an operation, and neither its payment method nor its texts"
 	concurrent        = "concurrent calls each receive their own response"
 )
 
@@ -620,6 +621,18 @@ func defects() []defect {
 		{name: "its profile does not recognize a locked object", caughtBy: []string{lockedObject},
 			protocol: func(p *processortest.Protocol) {
 				p.Profile.ObjectLevel = nil
+			}},
+		{name: "its profile names a wrong path for the id in the audit log", caughtBy: []string{auditedFields},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Audited = map[string]processor.Shape{"transaction.id": processor.ShapeID}
+			}},
+		{name: "sends the payment method in a field that the audit log contains", caughtBy: []string{auditedFields},
+			broken: broken{charge: func(a *acme, ctx context.Context, c processor.ChargeCall) (processor.Result, error) {
+				return a.post(ctx, acmeStates, processor.Call{Path: "/transactions", Key: c.Key,
+					Body: []byte(url.Values{"id": {c.PaymentMethod}, "order": {c.Key}}.Encode())})
+			}},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Audited = map[string]processor.Shape{"id": processor.ShapeCode}
 			}},
 		{name: "its profile treats every 400 as a used key", caughtBy: []string{httpStatuses},
 			protocol: func(p *processortest.Protocol) {

@@ -3,11 +3,14 @@ package processortest
 // Scenarios about secrets in errors and about concurrent calls.
 
 import (
+	"bytes"
 	"fmt"
 	"maps"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/processor"
 )
@@ -15,7 +18,27 @@ import (
 // All other scenarios check their errors for secrets, too: see rig.requireError.
 var secretScenarios = []scenario{
 	{name: "no error contains an API key or a card number that the processor repeats", doc: docClient, run: repeatedSecrets},
+	{name: "the audit log contains the ids of an operation, and neither its payment method nor its texts", doc: docProfile,
+		run: auditedOperations},
 	{name: "concurrent calls each receive their own response", doc: docMapping, run: concurrentCalls},
+}
+
+func auditedOperations(t tester, p Protocol) {
+	eachOperation(t, p, func(t tester, op operation) {
+		var lines bytes.Buffer
+		log := audit.New(zapcore.AddSync(&lines), audit.Options{})
+		r := start(t, p, always(op.success(p)), func(o *httpclient.Options) { o.Audit = log })
+		_, err := op.run(r)
+		require.NoError(t, err)
+		require.NoError(t, log.Close())
+		for _, text := range []string{paymentMethod, "customer_1", "two books", keyOf("1")} {
+			require.NotContains(t, lines.String(), text, "Profile.Audited names a field that is not the processor's own")
+		}
+		if len(p.Profile.Audited) > 0 {
+			require.Contains(t, lines.String(), `"`+op.record(p, keyOf("1")).ID+`"`,
+				"want Profile.Audited to name the path of the id in a response")
+		}
+	})
 }
 
 func repeatedSecrets(t tester, p Protocol) {

@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	webhookSecret = "whsec_of_the_crash_test"
+	webhookSecret = "whsec_of_the_crash_test" //nolint:gosec // of this test only
 	// recheckTimeout is how long it may take until the store has what the processor has changed after the end of a workflow.
 	recheckTimeout = time.Minute
 )

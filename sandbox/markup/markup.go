@@ -3,6 +3,7 @@
 package markup
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -120,7 +121,8 @@ var renderer = func() http.Handler {
 // render returns the element in which Temporal Web shows a text.
 func render(text string) (*html.Node, error) {
 	recorder := httptest.NewRecorder()
-	renderer.ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/render?"+url.Values{"content": {text}}.Encode(), nil))
+	target := "/render?" + url.Values{"content": {text}}.Encode()
+	renderer.ServeHTTP(recorder, httptest.NewRequestWithContext(context.Background(), http.MethodGet, target, nil))
 	page, err := html.Parse(recorder.Body)
 	if err != nil || recorder.Code != http.StatusOK {
 		return nil, fmt.Errorf("rendering %q: HTTP %d: %w", text, recorder.Code, err)

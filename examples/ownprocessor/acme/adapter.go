@@ -31,6 +31,16 @@ var profile = processor.Profile{
 	Refusal:      readRefusal,
 	Mismatch:     func(_ int, code string) bool { return code == "key_reused" },
 	Conflict:     func(_ int, code string) bool { return code == "already_settled" },
+	Audited:      audited,
+}
+
+// audited are the fields of requests and responses that the audit log may contain: what Acme assigns or defines.
+var audited = map[string]processor.Shape{
+	"id": processor.ShapeID, "state": processor.ShapeCode, "reason": processor.ShapeCode, "error": processor.ShapeCode,
+	"amount": processor.ShapeAmount, "settled": processor.ShapeAmount, "returned": processor.ShapeAmount,
+	"currency": processor.ShapeCurrency, "settle": processor.ShapeCode, "more": processor.ShapeBool,
+	"items[].id": processor.ShapeID, "items[].state": processor.ShapeCode, "items[].amount": processor.ShapeAmount,
+	"meta.florin_payment_id": processor.ShapeID, "meta.florin_refund_id": processor.ShapeID,
 }
 
 // readRefusal reads the body of an error. A body of another form, such as the HTML page of a gateway, leaves the refusal empty:

@@ -79,7 +79,7 @@ const placeholder = "<name>"
 // section returns the struct whose fields are keys below a key of the given type. Nil: the key has a plain value.
 func section(of reflect.Type) reflect.Type {
 	switch {
-	case of.Kind() == reflect.Map:
+	case of.Kind() == reflect.Map && of.Elem().Kind() == reflect.Struct:
 		return of.Elem()
 	case of.Kind() == reflect.Struct && of != reflect.TypeFor[config.Secret]():
 		return of
@@ -112,6 +112,9 @@ func typeWords(of reflect.Type) (words string, number bool) {
 	case reflect.Slice:
 		return "list of texts", false
 	case reflect.Map:
+		if section(of) == nil {
+			return "mapping of texts to texts", false
+		}
 		return "mapping", false
 	default:
 		return of.String(), false

@@ -113,7 +113,7 @@ func format(value reflect.Value) string {
 	switch value.Kind() {
 	case reflect.Pointer:
 		return format(value.Elem())
-	case reflect.String, reflect.Slice, reflect.Struct:
+	case reflect.String, reflect.Slice, reflect.Map, reflect.Struct:
 		if value.IsZero() {
 			return ""
 		}

@@ -89,7 +89,7 @@ func (g *generator) key(of reflect.Type, field reflect.StructField, prefix strin
 	if about.unit != "" {
 		line += " · Unit: " + g.code(about.unit)
 	}
-	if of != reflect.TypeFor[config.Secret]() && field.Type.Kind() != reflect.Map {
+	if of != reflect.TypeFor[config.Secret]() && (field.Type.Kind() != reflect.Map || section(field.Type) == nil) {
 		line += " · Default: " + g.defaults.of(path)
 	}
 	if about.bounds != "" {

@@ -1,6 +1,6 @@
-// Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP
-// request and its response. Bodies are redacted with an allow list (allow.go) in a single pass (redact.go). All other texts
-// are searched for card numbers and secrets (secret.go).
+// Package audit writes the compliance log of all communication with payment processors: one line of JSON for each HTTP request
+// and its response. Of the bodies, only the values of known paths (fields.go) that have the shape of such a value (shape.go) are
+// written, in a single pass (redact.go). All other texts are searched for card numbers and secrets (secret.go).
 package audit
 
 import (
@@ -20,7 +20,7 @@ type Record struct {
 	PaymentID string // payment or refund ID; may be empty
 	Attempt   int
 	Method    string
-	Path      string // any query is removed
+	Path      string // any query is removed, and parts that are not an id or a word are masked
 	// Key is the idempotency key. It is never written: Write masks it wherever it occurs in the record.
 	Key       string
 	KeyHash   string // hash of Key, computed by the caller
@@ -31,26 +31,25 @@ type Record struct {
 	RequestID string
 	Error     string // of the transport
 	// RequestType is the media type of Request, without parameters. An empty type means JSON, and
-	// "application/x-www-form-urlencoded" a form. For any other type only the size of the body is written. Answer is always parsed
-	// as JSON.
+	// "application/x-www-form-urlencoded" a form. For any other type only the size of the body is written. Answer is always
+	// parsed as JSON.
 	RequestType string
 	// Request and Answer are the raw bodies of the request and the response. Write redacts them and does not keep them.
 	Request, Answer []byte
+	// Fields are the fields of both bodies whose values are written. Nil: none.
+	Fields *Fields
 }
 
 // Options configure a [Log]. The zero value writes to standard output.
 type Options struct {
 	// Path is the file to write. An empty path or "stdout" means standard output.
 	Path string
-	// MaxSizeMB is the size at which the file is rotated; 0 means 100 MB. MaxBackups is the number of rotated files that are kept,
-	// and MaxAgeDays how long they are kept; 0 means no limit.
+	// MaxSizeMB is the size at which the file is rotated; 0 means 100 MB. MaxBackups is the number of rotated files that are
+	// kept, and MaxAgeDays how long they are kept; 0 means no limit.
 	MaxSizeMB, MaxBackups, MaxAgeDays int
 	// Compress reports whether rotated files are compressed with gzip.
 	Compress bool
-	// Allow names further fields whose values are written, in addition to the built-in list. Card numbers and secrets in them are
-	// still masked.
-	Allow []string
-	// Fallback logs the first failure to write a record. It may be nil.
+	// Fallback logs the first failure to write a record, and positions of the chain. It may be nil.
 	Fallback *zap.Logger
 }
 
@@ -58,15 +57,14 @@ type Options struct {
 type Log struct {
 	core     zapcore.Core
 	sink     *sink
-	allow    map[string]bool
 	lines    sync.Pool
 	failures atomic.Uint64
 	fallback *zap.Logger
 }
 
-// New returns a Log that writes to out. It uses only the options Allow and Fallback.
+// New returns a Log that writes to out, without a chain. It uses only the option Fallback.
 func New(out zapcore.WriteSyncer, o Options) *Log {
-	l := &Log{allow: allowList(o.Allow), fallback: o.Fallback}
+	l := &Log{fallback: o.Fallback}
 	l.sink = newSink(out, l.countFailure, l.logStall)
 	l.core = zapcore.NewCore(zapcore.NewJSONEncoder(encoding), zapcore.AddSync(l.sink), zapcore.DebugLevel)
 	if l.fallback == nil {
@@ -82,7 +80,7 @@ func New(out zapcore.WriteSyncer, o Options) *Log {
 func (l *Log) Write(r Record) {
 	line, ok := l.lines.Get().(*line)
 	if !ok {
-		line = newLine(l.allow)
+		line = newLine()
 	}
 	line.record = r
 	// The core is called directly, because a logger could sample, filter or add a stack trace.
@@ -108,6 +106,16 @@ func (l *Log) logStall() {
 
 // Failures returns the number of records that are lost: they could not be written, or did not fit into the queue.
 func (l *Log) Failures() uint64 { return l.failures.Load() }
+
+// startChain makes the records a chain. It must be called before the first record is written.
+func (l *Log) startChain(c *chain) {
+	l.sink.chain, l.sink.anchored, l.sink.ended = c, func(a Anchor) { go l.logAnchor(a) }, l.logAnchor
+}
+
+// logAnchor logs the position of the chain, so that it exists outside of the audit log, too.
+func (l *Log) logAnchor(a Anchor) {
+	l.fallback.Info("position of the audit log", zap.String("chain", a.Chain), zap.Uint64("seq", a.Seq), zap.String("hash", a.Hash))
+}
 
 // Close flushes the log, within five seconds, and closes the file that [Open] opened. Its error says how many records an output
 // that stalls did not accept; they are counted as failures. Later calls of [Log.Write] fail and are counted. Close may be called

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/sensitive"
 )
 
@@ -39,14 +40,24 @@ func charge() Record {
 		RequestID: "req_1",
 		Request:   []byte(chargeRequest),
 		Answer:    []byte(chargeResponse),
+		Fields:    restFields,
 	}
 }
 
+// restFields are the fields of the adapter rest.
+var restFields = func() *Fields {
+	fields, err := NewFields(rest.Profile().Audited)
+	if err != nil {
+		panic(err)
+	}
+	return fields
+}()
+
 // written returns the line that a log writes for a record.
-func written(tb testing.TB, r Record, allow ...string) string {
+func written(tb testing.TB, r Record) string {
 	tb.Helper()
 	var out bytes.Buffer
-	l := New(zapcore.AddSync(&out), Options{Allow: allow})
+	l := New(zapcore.AddSync(&out), Options{})
 	l.Write(r)
 	require.Zero(tb, l.Failures())
 	return out.String()
@@ -62,11 +73,11 @@ func TestLineHasAllFieldsAndOnlyAllowedValues(t *testing.T) {
 			`"operation":"charge","payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc","attempt":1,"method":"POST","path":"/v1/charges",` +
 			`"key_hash":"5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef","status":200,"duration_ms":12.345,"sends":1,` +
 			`"certainty":"answered","request_id":"req_1",` +
-			`"request":{"card_token":"***","amount":1250,"currency":"USD","capture":true,"reference":"***","metadata":{"order":"***",` +
+			`"request":{"card_token":"***","amount":1250,"currency":"USD","capture":true,"reference":"***","metadata":{"***":"***",` +
 			`"florin_merchant_id":"acme","florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}},` +
 			`"answer":{"id":"ch_9f4d2a1041e84a6b9b1e","status":"succeeded","amount":1250,"currency":"USD","captured_amount":1250,` +
-			`"refunded_amount":0,"reference":"***","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z","payment_method":` +
-			`{"brand":"***","last4":"***","exp_month":"***","exp_year":"***"},"metadata":{"order":"***","florin_merchant_id":"acme",` +
+			`"refunded_amount":0,"reference":"***","decline_code":null,"created_at":"2026-01-15T12:00:00.123456Z",` +
+			`"payment_method":"***","metadata":{"***":"***","florin_merchant_id":"acme",` +
 			`"florin_payment_id":"pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"}}}`},
 		"no response": {
 			record: Record{
@@ -81,10 +92,10 @@ func TestLineHasAllFieldsAndOnlyAllowedValues(t *testing.T) {
 		"form request, and a form as a response": {
 			record: Record{
 				Time: time.Unix(0, 0), RequestType: "application/x-www-form-urlencoded",
-				Request: []byte("amount=1250&id=a%22b"), Answer: []byte("id=pi_1"),
+				Request: []byte("amount=1250&id=a%22b"), Answer: []byte("id=pi_1"), Fields: restFields,
 			},
 			want: `{"level":"info","time":"1970-01-01T00:00:00Z","msg":"processor call","attempt":0,"status":0,"duration_ms":0,"sends":0,` +
-				`"request":{"amount":"1250","id":"a\"b"},"answer":{"bytes":7,"not":"json"}}`,
+				`"request":{"amount":"1250","id":"***"},"answer":{"bytes":7,"not":"json"}}`,
 		},
 		"HTML response": {
 			record: Record{Time: time.Unix(0, 0), Status: 502, Answer: []byte("<h1>Bad gateway</h1>")},
@@ -120,7 +131,7 @@ func TestTextsOfRecordAreCleaned(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			for field, r := range map[string]Record{
-				"error": {Error: tc.text}, "path": {Path: tc.text}, "request_id": {RequestID: tc.text}, "payment_id": {PaymentID: tc.text},
+				"error": {Error: tc.text}, "payment_id": {PaymentID: tc.text},
 				"processor": {Processor: tc.text}, "operation": {Operation: tc.text}, "method": {Method: tc.text},
 				"key_hash": {KeyHash: tc.text}, "certainty": {Certainty: tc.text},
 			} {
@@ -136,10 +147,9 @@ func TestTextsOfRecordAreCleaned(t *testing.T) {
 func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	for extra := range 4 {
 		long := strings.Repeat("x", extra) + strings.Repeat("🙂", 1000)
-		var got struct{ Error, Path, RequestID string }
-		line := written(t, Record{Error: long, Path: long, RequestID: long})
-		require.NoError(t, json.Unmarshal([]byte(strings.Replace(line, "request_id", "RequestID", 1)), &got))
-		for limit, text := range map[int]string{maxError: got.Error, maxPath: got.Path, maxName: got.RequestID} {
+		var got struct{ Error, Certainty string }
+		require.NoError(t, json.Unmarshal([]byte(written(t, Record{Error: long, Certainty: long})), &got))
+		for limit, text := range map[int]string{maxError: got.Error, maxName: got.Certainty} {
 			require.True(t, strings.HasPrefix(long, text))
 			require.LessOrEqual(t, len(text), limit)
 			require.Greater(t, len(text), limit-4)
@@ -147,9 +157,43 @@ func TestLongTextsAreCutBetweenCharacters(t *testing.T) {
 	}
 }
 
-func TestQueryIsNeverWritten(t *testing.T) {
-	require.Contains(t, written(t, Record{Path: "/v1/refunds?reference=x#y"}), `"path":"/v1/refunds",`)
-	require.Contains(t, written(t, Record{Path: "/v1/refunds#y?z"}), `"path":"/v1/refunds",`)
+func TestOnlyWordsAndIDsOfPathAreWritten(t *testing.T) {
+	for path, want := range map[string]string{
+		"/v1/payment_intents/pi_3MtwBwLk/capture":                  "/v1/payment_intents/pi_3MtwBwLk/capture",
+		"/payments/8535296650153317/void":                          "/payments/8535296650153317/void",
+		"/v1/refunds?reference=x&email=jane@example.com#y":         "/v1/refunds",
+		"/v1/refunds#y?z":                                          "/v1/refunds",
+		"/customers/jane@example.com/cards/4242%204242":            "/customers/***/cards/***",
+		"/customers/jane%40example.com":                            "/customers/***",
+		"/accounts/DE89370400440532013000/x":                       "/accounts/***/x",
+		"/phones/+491701234567/555-123-4567":                       "/phones/***/***",
+		"/people/Jane%20Doe/1990-01-31/192.0.2.17":                 "/people/***/***/***",
+		"/v1/tokens/4111111111111111":                              "***",
+		"/v1/tokens/4111/1111/1111/1111":                           "***",
+		"/v1/pi_3MtwBwLkdIwHu7ix_secret_YrKJUKribcBjcG8HVhfZluoGH": "***",
+		"/payments/" + key:                                         "***",
+		"/payments/" + strings.ReplaceAll(key, "-", "%2D"):         "/payments/***",
+		"/x/" + strings.Repeat("a1", 100):                          "/x/***",
+		"/a\x00b/\u202e":                                           "/***/***",
+	} {
+		var got struct{ Path string }
+		require.NoError(t, json.Unmarshal([]byte(written(t, Record{Path: path, Key: key})), &got))
+		require.Equal(t, want, got.Path, path)
+	}
+}
+
+func TestRequestIDIsOnlyWrittenIfItIsOne(t *testing.T) {
+	for id, want := range map[string]string{
+		"req_Xj2kq8": "req_Xj2kq8", "0d6aa59e-7d5f-4d9c-8a7c-4b8d1a2f3c4e": "0d6aa59e-7d5f-4d9c-8a7c-4b8d1a2f3c4e",
+		"Root=1-67891233-abcdef012345678912345678": "Root=1-67891233-abcdef012345678912345678", "abc": "abc",
+		"jane@example.com": "***", "Jane Doe": "***", "4111111111111111": "***", key: "***", "DE89370400440532013000": "***",
+	} {
+		var got struct {
+			RequestID string `json:"request_id"`
+		}
+		require.NoError(t, json.Unmarshal([]byte(written(t, Record{RequestID: id, Key: key})), &got))
+		require.Equal(t, want, got.RequestID, id)
+	}
 }
 
 func TestExtremeValuesMakeValidLine(t *testing.T) {

@@ -9,9 +9,18 @@ import (
 
 func BenchmarkWrite(b *testing.B) { benchmarkWrite(b, charge()) }
 
+func BenchmarkWriteChained(b *testing.B) {
+	l := chained(zapcore.AddSync(io.Discard), Options{})
+	r := charge()
+	b.ReportAllocs()
+	for b.Loop() {
+		l.Write(r)
+	}
+}
+
 func BenchmarkWriteForm(b *testing.B) {
 	r := charge()
-	r.RequestType, r.Request = formEncoded, []byte(stripeCharge)
+	r.RequestType, r.Request, r.Fields = formEncoded, []byte(stripeCharge), fieldsOf(b, known, formFields)
 	benchmarkWrite(b, r)
 }
 

@@ -10,18 +10,26 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Open returns a Log that writes to standard output or to a file. The file has mode 0600 and is rotated by size. Open
+// Open returns a Log that writes to standard output or to a file. The file has mode 0600 and is rotated by size. It must not be
+// that of another process. The records are a chain, which continues that of the file; rotation does not interrupt it. Open
 // returns an error if the file cannot be written or an option is negative.
 func Open(o Options) (*Log, error) {
 	if o.Path == "" || o.Path == "stdout" {
 		// The wrapper hides the file's Sync, which fails on pipes and terminals.
-		return New(zapcore.AddSync(struct{ io.Writer }{os.Stdout}), o), nil
+		l := New(zapcore.AddSync(struct{ io.Writer }{os.Stdout}), o)
+		l.startChain(newChain())
+		return l, nil
 	}
 	if o.MaxSizeMB < 0 || o.MaxBackups < 0 || o.MaxAgeDays < 0 {
 		return nil, fmt.Errorf("audit log %q: size %d MB, %d backups, %d days: must not be negative; 0 is the default",
 			o.Path, o.MaxSizeMB, o.MaxBackups, o.MaxAgeDays)
 	}
 	if err := prepareFile(o.Path); err != nil {
+		return nil, err
+	}
+	c := newChain()
+	unterminated, err := c.continueFile(o.Path)
+	if err != nil {
 		return nil, err
 	}
 	compression := "none"
@@ -39,7 +47,8 @@ func Open(o Options) (*Log, error) {
 		Compression: compression,
 	}
 	l := New(file, o)
-	l.sink.close = file.Close
+	l.sink.close, l.sink.partial = file.Close, unterminated
+	l.startChain(c)
 	return l, nil
 }
 

@@ -12,7 +12,7 @@ const formEncoded = "application/x-www-form-urlencoded"
 // form redacts a form such as "amount=1250&metadata[florin_payment_id]=pay_1". It writes the pairs as one flat object, in
 // their order. It returns false if the text is not what an encoder would write: for example, a parser that treats ";" like
 // "&" would see other pairs.
-func (b *body) form() bool {
+func (b *body) form(root *node) bool {
 	b.out = append(b.out, '{')
 	for pair := range strings.SplitSeq(b.in, "&") {
 		rawName, rawValue, paired := strings.Cut(pair, "=")
@@ -25,53 +25,62 @@ func (b *body) form() bool {
 		if start > 1 {
 			b.out = append(b.out, ',')
 		}
-		at := b.fullName(name)
+		at := b.fullName(root, name)
 		b.out = append(b.out, ':')
-		b.string(value, at.allowed && len(value) <= maxValue)
+		b.string(value, at.writes(value, b.key))
 		b.limit(start)
 	}
 	b.out = append(b.out, '}')
 	return true
 }
 
-// fullName writes a name such as "metadata[order]". Each part is checked like the name of a field. It returns the rule for
-// the value, which is that of the last part.
-func (b *body) fullName(name string) (at rule) {
+// fullName writes a name such as "metadata[order]" or "meta.order". Each part is checked like the name of a field; what follows a
+// part of which nothing may be written is masked. It returns the node for the value.
+func (b *body) fullName(root *node, name string) (at *node) {
 	first, rest, nested := strings.Cut(name, "[")
 	rest, ended := strings.CutSuffix(rest, "]")
 	// The whole name is checked too, because a card number may be spread over several parts.
-	if nested != ended || len(name) > maxValue || sensitive.Contains(name, b.key) {
+	if root == nil || nested != ended || len(name) > maxValue || sensitive.Contains(name, b.key) {
 		b.out = append(b.out, quotedMask...)
-		return rule{}
+		return nil
 	}
 	b.out = append(b.out, '"')
-	at = b.part(rule{}, first)
+	at = root
+	separator := ""
+	for part := range strings.SplitSeq(first, ".") {
+		b.out = append(b.out, separator...)
+		at, separator = b.part(at, part), "."
+	}
 	if nested {
 		for part := range strings.SplitSeq(rest, "][") {
 			b.out = append(b.out, '[')
-			inside := b.part(at, part)
-			b.out = append(b.out, ']')
-			// An index has the rule of the name before it. In a closed field, such as metadata, a number is a name.
-			if at.closed || !isIndex(part) {
-				at = inside
+			if at != nil && at.element != nil && isIndex(part) {
+				b.out, at = append(b.out, part...), at.element
+			} else {
+				at = b.part(at, part)
 			}
+			b.out = append(b.out, ']')
 		}
 	}
 	b.out = append(b.out, '"')
 	return at
 }
 
-// part writes one part of a name and returns its rule.
-func (b *body) part(at rule, name string) rule {
-	inside, nameAllowed := b.inside(at, name)
+// part writes one part of a name and returns its node. Inside a field of which nothing is written, at is nil.
+func (b *body) part(at *node, name string) (inside *node) {
+	nameAllowed := false
+	if at != nil {
+		inside, nameAllowed = at.inside(name, b.key)
+	}
 	if !nameAllowed {
 		name = mask
 	}
-	b.out = appendEscaped(b.out, name)
+	b.out = append(b.out, name...)
 	return inside
 }
 
-func isIndex(part string) bool { return part != "" && strings.Trim(part, "0123456789") == "" }
+// isIndex reports whether part of a name is a short index of an array, or empty: expand[0], expand[].
+func isIndex(part string) bool { return len(part) <= 4 && longestNumber(part) == len(part) }
 
 // decode decodes a name or a value. It returns false if a character is encoded incorrectly, or should have been encoded and
 // is not.

@@ -77,7 +77,7 @@ func FuzzRedaction(f *testing.F) {
 		hidden := planted[int(secret)%len(planted)]
 		text := plant(t, template, " ", spellings[int(spelling)%len(spellings)](hidden.whole), hidden.needle)
 
-		body := redacted(text, "message")
+		body := redacted(t, text)
 		require.True(t, json.Valid([]byte(body)), body)
 		if !json.Valid([]byte(text)) || depth(text) > maxDepth {
 			require.Equal(t, onlySize(text), body)
@@ -85,10 +85,11 @@ func FuzzRedaction(f *testing.F) {
 			require.NotContains(t, body, `"not":"json"`)
 		}
 
+		fields := fieldsOf(t, known, formFields)
 		line := written(t, Record{
 			Processor: text, Operation: text, PaymentID: text, Method: text, Path: text, KeyHash: text, Certainty: text, RequestID: text,
-			Error: text, Key: key, Request: []byte(text), Answer: []byte(text[:len(text)/2]),
-		}, "message")
+			Error: text, Key: key, Request: []byte(text), Answer: []byte(text[:len(text)/2]), Fields: fields,
+		})
 		requireHidden(t, line, hidden.needle)
 	})
 }
@@ -110,9 +111,9 @@ func FuzzForm(f *testing.F) {
 		// A % next to the secret would change its first characters or add a digit.
 		template = strings.NewReplacer("@%", "@+%", "%@", "%25@").Replace(template)
 		text := plant(t, template, "+", formSpellings[int(spelling)%len(formSpellings)](hidden.whole), hidden.needle)
-		requireHidden(t, written(t, Record{Key: key, RequestType: formEncoded, Request: []byte(text)}, "message"), hidden.needle)
+		requireHidden(t, written(t, Record{Key: key, RequestType: formEncoded, Request: []byte(text), Fields: fieldsOf(t, known, formFields)}), hidden.needle)
 
-		body := redactedForm(text, "message")
+		body := redactedForm(t, text)
 		if body == onlySizeOfForm(text) || strings.HasPrefix(body, `{"bytes":`) {
 			return
 		}
@@ -217,4 +218,109 @@ var escaped = regexp.MustCompile(`\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|%[0-9a-fA-
 // stripped removes the characters that may separate the digits of a card number.
 func stripped(text string) string {
 	return strings.NewReplacer(" ", "", "-", "", "+", "", "][", "").Replace(text)
+}
+
+// content are texts that identify a person, an account or a card, or are secret. None of them may be written, wherever it occurs.
+var content = []string{
+	"jane@example.com", "Jane Doe", "DE89370400440532013000", "GB82WEST12345698765432", "4111111111111111", "+49 170 1234567",
+	"555-123-4567", "123-45-6789", "192.0.2.17", "1990-01-31", "12/27", "Main Street 7", "sk_live_4eC39HqLyjWDarjtT1zdp7dc", key,
+}
+
+// tree builds a body from the bytes of a fuzz test, as JSON and, as far as they can be written as a form, its pairs.
+type tree struct {
+	choices []byte
+	json    strings.Builder
+	form    url.Values
+}
+
+// mark has the shape of an id and of a code. It is planted where no value may be written.
+const mark = "zq7x"
+
+func (t *tree) choose(n int) int {
+	if len(t.choices) == 0 {
+		return 0
+	}
+	chosen := int(t.choices[0]) % n
+	t.choices = t.choices[1:]
+	return chosen
+}
+
+// value writes a value. path is that of the value in the notation of fields, name its name in a form; closed is true inside of a
+// field that must never be written.
+func (t *tree) value(path, name string, closed bool, depth int) {
+	kind := t.choose(6)
+	if depth > 6 {
+		kind += 2
+	}
+	names := []string{
+		"id", "code", "data", "error", "metadata", "latest", "x", "ids", "amount", "created", // open
+		"cvc", "card", "iban", "number", "payment_method", "customer", "token", "billing", "cardNumber", // closed
+	}
+	switch kind {
+	case 0:
+		t.json.WriteByte('{')
+		for i := range t.choose(5) {
+			if i > 0 {
+				t.json.WriteByte(',')
+			}
+			field := names[t.choose(len(names))]
+			if t.choose(8) == 0 {
+				field = content[t.choose(len(content))]
+			}
+			t.json.WriteString(strconv.Quote(field) + ":")
+			inside := field
+			if name != "" {
+				inside = name + "[" + field + "]"
+			}
+			t.value(strings.TrimPrefix(path+"."+field, "."), inside, closed || isClosed(field), depth+1)
+		}
+		t.json.WriteByte('}')
+	case 1:
+		t.json.WriteByte('[')
+		for i := range t.choose(4) {
+			if i > 0 {
+				t.json.WriteByte(',')
+			}
+			t.value(path+"[]", name+"["+strconv.Itoa(i)+"]", closed, depth+1)
+		}
+		t.json.WriteByte(']')
+	case 2, 3:
+		t.text(name, content[t.choose(len(content))])
+	default:
+		// Nothing of a path that is not allowed is written, also not what has the shape of an id.
+		if _, allowed := known[path]; allowed && !closed {
+			t.text(name, "ch_1")
+			return
+		}
+		t.text(name, mark)
+	}
+}
+
+func (t *tree) text(name, text string) {
+	t.json.WriteString(strconv.Quote(text))
+	t.form.Add(name, text)
+}
+
+// FuzzTree generates bodies that have sensitive values and names anywhere. None of them may be written, nor any value at a path
+// that is not allowed.
+func FuzzTree(f *testing.F) {
+	f.Add([]byte{0, 4, 10, 1, 0, 1, 1, 1, 5})
+	f.Add([]byte{0, 1, 0, 1, 2, 0})
+	f.Add([]byte{0, 3, 2, 1, 1, 2, 0, 2, 0, 1, 4, 10, 1, 4, 3, 1, 0, 1, 1, 1, 4})
+	f.Fuzz(func(t *testing.T, choices []byte) {
+		body := tree{choices: choices, form: url.Values{}}
+		body.value("", "", false, 0)
+		fields := fieldsOf(t, known)
+		for mediaType, text := range map[string]string{"": body.json.String(), formEncoded: body.form.Encode()} {
+			written := redactedAs(mediaType, text, fields)
+			require.True(t, json.Valid([]byte(written)), written)
+			require.NotContains(t, written, `"not":"json"`)
+			for _, seen := range texts(t, written) {
+				require.NotContains(t, seen, mark, text)
+				for _, sensitive := range content {
+					require.NotContains(t, seen, sensitive, text)
+				}
+			}
+		}
+	})
 }

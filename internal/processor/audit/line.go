@@ -36,8 +36,8 @@ type line struct {
 	fields          []zapcore.Field
 }
 
-func newLine(allow map[string]bool) *line {
-	l := &line{request: body{allow: allow}, answer: body{allow: allow}}
+func newLine() *line {
+	l := &line{}
 	l.fields = []zapcore.Field{zap.Inline(l)}
 	return l
 }
@@ -62,25 +62,28 @@ func (l *line) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	text("payment_id", r.PaymentID, maxName)
 	enc.AddInt("attempt", r.Attempt)
 	text("method", r.Method, maxName)
-	text("path", withoutQuery(r.Path), maxPath)
+	text("path", cleanPath(r.Path), maxPath)
 	text("key_hash", r.KeyHash, maxName)
 	enc.AddInt("status", r.Status)
 	enc.AddFloat64("duration_ms", float64(r.Duration.Microseconds())/float64(time.Millisecond/time.Microsecond))
 	enc.AddInt("sends", r.Sends)
 	text("certainty", r.Certainty, maxName)
+	if r.RequestID != "" && !isID(r.RequestID) && !isCode(r.RequestID) {
+		r.RequestID = mask
+	}
 	text("request_id", r.RequestID, maxName)
 	text("error", r.Error, maxError)
-	if err := addBody(enc, "request", &l.request, r.Request, r.RequestType, r.Key); err != nil {
+	if err := addBody(enc, "request", &l.request, r.Request, r.RequestType, r); err != nil {
 		return err
 	}
-	return addBody(enc, "answer", &l.answer, r.Answer, "", r.Key)
+	return addBody(enc, "answer", &l.answer, r.Answer, "", r)
 }
 
-func addBody(enc zapcore.ObjectEncoder, name string, b *body, raw []byte, mediaType, key string) error {
+func addBody(enc zapcore.ObjectEncoder, name string, b *body, raw []byte, mediaType string, r *Record) error {
 	if len(raw) == 0 {
 		return nil
 	}
-	b.redact(raw, mediaType, key)
+	b.redact(raw, mediaType, r.Key, r.Fields)
 	return enc.AddReflected(name, b)
 }
 

@@ -3,9 +3,6 @@ package audit
 import (
 	"slices"
 	"strconv"
-	"strings"
-
-	"github.com/florinpay/florin/internal/sensitive"
 )
 
 const (
@@ -23,28 +20,31 @@ const (
 // (form.go).
 type body struct {
 	scanner
-	allow map[string]bool
-	key   string
-	out   []byte
-	cut   bool // elements were dropped
+	key string
+	out []byte
+	cut bool // elements were dropped
 }
 
 func (b *body) reset() { b.scanner, b.key = scanner{}, "" }
 
-// redact writes the redacted body to out: the body with every value masked that is not allowed, or {"bytes":N,"cut":…} if only a
-// part of it fits. If the body has another format, it is unknown what to mask: then out is {"bytes":N,"not":"json"} or
-// {"bytes":N,"not":"form"}.
-func (b *body) redact(raw []byte, mediaType, key string) {
+// redact writes the redacted body to out: the body with every value masked that is not one of fields or not of its shape, or
+// {"bytes":N,"cut":…} if only a part of it fits. If the body has another format, it is unknown what to mask: then out is
+// {"bytes":N,"not":"json"} or {"bytes":N,"not":"form"}.
+func (b *body) redact(raw []byte, mediaType, key string, fields *Fields) {
 	// One copy of the whole body, so that names and values need no copies of their own.
 	b.scanner = scanner{in: string(raw)}
 	b.key, b.out, b.cut = key, b.out[:0], false
+	var root *node
+	if fields != nil {
+		root = &fields.root
+	}
 
 	format, ok := `"json"`, false
 	switch mediaType {
 	case "":
-		ok = b.value(rule{}, 0) && b.atEnd()
+		ok = b.value(root, 0) && b.atEnd()
 	case formEncoded:
-		format, ok = `"form"`, b.form()
+		format, ok = `"form"`, b.form(root)
 	}
 	if !ok {
 		b.out = append(append(append(withSize(b.out[:0], len(raw)), `"not":`...), format...), '}')
@@ -58,63 +58,47 @@ func withSize(out []byte, size int) []byte {
 	return append(strconv.AppendInt(append(out, `{"bytes":`...), int64(size), 10), ',')
 }
 
-// rule determines what is written of a value. allowed reports whether the value is written, closed whether it is inside a closed
-// field. The zero rule masks the value: it applies to the whole body and to elements of arrays, which have no name.
-type rule struct{ allowed, closed bool }
-
-// value parses one value and writes it redacted. Like the methods below, it returns false if the body is not JSON or nested
-// too deep. Then the output is not valid.
-func (b *body) value(at rule, depth int) bool {
-	switch b.next() {
-	case '{':
-		return depth < maxDepth && b.object(at, depth+1)
-	case '[':
-		return depth < maxDepth && b.array(at, depth+1)
-	case '"':
+// value parses one value and writes it redacted. An object or an array of which nothing may be written is masked as a whole. Like
+// the methods below, value returns false if the body is not JSON or nested too deep. Then the output is not valid.
+func (b *body) value(at *node, depth int) bool {
+	switch c := b.next(); {
+	case c == '{' && at != nil && at.fields != nil:
+		return b.object(at, depth+1)
+	case c == '[' && at != nil && at.element != nil:
+		return b.array(at, depth+1)
+	case c == '{' || c == '[':
+		b.out = append(b.out, quotedMask...)
+		return b.skipValue(depth)
+	case c == '"':
 		raw, ok := b.text()
 		value, short := unquote(raw)
-		b.string(value, at.allowed && short)
+		b.string(value, ok && short && at.writes(value, b.key))
 		return ok
-	case 't':
-		b.scalar("true", at.allowed)
-		return b.literal("true")
-	case 'f':
-		b.scalar("false", at.allowed)
-		return b.literal("false")
-	case 'n':
-		b.scalar("null", true)
-		return b.literal("null")
 	default:
-		number, ok := b.number()
-		b.scalar(number, at.allowed && isInteger(number) && !sensitive.Contains(number, b.key))
-		return ok
+		start := b.pos
+		if !b.skipValue(depth) {
+			return false
+		}
+		if value := b.in[start:b.pos]; value == "null" || at.writes(value, b.key) {
+			b.out = append(b.out, value...)
+		} else {
+			b.out = append(b.out, quotedMask...)
+		}
+		return true
 	}
 }
 
-// string writes a string if it is allowed, printable and not sensitive. Otherwise it writes the mask.
+// string writes a string if it is allowed. Otherwise it writes the mask.
 func (b *body) string(value string, allowed bool) {
-	if allowed && isPrintable(value) && !sensitive.Contains(value, b.key) {
+	if allowed {
 		b.out = appendQuoted(b.out, value)
 	} else {
 		b.out = append(b.out, quotedMask...)
 	}
 }
 
-// scalar writes a number or a literal if it is allowed. Otherwise it writes the mask.
-func (b *body) scalar(value string, allowed bool) {
-	if !allowed {
-		value = quotedMask
-	}
-	b.out = append(b.out, value...)
-}
-
-// isInteger reports whether a number is written like an amount. A number like 4.111111111111111e15 may be a card number.
-func isInteger(number string) bool {
-	return len(number) <= len("-9223372036854775808") && !strings.ContainsAny(number, ".eE")
-}
-
-func (b *body) object(at rule, depth int) bool {
-	return b.list('{', '}', func() bool {
+func (b *body) object(at *node, depth int) bool {
+	return depth <= maxDepth && b.list('{', '}', func() bool {
 		inside, ok := b.name(at)
 		if !ok || !b.take(':') {
 			return false
@@ -124,9 +108,8 @@ func (b *body) object(at rule, depth int) bool {
 	})
 }
 
-func (b *body) array(at rule, depth int) bool {
-	inside := rule{closed: at.closed}
-	return b.list('[', ']', func() bool { return b.value(inside, depth) })
+func (b *body) array(at *node, depth int) bool {
+	return depth <= maxDepth && b.list('[', ']', func() bool { return b.value(at.element, depth) })
 }
 
 // list parses the elements between two brackets. Once the output is full, elements are parsed but not kept: the rest of the
@@ -159,30 +142,17 @@ func (b *body) limit(start int) {
 	}
 }
 
-// name parses and writes the name of a field. It returns the rule for the value of the field.
-func (b *body) name(at rule) (inside rule, ok bool) {
+// name parses and writes the name of a field. It returns the node for the value of the field.
+func (b *body) name(at *node) (inside *node, ok bool) {
 	if b.next() != '"' {
-		return rule{}, false
+		return nil, false
 	}
 	raw, ok := b.text()
 	name, short := unquote(raw)
 	if !short {
 		name = ""
 	}
-	inside, nameAllowed := b.inside(at, name)
-	if nameAllowed {
-		b.out = appendQuoted(b.out, name)
-	} else {
-		b.out = append(b.out, quotedMask...)
-	}
+	inside, nameAllowed := at.inside(name, b.key)
+	b.string(name, nameAllowed)
 	return inside, ok
-}
-
-// inside returns the rule for the value of a field, and whether the name itself is written.
-func (b *body) inside(at rule, name string) (inside rule, nameAllowed bool) {
-	everywhere, known := b.allow[name]
-	return rule{
-		allowed: known && (everywhere || !at.closed),
-		closed:  at.closed || isClosed(name),
-	}, known || isIdentifier(name) && !sensitive.Contains(name, b.key)
 }

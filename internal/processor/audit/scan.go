@@ -46,6 +46,50 @@ func (s *scanner) literal(word string) bool {
 	return true
 }
 
+// skipValue parses one value, which may be nested as deep as [maxDepth] minus depth.
+func (s *scanner) skipValue(depth int) bool {
+	switch s.next() {
+	case '{':
+		return depth < maxDepth && s.skipList('}', func() bool {
+			if s.next() != '"' {
+				return false
+			}
+			_, ok := s.text()
+			return ok && s.take(':') && s.skipValue(depth+1)
+		})
+	case '[':
+		return depth < maxDepth && s.skipList(']', func() bool { return s.skipValue(depth + 1) })
+	case '"':
+		_, ok := s.text()
+		return ok
+	case 't':
+		return s.literal("true")
+	case 'f':
+		return s.literal("false")
+	case 'n':
+		return s.literal("null")
+	default:
+		return s.number()
+	}
+}
+
+// skipList parses the elements between the bracket that is next and the closing one.
+func (s *scanner) skipList(closing byte, element func() bool) bool {
+	s.pos++
+	if s.take(closing) {
+		return true
+	}
+	for element() {
+		if s.take(closing) {
+			return true
+		}
+		if !s.take(',') {
+			return false
+		}
+	}
+	return false
+}
+
 // text parses the string that begins here and returns it with its quotes and escape sequences.
 func (s *scanner) text() (raw string, ok bool) {
 	start := s.pos
@@ -93,22 +137,19 @@ func (s *scanner) escape() bool {
 }
 
 // number parses -?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?
-func (s *scanner) number() (number string, ok bool) {
-	start := s.pos
+func (s *scanner) number() bool {
 	s.skip("-")
 	if !s.skip("0") && !s.digits() {
-		return "", false
+		return false
 	}
 	if s.skip(".") && !s.digits() {
-		return "", false
+		return false
 	}
 	if s.skip("eE") {
 		s.skip("+-")
-		if !s.digits() {
-			return "", false
-		}
+		return s.digits()
 	}
-	return s.in[start:s.pos], true
+	return true
 }
 
 // skip consumes the next byte if it is in set.

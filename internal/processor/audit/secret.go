@@ -30,11 +30,19 @@ func clean(text, key string, limit int) string {
 	return text
 }
 
-func withoutQuery(path string) string {
+// cleanPath returns the path of a request without its query. A part that is neither a word of the protocol nor an id is masked:
+// it may be an email address, or the account number of a customer.
+func cleanPath(path string) string {
 	if i := strings.IndexAny(path, "?#"); i >= 0 {
-		return path[:i]
+		path = path[:i]
 	}
-	return path
+	parts := strings.Split(path, "/")
+	for i, part := range parts {
+		if part != "" && !isID(part) && !isCode(part) {
+			parts[i] = mask
+		}
+	}
+	return strings.Join(parts, "/")
 }
 
 // printable returns text with every unprintable character replaced. A replacement of -1 removes it.

@@ -36,8 +36,13 @@ type sink struct {
 	// failed is called for each line that could not be written, stalled when callers stop waiting. They must not block.
 	failed  func(error)
 	stalled func()
-	// partial is true after a line was written only in part, for example because the disk is full. The next line must not continue
-	// it. It belongs to the goroutine that writes.
+	// chain is nil if the records have none. It belongs to the goroutine that writes.
+	chain *chain
+	// anchored is called with a position of the chain: after its first record, and at most once in anchorEvery. It must not
+	// block. ended is called with the last position, before the output is closed.
+	anchored, ended func(Anchor)
+	// partial is true after a line was written only in part, for example because the disk is full. The next line must not
+	// continue it. It belongs to the goroutine that writes.
 	partial bool
 	// start is writeQueue. A method value would allocate each time.
 	start  func()
@@ -56,8 +61,10 @@ type sink struct {
 	first, last *queued
 	// records and bytes are the number and size of the lines in the queue.
 	records, bytes int
-	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each: while the
-	// sink is idle it may still be armed for a line that was written in time.
+	// lost is the number of lines that were refused since the last one that was accepted.
+	lost int
+	// watchdog calls watch; armed is true until it has been called. One timer for all lines costs less than one for each: while
+	// the sink is idle it may still be armed for a line that was written in time.
 	watchdog *time.Timer
 	armed    bool
 	// behind is true while no caller waits: from a stall until the queue is empty.
@@ -72,9 +79,11 @@ type sink struct {
 
 // queued is a line in the queue.
 type queued struct {
-	line  []byte
+	line  []byte // nil: the end of the chain
 	since time.Time
-	next  *queued
+	// lost is the number of lines that were refused before this one.
+	lost int
+	next *queued
 	// done receives one value if a caller waits: true if the line was written or has failed, false if the output stalls.
 	done     chan bool
 	detached bool // no caller waits
@@ -111,10 +120,22 @@ func (s *sink) enqueue(q *queued) (wait bool, err error) {
 	case s.closed:
 		return false, errClosed
 	case s.first != nil && s.bytes+len(q.line) > maxQueued:
+		s.lost++
 		return false, errFull
 	}
-	q.since, q.detached = time.Now(), s.behind
+	q.detached = s.behind
 	s.records++
+	s.add(q)
+	if !s.armed && !s.behind {
+		s.armed = true
+		s.watchdog.Reset(maxWait)
+	}
+	return !s.behind, nil
+}
+
+// add appends to the queue. The caller holds mu.
+func (s *sink) add(q *queued) {
+	q.since, q.lost, s.lost = time.Now(), s.lost, 0
 	s.bytes += len(q.line)
 	if s.first == nil {
 		s.first, s.last = q, q
@@ -122,11 +143,6 @@ func (s *sink) enqueue(q *queued) (wait bool, err error) {
 	} else {
 		s.last.next, s.last = q, q
 	}
-	if !s.armed && !s.behind {
-		s.armed = true
-		s.watchdog.Reset(maxWait)
-	}
-	return !s.behind, nil
 }
 
 // watch ends the wait of all callers if the oldest line has waited for maxWait. Otherwise it is called again when that will be
@@ -157,12 +173,14 @@ func (s *sink) writeQueue() {
 	for s.first != nil {
 		q := s.first
 		s.mu.Unlock()
-		err := s.write(q.line)
+		err := s.write(q)
 		s.mu.Lock()
-		if err != nil && !s.discarded {
-			s.failed(err)
+		if q.line != nil {
+			if err != nil && !s.discarded {
+				s.failed(err)
+			}
+			s.records--
 		}
-		s.records--
 		s.bytes -= len(q.line)
 		s.first, q.next = q.next, nil
 		if !q.detached {
@@ -176,24 +194,92 @@ func (s *sink) writeQueue() {
 	}
 }
 
-func (s *sink) write(line []byte) error {
-	if s.partial {
-		if _, err := s.out.Write([]byte{'\n'}); err != nil {
-			return err
-		}
-		s.partial = false
+// write writes one line of the queue. In a chain, the record that begins it and a record of those that were lost come first.
+func (s *sink) write(q *queued) error {
+	c := s.chain
+	if c == nil {
+		_, err := s.put(q.line)
+		return err
 	}
-	n, err := s.out.Write(line)
-	if err == nil && n < len(line) {
-		err = io.ErrShortWrite
+	c.lost += q.lost
+	err := s.writeChained(q)
+	if err != nil && q.line != nil {
+		c.lost++
 	}
-	s.partial = 0 < n && n < len(line)
+	if err == nil && c.last.Seq > 0 && q.since.Sub(c.logged) >= anchorEvery {
+		c.logged = q.since
+		s.anchored(c.last)
+	}
 	return err
 }
 
-// Close refuses further lines, waits for those in the queue, at most flushTimeout, and closes the output. An output that still
-// stalls then is not closed, because that could block, too: the lines that it did not accept are lost. Close may be called more than
-// once.
+func (s *sink) writeChained(q *queued) error {
+	c := s.chain
+	if q.line == nil && c.last.Seq == 0 && c.lost == 0 {
+		return nil // nothing was to be recorded
+	}
+	// The next record says what is before it.
+	if err := s.endPartial(); err != nil {
+		return err
+	}
+	if c.last.Seq == 0 {
+		if err := s.putRecord(c.own(messageStart)); err != nil {
+			return err
+		}
+	}
+	if c.lost > 0 || c.interrupted.bytes > 0 {
+		if err := s.putRecord(c.own(messageLost)); err != nil {
+			return err
+		}
+		c.lost = 0
+	}
+	if q.line == nil {
+		return s.putRecord(c.own(messageEnd))
+	}
+	return s.putRecord(c.of(q.line))
+}
+
+func (s *sink) putRecord(record []byte) error {
+	n, err := s.put(record)
+	s.chain.wrote(record, n)
+	return err
+}
+
+// endPartial ends a line that was written only in part.
+func (s *sink) endPartial() error {
+	if !s.partial {
+		return nil
+	}
+	if _, err := s.out.Write([]byte{'\n'}); err != nil {
+		return err
+	}
+	s.partial = false
+	if s.chain != nil && s.chain.interrupted.bytes > 0 {
+		s.chain.interrupted.add([]byte{'\n'})
+	}
+	return nil
+}
+
+// put writes one line, and returns how much of it was written. A line that lacks only its line end is written: that follows with
+// the next line.
+func (s *sink) put(line []byte) (n int, err error) {
+	if err := s.endPartial(); err != nil {
+		return 0, err
+	}
+	n, err = s.out.Write(line)
+	s.partial = 0 < n && n < len(line)
+	switch {
+	case isComplete(line, n):
+		return n, nil
+	case err == nil:
+		err = io.ErrShortWrite
+	}
+	return n, err
+}
+
+// Close refuses further lines, waits for those in the queue and for the end of the chain, at most flushTimeout, and closes the
+// output. An output that still stalls then is not closed, because that could block, too: the lines that it did not accept are
+// lost. Close may be called more than once.
 func (s *sink) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -201,6 +287,9 @@ func (s *sink) Close() error {
 		return nil
 	}
 	s.closed = true
+	if s.chain != nil {
+		s.add(&queued{done: make(chan bool, 1), detached: true})
+	}
 	flushed := make(chan struct{})
 	if s.first != nil {
 		s.flushed = flushed
@@ -214,15 +303,23 @@ func (s *sink) Close() error {
 	select {
 	case <-flushed:
 	case <-timeout.C:
-		if lost := s.discard(); lost > 0 {
+		switch lost, stalls := s.discard(); {
+		case lost > 0:
 			return fmt.Errorf("the output of the audit log stalls: %d records were not written within %s", lost, flushTimeout)
+		case stalls:
+			return fmt.Errorf("the output of the audit log stalls: the end of the chain was not written within %s", flushTimeout)
 		}
+		return s.close()
+	}
+	if s.chain != nil && s.chain.last.Seq > 0 {
+		s.ended(s.chain.last)
 	}
 	return s.close()
 }
 
-// discard empties the queue, except for the line that is being written, and returns the number of lines lost with that one.
-func (s *sink) discard() (lost int) {
+// discard empties the queue, except for the line that is being written, and returns the number of lines lost with that one. It
+// reports whether a line is being written.
+func (s *sink) discard() (lost int, stalls bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	lost = s.records
@@ -233,5 +330,5 @@ func (s *sink) discard() (lost int) {
 	for range lost {
 		s.failed(errStopped)
 	}
-	return lost
+	return lost, s.first != nil
 }

@@ -153,7 +153,7 @@ func TestRecordsBeyondTheQueueAreLost(t *testing.T) {
 		out.stall()
 		l := New(zapcore.AddSync(out), Options{Fallback: zap.New(core)})
 		large := numbered(0)
-		large.Answer = []byte(`[` + strings.Repeat(`"",`, 25_000) + `""]`)
+		large.Answer = []byte(`{"data":[` + strings.Repeat(`{"id":""},`, 6_000) + `{}]}`)
 		size := len(written(t, large))
 		require.Greater(t, size, 50_000)
 		fits := maxQueued / size

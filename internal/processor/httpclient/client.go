@@ -100,6 +100,7 @@ type Client struct {
 	retry       *retry.Policy
 	cache       cache
 	audit       *audit.Log
+	audited     *audit.Fields
 	observe     func(Observation)
 	trace       Trace
 }
@@ -127,6 +128,10 @@ func New(o Options) (*Client, error) {
 			return nil, fmt.Errorf("retry.%w", err)
 		}
 	}
+	audited, err := audit.NewFields(o.Profile.Audited)
+	if err != nil {
+		return nil, fmt.Errorf("audited field %w", err)
+	}
 	if o.TLS != nil {
 		if _, err := o.TLS(); err != nil {
 			return nil, err
@@ -145,6 +150,7 @@ func New(o Options) (*Client, error) {
 		timeout:     o.AttemptTimeout,
 		retry:       o.Retry,
 		audit:       o.Audit,
+		audited:     audited,
 		observe:     o.Observe,
 		trace:       o.Trace,
 	}, nil

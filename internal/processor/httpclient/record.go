@@ -40,6 +40,7 @@ func (c *Client) record(ctx context.Context, began time.Time, call processor.Cal
 		// Empty means JSON in audit.Record, too.
 		RequestType: call.ContentType,
 		Answer:      a.Body,
+		Fields:      c.audited,
 	}
 	if failed != nil {
 		r.Certainty = string(failed.Certainty)

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -42,7 +43,42 @@ func Profile() processor.Profile {
 		SeenBefore: func(code string) bool { return code == "duplicate_transaction" },
 		// Another request is using the payment.
 		ObjectLevel: func(_ int, code string) bool { return code == "lock_timeout" },
+		Audited:     audited(),
 	}
+}
+
+// audited are the fields that are defined or assigned by the protocol. Deliberately not among them are:
+//   - "card_token";
+//   - "reference": it is the idempotency key;
+//   - "error.message": a processor may repeat any input in it;
+//   - "next_cursor": it is opaque.
+func audited() map[string]processor.Shape {
+	fields := map[string]processor.Shape{
+		"capture":            processor.ShapeBool,
+		"error.code":         processor.ShapeCode,
+		"error.decline_code": processor.ShapeCode,
+		"error.decline_kind": processor.ShapeCode,
+	}
+	for _, record := range []string{"", "data[]."} {
+		maps.Copy(fields, map[string]processor.Shape{
+			record + "id":                processor.ShapeID,
+			record + "payment_id":        processor.ShapeID,
+			record + "status":            processor.ShapeCode,
+			record + "amount":            processor.ShapeAmount,
+			record + "captured_amount":   processor.ShapeAmount,
+			record + "refunded_amount":   processor.ShapeAmount,
+			record + "currency":          processor.ShapeCurrency,
+			record + "decline_code":      processor.ShapeCode,
+			record + "decline_kind":      processor.ShapeCode,
+			record + "can_still_succeed": processor.ShapeBool,
+			record + "created_at":        processor.ShapeTime,
+
+			record + "metadata." + processor.MetadataPaymentID:  processor.ShapeID,
+			record + "metadata." + processor.MetadataRefundID:   processor.ShapeID,
+			record + "metadata." + processor.MetadataMerchantID: processor.ShapeCode,
+		})
+	}
+	return fields
 }
 
 // Processor implements [processor.Processor] for the REST protocol.

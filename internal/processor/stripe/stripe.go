@@ -56,6 +56,7 @@ func Profile() processor.Profile {
 
 		RefundListsComplete: true,
 		Limits:              limits,
+		Audited:             audited(),
 	}
 }
 
