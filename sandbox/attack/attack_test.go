@@ -39,10 +39,6 @@ func TestAttacksSucceedOnAWeakTarget(t *testing.T) {
 			f: func(context.Context, json.RawMessage, json.RawMessage) error { return nil },
 		},
 		{
-			name: "a worker that executes every standalone call", try: callStandalone, queue: "processor-simulator", activity: "ProcessorLookup",
-			f: func(context.Context, json.RawMessage) error { return nil },
-		},
-		{
 			name: "a worker that reads for everyone", try: sqlInFilters, queue: "payments-read", activity: "AcknowledgeDivergence",
 			f: func(context.Context, json.RawMessage) (string, error) { return "payment_id", nil },
 		},

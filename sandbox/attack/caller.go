@@ -60,11 +60,16 @@ func (t *target) duplicate(id string) client.StartWorkflowOptions {
 // charge starts a charge, and returns the payment once it has an outcome.
 func (t *target) charge(ctx context.Context, req object) (payment.Charge, error) {
 	id := fmt.Sprintf("charge/%s/%s", req["merchant_id"], req["idempotency_key"])
-	if _, err := t.start(ctx, "Charge", id, req); err != nil {
+	run, err := t.start(ctx, "Charge", id, req)
+	if err != nil {
 		return payment.Charge{}, err
 	}
 	var c payment.Charge
-	return c, t.update(ctx, id, uuid.NewString(), "outcome", &c, object{})
+	err = t.update(ctx, id, uuid.NewString(), "outcome", &c, object{})
+	if err != nil && req["capture"] != "manual" { // the workflow may have ended before the update arrived
+		err = run.Get(ctx, &c)
+	}
+	return c, err
 }
 
 // authorized makes a payment that waits for its capture.

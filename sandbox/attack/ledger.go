@@ -262,7 +262,9 @@ func calls(authorized, captured payment.Charge) []step {
 	}
 }
 
+// victims makes an authorized and a captured payment.
 func (t *target) victims(ctx context.Context, name string) (authorized, captured payment.Charge, err error) {
+	name += " " + uuid.NewString()
 	if authorized, err = t.authorized(ctx, "acme", "authorized victim of "+name); err != nil {
 		return authorized, captured, err
 	}
