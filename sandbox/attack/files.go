@@ -104,7 +104,7 @@ func openFiles(ctx context.Context, t *target) (result, error) {
 
 // quotedSecrets writes a secret to each place of a configuration.
 func quotedSecrets(ctx context.Context, t *target) (result, error) {
-	const secret = "sk_live_51Hmallory0987654321"
+	const secret = "sk_live_51Hmallory0987654321" //nolint:gosec // it is nobody's
 	const valid = "processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: {env: KEY}}}\n"
 	tried := 0
 	var quoted []string
@@ -217,7 +217,7 @@ func tamperedAudit(ctx context.Context, t *target) (result, error) {
 	}
 	verify := func(lines []string) (string, int, error) {
 		path := t.file("tampered.log")
-		if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil {
+		if err := os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600); err != nil { //nolint:gosec // the path is the attack's own
 			return "", 0, err
 		}
 		return t.execute(ctx, "worker", "audit", "verify", path)

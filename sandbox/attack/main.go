@@ -72,7 +72,7 @@ func run(ctx context.Context, out io.Writer, binaries, only string) (err error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, t.stop()) }()
+	defer func() { err = errors.Join(err, t.stop()) }() //nolint:contextcheck // also what was interrupted is stopped
 	rows := table{out: out}
 	for _, phase := range []struct {
 		start   func(context.Context) error

@@ -28,7 +28,7 @@ import (
 
 const (
 	webhookSecret = "whsec_the_attacker_must_not_see_this"
-	apiKey        = "sim_sandbox_key"
+	apiKey        = "sim_sandbox_key" //nolint:gosec // that of every sandbox
 )
 
 // target is a running Florin: a Temporal server, the simulated processor and the binaries, in directories of their own.
@@ -52,7 +52,7 @@ type target struct {
 // newTarget builds the binaries, unless there is a directory with them, and starts all but the worker. The caller must stop the target.
 func newTarget(ctx context.Context, binaries string) (_ *target, err error) {
 	t := &target{binaries: binaries}
-	defer func() {
+	defer func() { //nolint:contextcheck // also what was interrupted is stopped
 		if err != nil {
 			err = errors.Join(err, t.stop())
 		}
@@ -323,7 +323,7 @@ func (h *hostileProcessor) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Request-Id", "req_\x1b[2J")
 	w.WriteHeader(a.status)
-	_, _ = w.Write(bytes.ReplaceAll([]byte(a.body), []byte("REFERENCE"), []byte(reference))) // the worker may have gone
+	_, _ = w.Write(bytes.ReplaceAll([]byte(a.body), []byte("REFERENCE"), []byte(reference))) //nolint:gosec // for the worker, which may have gone
 }
 
 // dial opens a connection, as a slow or silent client does.
