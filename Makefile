@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash year histories mutation bench bench-client fuzz vulncheck sbom picture
+.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-client fuzz vulncheck sbom picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -49,6 +49,11 @@ CHARGES ?= 300
 REFUNDS ?= 100
 crash:
 	@cd sandbox && RACE=$(RACE) go run ./crash --seed=$(SEED) --charges=$(CHARGES) --refunds=$(REFUNDS) $(ARGS)
+
+## attack: attack a running sandbox as an outsider, through Temporal's API, HTTP, files and binaries; the last line is a summary.
+## ARGS="--only TEXT" selects attacks by their names
+attack:
+	@cd sandbox && RACE=$(RACE) go run ./attack $(ARGS)
 
 ## year: let payments wait for a year in each status in which they can wait, while time is skipped; the last line is a summary
 year:

@@ -55,7 +55,7 @@ func (q querier) payment(ctx context.Context, query, owner, keyOrID string) (pay
 // Payment returns the payment of a merchant with an idempotency key. It returns payment.ErrNotFound if there is none.
 func (s *Store) Payment(ctx context.Context, merchantID, idempotencyKey string) (payment.Charge, error) {
 	p, err := s.read().payment(ctx, selectPaymentByKey, merchantID, idempotencyKey)
-	return p.Charge, s.wrap(err, "payment of merchant %q by its idempotency key", merchantID)
+	return p.Charge, s.wrap(err, "payment by its merchant and idempotency key")
 }
 
 // PaymentByID returns the payment of a merchant with an id. It returns payment.ErrNotFound if there is none, and if the payment

@@ -48,7 +48,7 @@ func (q querier) refund(ctx context.Context, query, merchantID, keyOrID string) 
 // Refund returns the refund of a merchant with an idempotency key. It returns payment.ErrNotFound if there is none.
 func (s *Store) Refund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error) {
 	r, err := s.read().refund(ctx, selectRefundByKey, merchantID, idempotencyKey)
-	return r.Refund, s.wrap(err, "refund of merchant %q by its idempotency key", merchantID)
+	return r.Refund, s.wrap(err, "refund by its merchant and idempotency key")
 }
 
 // RefundByID returns the refund of a merchant with an id. It returns payment.ErrNotFound if there is none, and if the refund belongs
