@@ -76,6 +76,9 @@ func (c *Client) modify(ctx context.Context, merchantID, idempotencyKey string, 
 		}
 		return charge, err
 	}
+	if errors.Is(err, payment.ErrTooManyUpdates) { // others wait for the one in flight
+		return charge, fmt.Errorf("%w: %w", ErrOutcomePending, err)
+	}
 	if err == nil {
 		err = m.outcome(workflowID, charge)
 	}

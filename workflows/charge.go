@@ -44,6 +44,8 @@ type charge struct {
 	// requested is the capture or void that an update asks for, current the one in flight, ended those before it, whether or not they were executed.
 	requested, current *modification
 	ended              []*modification
+	// modifications are the updates that wait for a capture or a void.
+	modifications waiters
 	// declineIsOpen reports that the processor has declined the payment, and that the customer could still pay it: it has to be voided
 	// before the decline is reported.
 	declineIsOpen bool

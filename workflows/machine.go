@@ -36,8 +36,8 @@ type machine[T record] struct {
 	hasBegun bool
 	// continuing reports that the workflow continues in a new run.
 	continuing bool
-	// outcomes counts the updates that wait for the first outcome under another id than the fingerprint.
-	outcomes struct{ waiting, accepted int }
+	// outcomes are the updates that wait for the first outcome under another id than the fingerprint.
+	outcomes waiters
 	resolutions
 }
 
@@ -231,12 +231,37 @@ func logTransition(ctx workflow.Context, what, id string, from, to payment.Statu
 	}
 }
 
-// Temporal allows ten updates of a workflow in flight, and some two thousand in a run. Those that only wait for the outcome leave most of
-// them to captures, voids and resolutions. An update whose id is the fingerprint always waits: repeated, it is the same one.
+// Temporal allows ten updates of a workflow in flight, and two thousand in a run. Each kind may use up only its share, so that no caller keeps
+// another one out. An outcome whose id is the fingerprint does not count: repeated, it is the same update.
 const (
 	maxOutcomesWaiting  = 3
 	maxOutcomesAccepted = 100
+
+	maxModificationsWaiting  = 3
+	maxModificationsAccepted = 1000
+
+	maxResolutionsWaiting  = 2
+	maxResolutionsAccepted = 500
 )
+
+// waiters counts the updates of one kind.
+type waiters struct{ waiting, accepted int }
+
+// enter counts an update that was accepted, until leave is called.
+func (w *waiters) enter() (leave func()) {
+	w.accepted++
+	w.waiting++
+	return func() { w.waiting-- }
+}
+
+// full refuses another update if its kind has used up its share.
+func (w *waiters) full(maxWaiting, maxAccepted int) error {
+	if w.waiting < maxWaiting && w.accepted < maxAccepted {
+		return nil
+	}
+	return refuse(payment.ErrTooManyUpdates, "%d updates of this kind wait, and there were %d: repeat one under its own update ID, or query %s",
+		w.waiting, w.accepted, payment.QueryStatus)
+}
 
 // handleReads handles the query status and the update outcome.
 func (m *machine[T]) handleReads(ctx workflow.Context) error {
@@ -246,9 +271,7 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
 		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
 			if !m.isOwnOutcome(ctx) {
-				m.outcomes.accepted++
-				m.outcomes.waiting++
-				defer func() { m.outcomes.waiting-- }()
+				defer m.outcomes.enter()()
 			}
 			// Canceling the workflow must not end the update of a caller.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)
@@ -267,9 +290,8 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 				switch {
 				case req.Fingerprint != "" && req.Fingerprint != m.definition.fingerprint:
 					return refuse(payment.ErrIdempotencyMismatch, "%s", payment.ErrIdempotencyMismatch.Error())
-				case !m.isOwnOutcome(ctx) && (m.outcomes.waiting >= maxOutcomesWaiting || m.outcomes.accepted >= maxOutcomesAccepted):
-					return refuse(payment.ErrTooManyUpdates, "%d updates wait and there were %d: use the fingerprint as the update ID, or query %s",
-						m.outcomes.waiting, m.outcomes.accepted, payment.QueryStatus)
+				case !m.isOwnOutcome(ctx):
+					return m.outcomes.full(maxOutcomesWaiting, maxOutcomesAccepted)
 				}
 				return nil
 			},

@@ -48,6 +48,9 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 		workflow.UpdateHandlerOptions{
 			Description: "Captures an authorized payment, or a part of it.",
 			Validator: func(_ workflow.Context, req payment.CaptureRequest) error {
+				if err := c.modifications.full(maxModificationsWaiting, maxModificationsAccepted); err != nil {
+					return err
+				}
 				if err := req.Validate(); err != nil || !c.hasBegun {
 					return applicationError(err)
 				}
@@ -64,6 +67,9 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 		workflow.UpdateHandlerOptions{
 			Description: "Voids an authorized payment, or cancels a pending one.",
 			Validator: func(workflow.Context) error {
+				if err := c.modifications.full(maxModificationsWaiting, maxModificationsAccepted); err != nil {
+					return err
+				}
 				if !c.hasBegun {
 					return nil
 				}
@@ -75,6 +81,7 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 // await requests the modification, unless the same one is requested or in flight, and waits for its outcome. Canceling the workflow
 // does not end the update of a caller.
 func (c *charge) await(ctx workflow.Context, m *modification, validate func() error) (payment.Charge, error) {
+	defer c.modifications.enter()()
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := c.validateOnceBegun(ctx, validate); err != nil {
 		return c.value, err

@@ -16,6 +16,8 @@ type resolutions struct {
 	waiting *payment.Resolution
 	// refusal is why the last one was not applied.
 	refusal error
+	// updates are the updates that wait for a resolution.
+	updates waiters
 	// callInFlight reports that a call to the processor is in flight: its outcome cannot be known yet.
 	callInFlight bool
 }
@@ -25,6 +27,7 @@ type resolutions struct {
 func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Status, validate func(payment.Resolution) error) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
+			defer m.resolutions.updates.enter()()
 			if operator := authorize.SubjectOf(ctx); operator != "" {
 				resolution.By = operator // whatever he calls himself
 			}
@@ -53,6 +56,9 @@ func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Stat
 		workflow.UpdateHandlerOptions{
 			Description: "Records an operator's decision on an unknown outcome.",
 			Validator: func(_ workflow.Context, resolution payment.Resolution) error {
+				if err := m.resolutions.updates.full(maxResolutionsWaiting, maxResolutionsAccepted); err != nil {
+					return err
+				}
 				if err := resolution.Validate(statuses); err != nil || !m.hasBegun {
 					return applicationError(err)
 				}

@@ -358,7 +358,36 @@ func TestUpdatesThatWaitForTheOutcomeLeaveRoomForOthers(t *testing.T) {
 			accepted++
 			continue
 		}
-		u.requireRefused(t, payment.ErrTooManyUpdates, "use the fingerprint as the update ID")
+		u.requireRefused(t, payment.ErrTooManyUpdates, "repeat one under its own update ID")
 	}
 	require.Equal(t, maxOutcomesWaiting, accepted)
+}
+
+// Callers who repeat a capture under ever new update IDs must not keep an operator out.
+func TestCapturesThatWaitLeaveRoomForAResolution(t *testing.T) {
+	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p.captures = []response{stateConflict}
+	env := newEnvironmentWithStore(t, p, testTerms, db)
+	var captures []*updateCallbacks
+	for i := range 15 {
+		u := &updateCallbacks{}
+		captures = append(captures, u)
+		env.RegisterDelayedCallback(func() {
+			env.UpdateWorkflow(payment.UpdateCapture, fmt.Sprintf("ever new %d", i), u, payment.CaptureRequest{})
+		}, time.Hour+time.Duration(i)*time.Millisecond)
+	}
+	resolution := byJane
+	resolution.CapturedAmount = 1250
+	resolve := resolveAfter(env, 72*time.Hour, "resolve", resolution)
+	runToEnd(t, env, db, manualChargeRequest())
+	require.NoError(t, resolve.err)
+	waited := 0
+	for _, u := range captures {
+		if u.err == nil {
+			waited++
+			continue
+		}
+		u.requireRefused(t, payment.ErrTooManyUpdates, "repeat one under its own update ID")
+	}
+	require.Equal(t, maxModificationsWaiting, waited)
 }

@@ -166,7 +166,7 @@ func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activ
 		},
 	})
 	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)
-	*o.resolutions = resolutions{}
+	*o.resolutions = resolutions{updates: o.resolutions.updates}
 	return result, err
 }
 
