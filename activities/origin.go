@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -16,9 +17,9 @@ import (
 type origin struct {
 	// workflow is the type of the workflow, workflowID its ID; both are empty for an activity that no workflow has scheduled.
 	workflow, workflowID string
-	// subject is [payment.WorkflowCharge] or [payment.WorkflowRefund], and id the id of the payment or refund that the workflow is
-	// about. Both are empty for another program's workflow.
-	subject, id string
+	// subject is [payment.WorkflowCharge] or [payment.WorkflowRefund], and id and merchantID those of the payment or refund that the
+	// workflow is about. All are empty for another program's workflow.
+	subject, id, merchantID string
 }
 
 func originOf(ctx context.Context) origin {
@@ -35,9 +36,9 @@ func originOf(ctx context.Context) origin {
 	merchantID, idempotencyKey, _ := strings.Cut(name, "/")
 	switch {
 	case kind == "charge" && (recheck || o.workflow == payment.WorkflowCharge):
-		o.subject, o.id = payment.WorkflowCharge, payment.PaymentID(merchantID, idempotencyKey)
+		o.subject, o.id, o.merchantID = payment.WorkflowCharge, payment.PaymentID(merchantID, idempotencyKey), merchantID
 	case kind == "refund" && (recheck || o.workflow == payment.WorkflowRefund):
-		o.subject, o.id = payment.WorkflowRefund, payment.RefundID(merchantID, idempotencyKey)
+		o.subject, o.id, o.merchantID = payment.WorkflowRefund, payment.RefundID(merchantID, idempotencyKey), merchantID
 	}
 	return o
 }
@@ -100,4 +101,51 @@ func (p *Processor) refuseForeign(ctx context.Context, foreign error) error {
 	return p.applicationError(ctx, &processor.Error{
 		Class: payment.ClassPermission, Certainty: processor.NotExecuted, Message: foreign.Error(),
 	}, false)
+}
+
+// requireStoredCharge refuses a charge of something else than was stored when it began. It is compared only if callers have to prove who
+// they are: otherwise, whoever can forge the call can as well request the charge.
+func (p *Processor) requireStoredCharge(ctx context.Context, from origin, call processor.ChargeCall) error {
+	if p.guard.Store == nil || p.guard.Authorizer == nil {
+		return nil
+	}
+	stored, err := p.guard.Store.PaymentByID(ctx, from.merchantID, call.PaymentID)
+	same := stored.Amount == call.Amount && stored.Currency == call.Currency && stored.PaymentMethod == call.PaymentMethod
+	return p.refuseUnlessStored(ctx, from, same, err)
+}
+
+// requireStoredPayment refuses a capture or void of another payment of the processor's.
+func (p *Processor) requireStoredPayment(ctx context.Context, from origin, paymentID, processorPaymentID string) error {
+	if p.guard.Store == nil {
+		return nil
+	}
+	stored, err := p.guard.Store.PaymentByID(ctx, from.merchantID, paymentID)
+	return p.refuseUnlessStored(ctx, from, stored.ProcessorPaymentID == processorPaymentID, err)
+}
+
+// requireStoredRefund refuses a refund of something else than was reserved.
+func (p *Processor) requireStoredRefund(ctx context.Context, from origin, call processor.RefundCall) error {
+	if p.guard.Store == nil {
+		return nil
+	}
+	stored, err := p.guard.Store.RefundByID(ctx, from.merchantID, call.RefundID)
+	if err != nil || stored.Amount != call.Amount || stored.Currency != call.Currency {
+		return p.refuseUnlessStored(ctx, from, false, err)
+	}
+	return p.requireStoredPayment(ctx, from, stored.PaymentID, call.ProcessorPaymentID)
+}
+
+// refuseUnlessStored refuses a call that differs from what is stored. While the store cannot be read, the call is repeated.
+func (p *Processor) refuseUnlessStored(ctx context.Context, from origin, same bool, err error) error {
+	switch {
+	case err != nil && !errors.Is(err, payment.ErrNotFound):
+		return p.applicationError(ctx, &processor.Error{
+			Class: payment.ClassUnavailable, Certainty: processor.NotExecuted, Retry: true,
+			Message: "not sent: the store cannot be read, with which the call is compared", Err: err,
+		}, ambiguousBefore(ctx))
+	case err != nil || !same:
+		return p.refuseForeign(ctx, fmt.Errorf("the call of workflow %q is not what the store has of its payment or refund", from.workflowID))
+	default:
+		return nil
+	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -188,4 +189,82 @@ func TestProcessorIsCalledOnlyForTheWorkflowOfItsPaymentOrRefund(t *testing.T) {
 			require.Equal(t, []string{tt.activity + " foreign"}, refused)
 		})
 	}
+}
+
+// A workflow of the right type and ID, and the right keys, could still name another payment of the processor's.
+func TestCallIsComparedWithWhatIsStored(t *testing.T) {
+	_, payments := newPayments(t)
+	db := payments.Store
+	id, refundID := payment.PaymentID("acme", "order-1"), payment.RefundID("acme", "refund-1")
+	c, _, err := db.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: id, MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", Processor: "one", PaymentMethod: "tok_visa",
+	}, "fingerprint")
+	require.NoError(t, err)
+	c.Status, c.ProcessorPaymentID, c.CapturedAmount = payment.Succeeded, "ch_1", 1250
+	_, err = db.RecordPayment(t.Context(), c, Cause{By: "test"})
+	require.NoError(t, err)
+	_, _, _, err = db.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: refundID, PaymentID: id, MerchantID: "acme", IdempotencyKey: "refund-1", Amount: 500, Currency: "USD",
+	}, "fingerprint")
+	require.NoError(t, err)
+
+	charge := order1()
+	charge.Amount, charge.Currency, charge.PaymentMethod = 1250, "USD", "tok_visa"
+	more := charge
+	more.Amount = 125000
+	capture := processor.CaptureCall{PaymentID: id, Key: payment.ProcessorKey(id, payment.OperationCapture, 0), ProcessorPaymentID: "ch_1"}
+	void := processor.VoidCall{PaymentID: id, Key: payment.ProcessorKey(id, payment.OperationVoid, 0), ProcessorPaymentID: "ch_1"}
+	refund := processor.RefundCall{
+		RefundID: refundID, Key: payment.ProcessorKey(refundID, payment.OperationRefund, 0), ProcessorPaymentID: "ch_1", Amount: 500, Currency: "USD",
+	}
+	otherCapture, otherVoid, otherRefund, moreRefunded := capture, void, refund, refund
+	otherCapture.ProcessorPaymentID, otherVoid.ProcessorPaymentID, otherRefund.ProcessorPaymentID = "ch_2", "ch_2", "ch_2"
+	moreRefunded.Amount = 1250
+	never := order1()
+	never.PaymentID = payment.PaymentID("acme", "never")
+	never.Key = payment.ProcessorKey(never.PaymentID, payment.OperationCharge, 0)
+
+	for name, tt := range map[string]struct {
+		workflowType, workflowID, activity string
+		call                               any
+		sent                               bool
+	}{
+		"charge":                       {"Charge", "charge/acme/order-1", "ProcessorCharge", charge, true},
+		"charge of more":               {"Charge", "charge/acme/order-1", "ProcessorCharge", more, false},
+		"charge that never began":      {"Charge", "charge/acme/never", "ProcessorCharge", never, false},
+		"capture":                      {"Charge", "charge/acme/order-1", "ProcessorCapture", capture, true},
+		"capture of another payment":   {"Charge", "charge/acme/order-1", "ProcessorCapture", otherCapture, false},
+		"void":                         {"Charge", "charge/acme/order-1", "ProcessorVoid", void, true},
+		"void of another payment":      {"Charge", "charge/acme/order-1", "ProcessorVoid", otherVoid, false},
+		"refund":                       {"Refund", "refund/acme/refund-1", "ProcessorRefund", refund, true},
+		"refund of another payment":    {"Refund", "refund/acme/refund-1", "ProcessorRefund", otherRefund, false},
+		"refund of more than reserved": {"Refund", "refund/acme/refund-1", "ProcessorRefund", moreRefunded, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			at := &countingProcessor{}
+			p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{Store: db, Authorizer: &authorize.Authorizer{}})
+			var suite testsuite.WorkflowTestSuite
+			env := inWorkflow(suite.NewTestActivityEnvironment(), tt.workflowType, tt.workflowID)
+			p.Register(env)
+			_, err := env.ExecuteActivity(tt.activity, tt.call)
+			if tt.sent {
+				require.NoError(t, err)
+				require.Equal(t, 1, at.calls)
+				return
+			}
+			require.Zero(t, at.calls)
+			requireRefusal(t, err, payment.RefusalCode(payment.ClassPermission))
+		})
+	}
+
+	require.NoError(t, db.Close())
+	at := &countingProcessor{}
+	p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{Store: db})
+	var suite testsuite.WorkflowTestSuite
+	env := inWorkflow(suite.NewTestActivityEnvironment(), "Charge", "charge/acme/order-1")
+	p.Register(env)
+	_, err = env.ExecuteActivity(payment.ActivityProcessorCapture, capture)
+	requireRetried(t, err)
+	require.False(t, FailureOf(err).Ambiguous)
+	require.Zero(t, at.calls)
 }

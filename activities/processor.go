@@ -11,6 +11,7 @@ import (
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/retry"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -34,6 +35,9 @@ type Guard struct {
 	Refused func(operation, reason string)
 	// Authorizer decides who may ask the processor. Nil: everyone who may use the Temporal namespace.
 	Authorizer *authorize.Authorizer
+	// Store has what was requested. A capture, void or refund is sent only if it is about the processor's payment that the store has, and,
+	// if callers have to prove who they are, a charge only as it is stored. Nil: nothing is compared.
+	Store *store.Store
 }
 
 // NewProcessor returns the activities of one processor, whose adapter has the given profile.
@@ -54,13 +58,17 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 // ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
 // call, which contains the idempotency key.
 func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Charge, call, originOf(ctx).requireCharge(payment.OperationCharge, 0, call.PaymentID, call.Key))
+	from := originOf(ctx)
+	return once(ctx, p, p.processor.Charge, call, from.requireCharge(payment.OperationCharge, 0, call.PaymentID, call.Key),
+		func() error { return p.requireStoredCharge(ctx, from, call) })
 }
 
 // ProcessorCapture captures an authorized payment once, as [Processor.ProcessorCharge] charges. An amount that the processor does not
 // accept is not sent.
 func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (CallResult, error) {
-	return once(ctx, p, p.capture, call, originOf(ctx).requireCharge(payment.OperationCapture, call.Sequence, call.PaymentID, call.Key))
+	from := originOf(ctx)
+	return once(ctx, p, p.capture, call, from.requireCharge(payment.OperationCapture, call.Sequence, call.PaymentID, call.Key),
+		func() error { return p.requireStoredPayment(ctx, from, call.PaymentID, call.ProcessorPaymentID) })
 }
 
 func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (processor.Result, error) {
@@ -74,12 +82,16 @@ func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (pr
 
 // ProcessorVoid voids an authorized or pending payment once, as [Processor.ProcessorCharge] charges.
 func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Void, call, originOf(ctx).requireCharge(payment.OperationVoid, call.Sequence, call.PaymentID, call.Key))
+	from := originOf(ctx)
+	return once(ctx, p, p.processor.Void, call, from.requireCharge(payment.OperationVoid, call.Sequence, call.PaymentID, call.Key),
+		func() error { return p.requireStoredPayment(ctx, from, call.PaymentID, call.ProcessorPaymentID) })
 }
 
 // ProcessorRefund refunds once, as [Processor.ProcessorCharge] charges.
 func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (CallResult, error) {
-	return once(ctx, p, p.processor.Refund, call, originOf(ctx).requireRefund(call.RefundID, call.Key))
+	from := originOf(ctx)
+	return once(ctx, p, p.processor.Refund, call, from.requireRefund(call.RefundID, call.Key),
+		func() error { return p.requireStoredRefund(ctx, from, call) })
 }
 
 // CallResult is the processor's record after a call that moves money.
@@ -92,12 +104,15 @@ type CallResult struct {
 }
 
 // once makes one attempt at a call that moves money. foreign is why the call is not sent: another program than Florin's workflow has
-// scheduled it.
+// scheduled it. requireStored compares it with the store.
 func once[C any](
-	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C, foreign error,
+	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C, foreign error, requireStored func() error,
 ) (CallResult, error) {
 	if foreign != nil {
 		return CallResult{}, p.refuseForeign(ctx, foreign)
+	}
+	if err := requireStored(); err != nil {
+		return CallResult{}, err
 	}
 	before := ambiguousBefore(ctx)
 	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)

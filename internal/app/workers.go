@@ -100,7 +100,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	payments := &activities.Payments{
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
-	guard := activities.Guard{Refused: o.Telemetry.CountRefused, Authorizer: authorizer}
+	guard := activities.Guard{Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Store: w.store}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
 		p := c.Processors[name]

@@ -64,10 +64,19 @@ func Load(path string, adapters Adapters) (Config, error) {
 func Parse(content []byte, adapters Adapters) (Config, error) {
 	c, readable, err := decode(content)
 	if !readable {
-		return Config{}, err
+		return Config{}, withoutSecrets(err)
 	}
 	c, invalid := c.Complete(adapters)
-	return c, errors.Join(err, invalid)
+	return c, withoutSecrets(errors.Join(err, invalid))
+}
+
+// withoutSecrets applies withhold to each problem.
+func withoutSecrets(err error) error {
+	problems := Problems(err)
+	for i, problem := range problems {
+		problems[i] = withhold(problem)
+	}
+	return errors.Join(problems...)
 }
 
 // Problems returns the problems that an error of [Load], [Parse] or [Config.Complete] lists.

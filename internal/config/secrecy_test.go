@@ -182,3 +182,20 @@ func TestAliasInsideItsOwnAnchorOutsideOfAMappingIsReported(t *testing.T) {
 	_, err := Parse([]byte("&a [*a]\n"), known)
 	require.EqualError(t, err, `line 1: alias "a" is inside its own anchor`)
 }
+
+// A secret may also be where none belongs, such as in the place of a name.
+func TestErrorQuotesNoSecretThatIsInThePlaceOfSomethingElse(t *testing.T) {
+	const valid = "processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: {env: KEY}}}\n"
+	for _, content := range []string{
+		"processors: {p: {adapter: rest, base_url: 'SECRET', api_key: {env: KEY}}}",
+		"processors: {p: {adapter: SECRET, base_url: 'http://127.0.0.1:1', api_key: {env: KEY}}}",
+		"processors: {p: {adapter: rest, base_url: 'http://127.0.0.1:1', api_key: {env: KEY}, http_timeout: SECRET}}",
+		valid + "log: {level: SECRET}",
+		valid + "default_processor: SECRET",
+		"a: &SECRET b\nc: *SECRET2",
+	} {
+		_, err := Parse([]byte(strings.ReplaceAll(content, "SECRET", canary)), known)
+		require.Error(t, err, content)
+		require.NotContains(t, err.Error(), canary, content)
+	}
+}

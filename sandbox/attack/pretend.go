@@ -15,9 +15,9 @@ const pretended = "pretended"
 
 // pretendAttacks pretend to be a part of Florin: the workflow of a payment, or the processor's worker.
 var pretendAttacks = []attack{
-	{name: "pretend: own workflow captures another payment", try: captureUnderOwnName, documented: true},
-	{name: "pretend: own workflow voids another payment", try: voidUnderOwnName, documented: true},
-	{name: "pretend: own workflow refunds another payment", try: refundUnderOwnName, documented: true},
+	{name: "pretend: own workflow captures another payment", try: captureUnderOwnName},
+	{name: "pretend: own workflow voids another payment", try: voidUnderOwnName},
+	{name: "pretend: own workflow refunds another payment", try: refundUnderOwnName},
 	{name: "pretend: answer a call in flight by its ID", try: answerByID, documented: true},
 	{name: "pretend: fail a call in flight by its ID", try: failByID, documented: true},
 }
