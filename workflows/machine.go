@@ -247,12 +247,13 @@ const (
 // waiters counts the updates of one kind.
 type waiters struct{ waiting, accepted int }
 
-// enter counts an update that was accepted, until leave is called.
-func (w *waiters) enter() (leave func()) {
+// enter counts an update that was accepted and waits, until leave.
+func (w *waiters) enter() {
 	w.accepted++
 	w.waiting++
-	return func() { w.waiting-- }
 }
+
+func (w *waiters) leave() { w.waiting-- }
 
 // full refuses another update if its kind has used up its share.
 func (w *waiters) full(maxWaiting, maxAccepted int) error {
@@ -271,7 +272,8 @@ func (m *machine[T]) handleReads(ctx workflow.Context) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateOutcome,
 		func(ctx workflow.Context, _ payment.OutcomeRequest) (T, error) {
 			if !m.isOwnOutcome(ctx) {
-				defer m.outcomes.enter()()
+				m.outcomes.enter()
+				defer m.outcomes.leave()
 			}
 			// Canceling the workflow must not end the update of a caller.
 			ctx, _ = workflow.NewDisconnectedContext(ctx)

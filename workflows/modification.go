@@ -81,7 +81,8 @@ func (c *charge) handleModifications(ctx workflow.Context) error {
 // await requests the modification, unless the same one is requested or in flight, and waits for its outcome. Canceling the workflow
 // does not end the update of a caller.
 func (c *charge) await(ctx workflow.Context, m *modification, validate func() error) (payment.Charge, error) {
-	defer c.modifications.enter()()
+	c.modifications.enter()
+	defer c.modifications.leave()
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	if err := c.validateOnceBegun(ctx, validate); err != nil {
 		return c.value, err

@@ -27,7 +27,8 @@ type resolutions struct {
 func (m *machine[T]) handleResolve(ctx workflow.Context, statuses []payment.Status, validate func(payment.Resolution) error) error {
 	return workflow.SetUpdateHandlerWithOptions(ctx, payment.UpdateResolve,
 		func(ctx workflow.Context, resolution payment.Resolution) (T, error) {
-			defer m.resolutions.updates.enter()()
+			m.resolutions.updates.enter()
+			defer m.resolutions.updates.leave()
 			if operator := authorize.SubjectOf(ctx); operator != "" {
 				resolution.By = operator // whatever he calls himself
 			}

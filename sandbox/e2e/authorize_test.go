@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -32,13 +34,17 @@ const issuerSecret = "the issuer and the workers share this secret"
 // startAuthorizing starts an environment whose worker requires proofs.
 func startAuthorizing(t *testing.T) *environment.Environment {
 	t.Helper()
-	secret := filepath.Join(t.TempDir(), "issuer")
+	secret, webhooks := filepath.Join(t.TempDir(), "issuer"), filepath.Join(t.TempDir(), "webhooks")
 	require.NoError(t, os.WriteFile(secret, []byte(issuerSecret), 0o600))
+	require.NoError(t, os.WriteFile(webhooks, []byte("the processor and the workers share this"), 0o600))
 	return start(t, environment.Options{Tune: func(c *config.Config) {
 		c.Authorize = config.Authorize{Audience: "florin", Secret: config.Secret{File: secret}}
 		completed, err := c.Complete(nil)
 		require.Error(t, err, "the adapters are not given here")
 		c.Authorize = completed.Authorize
+		p := c.Processors[environment.ProcessorName]
+		p.WebhookSecrets = []config.Secret{{File: webhooks}}
+		c.Processors[environment.ProcessorName], c.Webhooks.Listen = p, "127.0.0.1:0"
 	}})
 }
 
@@ -76,6 +82,7 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 	service := tokenFor(t, "checkout", time.Hour, []string{"acme"}, caller.Service)
 	asService := florin.NewClient(dialAs(t, env, &service), florin.Options{})
 	ctx := t.Context()
+	connected := map[string]client.Client{}
 
 	paidFor := func(key string) payment.Charge {
 		c, err := asService.Charge(ctx, charge(key, "tok_visa"))
@@ -161,7 +168,26 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			_, err := as.AcknowledgeDivergence(ctx, "div_9", "somebody")
 			return err // an operator learns that there is none
 		},
+		"signal processor-event": func(t *testing.T, _ *florin.Client, who string) error { // it is a reason to look up, and nothing else
+			held("signaled by " + who)
+			id := payment.ChargeWorkflowID("acme", "signaled by "+who)
+			err := connected[who].SignalWorkflow(ctx, id, "", payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "evt_forged", Type: "payment.succeeded"})
+			require.NoError(t, err)
+			c, err := asService.Get(ctx, "acme", "signaled by "+who)
+			require.Equal(t, payment.Authorized, c.Status)
+			return err
+		},
+		"webhook": func(t *testing.T, _ *florin.Client, _ string) error { // only the processor can sign it
+			response, err := http.Post(env.WebhookURL(environment.ProcessorName), "application/json", strings.NewReader(`{"id":"evt_1"}`))
+			require.NoError(t, err)
+			require.NoError(t, response.Body.Close())
+			if response.StatusCode == http.StatusUnauthorized {
+				return florin.ErrNotAuthorized
+			}
+			return nil
+		},
 	}
+	signals := []string{"signal processor-event"}
 	acme, globex, all := []string{"acme"}, []string{"globex"}, []string{caller.AllMerchants}
 	expired := tokenFor(t, "checkout", -10*time.Minute, acme, caller.Service)
 	stolen := service
@@ -186,9 +212,10 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 		"nobody":                   {nil, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			as := florin.NewClient(dialAs(t, env, tt.token), florin.Options{})
+			connected[name] = dialAs(t, env, tt.token)
+			as := florin.NewClient(connected[name], florin.Options{})
 			permitted := map[string]bool{}
-			for _, operations := range tt.permitted {
+			for _, operations := range append(tt.permitted, signals) {
 				for _, operation := range operations {
 					permitted[operation] = true
 				}
@@ -203,14 +230,6 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			}
 		})
 	}
-	// A signal needs no proof: it is a reason to look up, and nothing else.
-	held("signaled")
-	require.NoError(t, dialAs(t, env, nil).SignalWorkflow(ctx, payment.ChargeWorkflowID("acme", "signaled"), "", payment.SignalProcessorEvent,
-		payment.ProcessorEvent{ID: "evt_forged", Type: "payment.succeeded"}))
-	signaled, err := asService.Get(ctx, "acme", "signaled")
-	require.NoError(t, err)
-	require.Equal(t, payment.Authorized, signaled.Status)
-
 	// What was refused has not begun.
 	page, err := florin.NewClient(dialAs(t, env, new(tokenFor(t, "controller", time.Hour, all, caller.Reader))), florin.Options{}).
 		List(ctx, payment.Filter{Limit: 500})
