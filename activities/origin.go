@@ -100,7 +100,7 @@ func (p *Processor) refuseForeign(ctx context.Context, foreign error) error {
 	}
 	return p.applicationError(ctx, &processor.Error{
 		Class: payment.ClassPermission, Certainty: processor.NotExecuted, Message: foreign.Error(),
-	}, false)
+	}, ambiguousBefore(ctx)) // what an earlier attempt may have done stays open
 }
 
 // requireStoredCharge refuses a charge of something else than was stored when it began. It is compared only if callers have to prove who
