@@ -39,8 +39,9 @@ var (
 	ErrNotVoidable error = payment.ErrNotVoidable
 	// ErrCaptureExceedsAuthorized means that the capture exceeds the authorized amount.
 	ErrCaptureExceedsAuthorized error = payment.ErrCaptureExceedsAuthorized
-	// ErrNotAuthorized means that the worker requires a proof of who calls, and that it is missing or does not permit this call. See
-	// [Caller].
+	// ErrNotAuthorized means that the worker requires a proof of who calls, and that it is missing, has expired or does not permit this
+	// call. See [Caller]. From [Client.Charge] and [Client.Refund] it is no proof that nothing was executed: a start that was permitted goes
+	// on even if the proof has expired since. Use [Client.Get], or call again with the same key.
 	ErrNotAuthorized error = payment.ErrNotAuthorized
 )
 

@@ -28,7 +28,7 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 }
 
 // Identity returns the merchant and the idempotency key of the payment or refund with an id, such as pay_… or ref_…, as far as the store has
-// it. It is for operators: it does not check whose payment it is. [ErrNotFound] means that there is none, and [ErrNoWorker] that no worker
+// it. It is for operators: unless callers have to prove who they are, it does not check whose payment it is. [ErrNotFound] means that there is none, and [ErrNoWorker] that no worker
 // answers.
 func (c *Client) Identity(ctx context.Context, id string) (payment.Identity, error) {
 	identity, err := read[payment.Identity](ctx, c, payment.ActivityGetIdentity, id)

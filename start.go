@@ -63,6 +63,10 @@ func newLaunch(workflow, id string, attributes []temporal.SearchAttributeUpdate)
 func outcome[T record, R request](ctx context.Context, c *Client, l launch, req R) (T, error) {
 	began := time.Now()
 	value, err := updateWithStart[T](ctx, c, l, req, req.Fingerprint())
+	if errors.Is(err, ErrNotAuthorized) {
+		// The proof may have expired while no worker ran. The start counts as of its time, the update as of now: it is signed again.
+		value, err = updateWithStart[T](ctx, c, l, req, req.Fingerprint())
+	}
 	if err == nil && value.Final() {
 		return value, nil
 	}

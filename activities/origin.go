@@ -48,11 +48,27 @@ func (o origin) requireCharge(operation payment.Operation, sequence int, payment
 	switch {
 	case o.workflow != payment.WorkflowCharge || o.subject != payment.WorkflowCharge:
 		return o.foreign()
-	case paymentID != o.id || key != payment.ProcessorKey(o.id, operation, sequence):
+	case paymentID != o.id || !isKeyOf(key, o.id, operation, sequence):
 		return o.another(operation)
 	default:
 		return nil
 	}
+}
+
+// maxUnnamed is how many captures and voids are tried for a call that does not name its sequence.
+const maxUnnamed = 1000
+
+// isKeyOf reports whether the key is that of the operation with this sequence. Earlier builds of the workflow did not name the sequence.
+func isKeyOf(key, id string, operation payment.Operation, sequence int) bool {
+	if key == payment.ProcessorKey(id, operation, sequence) {
+		return true
+	}
+	for n := 1; n < maxUnnamed && sequence == 0 && operation != payment.OperationCharge; n++ {
+		if key == payment.ProcessorKey(id, operation, n) {
+			return true
+		}
+	}
+	return false
 }
 
 // requireRefund returns an error unless the call comes from the workflow of the refund.
@@ -109,18 +125,19 @@ func (p *Processor) requireStoredCharge(ctx context.Context, from origin, call p
 	if p.guard.Store == nil || p.guard.Authorizer == nil {
 		return nil
 	}
-	stored, err := p.guard.Store.PaymentByID(ctx, from.merchantID, call.PaymentID)
-	same := stored.Amount == call.Amount && stored.Currency == call.Currency && stored.PaymentMethod == call.PaymentMethod
+	stored, err := p.guard.Store.CurrentPayment(ctx, from.merchantID, call.PaymentID)
+	same := stored.Amount == call.Amount && stored.Currency == call.Currency && stored.PaymentMethod == call.PaymentMethod &&
+		stored.Processor == p.guard.Processor
 	return p.refuseUnlessStored(ctx, from, same, err)
 }
 
-// requireStoredPayment refuses a capture or void of another payment of the processor's.
+// requireStoredPayment refuses a capture or void of another payment of the processor's, or at another processor.
 func (p *Processor) requireStoredPayment(ctx context.Context, from origin, paymentID, processorPaymentID string) error {
 	if p.guard.Store == nil {
 		return nil
 	}
-	stored, err := p.guard.Store.PaymentByID(ctx, from.merchantID, paymentID)
-	return p.refuseUnlessStored(ctx, from, stored.ProcessorPaymentID == processorPaymentID, err)
+	stored, err := p.guard.Store.CurrentPayment(ctx, from.merchantID, paymentID)
+	return p.refuseUnlessStored(ctx, from, stored.ProcessorPaymentID == processorPaymentID && stored.Processor == p.guard.Processor, err)
 }
 
 // requireStoredRefund refuses a refund of something else than was reserved.
@@ -128,7 +145,7 @@ func (p *Processor) requireStoredRefund(ctx context.Context, from origin, call p
 	if p.guard.Store == nil {
 		return nil
 	}
-	stored, err := p.guard.Store.RefundByID(ctx, from.merchantID, call.RefundID)
+	stored, err := p.guard.Store.CurrentRefund(ctx, from.merchantID, call.RefundID)
 	if err != nil || stored.Amount != call.Amount || stored.Currency != call.Currency {
 		return p.refuseUnlessStored(ctx, from, false, err)
 	}

@@ -242,7 +242,7 @@ func TestCallIsComparedWithWhatIsStored(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			at := &countingProcessor{}
-			p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{Store: db, Authorizer: &authorize.Authorizer{}})
+			p := NewProcessor(at, processor.Profile{}, retry.DefaultBackoff, 5*time.Minute, Guard{Store: db, Processor: "one", Authorizer: &authorize.Authorizer{}})
 			var suite testsuite.WorkflowTestSuite
 			env := inWorkflow(suite.NewTestActivityEnvironment(), tt.workflowType, tt.workflowID)
 			p.Register(env)

@@ -35,6 +35,8 @@ type Guard struct {
 	Refused func(operation, reason string)
 	// Authorizer decides who may ask the processor. Nil: everyone who may use the Temporal namespace.
 	Authorizer *authorize.Authorizer
+	// Processor is the name of the processor.
+	Processor string
 	// Store has what was requested. A capture, void or refund is sent only if it is about the processor's payment that the store has, and,
 	// if callers have to prove who they are, a charge only as it is stored. Nil: nothing is compared.
 	Store *store.Store
@@ -159,10 +161,17 @@ func (p *Processor) AskProcessor(ctx context.Context, q payment.ProcessorQuestio
 	if err != nil {
 		return LookupResult{}, err
 	}
-	return p.lookUp(ctx, q.ID(), processor.LookupCall{
+	call := processor.LookupCall{
 		Operation: q.Operation(), Reference: payment.ProcessorKey(q.ID(), q.Operation(), 0),
 		ProcessorPaymentID: q.ProcessorPaymentID, NotBefore: q.NotBefore,
-	})
+	}
+	found, err := p.lookUp(ctx, q.ID(), call)
+	if err == nil && found.Found && found.Result.Reference != call.Reference { // of another payment, perhaps another merchant's
+		return LookupResult{}, p.applicationError(ctx, &processor.Error{
+			Class: payment.ClassInvalidResponse, Certainty: processor.NotExecuted, Message: "the processor's record has another reference",
+		}, false)
+	}
+	return found, err
 }
 
 func (p *Processor) lookUp(ctx context.Context, id string, call processor.LookupCall) (LookupResult, error) {

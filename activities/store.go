@@ -39,20 +39,37 @@ type Payments struct {
 type Start struct {
 	// At is when. For a run that was reset, it is the start of the run before it.
 	At time.Time `json:"at"`
-	// Continues reports that the run continues another one, whose start was permitted: after a reset, a retry or continue-as-new.
-	Continues bool `json:"continues,omitempty"`
+	// Continued reports that another run of Florin's has continued as new, and so had begun.
+	Continued bool `json:"continued,omitempty"`
+	// Reset reports that the run was reset from another one, which may have been refused.
+	Reset bool `json:"reset,omitempty"`
 	// Proof says who has started it. Nil: nobody has said so.
 	Proof *caller.Proof `json:"proof,omitempty"`
 }
 
 // allowStart returns an error unless the workflow of the request has the ID that belongs to it, so that no two workflows are about the
-// same payment or refund, and its start is permitted. isBegun reports whether the payment or refund is persisted.
-func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID string, req any, start Start, isBegun func() bool) error {
+// same payment or refund, and its start is permitted. begun returns when the workflow that has begun the payment or refund had started.
+//
+// What has begun goes on, however old its proof is: in a run that Florin itself has continued as new, and in one that was reset from the run
+// that has begun it. Any other run has to prove that it is permitted.
+func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID string, req any, start Start, begun func() (time.Time, error)) error {
 	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != wantID {
 		return storeError(payment.Refuse(payment.ErrInvalidRequest, "workflow ID %q: want %q, which is that of the request", id, wantID))
 	}
-	if p.Authorizer == nil || start.Continues && isBegun() {
+	if p.Authorizer == nil {
 		return nil
+	}
+	if start.Continued || start.Reset {
+		at, err := begun()
+		switch {
+		case errors.Is(err, payment.ErrNotFound) && start.Continued: // the workflow task is retried until an operator has restored the row
+			return fmt.Errorf("the store has lost what workflow %q has begun: restore it", wantID)
+		case errors.Is(err, payment.ErrNotFound):
+		case err != nil:
+			return err
+		case start.Continued, at.Equal(start.At.Truncate(time.Microsecond)):
+			return nil
+		}
 	}
 	_, err := p.Authorizer.Allow(start.Proof, caller.Request{
 		Kind: caller.Start, Name: workflow, WorkflowID: wantID, Args: []any{req},
@@ -111,15 +128,20 @@ type BeginResult struct {
 // request, and [payment.ErrNotAuthorized] for a start that is not permitted.
 func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, start Start) (BeginResult, error) {
 	workflowID, started := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
-	if err := p.allowStart(ctx, payment.WorkflowCharge, workflowID, req.MerchantID, req, start, func() bool { return p.isBegun(ctx, req) }); err != nil {
+	if err := p.allowStart(ctx, payment.WorkflowCharge, workflowID, req.MerchantID, req, start, func() (time.Time, error) {
+		stored, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
+		return stored.CreatedAt, err
+	}); err != nil {
 		return BeginResult{}, err
 	}
 	name := req.Processor
 	if name == "" {
 		name = p.Default
 	}
-	// A request that was accepted once is not refused later, even if its row was lost: the processor may have been called.
-	if problems := p.problems(name, req); len(problems) > 0 && !start.Continues && !p.isBegun(ctx, req) {
+	if problems := p.problems(name, req); len(problems) > 0 && !p.isBegun(ctx, req) {
+		if start.Continued { // it was accepted once, and the processor may have been called: an operator has to look
+			return BeginResult{}, fmt.Errorf("the store has lost the payment of workflow %q: restore it", workflowID)
+		}
 		err := &payment.InvalidRequestError{Fields: problems}
 		return BeginResult{}, storeError(err, err)
 	}
@@ -252,9 +274,9 @@ type ReserveResult struct {
 // refund, and [payment.ErrIdempotencyMismatch] for a key that was used for a different request.
 func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, start Start) (ReserveResult, error) {
 	workflowID, started := payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
-	if err := p.allowStart(ctx, payment.WorkflowRefund, workflowID, req.MerchantID, req, start, func() bool {
-		_, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey)
-		return !errors.Is(err, payment.ErrNotFound)
+	if err := p.allowStart(ctx, payment.WorkflowRefund, workflowID, req.MerchantID, req, start, func() (time.Time, error) {
+		stored, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey)
+		return stored.CreatedAt, err
 	}); err != nil {
 		return ReserveResult{}, err
 	}
@@ -271,10 +293,8 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 	if req.Amount != nil {
 		r.Amount = *req.Amount
 	}
-	if !start.Continues {
-		if err := p.checkRefund(ctx, req); err != nil {
-			return ReserveResult{}, err
-		}
+	if err := p.checkRefund(ctx, req); err != nil {
+		return ReserveResult{}, err
 	}
 	stored, of, created, err := p.Store.ReserveRefund(ctx, r, req.Fingerprint())
 	if err != nil {

@@ -36,6 +36,9 @@ func runRecheck(
 	t.Helper()
 	p := &scriptedProcessor{lookups: map[payment.Operation][]response{payment.OperationCharge: responses, payment.OperationRefund: responses}}
 	r := recheckRun{TestWorkflowEnvironment: newEnvironmentWithStore(t, p, testTerms, db), processor: p, store: db}
+	if req.Earlier.Lookups > 0 {
+		r.SetContinuedExecutionRunID("the run before")
+	}
 	for _, after := range append(eventsAfter, 0) {
 		r.RegisterDelayedCallback(func() { r.SignalWorkflow(payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "evt_1", Type: "t"}) }, after)
 	}

@@ -79,8 +79,9 @@ func begin(ctx workflow.Context, activity string, request, result any) error {
 	info := workflow.GetInfo(ctx)
 	start := activities.Start{
 		At: info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
-		// The runs of a cron schedule continue each other, too, but nobody has permitted them.
-		Continues: info.CronSchedule == "" && (info.ContinuedExecutionRunID != "" || info.Attempt > 1 || isReset(info)),
+		// The runs of a cron schedule and the attempts of a retry policy continue each other, too, but not what a run of Florin has begun.
+		Continued: info.ContinuedExecutionRunID != "" && info.CronSchedule == "" && info.Attempt <= 1,
+		Reset:     isReset(info),
 		Proof:     authorize.ProofOf(ctx),
 	}
 	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request, start).Get(ctx, result)

@@ -34,6 +34,7 @@ type Workers struct {
 	store      *store.Store
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
+	keys       *authorize.Keys // of the issuers; nil: callers do not have to prove who they are
 	fatal      chan error
 	refused    <-chan error
 }
@@ -95,12 +96,12 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		return err
 	}
 	if authorizer != nil {
+		w.keys = authorizer.Verifier.Keys
 		options.Interceptors = append(slices.Clone(o.Interceptors), authorize.NewWorkerInterceptor(authorizer))
 	}
 	payments := &activities.Payments{
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
-	guard := activities.Guard{Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Store: w.store}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	for _, name := range names {
 		p := c.Processors[name]
@@ -116,7 +117,9 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), guard).Register(calls)
+		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{
+			Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Processor: name, Store: w.store,
+		}).Register(calls)
 		w.workers = append(w.workers, calls)
 	}
 	readOptions := options
@@ -233,6 +236,9 @@ func (w *Workers) close() {
 	w.webhooks = nil
 	for _, p := range w.processors {
 		p.Close()
+	}
+	if w.keys != nil {
+		w.keys.Close()
 	}
 	if w.store != nil {
 		if err := w.store.Close(); err != nil {

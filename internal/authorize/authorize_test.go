@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -67,6 +68,7 @@ func verifier(t *testing.T, set KeySet) *Verifier {
 	t.Helper()
 	keys, err := NewKeys(t.Context(), func(context.Context) (KeySet, error) { return set, nil }, time.Hour, func(error) {})
 	require.NoError(t, err)
+	t.Cleanup(keys.Close)
 	return &Verifier{Keys: keys, Audience: "florin", Issuer: "https://issuer.example", Skew: 30 * time.Second, Lifetime: 5 * time.Minute}
 }
 
@@ -261,35 +263,40 @@ func TestRefusedRequestIsCountedAndLogged(t *testing.T) {
 }
 
 func TestKeysAreReadAgainInTheBackgroundAndStayInUseMeanwhile(t *testing.T) {
-	first, second := newKey(t), newKey(t)
-	sets := make(chan KeySet, 3)
-	sets <- public(first, "1")
-	failures := make(chan error, 3)
-	keys, err := NewKeys(t.Context(), func(context.Context) (KeySet, error) {
-		select {
-		case set := <-sets:
-			return set, nil
-		default:
-			return KeySet{}, errors.New("unreachable")
+	synctest.Test(t, func(t *testing.T) {
+		first, second := newKey(t), newKey(t)
+		set, unreachable := public(first, "1"), error(nil)
+		var failures []error
+		keys, err := NewKeys(t.Context(), func(context.Context) (KeySet, error) { return set, unreachable }, time.Minute,
+			func(err error) { failures = append(failures, err) })
+		require.NoError(t, err)
+		defer keys.Close()
+		v := &Verifier{Keys: keys, Audience: "florin", Skew: time.Second, Lifetime: time.Minute}
+		verify := func(key ed25519.PrivateKey, keyID string) error {
+			p, err := issuer{key, keyID}.token(t, nil).Sign(charge, now)
+			require.NoError(t, err)
+			_, err = v.Verify(&p, charge, now)
+			return err
 		}
-	}, 0, func(err error) { failures <- err })
-	require.NoError(t, err)
-	v := &Verifier{Keys: keys, Audience: "florin", Skew: time.Second, Lifetime: time.Minute}
-	p, err := issuer{first, "1"}.token(t, nil).Sign(charge, now)
-	require.NoError(t, err)
-	_, err = v.Verify(&p, charge, now) // reads the keys again, in vain
-	require.NoError(t, err)
-	require.ErrorContains(t, <-failures, "unreachable")
-	_, err = v.Verify(&p, charge, now)
-	require.NoError(t, err)
+		require.NoError(t, verify(first, "1"))
 
-	sets <- public(second, "2")
-	p, err = issuer{second, "2"}.token(t, nil).Sign(charge, now)
-	require.NoError(t, err)
-	require.Eventually(t, func() bool {
-		_, err := v.Verify(&p, charge, now)
-		return err == nil
-	}, 10*time.Second, time.Millisecond)
+		unreachable = errors.New("unreachable")
+		<-time.After(90 * time.Second)
+		synctest.Wait()
+		require.Len(t, failures, 1)
+		require.NoError(t, verify(first, "1"))
+
+		set, unreachable = public(second, "2"), nil
+		require.ErrorContains(t, verify(second, "2"), "not in the key set (yet)") // and has them read at once
+		synctest.Wait()
+		require.NoError(t, verify(second, "2"))
+		require.Error(t, verify(first, "1"), "an old key is not accepted any more")
+
+		set = public(first, "1")
+		<-time.After(2 * time.Minute) // without any request
+		synctest.Wait()
+		require.Error(t, verify(second, "2"))
+	})
 }
 
 func TestKeySetsThatVerifyNothingAreRefused(t *testing.T) {

@@ -24,10 +24,9 @@ type KeySet struct {
 // stay in use as long as that fails. Keys are safe for concurrent use.
 type Keys struct {
 	load    func(context.Context) (KeySet, error)
-	every   time.Duration
 	reading singleflight.Group
-	// again reads the keys in the background.
-	again func()
+	// again reads the keys in the background. stop ends that.
+	again, stop func()
 
 	mu     sync.RWMutex
 	set    KeySet
@@ -40,21 +39,40 @@ const unknownEvery = 10 * time.Second
 // loadTimeout limits one read of the keys.
 const loadTimeout = 10 * time.Second
 
-// NewKeys reads the keys for the first time. load is called again after every; failed is told of each error. A set without a usable key is
-// an error.
+// NewKeys reads the keys for the first time. load is called again at the interval every, until Close; failed is told of each error. A set
+// without a usable key is an error.
 func NewKeys(ctx context.Context, load func(context.Context) (KeySet, error), every time.Duration, failed func(error)) (*Keys, error) {
-	k := &Keys{load: load, every: every}
-	background := context.WithoutCancel(ctx)
+	k := &Keys{load: load}
+	if err := k.read(ctx); err != nil {
+		return nil, err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	k.stop = stop
 	k.again = func() {
 		k.reading.DoChan("", func() (any, error) {
-			if err := k.read(background); err != nil {
+			if err := k.read(background); err != nil && background.Err() == nil {
 				failed(err)
 			}
 			return nil, nil
 		})
 	}
-	return k, k.read(ctx)
+	ticks := time.NewTicker(every)
+	go func() {
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				k.again()
+			case <-background.Done():
+				return
+			}
+		}
+	}()
+	return k, nil
 }
+
+// Close ends the reading in the background.
+func (k *Keys) Close() { k.stop() }
 
 func (k *Keys) read(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
@@ -90,20 +108,15 @@ func (s KeySet) check() error {
 	return nil
 }
 
-// current returns the keys, and has them read in the background if they are older than age.
-func (k *Keys) current(age time.Duration) KeySet {
+func (k *Keys) current() (set KeySet, readAt time.Time) {
 	k.mu.RLock()
-	set, readAt := k.set, k.readAt
-	k.mu.RUnlock()
-	if time.Since(readAt) >= age {
-		k.again()
-	}
-	return set
+	defer k.mu.RUnlock()
+	return k.set, k.readAt
 }
 
 // verify decodes the claims of a JWT that an issuer has signed.
 func (k *Keys) verify(claim string, into ...any) error {
-	set := k.current(k.every)
+	set, readAt := k.current()
 	algorithms, key := publicKeyAlgorithms, any(&set.Public)
 	if len(set.Secret) > 0 {
 		algorithms, key = []jose.SignatureAlgorithm{jose.HS256}, set.Secret
@@ -116,7 +129,9 @@ func (k *Keys) verify(claim string, into ...any) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, jose.ErrJWKSKidNotFound):
-		k.current(unknownEvery)
+		if time.Since(readAt) >= unknownEvery {
+			k.again()
+		}
 		return &Error{Reason: "unknown_key", Message: "the claim is signed with a key that is not in the key set (yet): try again in a few seconds"}
 	default:
 		return &Error{Reason: "signature", Message: "the signature of the claim is wrong"}

@@ -74,10 +74,15 @@ type workerInterceptor struct {
 
 type proofKey struct{}
 
-// SubjectOf returns who has sent the update whose handler runs in ctx; empty if nobody has to prove that.
-func SubjectOf(ctx workflow.Context) string { return subjectOf(ProofOf(ctx)) }
+type subjectKey struct{}
 
-// ProofOf returns the proof of the start of a workflow or, in the handler of an update, that of the update. Nil: there is none.
+// SubjectOf returns who has sent the update whose handler runs in ctx; empty if nobody has to prove that.
+func SubjectOf(ctx workflow.Context) string {
+	subject, _ := ctx.Value(subjectKey{}).(string)
+	return subject
+}
+
+// ProofOf returns the proof of the start of a workflow. Nil: there is none.
 func ProofOf(ctx workflow.Context) *caller.Proof {
 	p, _ := ctx.Value(proofKey{}).(*caller.Proof)
 	return p
@@ -131,16 +136,13 @@ func (in *workflowInbound) ValidateUpdate(ctx workflow.Context, input *intercept
 	if err != nil {
 		return err
 	}
-	return in.Next.ValidateUpdate(withUpdateProof(ctx), input)
+	return in.Next.ValidateUpdate(ctx, input)
 }
 
 // ExecuteUpdate implements interceptor.WorkflowInboundInterceptor.
 func (in *workflowInbound) ExecuteUpdate(ctx workflow.Context, input *interceptor.UpdateInput) (any, error) {
-	return in.Next.ExecuteUpdate(withUpdateProof(ctx), input)
-}
-
-func withUpdateProof(ctx workflow.Context) workflow.Context {
-	return workflow.WithValue(ctx, proofKey{}, read(interceptor.WorkflowHeader(ctx), caller.UpdateHeader, caller.Header))
+	subject := subjectOf(read(interceptor.WorkflowHeader(ctx), caller.UpdateHeader, caller.Header))
+	return in.Next.ExecuteUpdate(workflow.WithValue(ctx, subjectKey{}, subject), input)
 }
 
 // HandleQuery implements interceptor.WorkflowInboundInterceptor. A query is in no history.

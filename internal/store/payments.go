@@ -65,6 +65,12 @@ func (s *Store) PaymentByID(ctx context.Context, merchantID, paymentID string) (
 	return p.Charge, s.wrap(err, "payment %q of merchant %q", paymentID, merchantID)
 }
 
+// CurrentPayment is [Store.PaymentByID] as of the last write, even if reads may come from a database that lags.
+func (s *Store) CurrentPayment(ctx context.Context, merchantID, paymentID string) (payment.Charge, error) {
+	p, err := s.onWriter().payment(ctx, selectPaymentByID, merchantID, paymentID)
+	return p.Charge, s.wrap(err, "payment %q of merchant %q", paymentID, merchantID)
+}
+
 // PaymentByProcessorID returns the payment, of any merchant, to which a processor has given an id. It is for what the processor itself
 // reports, such as a dispute. It returns payment.ErrNotFound if there is none, and for an empty id.
 func (s *Store) PaymentByProcessorID(ctx context.Context, processor, processorPaymentID string) (payment.Charge, error) {

@@ -51,6 +51,12 @@ func (s *Store) Refund(ctx context.Context, merchantID, idempotencyKey string) (
 	return r.Refund, s.wrap(err, "refund by its merchant and idempotency key")
 }
 
+// CurrentRefund is [Store.RefundByID] as of the last write, even if reads may come from a database that lags.
+func (s *Store) CurrentRefund(ctx context.Context, merchantID, refundID string) (payment.Refund, error) {
+	r, err := s.onWriter().refund(ctx, selectRefundByID, merchantID, refundID)
+	return r.Refund, s.wrap(err, "refund %q of merchant %q", refundID, merchantID)
+}
+
 // RefundByID returns the refund of a merchant with an id. It returns payment.ErrNotFound if there is none, and if the refund belongs
 // to another merchant.
 func (s *Store) RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error) {
