@@ -13,6 +13,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -265,10 +267,19 @@ func TestRefusedRequestIsCountedAndLogged(t *testing.T) {
 func TestKeysAreReadAgainInTheBackgroundAndStayInUseMeanwhile(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		first, second := newKey(t), newKey(t)
+		var mu sync.Mutex
 		set, unreachable := public(first, "1"), error(nil)
-		var failures []error
-		keys, err := NewKeys(t.Context(), func(context.Context) (KeySet, error) { return set, unreachable }, time.Minute,
-			func(err error) { failures = append(failures, err) })
+		issue := func(to KeySet, err error) {
+			mu.Lock()
+			defer mu.Unlock()
+			set, unreachable = to, err
+		}
+		var failures atomic.Int32
+		keys, err := NewKeys(t.Context(), func(context.Context) (KeySet, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			return set, unreachable
+		}, time.Minute, func(error) { failures.Add(1) })
 		require.NoError(t, err)
 		defer keys.Close()
 		v := &Verifier{Keys: keys, Audience: "florin", Skew: time.Second, Lifetime: time.Minute}
@@ -280,19 +291,19 @@ func TestKeysAreReadAgainInTheBackgroundAndStayInUseMeanwhile(t *testing.T) {
 		}
 		require.NoError(t, verify(first, "1"))
 
-		unreachable = errors.New("unreachable")
+		issue(KeySet{}, errors.New("unreachable"))
 		<-time.After(90 * time.Second)
 		synctest.Wait()
-		require.Len(t, failures, 1)
+		require.EqualValues(t, 1, failures.Load())
 		require.NoError(t, verify(first, "1"))
 
-		set, unreachable = public(second, "2"), nil
+		issue(public(second, "2"), nil)
 		require.ErrorContains(t, verify(second, "2"), "not in the key set (yet)") // and has them read at once
 		synctest.Wait()
 		require.NoError(t, verify(second, "2"))
 		require.Error(t, verify(first, "1"), "an old key is not accepted any more")
 
-		set = public(first, "1")
+		issue(public(first, "1"), nil)
 		<-time.After(2 * time.Minute) // without any request
 		synctest.Wait()
 		require.Error(t, verify(second, "2"))

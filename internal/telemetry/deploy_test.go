@@ -194,7 +194,7 @@ func TestEveryAlertHasARunbookSection(t *testing.T) {
 	}
 	for _, link := range regexp.MustCompile(`\]\(#([a-z-]+)\)`).FindAllStringSubmatch(string(content), -1) {
 		heading := strings.ReplaceAll(link[1], "-", " ")
-		require.Contains(t, strings.ToLower(string(content)), "\n### "+heading+"\n")
+		require.Regexp(t, `(?mi)^##+ `+regexp.QuoteMeta(heading)+`$`, string(content))
 	}
 	for _, file := range regexp.MustCompile(`\]\(\.\./([a-z/.]+)\)`).FindAllStringSubmatch(string(content), -1) {
 		require.FileExists(t, root+file[1])
