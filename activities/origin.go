@@ -12,7 +12,7 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// origin is the workflow that has scheduled an activity. Whoever may use the Temporal namespace can schedule activities of his own on a
+// origin is the workflow that has scheduled an activity. Every client of the Temporal namespace can schedule activities of its own on a
 // processor's task queue: a call that the workflow of its payment or refund has not scheduled is never sent.
 type origin struct {
 	// workflow is the type of the workflow, workflowID its ID; both are empty for an activity that no workflow has scheduled.
@@ -120,7 +120,7 @@ func (p *Processor) refuseForeign(ctx context.Context, foreign error) error {
 }
 
 // requireStoredCharge refuses a charge of something else than was stored when it began. It is compared only if callers have to prove who
-// they are: otherwise, whoever can forge the call can as well request the charge.
+// they are: otherwise, a client that can forge the call can as well request the charge.
 func (p *Processor) requireStoredCharge(ctx context.Context, from origin, call processor.ChargeCall) error {
 	if p.guard.Store == nil || p.guard.Authorizer == nil {
 		return nil

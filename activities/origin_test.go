@@ -95,16 +95,16 @@ func (c *countingProcessor) Charge(context.Context, processor.ChargeCall) (proce
 	return processor.Result{Status: payment.Succeeded}, nil
 }
 
-func (c *countingProcessor) Capture(context.Context, processor.CaptureCall) (processor.Result, error) {
-	return c.Charge(context.TODO(), processor.ChargeCall{})
+func (c *countingProcessor) Capture(ctx context.Context, _ processor.CaptureCall) (processor.Result, error) {
+	return c.Charge(ctx, processor.ChargeCall{})
 }
 
-func (c *countingProcessor) Void(context.Context, processor.VoidCall) (processor.Result, error) {
-	return c.Charge(context.TODO(), processor.ChargeCall{})
+func (c *countingProcessor) Void(ctx context.Context, _ processor.VoidCall) (processor.Result, error) {
+	return c.Charge(ctx, processor.ChargeCall{})
 }
 
-func (c *countingProcessor) Refund(context.Context, processor.RefundCall) (processor.Result, error) {
-	return c.Charge(context.TODO(), processor.ChargeCall{})
+func (c *countingProcessor) Refund(ctx context.Context, _ processor.RefundCall) (processor.Result, error) {
+	return c.Charge(ctx, processor.ChargeCall{})
 }
 
 func (c *countingProcessor) Lookup(context.Context, processor.LookupCall) (processor.Result, bool, error) {

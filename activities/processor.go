@@ -31,7 +31,7 @@ type Processor struct {
 
 // Guard is what protects the calls to a processor.
 type Guard struct {
-	// Refused is called for each call that is refused: operation is its activity, and reason one of few words. Nil: nobody counts.
+	// Refused is called for each call that is refused: operation is its activity, and reason one of few words. Nil: they are not counted.
 	Refused func(operation, reason string)
 	// Authorizer decides who may ask the processor. Nil: everyone who may use the Temporal namespace.
 	Authorizer *authorize.Authorizer

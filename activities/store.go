@@ -43,7 +43,7 @@ type Start struct {
 	Continued bool `json:"continued,omitempty"`
 	// Reset reports that the run was reset from another one, which may have been refused.
 	Reset bool `json:"reset,omitempty"`
-	// Proof says who has started it. Nil: nobody has said so.
+	// Proof says who has started it. Nil: the start has no proof.
 	Proof *caller.Proof `json:"proof,omitempty"`
 }
 
@@ -87,7 +87,7 @@ func readRequest(activity string, args ...any) caller.Request {
 }
 
 // RegisterWrites registers the local activities of the workflows, under their names in package payment. A worker that executes activities
-// from a task queue must not have them: whoever can schedule an activity could forge a payment's outcome.
+// from a task queue must not have them: a client that can schedule an activity could forge a payment's outcome.
 func (p *Payments) RegisterWrites(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
 	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})

@@ -30,7 +30,7 @@ const (
 //
 // Events that arrive during a pause after a lookup cause one further lookup at its end. Without one, the workflow completes.
 func Recheck(ctx workflow.Context, req payment.RecheckRequest) (payment.Recheck, error) {
-	if workflow.GetInfo(ctx).ContinuedExecutionRunID == "" { // whoever has started it does not know what a lookup has shown
+	if workflow.GetInfo(ctx).ContinuedExecutionRunID == "" { // the client that has started it does not know what a lookup has shown
 		req.Unconfirmed, req.Earlier = nil, payment.Recheck{}
 	}
 	r := &recheck{req: req, found: req.Earlier, events: workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)}

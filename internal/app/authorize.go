@@ -30,7 +30,7 @@ const refusalsLogged = 100
 // openAuthorizer returns nil if callers do not have to prove who they are. It reads the keys of the issuers.
 func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operation, reason string), logger *zap.Logger) (*authorize.Authorizer, error) {
 	if !c.IsOn() {
-		logger.Warn("callers are not authorized: whoever may use the Temporal namespace may act for every merchant (authorize is not configured)")
+		logger.Warn("callers are not authorized: every client of the Temporal namespace may act for every merchant (authorize is not configured)")
 		return nil, nil
 	}
 	every := rereadKeys
@@ -43,7 +43,7 @@ func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operat
 	if err != nil {
 		return nil, fmt.Errorf("authorize: %w", err)
 	}
-	// Whoever is refused must not fill the log. The metric counts everything.
+	// A client that is refused must not fill the log. The metric counts everything.
 	limited := logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, refusalsLogged, 0)
 	}))

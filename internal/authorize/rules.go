@@ -40,7 +40,7 @@ func requireRole(i caller.Identity, r caller.Request) error {
 	roles, ok := permitted[r.Operation()]
 	switch {
 	case !ok:
-		return &Error{Reason: "operation", Message: fmt.Sprintf("nobody may %s", r.Operation())}
+		return &Error{Reason: "operation", Message: fmt.Sprintf("no caller may %s", r.Operation())}
 	case !slices.ContainsFunc(roles, func(role caller.Role) bool { return slices.Contains(i.Roles, role) }):
 		return &Error{Reason: "role", Message: fmt.Sprintf("%s has the roles %v: to %s takes %s", i.Subject, i.Roles, r.Operation(), anyOf(roles))}
 	default:

@@ -59,7 +59,7 @@ func (a *Authorizer) decide(p *caller.Proof, r caller.Request, at time.Time, per
 }
 
 // NewWorkerInterceptor returns an interceptor that refuses updates and queries that a does not permit, and brings the proofs of starts, updates
-// and reads to where they are used. Without it, nobody has to prove anything.
+// and reads to where they are used. Without it, callers do not have to prove anything.
 //
 // Starts are verified by the local activity that begins the payment, so that the answer is in the history; updates by their validators, which
 // do not run in a replay. So a replay depends on neither a clock nor a key.
@@ -76,7 +76,7 @@ type proofKey struct{}
 
 type subjectKey struct{}
 
-// SubjectOf returns who has sent the update whose handler runs in ctx; empty if nobody has to prove that.
+// SubjectOf returns who has sent the update whose handler runs in ctx; empty if callers do not have to prove that.
 func SubjectOf(ctx workflow.Context) string {
 	subject, _ := ctx.Value(subjectKey{}).(string)
 	return subject

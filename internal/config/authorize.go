@@ -8,7 +8,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
-// Authorize makes callers prove who they are, and limits them to their merchants and roles. Without it, whoever may use the Temporal
+// Authorize makes callers prove who they are, and limits them to their merchants and roles. Without it, every client of the Temporal
 // namespace may charge, refund and read for every merchant; see [security.md](security.md).
 type Authorize struct {
 	// Audience turns it on. It has to be in the callers' claims.

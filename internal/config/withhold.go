@@ -7,7 +7,7 @@ import (
 	"github.com/florinpay/florin/internal/sensitive"
 )
 
-// withhold returns the problem without what looks like a secret in it: somebody may have written one where it does not belong.
+// withhold returns the problem without what looks like a secret in it: an operator may have written one where it does not belong.
 func withhold(problem error) error {
 	text := words.ReplaceAllStringFunc(problem.Error(), func(word string) string {
 		if sensitive.Text(word) {

@@ -29,7 +29,7 @@ const anchorEvery = time.Minute
 // maxTail is how much of an existing file is read to find its last record. It is several times the size of the largest record.
 const maxTail = 1 << 20
 
-// Anchor is the position of a record in its chain. Whoever has it, outside of the log, can prove that records up to that one were
+// Anchor is the position of a record in its chain. An operator who has it, outside of the log, can prove that records up to that one were
 // neither changed nor removed, see [Verify].
 type Anchor struct {
 	Chain string
