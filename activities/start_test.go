@@ -11,10 +11,10 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// Nobody has proven anything: only what has begun may go on, and only in a run that follows the one that has begun it.
+// The caller has no proof: only what has begun may go on, and only in a run that follows the one that has begun it.
 func TestStartWithoutAProofIsPermittedOnlyToWhatHasBegun(t *testing.T) {
 	began := time.Date(2026, 11, 28, 12, 0, 0, 123456789, time.UTC)
-	nobody := &authorize.Authorizer{
+	refusing := &authorize.Authorizer{
 		Verifier: &authorize.Verifier{}, Refused: func(string, string) {}, Log: func(string, string, error) {},
 	}
 	for name, tt := range map[string]struct {
@@ -39,7 +39,7 @@ func TestStartWithoutAProofIsPermittedOnlyToWhatHasBegun(t *testing.T) {
 				value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{At: began})
 				decode[BeginResult](t, value, err)
 			}
-			p.Authorizer = nobody
+			p.Authorizer = refusing
 			if tt.storeDown {
 				require.NoError(t, p.Store.Close())
 			}
