@@ -64,18 +64,10 @@ func RetryDelay(err error, initial time.Duration) time.Duration {
 // class, its detail a [CallFailure], and it determines whether and when Temporal retries. It must not be wrapped: Temporal
 // evaluates the outermost error only.
 func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
-	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
-	errors.As(err, &e)
-	e = clean(e)
-
+	e := processorError(err)
 	attempt := activity.GetInfo(ctx).Attempt
 	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
-	failure := CallFailure{
-		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
-		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
-		Earlier:   ambiguousBefore,
-		RequestID: e.RequestID,
-	}
+	failure := callFailure(e, ambiguousBefore)
 	retry := e.Retry
 	longestWait := p.longestWait
 	if failure.Ambiguous {
@@ -91,6 +83,23 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 		options.NextRetryDelay = delay
 	}
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)
+}
+
+// callFailure returns what the error means for the workflow. ambiguousBefore reports that an earlier attempt may have moved money.
+func callFailure(e *processor.Error, ambiguousBefore bool) CallFailure {
+	return CallFailure{
+		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
+		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
+		Earlier:   ambiguousBefore,
+		RequestID: e.RequestID,
+	}
+}
+
+// processorError returns the processor's error in err, with texts that are fit for a history. Any other error leaves the outcome open.
+func processorError(err error) *processor.Error {
+	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
+	errors.As(err, &e)
+	return clean(e)
 }
 
 // maxText limits the message of an error in bytes.

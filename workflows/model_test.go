@@ -16,9 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
@@ -115,6 +117,8 @@ type plannedRun struct {
 	Repeat bool
 	Amount int64
 	Manual bool
+	// Inline: the worker makes the first attempt inline.
+	Inline bool
 	// Pause is the time before the start. The workflow is terminated after TerminateAfter.
 	Pause, TerminateAfter time.Duration
 	Calls                 []behavior
@@ -238,6 +242,7 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 			Repeat:  tenths(8, 9, 8, 9).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
 			Manual:  tenths(5, 9, 3, 9).Draw(t, "manual"),
+			Inline:  rapid.Bool().Draw(t, "inline"),
 			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
 			TerminateAfter: rapid.SampledFrom([]time.Duration{
 				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
@@ -602,6 +607,9 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	if r.TerminateAfter == modelYear {
 		end = "not terminated"
 	}
+	if r.Inline {
+		end += ", first attempt inline"
+	}
 	m.logf("=== %s; %s", w.title, end)
 	m.logScript("calls", r.Calls)
 	m.logScript("lookups", r.Lookups)
@@ -615,10 +623,13 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	env := m.runUntilEnd(w, r, workflowType, req)
 
 	var timeout *temporal.TimeoutError
+	var lost *temporal.PanicError
 	var refused *temporal.ApplicationError
 	switch err := env.GetWorkflowError(); {
 	case err == nil && w.refusal == "":
 		m.checkReturned(w, result(env, w))
+	case errors.As(err, &lost) && m.stopped.Load():
+		m.logf("terminated in its first workflow task")
 	case errors.As(err, &timeout):
 		m.logf("terminated")
 		m.checkQuery(env, w)
@@ -638,7 +649,7 @@ func (m *model) runUntilEnd(w running, r plannedRun, workflowType string, req an
 	began, planned := m.clock, r.schedule()
 	for n := 0; ; n++ {
 		elapsed := m.clock.Sub(began)
-		env := m.newEnvironment(w, max(r.TerminateAfter-elapsed, time.Second), n > 0)
+		env := m.newEnvironment(w, max(r.TerminateAfter-elapsed, time.Second), r.Inline, n > 0)
 		if n < len(r.ContinueAfter) {
 			suggestContinueAsNew(env, r.ContinueAfter[n])
 		}
@@ -710,7 +721,7 @@ func suggestContinueAsNew(env *testsuite.TestWorkflowEnvironment, after int) {
 }
 
 // newEnvironment returns an environment for a run that begins now. continued reports that it continues another one as new.
-func (m *model) newEnvironment(w running, timeout time.Duration, continued bool) *testsuite.TestWorkflowEnvironment {
+func (m *model) newEnvironment(w running, timeout time.Duration, inline, continued bool) *testsuite.TestWorkflowEnvironment {
 	modelRuns.Add(1)
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -720,8 +731,13 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
+	processorActivities := activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{})
+	if inline {
+		storeActivities.Inline = activities.NewInline(map[string]activities.FirstAttempts{"sim": {Processor: processorActivities}}, 1)
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stoppingWorker{stopped: &m.stopped}}})
+	}
 	storeActivities.RegisterWrites(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{}))
+	m.registerProcessor(env, processorActivities)
 	m.replaceActivities(env, storeActivities, continued)
 	m.env, m.skew = env, m.skews[w.id]
 	m.proc.act = func(a externalAction) {
@@ -733,6 +749,29 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 		<-done
 	}
 	return env
+}
+
+// stoppingWorker ends a local activity during which the worker has stopped, and with it the run: its workflow task is lost.
+type stoppingWorker struct {
+	interceptor.WorkerInterceptorBase
+	stopped *atomic.Bool
+}
+
+func (s *stoppingWorker) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &stoppingActivity{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, stopped: s.stopped}
+}
+
+type stoppingActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	stopped *atomic.Bool
+}
+
+func (s *stoppingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	result, err := s.Next.ExecuteActivity(ctx, in)
+	if s.stopped.Load() && activity.GetInfo(ctx).IsLocalActivity {
+		return nil, temporal.NewCanceledError()
+	}
+	return result, err
 }
 
 func (m *model) logScript(what string, behaviors []behavior) {

@@ -103,6 +103,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
 	names := slices.Sorted(maps.Keys(c.Processors))
+	hosted, first := workflows.Hosted{Default: c.DefaultProcessor, Inline: map[string]bool{}}, map[string]activities.FirstAttempts{}
 	for _, name := range names {
 		p := c.Processors[name]
 		payments.Profiles[name] = o.Adapters[p.Adapter].Profile
@@ -117,11 +118,17 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{
+		called := activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{
 			Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Processor: name, Store: w.store,
-		}).Register(calls)
+		})
+		called.Register(calls)
 		w.workers = append(w.workers, calls)
+		if hosted.Inline[name] = p.FirstAttempt == config.Inline; hosted.Inline[name] {
+			first[name] = activities.FirstAttempts{Processor: called, Ready: opened.Client.Ready}
+		}
 	}
+	// Half of the workflow tasks stay free for payments that wait: a slow processor must not hold all of them.
+	payments.Inline = activities.NewInline(first, c.Worker.MaxConcurrentWorkflowTasks/2)
 	readOptions := options
 	readOptions.DisableWorkflowWorker = true
 	readOptions.MaxConcurrentActivityTaskPollers = pollers
@@ -132,7 +139,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
 	options.MaxConcurrentWorkflowTaskPollers = pollers
 	main := worker.New(temporal, payment.TaskQueue, options)
-	workflows.Register(main)
+	hosted.Register(main)
 	payments.RegisterWrites(main)
 	w.workers = append(w.workers, main)
 	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Telemetry.CountEvent, o.Logger); err != nil {

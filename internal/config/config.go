@@ -181,6 +181,11 @@ type Processor struct {
 	// Bounds: at most 2, each of at least 16 bytes; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
+	// FirstAttempt is where the first call for a new payment or refund is made: `inline`, by the workflow's own worker together with what
+	// it persists, which is the fastest; or `queued`, through the task queue of the processor. An inline call ends after five seconds,
+	// and its outcome is looked up then: use `queued` for a processor that often takes longer. All further calls are queued.
+	// Bounds: `inline` or `queued`.
+	FirstAttempt FirstAttempt `yaml:"first_attempt"`
 	// HTTPTimeout is the time limit of one HTTP call, including its wait for the rate limit.
 	// Bounds: above 0, shorter than start_to_close.
 	HTTPTimeout activities.Duration `yaml:"http_timeout"`
@@ -235,6 +240,14 @@ type Processor struct {
 	// Bounds: above 0.
 	MaxConnectionAge activities.Duration `yaml:"max_connection_age"`
 }
+
+// FirstAttempt is where the first call for a new payment or refund is made.
+type FirstAttempt string
+
+const (
+	Inline FirstAttempt = "inline"
+	Queued FirstAttempt = "queued"
+)
 
 // Retry configures the delay between attempts. A delay is never shorter than the Retry-After of the processor.
 type Retry struct {

@@ -44,6 +44,7 @@ func (c *Config) setDefaults(adapters Adapters) {
 }
 
 func (p *Processor) setDefaults(adapters Adapters) {
+	setDefault(&p.FirstAttempt, Inline)
 	setDefault(&p.HTTPTimeout, duration(20*time.Second))
 	setDefault(&p.StartToClose, duration(30*time.Second))
 	setDefault(&p.ScheduleToClose, duration(15*time.Minute))

@@ -68,6 +68,7 @@ processors:
     insecure: false
     api_key:
       env: ACME_KEY
+    first_attempt: inline
     http_timeout: 20s
     start_to_close: 30s
     schedule_to_close: 15m

@@ -99,6 +99,9 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if err := httpclient.CheckBaseURL(p.BaseURL, p.Insecure); err != nil {
 		problems = append(problems, err)
 	}
+	if p.FirstAttempt != Inline && p.FirstAttempt != Queued {
+		problem("first_attempt %q: want %s or %s", p.FirstAttempt, Inline, Queued)
+	}
 	problems = append(problems, p.TLS.problems()...)
 	if p.TLS != (TLS{}) && !strings.HasPrefix(p.BaseURL, "https:") && !strings.HasPrefix(p.OAuth.TokenURL, "https:") {
 		problem("tls: has no effect without https in base_url or oauth.token_url")

@@ -31,7 +31,7 @@ const processorKey = "sim_throughput_key"
 
 // namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
 // each other's tasks.
-var namespaces = []string{"bare", "bare-two-queues", "florin", "florin-unobserved", "florin-authorized", "florin-postgres"}
+var namespaces = []string{"bare", "bare-two-queues", "florin-inline", "florin-queued", "florin-unobserved", "florin-authorized", "florin-postgres"}
 
 // testbed is what the variants share: one Temporal server, one simulated processor, and a directory.
 type testbed struct {
@@ -123,17 +123,17 @@ func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string) (
 }
 
 // florin starts Florin's workers in their default configuration, with the audit log in a file.
-func (b *testbed) florin(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
+func (b *testbed) florin(ctx context.Context, namespace string, store config.Store, first config.FirstAttempt) (client.Client, error) {
 	var options client.Options
 	metrics := telemetry.New(nil)
 	metrics.Temporal(&options)
-	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{})
+	return b.florinWith(ctx, namespace, store, first, options, metrics, config.Authorize{})
 }
 
 // unobserved is florin without summaries, details, search attributes, metrics and traces.
 func (b *testbed) unobserved(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
 	options := client.Options{Interceptors: []interceptor.ClientInterceptor{&metadataRemover{}}}
-	return b.florinWith(ctx, namespace, store, options, nil, config.Authorize{})
+	return b.florinWith(ctx, namespace, store, config.Inline, options, nil, config.Authorize{})
 }
 
 // authorized is florin with callers who prove who they are.
@@ -151,7 +151,7 @@ func (b *testbed) authorized(ctx context.Context, namespace string, store config
 	}}
 	metrics := telemetry.New(nil)
 	metrics.Temporal(&options)
-	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{Audience: "florin", JWKS: config.JWKS{File: jwks}})
+	return b.florinWith(ctx, namespace, store, config.Inline, options, metrics, config.Authorize{Audience: "florin", JWKS: config.JWKS{File: jwks}})
 }
 
 // issueToken returns a token for every merchant, and the key set of its issuer.
@@ -180,7 +180,8 @@ func issueToken() (token florin.Token, keys []byte, err error) {
 }
 
 func (b *testbed) florinWith(
-	ctx context.Context, namespace string, store config.Store, options client.Options, metrics *telemetry.Telemetry, authorize config.Authorize,
+	ctx context.Context, namespace string, store config.Store, first config.FirstAttempt, options client.Options,
+	metrics *telemetry.Telemetry, authorize config.Authorize,
 ) (client.Client, error) {
 	t, err := b.dial(ctx, namespace, options)
 	if err != nil {
@@ -192,7 +193,7 @@ func (b *testbed) florinWith(
 	}
 	settings, err := config.Config{
 		Authorize: authorize, Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
-		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}},
+		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key, FirstAttempt: first}},
 	}.Complete(app.BuiltIn)
 	if err != nil {
 		return nil, err

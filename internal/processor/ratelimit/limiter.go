@@ -81,6 +81,14 @@ func (l *Limiter) State() (held time.Duration, left *Quota) {
 	return max(time.Until(l.heldUntil), 0), left
 }
 
+// Ready reports whether a call would pass without a wait. It reserves nothing.
+func (l *Limiter) Ready() bool {
+	l.endPace()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return time.Now().After(l.heldUntil) && (l.tokens.Limit() == rate.Inf || l.tokens.Tokens() >= 1)
+}
+
 // endPace restores the configured rate once the processor has reset its quota.
 func (l *Limiter) endPace() {
 	l.mu.Lock()
