@@ -193,7 +193,7 @@ func (i *Inline) attempt(
 	defer cancel()
 	result, err := send(ctx, to.Processor)
 	if err == nil {
-		seenBefore := to.Processor.markHardIfSeenBefore(&result)
+		seenBefore := to.Processor.completeDecline(&result)
 		return &FirstAttempt{Result: &CallResult{Result: result, SeenBefore: seenBefore}}
 	}
 	e := processorError(err)

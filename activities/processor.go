@@ -121,13 +121,16 @@ func once[C any](
 	if err != nil {
 		return CallResult{}, p.applicationError(ctx, err, before)
 	}
-	seenBefore := p.markHardIfSeenBefore(&result)
+	seenBefore := p.completeDecline(&result)
 	return CallResult{Result: result, AmbiguousBefore: before, SeenBefore: seenBefore}, nil
 }
 
-// markHardIfSeenBefore reports whether the result is a decline that means "seen before", and marks it as a hard one: a soft decline
-// invites the caller to charge again.
-func (p *Processor) markHardIfSeenBefore(r *processor.Result) bool {
+// completeDecline adds the reason to a decline that has none, and reports whether the decline means "seen before". Such a one is marked as
+// hard: a soft decline invites the caller to charge again.
+func (p *Processor) completeDecline(r *processor.Result) (seenBefore bool) {
+	if r.Status == payment.Declined && r.Decline == nil {
+		r.Decline = &payment.Decline{Code: "unspecified", Kind: payment.DeclineHard}
+	}
 	if r.Decline == nil || p.profile.SeenBefore == nil || !p.profile.SeenBefore(r.Decline.Code) {
 		return false
 	}
@@ -180,7 +183,7 @@ func (p *Processor) lookUp(ctx context.Context, id string, call processor.Lookup
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
-	p.markHardIfSeenBefore(&result)
+	p.completeDecline(&result)
 	return LookupResult{Found: found, Result: result}, nil
 }
 

@@ -334,6 +334,10 @@ type model struct {
 	mu         sync.Mutex
 	violations []string
 	updates    int
+	// beginning reports that the running workflow begins: it does not know the payment or refund yet. waiting is how many accepted captures
+	// and voids have not completed.
+	beginning atomic.Bool
+	waiting   int
 	// canceled is the first cancellation of the running workflow; nil: it was not canceled.
 	canceled *cancellation
 	// sendAgain are the actions whose updates ended because the workflow continued in a new run.
@@ -618,7 +622,7 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 		m.skews[w.id] = time.Until(m.clock)
 	}
 	m.stopped.Store(false)
-	m.canceled = nil
+	m.canceled, m.waiting = nil, 0
 	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
 	env := m.runUntilEnd(w, r, workflowType, req)
 
@@ -734,7 +738,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, inline, continu
 	processorActivities := activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{})
 	if inline {
 		storeActivities.Inline = activities.NewInline(map[string]activities.FirstAttempts{"sim": {Processor: processorActivities}}, 1)
-		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stoppingWorker{stopped: &m.stopped}}})
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stoppingWorker{model: m}}})
 	}
 	storeActivities.RegisterWrites(env)
 	m.registerProcessor(env, processorActivities)
@@ -754,21 +758,28 @@ func (m *model) newEnvironment(w running, timeout time.Duration, inline, continu
 // stoppingWorker ends a local activity during which the worker has stopped, and with it the run: its workflow task is lost.
 type stoppingWorker struct {
 	interceptor.WorkerInterceptorBase
-	stopped *atomic.Bool
+	model *model
 }
 
 func (s *stoppingWorker) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
-	return &stoppingActivity{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, stopped: s.stopped}
+	return &stoppingActivity{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, model: s.model}
 }
 
 type stoppingActivity struct {
 	interceptor.ActivityInboundInterceptorBase
-	stopped *atomic.Bool
+	model *model
 }
 
 func (s *stoppingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	info := activity.GetInfo(ctx)
+	if !info.IsLocalActivity {
+		return s.Next.ExecuteActivity(ctx, in)
+	}
+	name := info.ActivityType.Name
+	s.model.beginning.Store(name == payment.ActivityChargeInline || name == payment.ActivityRefundInline)
+	defer s.model.beginning.Store(false)
 	result, err := s.Next.ExecuteActivity(ctx, in)
-	if s.stopped.Load() && activity.GetInfo(ctx).IsLocalActivity {
+	if s.model.stopped.Load() {
 		return nil, temporal.NewCanceledError()
 	}
 	return result, err
@@ -851,7 +862,7 @@ func (m *model) storedStatus(w running) payment.Status {
 func (m *model) act(w running, a externalAction) {
 	env := m.env
 	m.updates++
-	observer := &updateObserver{m: m, w: w, action: a}
+	observer := &updateObserver{m: m, w: w, action: a, early: m.beginning.Load()}
 	update := func(name string, args ...any) {
 		m.logf("update %d: %s", m.updates, a)
 		observer.number = m.updates
@@ -944,6 +955,8 @@ type updateObserver struct {
 	w      running
 	action externalAction
 	number int
+	// early: the workflow did not know the payment or refund yet. It accepts the update, and may refuse it once it does.
+	early bool
 }
 
 // allowedRefusals are the reasons with which an update may be rejected.
@@ -956,9 +969,12 @@ var allowedRefusals = map[actionKind][]payment.RefusalCode{
 
 // Accept checks an update that the workflow has accepted.
 func (o *updateObserver) Accept() {
+	if o.action.Kind == actionCapture || o.action.Kind == actionVoid {
+		o.m.waiting++
+	}
 	switch o.action.Kind {
 	case actionCapture:
-		if o.captureAmount() > o.w.charge.Amount {
+		if !o.early && o.captureAmount() > o.w.charge.Amount {
 			o.m.violation("a capture of %d of the authorized %d was accepted", o.captureAmount(), o.w.charge.Amount)
 		}
 		o.m.acceptedCaptures[o.w.id] = append(o.m.acceptedCaptures[o.w.id], o.captureAmount())
@@ -982,15 +998,27 @@ func (o *updateObserver) captureAmount() int64 {
 func (o *updateObserver) Reject(err error) {
 	o.m.logf("update %d is rejected: %v", o.number, err)
 	var refused *temporal.ApplicationError
-	if !errors.As(err, &refused) || !slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())) {
+	switch {
+	case errors.As(err, &refused) && slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())):
+	case refused != nil && refused.Type() == string(payment.ErrTooManyUpdates) && o.m.waiting >= maxModificationsWaiting:
+	default:
 		o.m.violation("%s was rejected with the error %v", o.action, err)
 	}
 }
 
 // Complete checks the result of an update.
 func (o *updateObserver) Complete(value any, err error) {
+	if o.action.Kind == actionCapture || o.action.Kind == actionVoid {
+		o.m.waiting--
+	}
 	var refused *temporal.ApplicationError
 	switch {
+	case o.early && errors.As(err, &refused) && slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())):
+		o.m.logf("update %d is refused: %v", o.number, err)
+		if captures := o.m.acceptedCaptures[o.w.id]; o.action.Kind == actionCapture {
+			i := slices.Index(captures, o.captureAmount())
+			o.m.acceptedCaptures[o.w.id] = slices.Delete(captures, i, i+1)
+		}
 	case err == nil:
 		o.m.logf("update %d completes", o.number)
 		o.m.checkReturned(o.w, value)
