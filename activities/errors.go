@@ -64,17 +64,23 @@ func RetryDelay(err error, initial time.Duration) time.Duration {
 // class, its detail a [CallFailure], and it determines whether and when Temporal retries. It must not be wrapped: Temporal
 // evaluates the outermost error only.
 func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
+	return p.applicationErrorAfter(ctx, err, Before{Ambiguous: ambiguousBefore})
+}
+
+// applicationErrorAfter is applicationError for an operation with attempts before those of this activity.
+func (p *Processor) applicationErrorAfter(ctx context.Context, err error, before Before) error {
 	e := processorError(err)
 	attempt := activity.GetInfo(ctx).Attempt
-	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
-	failure := callFailure(e, ambiguousBefore)
+	made := before.Attempts + int(attempt)
+	delay := p.backoff.Delay(made, e.RetryAfter, p.random)
+	failure := callFailure(e, before.Ambiguous)
 	retry := e.Retry
 	longestWait := p.longestWait
 	if failure.Ambiguous {
 		// Do not wait longer than retry.max: the workflow looks the outcome up meanwhile.
 		longestWait = min(longestWait, p.backoff.Max)
 	}
-	if retry && (delay > longestWait || failure.Ambiguous && attempt > quickRetries) {
+	if retry && (delay > longestWait || failure.Ambiguous && made > quickRetries) {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}

@@ -71,18 +71,22 @@ func TestClearOutcomeOfAFirstAttemptTakesOneLocalActivity(t *testing.T) {
 			status:   payment.Succeeded,
 			executed: []string{"ChargeInline", "ProcessorCharge", "RecordPayment"},
 		},
-		"no response: looked up, and sent again beside that": {
-			charges: []response{lostResponse, chargeResponse(payment.Succeeded)}, status: payment.Succeeded,
-			executed: []string{"ChargeInline", "RecordPayment", "ProcessorCharge", "RecordPayment"},
+		"no response: the series continues in the queue": {
+			charges: []response{lostResponse, lostResponse, chargeResponse(payment.Succeeded)}, status: payment.Succeeded,
+			executed: []string{"ChargeInline", "ProcessorCharge", "ProcessorCharge", "RecordPayment"},
+		},
+		"no response to the whole series: looked up": {
+			charges: []response{lostResponse}, lookups: []response{chargeResponse(payment.Succeeded)}, status: payment.Succeeded,
+			executed: []string{"ChargeInline", "ProcessorCharge", "ProcessorCharge", "RecordPayment", "ProcessorLookup", "RecordPayment"},
 		},
 		"no response, and then a decline: looked up first": {
 			charges: []response{lostResponse, chargeResponse(payment.Declined)}, lookups: []response{chargeResponse(payment.Succeeded)},
 			status:   payment.Succeeded,
-			executed: []string{"ChargeInline", "RecordPayment", "ProcessorCharge", "RecordPayment", "ProcessorLookup", "RecordPayment"},
+			executed: []string{"ChargeInline", "ProcessorCharge", "RecordPayment", "ProcessorLookup", "RecordPayment"},
 		},
 		"no response, and then a refusal: looked up": {
 			charges: []response{lostResponse, forbidden}, lookups: []response{chargeResponse(payment.Succeeded)},
-			status: payment.Succeeded, executed: []string{"ChargeInline", "RecordPayment", "ProcessorCharge", "RecordPayment", "ProcessorLookup", "RecordPayment"},
+			status: payment.Succeeded, executed: []string{"ChargeInline", "ProcessorCharge", "RecordPayment", "ProcessorLookup", "RecordPayment"},
 		},
 		"the activity panics after sending: sent again under the same key": {
 			charges: []response{{panics: true}, chargeResponse(payment.Succeeded)}, status: payment.Succeeded,
@@ -138,7 +142,7 @@ func TestFirstAttemptOfARefundTakesOneLocalActivity(t *testing.T) {
 		},
 		"no response": {
 			refunds: []response{lostResponse, refundResponse(payment.Succeeded, 500)}, status: payment.Succeeded,
-			executed: []string{"RefundInline", "SettleRefund", "ProcessorRefund", "SettleRefund"},
+			executed: []string{"RefundInline", "ProcessorRefund", "SettleRefund"},
 		},
 		"the activity panics after sending": {
 			refunds: []response{{panics: true}, refundResponse(payment.Declined, 500)}, lookups: []response{refundResponse(payment.Succeeded, 500)},

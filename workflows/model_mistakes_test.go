@@ -84,14 +84,14 @@ func inBegin[Req, Result any](
 }
 
 // afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins
-// a payment returns.
+// a payment returns. The test environment does not say that a run continues another one, so that is ChargeInline here, too.
 func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, continued bool) {
 			if !continued {
 				return
 			}
-			env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).Return(
+			env.OnActivity(payment.ActivityChargeInline, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
 					begun, err := p.BeginPayment(ctx, req, started)
 					change(&begun)
@@ -287,7 +287,8 @@ var mistakes = map[string]struct {
 			}),
 	},
 	"continue-as-new loses the ambiguity": {
-		on:    focusContinued,
+		on:    focusUnknown,
+		finds: "the payment is failed",
 		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Resumed, begun.Charge.Failure = false, nil }),
 	},
 	"a refund may exceed the captured amount": {

@@ -223,6 +223,8 @@ const (
 	focusRefunds
 	// focusContinued: modifications, of workflows that continue as new.
 	focusContinued
+	// focusUnknown: charges without a response, of workflows that continue as new before a lookup has found them.
+	focusUnknown
 )
 
 func genRun(on focus) *rapid.Generator[plannedRun] {
@@ -236,13 +238,13 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 	}
 	return rapid.Custom(func(t *rapid.T) plannedRun {
 		return plannedRun{
-			Refund:  tenths(3, 1, 9, 1).Draw(t, "refund"),
+			Refund:  tenths(3, 1, 9, 1, 1).Draw(t, "refund"),
 			Key:     rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3}).Draw(t, "key"),
 			Payment: rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "payment"),
-			Repeat:  tenths(8, 9, 8, 9).Draw(t, "repeat"),
+			Repeat:  tenths(8, 9, 8, 9, 9).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
-			Manual:  tenths(5, 9, 3, 9).Draw(t, "manual"),
-			Inline:  rapid.Bool().Draw(t, "inline"),
+			Manual:  tenths(5, 9, 3, 9, 2).Draw(t, "manual"),
+			Inline:  tenths(5, 5, 5, 3, 5).Draw(t, "inline"),
 			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
 			TerminateAfter: rapid.SampledFrom([]time.Duration{
 				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
@@ -264,6 +266,11 @@ func genPlan(on focus) *rapid.Generator[plan] {
 		case focusModifications, focusContinued: // of a payment that is authorized first
 			p[0].Refund, p[0].Manual = false, true
 			p[0].Calls = append([]behavior{{Fault: faultNone, Decision: decisionApprove}}, p[0].Calls...)
+		case focusUnknown:
+			lost := behavior{Fault: faultResponseLost, Decision: decisionApprove}
+			p[0].Refund, p[0].ContinueAfter = false, []int{1}
+			p[0].Calls = append([]behavior{lost, lost, lost}, p[0].Calls...)
+			p[0].Lookups = append([]behavior{lost, lost}, p[0].Lookups...)
 		case focusRefunds: // of a payment that is captured first
 			p[0] = plannedRun{Key: 1, Amount: 1000, TerminateAfter: modelYear}
 		default:
@@ -794,11 +801,19 @@ func (m *model) logScript(what string, behaviors []behavior) {
 // registerProcessor registers the processor's activities. They do not complete any more once the worker has stopped.
 func (m *model) registerProcessor(env *testsuite.TestWorkflowEnvironment, p *activities.Processor) {
 	named := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
+	env.RegisterActivityWithOptions(unlessStoppedAfter(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCapture), named(payment.ActivityProcessorCapture))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorVoid), named(payment.ActivityProcessorVoid))
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
+	env.RegisterActivityWithOptions(unlessStoppedAfter(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorLookup), named(payment.ActivityProcessorLookup))
+}
+
+func unlessStoppedAfter[C, R any](
+	stopped *atomic.Bool, call func(context.Context, C, activities.Before) (R, error),
+) func(context.Context, C, activities.Before) (R, error) {
+	return func(ctx context.Context, c C, before activities.Before) (R, error) {
+		return unlessStopped(stopped, func(ctx context.Context, c C) (R, error) { return call(ctx, c, before) })(ctx, c)
+	}
 }
 
 func unlessStopped[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, error)) func(context.Context, C) (R, error) {
@@ -1238,6 +1253,7 @@ func (m *model) snapshot() string {
 func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
 	for name, on := range map[string]focus{
 		"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds, "continued": focusContinued,
+		"unknown": focusUnknown,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -58,7 +58,9 @@ type operation struct {
 	firstUsed, sendBy time.Time
 	// first is the first attempt that was made when the payment or refund began; nil once it counts in sends.
 	first *activities.FirstAttempt
-	sends sends
+	// before is what first leaves open for the series of sends that follows it.
+	before activities.Before
+	sends  sends
 	// firstSent and lastSent are when this run began and ended its first series of sends so far; zero: not yet.
 	firstSent, lastSent time.Time
 	// resendAt is when an ambiguous operation is sent again, beside its lookups; zero: not at all. resendPause is how long that is after

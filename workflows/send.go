@@ -29,7 +29,8 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		if o.first == nil && !o.sendable(ctx) { // also if a worker has come late, after a wait
 			return o.sendingEnded(ctx)
 		}
-		resent := o.sends.state >= ambiguous
+		wasFirst := o.first != nil
+		resent := o.sends.state >= ambiguous && o.before == (activities.Before{})
 		if now := workflow.Now(ctx); now.Before(o.seriesEnd()) {
 			o.lastSent = now
 		}
@@ -60,13 +61,21 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		again := workflow.Now(ctx).Add(wait)
 		switch {
 		case wait <= 0:
+		case wasFirst && o.sends.mayBeExecuted() && wait <= time.Duration(o.terms.RetryMax):
+			// The series of quick sends continues in the queue. Canceling the workflow does not end it.
+			o.before = activities.Before{Attempts: 1, Ambiguous: true}
+			o.waitToSend(ctx, wait)
+			continue
 		case o.sends.mayBeExecuted() && wait <= time.Duration(o.terms.RetryMax):
 			o.resendSoon(ctx, wait)
 		case !again.Before(o.sendUntil()):
 			o.sends.failure.Message += fmt.Sprintf("; it may be tried again after %s, which is too late for this one", formatTime(again))
 		case o.sends.mayBeExecuted():
 			o.resendAt = again
-		case waitToSend(cancellable, wait):
+		case o.waitToSend(cancellable, wait):
+			if wasFirst {
+				o.before.Attempts = 1
+			}
 			continue
 		default:
 			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
@@ -108,10 +117,12 @@ func (o *operation) mayBeExecuted(ctx workflow.Context) bool {
 }
 
 // waitToSend reports whether the wait has passed without a cancellation.
-func waitToSend(cancellable workflow.Context, wait time.Duration) bool {
-	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
-		Summary: fmt.Sprintf("wait %s to send it again", roundForDisplay(wait)),
-	}).Get(cancellable, nil) == nil
+func (o *operation) waitToSend(cancellable workflow.Context, wait time.Duration) bool {
+	summary := fmt.Sprintf("wait %s to send it again", roundForDisplay(wait))
+	if wait > time.Duration(o.terms.RetryMax) {
+		summary = fmt.Sprintf("wait %s, as the processor asked (Retry-After)", roundForDisplay(wait))
+	}
+	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{Summary: summary}).Get(cancellable, nil) == nil
 }
 
 // undecided is the outcome of sends that decide nothing.
@@ -165,7 +176,11 @@ func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activ
 			MaximumAttempts:        attempts,
 		},
 	})
-	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)
+	args := []any{o.call}
+	if o.before != (activities.Before{}) {
+		args, o.before = append(args, o.before), activities.Before{}
+	}
+	err = workflow.ExecuteActivity(ctx, o.activity, args...).Get(ctx, &result)
 	*o.resolutions = resolutions{updates: o.resolutions.updates}
 	return result, err
 }
