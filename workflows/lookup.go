@@ -123,7 +123,10 @@ func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool
 		return nil
 	}
 	if left := o.hurryAt.Sub(workflow.Now(ctx)); left > 0 {
-		await(ctx, min(left, end.Sub(workflow.Now(ctx))), "the processor has sent another event: "+lookupReason(o.subject.status()), interrupted)
+		await(ctx, min(left, end.Sub(workflow.Now(ctx))), "the processor has sent another event: "+lookupReason(o.subject.status()), func() bool {
+			authorize.StampSignals(ctx)
+			return interrupted()
+		})
 		drain(events)
 	}
 	o.hurryPause = min(max(2*o.hurryPause, time.Duration(o.terms.Resolve.Initial)), longestHurryPause)

@@ -91,7 +91,15 @@ func pauseAfter(lookups int) time.Duration {
 // pauseFor returns an error only if the workflow is canceled.
 func pauseFor(ctx workflow.Context, d time.Duration, why string) error {
 	summary := fmt.Sprintf("wait %s: %s", roundForDisplay(d), why)
-	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+	timer := workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary})
+	err := workflow.Await(ctx, func() bool {
+		authorize.StampSignals(ctx)
+		return timer.IsReady()
+	})
+	if err != nil {
+		return err
+	}
+	return timer.Get(ctx, nil)
 }
 
 // lookUp asks the processor for its record until it responds: prompted by signals, or because it is due. responded is false if there is

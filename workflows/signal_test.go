@@ -110,3 +110,28 @@ func TestRefusedSignalsDoNotDelayAPermittedOne(t *testing.T) {
 	require.Greater(t, len(e.refused), 20)
 	require.LessOrEqual(t, e.lookups[len(e.lookups)-1]-permitted, time.Duration(testTerms.Resolve.Initial))
 }
+
+// A pause is longer than a proof is valid: it counts when the signal has arrived.
+func TestRecheckIsPromptedBySignalsAsOfTheirArrival(t *testing.T) {
+	p := &scriptedProcessor{lookups: chargeLookups(chargeResponse(payment.Succeeded))}
+	env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))
+	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{authorize.NewWorkerInterceptor(nil)}})
+	began := env.Now()
+	var arrived []time.Duration
+	begin := func(ctx context.Context, _ payment.RecheckRequest) (activities.RecheckTarget, error) {
+		for _, s := range authorize.PromptOf(ctx).Signals {
+			arrived = append(arrived, s.At.Sub(began).Round(time.Second))
+		}
+		call := processor.LookupCall{
+			Operation: payment.OperationCharge, Reference: payment.ProcessorKey(payment.PaymentID("acme", "order-1"), payment.OperationCharge, 0),
+		}
+		return activities.RecheckTarget{Status: payment.Succeeded, Terms: testTerms, Call: call}, nil
+	}
+	env.RegisterActivityWithOptions(begin, activity.RegisterOptions{Name: payment.ActivityBeginRecheck, DisableAlreadyRegisteredCheck: true})
+	for _, after := range []time.Duration{time.Second, 20 * time.Second} {
+		env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "evt"}) }, after)
+	}
+	execute(env, payment.WorkflowRecheck, recheckCharge)
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, []time.Duration{time.Second, 20 * time.Second}, arrived)
+}

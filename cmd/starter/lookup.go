@@ -50,6 +50,9 @@ If the workers require proofs, the command needs --token-file with the role serv
 			if err != nil {
 				return fmt.Errorf("workflow %s: %w", workflowID, err)
 			}
+			if wantsJSON(cmd) {
+				return printJSON(cmd.OutOrStdout(), map[string]string{"workflow_id": workflowID})
+			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "workflow %s was asked to look it up\n", workflowID)
 			return err
 		},

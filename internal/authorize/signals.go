@@ -30,7 +30,7 @@ type Prompt struct {
 type Signal struct {
 	// Proof says who has sent it. Nil: it has no proof.
 	Proof *caller.Proof `json:"proof,omitempty"`
-	// At is when the workflow has received it.
+	// At is when the workflow has received it, see [StampSignals].
 	At time.Time `json:"at"`
 }
 
@@ -52,12 +52,28 @@ func (p *prompts) add(s Signal) {
 // promptsKey is the key of a run's *prompts in its context.
 type promptsKey struct{}
 
+// StampSignals gives the signals that have arrived the time of the current workflow task: a workflow that waits for something else calls it
+// in the condition. Temporal does not say when a signal arrives.
+func StampSignals(ctx workflow.Context) {
+	received, ok := ctx.Value(promptsKey{}).(*prompts)
+	if !ok {
+		return
+	}
+	now := workflow.Now(ctx)
+	for i := range received.signals {
+		if s := &received.signals[i]; s.At.IsZero() {
+			s.At = now
+		}
+	}
+}
+
 // TakePrompt returns the signals that the workflow has received since the last call; nil if callers do not have to prove who they are.
 func TakePrompt(ctx workflow.Context) *Prompt {
 	received, ok := ctx.Value(promptsKey{}).(*prompts)
 	if !ok {
 		return nil
 	}
+	StampSignals(ctx)
 	taken := &Prompt{Signals: received.signals}
 	received.signals = nil
 	return taken
@@ -136,7 +152,7 @@ func (in *workflowInbound) HandleSignal(ctx workflow.Context, input *interceptor
 		if proof != nil && isTooLong(proof) {
 			proof = &caller.Proof{} // it proves nothing, and must not fill histories
 		}
-		in.prompts.add(Signal{Proof: proof, At: workflow.Now(ctx)})
+		in.prompts.add(Signal{Proof: proof})
 	}
 	return in.Next.HandleSignal(ctx, input)
 }

@@ -12,12 +12,16 @@ import (
 type proofKey struct{}
 
 // WithProof returns a context for a signal whose sender has no token, but a proof: the interceptor of [NewForwarder] puts it into the header.
-func WithProof(ctx context.Context, p Proof) context.Context { return context.WithValue(ctx, proofKey{}, p) }
+func WithProof(ctx context.Context, p Proof) context.Context {
+	return context.WithValue(ctx, proofKey{}, p)
+}
 
 // NewForwarder returns an interceptor of a Temporal client that sends signals with the proofs of [WithProof].
 func NewForwarder() interceptor.ClientInterceptor { return &forwarder{} }
 
-type forwarder struct{ interceptor.ClientInterceptorBase }
+type forwarder struct {
+	interceptor.ClientInterceptorBase
+}
 
 // InterceptClient implements interceptor.ClientInterceptor.
 func (*forwarder) InterceptClient(next interceptor.ClientOutboundInterceptor) interceptor.ClientOutboundInterceptor {
