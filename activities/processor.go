@@ -155,13 +155,19 @@ func (p *Processor) completeDecline(r *processor.Result) (seenBefore bool) {
 type LookupResult struct {
 	Found  bool             `json:"found"`
 	Result processor.Result `json:"result,omitzero"`
+	// NotAsked reports that the processor was not asked: none of the signals that were to cause the lookup is permitted.
+	NotAsked bool `json:"not_asked,omitempty"`
 }
 
-// ProcessorLookup returns the processor's record of an operation. It moves no money.
+// ProcessorLookup returns the processor's record of an operation, unless the lookup was prompted by signals of
+// which none is permitted. It moves no money.
 func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCall) (LookupResult, error) {
 	origin := originOf(ctx)
 	if foreign := origin.requireLookup(call); foreign != nil {
 		return LookupResult{}, p.refuseForeign(ctx, foreign)
+	}
+	if !p.guard.Authorizer.AllowsPrompt(authorize.PromptOf(ctx), origin.workflowID, origin.merchantID, p.guard.Processor) {
+		return LookupResult{NotAsked: true}, nil
 	}
 	return p.lookUp(ctx, origin.id, call)
 }

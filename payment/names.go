@@ -81,7 +81,7 @@ const (
 	// [Resolution].
 	UpdateResolve = "resolve"
 	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent]. It starts
-	// a [WorkflowRecheck] if the payment or refund is final.
+	// a [WorkflowRecheck] if the payment or refund is final. If the workers require proofs, one without a proof is ignored.
 	SignalProcessorEvent = "processor-event"
 	// QueryStatus returns the current Charge or Refund.
 	QueryStatus = "status"

@@ -94,6 +94,8 @@ type verdict int
 const (
 	// nothingNew: a lookup brought no response, or no proof yet.
 	nothingNew verdict = iota
+	// notAsked: no lookup was made, because no permitted signal has asked for it.
+	notAsked
 	// adopted: the processor's record says how the operation ended, or that it is pending.
 	adopted
 	// notExecuted: provably nothing was executed.
@@ -105,7 +107,7 @@ const (
 // apply is the one place where an outcome changes the payment or refund.
 func (o *operation) apply(ctx workflow.Context, out outcome) {
 	switch out.verdict {
-	case nothingNew:
+	case nothingNew, notAsked:
 		return
 	case adopted:
 		o.subject.adopt(ctx, out.result)

@@ -132,9 +132,8 @@ func begin(ctx workflow.Context, how beginning, request, result any) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	info := workflow.GetInfo(ctx)
 	start := activities.Start{
-		At: info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
-		// The runs of a cron schedule and the attempts of a retry policy continue each other, too, but not what a run of Florin has begun.
-		Continued: info.ContinuedExecutionRunID != "" && info.CronSchedule == "" && info.Attempt <= 1,
+		At:        info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
+		Continued: isContinued(info),
 		Reset:     isReset(info),
 		Proof:     authorize.ProofOf(ctx),
 	}
@@ -166,6 +165,12 @@ func wasReset(ctx workflow.Context) (reset bool) {
 		panic(err)
 	}
 	return reset
+}
+
+// isContinued reports whether a run of Florin has continued in this one. The runs of a cron schedule and the attempts of a retry policy
+// continue each other, too, but not what a run of Florin has begun.
+func isContinued(info *workflow.Info) bool {
+	return info.ContinuedExecutionRunID != "" && info.CronSchedule == "" && info.Attempt <= 1
 }
 
 // isReset reports whether the run was reset from another one. The SDK's test environment has no original run.

@@ -35,6 +35,7 @@ type Workers struct {
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
 	keys       *authorize.Keys // of the issuers; nil: callers do not have to prove who they are
+	signaling  client.Client   // of the endpoint for webhooks; nil: it uses that of the workers
 	fatal      chan error
 	refused    <-chan error
 }
@@ -47,6 +48,9 @@ type WorkersOptions struct {
 	// Telemetry may be nil.
 	Telemetry    *telemetry.Telemetry
 	Interceptors []interceptor.WorkerInterceptor
+	// Client are the options of the Temporal client, as far as they are known: its namespace and its data converter. The endpoint for
+	// webhooks makes a client with them if signals have to be signed.
+	Client client.Options
 	// Refused receives the refusal of this worker's version, see [WatchRefusals]. Nil: a worker that is refused keeps polling.
 	Refused <-chan error
 }
@@ -91,12 +95,23 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		OnFatalError:        w.fail,
 		Interceptors:        o.Interceptors,
 	}
-	authorizer, err := openAuthorizer(ctx, c.Authorize, o.Telemetry.CountRefused, o.Logger)
+	verifiers, err := webhookVerifiers(c, o.Logger)
 	if err != nil {
 		return err
 	}
+	authorizer, err := openAuthorizer(ctx, c.Authorize, verifiers, o.Telemetry.CountRefused, o.Logger)
+	if err != nil {
+		return err
+	}
+	signaler := temporal
 	if authorizer != nil {
 		w.keys = authorizer.Verifier.Keys
+		if len(verifiers) > 0 {
+			if w.signaling, err = signalingClient(ctx, temporal, o.Client); err != nil {
+				return err
+			}
+			signaler = w.signaling
+		}
 		options.Interceptors = append(slices.Clone(o.Interceptors), authorize.NewWorkerInterceptor(authorizer))
 	}
 	payments := &activities.Payments{
@@ -142,7 +157,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	hosted.Register(main)
 	payments.RegisterWrites(main)
 	w.workers = append(w.workers, main)
-	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Telemetry.CountEvent, o.Logger); err != nil {
+	if w.webhooks, err = openWebhooks(ctx, c, verifiers, o.Adapters, w.store, signaler, o.Telemetry.CountEvent, o.Logger); err != nil {
 		return err
 	}
 	o.Telemetry.SetSources(w.sources())
@@ -241,6 +256,9 @@ func (w *Workers) Stop() {
 func (w *Workers) close() {
 	w.webhooks.close()
 	w.webhooks = nil
+	if w.signaling != nil {
+		w.signaling.Close()
+	}
 	for _, p := range w.processors {
 		p.Close()
 	}

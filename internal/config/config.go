@@ -177,7 +177,8 @@ type Processor struct {
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
 	// any, events are not accepted, and what happens after a final status is not noticed, such as a refund that fails days
-	// later. A replaced file is noticed within five seconds.
+	// later. A replaced file is noticed within five seconds. With `authorize`, they also sign what the endpoint signals: all workers
+	// need them.
 	// Bounds: at most 2, each of at least 16 bytes; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
