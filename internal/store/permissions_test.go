@@ -139,7 +139,7 @@ func TestGrantedPrivilegesAreEnoughForAWorkerAndNotMore(t *testing.T) {
 		"INSERT INTO transitions VALUES ('payment', 'failed', 'succeeded')", "UPDATE florin_migrations SET version_id = 1",
 		"CREATE TABLE other (n int)", "CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 		"CREATE TRIGGER other BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION florin_refuse('no')",
-		"ALTER TABLE payments DISABLE TRIGGER USER", "DROP TABLE payments", "DROP INDEX payments_by_time",
+		"ALTER TABLE payments DISABLE TRIGGER USER", "DROP TABLE payments", "DROP INDEX payments_list",
 		"CREATE OR REPLACE FUNCTION payments_update() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
 	} {
 		_, err := s.db.ExecContext(t.Context(), forbidden)
