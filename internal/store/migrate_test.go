@@ -55,6 +55,8 @@ func TestMigrationKeepsTheAgeOfOpenPayments(t *testing.T) {
 		// The rules apply as before, to statements of any SQL client.
 		_, err = s.db.Exec("UPDATE refunds SET status = 'succeeded' WHERE refund_id = $1", refund.RefundID)
 		require.ErrorIs(t, s.wrap(err, "raw"), ErrInvalid)
+		_, reserved := amounts(t, s, paid)
+		require.Equal(t, int64(100), reserved)
 		execSQL(t, s, "UPDATE refunds SET status = 'unknown', "+at(6)+change+"refund_id = $1", refund.RefundID)
 		execSQL(t, s, "UPDATE payments SET status = 'pending', "+at(7)+change+"payment_id = $1", waiting.PaymentID)
 		backlog, err = s.Backlog(t.Context())
@@ -63,5 +65,8 @@ func TestMigrationKeepsTheAgeOfOpenPayments(t *testing.T) {
 			{Processor: "rest", Status: payment.Pending, Count: 1, Since: later.Add(7 * time.Minute)},
 			{Refund: true, Processor: "rest", Status: payment.Unknown, Count: 1, Since: later.Add(6 * time.Minute)},
 		}, backlog)
+		execSQL(t, s, "UPDATE refunds SET status = 'succeeded', "+at(8)+change+"refund_id = $1", refund.RefundID)
+		refunded, reserved := amounts(t, s, paid)
+		require.Equal(t, []int64{100, 0}, []int64{refunded, reserved})
 	})
 }

@@ -188,8 +188,7 @@ func (p paymentRow) completeRefund(r payment.Refund) (payment.Refund, error) {
 	return r, nil
 }
 
-// updateRefund updates a refund. A trigger sets the payment's refunded_amount and reserved_amount to the new sums over its
-// refunds. A succeeded refund fails only with the processor's id: the processor's report about the refund has it, and a conclusion
+// updateRefund updates a refund. A trigger adds the difference to the payment's refunded_amount and reserved_amount. A succeeded refund fails only with the processor's id: the processor's report about the refund has it, and a conclusion
 // that the refund was never executed does not.
 const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coalesce($4, processor_refund_id), decline = $5,
 		failure = $6, updated_at = CASE WHEN updated_at < $7 THEN $7 ELSE updated_at END,

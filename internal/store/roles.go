@@ -25,7 +25,7 @@ var grants = []struct {
 	{table: versionTable, privileges: []string{"SELECT"}},
 	{table: "transitions", privileges: []string{"SELECT"}},
 	{table: "payments", privileges: []string{"SELECT", "INSERT"}, update: []string{
-		"status", "captured_amount", "refunded_amount", "reserved_amount", "processor_payment_id", "processor_request_id", "decline",
+		"status", "captured_amount", "processor_payment_id", "processor_request_id", "decline",
 		"failure", "modification", "modifications", "updated_at", "status_since", "revision", "cause_by", "cause_evidence",
 	}},
 	{table: "refunds", privileges: []string{"SELECT", "INSERT"}, update: []string{
@@ -121,8 +121,6 @@ func grantStatements(schema, role string) []string {
 	statements := []string{
 		"REVOKE CREATE ON SCHEMA " + schema + " FROM " + role,
 		"GRANT USAGE ON SCHEMA " + schema + " TO " + role,
-		// Triggers call it. Usually every role may, unless the database has other defaults.
-		"GRANT EXECUTE ON FUNCTION payments_sum_refunds(text) TO " + role,
 	}
 	for _, g := range grants {
 		privileges := strings.Join(g.privileges, ", ")
