@@ -37,23 +37,22 @@ func (s *Store) notify(t Transition) {
 	}
 }
 
-// previous is what the events before an update show. The UPDATE statement returns it, which saves a query.
+// previous is what an update returns about the statuses before it.
 type previous struct {
 	status     payment.Status
 	hadOutcome bool
 }
 
 const (
-	previousOfPayment = `(SELECT to_status FROM payment_events WHERE subject_id = payments.payment_id AND revision = payments.revision - 1),
-		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = payments.payment_id AND revision < payments.revision AND to_status NOT IN ` + noOutcome + `)`
-	previousOfRefund = `(SELECT to_status FROM payment_events WHERE subject_id = refunds.refund_id AND revision = refunds.revision - 1),
-		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = refunds.refund_id AND revision < refunds.revision AND to_status NOT IN ` + noOutcome + `)`
+	// setPrevious is the part of an UPDATE that keeps what [previous] contains, and selectPrevious returns it.
+	setPrevious    = `previous_status = status, had_outcome = had_outcome OR status NOT IN ` + noOutcome
+	selectPrevious = `previous_status, had_outcome`
 	// noOutcome lists the statuses for which payment.Status.HasOutcome is false.
 	noOutcome = `('processing', 'unknown')`
 )
 
-// fields returns the scan destinations for previousOfPayment and previousOfRefund.
-func (p *previous) fields() []any { return []any{optional{(*string)(&p.status)}, &p.hadOutcome} }
+// fields returns the scan destinations for selectPrevious.
+func (p *previous) fields() []any { return []any{&p.status, &p.hadOutcome} }
 
 // complete sets From and FirstOutcome of t.
 func (p *previous) complete(t Transition) Transition {
