@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-client fuzz vulncheck sbom pin-images picture
+.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-client growth fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -78,6 +78,11 @@ bench:
 ## bench-client: cost of a charge through Florin's HTTP client, compared with net/http and other clients; see bench/README.md
 bench-client:
 	@cd bench && go run . $(ARGS)
+
+## growth: compare the store with 10,000 and with 10,000,000 payments (SQLite: 1,000,000). Needs PostgreSQL, 15 GB for temporary files and
+## half an hour; ARGS="--postgres 1000000" is faster
+growth:
+	@cd sandbox && go run ./growth $(ARGS)
 
 ## fuzz: run each fuzz target of all modules for FUZZTIME. CI gives a number of executions, 2000x: at the end of a time, go test
 ## sometimes reports its own deadline as a failure

@@ -184,7 +184,7 @@ func openAudit(c config.Audit, logger *zap.Logger) (*audit.Log, error) {
 		return nil, nil
 	}
 	log, err := audit.Open(audit.Options{
-		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: c.MaxAgeDays, Compress: c.Compress,
+		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: *c.MaxAgeDays, Compress: c.Compress,
 		Fallback: logger,
 	})
 	if err != nil {

@@ -90,14 +90,15 @@ type Audit struct {
 	// Unit: MB.
 	// Bounds: at least 1.
 	MaxSizeMB int `yaml:"max_size_mb"`
-	// MaxBackups is the number of rotated files to keep. 0 keeps all of them.
+	// MaxBackups is the number of rotated files to keep. 0 keeps as many as max_age_days allows.
 	// Unit: files.
 	// Bounds: at least 0.
 	MaxBackups int `yaml:"max_backups"`
-	// MaxAgeDays is how long rotated files are kept. 0 keeps them forever.
+	// MaxAgeDays is how long rotated files are kept. 0 keeps them forever, and the disk fills up. The default is longer than the twelve
+	// months for which PCI DSS 10.5.1 requires an audit log.
 	// Unit: days.
 	// Bounds: at least 0.
-	MaxAgeDays int `yaml:"max_age_days"`
+	MaxAgeDays *int `yaml:"max_age_days"`
 	// Compress turns on the compression of rotated files with gzip.
 	Compress bool `yaml:"compress"`
 	// Allow names further fields of request and response bodies whose values are logged, in addition to those that each adapter

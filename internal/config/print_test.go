@@ -123,7 +123,7 @@ audit:
   path: stdout
   max_size_mb: 100
   max_backups: 0
-  max_age_days: 0
+  max_age_days: 400
   compress: false
 `, "\n"), string(text))
 }

@@ -47,9 +47,9 @@ func (c Config) validate(adapters Adapters) error {
 		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires",
 			c.Worker.MaxConcurrentWorkflowTasks)
 	}
-	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
+	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || *c.Audit.MaxAgeDays < 0 {
 		problem("audit: want max_size_mb %d above 0, and max_backups %d and max_age_days %d at least 0",
-			c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+			c.Audit.MaxSizeMB, c.Audit.MaxBackups, *c.Audit.MaxAgeDays)
 	}
 	if _, err := audit.NewFields(c.Audit.Allow); err != nil {
 		problem("audit.allow: %w", err)
