@@ -135,7 +135,7 @@ func TestFewRefusalsAtRandomCostLittleThroughput(t *testing.T) {
 		{name: "2 % of 50 a second", callers: 16, share: 0.02, atLeast: 0.85},
 		{name: "2 % of 50 a second, with a configured rate of 60", perSecond: 60, callers: 16, share: 0.02, atLeast: 0.85},
 		{name: "2 % of 6 a second", callers: 2, share: 0.02, atLeast: 0.85},
-		{name: "2 % of 900 a second", callers: 300, share: 0.02, atLeast: 0.8},
+		{name: "2 % of 300 a second", callers: 100, share: 0.02, atLeast: 0.8},
 		{name: "4 % of 50 a second", callers: 16, share: 0.04, atLeast: 0.8},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -48,14 +48,15 @@ type adaptive struct {
 	answers meter
 }
 
-// refused cuts the rate because a call was refused. Without a rate, it cuts the measured one.
-func (a *adaptive) refused(now time.Time) {
+// refused cuts the rate because a call was refused. Without a rate, it cuts the measured one. limit is the highest possible rate.
+func (a *adaptive) refused(now time.Time, limit float64) {
 	a.answers.add(now)
 	answers := a.answers.perSecond(now)
 	if a.rate == 0 {
-		a.rate, a.average, a.raisedAt = answers, answers, now
+		a.rate = min(answers, limit)
+		a.average, a.raisedAt = a.rate, now
 	}
-	a.rate = max(a.rate*(1-min(cutBy/answers, maxCut)), minRate)
+	a.rate = min(max(a.rate*(1-min(cutBy/answers, maxCut)), minRate), limit)
 	a.refusedAt = now
 	if a.inRow == 0 {
 		a.rowBegan = now
@@ -63,7 +64,7 @@ func (a *adaptive) refused(now time.Time) {
 	a.inRow++
 }
 
-// accepted raises the rate, to limit at most, because a call was accepted. waited reports whether calls had to wait because of the
+// accepted raises the rate because a call was accepted. waited reports whether calls had to wait because of the
 // rate: one that is higher than what is needed does not rise.
 func (a *adaptive) accepted(now time.Time, limit float64, waited bool) {
 	a.answers.add(now)

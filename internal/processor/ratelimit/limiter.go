@@ -93,7 +93,7 @@ func (l *Limiter) Refused(retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.adaptive.refused(now)
+	l.adaptive.refused(now, float64(l.configured))
 	l.apply(now)
 	switch {
 	case !l.adaptive.exhausted(now):
