@@ -277,6 +277,27 @@ func TestCallsTakeTheirTokensInOrderAndFollowARateThatChanges(t *testing.T) {
 	})
 }
 
+func TestCallsThatWaitFollowARateThatRises(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(0, 1, time.Minute)
+		l.Pace(Quota{Remaining: 1, Reset: 10 * time.Second})
+		require.Zero(t, waited(t, l))
+		time.AfterFunc(time.Second, func() { l.Pace(Quota{Remaining: 100, Reset: time.Second}) })
+		require.LessOrEqual(t, waited(t, l), time.Second+ahead)
+	})
+}
+
+func TestRateOfAlmostZeroRefusesCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(1e-300, 1, time.Minute)
+		require.Zero(t, waited(t, l))
+		for range 3 {
+			e := refusal(t.Context(), t, l, 0)
+			require.Equal(t, maxRetryAfter, e.RetryAfter)
+		}
+	})
+}
+
 func TestCanceledCallLeavesTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := New(1, 1, time.Minute)
