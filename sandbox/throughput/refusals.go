@@ -11,7 +11,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 // refusedShare is how many calls the second processor refuses at random. Each refusal asks for a pause of a second.
@@ -24,12 +28,14 @@ const refusalsLatency = 300 * time.Millisecond
 func refusalsCommand() *cobra.Command {
 	var s size
 	var seconds int
+	var direct bool
 	cmd := &cobra.Command{
 		Use:   "refusals",
 		Short: "Measure charges per second at processors that refuse 2 % of the calls, and all calls beyond a limit, with a 429",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return refusals(cmd.Context(), cmd.OutOrStdout(), s, seconds)
+			b := &testbed{}
+			return errors.Join(refusals(cmd.Context(), cmd.OutOrStdout(), b, b.charging(direct), s, seconds), b.close())
 		},
 	}
 	cmd.Flags().IntVar(&s.rounds, "rounds", 3, "number of measured rounds with and without refusals")
@@ -37,19 +43,67 @@ func refusalsCommand() *cobra.Command {
 	cmd.Flags().IntVar(&s.charges, "charges", 800, "number of charges in a round")
 	cmd.Flags().IntVar(&s.concurrency, "concurrency", 12, "number of concurrent charges")
 	cmd.Flags().IntVar(&seconds, "seconds", 60, "length of the measurement with a limit")
+	cmd.Flags().BoolVar(&direct, "direct", false, "charge without Temporal, so that the load of the machine counts little")
 	return cmd
 }
 
-func refusals(ctx context.Context, out io.Writer, s size, seconds int) (err error) {
-	b := &testbed{}
-	defer func() { err = errors.Join(err, b.close()) }()
+// start starts a variant that charges at the current processor of the testbed.
+type start func(ctx context.Context, name string) (variant, error)
+
+// charging returns how to start Florin, or only its client for a processor.
+func (b *testbed) charging(direct bool) start {
+	if direct {
+		return b.direct
+	}
+	return func(ctx context.Context, namespace string) (variant, error) {
+		t, err := b.florin(ctx, namespace, b.sqlite(namespace))
+		return florinVariant(namespace, t, false), err
+	}
+}
+
+// direct charges with the client for a processor that a worker has, which repeats calls itself. A charge that it gives up is repeated under
+// the same key, as a workflow would.
+func (b *testbed) direct(ctx context.Context, name string) (v variant, err error) {
+	settings, err := b.settings(name, config.Config{Store: b.sqlite(name)})
+	if err != nil {
+		return v, err
+	}
+	opened, err := app.OpenStandalone(ctx, settings, "", io.Discard)
+	if err != nil {
+		return v, err
+	}
+	b.onClose(func() error { opened.Close(); return nil })
+	return variant{name: name, charge: func(ctx context.Context, key string) (string, error) {
+		call := processor.ChargeCall{
+			Key: key, PaymentID: key, MerchantID: "acme", Amount: amount, Currency: "USD", PaymentMethod: "tok_visa",
+			Capture: payment.CaptureAutomatic,
+		}
+		for {
+			_, err := opened.Processor.Charge(ctx, call)
+			var failed *processor.Error
+			if err == nil || !errors.As(err, &failed) || !failed.Retry {
+				return key, err
+			}
+			select {
+			case <-time.After(max(failed.RetryAfter, time.Second)):
+			case <-ctx.Done():
+				return key, err
+			}
+		}
+	}}, nil
+}
+
+func refusals(ctx context.Context, out io.Writer, b *testbed, start start, s size, seconds int) error {
 	if err := b.open(ctx, false); err != nil {
 		return err
 	}
 	const without, with = 0, 1
 	var variants []variant
 	for _, share := range []float64{0, refusedShare} {
-		v, _, err := b.at(ctx, simulator.Options{Faults: simulator.Rates{"429": share}}, fmt.Sprintf("florin-refused-%g", share))
+		if _, err := b.slowProcessor(ctx, simulator.Options{Faults: simulator.Rates{"429": share}}); err != nil {
+			return err
+		}
+		v, err := start(ctx, fmt.Sprintf("florin-refused-%g", share))
 		if err != nil {
 			return err
 		}
@@ -60,6 +114,7 @@ func refusals(ctx context.Context, out io.Writer, s size, seconds int) (err erro
 		r := make([]round, len(variants))
 		for j := range variants {
 			v := (i + j) % len(variants)
+			var err error
 			if r[v], err = measure(ctx, b.temporal, variants[v], fmt.Sprintf("round-%d", i), s); err != nil {
 				return err
 			}
@@ -73,7 +128,11 @@ func refusals(ctx context.Context, out io.Writer, s size, seconds int) (err erro
 		100*refusedShare, formatQuartiles(ratios(rounds, with, without)))
 
 	limit := max(int(perSecond/3), 1)
-	limited, calls, err := b.at(ctx, simulator.Options{PerSecond: limit}, "florin-limited")
+	calls, err := b.slowProcessor(ctx, simulator.Options{PerSecond: limit})
+	if err != nil {
+		return err
+	}
+	limited, err := start(ctx, "florin-limited")
 	if err != nil {
 		return err
 	}
@@ -91,14 +150,10 @@ func refusals(ctx context.Context, out io.Writer, s size, seconds int) (err erro
 	return err
 }
 
-// at returns the variant that charges at a simulated processor with these options, and what the processor counts.
-func (b *testbed) at(ctx context.Context, o simulator.Options, namespace string) (v variant, calls *callCounter, err error) {
+// slowProcessor starts a simulated processor with these options and the latency.
+func (b *testbed) slowProcessor(ctx context.Context, o simulator.Options) (*callCounter, error) {
 	o.Latency = simulator.LatencyRange{Min: refusalsLatency, Max: refusalsLatency}
-	if calls, err = b.startProcessor(ctx, o); err != nil {
-		return v, nil, err
-	}
-	t, err := b.florin(ctx, namespace, b.sqlite(namespace))
-	return florinVariant(namespace, t, false), calls, err
+	return b.startProcessor(ctx, o)
 }
 
 // callCounter counts the calls that a processor accepts, and those that it refuses with a 429.

@@ -190,14 +190,7 @@ func (b *testbed) florinWith(
 	if err != nil {
 		return nil, err
 	}
-	key, err := b.secret(namespace+".key", processorKey)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := config.Config{
-		Authorize: authorize, Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
-		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}},
-	}.Complete(app.BuiltIn)
+	settings, err := b.settings(namespace, config.Config{Authorize: authorize, Store: store})
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +200,17 @@ func (b *testbed) florinWith(
 	}
 	b.onClose(func() error { workers.Stop(); return nil })
 	return t, workers.Start()
+}
+
+// settings adds the processor and the audit log to a configuration.
+func (b *testbed) settings(namespace string, c config.Config) (config.Config, error) {
+	key, err := b.secret(namespace+".key", processorKey)
+	if err != nil {
+		return c, err
+	}
+	c.Audit.Path = filepath.Join(b.dir, namespace+".jsonl")
+	c.Processors = map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}}
+	return c.Complete(app.BuiltIn)
 }
 
 // secret writes a secret to a file and returns the configuration that reads it.
