@@ -21,6 +21,10 @@ import (
 // refusedShare is how many calls the second processor refuses at random. Each refusal asks for a pause of a second.
 const refusedShare = 0.02
 
+// findLimit is how many seconds, at the limit, the charges take that find the limit. The calls that are refused at first open the circuit
+// breaker.
+const findLimit = 20
+
 // refusalsLatency is the latency of the processors, so long that the speed of the machine counts little.
 const refusalsLatency = 300 * time.Millisecond
 
@@ -137,13 +141,19 @@ func refusals(ctx context.Context, out io.Writer, b *testbed, start start, s siz
 		return err
 	}
 	// With more than max_wait allows, which is 2 s, calls would return to their queue.
-	s.charges, s.concurrency = limit*seconds, limit*3/2
+	s.charges, s.concurrency = limit*findLimit, limit*3/2
+	if _, err := measure(ctx, b.temporal, limited, "find-limit", s); err != nil {
+		return err
+	}
+	acceptedBefore, refusedBefore := calls.accepted.Load(), calls.refused.Load()
+	s.charges = limit * seconds
 	r, err := measure(ctx, b.temporal, limited, "limited", s)
 	if err != nil {
 		return err
 	}
-	accepted, refused := calls.accepted.Load(), calls.refused.Load()
+	accepted, refused := calls.accepted.Load()-acceptedBefore, calls.refused.Load()-refusedBefore
 	share := float64(refused) / float64(accepted+refused)
+	fmt.Fprintf(out, "until the limit was found: %d calls accepted, %d refused\n", acceptedBefore, refusedBefore)
 	fmt.Fprintf(out, "with a limit of %d calls/s %.1f charges/s; %d calls accepted, %d refused\n\n", limit, r.perSecond, accepted, refused)
 	_, err = fmt.Fprintf(out, "refusals: throughput_ratio=%.2f limit=%d used=%.2f refused=%.3f\n",
 		median(ratios(rounds, with, without)), limit, r.perSecond/float64(limit), share)
