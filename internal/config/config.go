@@ -284,7 +284,7 @@ type Retry struct {
 
 // RateLimit configures the rate limiter. It is a token bucket, and applies to each worker process separately.
 type RateLimit struct {
-	// PerSecond is the rate of calls. 0 means unlimited.
+	// PerSecond is the rate of calls. 0 means unlimited. After 429 responses of the processor, the rate is lower for a time.
 	// Unit: calls per second; fractions are valid.
 	// Bounds: at least 0.
 	PerSecond float64 `yaml:"per_second"`
