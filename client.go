@@ -9,7 +9,9 @@ import (
 
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -18,6 +20,11 @@ type Options struct {
 	// Processors are the names that a request may ask for. If it is set, the client refuses any other name before a
 	// workflow is started; otherwise the worker does.
 	Processors []string
+	// Batch makes the payments and refunds that the client starts, and its reads, wait behind those of other clients as long as workers or a
+	// processor have no capacity for all: for many charges at once that no customer waits for, such as those of a file. A payment or
+	// refund keeps the priority with which it was started first. It has an effect only if the Temporal server is set up for it; see
+	// docs/fairness.md.
+	Batch bool
 	// DataConverter must be that of the Temporal client and of the workers, if these do not use the default.
 	DataConverter converter.DataConverter
 }
@@ -28,6 +35,8 @@ type Client struct {
 	temporal   client.Client
 	processors []string
 	converter  converter.DataConverter
+	// priority returns the priority of what the client starts for a merchant.
+	priority func(merchantID string) temporal.Priority
 }
 
 // NewClient returns a Client that uses t. The caller retains ownership of t and must close it.
@@ -35,7 +44,11 @@ func NewClient(t client.Client, o Options) *Client {
 	if o.DataConverter == nil {
 		o.DataConverter = converter.GetDefaultDataConverter()
 	}
-	return &Client{temporal: t, processors: o.Processors, converter: o.DataConverter}
+	c := &Client{temporal: t, processors: o.Processors, converter: o.DataConverter, priority: priority.Interactive}
+	if o.Batch {
+		c.priority = priority.Batch
+	}
+	return c
 }
 
 // Run identifies a payment or refund that was started.
@@ -62,7 +75,7 @@ func (c *Client) Charge(ctx context.Context, req payment.ChargeRequest) (payment
 	if err := c.validateCharge(ctx, req); err != nil {
 		return payment.Charge{}, err
 	}
-	charge, err := outcome[payment.Charge](ctx, c, chargeStart(req), req)
+	charge, err := outcome[payment.Charge](ctx, c, c.chargeStart(req), req)
 	if err != nil || charge.Final() {
 		return charge, err
 	}
@@ -81,7 +94,7 @@ func (c *Client) Refund(ctx context.Context, req payment.RefundRequest) (payment
 	if err := c.validateRefund(ctx, req); err != nil {
 		return payment.Refund{}, err
 	}
-	refund, err := outcome[payment.Refund](ctx, c, refundStart(req), req)
+	refund, err := outcome[payment.Refund](ctx, c, c.refundStart(req), req)
 	if err != nil || refund.Final() {
 		return refund, err
 	}
@@ -99,7 +112,7 @@ func (c *Client) StartCharge(ctx context.Context, req payment.ChargeRequest) (Ru
 	if err := c.validateCharge(ctx, req); err != nil {
 		return Run{}, err
 	}
-	return start(ctx, c, chargeStart(req), payment.PaymentID(req.MerchantID, req.IdempotencyKey), req)
+	return start(ctx, c, c.chargeStart(req), payment.PaymentID(req.MerchantID, req.IdempotencyKey), req)
 }
 
 // StartRefund starts the refund and returns at once, as [Client.StartCharge] does.
@@ -107,7 +120,7 @@ func (c *Client) StartRefund(ctx context.Context, req payment.RefundRequest) (Ru
 	if err := c.validateRefund(ctx, req); err != nil {
 		return Run{}, err
 	}
-	return start(ctx, c, refundStart(req), payment.RefundID(req.MerchantID, req.IdempotencyKey), req)
+	return start(ctx, c, c.refundStart(req), payment.RefundID(req.MerchantID, req.IdempotencyKey), req)
 }
 
 func (c *Client) validateCharge(ctx context.Context, req payment.ChargeRequest) error {

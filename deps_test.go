@@ -28,6 +28,7 @@ func TestPackageFlorinDependsOnTheTemporalClientOnly(t *testing.T) {
 			path == "github.com/florinpay/florin",
 			path == "github.com/florinpay/florin/payment",
 			path == "github.com/florinpay/florin/internal/printable",
+			path == "github.com/florinpay/florin/internal/priority",
 			path == "github.com/florinpay/florin/internal/temporalweb",
 			path == "github.com/florinpay/florin/internal/tracing",
 			// Signing requests. Neither module has dependencies.

@@ -13,7 +13,7 @@ func (c *Client) Divergences(ctx context.Context, f payment.DivergenceFilter) (p
 	if err := f.Validate(); err != nil {
 		return payment.DivergencePage{}, err
 	}
-	page, err := read[payment.DivergencePage](ctx, c, payment.ActivityListDivergences, f)
+	page, err := read[payment.DivergencePage](ctx, c, f.MerchantID, payment.ActivityListDivergences, f)
 	return page, translate(ctx, err, payment.ActivityListDivergences)
 }
 
@@ -25,6 +25,6 @@ func (c *Client) AcknowledgeDivergence(ctx context.Context, id, by string) (paym
 	if err := a.Validate(); err != nil {
 		return payment.Divergence{}, err
 	}
-	d, err := read[payment.Divergence](ctx, c, payment.ActivityAcknowledgeDivergence, a)
+	d, err := read[payment.Divergence](ctx, c, "", payment.ActivityAcknowledgeDivergence, a)
 	return d, translate(ctx, err, fmt.Sprintf("%s %s", payment.ActivityAcknowledgeDivergence, id))
 }

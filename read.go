@@ -31,7 +31,7 @@ func (c *Client) GetRefund(ctx context.Context, merchantID, idempotencyKey strin
 // it. It is for operators: unless callers have to prove who they are, it does not check whose payment it is. [ErrNotFound] means that there is none, and [ErrNoWorker] that no worker
 // answers.
 func (c *Client) Identity(ctx context.Context, id string) (payment.Identity, error) {
-	identity, err := read[payment.Identity](ctx, c, payment.ActivityGetIdentity, id)
+	identity, err := read[payment.Identity](ctx, c, "", payment.ActivityGetIdentity, id)
 	return identity, translate(ctx, err, fmt.Sprintf("%s %q", payment.ActivityGetIdentity, id))
 }
 
@@ -41,7 +41,7 @@ func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, erro
 	if err := f.Validate(); err != nil {
 		return payment.Page{}, err
 	}
-	page, err := read[payment.Page](ctx, c, payment.ActivityListPayments, f)
+	page, err := read[payment.Page](ctx, c, f.MerchantID, payment.ActivityListPayments, f)
 	return page, translate(ctx, err, payment.ActivityListPayments)
 }
 
@@ -60,13 +60,13 @@ func (c *Client) WaitRefund(ctx context.Context, merchantID, idempotencyKey stri
 
 // wait waits for the workflow. If Temporal no longer knows it, or it has stopped without a result, wait returns what the store has; if
 // it was started again meanwhile, wait waits for that run.
-func wait[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
+func wait[T record](ctx context.Context, c *Client, workflowID, activity, merchantID, idempotencyKey string) (T, error) {
 	for {
 		value, err := result[T](ctx, c, workflowID)
 		if !errors.Is(err, ErrNotFound) && !hasStopped(err) {
 			return value, err
 		}
-		if value, err = get[T](ctx, c, workflowID, activity, args...); err != nil || value.Final() {
+		if value, err = get[T](ctx, c, workflowID, activity, merchantID, idempotencyKey); err != nil || value.Final() {
 			return value, err
 		}
 	}
@@ -83,7 +83,7 @@ func hasStopped(err error) bool {
 // get reads the workflow if it is running, and the store otherwise: a closed workflow could only be queried while its build still runs.
 // It reads the store, too, if the running workflow does not answer. If the store does not have it, the workflow was refused or
 // terminated before it began.
-func get[T record](ctx context.Context, c *Client, workflowID, activity string, args ...any) (T, error) {
+func get[T record](ctx context.Context, c *Client, workflowID, activity, merchantID, idempotencyKey string) (T, error) {
 	running, err := isRunning(ctx, c, workflowID)
 	if err != nil {
 		var none T
@@ -104,7 +104,7 @@ func get[T record](ctx context.Context, c *Client, workflowID, activity string, 
 	if unanswered != nil { // the query has waited for a worker, too
 		startWithin -= queryTimeout
 	}
-	stored, err := readWithin[T](ctx, c, startWithin, activity, args...)
+	stored, err := readWithin[T](ctx, c, startWithin, merchantID, activity, merchantID, idempotencyKey)
 	code, refused := refusalCode(err)
 	switch {
 	case err == nil && stored.Final():
@@ -155,16 +155,16 @@ const (
 )
 
 // read runs an activity of the store on a worker, so that callers need no database access. The error is a refusal, ErrNoWorker, or
-// names the store.
-func read[T any](ctx context.Context, c *Client, activity string, args ...any) (value T, err error) {
-	return readWithin[T](ctx, c, readStartTimeout, activity, args...)
+// names the store. merchantID is that of the caller, for its priority; empty: an operator reads.
+func read[T any](ctx context.Context, c *Client, merchantID, activity string, args ...any) (value T, err error) {
+	return readWithin[T](ctx, c, readStartTimeout, merchantID, activity, args...)
 }
 
 // readWithin is read for a worker that starts it within the given time.
-func readWithin[T any](ctx context.Context, c *Client, start time.Duration, activity string, args ...any) (value T, err error) {
+func readWithin[T any](ctx context.Context, c *Client, start time.Duration, merchantID, activity string, args ...any) (value T, err error) {
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
 		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.ReadTaskQueue,
-		ScheduleToStartTimeout: start, ScheduleToCloseTimeout: readTimeout,
+		ScheduleToStartTimeout: start, ScheduleToCloseTimeout: readTimeout, Priority: c.priority(merchantID),
 	}, activity, args...)
 	if err == nil {
 		err = handle.Get(ctx, &value)

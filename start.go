@@ -34,14 +34,16 @@ type launch struct {
 	workflow string
 }
 
-func chargeStart(req payment.ChargeRequest) launch {
+func (c *Client) chargeStart(req payment.ChargeRequest) launch {
 	l := newLaunch(payment.WorkflowCharge, payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), temporalweb.ChargeAttributes(req))
+	l.options.Priority = c.priority(req.MerchantID)
 	l.options.StaticSummary, l.options.StaticDetails = temporalweb.ChargeSummary(req), temporalweb.ChargeDetails(req)
 	return l
 }
 
-func refundStart(req payment.RefundRequest) launch {
+func (c *Client) refundStart(req payment.RefundRequest) launch {
 	l := newLaunch(payment.WorkflowRefund, payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey), temporalweb.RefundAttributes(req))
+	l.options.Priority = c.priority(req.MerchantID)
 	l.options.StaticSummary, l.options.StaticDetails = temporalweb.RefundSummary(req), temporalweb.RefundDetails(req)
 	return l
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -263,6 +264,7 @@ func (o *operation) callLookup(ctx workflow.Context, why, id string, prompt *aut
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
 		ScheduleToCloseTimeout: 2 * time.Duration(o.terms.StartToClose),
 		Summary:                why,
+		Priority:               o.lookupPriority(ctx),
 		RetryPolicy:            &temporal.RetryPolicy{MaximumAttempts: 1},
 	})
 	call := processor.LookupCall{
@@ -270,4 +272,16 @@ func (o *operation) callLookup(ctx workflow.Context, why, id string, prompt *aut
 	}
 	err = workflow.ExecuteActivity(authorize.WithPrompt(ctx, prompt), payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
+}
+
+// oldAfter is the time in one status from which a payment is looked up in the background: its customer has gone.
+const oldAfter = time.Hour
+
+// lookupPriority is the priority of a lookup: that of the workflow, as of the operation itself, or less if the payment is old. An unknown
+// outcome is never old: money may have moved.
+func (o *operation) lookupPriority(ctx workflow.Context) temporal.Priority {
+	if o.isUnknown() || workflow.Now(ctx).Sub(o.pollingSince()) < oldAfter {
+		return temporal.Priority{}
+	}
+	return priority.Background("")
 }

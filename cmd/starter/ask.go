@@ -13,6 +13,7 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -87,7 +88,7 @@ func askWorker(cmd *cobra.Command, t client.Client, name string, q payment.Proce
 	queue := payment.ProcessorTaskQueue(name)
 	handle, err := t.ExecuteActivity(cmd.Context(), client.StartActivityOptions{
 		ID: payment.ActivityAskProcessor + "/" + uuid.NewString(), TaskQueue: queue,
-		ScheduleToStartTimeout: askStartTimeout, ScheduleToCloseTimeout: askTimeout,
+		ScheduleToStartTimeout: askStartTimeout, ScheduleToCloseTimeout: askTimeout, Priority: priority.Interactive(q.MerchantID),
 	}, payment.ActivityAskProcessor, q)
 	if err == nil {
 		err = handle.Get(cmd.Context(), &found)

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -16,6 +17,7 @@ func chargeCommand() *cobra.Command {
 	var req payment.ChargeRequest
 	var amount, capture, file string
 	var concurrency int
+	var batch bool
 	cmd := &cobra.Command{
 		Use:   "charge",
 		Short: "Charge a customer and wait for the outcome",
@@ -36,11 +38,12 @@ func chargeCommand() *cobra.Command {
 	flags.StringVar(&req.Description, "description", "", "description of the charge")
 	flags.Var(metadataFlag{&req.Metadata}, "metadata", "a pair, taken as it is; repeat the flag for more pairs")
 	flags.StringVar(&file, "file", "", "charge a file with one JSON charge request on each line; - reads standard input")
+	batchFlag(flags, &batch)
 	flags.IntVar(&concurrency, "concurrency", 50, "with --file, maximum number of charges at once")
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if file != "" {
-			return chargeFile(cmd, file, concurrency)
+			return chargeFile(cmd, file, concurrency, batch)
 		}
 		req.Capture = payment.Capture(capture)
 		if err := readAmount(amount, req.Currency, &req.Amount); err != nil {
@@ -55,7 +58,7 @@ func chargeCommand() *cobra.Command {
 		}); err != nil {
 			return err
 		}
-		client, processors, closeClient, err := connect(cmd.Context())
+		client, processors, closeClient, err := connectWith(cmd.Context(), florin.Options{Batch: batch})
 		if err != nil {
 			return err
 		}
@@ -70,6 +73,11 @@ func chargeCommand() *cobra.Command {
 		return printCharge(cmd, charge)
 	}
 	return cmd
+}
+
+// batchFlag adds --batch.
+func batchFlag(flags *pflag.FlagSet, batch *bool) {
+	flags.BoolVar(batch, "batch", false, "no customer waits for it: where workers or a processor have no capacity for all, others are served first")
 }
 
 // autoKey is the value of --key that derives the key from the request. It is special only for this flag: in a file of

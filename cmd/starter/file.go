@@ -44,7 +44,7 @@ type line struct {
 }
 
 // chargeFile charges every valid line of a file. It prints the errors of all invalid lines before it starts a charge.
-func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
+func chargeFile(cmd *cobra.Command, path string, concurrency int, batch bool) error {
 	if concurrency < 1 {
 		return usageError{fmt.Errorf("--concurrency %d: must be above 0", concurrency)}
 	}
@@ -69,7 +69,7 @@ func chargeFile(cmd *cobra.Command, path string, concurrency int) error {
 	}
 	start := time.Now()
 	if valid > 0 {
-		client, processors, closeClient, err := connect(cmd.Context())
+		client, processors, closeClient, err := connectWith(cmd.Context(), florin.Options{Batch: batch})
 		if err != nil {
 			return err
 		}

@@ -132,7 +132,7 @@ func TestFlagsOfASingleChargeAreRefusedWithAFile(t *testing.T) {
 	}
 	single := chargeCommand()
 	single.Flags().VisitAll(func(f *pflag.Flag) {
-		if f.Name == "file" || f.Name == "concurrency" {
+		if f.Name == "file" || f.Name == "concurrency" || f.Name == "batch" {
 			return
 		}
 		value := "a=b"

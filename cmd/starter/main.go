@@ -152,6 +152,11 @@ type tokenFileKey struct{}
 
 // connect connects to Temporal. Commands call it after every check that needs no server.
 func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
+	return connectWith(ctx, florin.Options{})
+}
+
+// connectWith is connect for a client with options.
+func connectWith(ctx context.Context, o florin.Options) (*florin.Client, *processors, func(), error) {
 	temporal, _, err := app.Dial(ctx, app.TemporalLogger(zap.NewNop()), func(o *client.Options) {
 		if file, ok := ctx.Value(tokenFileKey{}).(string); ok && file != "" {
 			o.Interceptors = append(o.Interceptors, florin.Caller(florin.TokenFile(file)))
@@ -160,5 +165,5 @@ func connect(ctx context.Context) (*florin.Client, *processors, func(), error) {
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	return florin.NewClient(temporal, florin.Options{}), &processors{temporal: temporal}, temporal.Close, nil
+	return florin.NewClient(temporal, o), &processors{temporal: temporal}, temporal.Close, nil
 }

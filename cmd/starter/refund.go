@@ -6,12 +6,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
 )
 
 func refundCommand() *cobra.Command {
 	var req payment.RefundRequest
 	var amount, chargeKey, paymentID string
+	var batch bool
 	cmd := &cobra.Command{
 		Use:   "refund",
 		Short: "Refund a payment, or a part of it, and wait for the outcome",
@@ -29,6 +31,7 @@ func refundCommand() *cobra.Command {
 	flags.StringVar(&req.Currency, "currency", "", "currency of --amount")
 	flags.StringVar(&req.Reason, "reason", "", "reason for the refund")
 	flags.Var(metadataFlag{&req.Metadata}, "metadata", "a pair, taken as it is; repeat the flag for more pairs")
+	batchFlag(flags, &batch)
 
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		switch {
@@ -63,7 +66,7 @@ func refundCommand() *cobra.Command {
 				return err
 			}
 		}
-		client, _, closeClient, err := connect(cmd.Context())
+		client, _, closeClient, err := connectWith(cmd.Context(), florin.Options{Batch: batch})
 		if err != nil {
 			return err
 		}

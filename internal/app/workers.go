@@ -130,7 +130,9 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		w.processors = append(w.processors, opened)
 		callOptions := options
 		callOptions.DisableWorkflowWorker = true
-		callOptions.MaxConcurrentActivityExecutionSize = p.MaxConcurrentCalls
+		if callOptions.Tuner, err = newCallTuner(p.MaxConcurrentCalls, opened.limiter); err != nil {
+			return fmt.Errorf("processors.%s.max_concurrent_calls: %w", name, err)
+		}
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
 		called := activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{

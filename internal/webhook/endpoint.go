@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/florinpay/florin/internal/caller"
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -316,6 +317,7 @@ func (e *Endpoint) recheck(
 	req := about.RecheckRequest
 	options := client.StartWorkflowOptions{
 		TaskQueue:             payment.TaskQueue,
+		Priority:              priority.Background(req.MerchantID),
 		StaticSummary:         temporalweb.RecheckSummary(req),
 		StaticDetails:         temporalweb.RecheckDetails(req),
 		TypedSearchAttributes: temporal.NewSearchAttributes(temporalweb.RecheckAttributes(req, about.paymentID)...),

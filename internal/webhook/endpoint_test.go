@@ -319,6 +319,7 @@ func TestEventAboutSomethingFinalCausesALookup(t *testing.T) {
 			require.Equal(t, c.want, got.request)
 			require.Equal(t, "payment.updated", got.event.Type)
 			require.Equal(t, "payments", got.options.TaskQueue)
+			require.Equal(t, temporal.Priority{PriorityKey: 5, FairnessKey: "shop"}, got.options.Priority)
 			require.NotEmpty(t, got.options.StaticSummary)
 			attributes := got.options.TypedSearchAttributes
 			require.Equal(t, 2, attributes.Size(), "no status, so that queries by status find each payment once")

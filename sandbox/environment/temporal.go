@@ -39,6 +39,8 @@ var dynamicConfig = dynamicconfig.StaticClient{
 	// A single host needs no partitions.
 	dynamicconfig.MatchingNumTaskqueueReadPartitions.Key():  1,
 	dynamicconfig.MatchingNumTaskqueueWritePartitions.Key(): 1,
+	// Tasks that wait are dispatched by priority, and those of different merchants in turn.
+	dynamicconfig.MatchingEnableFairness.Key(): true,
 	// Timers may fire late by this much. It allows for clock skew between hosts, and there is only one host.
 	dynamicconfig.TimerProcessorMaxTimeShift.Key(): 10 * time.Millisecond,
 	// Until its tasks are acknowledged, a closed workflow cannot be deleted. Each new task scans the ones not acknowledged yet.
