@@ -181,7 +181,7 @@ func TestConcurrentRenewalsDecideOneAfterTheOther(t *testing.T) {
 		register(t, s, names...)
 		runConcurrently(16, func(i int) {
 			worker := strings.Repeat("w", i+1)
-			random := rand.New(rand.NewPCG(1, uint64(i))) //nolint:gosec // not for secrets
+			random := rand.New(rand.NewPCG(1, uint64(i)))
 			for renewal := range int64(10) {
 				wanted := random.Float64() * limit
 				some := names[:1+random.IntN(len(names))]
