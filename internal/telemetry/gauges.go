@@ -103,7 +103,10 @@ var (
 		"1 for the current state of this worker's circuit breaker, 0 for the other states.",
 		"processor", "state")
 	held = newGauge("processor_hold_seconds",
-		"Remaining time that this worker delays all calls because the processor requested it.",
+		"Remaining time that this worker delays all calls because the processor requested it, or refuses all of them.",
+		"processor")
+	cutTo = newGauge("processor_cut_rate_calls_per_second",
+		"Calls per second to which 429 responses have cut this worker's rate; absent if they have not.",
 		"processor")
 	quotaRemaining = newGauge("processor_quota_remaining_calls",
 		"Calls left in the rate limit quota that the processor reported; absent if unknown.",
@@ -118,7 +121,7 @@ var (
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
-		inFlight, inFlightLimit, breakerState, held, quotaRemaining, quotaReset, auditLost,
+		inFlight, inFlightLimit, breakerState, held, cutTo, quotaRemaining, quotaReset, auditLost,
 	} {
 		to <- d
 	}
@@ -183,6 +186,9 @@ func setProcessor(set setFunc, name string, s httpclient.Stats) {
 	set(inFlight, float64(s.InFlight), name)
 	set(inFlightLimit, float64(s.MaxInFlight), name)
 	set(held, s.Held.Seconds(), name)
+	if s.CutTo > 0 {
+		set(cutTo, s.CutTo, name)
+	}
 	for _, state := range breakerStates {
 		value := 0.0
 		if s.Breaker == state {

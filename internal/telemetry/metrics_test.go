@@ -77,10 +77,17 @@ func allMetrics(t *testing.T) *Telemetry {
 	ambiguous.Certainty, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
 	metrics.CountCall(ambiguous)
 
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("RateLimit", `"default";r=7;t=60`) }))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/refused" {
+			w.WriteHeader(http.StatusTooManyRequests)
+		}
+		w.Header().Set("RateLimit", `"default";r=7;t=60`)
+	}))
 	t.Cleanup(s.Close)
 	c := newClient(t, s.URL, httpclient.Options{})
-	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
+	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/refused"})
+	require.Error(t, err)
+	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
 	require.NoError(t, err)
 	metrics.SetSources(Sources{
 		Processors: map[string]*httpclient.Client{"acme": c}, Store: unknownForAnHour, AuditLost: func() uint64 { return 3 },
@@ -130,6 +137,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 	} {
 		require.Contains(t, text, line+"\n")
 	}
+	require.Regexp(t, `(?m)^florin_processor_cut_rate_calls_per_second\{processor="acme"\} \d`, text)
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)
 }
 

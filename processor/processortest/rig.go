@@ -67,7 +67,7 @@ func start(t tester, p Protocol, script func(received) Response, change ...func(
 	})
 	require.NoError(t, err)
 	options := httpclient.Options{Name: "processortest", Profile: p.Profile, BaseURL: r.url, Credentials: credentials,
-		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
+		Limiter: ratelimit.New(0, 1000, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
 	for _, f := range change {
 		f(&options)
 	}

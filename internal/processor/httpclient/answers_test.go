@@ -173,11 +173,11 @@ func Test401IsReplayedOnceWithANewAPIKeyAndTheSameIdempotencyKey(t *testing.T) {
 	}
 }
 
-func TestRetryAfterDelaysOtherCalls(t *testing.T) {
+func TestRetryAfterOfA503DelaysOtherCalls(t *testing.T) {
 	for _, tc := range []struct {
 		status int
 		held   bool
-	}{{status: 429, held: true}, {status: 503, held: true}, {status: 500, held: false}, {status: 200, held: false}} {
+	}{{status: 429, held: false}, {status: 503, held: true}, {status: 500, held: false}, {status: 200, held: false}} {
 		var calls atomic.Int32
 		s := serve(t, func(w http.ResponseWriter, _ *http.Request) {
 			calls.Add(1)

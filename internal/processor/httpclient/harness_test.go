@@ -26,13 +26,14 @@ func charge() processor.Call {
 	return processor.Call{Method: http.MethodPost, Path: "/charges", Body: []byte(`{"amount":1250}`), Key: testKey}
 }
 
-// newClient returns a client with one connection and an attempt timeout of 10 s, which no test reaches unless it shortens it.
+// newClient returns a client with one connection, a burst that no test reaches, so that a rate that was cut delays no call, and an
+// attempt timeout of 10 s, which no test reaches unless it shortens it.
 func newClient(t *testing.T, url string, change ...func(*Options)) *Client {
 	t.Helper()
 	credentials, err := credentials.New(t.Context(),
 		func(context.Context) (credentials.Key, error) { return credentials.Key{Value: "sk_secret"}, nil })
 	require.NoError(t, err)
-	o := Options{BaseURL: url, Credentials: credentials, Limiter: ratelimit.New(0, 1, 0),
+	o := Options{BaseURL: url, Credentials: credentials, Limiter: ratelimit.New(0, 1000, 0),
 		AttemptTimeout: 10 * time.Second, MaxInFlight: 1}
 	for _, f := range change {
 		f(&o)

@@ -40,8 +40,10 @@ type Stats struct {
 	Breaker string
 	// RetriesLeft is the rest of the retry budget; 0 for a client that does not retry.
 	RetriesLeft int
-	// Held is how much longer all calls are held back, as the processor asked.
+	// Held is how much longer all calls are held back, because the processor asked for it or refuses all of them.
 	Held time.Duration
+	// CutTo is the rate to which 429 responses have cut the calls, in calls per second; 0 if they have not.
+	CutTo float64
 	// Quota is the rest of the processor's rate limit, as last reported; nil if it is not known.
 	Quota *ratelimit.Quota
 }
@@ -55,7 +57,8 @@ func (c *Client) Stats() Stats {
 	if c.retry != nil && c.retry.Budget != nil {
 		s.RetriesLeft = c.retry.Budget.Left()
 	}
-	s.Held, s.Quota = c.limiter.State()
+	limits := c.limiter.State()
+	s.Held, s.CutTo, s.Quota = limits.Held, limits.CutTo, limits.Quota
 	return s
 }
 

@@ -3,10 +3,12 @@ package httpclient
 import (
 	"net/http"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
 
@@ -25,6 +27,27 @@ func TestExhaustedQuotaDelaysOtherCalls(t *testing.T) {
 	require.Greater(t, e.RetryAfter, 59*time.Second)
 }
 
+func TestSeveral429InARowDelayOtherCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := status(http.StatusTooManyRequests, "Retry-After", "60")
+		s := &script{handlers: []http.HandlerFunc{refused, refused, status(http.StatusOK), refused, refused, refused, status(http.StatusOK)}}
+		c := newClient(t, "http://localhost")
+		pipeServer(t, s.serve)(c)
+		for range 5 {
+			_, _ = c.Do(t.Context(), charge())
+			<-time.After(time.Second)
+			require.Zero(t, c.Stats().Held, "after %d calls", s.calls.Load())
+			require.Positive(t, c.Stats().CutTo)
+		}
+		_, failed := answer(t, c, charge())
+		require.Equal(t, payment.ClassRateLimited, failed.Class)
+		require.Equal(t, time.Minute, c.Stats().Held)
+		_, err := c.Do(t.Context(), charge())
+		requireError(t, err, processor.NotExecuted, true, payment.ClassUnavailable)
+		require.EqualValues(t, 6, s.calls.Load())
+	})
+}
+
 // lockTimeout is the processor's code for a lock on one payment.
 const lockTimeout = "lock_timeout"
 
@@ -39,12 +62,13 @@ func TestResponseAboutOneObjectDoesNotAffectOtherCalls(t *testing.T) {
 		name   string
 		status int
 		code   string
+		cut    bool
 		held   bool
 	}{
 		{name: "lock", status: 429, code: lockTimeout},
 		{name: "lock with a 503", status: 503, code: lockTimeout},
-		{name: "rate limit", status: 429, code: "rate_limit", held: true},
-		{name: "no code", status: 429, held: true},
+		{name: "rate limit", status: 429, code: "rate_limit", cut: true},
+		{name: "no code", status: 429, cut: true},
 		{name: "unavailable", status: 503, code: "maintenance", held: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -55,10 +79,10 @@ func TestResponseAboutOneObjectDoesNotAffectOtherCalls(t *testing.T) {
 			})
 			b := newTestBreaker(t)
 			c := newClient(t, s.URL, locking, func(o *Options) { o.Breaker = b })
-			if tc.held {
+			if tc.held || tc.cut {
 				_, failed := answer(t, c, charge())
 				require.Equal(t, time.Minute, failed.RetryAfter)
-				require.Positive(t, c.Stats().Held)
+				require.Equal(t, []bool{tc.held, tc.cut}, []bool{c.Stats().Held > 0, c.Stats().CutTo > 0})
 				return
 			}
 			for range 2 * testBreaker.MinCalls {
@@ -67,6 +91,7 @@ func TestResponseAboutOneObjectDoesNotAffectOtherCalls(t *testing.T) {
 			}
 			require.Equal(t, "closed", b.State())
 			require.Zero(t, c.Stats().Held)
+			require.Zero(t, c.Stats().CutTo)
 		})
 	}
 }

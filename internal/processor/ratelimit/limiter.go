@@ -3,39 +3,44 @@
 package ratelimit
 
 import (
-	"context"
-	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
-
-	"github.com/florinpay/florin/payment"
-	"github.com/florinpay/florin/processor"
 )
 
-// Limiter limits the rate of calls to one processor, and delays all calls for as long as the processor has requested. A call that
-// would have to wait longer than the maximum wait gets an error with the wait at once, so that waiting calls do not occupy
-// worker slots. Limiter is safe for concurrent use.
+// Limiter limits the rate of calls to one processor. The rate is the lowest of three: the configured one, that of the quota which
+// the processor reports, and the one to which its 429 responses have cut it. Limiter also delays all calls for as long as
+// the processor has requested. A call that would have to wait longer than the maximum wait gets an error with the wait at
+// once, so that waiting calls do not occupy worker slots. Limiter is safe for concurrent use.
 type Limiter struct {
-	tokens  *rate.Limiter
-	limit   rate.Limit
 	maxWait time.Duration
 
 	mu         sync.Mutex
+	tokens     *rate.Limiter
+	configured rate.Limit
+	burst      int
 	heldUntil  time.Time
+	paced      rate.Limit
 	pacedUntil time.Time
 	quota      Quota
 	quotaUntil time.Time
+	adaptive   adaptive
+	// slowedAt is when a call last had to wait because of the adaptive rate.
+	slowedAt time.Time
+	// waiting counts the calls that wait for a token. The first of them has the turn.
+	waiting int
+	turn    chan struct{}
 }
 
 // New returns a Limiter that allows perSecond calls, burst of them at once. perSecond 0 means no limit except that of the processor.
 func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
-	limit := rate.Limit(perSecond)
+	l := &Limiter{maxWait: maxWait, configured: rate.Limit(perSecond), burst: max(burst, 1), turn: make(chan struct{}, 1)}
 	if perSecond == 0 {
-		limit = rate.Inf
+		l.configured = rate.Inf
 	}
-	return &Limiter{tokens: rate.NewLimiter(limit, max(burst, 1)), limit: limit, maxWait: maxWait}
+	l.tokens = rate.NewLimiter(l.configured, l.burst)
+	return l
 }
 
 // MaxWait returns the longest time that a call waits.
@@ -47,10 +52,13 @@ const maxHold = 5 * time.Minute
 
 // Hold makes every call wait for d, at most five minutes, because the processor asked for it in a Retry-After.
 func (l *Limiter) Hold(d time.Duration) {
-	d = min(d, maxHold)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if until := time.Now().Add(d); until.After(l.heldUntil) {
+	l.hold(time.Now(), d)
+}
+
+func (l *Limiter) hold(now time.Time, d time.Duration) {
+	if until := now.Add(min(d, maxHold)); until.After(l.heldUntil) {
 		l.heldUntil = until
 	}
 }
@@ -59,97 +67,77 @@ func (l *Limiter) Hold(d time.Duration) {
 // allows more calls than configured.
 func (l *Limiter) Pace(q Quota) {
 	l.mu.Lock()
-	l.quota, l.quotaUntil = q, time.Now().Add(q.Reset)
-	l.mu.Unlock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.quota, l.quotaUntil = q, now.Add(q.Reset)
 	if q.Remaining == 0 {
-		l.Hold(q.Reset)
+		l.hold(now, q.Reset)
 		return
 	}
+	l.paced, l.pacedUntil = rate.Limit(q.perSecond()), l.quotaUntil
+	l.apply(now)
+}
+
+// Accepted reports that the processor has answered a call without refusing it for its rate. The rate recovers by that.
+func (l *Limiter) Accepted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.pacedUntil = time.Now().Add(q.Reset)
-	l.tokens.SetLimit(min(l.limit, rate.Limit(q.perSecond())))
+	now := time.Now()
+	l.adaptive.accepted(now, float64(l.configured), now.Sub(l.slowedAt) < time.Second)
+	l.apply(now)
 }
 
-// State returns how much longer calls are held back, and the remaining quota of the processor; nil if it is not known.
-func (l *Limiter) State() (held time.Duration, left *Quota) {
+// Refused reports that the processor has refused a call with a 429. That cuts the rate of all calls. If several calls are refused in a
+// row, all calls wait: for retryAfter, at least a second, and up to half a minute while nothing else is answered.
+func (l *Limiter) Refused(retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if reset := time.Until(l.quotaUntil); reset > 0 {
-		left = &Quota{Remaining: l.quota.Remaining, Reset: reset}
-	}
-	return max(time.Until(l.heldUntil), 0), left
-}
-
-// endPace restores the configured rate once the processor has reset its quota.
-func (l *Limiter) endPace() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.pacedUntil.IsZero() && !time.Now().Before(l.pacedUntil) {
-		l.pacedUntil = time.Time{}
-		l.tokens.SetLimit(l.limit)
-	}
-}
-
-// Wait blocks until the call may be sent. It returns a *processor.Error of certainty NotExecuted if the call may not be sent:
-// the wait would exceed the maximum wait or ctx's deadline, or ctx was canceled.
-func (l *Limiter) Wait(ctx context.Context) error {
-	waitUntil := time.Now().Add(l.maxWait)
-	if err := l.waitForHold(ctx, waitUntil); err != nil {
-		return err
-	}
-	l.endPace()
-	reservation := l.tokens.ReserveN(time.Now(), 1)
-	if err := sleep(ctx, reservation.DelayFrom(time.Now()), waitUntil); err != nil {
-		reservation.CancelAt(time.Now())
-		return err
-	}
-	// A hold may have begun while this call waited for its token.
-	return l.waitForHold(ctx, waitUntil)
-}
-
-// waitForHold checks again after each wait, because a hold may have been extended meanwhile.
-func (l *Limiter) waitForHold(ctx context.Context, waitUntil time.Time) error {
-	for {
-		l.mu.Lock()
-		held := time.Until(l.heldUntil)
-		l.mu.Unlock()
-		if held <= 0 {
-			return nil
-		}
-		if err := sleep(ctx, held, waitUntil); err != nil {
-			return err
-		}
-	}
-}
-
-// sleep waits for d unless that exceeds waitUntil or ctx's deadline.
-func sleep(ctx context.Context, d time.Duration, waitUntil time.Time) error {
-	if d <= 0 {
-		return nil
-	}
-	end := time.Now().Add(d)
-	deadline, bounded := ctx.Deadline()
+	now := time.Now()
+	l.adaptive.refused(now, float64(l.configured))
+	l.apply(now)
 	switch {
-	case end.After(waitUntil):
-		return waitError(payment.ClassUnavailable, d, nil)
-	case bounded && end.After(deadline):
-		return waitError(payment.ClassNotSent, d, nil)
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return waitError(payment.ClassNotSent, 0, context.Cause(ctx))
+	case !l.adaptive.exhausted(now):
+	case now.Before(l.heldUntil): // calls that were in flight when the pause began
+		l.hold(now, retryAfter)
+	default:
+		l.hold(now, l.adaptive.nextPause(retryAfter))
 	}
 }
 
-func waitError(class payment.FailureClass, wait time.Duration, cause error) *processor.Error {
-	message := "canceled while waiting for the rate limit"
-	if wait > 0 {
-		message = fmt.Sprintf("the rate limit allows no call for %s", wait.Round(time.Millisecond))
+// apply sets the rate and the burst to what applies now.
+func (l *Limiter) apply(now time.Time) {
+	limit := l.configured
+	if now.Before(l.pacedUntil) {
+		limit = min(limit, l.paced)
 	}
-	return &processor.Error{Class: class, Certainty: processor.NotExecuted, Retry: true, RetryAfter: wait, Message: message, Err: cause}
+	if l.adaptive.settle(now); l.adaptive.rate > 0 {
+		limit = min(limit, rate.Limit(l.adaptive.rate))
+	}
+	if burst := l.adaptive.burst(l.burst); limit != l.tokens.Limit() || burst != l.tokens.Burst() {
+		l.tokens.SetLimitAt(now, limit)
+		l.tokens.SetBurstAt(now, burst)
+	}
+}
+
+// State is the state of a Limiter.
+type State struct {
+	// Held is how much longer calls are held back.
+	Held time.Duration
+	// CutTo is the rate to which 429 responses have cut the calls, in calls per second; 0 if they have not.
+	CutTo float64
+	// Quota is the remaining quota of the processor; nil if it is not known.
+	Quota *Quota
+}
+
+// State returns the current state.
+func (l *Limiter) State() State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.apply(now)
+	s := State{Held: max(l.heldUntil.Sub(now), 0), CutTo: l.adaptive.rate}
+	if reset := l.quotaUntil.Sub(now); reset > 0 {
+		s.Quota = &Quota{Remaining: l.quota.Remaining, Reset: reset}
+	}
+	return s
 }
