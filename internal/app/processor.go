@@ -27,7 +27,8 @@ import (
 type OpenProcessor struct {
 	processor.Processor
 	// Client is the HTTP client of the adapter, for requests for which [processor.Processor] has no method.
-	Client *httpclient.Client
+	Client  *httpclient.Client
+	limiter *ratelimit.Limiter
 	// audit is nil if the audit log is the worker's.
 	audit *audit.Log
 }
@@ -89,6 +90,7 @@ func openProcessor(
 	profile := adapter.Profile
 	profile.KeyLifetime, profile.AbsenceProofAfter = time.Duration(p.KeyLifetime), time.Duration(*p.AbsenceProofAfter)
 	profile.Audited = merged(profile.Audited, audited)
+	limiter := ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(*p.RateLimit.MaxWait))
 	options := httpclient.Options{
 		Name:             name,
 		Profile:          profile,
@@ -96,7 +98,7 @@ func openProcessor(
 		Insecure:         p.Insecure,
 		Credentials:      keys,
 		KeyName:          "processors." + name + "." + p.CredentialKey(),
-		Limiter:          ratelimit.New(p.RateLimit.PerSecond, p.RateLimit.Burst, time.Duration(*p.RateLimit.MaxWait)),
+		Limiter:          limiter,
 		Breaker:          circuit,
 		AttemptTimeout:   time.Duration(p.HTTPTimeout),
 		MaxInFlight:      p.MaxConcurrentCalls,
@@ -114,7 +116,7 @@ func openProcessor(
 	if err != nil {
 		return nil, err
 	}
-	return &OpenProcessor{Processor: adapter.New(client), Client: client}, nil
+	return &OpenProcessor{Processor: adapter.New(client), Client: client, limiter: limiter}, nil
 }
 
 // merged returns a new map with all fields; those of more have precedence.

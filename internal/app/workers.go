@@ -16,6 +16,7 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/fleet"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/internal/store"
@@ -30,6 +31,7 @@ import (
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
+	fleet      *fleet.Fleet
 	webhooks   *webhookServer // nil: off
 	store      *store.Store
 	audit      *audit.Log // nil: off
@@ -122,6 +124,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		}).Register(calls)
 		w.workers = append(w.workers, calls)
 	}
+	w.fleet = newFleet(c, w.store, w.processors, o.Logger)
 	readOptions := options
 	readOptions.DisableWorkflowWorker = true
 	readOptions.MaxConcurrentActivityTaskPollers = pollers
@@ -184,6 +187,10 @@ func (w *Workers) fail(err error) {
 
 // Start begins to poll. If one worker cannot start, Start stops the others, closes everything and returns the error.
 func (w *Workers) Start() error {
+	if err := w.fleet.Start(context.Background()); err != nil {
+		w.close()
+		return err
+	}
 	for i, one := range w.workers {
 		if err := one.Start(); err != nil {
 			for _, started := range w.workers[:i] {
@@ -234,6 +241,9 @@ func (w *Workers) Stop() {
 func (w *Workers) close() {
 	w.webhooks.close()
 	w.webhooks = nil
+	if w.fleet != nil {
+		w.fleet.Stop()
+	}
 	for _, p := range w.processors {
 		p.Close()
 	}

@@ -46,6 +46,7 @@ const (
 	// enough is the part of its target from which a worker does not wait for a larger share.
 	enough = 0.97
 
+	startTimeout   = 10 * time.Second
 	releaseTimeout = 2 * time.Second
 )
 
@@ -75,7 +76,7 @@ type Processor struct {
 	Gate Gate
 }
 
-// Fleet is one worker's part in the fleet. It must be started and stopped, once.
+// Fleet is one worker's part in the fleet. It must be started once, and then stopped.
 type Fleet struct {
 	store      Store
 	worker     string
@@ -104,10 +105,13 @@ func New(s Store, worker string, processors []Processor, logger *zap.Logger) *Fl
 	return f
 }
 
-// Start closes all gates, leases the first shares, opens the gates accordingly and renews the shares until Stop. It returns an
-// error if the store does not know the processors and cannot be told. If the shares cannot be leased, the gates stay closed until they can.
+// Start closes all gates, leases the first shares, opens the gates accordingly and renews the shares until Stop, also after ctx has ended.
+// It returns an error if the processors cannot be registered in the store. If only the shares cannot be leased, the gates stay closed until
+// they can.
 func (f *Fleet) Start(ctx context.Context) error {
-	if err := f.store.RegisterProcessors(ctx, f.names); err != nil {
+	limited, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	if err := f.store.RegisterProcessors(limited, f.names); err != nil {
 		return err
 	}
 	f.close()
@@ -117,8 +121,11 @@ func (f *Fleet) Start(ctx context.Context) error {
 	return nil
 }
 
-// Stop closes all gates and gives the shares back. The caller must have made its last call.
+// Stop closes all gates and gives the shares back. The caller must have made its last call. Stop does nothing unless Start has succeeded.
 func (f *Fleet) Stop() {
+	if f.stop == nil {
+		return
+	}
 	f.stop()
 	f.ended.Wait()
 	f.close()

@@ -44,3 +44,5 @@ func (b bulkhead) enter(ctx context.Context) *processor.Error {
 func (b bulkhead) leave() { <-b.slots }
 
 func (b bulkhead) inFlight() int { return len(b.slots) }
+
+func (b bulkhead) full() bool { return len(b.slots) == cap(b.slots) }
