@@ -18,6 +18,7 @@ import (
 	"context"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -87,6 +88,8 @@ type Fleet struct {
 	renewals int64
 	// sent is when the latest renewal was sent, and until when the lease of all shares ends, as the worker counts.
 	sent, until time.Time
+	// renewed is when the shares were last renewed, or the fleet started.
+	renewed atomic.Pointer[time.Time]
 	// failing reports that the latest renewal has failed.
 	failing bool
 	// short receives a value when a call has to wait although the worker has not had the demand.
@@ -115,6 +118,8 @@ func (f *Fleet) Start(ctx context.Context) error {
 		return err
 	}
 	f.close()
+	now := time.Now()
+	f.renewed.Store(&now)
 	wait := f.renew(ctx)
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
 	f.ended.Go(func() { f.run(ctx, wait) })
@@ -134,6 +139,15 @@ func (f *Fleet) Stop() {
 	if err := f.store.ReleaseShares(ctx, f.worker); err != nil {
 		f.logger.Warn("the shares in the rates of the processors were not given back: they are free after their lease", zap.Error(err))
 	}
+}
+
+// Age returns how long ago the shares were renewed, counted from Start if they never were; 0 before. It may be called concurrently.
+func (f *Fleet) Age() time.Duration {
+	renewed := f.renewed.Load()
+	if renewed == nil {
+		return 0
+	}
+	return time.Since(*renewed)
 }
 
 func (f *Fleet) close() {
@@ -193,6 +207,7 @@ func (f *Fleet) renew(ctx context.Context) time.Duration {
 		f.logger.Info("the shares in the rates of the processors are renewed again")
 	}
 	f.failing, f.until = false, sent.Add(lease)
+	f.renewed.Store(&sent)
 	wait := interval - min(time.Since(sent), interval)
 	for _, p := range f.processors {
 		wait = min(wait, p.apply(decided[p.Name], f))
