@@ -17,6 +17,7 @@ package fleet
 import (
 	"context"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,14 +37,15 @@ const (
 	// longestGap is how far apart renewals may be so that no worker can have missed its own because the store was down.
 	longestGap = 2500 * time.Millisecond
 
-	// interval is the time from one renewal to the next. It is shorter for a worker that waits for a larger share, and shorter still to
-	// report that a share has shrunk or that a decision of an operator is obeyed: others wait for that.
+	// interval is the time from one renewal to the next. It is shorter for a worker that waits for a larger share or whose demand has
+	// changed, and after a failure; and shorter still to report that a share has shrunk or that a decision of an operator is obeyed: others
+	// wait for that. Calls that have their token already follow the larger share for ratelimit.Ahead.
 	interval       = time.Second
-	hungryInterval = 250 * time.Millisecond // also after a renewal has failed
-	reportInterval = 120 * time.Millisecond
+	hungryInterval = 250 * time.Millisecond
+	reportInterval = ratelimit.Ahead + 20*time.Millisecond
 
 	// demandOver is the time over which the demand is averaged.
-	demandOver = 400 * time.Millisecond
+	demandOver = time.Second
 	// enough is the part of its target from which a worker does not wait for a larger share.
 	enough = 0.97
 
@@ -92,15 +94,13 @@ type Fleet struct {
 	renewed atomic.Pointer[time.Time]
 	// failing reports that the latest renewal has failed.
 	failing bool
-	// short receives a value when a call has to wait although the worker has not had the demand.
-	short chan struct{}
-	stop  context.CancelFunc
-	ended sync.WaitGroup
+	stop    context.CancelFunc
+	ended   sync.WaitGroup
 }
 
 // New returns the part of a worker, whose name no other one has, in the fleet.
 func New(s Store, worker string, processors []Processor, logger *zap.Logger) *Fleet {
-	f := &Fleet{store: s, worker: worker, logger: logger, short: make(chan struct{}, 1)}
+	f := &Fleet{store: s, worker: worker, logger: logger}
 	for _, p := range processors {
 		f.processors = append(f.processors, &controlled{Processor: p, worker: worker})
 		f.names = append(f.names, p.Name)
@@ -120,9 +120,9 @@ func (f *Fleet) Start(ctx context.Context) error {
 	f.close()
 	now := time.Now()
 	f.renewed.Store(&now)
-	wait := f.renew(ctx)
+	after := f.renew(ctx)
 	ctx, f.stop = context.WithCancel(context.WithoutCancel(ctx))
-	f.ended.Go(func() { f.run(ctx, wait) })
+	f.ended.Go(func() { f.run(ctx, after) })
 	return nil
 }
 
@@ -157,28 +157,36 @@ func (f *Fleet) close() {
 	}
 }
 
-func (f *Fleet) run(ctx context.Context, wait time.Duration) {
+// run renews the shares, the first time when the last renewal is as old as after.
+func (f *Fleet) run(ctx context.Context, after time.Duration) {
 	for {
-		timer := time.NewTimer(wait)
+		timer := time.NewTimer(min(after-time.Since(f.sent), hungryInterval))
 		select {
 		case <-timer.C:
-		case <-f.short:
-			timer.Reset(min(wait, hungryInterval))
-			select {
-			case <-timer.C:
-			case <-ctx.Done():
-			}
 		case <-ctx.Done():
-		}
-		timer.Stop()
-		if ctx.Err() != nil {
+			timer.Stop()
 			return
 		}
-		wait = f.renew(ctx)
+		age := time.Since(f.sent)
+		if age >= after || age >= hungryInterval && f.demandHasChanged() {
+			after = f.renew(ctx)
+		}
 	}
 }
 
-// renew renews all shares in one transaction, and returns after how long they have to be renewed again.
+// demandHasChanged reports whether the shares should be renewed because of that: a demand is not met by the share, or, where the demand of
+// all workers is not met, another worker may need the share more.
+func (f *Fleet) demandHasChanged() (changed bool) {
+	now := time.Now()
+	for _, p := range f.processors {
+		p.measure(now)
+		difference := math.Abs(p.demand - p.reported)
+		changed = changed || difference > p.reported/2 && (p.scarce || p.demand > p.using.PerSecond)
+	}
+	return changed
+}
+
+// renew renews all shares in one transaction, and returns how old this renewal may become before the next.
 func (f *Fleet) renew(ctx context.Context) time.Duration {
 	sent := time.Now()
 	valid := !f.until.IsZero() && !ratelimit.Permit{Until: f.until}.Ended(sent)
@@ -186,6 +194,7 @@ func (f *Fleet) renew(ctx context.Context) time.Duration {
 	f.sent = sent
 	for _, p := range f.processors {
 		p.measure(sent)
+		p.reported = p.demand
 		if !valid {
 			p.using = store.Rate{}
 		}
@@ -208,11 +217,11 @@ func (f *Fleet) renew(ctx context.Context) time.Duration {
 	}
 	f.failing, f.until = false, sent.Add(lease)
 	f.renewed.Store(&sent)
-	wait := interval - min(time.Since(sent), interval)
+	after := interval
 	for _, p := range f.processors {
-		wait = min(wait, p.apply(decided[p.Name], f))
+		after = min(after, p.apply(decided[p.Name], f))
 	}
-	return wait
+	return after
 }
 
 // keep extends the permits after a renewal has failed: while the store is down, the last shares hold. steady reports that the worker has
@@ -242,6 +251,11 @@ func (f *Fleet) processor(name string) *controlled {
 	return nil
 }
 
+type sample struct {
+	at    time.Time
+	asked uint64
+}
+
 // controlled is a processor with the state of its share.
 type controlled struct {
 	Processor
@@ -251,20 +265,24 @@ type controlled struct {
 	permit ratelimit.Permit
 	// revision is that of the control which the gate obeys.
 	revision int64
-	// demand is the average number of calls per second, of which asked were counted until measured.
-	demand   float64
-	asked    uint64
-	measured time.Time
+	// samples are how many calls had been counted at recent times, the oldest about demandOver ago, and demand is the number of calls per
+	// second since then.
+	samples []sample
+	demand  float64
+	// reported is the demand that the latest renewal has reported. scarce reports that the demand of all workers exceeded the limit then.
+	reported float64
+	scarce   bool
 }
 
 // measure updates the demand.
 func (p *controlled) measure(now time.Time) {
-	asked := p.Gate.Asked()
-	if elapsed := now.Sub(p.measured); !p.measured.IsZero() && elapsed > 0 {
-		rate := float64(asked-p.asked) / elapsed.Seconds()
-		p.demand += (rate - p.demand) * (1 - math.Exp(-elapsed.Seconds()/demandOver.Seconds()))
+	current := sample{now, p.Gate.Asked()}
+	p.samples = append(p.samples, current)
+	for now.Sub(p.samples[0].at) > demandOver && now.Sub(p.samples[1].at) >= demandOver {
+		p.samples = slices.Delete(p.samples, 0, 1)
 	}
-	p.asked, p.measured = asked, now
+	oldest := p.samples[0]
+	p.demand = float64(current.asked-oldest.asked) / max(now.Sub(oldest.at), demandOver).Seconds()
 }
 
 // decision is what a renewal decides about one processor.
@@ -272,9 +290,9 @@ type decision struct {
 	control store.ProcessorShares
 	own     store.RateShare
 	ended   []string
-	// granted is what the worker may use, and hungry reports whether it waits for more.
-	granted store.Rate
-	hungry  bool
+	// granted is what the worker may use. hungry reports whether it waits for more, and scarce whether the demand of all exceeds the limit.
+	granted        store.Rate
+	hungry, scarce bool
 }
 
 // decide decides the share of this worker.
@@ -291,6 +309,7 @@ func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
 	limit := p.Shared
 	members := []member{{name: p.worker, demand: p.demand, held: p.using}}
 	var others store.Rate
+	demand := p.demand
 	for _, share := range s.Shares {
 		switch {
 		case share.Worker == p.worker:
@@ -303,6 +322,7 @@ func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
 		members = append(members, member{name: share.Worker, demand: share.Demand, held: share.Held})
 		others.PerSecond += share.Held.PerSecond
 		others.Burst += share.Held.Burst
+		demand += share.Demand
 	}
 	if s.Control.PerSecond > 0 {
 		limit.PerSecond = s.Control.PerSecond
@@ -314,6 +334,7 @@ func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
 	// A worker that had no limit, or a higher one, uses more than the limit until it has applied this decision.
 	using := store.Rate{PerSecond: min(p.using.PerSecond, limit.PerSecond), Burst: min(p.using.Burst, limit.Burst)}
 	members[0].held = using
+	d.scarce = demand > limit.PerSecond
 	var wanted store.Rate
 	d.granted, wanted = grant(limit, members, 0, others)
 	d.hungry = d.granted.PerSecond < enough*wanted.PerSecond || d.granted.Burst < wanted.Burst
@@ -330,37 +351,28 @@ func lower(a, b store.Rate) store.Rate {
 	return limit
 }
 
-// apply makes the gate obey a decision, and returns after how long the share has to be renewed.
+// apply makes the gate obey a decision, and returns how old the share may become before it is renewed.
 func (p *controlled) apply(d decision, f *Fleet) time.Duration {
 	control := d.control.Control
-	wait := interval
+	after := interval
 	switch {
 	case control.Revision != p.revision, d.granted.PerSecond < p.using.PerSecond, d.granted.Burst < p.using.Burst:
-		wait = reportInterval
+		after = reportInterval
 	case d.hungry:
-		wait = hungryInterval
+		after = hungryInterval
 	}
 	if control.Revision != p.revision {
 		f.logger.Info("an operator has decided about the calls to a processor", zap.String("processor", p.Name),
 			zap.Bool("paused", control.Paused), zap.Float64("per_second", control.PerSecond), zap.String("by", control.By),
 			zap.String("reason", control.Reason), zap.Int64("revision", control.Revision))
 	}
-	p.using, p.revision = d.granted, control.Revision
-	p.permit = ratelimit.Permit{PerSecond: d.granted.PerSecond, Burst: d.granted.Burst, Until: f.until}
+	p.using, p.revision, p.scarce = d.granted, control.Revision, d.scarce
+	p.permit = ratelimit.Permit{
+		PerSecond: d.granted.PerSecond, Burst: d.granted.Burst, Until: f.until, Growing: p.demand <= d.granted.PerSecond,
+	}
 	if control.Paused {
 		p.permit.Paused = &ratelimit.Pause{By: control.By, Reason: control.Reason}
 	}
-	if p.demand <= d.granted.PerSecond {
-		p.permit.Short = f.wake
-	}
 	p.Gate.Permit(p.permit)
-	return wait
-}
-
-// wake renews the shares soon: a call has to wait.
-func (f *Fleet) wake() {
-	select {
-	case f.short <- struct{}{}:
-	default:
-	}
+	return after
 }

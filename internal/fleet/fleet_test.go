@@ -137,9 +137,6 @@ func (g *gate) setDemand(demand float64) {
 	defer g.mu.Unlock()
 	g.count()
 	g.demand = demand
-	if short := g.permit.Short; short != nil && demand > g.permit.PerSecond {
-		short()
-	}
 }
 
 func (g *gate) Permit(p ratelimit.Permit) {

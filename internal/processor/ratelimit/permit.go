@@ -12,8 +12,9 @@ type Permit struct {
 	Paused *Pause
 	// Until is when the permit ends: nothing is let through afterwards. Zero: never.
 	Until time.Time
-	// Short is called when a call has to wait for the rate, concurrently. It must not block, and may be nil.
-	Short func()
+	// Growing reports that the permit grows as soon as more calls come than it lets through: they wait for that, up to the maximum wait,
+	// whatever the rate is now.
+	Growing bool
 }
 
 // Pause is why an operator has paused a processor.

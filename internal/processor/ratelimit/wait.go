@@ -158,9 +158,6 @@ func (l *Limiter) take(ctx context.Context, waitUntil time.Time, movesMoney bool
 	if delay > 0 && l.tokens.Limit() == rate.Limit(l.adaptive.rate) {
 		l.slowedAt = now
 	}
-	if delay > 0 && l.permit.Short != nil {
-		l.permit.Short()
-	}
 	err = l.allow(ctx, delay, waitUntil)
 	if err != nil || delay > Ahead {
 		token.CancelAt(now)
@@ -172,7 +169,7 @@ func (l *Limiter) take(ctx context.Context, waitUntil time.Time, movesMoney bool
 // allow is the function allow, except that a call may wait for another permit as long as it may wait at all, whatever d is.
 func (l *Limiter) allow(ctx context.Context, d time.Duration, waitUntil time.Time) error {
 	now := time.Now()
-	if (l.permit.Short != nil || l.permit.Ended(now)) && d > Ahead && now.Before(waitUntil) {
+	if (l.permit.Growing || l.permit.Ended(now)) && d > Ahead && now.Before(waitUntil) {
 		return nil
 	}
 	if d == rate.InfDuration {
