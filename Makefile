@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet attack year histories mutation bench bench-client fuzz vulncheck sbom picture
+.PHONY: demo demo-check test lint crash fleet attack year histories mutation bench bench-refusals bench-client fuzz vulncheck sbom picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -77,6 +77,10 @@ mutation:
 ## faster, ARGS=--temporal-on-postgres runs Temporal on PostgreSQL
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
+
+## bench-refusals: throughput of charges at processors that refuse 2 % of the calls, and all calls beyond a limit, with a 429
+bench-refusals:
+	@cd sandbox && go run ./throughput refusals $(ARGS)
 
 ## bench-client: cost of a charge through Florin's HTTP client, compared with net/http and other clients; see bench/README.md
 bench-client:

@@ -271,7 +271,8 @@ type Retry struct {
 // proportion to their demand, and never make more than `per_second` + `burst` calls in any second. An operator can set another rate, and
 // pause the processor, with `starter processor`.
 type RateLimit struct {
-	// PerSecond is the rate of calls. 0 means unlimited. Where workers have different rates, the lowest applies.
+	// PerSecond is the rate of calls. 0 means unlimited. Where workers have different rates, the lowest applies. After 429 responses of
+	// the processor, the rate is lower for a time.
 	// Unit: calls per second; fractions are valid.
 	// Bounds: at least 0, at most 1000000.
 	PerSecond float64 `yaml:"per_second"`

@@ -19,11 +19,9 @@ type Limiter struct {
 	maxWait time.Duration
 	asked   atomic.Uint64
 
-	mu     sync.Mutex
-	tokens *rate.Limiter
-	permit Permit
-	// changed is closed when another permit applies.
-	changed    chan struct{}
+	mu         sync.Mutex
+	tokens     *rate.Limiter
+	permit     Permit
 	heldUntil  time.Time
 	paced      rate.Limit
 	pacedUntil time.Time
@@ -42,7 +40,7 @@ type Limiter struct {
 func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
 	l := &Limiter{
 		maxWait: maxWait, permit: Permit{PerSecond: perSecond, Burst: max(burst, 1)},
-		changed: make(chan struct{}), turn: make(chan struct{}, 1),
+		turn: make(chan struct{}, 1),
 	}
 	if perSecond == 0 {
 		l.permit.PerSecond = math.Inf(1)
@@ -67,8 +65,6 @@ func (l *Limiter) Permit(p Permit) {
 	l.apply(now) // what has been saved up under a permit that has ended is lost
 	l.permit = p
 	l.apply(now)
-	close(l.changed)
-	l.changed = make(chan struct{})
 }
 
 // Asked returns how many calls have asked to be sent.

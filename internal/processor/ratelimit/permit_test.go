@@ -63,6 +63,7 @@ func TestCallsThatWaitFollowANewPermit(t *testing.T) {
 		<-time.After(5 * time.Second)
 		require.Equal(t, before, sent.Load())
 		l.Permit(Permit{PerSecond: 10, Burst: 1, Paused: &Pause{By: "jane"}})
+		<-time.After(Ahead)
 		synctest.Wait()
 		require.Zero(t, l.waiting, "a pause refuses the calls that wait")
 	})
@@ -147,7 +148,7 @@ func TestCallWaitsForALargerShare(t *testing.T) {
 		}()
 		began := time.Now()
 		require.NoError(t, l.WaitToSend(t.Context()))
-		require.WithinRange(t, time.Now(), began.Add(1200*time.Millisecond), began.Add(1250*time.Millisecond))
+		require.WithinRange(t, time.Now(), began.Add(1200*time.Millisecond), began.Add(1250*time.Millisecond+Ahead))
 
 		l.Permit(Permit{PerSecond: 0.1, Burst: 1, Growing: true})
 		require.Equal(t, payment.ClassUnavailable, refusal(t.Context(), t, l, 2*time.Second).Class)

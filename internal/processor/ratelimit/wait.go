@@ -12,7 +12,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// Ahead is how long before its time a call takes its token. It bounds how long calls still follow a rate that has been changed.
+// Ahead is how long before its time a call takes its token, and how long it sleeps before it asks again. It bounds how long calls
+// still follow a rate that has been changed.
 const Ahead = 100 * time.Millisecond
 
 // noPermit is after how long a call may be tried again that has no permit: another worker may have one.
@@ -134,12 +135,11 @@ func (l *Limiter) queueForToken(ctx context.Context, waitUntil time.Time, movesM
 	for {
 		l.mu.Lock()
 		delay, taken, err := l.take(ctx, waitUntil, movesMoney)
-		changed := l.changed
 		l.mu.Unlock()
 		if taken || err != nil {
 			return delay, err
 		}
-		if err := sleepUnless(ctx, min(delay-Ahead, time.Until(waitUntil)), changed); err != nil {
+		if err := sleep(ctx, min(delay-Ahead, Ahead, time.Until(waitUntil))); err != nil {
 			return 0, err
 		}
 	}
@@ -153,8 +153,8 @@ func (l *Limiter) take(ctx context.Context, waitUntil time.Time, movesMoney bool
 	now := time.Now()
 	l.apply(now)
 	token := l.tokens.ReserveN(now, 1)
-	// Tokens are floating-point numbers.
-	delay = token.DelayFrom(now).Round(time.Microsecond)
+	// Tokens are floating-point numbers. At a rate of almost 0, the delay is endless.
+	delay = min(token.DelayFrom(now).Round(time.Microsecond), maxRetryAfter)
 	if delay > 0 && l.tokens.Limit() == rate.Limit(l.adaptive.rate) {
 		l.slowedAt = now
 	}
@@ -172,7 +172,7 @@ func (l *Limiter) allow(ctx context.Context, d time.Duration, waitUntil time.Tim
 	if (l.permit.Growing || l.permit.Ended(now)) && d > Ahead && now.Before(waitUntil) {
 		return nil
 	}
-	if d == rate.InfDuration {
+	if l.tokens.Burst() == 0 {
 		d = max(noPermit, waitUntil.Sub(now)+1)
 	}
 	return allow(ctx, d, waitUntil)
@@ -193,10 +193,7 @@ func allow(ctx context.Context, d time.Duration, waitUntil time.Time) error {
 	return nil
 }
 
-func sleep(ctx context.Context, d time.Duration) error { return sleepUnless(ctx, d, nil) }
-
-// sleepUnless waits for d, or until changed is closed.
-func sleepUnless(ctx context.Context, d time.Duration, changed <-chan struct{}) error {
+func sleep(ctx context.Context, d time.Duration) error {
 	if d <= 0 {
 		return nil
 	}
@@ -204,8 +201,6 @@ func sleepUnless(ctx context.Context, d time.Duration, changed <-chan struct{}) 
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return nil
-	case <-changed:
 		return nil
 	case <-ctx.Done():
 		return waitError(payment.ClassNotSent, 0, context.Cause(ctx))
