@@ -63,7 +63,11 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 		}
 		c.observed(ctx, call, answer, failed, waited, ended)
 	}()
-	if err := c.limiter.Wait(ctx); err != nil {
+	wait := c.limiter.Wait
+	if movesMoney(call) {
+		wait = c.limiter.WaitToSend
+	}
+	if err := wait(ctx); err != nil {
 		waited = time.Since(arrived)
 		return processor.Answer{}, asError(err)
 	}

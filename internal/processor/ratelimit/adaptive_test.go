@@ -335,7 +335,7 @@ func TestCallsThatWaitFollowARateThatRises(t *testing.T) {
 		l.Pace(Quota{Remaining: 1, Reset: 10 * time.Second})
 		require.Zero(t, waited(t, l))
 		time.AfterFunc(time.Second, func() { l.Pace(Quota{Remaining: 100, Reset: time.Second}) })
-		require.LessOrEqual(t, waited(t, l), time.Second+ahead)
+		require.LessOrEqual(t, waited(t, l), time.Second+Ahead)
 	})
 }
 
