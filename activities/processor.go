@@ -154,7 +154,7 @@ func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCa
 	if foreign := origin.requireLookup(call); foreign != nil {
 		return LookupResult{}, p.refuseForeign(ctx, foreign)
 	}
-	if p.guard.Authorizer.AllowPrompt(authorize.PromptOf(ctx), origin.workflowID, origin.merchantID, p.guard.Processor) != nil {
+	if !p.guard.Authorizer.AllowsPrompt(authorize.PromptOf(ctx), origin.workflowID, origin.merchantID, p.guard.Processor) {
 		return LookupResult{NotAsked: true}, nil
 	}
 	return p.lookUp(ctx, origin.id, call)

@@ -49,7 +49,7 @@ func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest)
 	case !configured:
 		return RecheckTarget{Skip: fmt.Sprintf("its processor %q is no longer configured", of.Processor)}, nil
 	}
-	if err := p.Authorizer.AllowPrompt(authorize.PromptOf(ctx), payment.RecheckWorkflowID(req), req.MerchantID, of.Processor); err != nil {
+	if !p.Authorizer.AllowsPrompt(authorize.PromptOf(ctx), payment.RecheckWorkflowID(req), req.MerchantID, of.Processor) {
 		return RecheckTarget{Skip: "no permitted signal asks for it"}, nil
 	}
 	return RecheckTarget{Status: status, Terms: terms, Call: call}, nil

@@ -18,7 +18,7 @@ import (
 const maxSignals = 8
 
 // Prompt are the signals because of which a workflow looks something up before that is due. The activity that does so decides with
-// [Authorizer.AllowPrompt], and its answer is in the history: a replay depends on neither a clock nor a key.
+// [Authorizer.AllowsPrompt], and its answer is in the history: a replay depends on neither a clock nor a key.
 //
 // An activity gets it in a header, which a replay does not compare: the histories are the same with and without proofs.
 type Prompt struct {
@@ -157,18 +157,17 @@ func (in *workflowInbound) HandleSignal(ctx workflow.Context, input *interceptor
 	return in.Next.HandleSignal(ctx, input)
 }
 
-// AllowPrompt returns nil if one of the signals may cause a lookup at the processor, of the payment or refund of a merchant that the
+// AllowsPrompt reports whether one of the signals may cause a lookup at the processor, of the payment or refund of a merchant that the
 // workflow is about. Each signal that may not is logged and counted. A nil prompt is none: the lookup is due, and permitted.
-func (a *Authorizer) AllowPrompt(p *Prompt, workflowID, merchantID, processor string) error {
+func (a *Authorizer) AllowsPrompt(p *Prompt, workflowID, merchantID, processor string) bool {
 	if a == nil || p == nil {
-		return nil
+		return true
 	}
 	r := caller.Request{Kind: caller.Signal, Name: payment.SignalProcessorEvent, WorkflowID: workflowID}
 	signals := p.Signals
 	if len(signals) == 0 {
 		signals = []Signal{{}}
 	}
-	var refused error
 	for _, s := range signals {
 		_, err := a.decide(s.Proof, r, s.At, func(i caller.Identity) error {
 			if s.Proof.Processor != "" && s.Proof.Processor != processor {
@@ -177,9 +176,8 @@ func (a *Authorizer) AllowPrompt(p *Prompt, workflowID, merchantID, processor st
 			return requireMerchant(i, r, merchantID)
 		})
 		if err == nil {
-			return nil
+			return true
 		}
-		refused = err
 	}
-	return refused
+	return false
 }

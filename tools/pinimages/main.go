@@ -49,7 +49,7 @@ func run(ctx context.Context, out io.Writer, files []string, check bool) error {
 	var problems []error
 	r := resolver{digests: map[string]string{}}
 	for _, file := range files {
-		content, err := os.ReadFile(file) //nolint:gosec // the caller names it
+		content, err := os.ReadFile(file)
 		if err != nil {
 			return err
 		}
@@ -81,7 +81,7 @@ func run(ctx context.Context, out io.Writer, files []string, check bool) error {
 		if err != nil {
 			return err
 		}
-		if err := os.WriteFile(file, content, info.Mode().Perm()); err != nil { //nolint:gosec // the caller names it
+		if err := os.WriteFile(file, content, info.Mode().Perm()); err != nil {
 			return err
 		}
 	}
