@@ -16,6 +16,9 @@ import (
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/dynamicconfig"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
@@ -34,6 +37,8 @@ type load struct {
 	limit   float64
 	calls   int
 	latency time.Duration
+	// patience is how long merchant B waits for an outcome.
+	patience time.Duration
 }
 
 // measured are the p95 latencies of merchant B.
@@ -71,20 +76,10 @@ func measure(ctx context.Context, out io.Writer, l load, fair bool) (m measured,
 	defer func() { err = errors.Join(err, e.Stop()) }()
 	title := map[bool]string{true: "with fairness", false: "without"}[fair]
 
-	if _, err := others(ctx, e, l, "warm-up", func(int) error { return nil }); err != nil {
+	if _, err := oneByOne(ctx, e, l, "warm-up"); err != nil {
 		return m, err
 	}
-	pause := time.Duration(float64(time.Second) * float64(l.flood) / float64(l.charges) / l.floodPerSecond)
-	tick := time.NewTicker(min(pause, 500*time.Millisecond))
-	defer tick.Stop()
-	before, err := others(ctx, e, l, "unloaded", func(int) error {
-		select {
-		case <-tick.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
+	before, err := oneByOne(ctx, e, l, "unloaded")
 	if err != nil {
 		return m, err
 	}
@@ -92,7 +87,7 @@ func measure(ctx context.Context, out io.Writer, l load, fair bool) (m measured,
 	fmt.Fprintf(out, "%s: merchant B unloaded: p50 %s, p95 %s\n", title, p50(before).Round(time.Millisecond), m.unloaded.Round(time.Millisecond))
 
 	flood := startFlood(ctx, e, l)
-	during, err := others(ctx, e, l, "flooded", func(i int) error {
+	during, err := others(ctx, e, l, func(i int) error {
 		if i%10 == 9 {
 			fmt.Fprintf(out, "%s: A has started %d, %s\n", title, flood.started.Load(), backlog(ctx, e.Temporal))
 		}
@@ -124,32 +119,52 @@ func (l load) tune(c *config.Config) {
 	c.Worker.StopTimeout = duration(30 * time.Second)
 }
 
-// others makes the charges of merchant B, one after each call of next. It returns their latencies, sorted.
-func others(ctx context.Context, e *environment.Environment, l load, name string, next func(i int) error) ([]time.Duration, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
+// oneByOne makes the charges of merchant B, one after the other. It returns their latencies, sorted.
+func oneByOne(ctx context.Context, e *environment.Environment, l load, name string) ([]time.Duration, error) {
 	latencies := make([]time.Duration, l.charges)
-	var group sync.WaitGroup
-	for i := range l.charges {
-		if err := next(i); err != nil {
-			cancel(err)
-			break
+	for i := range latencies {
+		var err error
+		if latencies[i], err = charge(ctx, e, l, fmt.Sprintf("%s-%d", name, i)); err != nil {
+			return nil, err
 		}
-		group.Go(func() {
-			began := time.Now()
-			charge, err := e.Florin.Charge(ctx, request("b", fmt.Sprintf("%s-%d", name, i)))
-			if err == nil && charge.Status != payment.Succeeded {
-				err = fmt.Errorf("charge %d of merchant B is %s: want succeeded", i, charge.Status)
-			}
-			if err != nil {
-				cancel(err)
-			}
-			latencies[i] = time.Since(began)
+	}
+	slices.Sort(latencies)
+	return latencies, nil
+}
+
+// others makes the charges of merchant B, one after each call of next, however long they take. It returns their latencies, sorted.
+func others(ctx context.Context, e *environment.Environment, l load, next func(i int) error) ([]time.Duration, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	latencies := make([]time.Duration, l.charges)
+	for i := range latencies {
+		if err := next(i); err != nil {
+			return nil, errors.Join(err, group.Wait())
+		}
+		group.Go(func() (err error) {
+			latencies[i], err = charge(ctx, e, l, fmt.Sprintf("flooded-%d", i))
+			return err
 		})
 	}
-	group.Wait()
+	err := group.Wait()
 	slices.Sort(latencies)
-	return latencies, context.Cause(ctx)
+	return latencies, err
+}
+
+// charge makes a charge of merchant B and returns how long it took. A charge without an outcome in time counts as that long.
+func charge(ctx context.Context, e *environment.Environment, l load, key string) (time.Duration, error) {
+	limited, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	began := time.Now()
+	c, err := e.Florin.Charge(limited, request("b", key))
+	switch {
+	case errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil:
+		return l.patience, nil
+	case err != nil:
+		return 0, err
+	case c.Status != payment.Succeeded:
+		return 0, fmt.Errorf("charge %s of merchant B is %s: want succeeded", key, c.Status)
+	}
+	return time.Since(began), nil
 }
 
 func request(merchant, key string) payment.ChargeRequest {
