@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-client fuzz vulncheck sbom picture
+.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-refusals bench-client growth fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -26,6 +26,7 @@ test:
 	cd bench && go vet ./...
 	go test $(RACE) ./...
 	cd examples/ownprocessor && go vet ./... && go test ./...
+	cd tools && go vet ./... && go test ./...
 	cd sandbox && go vet ./...
 	cd sandbox && RACE=$(RACE) go test -p 1 -timeout 20m ./...
 
@@ -40,6 +41,7 @@ lint:
 	cd sandbox && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	cd bench && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	cd examples/ownprocessor && $(TOOL) golangci-lint run --config ../../.golangci.yml ./...
+	cd tools && $(TOOL) golangci-lint run --config ../.golangci.yml ./...
 	$(TOOL) workflowcheck ./workflows/...
 
 ## crash: send SIGKILL to real processes at named points while payments are in flight, and compare the processor's ledger,
@@ -73,9 +75,18 @@ mutation:
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
 
+## bench-refusals: throughput of charges at processors that refuse 2 % of the calls, and all calls beyond a limit, with a 429
+bench-refusals:
+	@cd sandbox && go run ./throughput refusals $(ARGS)
+
 ## bench-client: cost of a charge through Florin's HTTP client, compared with net/http and other clients; see bench/README.md
 bench-client:
 	@cd bench && go run . $(ARGS)
+
+## growth: compare the store with 10,000 and with 10,000,000 payments (SQLite: 1,000,000). Needs PostgreSQL, 15 GB for temporary files and
+## half an hour; ARGS="--postgres 1000000" is faster
+growth:
+	@cd sandbox && go run ./growth $(ARGS)
 
 ## fuzz: run each fuzz target of all modules for FUZZTIME. CI gives a number of executions, 2000x: at the end of a time, go test
 ## sometimes reports its own deadline as a failure
@@ -101,6 +112,11 @@ sbom:
 			-version "$$(git describe --always --dirty)" -output bin/$$program.cdx.json bin/$$program; \
 		echo bin/$$program.cdx.json; \
 	done
+
+## pin-images: pin the images that docker-compose.yml and Dockerfile name to the digests that their registries have for the tags now.
+## ARGS=--check changes nothing, and fails if an image has no digest, or one that its registry does not have
+pin-images:
+	@cd tools && go run ./pinimages $(ARGS) ../docker-compose.yml ../Dockerfile
 
 ## picture: take the screenshots of Temporal Web in docs/; the browser test that takes them also checks their text. Needs
 ## Chromium

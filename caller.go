@@ -26,7 +26,7 @@ type Token struct {
 // TokenSource returns the current Token. It is called for each request, from several goroutines at once, and should return quickly.
 type TokenSource func(context.Context) (Token, error)
 
-// Caller returns an interceptor that signs every request of a Temporal client to Florin: starts, updates, queries and reads. Add it to the
+// Caller returns an interceptor that signs every request of a Temporal client to Florin: starts, updates, signals, queries and reads. Add it to the
 // options of the Temporal client:
 //
 //	temporalClient, err := client.Dial(client.Options{

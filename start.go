@@ -139,6 +139,7 @@ func start[R request](ctx context.Context, c *Client, l launch, id string, req R
 	run := Run{ID: id, WorkflowID: l.options.ID}
 	l.options.WorkflowIDConflictPolicy = enumspb.WORKFLOW_ID_CONFLICT_POLICY_FAIL
 	l.options.WorkflowExecutionErrorWhenAlreadyStarted = true
+	l.options.EnableEagerStart = true // by a worker in this process that uses the same client, if there is one
 	started, err := c.temporal.ExecuteWorkflow(ctx, l.options, l.workflow, req)
 	var exists *serviceerror.WorkflowExecutionAlreadyStarted
 	if errors.As(err, &exists) {

@@ -64,25 +64,23 @@ func RetryDelay(err error, initial time.Duration) time.Duration {
 // class, its detail a [CallFailure], and it determines whether and when Temporal retries. It must not be wrapped: Temporal
 // evaluates the outermost error only.
 func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBefore bool) error {
-	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
-	errors.As(err, &e)
-	e = clean(e)
+	return p.applicationErrorAfter(ctx, err, Before{Ambiguous: ambiguousBefore})
+}
 
+// applicationErrorAfter is applicationError for an operation with attempts before those of this activity.
+func (p *Processor) applicationErrorAfter(ctx context.Context, err error, before Before) error {
+	e := processorError(err)
 	attempt := activity.GetInfo(ctx).Attempt
-	delay := p.backoff.Delay(int(attempt), e.RetryAfter, p.random)
-	failure := CallFailure{
-		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
-		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
-		Earlier:   ambiguousBefore,
-		RequestID: e.RequestID,
-	}
+	made := before.Attempts + int(attempt)
+	delay := p.backoff.Delay(made, e.RetryAfter, p.random)
+	failure := callFailure(e, before.Ambiguous)
 	retry := e.Retry
 	longestWait := p.longestWait
 	if failure.Ambiguous {
 		// Do not wait longer than retry.max: the workflow looks the outcome up meanwhile.
 		longestWait = min(longestWait, p.backoff.Max)
 	}
-	if retry && (delay > longestWait || failure.Ambiguous && attempt > quickRetries) {
+	if retry && (delay > longestWait || failure.Ambiguous && made > quickRetries) {
 		retry, failure.Wait = false, Duration(delay.Round(time.Millisecond))
 	}
 	options := temporal.ApplicationErrorOptions{NonRetryable: !retry, Details: []any{failure}}
@@ -91,6 +89,23 @@ func (p *Processor) applicationError(ctx context.Context, err error, ambiguousBe
 		options.NextRetryDelay = delay
 	}
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), options)
+}
+
+// callFailure returns what the error means for the workflow. ambiguousBefore reports that an earlier attempt may have moved money.
+func callFailure(e *processor.Error, ambiguousBefore bool) CallFailure {
+	return CallFailure{
+		Failure:   payment.Failure{Class: e.Class, Message: e.Message, HTTPStatus: e.HTTPStatus, ProcessorCode: e.Code},
+		Ambiguous: ambiguousBefore || e.Certainty != processor.NotExecuted,
+		Earlier:   ambiguousBefore,
+		RequestID: e.RequestID,
+	}
+}
+
+// processorError returns the processor's error in err, with texts that are fit for a history. Any other error leaves the outcome open.
+func processorError(err error) *processor.Error {
+	e := &processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Message: err.Error()}
+	errors.As(err, &e)
+	return clean(e)
 }
 
 // maxText limits the message of an error in bytes.

@@ -58,10 +58,10 @@ func (p *Processor) Register(r worker.ActivityRegistry) {
 }
 
 // ProcessorCharge charges once. A decline is a result; every error carries a [CallFailure]. It is safe to repeat with the same
-// call, which contains the idempotency key.
-func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall) (CallResult, error) {
+// call, which contains the idempotency key. A caller that has made no attempts before may leave out before.
+func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCall, before Before) (CallResult, error) {
 	from := originOf(ctx)
-	return once(ctx, p, p.processor.Charge, call, from.requireCharge(payment.OperationCharge, 0, call.PaymentID, call.Key),
+	return once(ctx, p, p.processor.Charge, call, before, from.requireCharge(payment.OperationCharge, 0, call.PaymentID, call.Key),
 		func() error { return p.requireStoredCharge(ctx, from, call) })
 }
 
@@ -69,7 +69,7 @@ func (p *Processor) ProcessorCharge(ctx context.Context, call processor.ChargeCa
 // accept is not sent.
 func (p *Processor) ProcessorCapture(ctx context.Context, call processor.CaptureCall) (CallResult, error) {
 	from := originOf(ctx)
-	return once(ctx, p, p.capture, call, from.requireCharge(payment.OperationCapture, call.Sequence, call.PaymentID, call.Key),
+	return once(ctx, p, p.capture, call, Before{}, from.requireCharge(payment.OperationCapture, call.Sequence, call.PaymentID, call.Key),
 		func() error { return p.requireStoredPayment(ctx, from, call.PaymentID, call.ProcessorPaymentID) })
 }
 
@@ -85,14 +85,14 @@ func (p *Processor) capture(ctx context.Context, call processor.CaptureCall) (pr
 // ProcessorVoid voids an authorized or pending payment once, as [Processor.ProcessorCharge] charges.
 func (p *Processor) ProcessorVoid(ctx context.Context, call processor.VoidCall) (CallResult, error) {
 	from := originOf(ctx)
-	return once(ctx, p, p.processor.Void, call, from.requireCharge(payment.OperationVoid, call.Sequence, call.PaymentID, call.Key),
+	return once(ctx, p, p.processor.Void, call, Before{}, from.requireCharge(payment.OperationVoid, call.Sequence, call.PaymentID, call.Key),
 		func() error { return p.requireStoredPayment(ctx, from, call.PaymentID, call.ProcessorPaymentID) })
 }
 
 // ProcessorRefund refunds once, as [Processor.ProcessorCharge] charges.
-func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall) (CallResult, error) {
+func (p *Processor) ProcessorRefund(ctx context.Context, call processor.RefundCall, before Before) (CallResult, error) {
 	from := originOf(ctx)
-	return once(ctx, p, p.processor.Refund, call, from.requireRefund(call.RefundID, call.Key),
+	return once(ctx, p, p.processor.Refund, call, before, from.requireRefund(call.RefundID, call.Key),
 		func() error { return p.requireStoredRefund(ctx, from, call) })
 }
 
@@ -105,10 +105,19 @@ type CallResult struct {
 	SeenBefore bool `json:"seen_before,omitempty"`
 }
 
-// once makes one attempt at a call that moves money. foreign is why the call is not sent: another program than Florin's workflow has
+// Before is what the attempts of an operation before this activity leave open.
+type Before struct {
+	// Attempts is their number.
+	Attempts int `json:"attempts"`
+	// Ambiguous reports that one of them may have moved money.
+	Ambiguous bool `json:"ambiguous,omitempty"`
+}
+
+// once makes one attempt at a call that moves money. before is about the attempts before those of this activity. foreign is why the call is not sent: another program than Florin's workflow has
 // scheduled it. requireStored compares it with the store.
 func once[C any](
-	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C, foreign error, requireStored func() error,
+	ctx context.Context, p *Processor, send func(context.Context, C) (processor.Result, error), call C, before Before, foreign error,
+	requireStored func() error,
 ) (CallResult, error) {
 	if foreign != nil {
 		return CallResult{}, p.refuseForeign(ctx, foreign)
@@ -116,18 +125,21 @@ func once[C any](
 	if err := requireStored(); err != nil {
 		return CallResult{}, err
 	}
-	before := ambiguousBefore(ctx)
-	result, err := send(retry.WithAttempt(ctx, int(activity.GetInfo(ctx).Attempt)), call)
+	before.Ambiguous = ambiguousBefore(ctx) || before.Ambiguous
+	result, err := send(retry.WithAttempt(ctx, before.Attempts+int(activity.GetInfo(ctx).Attempt)), call)
 	if err != nil {
-		return CallResult{}, p.applicationError(ctx, err, before)
+		return CallResult{}, p.applicationErrorAfter(ctx, err, before)
 	}
-	seenBefore := p.markHardIfSeenBefore(&result)
-	return CallResult{Result: result, AmbiguousBefore: before, SeenBefore: seenBefore}, nil
+	seenBefore := p.completeDecline(&result)
+	return CallResult{Result: result, AmbiguousBefore: before.Ambiguous, SeenBefore: seenBefore}, nil
 }
 
-// markHardIfSeenBefore reports whether the result is a decline that means "seen before", and marks it as a hard one: a soft decline
-// invites the caller to charge again.
-func (p *Processor) markHardIfSeenBefore(r *processor.Result) bool {
+// completeDecline adds the reason to a decline that has none, and reports whether the decline means "seen before". Such a one is marked as
+// hard: a soft decline invites the caller to charge again.
+func (p *Processor) completeDecline(r *processor.Result) (seenBefore bool) {
+	if r.Status == payment.Declined && r.Decline == nil {
+		r.Decline = &payment.Decline{Code: "unspecified", Kind: payment.DeclineHard}
+	}
 	if r.Decline == nil || p.profile.SeenBefore == nil || !p.profile.SeenBefore(r.Decline.Code) {
 		return false
 	}
@@ -143,13 +155,19 @@ func (p *Processor) markHardIfSeenBefore(r *processor.Result) bool {
 type LookupResult struct {
 	Found  bool             `json:"found"`
 	Result processor.Result `json:"result,omitzero"`
+	// NotAsked reports that the processor was not asked: none of the signals that were to cause the lookup is permitted.
+	NotAsked bool `json:"not_asked,omitempty"`
 }
 
-// ProcessorLookup returns the processor's record of an operation. It moves no money.
+// ProcessorLookup returns the processor's record of an operation, unless the lookup was prompted by signals of
+// which none is permitted. It moves no money.
 func (p *Processor) ProcessorLookup(ctx context.Context, call processor.LookupCall) (LookupResult, error) {
 	origin := originOf(ctx)
 	if foreign := origin.requireLookup(call); foreign != nil {
 		return LookupResult{}, p.refuseForeign(ctx, foreign)
+	}
+	if !p.guard.Authorizer.AllowsPrompt(authorize.PromptOf(ctx), origin.workflowID, origin.merchantID, p.guard.Processor) {
+		return LookupResult{NotAsked: true}, nil
 	}
 	return p.lookUp(ctx, origin.id, call)
 }
@@ -180,7 +198,7 @@ func (p *Processor) lookUp(ctx context.Context, id string, call processor.Lookup
 	if err != nil {
 		return LookupResult{}, p.applicationError(ctx, err, false)
 	}
-	p.markHardIfSeenBefore(&result)
+	p.completeDecline(&result)
 	return LookupResult{Found: found, Result: result}, nil
 }
 

@@ -22,7 +22,8 @@ type RecheckTarget struct {
 	Call   processor.LookupCall `json:"call,omitzero"`
 }
 
-// BeginRecheck reads a final payment or refund, and returns the call that looks it up at its processor.
+// BeginRecheck reads a final payment or refund, and returns the call that looks it up at its processor, unless the lookup
+// was prompted by signals of which none is permitted.
 func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest) (RecheckTarget, error) {
 	of, refund, err := p.rechecked(ctx, req)
 	switch {
@@ -47,6 +48,9 @@ func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest)
 		return RecheckTarget{Skip: fmt.Sprintf("it is %s, and its own workflow looks it up", status)}, nil
 	case !configured:
 		return RecheckTarget{Skip: fmt.Sprintf("its processor %q is no longer configured", of.Processor)}, nil
+	}
+	if !p.Authorizer.AllowsPrompt(authorize.PromptOf(ctx), payment.RecheckWorkflowID(req), req.MerchantID, of.Processor) {
+		return RecheckTarget{Skip: "no permitted signal asks for it"}, nil
 	}
 	return RecheckTarget{Status: status, Terms: terms, Call: call}, nil
 }

@@ -33,6 +33,8 @@ type Payments struct {
 	Profiles map[string]processor.Profile
 	// Authorizer decides who may begin payments and refunds, and read. Nil: everyone who may use the Temporal namespace.
 	Authorizer *authorize.Authorizer
+	// Inline makes the first attempt of payments and refunds that are new. Nil: every attempt is queued.
+	Inline *Inline
 }
 
 // Start is how a workflow was started.
@@ -89,6 +91,8 @@ func readRequest(activity string, args ...any) caller.Request {
 // RegisterWrites registers the local activities of the workflows, under their names in package payment. A worker that executes activities
 // from a task queue must not have them: a client that can schedule an activity could forge a payment's outcome.
 func (p *Payments) RegisterWrites(r worker.ActivityRegistry) {
+	r.RegisterActivityWithOptions(p.ChargeInline, activity.RegisterOptions{Name: payment.ActivityChargeInline})
+	r.RegisterActivityWithOptions(p.RefundInline, activity.RegisterOptions{Name: payment.ActivityRefundInline})
 	r.RegisterActivityWithOptions(p.BeginPayment, activity.RegisterOptions{Name: payment.ActivityBeginPayment})
 	r.RegisterActivityWithOptions(p.RecordPayment, activity.RegisterOptions{Name: payment.ActivityRecordPayment})
 	r.RegisterActivityWithOptions(p.ReserveRefund, activity.RegisterOptions{Name: payment.ActivityReserveRefund})
@@ -112,13 +116,16 @@ type Cause = store.Cause
 
 // BeginResult is a payment that may be processed.
 type BeginResult struct {
-	Terms Terms `json:"terms"`
+	// Terms are zero if the first attempt has brought the final outcome.
+	Terms Terms `json:"terms,omitzero"`
 	// Charge is the persisted payment, with the outcome if there is one.
 	Charge payment.Charge `json:"charge"`
 	// Resumed reports that the payment was begun before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
 	// Since is when the payment first had each status, if it was begun before: deadlines and schedules continue.
 	Since map[payment.Status]time.Time `json:"since,omitempty"`
+	// First is the first attempt at the processor, if [Payments.ChargeInline] has made it.
+	First *FirstAttempt `json:"first_attempt,omitempty"`
 }
 
 // BeginPayment chooses the processor of a charge, persists the payment and freezes its terms. start says when the workflow started,
@@ -258,15 +265,18 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 
 // ReserveResult is a refund that may be processed.
 type ReserveResult struct {
-	Terms Terms `json:"terms"`
+	// Terms and Payment are zero if the first attempt has brought the final outcome.
+	Terms Terms `json:"terms,omitzero"`
 	// Refund is the persisted refund, with the outcome if there is one.
 	Refund payment.Refund `json:"refund"`
 	// Payment is the payment to refund.
-	Payment payment.Charge `json:"of"`
+	Payment payment.Charge `json:"of,omitzero"`
 	// Resumed reports that the refund was reserved before, so that its processor may have been called.
 	Resumed bool `json:"resumed,omitempty"`
 	// Since is when the refund first had each status, if it was reserved before.
 	Since map[payment.Status]time.Time `json:"since,omitempty"`
+	// First is the first attempt at the processor, if [Payments.RefundInline] has made it.
+	First *FirstAttempt `json:"first_attempt,omitempty"`
 }
 
 // ReserveRefund persists a refund and reserves its amount. started is as for [Payments.BeginPayment]. ReserveRefund returns [payment.ErrPaymentNotFound],

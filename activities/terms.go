@@ -36,6 +36,25 @@ type Terms struct {
 	AuthorizationFor Duration `json:"authorization_for,omitzero"`
 }
 
+// SendUntil is when nothing is sent any more of an operation whose key was first used at first: the caller's limit sendBy unless that is
+// zero, the configured one, or when the processor may begin to discard the key, minus the time that one series of attempts takes.
+func (t Terms) SendUntil(first, sendBy time.Time) time.Time {
+	until := first.Add(time.Duration(t.KeyLifetime - t.ScheduleToClose))
+	if limit := t.SendLimit(first, sendBy); limit.Before(until) {
+		return limit
+	}
+	return until
+}
+
+// SendLimit is [Terms.SendUntil] whatever the processor's keys.
+func (t Terms) SendLimit(first, sendBy time.Time) time.Time {
+	limit := first.Add(time.Duration(max(t.SendWithin, t.ScheduleToClose)))
+	if !sendBy.IsZero() && sendBy.Before(limit) {
+		return sendBy
+	}
+	return limit
+}
+
 // Poll is a schedule of lookups. The delay between two lookups doubles, from `initial` up to `max`. A schedule has at most
 // [MaxLookups] lookups.
 //

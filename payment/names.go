@@ -17,11 +17,16 @@ const (
 	// ReadTaskQueue is the task queue of the reads, which services execute without a workflow.
 	ReadTaskQueue = "payments-read"
 
-	// ActivityBeginPayment persists a new payment. It is a local activity of the workflow, like the next five.
+	// ActivityChargeInline persists a new payment and, if it can be sent at once, makes the first attempt and persists the outcome. It is a
+	// local activity of the workflow, like the next seven.
+	ActivityChargeInline = "ChargeInline"
+	// ActivityRefundInline reserves a new refund and, if it can be sent at once, makes the first attempt and persists the outcome.
+	ActivityRefundInline = "RefundInline"
+	// ActivityBeginPayment persists a new payment, or reads one that has begun, and sends nothing.
 	ActivityBeginPayment = "BeginPayment"
 	// ActivityRecordPayment persists the state of a payment.
 	ActivityRecordPayment = "RecordPayment"
-	// ActivityReserveRefund persists a new refund and reserves its amount.
+	// ActivityReserveRefund persists a new refund and reserves its amount, or reads one that has begun, and sends nothing.
 	ActivityReserveRefund = "ReserveRefund"
 	// ActivitySettleRefund persists the state of a refund.
 	ActivitySettleRefund = "SettleRefund"
@@ -76,7 +81,7 @@ const (
 	// [Resolution].
 	UpdateResolve = "resolve"
 	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent]. It starts
-	// a [WorkflowRecheck] if the payment or refund is final.
+	// a [WorkflowRecheck] if the payment or refund is final. If the workers require proofs, one without a proof is ignored.
 	SignalProcessorEvent = "processor-event"
 	// QueryStatus returns the current Charge or Refund.
 	QueryStatus = "status"

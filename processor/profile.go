@@ -38,8 +38,8 @@ type Profile struct {
 	// known. It is never a soft decline, because a retry that succeeds could be a second charge. Nil: there is no such code.
 	SeenBefore func(code string) bool
 	// ObjectLevel recognizes, among 429 and 5xx, a response about one object, such as a lock on a payment. It proves nothing
-	// about the processor: it does not open the circuit breaker, and its Retry-After delays no other call. Nil: every 429 and
-	// every 5xx is about the processor.
+	// about the processor: it does not open the circuit breaker, and slows no other call down. Nil: every 429 and every 5xx is
+	// about the processor.
 	ObjectLevel func(status int, code string) bool
 	// RefundListsComplete is true if a lookup of a refund reads a list that contains every refund that the processor has executed,
 	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that

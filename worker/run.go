@@ -54,7 +54,7 @@ func Run(ctx context.Context, o Options) (err error) {
 		return err
 	}
 	defer temporal.Close()
-	w.temporal, w.namespace = temporal, options.Namespace
+	w.temporal, w.namespace, w.options.Client = temporal, options.Namespace, options
 	w.addresses = []zap.Field{zap.String("temporal", options.HostPort), zap.String("health", listener.Addr().String())}
 
 	// /healthz is served until the last call in flight has finished.

@@ -52,7 +52,8 @@ type Options struct {
 	// GrantTo is the PostgreSQL role of the workers, to which [Migrate] grants what they need. Empty: it grants nothing. [New] and
 	// [Run] ignore it.
 	GrantTo string
-	// DataConverter is used by the client that [Run] creates. With [New] it is the client's.
+	// DataConverter is used by the client that [Run] creates. With [New] it is the client's; give it here, too, if webhooks and authorize are
+	// configured: the client for signed signals needs it.
 	DataConverter converter.DataConverter
 }
 
@@ -79,6 +80,7 @@ func New(temporalClient client.Client, o Options) (*Worker, error) {
 	if w.namespace == "" {
 		w.namespace = client.DefaultNamespace
 	}
+	w.options.Client = client.Options{Namespace: w.namespace, DataConverter: o.DataConverter, Logger: app.TemporalLogger(w.options.Logger)}
 	return w, nil
 }
 

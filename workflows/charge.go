@@ -18,6 +18,10 @@ import (
 // for a request that is refused. An authorized payment keeps it running until that is captured, voided or expired; see
 // modification.go.
 func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, error) {
+	return Hosted{}.charge(ctx, req)
+}
+
+func (h Hosted) charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, error) {
 	c := newCharge(ctx, req)
 	if err := c.handleReads(ctx); err != nil {
 		return c.value, err
@@ -28,7 +32,7 @@ func Charge(ctx workflow.Context, req payment.ChargeRequest) (payment.Charge, er
 	if err := c.handleModifications(ctx); err != nil {
 		return c.value, err
 	}
-	return c.finish(ctx, c.run(ctx))
+	return c.finish(ctx, c.run(ctx, h.firstCharge(req)))
 }
 
 type charge struct {
@@ -87,25 +91,35 @@ func chargeFields(c *payment.Charge) fields {
 	}
 }
 
-func (c *charge) run(ctx workflow.Context) error {
+func (c *charge) run(ctx workflow.Context, summary string) error {
 	if err := c.req.ValidateBegun(); err != nil {
 		return applicationError(err)
 	}
 	var begun activities.BeginResult
-	if err := begin(ctx, payment.ActivityBeginPayment, c.req, &begun); err != nil {
+	how := beginning{inline: payment.ActivityChargeInline, only: payment.ActivityBeginPayment, summary: summary}
+	if err := begin(ctx, how, c.req, &begun); err != nil {
 		return err
 	}
 	c.earlierRun = begun.Resumed
-	c.begin(ctx, begun.Charge, begun.Since)
 	c.terms = begun.Terms
+	if begun.First.IsPersisted() {
+		before := begun.Charge
+		before.Status, before.ProcessorPaymentID, before.CapturedAmount, before.Decline = payment.Processing, "", 0, nil
+		c.begin(ctx, before, nil)
+		c.advance(ctx, begun.Charge)
+	} else {
+		c.begin(ctx, begun.Charge, begun.Since)
+	}
 	if c.earlierRun {
 		c.capturable = capturableOnceAuthorized(c.req)
 	}
 	switch {
 	case c.value.Final():
-		c.publish(ctx)
+		if begun.Resumed {
+			c.publish(ctx)
+		}
 		return nil
-	case ctx.Err() != nil && !begun.Resumed:
+	case ctx.Err() != nil && !begun.Resumed && begun.First == nil:
 		c.transition(ctx, payment.Failed, &canceledInTime)
 		c.persist(ctx, activities.Cause{By: "cancellation"})
 		return nil
@@ -117,7 +131,7 @@ func (c *charge) run(ctx workflow.Context) error {
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	continues := c.resume(ctx)
 	if !continues {
-		op.start(ctx, cancellable, c.earlierRun, c.value.Failure)
+		op.start(ctx, cancellable, c.earlierRun, begun.First, c.value.Failure)
 	}
 	for !c.value.Final() && !continues {
 		// The processor may soon have news of what an earlier run or a modification has sent.
@@ -167,19 +181,7 @@ func (c *charge) operation() *operation {
 		kind: payment.OperationCharge, reference: c.reference(),
 		activity: payment.ActivityProcessorCharge, summary: fmt.Sprintf("charge %s via %s", c.value.Money(), c.terms.Processor),
 		recordedSince: c.value.CreatedAt, firstUsed: c.value.CreatedAt, sendBy: c.req.SendBy,
-		call: processor.ChargeCall{
-			Key:           c.reference(),
-			KeyFirstUsed:  c.value.CreatedAt,
-			PaymentID:     c.value.PaymentID,
-			MerchantID:    c.req.MerchantID,
-			Amount:        c.req.Amount,
-			Currency:      c.req.Currency,
-			PaymentMethod: c.req.PaymentMethod,
-			Capture:       c.req.Capture,
-			CustomerID:    c.req.CustomerID,
-			Description:   c.req.Description,
-			Metadata:      c.req.Metadata,
-		},
+		call: activities.ChargeCall(c.req, c.value),
 	}
 }
 
@@ -225,9 +227,9 @@ func (c *charge) adopt(ctx workflow.Context, r processor.Result) {
 		c.value.ProcessorPaymentID = r.ID
 	}
 	want := processor.Result{Amount: c.req.Amount, Currency: c.req.Currency, Reference: c.reference()}
-	failure := mismatch(r, want)
+	failure := activities.Mismatch(r, want)
 	if failure == nil && r.Status != payment.Succeeded && r.CapturedAmount > 0 {
-		failure = conflictFailure("the processor reports that the payment is %s, and that %s were captured", r.Status, payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
+		failure = activities.ConflictFailure("the processor reports that the payment is %s, and that %s were captured", r.Status, payment.Money{Amount: r.CapturedAmount, Currency: r.Currency})
 	}
 	if failure == nil && r.Status == payment.Succeeded {
 		captured := payment.Money{Amount: r.CapturedAmount, Currency: r.Currency}
@@ -331,30 +333,8 @@ func (a capturable) mismatch(captured payment.Money) *payment.Failure {
 	case a.any, captured.Amount == a.amount:
 		return nil
 	case a.amount == 0:
-		return conflictFailure("the processor captured %s of a payment that was only to be authorized", captured)
+		return activities.ConflictFailure("the processor captured %s of a payment that was only to be authorized", captured)
 	default:
-		return conflictFailure("the processor captured %s instead of %s", captured, payment.Money{Amount: a.amount, Currency: captured.Currency})
+		return activities.ConflictFailure("the processor captured %s instead of %s", captured, payment.Money{Amount: a.amount, Currency: captured.Currency})
 	}
-}
-
-// mismatch compares what the processor did with what was requested. A decline without a record of its own has no amount.
-func mismatch(got, want processor.Result) *payment.Failure {
-	wanted := payment.Money{Amount: want.Amount, Currency: want.Currency}
-	switch {
-	case got.Reference != want.Reference:
-		return conflictFailure("the processor responded for reference %q instead of %q", got.Reference, want.Reference)
-	case got.Status == payment.Declined && got.ID == "":
-		return nil
-	case got.Amount != want.Amount || got.Currency != want.Currency:
-		return conflictFailure("the processor reports %s instead of %s", payment.Money{Amount: got.Amount, Currency: got.Currency}, wanted)
-	case got.CapturedAmount > want.Amount:
-		return conflictFailure("the processor captured %s of %s", payment.Money{Amount: got.CapturedAmount, Currency: got.Currency}, wanted)
-	default:
-		return nil
-	}
-}
-
-// conflictFailure is the failure of what the processor did otherwise than requested.
-func conflictFailure(format string, args ...any) *payment.Failure {
-	return &payment.Failure{Class: payment.ClassInvalidResponse, Message: fmt.Sprintf(format, args...) + ": clear it up with the processor"}
 }

@@ -119,7 +119,8 @@ func (d *description) unresolved(subject string) {
 		return
 	}
 	d.options = []string{
-		"look it up now: *More Actions*, *Send a Signal*, " + temporalweb.Code(payment.SignalProcessorEvent),
+		"look it up now: " + temporalweb.Command("starter lookup"+subject) + "; or, unless callers have to prove who they are, " +
+			"*More Actions*, *Send a Signal*, " + temporalweb.Code(payment.SignalProcessorEvent),
 		"resolve it with what the processor's dashboard shows: " +
 			temporalweb.Command("starter resolve"+subject+" --status succeeded|failed --by … --evidence …"),
 		"read more: [runbook](" + temporalweb.Runbook + ")",

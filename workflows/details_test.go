@@ -65,7 +65,8 @@ func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
 	}
 }
 
-const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: *More Actions*, *Send a Signal*, `processor-event`" +
+const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: `starter lookup --payment-id " + describedID + "`; or, unless callers have to prove who they are," +
+	" *More Actions*, *Send a Signal*, `processor-event`" +
 	"\n- resolve it with what the processor's dashboard shows:" +
 	" `starter resolve --payment-id " + describedID + " --status succeeded|failed --by … --evidence …`" +
 	"\n- read more: [runbook](" + temporalweb.Runbook + ")"

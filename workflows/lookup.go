@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -30,12 +31,17 @@ func (o *operation) pollUntilResolved(ctx workflow.Context, done func() bool, so
 		}
 		lookups.made++
 		why := fmt.Sprintf("%s #%d", lookupReason(o.subject.status()), lookups.made)
-		o.wait(ctx, max(due.Sub(workflow.Now(ctx)), 0), done, why)
+		prompt := o.wait(ctx, max(due.Sub(workflow.Now(ctx)), 0), done, why)
 		if o.handleResolution(ctx); done() {
 			return false
 		}
-		o.apply(ctx, o.lookUp(ctx, why))
-		due = lookups.due(workflow.Now(ctx))
+		found := o.lookUp(ctx, why, prompt)
+		o.apply(ctx, found)
+		if found.verdict == notAsked {
+			lookups.made--
+		} else {
+			due = lookups.due(workflow.Now(ctx))
+		}
 		if o.handleResolution(ctx); done() {
 			return false
 		}
@@ -71,12 +77,12 @@ func (o *operation) resendsBefore(lookup time.Time) bool {
 // waitToResend waits until the operation is to be sent again, and sends it.
 func (o *operation) waitToResend(ctx workflow.Context, done func() bool) {
 	at := o.resendAt
-	o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again under the same key")
+	prompt := o.wait(ctx, max(at.Sub(workflow.Now(ctx)), 0), done, "send it again under the same key")
 	if o.handleResolution(ctx); done() || o.subject.status() != payment.Unknown {
 		return
 	}
 	if workflow.Now(ctx).Before(at) { // an event has ended the wait
-		o.apply(ctx, o.lookUp(ctx, lookupReason(o.subject.status())))
+		o.apply(ctx, o.lookUp(ctx, lookupReason(o.subject.status()), prompt))
 		return
 	}
 	o.apply(ctx, o.send(ctx, ctx))
@@ -97,8 +103,9 @@ func (o *operation) needReconciliation(ctx workflow.Context) {
 	o.subject.persist(ctx, activities.Cause{By: "workflow", Evidence: evidence("asked_for", o.terms.Resolve.For.String())})
 }
 
-// wait waits for d, or until the processor has sent an event, an operator has resolved the outcome, or there is nothing to wait for.
-func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool, why string) {
+// wait waits for d, or until the processor has sent an event, an operator has resolved the outcome, or there is nothing to wait for. It
+// returns the signals about the event that has ended the wait; nil if something else has.
+func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool, why string) *authorize.Prompt {
 	summary := fmt.Sprintf("wait %s, then %s", roundForDisplay(d), why)
 	if deadline := o.subject.deadline(); !deadline.IsZero() {
 		if left := max(deadline.Sub(workflow.Now(ctx)), 0); left <= d {
@@ -113,14 +120,23 @@ func (o *operation) wait(ctx workflow.Context, d time.Duration, done func() bool
 	hurry := events.Len() > 0
 	drain(events)
 	if !hurry || interrupted() {
-		return
+		authorize.TakePrompt(ctx)
+		return nil
 	}
 	if left := o.hurryAt.Sub(workflow.Now(ctx)); left > 0 {
-		await(ctx, min(left, end.Sub(workflow.Now(ctx))), "the processor has sent another event: "+lookupReason(o.subject.status()), interrupted)
+		await(ctx, min(left, end.Sub(workflow.Now(ctx))), "the processor has sent another event: "+lookupReason(o.subject.status()), func() bool {
+			authorize.StampSignals(ctx)
+			return interrupted()
+		})
 		drain(events)
 	}
 	o.hurryPause = min(max(2*o.hurryPause, time.Duration(o.terms.Resolve.Initial)), longestHurryPause)
 	o.hurryAt = workflow.Now(ctx).Add(o.hurryPause)
+	prompt := authorize.TakePrompt(ctx)
+	if !workflow.Now(ctx).Before(end) { // signals must not keep what is due from being looked up
+		return nil
+	}
+	return prompt
 }
 
 // longestHurryPause is the longest time between two lookups that events cause. A processor may send any number of events.
@@ -151,14 +167,17 @@ func lookupReason(status payment.Status) string {
 	}
 }
 
-// lookUp asks the processor for its record once.
-func (o *operation) lookUp(ctx workflow.Context, why string) outcome {
+// lookUp asks the processor for its record once: prompted by signals, or because it is due.
+func (o *operation) lookUp(ctx workflow.Context, why string, prompt *authorize.Prompt) outcome {
 	asked := workflow.Now(ctx)
-	found, err := o.callLookup(ctx, why, "")
+	found, err := o.callLookup(ctx, why, "", prompt)
 	switch {
 	case err != nil: // no response is no news
 		o.lookupFailure = activities.FailureOf(err).Message
 		return outcome{verdict: nothingNew}
+	case found.NotAsked: // a signal that is not permitted must not delay the lookup that a permitted one causes
+		o.hurryPause, o.hurryAt = o.hurryPause/2, workflow.Now(ctx).Add(time.Duration(o.terms.Resolve.Initial))
+		return outcome{verdict: notAsked}
 	case found.Found && o.subject.isUnchanged(found.Result) && o.isDeclined():
 		o.declined.ID = "" // the record of the payment says that it is not declined: its modification is
 		return o.decline(found.Result)
@@ -239,7 +258,7 @@ func (o *operation) unchanged(ctx workflow.Context, found processor.Result, aske
 }
 
 // callLookup reads the record of the operation; with an id, the record that the processor has under it, whatever it is about.
-func (o *operation) callLookup(ctx workflow.Context, why, id string) (found activities.LookupResult, err error) {
+func (o *operation) callLookup(ctx workflow.Context, why, id string, prompt *authorize.Prompt) (found activities.LookupResult, err error) {
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
@@ -251,7 +270,7 @@ func (o *operation) callLookup(ctx workflow.Context, why, id string) (found acti
 	call := processor.LookupCall{
 		Operation: o.kind, Reference: o.reference, ProcessorPaymentID: o.subject.processorPaymentID(), ID: id, NotBefore: o.recordedSince,
 	}
-	err = workflow.ExecuteActivity(ctx, payment.ActivityProcessorLookup, call).Get(ctx, &found)
+	err = workflow.ExecuteActivity(authorize.WithPrompt(ctx, prompt), payment.ActivityProcessorLookup, call).Get(ctx, &found)
 	return found, err
 }
 

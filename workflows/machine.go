@@ -131,6 +131,19 @@ func (m *machine[T]) transition(ctx workflow.Context, to payment.Status, failure
 	logTransition(ctx, m.definition.name, f.id, from, to, failure)
 }
 
+// advance takes over a state that an activity has reached and stored.
+func (m *machine[T]) advance(ctx workflow.Context, value T) {
+	from := m.status()
+	m.isNowStored(value)
+	f := m.fields()
+	mustBeLegal(m.definition.transitions, from, *f.status)
+	m.enteredAt = workflow.Now(ctx).UTC()
+	m.since[*f.status] = m.enteredAt
+	m.definition.entered()
+	m.publish(ctx)
+	logTransition(ctx, m.definition.name, f.id, from, *f.status, *f.failure)
+}
+
 // persist stores the current state, unless the store has it. A processor's id that belongs to another payment or refund is a conflict:
 // the processor responded for the wrong one. The status goes back to the stored one, and from there to the conflict.
 func (m *machine[T]) persist(ctx workflow.Context, cause activities.Cause) {

@@ -84,14 +84,14 @@ func inBegin[Req, Result any](
 }
 
 // afterContinueAsNew plants a mistake of the runs that continue another one as new: change changes what the activity that begins
-// a payment returns.
+// a payment returns. The test environment does not say that a run continues another one, so that is ChargeInline here, too.
 func afterContinueAsNew(change func(*activities.BeginResult)) func(*setup) {
 	return func(s *setup) {
 		s.replaceActivities = func(env *testsuite.TestWorkflowEnvironment, p *activities.Payments, continued bool) {
 			if !continued {
 				return
 			}
-			env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).Return(
+			env.OnActivity(payment.ActivityChargeInline, mock.Anything, mock.Anything, mock.Anything).Return(
 				func(ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
 					begun, err := p.BeginPayment(ctx, req, started)
 					change(&begun)
@@ -198,21 +198,65 @@ var mistakes = map[string]struct {
 	},
 	"a resumed payment counts as new": {
 		on: focusAnything,
-		plant: inBegin(payment.ActivityBeginPayment,
+		plant: inBegin(payment.ActivityChargeInline,
 			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
-				begun, err := p.BeginPayment(ctx, req, started)
+				begun, err := p.ChargeInline(ctx, req, started)
 				begun.Resumed = false
 				return begun, err
 			}),
 	},
 	"another request under a used key is accepted": {
 		on: focusAnything,
-		plant: inBegin(payment.ActivityBeginPayment,
+		plant: inBegin(payment.ActivityChargeInline,
 			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
-				begun, err := p.BeginPayment(ctx, req, started)
+				begun, err := p.ChargeInline(ctx, req, started)
 				if isRefusal(err, payment.ErrIdempotencyMismatch) {
 					first, err := p.GetPayment(ctx, req.MerchantID, req.IdempotencyKey)
 					return activities.BeginResult{Terms: p.Terms["sim"], Charge: first, Resumed: true}, err
+				}
+				return begun, err
+			}),
+	},
+	"a first attempt that was ambiguous is forgotten": {
+		on: focusAnything,
+		plant: inBegin(payment.ActivityChargeInline,
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
+				begun, err := p.ChargeInline(ctx, req, started)
+				if begun.First != nil && begun.First.Failure != nil && begun.First.Failure.Ambiguous {
+					begun.First = nil
+				}
+				return begun, err
+			}),
+	},
+	"a first attempt that was ambiguous counts as not executed": {
+		on: focusAnything,
+		plant: inBegin(payment.ActivityChargeInline,
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
+				begun, err := p.ChargeInline(ctx, req, started)
+				if begun.First != nil && begun.First.Failure != nil {
+					begun.First.Failure.Ambiguous, begun.First.Failure.Wait = false, 0
+				}
+				return begun, err
+			}),
+	},
+	"a first attempt whose worker stopped is forgotten": {
+		on: focusAnything,
+		plant: inBegin(payment.ActivityChargeInline,
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
+				begun, err := p.ChargeInline(ctx, req, started)
+				if begun.Charge.Status == payment.Processing {
+					begun.Resumed = false
+				}
+				return begun, err
+			}),
+	},
+	"the outcome of a first attempt is not persisted": {
+		on: focusAnything,
+		plant: inBegin(payment.ActivityChargeInline,
+			func(p *activities.Payments, ctx context.Context, req payment.ChargeRequest, started activities.Start) (activities.BeginResult, error) {
+				begun, err := p.BeginPayment(ctx, req, started)
+				if err == nil && !begun.Resumed {
+					begun.Charge.Status, begun.Charge.CapturedAmount, begun.First = payment.Succeeded, req.Amount, &activities.FirstAttempt{}
 				}
 				return begun, err
 			}),
@@ -243,15 +287,16 @@ var mistakes = map[string]struct {
 			}),
 	},
 	"continue-as-new loses the ambiguity": {
-		on:    focusContinued,
+		on:    focusUnknown,
+		finds: "the payment is failed",
 		plant: afterContinueAsNew(func(begun *activities.BeginResult) { begun.Resumed, begun.Charge.Failure = false, nil }),
 	},
 	"a refund may exceed the captured amount": {
 		on:    focusRefunds,
 		finds: "was sent for a payment with",
-		plant: inBegin(payment.ActivityReserveRefund,
+		plant: inBegin(payment.ActivityRefundInline,
 			func(p *activities.Payments, ctx context.Context, req payment.RefundRequest, started activities.Start) (activities.ReserveResult, error) {
-				reserved, err := p.ReserveRefund(ctx, req, started)
+				reserved, err := p.RefundInline(ctx, req, started)
 				if !isRefusal(err, payment.ErrRefundExceedsCaptured) || req.Amount == nil {
 					return reserved, err
 				}

@@ -16,9 +16,11 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 	"go.temporal.io/sdk/workflow"
 	"pgregory.net/rapid"
 
@@ -115,6 +117,8 @@ type plannedRun struct {
 	Repeat bool
 	Amount int64
 	Manual bool
+	// Inline: the worker makes the first attempt inline.
+	Inline bool
 	// Pause is the time before the start. The workflow is terminated after TerminateAfter.
 	Pause, TerminateAfter time.Duration
 	Calls                 []behavior
@@ -219,6 +223,8 @@ const (
 	focusRefunds
 	// focusContinued: modifications, of workflows that continue as new.
 	focusContinued
+	// focusUnknown: charges without a response, of workflows that continue as new before a lookup has found them.
+	focusUnknown
 )
 
 func genRun(on focus) *rapid.Generator[plannedRun] {
@@ -232,12 +238,13 @@ func genRun(on focus) *rapid.Generator[plannedRun] {
 	}
 	return rapid.Custom(func(t *rapid.T) plannedRun {
 		return plannedRun{
-			Refund:  tenths(3, 1, 9, 1).Draw(t, "refund"),
+			Refund:  tenths(3, 1, 9, 1, 1).Draw(t, "refund"),
 			Key:     rapid.SampledFrom([]int{1, 1, 1, 1, 2, 3}).Draw(t, "key"),
 			Payment: rapid.SampledFrom([]int{1, 1, 1, 1, 2}).Draw(t, "payment"),
-			Repeat:  tenths(8, 9, 8, 9).Draw(t, "repeat"),
+			Repeat:  tenths(8, 9, 8, 9, 9).Draw(t, "repeat"),
 			Amount:  rapid.SampledFrom([]int64{1000, 600, 400, 0, 1001}).Draw(t, "amount"),
-			Manual:  tenths(5, 9, 3, 9).Draw(t, "manual"),
+			Manual:  tenths(5, 9, 3, 9, 2).Draw(t, "manual"),
+			Inline:  tenths(5, 5, 5, 3, 5).Draw(t, "inline"),
 			Pause:   rapid.SampledFrom([]time.Duration{time.Second, time.Minute, 3 * time.Hour, 30 * time.Hour, 8 * day}).Draw(t, "pause"),
 			TerminateAfter: rapid.SampledFrom([]time.Duration{
 				modelYear, modelYear, 40 * time.Second, 7 * time.Minute, 5 * time.Hour, 3 * day,
@@ -259,6 +266,11 @@ func genPlan(on focus) *rapid.Generator[plan] {
 		case focusModifications, focusContinued: // of a payment that is authorized first
 			p[0].Refund, p[0].Manual = false, true
 			p[0].Calls = append([]behavior{{Fault: faultNone, Decision: decisionApprove}}, p[0].Calls...)
+		case focusUnknown:
+			lost := behavior{Fault: faultResponseLost, Decision: decisionApprove}
+			p[0].Refund, p[0].ContinueAfter = false, []int{1}
+			p[0].Calls = append([]behavior{lost, lost, lost}, p[0].Calls...)
+			p[0].Lookups = append([]behavior{lost, lost}, p[0].Lookups...)
 		case focusRefunds: // of a payment that is captured first
 			p[0] = plannedRun{Key: 1, Amount: 1000, TerminateAfter: modelYear}
 		default:
@@ -329,6 +341,10 @@ type model struct {
 	mu         sync.Mutex
 	violations []string
 	updates    int
+	// beginning reports that the running workflow begins: it does not know the payment or refund yet. waiting is how many accepted captures
+	// and voids have not completed.
+	beginning atomic.Bool
+	waiting   int
 	// canceled is the first cancellation of the running workflow; nil: it was not canceled.
 	canceled *cancellation
 	// sendAgain are the actions whose updates ended because the workflow continued in a new run.
@@ -602,6 +618,9 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 	if r.TerminateAfter == modelYear {
 		end = "not terminated"
 	}
+	if r.Inline {
+		end += ", first attempt inline"
+	}
 	m.logf("=== %s; %s", w.title, end)
 	m.logScript("calls", r.Calls)
 	m.logScript("lookups", r.Lookups)
@@ -610,15 +629,18 @@ func (m *model) runWorkflow(w running, r plannedRun, workflowType string, req an
 		m.skews[w.id] = time.Until(m.clock)
 	}
 	m.stopped.Store(false)
-	m.canceled = nil
+	m.canceled, m.waiting = nil, 0
 	m.proc.calls, m.proc.lookups = script{behaviors: r.Calls}, script{behaviors: r.Lookups}
 	env := m.runUntilEnd(w, r, workflowType, req)
 
 	var timeout *temporal.TimeoutError
+	var lost *temporal.PanicError
 	var refused *temporal.ApplicationError
 	switch err := env.GetWorkflowError(); {
 	case err == nil && w.refusal == "":
 		m.checkReturned(w, result(env, w))
+	case errors.As(err, &lost) && m.stopped.Load():
+		m.logf("terminated in its first workflow task")
 	case errors.As(err, &timeout):
 		m.logf("terminated")
 		m.checkQuery(env, w)
@@ -638,7 +660,7 @@ func (m *model) runUntilEnd(w running, r plannedRun, workflowType string, req an
 	began, planned := m.clock, r.schedule()
 	for n := 0; ; n++ {
 		elapsed := m.clock.Sub(began)
-		env := m.newEnvironment(w, max(r.TerminateAfter-elapsed, time.Second), n > 0)
+		env := m.newEnvironment(w, max(r.TerminateAfter-elapsed, time.Second), r.Inline, n > 0)
 		if n < len(r.ContinueAfter) {
 			suggestContinueAsNew(env, r.ContinueAfter[n])
 		}
@@ -710,7 +732,7 @@ func suggestContinueAsNew(env *testsuite.TestWorkflowEnvironment, after int) {
 }
 
 // newEnvironment returns an environment for a run that begins now. continued reports that it continues another one as new.
-func (m *model) newEnvironment(w running, timeout time.Duration, continued bool) *testsuite.TestWorkflowEnvironment {
+func (m *model) newEnvironment(w running, timeout time.Duration, inline, continued bool) *testsuite.TestWorkflowEnvironment {
 	modelRuns.Add(1)
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
@@ -720,8 +742,13 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)
 	storeActivities := &activities.Payments{Store: m.db, Default: "sim", Terms: map[string]activities.Terms{"sim": m.terms}}
+	processorActivities := activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{})
+	if inline {
+		storeActivities.Inline = activities.NewInline(map[string]activities.FirstAttempts{"sim": {Processor: processorActivities}}, 1)
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{&stoppingWorker{model: m}}})
+	}
 	storeActivities.RegisterWrites(env)
-	m.registerProcessor(env, activities.NewProcessor(m.adapter(m.proc), m.profile, modelBackoff, modelLongestRetry, activities.Guard{}))
+	m.registerProcessor(env, processorActivities)
 	m.replaceActivities(env, storeActivities, continued)
 	m.env, m.skew = env, m.skews[w.id]
 	m.proc.act = func(a externalAction) {
@@ -735,6 +762,36 @@ func (m *model) newEnvironment(w running, timeout time.Duration, continued bool)
 	return env
 }
 
+// stoppingWorker ends a local activity during which the worker has stopped, and with it the run: its workflow task is lost.
+type stoppingWorker struct {
+	interceptor.WorkerInterceptorBase
+	model *model
+}
+
+func (s *stoppingWorker) InterceptActivity(_ context.Context, next interceptor.ActivityInboundInterceptor) interceptor.ActivityInboundInterceptor {
+	return &stoppingActivity{ActivityInboundInterceptorBase: interceptor.ActivityInboundInterceptorBase{Next: next}, model: s.model}
+}
+
+type stoppingActivity struct {
+	interceptor.ActivityInboundInterceptorBase
+	model *model
+}
+
+func (s *stoppingActivity) ExecuteActivity(ctx context.Context, in *interceptor.ExecuteActivityInput) (any, error) {
+	info := activity.GetInfo(ctx)
+	if !info.IsLocalActivity {
+		return s.Next.ExecuteActivity(ctx, in)
+	}
+	name := info.ActivityType.Name
+	s.model.beginning.Store(name == payment.ActivityChargeInline || name == payment.ActivityRefundInline)
+	defer s.model.beginning.Store(false)
+	result, err := s.Next.ExecuteActivity(ctx, in)
+	if s.model.stopped.Load() {
+		return nil, temporal.NewCanceledError()
+	}
+	return result, err
+}
+
 func (m *model) logScript(what string, behaviors []behavior) {
 	for i, b := range behaviors {
 		m.logf("    planned %s, %d of %d: %s", what, i+1, len(behaviors), b)
@@ -744,11 +801,19 @@ func (m *model) logScript(what string, behaviors []behavior) {
 // registerProcessor registers the processor's activities. They do not complete any more once the worker has stopped.
 func (m *model) registerProcessor(env *testsuite.TestWorkflowEnvironment, p *activities.Processor) {
 	named := func(name string) activity.RegisterOptions { return activity.RegisterOptions{Name: name} }
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
+	env.RegisterActivityWithOptions(unlessStoppedAfter(&m.stopped, p.ProcessorCharge), named(payment.ActivityProcessorCharge))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorCapture), named(payment.ActivityProcessorCapture))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorVoid), named(payment.ActivityProcessorVoid))
-	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
+	env.RegisterActivityWithOptions(unlessStoppedAfter(&m.stopped, p.ProcessorRefund), named(payment.ActivityProcessorRefund))
 	env.RegisterActivityWithOptions(unlessStopped(&m.stopped, p.ProcessorLookup), named(payment.ActivityProcessorLookup))
+}
+
+func unlessStoppedAfter[C, R any](
+	stopped *atomic.Bool, call func(context.Context, C, activities.Before) (R, error),
+) func(context.Context, C, activities.Before) (R, error) {
+	return func(ctx context.Context, c C, before activities.Before) (R, error) {
+		return unlessStopped(stopped, func(ctx context.Context, c C) (R, error) { return call(ctx, c, before) })(ctx, c)
+	}
 }
 
 func unlessStopped[C, R any](stopped *atomic.Bool, call func(context.Context, C) (R, error)) func(context.Context, C) (R, error) {
@@ -812,7 +877,7 @@ func (m *model) storedStatus(w running) payment.Status {
 func (m *model) act(w running, a externalAction) {
 	env := m.env
 	m.updates++
-	observer := &updateObserver{m: m, w: w, action: a}
+	observer := &updateObserver{m: m, w: w, action: a, early: m.beginning.Load()}
 	update := func(name string, args ...any) {
 		m.logf("update %d: %s", m.updates, a)
 		observer.number = m.updates
@@ -905,6 +970,8 @@ type updateObserver struct {
 	w      running
 	action externalAction
 	number int
+	// early: the workflow did not know the payment or refund yet. It accepts the update, and may refuse it once it does.
+	early bool
 }
 
 // allowedRefusals are the reasons with which an update may be rejected.
@@ -917,9 +984,12 @@ var allowedRefusals = map[actionKind][]payment.RefusalCode{
 
 // Accept checks an update that the workflow has accepted.
 func (o *updateObserver) Accept() {
+	if o.action.Kind == actionCapture || o.action.Kind == actionVoid {
+		o.m.waiting++
+	}
 	switch o.action.Kind {
 	case actionCapture:
-		if o.captureAmount() > o.w.charge.Amount {
+		if !o.early && o.captureAmount() > o.w.charge.Amount {
 			o.m.violation("a capture of %d of the authorized %d was accepted", o.captureAmount(), o.w.charge.Amount)
 		}
 		o.m.acceptedCaptures[o.w.id] = append(o.m.acceptedCaptures[o.w.id], o.captureAmount())
@@ -943,15 +1013,27 @@ func (o *updateObserver) captureAmount() int64 {
 func (o *updateObserver) Reject(err error) {
 	o.m.logf("update %d is rejected: %v", o.number, err)
 	var refused *temporal.ApplicationError
-	if !errors.As(err, &refused) || !slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())) {
+	switch {
+	case errors.As(err, &refused) && slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())):
+	case refused != nil && refused.Type() == string(payment.ErrTooManyUpdates) && o.m.waiting >= maxModificationsWaiting:
+	default:
 		o.m.violation("%s was rejected with the error %v", o.action, err)
 	}
 }
 
 // Complete checks the result of an update.
 func (o *updateObserver) Complete(value any, err error) {
+	if o.action.Kind == actionCapture || o.action.Kind == actionVoid {
+		o.m.waiting--
+	}
 	var refused *temporal.ApplicationError
 	switch {
+	case o.early && errors.As(err, &refused) && slices.Contains(allowedRefusals[o.action.Kind], payment.RefusalCode(refused.Type())):
+		o.m.logf("update %d is refused: %v", o.number, err)
+		if captures := o.m.acceptedCaptures[o.w.id]; o.action.Kind == actionCapture {
+			i := slices.Index(captures, o.captureAmount())
+			o.m.acceptedCaptures[o.w.id] = slices.Delete(captures, i, i+1)
+		}
 	case err == nil:
 		o.m.logf("update %d completes", o.number)
 		o.m.checkReturned(o.w, value)
@@ -1171,6 +1253,7 @@ func (m *model) snapshot() string {
 func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
 	for name, on := range map[string]focus{
 		"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds, "continued": focusContinued,
+		"unknown": focusUnknown,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

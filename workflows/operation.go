@@ -56,7 +56,11 @@ type operation struct {
 	call              any
 	// firstUsed is no later than the first send under the key. sendBy is when nothing is sent any more, if the caller has set it.
 	firstUsed, sendBy time.Time
-	sends             sends
+	// first is the first attempt that was made when the payment or refund began; nil once it counts in sends.
+	first *activities.FirstAttempt
+	// before is what first leaves open for the series of sends that follows it.
+	before activities.Before
+	sends  sends
 	// firstSent and lastSent are when this run began and ended its first series of sends so far; zero: not yet.
 	firstSent, lastSent time.Time
 	// resendAt is when an ambiguous operation is sent again, beside its lookups; zero: not at all. resendPause is how long that is after
@@ -90,6 +94,8 @@ type verdict int
 const (
 	// nothingNew: a lookup brought no response, or no proof yet.
 	nothingNew verdict = iota
+	// notAsked: no lookup was made, because no permitted signal has asked for it.
+	notAsked
 	// adopted: the processor's record says how the operation ended, or that it is pending.
 	adopted
 	// notExecuted: provably nothing was executed.
@@ -101,7 +107,7 @@ const (
 // apply is the one place where an outcome changes the payment or refund.
 func (o *operation) apply(ctx workflow.Context, out outcome) {
 	switch out.verdict {
-	case nothingNew:
+	case nothingNew, notAsked:
 		return
 	case adopted:
 		o.subject.adopt(ctx, out.result)
@@ -118,10 +124,13 @@ func (o *operation) apply(ctx workflow.Context, out outcome) {
 
 // start sends the operation, unless the processor has acknowledged it to an earlier run: the processor would replay its first response,
 // which no longer holds after a capture. earlierRun reports that there was an earlier run, so that the operation may have been sent.
-// Canceling the workflow prevents the send only if provably nothing was sent before.
-func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, failure *payment.Failure) {
+// Canceling the workflow prevents the send only if provably nothing was sent before. first is the first attempt, if this run began with one.
+func (o *operation) start(ctx, cancellable workflow.Context, earlierRun bool, first *activities.FirstAttempt, failure *payment.Failure) {
 	if failure != nil {
 		o.sends.failure = *failure
+	}
+	if !first.IsPersisted() {
+		o.first = first
 	}
 	status := o.subject.status()
 	if status == payment.Processing || status == payment.Unknown && !o.subject.acknowledged() && o.sendable(ctx) {

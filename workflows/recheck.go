@@ -9,6 +9,7 @@ import (
 	"go.temporal.io/sdk/workflow"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
 )
@@ -30,7 +31,7 @@ const (
 //
 // Events that arrive during a pause after a lookup cause one further lookup at its end. Without one, the workflow completes.
 func Recheck(ctx workflow.Context, req payment.RecheckRequest) (payment.Recheck, error) {
-	if workflow.GetInfo(ctx).ContinuedExecutionRunID == "" { // the client that has started it does not know what a lookup has shown
+	if !isContinued(workflow.GetInfo(ctx)) { // the client that has started it does not know what a lookup has shown
 		req.Unconfirmed, req.Earlier = nil, payment.Recheck{}
 	}
 	r := &recheck{req: req, found: req.Earlier, events: workflow.GetSignalChannel(ctx, payment.SignalProcessorEvent)}
@@ -51,9 +52,14 @@ func (r *recheck) run(ctx workflow.Context) (payment.Recheck, error) {
 			return r.found, err
 		}
 	}
+	due := r.found.Lookups > 0 // the run before this one has continued because there was one more lookup to make
 	for range maxRounds {
 		drain(r.events) // what an event says is not trusted: it is a reason to look up
-		found, responded, err := r.lookUp(ctx)
+		prompt := authorize.TakePrompt(ctx)
+		if due {
+			prompt = nil
+		}
+		found, responded, err := r.lookUp(ctx, prompt)
 		if err != nil || !responded {
 			return r.found, err
 		}
@@ -63,7 +69,8 @@ func (r *recheck) run(ctx workflow.Context) (payment.Recheck, error) {
 		if err := pauseFor(ctx, pauseAfter(r.found.Lookups), "collect events, and look up again if one arrives"); err != nil {
 			return r.found, err
 		}
-		if r.events.Len() == 0 && len(r.req.Unconfirmed) == 0 {
+		due = len(r.req.Unconfirmed) > 0
+		if r.events.Len() == 0 && !due {
 			return r.found, nil
 		}
 	}
@@ -84,19 +91,29 @@ func pauseAfter(lookups int) time.Duration {
 // pauseFor returns an error only if the workflow is canceled.
 func pauseFor(ctx workflow.Context, d time.Duration, why string) error {
 	summary := fmt.Sprintf("wait %s: %s", roundForDisplay(d), why)
-	return workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary}).Get(ctx, nil)
+	timer := workflow.NewTimerWithOptions(ctx, d, workflow.TimerOptions{Summary: summary})
+	err := workflow.Await(ctx, func() bool {
+		authorize.StampSignals(ctx)
+		return timer.IsReady()
+	})
+	if err != nil {
+		return err
+	}
+	return timer.Get(ctx, nil)
 }
 
-// lookUp asks the processor for its record until it responds. responded is false if there is nothing to look up, or no response
-// in time.
-func (r *recheck) lookUp(ctx workflow.Context) (found activities.LookupResult, responded bool, err error) {
+// lookUp asks the processor for its record until it responds: prompted by signals, or because it is due. responded is false if there is
+// nothing to look up, or no response in time.
+func (r *recheck) lookUp(ctx workflow.Context, prompt *authorize.Prompt) (found activities.LookupResult, responded bool, err error) {
 	var target activities.RecheckTarget
-	if err := runInStore(ctx, "read what is final", &target, payment.ActivityBeginRecheck, r.req); err != nil {
+	if err := runInStore(authorize.WithPrompt(ctx, prompt), "read what is final", &target, payment.ActivityBeginRecheck, r.req); err != nil {
 		return found, false, err
 	}
 	if target.Skip != "" {
 		workflow.GetLogger(ctx).Info("nothing to recheck", "why", target.Skip)
-		workflow.SetCurrentDetails(ctx, "Nothing was looked up: "+temporalweb.Escape(target.Skip)+".")
+		if r.found.Lookups == 0 { // otherwise the details say what the lookups before have shown
+			workflow.SetCurrentDetails(ctx, "Nothing was looked up: "+temporalweb.Escape(target.Skip)+".")
+		}
 		return found, false, nil
 	}
 	r.status = target.Status

@@ -17,6 +17,10 @@ import (
 // Refund refunds all or a part of a captured payment, exactly once. Declined and failed refunds are results; it fails only if there is
 // nothing to refund: PaymentNotFound, PaymentNotRefundable, RefundExceedsCaptured, InvalidRequest.
 func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, error) {
+	return Hosted{}.refund(ctx, req)
+}
+
+func (h Hosted) refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, error) {
 	r := newRefund(ctx, req)
 	if err := r.handleReads(ctx); err != nil {
 		return r.value, err
@@ -24,7 +28,7 @@ func Refund(ctx workflow.Context, req payment.RefundRequest) (payment.Refund, er
 	if err := r.handleResolve(ctx, payment.ResolvedRefundStatuses, r.validateResolution); err != nil {
 		return r.value, err
 	}
-	return r.finish(ctx, r.run(ctx))
+	return r.finish(ctx, r.run(ctx, h.firstRefund(req)))
 }
 
 type refund struct {
@@ -70,21 +74,31 @@ func refundFields(r *payment.Refund) fields {
 	}
 }
 
-func (r *refund) run(ctx workflow.Context) error {
+func (r *refund) run(ctx workflow.Context, summary string) error {
 	if err := r.req.ValidateBegun(); err != nil {
 		return applicationError(err)
 	}
 	var reserved activities.ReserveResult
-	if err := begin(ctx, payment.ActivityReserveRefund, r.req, &reserved); err != nil {
+	how := beginning{inline: payment.ActivityRefundInline, only: payment.ActivityReserveRefund, summary: summary}
+	if err := begin(ctx, how, r.req, &reserved); err != nil {
 		return err
 	}
-	r.begin(ctx, reserved.Refund, reserved.Since)
+	if reserved.First.IsPersisted() {
+		begun := reserved.Refund
+		begun.Status, begun.ProcessorRefundID, begun.Decline, begun.UpdatedAt = payment.Processing, "", nil, begun.CreatedAt
+		r.begin(ctx, begun, nil)
+		r.advance(ctx, reserved.Refund)
+	} else {
+		r.begin(ctx, reserved.Refund, reserved.Since)
+	}
 	r.ofPayment = reserved.Payment.ProcessorPaymentID
 	switch {
 	case r.value.Final():
-		r.publish(ctx)
+		if reserved.Resumed {
+			r.publish(ctx)
+		}
 		return nil
-	case ctx.Err() != nil && !reserved.Resumed:
+	case ctx.Err() != nil && !reserved.Resumed && reserved.First == nil:
 		r.transition(ctx, payment.Failed, &canceledInTime)
 		r.persist(ctx, activities.Cause{By: "cancellation"})
 		return nil
@@ -93,7 +107,7 @@ func (r *refund) run(ctx workflow.Context) error {
 	op := r.operation(reserved.Terms)
 	cancellable := ctx
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
-	op.start(ctx, cancellable, reserved.Resumed, r.value.Failure)
+	op.start(ctx, cancellable, reserved.Resumed, reserved.First, r.value.Failure)
 	if op.pollUntilResolved(ctx, func() bool { return r.value.Final() }, reserved.Resumed) {
 		return r.continueAsNew(ctx, payment.WorkflowRefund, r.req)
 	}
@@ -109,16 +123,7 @@ func (r *refund) operation(terms activities.Terms) *operation {
 		kind: payment.OperationRefund, reference: r.reference(),
 		activity: payment.ActivityProcessorRefund, summary: fmt.Sprintf("refund %s via %s", r.value.Money(), terms.Processor),
 		recordedSince: r.value.CreatedAt, firstUsed: r.value.CreatedAt, sendBy: r.req.SendBy,
-		call: processor.RefundCall{
-			Key:                r.reference(),
-			KeyFirstUsed:       r.value.CreatedAt,
-			RefundID:           r.value.RefundID,
-			MerchantID:         r.req.MerchantID,
-			ProcessorPaymentID: r.ofPayment,
-			Amount:             r.value.Amount,
-			Currency:           r.value.Currency,
-			Metadata:           r.req.Metadata,
-		},
+		call: activities.RefundCall(r.req, r.value, r.ofPayment),
 	}
 }
 
@@ -150,7 +155,7 @@ func (r *refund) attributes() []temporal.SearchAttributeUpdate {
 // refunds have no status conflicted.
 func (r *refund) adopt(ctx workflow.Context, result processor.Result) {
 	want := processor.Result{Amount: r.value.Amount, Currency: r.value.Currency, Reference: r.reference()}
-	failure := mismatch(result, want)
+	failure := activities.Mismatch(result, want)
 	switch {
 	case failure != nil:
 		r.value.ProcessorRefundID = cmp.Or(r.value.ProcessorRefundID, result.ID)

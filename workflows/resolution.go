@@ -92,7 +92,7 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 	if !o.isUnknown() { // the processor has responded before
 		return
 	}
-	found, err := o.callLookup(ctx, "check what an operator has resolved", "")
+	found, err := o.callLookup(ctx, "check what an operator has resolved", "", nil)
 	if (err != nil || !found.Found) && resolution.ProcessorID != "" && !o.subject.acknowledged() {
 		if found, err = o.lookUpNamed(ctx, resolution.ProcessorID); err != nil {
 			o.resolutions.refusal = err
@@ -131,7 +131,7 @@ func (o *operation) handleResolution(ctx workflow.Context) {
 // lookUpNamed reads the record whose id an operator has named. It returns a refusal unless the processor confirms that the record is that
 // of the operation: with a wrong id, another payment would be captured, voided or refunded later.
 func (o *operation) lookUpNamed(ctx workflow.Context, id string) (activities.LookupResult, error) {
-	found, err := o.callLookup(ctx, "check the id that an operator has named", id)
+	found, err := o.callLookup(ctx, "check the id that an operator has named", id, nil)
 	switch {
 	case err != nil:
 		return found, refuse(payment.ErrNotResolvable, "the processor did not confirm the id %q: resolve it again later, or without an id", id)

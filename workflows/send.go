@@ -11,25 +11,8 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// sendUntil is when nothing is sent any more: the caller's or the configuration's limit, or when the processor may begin to discard
-// the key, minus the time that one series of attempts takes.
-func (o *operation) sendUntil() time.Time {
-	until := o.firstUsed.Add(time.Duration(o.terms.KeyLifetime - o.terms.ScheduleToClose))
-	if limit := o.sendLimit(); limit.Before(until) {
-		return limit
-	}
-	return until
-}
-
-// sendLimit is when nothing is sent any more, whatever the processor's keys.
-func (o *operation) sendLimit() time.Time {
-	within := max(o.terms.SendWithin, o.terms.ScheduleToClose)
-	limit := o.firstUsed.Add(time.Duration(within))
-	if !o.sendBy.IsZero() && o.sendBy.Before(limit) {
-		return o.sendBy
-	}
-	return limit
-}
+// sendUntil is when nothing is sent any more.
+func (o *operation) sendUntil() time.Time { return o.terms.SendUntil(o.firstUsed, o.sendBy) }
 
 func (o *operation) sendable(ctx workflow.Context) bool {
 	return workflow.Now(ctx).Before(o.sendUntil())
@@ -43,16 +26,17 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 		o.firstSent = workflow.Now(ctx)
 	}
 	for {
-		if !o.sendable(ctx) { // also if a worker has come late, after a wait
+		if o.first == nil && !o.sendable(ctx) { // also if a worker has come late, after a wait
 			return o.sendingEnded(ctx)
 		}
-		resent := o.sends.state >= ambiguous
+		wasFirst := o.first != nil
+		resent := o.sends.state >= ambiguous && o.before == (activities.Before{})
 		if now := workflow.Now(ctx); now.Before(o.seriesEnd()) {
 			o.lastSent = now
 		}
-		result, err := o.callProcessor(ctx, resent)
+		result, failure := o.attempt(ctx, resent)
 		switch {
-		case err != nil:
+		case failure != nil:
 		case o.subject.isUnchanged(result.Result):
 			// The processor has accepted the call and has not executed it, or not yet.
 			o.sends.fail(workflow.Now(ctx), activities.CallFailure{Ambiguous: true, Failure: payment.Failure{
@@ -69,25 +53,29 @@ func (o *operation) send(ctx, cancellable workflow.Context) outcome {
 			o.sends = sends{state: answered, last: workflow.Now(ctx)}
 			return outcome{verdict: adopted, result: result.Result, cause: byProcessor(result.Result)}
 		}
-		failure := activities.FailureOf(err)
 		if !failure.Ambiguous || failure.Class == payment.ClassStateConflict || failure.NeverTaken {
 			o.mayBeExecuted(ctx)
 		}
-		o.sends.fail(workflow.Now(ctx), failure, o.subject.acknowledged() && !o.modifies)
+		o.sends.fail(workflow.Now(ctx), *failure, o.subject.acknowledged() && !o.modifies)
 		wait := time.Duration(failure.Wait)
-		if resent && wait == 0 {
-			wait = activities.RetryDelay(err, time.Duration(o.terms.RetryInitial))
-		}
 		again := workflow.Now(ctx).Add(wait)
 		switch {
 		case wait <= 0:
+		case wasFirst && o.sends.mayBeExecuted() && wait <= time.Duration(o.terms.RetryMax):
+			// The series of quick sends continues in the queue. Canceling the workflow does not end it.
+			o.before = activities.Before{Attempts: 1, Ambiguous: true}
+			o.waitToSend(ctx, wait)
+			continue
 		case o.sends.mayBeExecuted() && wait <= time.Duration(o.terms.RetryMax):
 			o.resendSoon(ctx, wait)
 		case !again.Before(o.sendUntil()):
 			o.sends.failure.Message += fmt.Sprintf("; it may be tried again after %s, which is too late for this one", formatTime(again))
 		case o.sends.mayBeExecuted():
 			o.resendAt = again
-		case waitToSend(cancellable, wait):
+		case o.waitToSend(cancellable, wait):
+			if wasFirst {
+				o.before.Attempts = 1
+			}
 			continue
 		default:
 			o.sends.failure = payment.Failure{Class: payment.ClassNotSent, Message: "canceled while waiting to send"}
@@ -129,10 +117,12 @@ func (o *operation) mayBeExecuted(ctx workflow.Context) bool {
 }
 
 // waitToSend reports whether the wait has passed without a cancellation.
-func waitToSend(cancellable workflow.Context, wait time.Duration) bool {
-	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{
-		Summary: fmt.Sprintf("wait %s, as the processor asked (Retry-After)", roundForDisplay(wait)),
-	}).Get(cancellable, nil) == nil
+func (o *operation) waitToSend(cancellable workflow.Context, wait time.Duration) bool {
+	summary := fmt.Sprintf("wait %s to send it again", roundForDisplay(wait))
+	if wait > time.Duration(o.terms.RetryMax) {
+		summary = fmt.Sprintf("wait %s, as the processor asked (Retry-After)", roundForDisplay(wait))
+	}
+	return workflow.NewTimerWithOptions(cancellable, wait, workflow.TimerOptions{Summary: summary}).Get(cancellable, nil) == nil
 }
 
 // undecided is the outcome of sends that decide nothing.
@@ -143,6 +133,27 @@ func (o *operation) undecided(cause activities.Cause) outcome {
 	return outcome{verdict: notExecuted, failure: o.sends.failure, cause: cause}
 }
 
+// attempt returns what the first attempt has brought that the payment or refund began with, and otherwise calls the processor. once is as
+// for callProcessor; then the failure says when the operation may be sent again.
+func (o *operation) attempt(ctx workflow.Context, once bool) (result activities.CallResult, failed *activities.CallFailure) {
+	if first := o.first; first != nil {
+		o.first = nil
+		if first.Failure != nil {
+			return result, first.Failure
+		}
+		return *first.Result, nil
+	}
+	result, err := o.callProcessor(ctx, once)
+	if err == nil {
+		return result, nil
+	}
+	failure := activities.FailureOf(err)
+	if once && failure.Wait == 0 {
+		failure.Wait = activities.Duration(activities.RetryDelay(err, time.Duration(o.terms.RetryInitial)))
+	}
+	return result, &failure
+}
+
 // callProcessor runs the activity, with its retries; without any if the operation is sent again. A resolution that was recorded before is
 // void: it is not about this call.
 func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activities.CallResult, err error) {
@@ -151,7 +162,7 @@ func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activ
 		attempts = 1
 	}
 	o.resolutions.callInFlight = true
-	left := o.sendLimit().Sub(workflow.Now(ctx))
+	left := o.terms.SendLimit(o.firstUsed, o.sendBy).Sub(workflow.Now(ctx))
 	ctx = workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:              payment.ProcessorTaskQueue(o.terms.Processor),
 		StartToCloseTimeout:    time.Duration(o.terms.StartToClose),
@@ -165,7 +176,11 @@ func (o *operation) callProcessor(ctx workflow.Context, once bool) (result activ
 			MaximumAttempts:        attempts,
 		},
 	})
-	err = workflow.ExecuteActivity(ctx, o.activity, o.call).Get(ctx, &result)
+	args := []any{o.call}
+	if o.before != (activities.Before{}) {
+		args, o.before = append(args, o.before), activities.Before{}
+	}
+	err = workflow.ExecuteActivity(ctx, o.activity, args...).Get(ctx, &result)
 	*o.resolutions = resolutions{updates: o.resolutions.updates}
 	return result, err
 }

@@ -14,6 +14,7 @@
 package workflows
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -28,11 +29,51 @@ import (
 )
 
 // Register registers the workflows under their names in package payment, so that renaming a Go function breaks no history.
-func Register(r worker.WorkflowRegistry) {
-	r.RegisterWorkflowWithOptions(Charge, workflow.RegisterOptions{Name: payment.WorkflowCharge})
-	r.RegisterWorkflowWithOptions(Refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
+func Register(r worker.WorkflowRegistry) { Hosted{}.Register(r) }
+
+// Hosted is what the worker of the workflows does by itself. Only texts for Temporal Web depend on it, so every worker can replay the
+// histories of every other: what is done inline is decided by the activities ChargeInline and RefundInline.
+type Hosted struct {
+	// Default is the processor of a charge that names none.
+	Default string
+	// Inline reports for each configured processor, by its name, whether the worker makes its first attempts inline.
+	Inline map[string]bool
+}
+
+// Register is the function [Register] for this worker.
+func (h Hosted) Register(r worker.WorkflowRegistry) {
+	r.RegisterWorkflowWithOptions(h.charge, workflow.RegisterOptions{Name: payment.WorkflowCharge})
+	r.RegisterWorkflowWithOptions(h.refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
 	r.RegisterWorkflowWithOptions(Recheck, workflow.RegisterOptions{Name: payment.WorkflowRecheck})
 }
+
+// firstCharge is the summary of what begins a charge.
+func (h Hosted) firstCharge(req payment.ChargeRequest) string {
+	name := cmp.Or(req.Processor, h.Default)
+	if !h.Inline[name] {
+		return summaryBegin
+	}
+	return fmt.Sprintf("charge %s via %s, first attempt", payment.Money{Amount: req.Amount, Currency: req.Currency}, name)
+}
+
+// firstRefund is the summary of what begins a refund. Which processor has its payment is not known yet.
+func (h Hosted) firstRefund(req payment.RefundRequest) string {
+	for _, inline := range h.Inline {
+		if !inline {
+			return summaryBegin
+		}
+	}
+	switch {
+	case len(h.Inline) == 0:
+		return summaryBegin
+	case req.Amount == nil || req.Currency == "":
+		return "refund, first attempt"
+	default:
+		return fmt.Sprintf("refund %s, first attempt", payment.Money{Amount: *req.Amount, Currency: req.Currency})
+	}
+}
+
+const summaryBegin = "begin"
 
 // applicationError turns a refusal or an invalid request into an application error of Temporal, for a workflow that fails or an update
 // that is rejected.
@@ -62,29 +103,47 @@ func invalidField(field, format string, args ...any) error {
 // withStoreOptions returns a context for the local activities that write the store: they are fast, and retried as long as a local
 // activity may be.
 func withStoreOptions(ctx workflow.Context, summary string) workflow.Context {
+	return withLocalOptions(ctx, summary, 5*time.Second)
+}
+
+func withLocalOptions(ctx workflow.Context, summary string, startToClose time.Duration) workflow.Context {
 	return workflow.WithLocalActivityOptions(ctx, workflow.LocalActivityOptions{
 		Summary:             summary,
-		StartToCloseTimeout: 5 * time.Second,
+		StartToCloseTimeout: startToClose,
 		RetryPolicy: &temporal.RetryPolicy{
 			InitialInterval: 100 * time.Millisecond, MaximumInterval: 30 * time.Second, BackoffCoefficient: 2,
 		},
 	})
 }
 
+// beginning are the local activities with which a payment or refund begins.
+type beginning struct {
+	// inline also makes the first attempt, unless there may have been one; only never sends anything.
+	inline, only string
+	// summary is that of inline.
+	summary string
+}
+
 // begin runs the local activity that persists a new payment or refund, in a context that nothing cancels, because the workflow has to
 // know what was persisted. The only error is a refusal. While the store is down, the workflow task fails with the reason and is
 // retried: the payment waits.
-func begin(ctx workflow.Context, activity string, request, result any) error {
+func begin(ctx workflow.Context, how beginning, request, result any) error {
+	canceled := ctx.Err() != nil
 	ctx, _ = workflow.NewDisconnectedContext(ctx)
 	info := workflow.GetInfo(ctx)
 	start := activities.Start{
-		At: info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
-		// The runs of a cron schedule and the attempts of a retry policy continue each other, too, but not what a run of Florin has begun.
-		Continued: info.ContinuedExecutionRunID != "" && info.CronSchedule == "" && info.Attempt <= 1,
+		At:        info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
+		Continued: isContinued(info),
 		Reset:     isReset(info),
 		Proof:     authorize.ProofOf(ctx),
 	}
-	err := workflow.ExecuteLocalActivity(withStoreOptions(ctx, "begin"), activity, request, start).Get(ctx, result)
+	activity := how.inline
+	if start.Continued || canceled {
+		activity, ctx = how.only, withStoreOptions(ctx, summaryBegin)
+	} else {
+		ctx = withLocalOptions(ctx, how.summary, activities.InlineTimeout)
+	}
+	err := workflow.ExecuteLocalActivity(ctx, activity, request, start).Get(ctx, result)
 	var refusal *temporal.ApplicationError
 	switch {
 	case err == nil:
@@ -106,6 +165,12 @@ func wasReset(ctx workflow.Context) (reset bool) {
 		panic(err)
 	}
 	return reset
+}
+
+// isContinued reports whether a run of Florin has continued in this one. The runs of a cron schedule and the attempts of a retry policy
+// continue each other, too, but not what a run of Florin has begun.
+func isContinued(info *workflow.Info) bool {
+	return info.ContinuedExecutionRunID != "" && info.CronSchedule == "" && info.Attempt <= 1
 }
 
 // isReset reports whether the run was reset from another one. The SDK's test environment has no original run.

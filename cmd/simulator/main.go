@@ -29,6 +29,7 @@ const shutdownTimeout = 10 * time.Second
 type flags struct {
 	listen, data, apiKeyEnv, faults, latency string
 	seed                                     uint64
+	perSecond                                int
 	pendingFor                               time.Duration
 }
 
@@ -65,6 +66,8 @@ With --faults, random faults occur in addition.`,
 	cmd.Flags().StringVar(&f.latency, "latency", "", `latency of responses, such as "50ms" or "50ms-200ms"`)
 	cmd.Flags().Uint64Var(&f.seed, "seed", 0,
 		"seed of the random faults and latency: the same seed and requests give the same faults")
+	cmd.Flags().IntVar(&f.perSecond, "rate-limit", 0,
+		"calls that are accepted in any second, the others get a 429; 0: all")
 	cmd.Flags().DurationVar(&f.pendingFor, "pending-for", simulator.DefaultPendingFor,
 		"time until pending payments and refunds become final")
 	cmd.AddCommand(healthcheck.Command("http://127.0.0.1:8712/healthz"))
@@ -92,7 +95,8 @@ func run(ctx context.Context, f flags, out io.Writer) (err error) {
 	defer func() { _ = log.Sync() }() // standard error does not support Sync on every platform; it is not buffered
 
 	sim, err := simulator.Open(ctx, simulator.Options{
-		Path: f.data, APIKey: key, Faults: faults, Latency: latency, Seed: f.seed, PendingFor: f.pendingFor, Logger: log,
+		Path: f.data, APIKey: key, Faults: faults, Latency: latency, Seed: f.seed, PerSecond: f.perSecond, PendingFor: f.pendingFor,
+		Logger: log,
 	})
 	if err != nil {
 		return err

@@ -118,6 +118,7 @@ func TestInvalidUsageExitsWith2(t *testing.T) {
 			want: "--payment-id cannot be used together with --merchant, --key, --refund and --refund-id"},
 		"get a refund by a payment ID": {args: []string{"get", "--refund", "--payment-id", payment.PaymentID("acme", "order-1")},
 			want: "--payment-id cannot be used together with"},
+		"lookup without a key": {args: []string{"lookup", "--merchant", "acme"}, want: "--merchant and --key are required"},
 		"resolve by two names": {args: []string{"resolve", "--key", "refund-1", "--refund-id", payment.RefundID("acme", "refund-1")},
 			want: "--refund-id cannot be used together with --merchant and --key"},
 		"wait for a refund ID that is a payment ID": {args: []string{"wait", "--refund-id", payment.PaymentID("acme", "order-1")},

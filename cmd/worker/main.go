@@ -68,7 +68,9 @@ func migrateCommand(path *string) *cobra.Command {
 
 In PostgreSQL, the role in the configured URL becomes the owner of the tables. Workers need a role of their own, which
 cannot change the tables: create it, with CREATE ROLE florin_worker LOGIN PASSWORD '…', and name it in --grant-to after
-each update of Florin. It then has exactly the privileges that a worker needs; others on these tables are revoked.`,
+each update of Florin. It then has exactly the privileges that a worker needs; others on these tables are revoked.
+
+In PostgreSQL, it also creates the tables for the events of the coming twelve months: run it at least once a year.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if cmd.Flags().Changed("grant-to") && role == "" {

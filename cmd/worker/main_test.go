@@ -128,19 +128,8 @@ func TestMigrateCreatesTheTablesAndIsSafeToRepeat(t *testing.T) {
 }
 
 func TestMigrateGrantsToTheRoleOfTheWorkers(t *testing.T) {
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := postgrestest.Start(t.Context(), dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
-	_, err = cluster.CreateRole(t.Context(), "florin_worker")
+	cluster := postgrestest.ForTest(t)
+	_, err := cluster.CreateRole(t.Context(), "florin_worker")
 	require.NoError(t, err)
 	t.Setenv("DATABASE_URL", cluster.DSN())
 	path := file(t, "store: {postgres: {env: DATABASE_URL}}\n"+acme)

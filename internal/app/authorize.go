@@ -15,6 +15,7 @@ import (
 
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/webhook"
 )
 
 // How often the keys of the issuers are read again, and how much is read.
@@ -28,7 +29,9 @@ const (
 const refusalsLogged = 100
 
 // openAuthorizer returns nil if callers do not have to prove who they are. It reads the keys of the issuers.
-func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operation, reason string), logger *zap.Logger) (*authorize.Authorizer, error) {
+func openAuthorizer(
+	ctx context.Context, c config.Authorize, verifiers map[string]*webhook.Rotating, refused func(operation, reason string), logger *zap.Logger,
+) (*authorize.Authorizer, error) {
 	if !c.IsOn() {
 		logger.Warn("callers are not authorized: every client of the Temporal namespace may act for every merchant (authorize is not configured)")
 		return nil, nil
@@ -43,13 +46,17 @@ func openAuthorizer(ctx context.Context, c config.Authorize, refused func(operat
 	if err != nil {
 		return nil, fmt.Errorf("authorize: %w", err)
 	}
+	webhooks := map[string]authorize.WebhookVerifier{}
+	for processor, verifier := range verifiers {
+		webhooks[processor] = verifier
+	}
 	// A client that is refused must not fill the log. The metric counts everything.
 	limited := logger.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
 		return zapcore.NewSamplerWithOptions(core, time.Minute, refusalsLogged, 0)
 	}))
 	return &authorize.Authorizer{
 		Verifier: &authorize.Verifier{
-			Keys: keys, Audience: c.Audience, Issuer: c.Issuer,
+			Keys: keys, Audience: c.Audience, Issuer: c.Issuer, Webhooks: webhooks,
 			Skew: time.Duration(*c.ClockSkew), Lifetime: time.Duration(*c.RequestLifetime),
 		},
 		Refused: refused,

@@ -68,6 +68,8 @@ type healthStore struct{ err error }
 
 func (s healthStore) CheckWrite(context.Context) error { return s.err }
 
+func (healthStore) CheckRead(context.Context) error { return nil }
+
 func (healthStore) Backlog(context.Context) ([]store.Backlog, error) { return nil, nil }
 
 func (healthStore) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {

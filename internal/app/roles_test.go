@@ -22,21 +22,10 @@ func inFile(t *testing.T, url string) config.Store {
 }
 
 func TestStoreInPostgreSQLIsMigratedByItsOwnerAndOpenedByAnotherRole(t *testing.T) {
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := postgrestest.Start(t.Context(), dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	cluster := postgrestest.ForTest(t)
 	owner := inFile(t, cluster.DSN())
 
-	_, _, err = MigrateStore(t.Context(), owner, "florin_worker")
+	_, _, err := MigrateStore(t.Context(), owner, "florin_worker")
 	require.ErrorIs(t, err, store.ErrInvalid)
 	require.ErrorContains(t, err, `create it with: CREATE ROLE "florin_worker" LOGIN PASSWORD '…'`)
 	dsn, err := cluster.CreateRole(t.Context(), "florin_worker")

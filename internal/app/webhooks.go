@@ -10,12 +10,13 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/sdk/client"
 	"go.uber.org/zap"
 	"golang.org/x/net/netutil"
 
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/webhook"
-	"github.com/florinpay/florin/processor"
 )
 
 // drainWebhooks is how long requests in flight may continue when the worker stops. The processor repeats those that are cut off.
@@ -25,13 +26,35 @@ const drainWebhooks = 10 * time.Second
 // until its signature is verified.
 const maxWebhookConnections = 128
 
-// webhookSource returns the verifier and the decoder of a processor's events.
-func webhookSource(name string, p config.Processor, adapter processor.Adapter, logger *zap.Logger) (webhook.Source, error) {
-	verifier, err := webhook.NewRotating(p.LoadWebhookSecrets, func(err error) {
-		logger.Warn("failed to read the webhook secrets again: the former ones stay in use",
-			zap.String("processor", name), zap.Error(err))
-	})
-	return webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}, err
+// webhookVerifiers returns the verifiers of the processors that have webhook secrets.
+func webhookVerifiers(c config.Config, logger *zap.Logger) (map[string]*webhook.Rotating, error) {
+	verifiers := map[string]*webhook.Rotating{}
+	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
+		p := c.Processors[name]
+		if len(p.WebhookSecrets) == 0 {
+			continue
+		}
+		var err error
+		verifiers[name], err = webhook.NewRotating(p.LoadWebhookSecrets, func(err error) {
+			logger.Warn("failed to read the webhook secrets again: the former ones stay in use",
+				zap.String("processor", name), zap.Error(err))
+		})
+		if err != nil {
+			return nil, fmt.Errorf("processors.%s.webhook_secrets: %w", name, err)
+		}
+	}
+	return verifiers, nil
+}
+
+// signalingClient returns a client that sends the proofs of the endpoint for webhooks along with its signals, which temporal does not. It
+// uses the connection of temporal. The caller must close it.
+func signalingClient(ctx context.Context, temporal client.Client, o client.Options) (client.Client, error) {
+	o.Interceptors = append(slices.Clone(o.Interceptors), caller.NewForwarder())
+	signaling, err := client.NewClientFromExistingWithContext(ctx, temporal, o)
+	if err != nil {
+		return nil, fmt.Errorf("a Temporal client for signed signals: %w", err)
+	}
+	return signaling, nil
 }
 
 // webhookServer serves the endpoint for events. Nil means that the endpoint is off: its methods do nothing.
@@ -44,22 +67,16 @@ type webhookServer struct {
 // openWebhooks listens, so that an address in use is reported at once. No request is served before serve. openWebhooks returns
 // nil if no processor has a webhook secret. count counts the requests.
 func openWebhooks(
-	ctx context.Context, c config.Config, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler,
+	ctx context.Context, c config.Config, verifiers map[string]*webhook.Rotating, adapters config.Adapters, store webhook.Store, temporal webhook.Signaler,
 	count func(processor, result string), logger *zap.Logger,
 ) (*webhookServer, error) {
-	if !c.HasWebhooks() {
+	if len(verifiers) == 0 {
 		return nil, nil
 	}
 	sources := map[string]webhook.Source{}
-	for _, name := range slices.Sorted(maps.Keys(c.Processors)) {
-		p := c.Processors[name]
-		if len(p.WebhookSecrets) == 0 {
-			continue
-		}
-		var err error
-		if sources[name], err = webhookSource(name, p, adapters[p.Adapter], logger); err != nil {
-			return nil, fmt.Errorf("processors.%s.webhook_secrets: %w", name, err)
-		}
+	for name, verifier := range verifiers {
+		adapter := adapters[c.Processors[name].Adapter]
+		sources[name] = webhook.Source{Verifier: verifier, Header: adapter.SignatureHeader, Event: adapter.ReadEvent}
 	}
 	endpoint, err := webhook.NewEndpoint(sources, store, temporal, logger)
 	if err != nil {

@@ -33,8 +33,15 @@ func withWebhooks(listen string, secrets ...config.Secret) config.Config {
 	}}
 }
 
+// verifiersOf returns the verifiers of the processors.
+func verifiersOf(t *testing.T, c config.Config) map[string]*webhook.Rotating {
+	verifiers, err := webhookVerifiers(c, zap.NewNop())
+	require.NoError(t, err)
+	return verifiers
+}
+
 func TestWebhookEndpointIsOffWithoutASecret(t *testing.T) {
-	s, err := openWebhooks(t.Context(), withWebhooks(""), BuiltIn, nil, nil, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), withWebhooks(""), nil, BuiltIn, nil, nil, nil, zap.NewNop())
 	require.NoError(t, err)
 	require.Nil(t, s)
 	require.Empty(t, s.address())
@@ -71,7 +78,10 @@ func TestErrorOfOpenWebhooksNamesTheCause(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			_, err := openWebhooks(t.Context(), tt.config, BuiltIn, nil, nil, nil, zap.NewNop())
+			verifiers, err := webhookVerifiers(tt.config, zap.NewNop())
+			if err == nil {
+				_, err = openWebhooks(t.Context(), tt.config, verifiers, BuiltIn, nil, nil, nil, zap.NewNop())
+			}
 			require.ErrorContains(t, err, tt.want)
 			require.NotContains(t, err.Error(), "tiger")
 		})
@@ -126,7 +136,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_0123456789")
 	temporal := blockingSignaler{entered: make(chan struct{}), leave: make(chan struct{})}
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, temporal, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, verifiersOf(t, c), BuiltIn, pendingStore{}, temporal, nil, zap.NewNop())
 	require.NoError(t, err)
 	s.serve(func(err error) { t.Error(err) })
 
@@ -171,7 +181,7 @@ func TestCloseWaitsForRequestsInFlightAndAcceptsNoMore(t *testing.T) {
 func TestSlowRequestsAndLargeHeadersAreBounded(t *testing.T) {
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_0123456789")
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, verifiersOf(t, c), BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
 	require.NoError(t, err)
 	defer s.close()
 	for _, timeout := range []time.Duration{
@@ -196,7 +206,7 @@ func startWebhooks(t *testing.T) *webhookServer {
 	t.Helper()
 	t.Setenv("FLORIN_TEST_WHSEC", "whsec_0123456789")
 	c := withWebhooks("127.0.0.1:0", config.Secret{Env: "FLORIN_TEST_WHSEC"})
-	s, err := openWebhooks(t.Context(), c, BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
+	s, err := openWebhooks(t.Context(), c, verifiersOf(t, c), BuiltIn, pendingStore{}, blockingSignaler{}, nil, zap.NewNop())
 	require.NoError(t, err)
 	t.Cleanup(s.close)
 	s.serve(func(err error) { t.Error(err) })
@@ -260,11 +270,11 @@ func TestReplacedWebhookSecretIsUsedWithoutARestart(t *testing.T) {
 	write("whsec_old_secret")
 	core, logs := observer.New(zap.DebugLevel)
 	p := config.Processor{WebhookSecrets: []config.Secret{{File: file}}}
-	source, err := webhookSource("acme", p, BuiltIn["rest"], zap.New(core))
+	verifiers, err := webhookVerifiers(config.Config{Processors: map[string]config.Processor{"acme": p}}, zap.New(core))
 	require.NoError(t, err)
 	now := time.Now()
 	verify := func(secret string) error {
-		return source.Verifier.Verify(webhook.Sign(secret, []byte("{}"), now), []byte("{}"), now)
+		return verifiers["acme"].Verify(webhook.Sign(secret, []byte("{}"), now), []byte("{}"), now)
 	}
 	require.NoError(t, verify("whsec_old_secret"))
 	write("whsec_new_secret")

@@ -35,6 +35,7 @@ type Workers struct {
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
 	keys       *authorize.Keys // of the issuers; nil: callers do not have to prove who they are
+	signaling  client.Client   // of the endpoint for webhooks; nil: it uses that of the workers
 	fatal      chan error
 	refused    <-chan error
 }
@@ -47,6 +48,9 @@ type WorkersOptions struct {
 	// Telemetry may be nil.
 	Telemetry    *telemetry.Telemetry
 	Interceptors []interceptor.WorkerInterceptor
+	// Client are the options of the Temporal client, as far as they are known: its namespace and its data converter. The endpoint for
+	// webhooks makes a client with them if signals have to be signed.
+	Client client.Options
 	// Refused receives the refusal of this worker's version, see [WatchRefusals]. Nil: a worker that is refused keeps polling.
 	Refused <-chan error
 }
@@ -91,18 +95,30 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		OnFatalError:        w.fail,
 		Interceptors:        o.Interceptors,
 	}
-	authorizer, err := openAuthorizer(ctx, c.Authorize, o.Telemetry.CountRefused, o.Logger)
+	verifiers, err := webhookVerifiers(c, o.Logger)
 	if err != nil {
 		return err
 	}
+	authorizer, err := openAuthorizer(ctx, c.Authorize, verifiers, o.Telemetry.CountRefused, o.Logger)
+	if err != nil {
+		return err
+	}
+	signaler := temporal
 	if authorizer != nil {
 		w.keys = authorizer.Verifier.Keys
+		if len(verifiers) > 0 {
+			if w.signaling, err = signalingClient(ctx, temporal, o.Client); err != nil {
+				return err
+			}
+			signaler = w.signaling
+		}
 		options.Interceptors = append(slices.Clone(o.Interceptors), authorize.NewWorkerInterceptor(authorizer))
 	}
 	payments := &activities.Payments{
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
 	}
 	names := slices.Sorted(maps.Keys(c.Processors))
+	hosted, first := workflows.Hosted{Default: c.DefaultProcessor, Inline: map[string]bool{}}, map[string]activities.FirstAttempts{}
 	for _, name := range names {
 		p := c.Processors[name]
 		payments.Profiles[name] = o.Adapters[p.Adapter].Profile
@@ -119,11 +135,17 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 		}
 		callOptions.MaxConcurrentActivityTaskPollers = pollers
 		calls := worker.New(temporal, payment.ProcessorTaskQueue(name), callOptions)
-		activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{
+		called := activities.NewProcessor(opened, payments.Profiles[name], p.Backoff(), time.Duration(p.Retry.LongestWait), activities.Guard{
 			Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Processor: name, Store: w.store,
-		}).Register(calls)
+		})
+		called.Register(calls)
 		w.workers = append(w.workers, calls)
+		if hosted.Inline[name] = p.FirstAttempt == config.Inline; hosted.Inline[name] {
+			first[name] = activities.FirstAttempts{Processor: called, Ready: opened.Client.Ready}
+		}
 	}
+	// Half of the workflow tasks stay free for payments that wait: a slow processor must not hold all of them.
+	payments.Inline = activities.NewInline(first, c.Worker.MaxConcurrentWorkflowTasks/2)
 	readOptions := options
 	readOptions.DisableWorkflowWorker = true
 	readOptions.MaxConcurrentActivityTaskPollers = pollers
@@ -134,10 +156,10 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
 	options.MaxConcurrentWorkflowTaskPollers = pollers
 	main := worker.New(temporal, payment.TaskQueue, options)
-	workflows.Register(main)
+	hosted.Register(main)
 	payments.RegisterWrites(main)
 	w.workers = append(w.workers, main)
-	if w.webhooks, err = openWebhooks(ctx, c, o.Adapters, w.store, temporal, o.Telemetry.CountEvent, o.Logger); err != nil {
+	if w.webhooks, err = openWebhooks(ctx, c, verifiers, o.Adapters, w.store, signaler, o.Telemetry.CountEvent, o.Logger); err != nil {
 		return err
 	}
 	o.Telemetry.SetSources(w.sources())
@@ -164,7 +186,7 @@ func openAudit(c config.Audit, logger *zap.Logger) (*audit.Log, error) {
 		return nil, nil
 	}
 	log, err := audit.Open(audit.Options{
-		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: c.MaxAgeDays, Compress: c.Compress,
+		Path: c.Path, MaxSizeMB: c.MaxSizeMB, MaxBackups: c.MaxBackups, MaxAgeDays: *c.MaxAgeDays, Compress: c.Compress,
 		Fallback: logger,
 	})
 	if err != nil {
@@ -236,6 +258,9 @@ func (w *Workers) Stop() {
 func (w *Workers) close() {
 	w.webhooks.close()
 	w.webhooks = nil
+	if w.signaling != nil {
+		w.signaling.Close()
+	}
 	for _, p := range w.processors {
 		p.Close()
 	}

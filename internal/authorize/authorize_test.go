@@ -24,6 +24,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/internal/caller"
+	"github.com/florinpay/florin/internal/webhook"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -326,4 +327,95 @@ func TestKeySetsThatVerifyNothingAreRefused(t *testing.T) {
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
+}
+
+func TestSignalsThatMayCauseALookup(t *testing.T) {
+	const workflowID = "charge/acme/order-1"
+	key := newKey(t)
+	signal := caller.Request{Kind: caller.Signal, Name: payment.SignalProcessorEvent, WorkflowID: workflowID}
+	other := signal
+	other.WorkflowID = "charge/acme/order-2"
+	webhooks := map[string]*webhook.Verifier{}
+	for processor, secret := range map[string]string{"one": "whsec_of_processor_one", "two": "whsec_of_processor_two"} {
+		var err error
+		webhooks[processor], err = webhook.New([]string{secret}, 0)
+		require.NoError(t, err)
+	}
+	sign := func(r caller.Request, change func(*caller.Claim)) *caller.Proof {
+		p, err := issuer{key, "1"}.token(t, change).Sign(r, now)
+		require.NoError(t, err)
+		return &p
+	}
+	role := func(role caller.Role) func(*caller.Claim) {
+		return func(c *caller.Claim) { c.Roles = []caller.Role{role} }
+	}
+	event := func(processor, as string, r caller.Request) *caller.Proof {
+		digest, err := r.Digest()
+		require.NoError(t, err)
+		return &caller.Proof{Processor: as, Signature: webhooks[processor].SignRequest(digest, now)}
+	}
+	for name, tt := range map[string]struct {
+		signals []Signal
+		refused []string
+	}{
+		"none":                        {refused: []string{"no_proof"}},
+		"unsigned":                    {signals: []Signal{{At: now}}, refused: []string{"no_proof"}},
+		"a service":                   {signals: []Signal{{sign(signal, nil), now}}},
+		"an operator":                 {signals: []Signal{{sign(signal, role(caller.Operator)), now}}},
+		"a reader":                    {signals: []Signal{{sign(signal, role(caller.Reader)), now}}, refused: []string{"role"}},
+		"another merchant's":          {signals: []Signal{{sign(signal, func(c *caller.Claim) { c.Merchants = []string{"globex"} }), now}}, refused: []string{"merchant"}},
+		"of another workflow":         {signals: []Signal{{sign(other, nil), now}}, refused: []string{"other_request"}},
+		"a query's proof":             {signals: []Signal{{sign(caller.Request{Kind: caller.Query, Name: payment.QueryStatus, WorkflowID: workflowID}, nil), now}}, refused: []string{"other_request"}},
+		"old":                         {signals: []Signal{{sign(signal, nil), now.Add(6 * time.Minute)}}, refused: []string{"expired"}},
+		"one of several":              {signals: []Signal{{nil, now}, {&caller.Proof{}, now}, {sign(signal, nil), now}}, refused: []string{"no_proof", "malformed"}},
+		"the endpoint for webhooks":   {signals: []Signal{{event("one", "one", signal), now}}},
+		"of another processor's":      {signals: []Signal{{event("two", "two", signal), now}}, refused: []string{"signature"}},
+		"under another name":          {signals: []Signal{{event("two", "one", signal), now}}, refused: []string{"signature"}},
+		"of an unknown processor":     {signals: []Signal{{event("one", "three", signal), now}}, refused: []string{"signature"}},
+		"the endpoint's, of another":  {signals: []Signal{{event("one", "one", other), now}}, refused: []string{"signature"}},
+		"the endpoint's, an hour ago": {signals: []Signal{{event("one", "one", signal), now.Add(time.Hour)}}, refused: []string{"signature"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var counted []string
+			v := verifier(t, public(key, "1"))
+			v.Webhooks = map[string]WebhookVerifier{"one": webhooks["one"], "two": webhooks["two"]}
+			a := &Authorizer{
+				Verifier: v, Log: func(string, string, error) {},
+				Refused: func(operation, reason string) {
+					require.Equal(t, "signal processor-event", operation)
+					counted = append(counted, reason)
+				},
+			}
+			allowed := a.AllowsPrompt(&Prompt{Signals: tt.signals}, workflowID, "acme", "one")
+			require.Equal(t, tt.refused, counted)
+			require.Equal(t, len(tt.refused) > 0 && len(tt.refused) == max(len(tt.signals), 1), !allowed)
+			require.True(t, a.AllowsPrompt(nil, workflowID, "acme", "one"), "a lookup that is due needs no proof")
+		})
+	}
+}
+
+// A webhook secret is no password for anything else.
+func TestWebhookSecretSignsSignalsOnly(t *testing.T) {
+	events, err := webhook.New([]string{"whsec_of_processor_one"}, 0)
+	require.NoError(t, err)
+	v := verifier(t, public(newKey(t), "1"))
+	v.Webhooks = map[string]WebhookVerifier{"one": events}
+	digest, err := charge.Digest()
+	require.NoError(t, err)
+	_, err = v.Verify(&caller.Proof{Processor: "one", Signature: events.SignRequest(digest, now)}, charge, now)
+	require.ErrorContains(t, err, `no webhook secret of a processor "one" signs a request to start Charge here`)
+}
+
+func TestFloodOfSignalsIsBounded(t *testing.T) {
+	var p prompts
+	for range 100 {
+		p.add(Signal{At: now})
+	}
+	require.Len(t, p.signals, 1, "unsigned ones are all the same")
+	signed := &caller.Proof{Claim: "claim"}
+	for i := range 100 {
+		p.add(Signal{Proof: signed, At: now.Add(time.Duration(i))})
+	}
+	require.Len(t, p.signals, maxSignals)
+	require.Equal(t, now.Add(99), p.signals[maxSignals-1].At)
 }

@@ -26,6 +26,8 @@ var permitted = map[string][]caller.Role{
 
 	caller.Query + " " + payment.QueryStatus: everyone,
 
+	caller.Signal + " " + payment.SignalProcessorEvent: modifiers,
+
 	caller.Read + " " + payment.ActivityGetPayment:            everyone,
 	caller.Read + " " + payment.ActivityGetRefund:             everyone,
 	caller.Read + " " + payment.ActivityGetIdentity:           everyone,

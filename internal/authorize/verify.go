@@ -3,6 +3,7 @@
 //	rules.go    who may do what
 //	verify.go   verifying proofs
 //	keys.go     the keys of the issuers
+//	signals.go  which signals may cause a lookup
 //	worker.go   the interceptor of a worker
 package authorize
 
@@ -27,8 +28,15 @@ type Verifier struct {
 	Keys *Keys
 	// Audience has to be in the claim. Issuer has to be the claim's, unless it is empty.
 	Audience, Issuer string
+	// Webhooks verify the signals of Florin's own endpoint for webhooks, by processor.
+	Webhooks map[string]WebhookVerifier
 	// Skew is how far the clocks of issuers and callers may differ from that of the worker. Lifetime is how long a signature is valid.
 	Skew, Lifetime time.Duration
+}
+
+// WebhookVerifier verifies that a digest was signed with a webhook secret of a processor, at a time close to the given one.
+type WebhookVerifier interface {
+	VerifyRequest(signature, digest string, at time.Time) error
 }
 
 // Error is why a request is refused.
@@ -50,6 +58,7 @@ var publicKeyAlgorithms = []jose.SignatureAlgorithm{jose.EdDSA, jose.ES256, jose
 const (
 	maxClaim     = 16 << 10
 	maxSignature = 4 << 10
+	maxProcessor = 64
 	maxMerchants = 1000
 )
 
@@ -60,14 +69,39 @@ func (v *Verifier) Verify(p *caller.Proof, r caller.Request, at time.Time) (call
 	if p == nil {
 		return caller.Identity{}, &Error{Reason: "no_proof", Message: "the request has no proof of who makes it: use florin.Caller or starter --token-file"}
 	}
-	if len(p.Claim) > maxClaim || len(p.Signature) > maxSignature {
+	if isTooLong(p) {
 		return caller.Identity{}, &Error{Reason: "malformed", Message: "the proof is too long"}
+	}
+	if p.Processor != "" {
+		return v.verifyWebhook(p, r, at)
 	}
 	identity, thumbprint, err := v.verifyClaim(p.Claim, at)
 	if err != nil {
 		return caller.Identity{}, err
 	}
 	return identity, v.verifySignature(p, r, thumbprint, at)
+}
+
+func isTooLong(p *caller.Proof) bool {
+	return len(p.Claim) > maxClaim || len(p.Signature) > maxSignature || len(p.Processor) > maxProcessor
+}
+
+// verifyWebhook returns that the endpoint for webhooks has sent the signal. A webhook secret signs nothing else.
+func (v *Verifier) verifyWebhook(p *caller.Proof, r caller.Request, at time.Time) (caller.Identity, error) {
+	webhooks, configured := v.Webhooks[p.Processor]
+	if r.Kind != caller.Signal || !configured {
+		return caller.Identity{}, &Error{
+			Reason: "signature", Message: fmt.Sprintf("no webhook secret of a processor %q signs a request to %s here", p.Processor, r.Operation()),
+		}
+	}
+	digest, err := r.Digest()
+	if err != nil {
+		return caller.Identity{}, &Error{Reason: "malformed", Message: err.Error()}
+	}
+	if err := webhooks.VerifyRequest(p.Signature, digest, at); err != nil {
+		return caller.Identity{}, &Error{Reason: "signature", Message: err.Error()}
+	}
+	return caller.Identity{Subject: "webhooks", Merchants: []string{caller.AllMerchants}, Roles: []caller.Role{caller.Service}}, nil
 }
 
 // verifyClaim returns who the claim is about, and the thumbprint of his key.

@@ -58,11 +58,11 @@ func (a *Authorizer) decide(p *caller.Proof, r caller.Request, at time.Time, per
 	return caller.Identity{}, temporal.NewNonRetryableApplicationError(err.Error(), string(payment.ErrNotAuthorized), nil)
 }
 
-// NewWorkerInterceptor returns an interceptor that refuses updates and queries that a does not permit, and brings the proofs of starts, updates
-// and reads to where they are used. Without it, callers do not have to prove anything.
+// NewWorkerInterceptor returns an interceptor that refuses updates and queries that a does not permit, and brings the proofs of starts, updates,
+// signals and reads to where they are used. Without it, callers do not have to prove anything.
 //
 // Starts are verified by the local activity that begins the payment, so that the answer is in the history; updates by their validators, which
-// do not run in a replay. So a replay depends on neither a clock nor a key.
+// do not run in a replay; signals by the activity that they cause, see [Prompt]. So a replay depends on neither a clock nor a key.
 func NewWorkerInterceptor(a *Authorizer) interceptor.WorkerInterceptor {
 	return &workerInterceptor{authorizer: a}
 }
@@ -112,7 +112,7 @@ func read(header map[string]*commonpb.Payload, names ...string) *caller.Proof {
 
 // InterceptWorkflow implements interceptor.WorkerInterceptor.
 func (w *workerInterceptor) InterceptWorkflow(_ workflow.Context, next interceptor.WorkflowInboundInterceptor) interceptor.WorkflowInboundInterceptor {
-	in := &workflowInbound{authorizer: w.authorizer}
+	in := &workflowInbound{authorizer: w.authorizer, prompts: &prompts{}}
 	in.Next = next
 	return in
 }
@@ -120,11 +120,13 @@ func (w *workerInterceptor) InterceptWorkflow(_ workflow.Context, next intercept
 type workflowInbound struct {
 	interceptor.WorkflowInboundInterceptorBase
 	authorizer *Authorizer
+	prompts    *prompts
 }
 
 // ExecuteWorkflow implements interceptor.WorkflowInboundInterceptor.
 func (in *workflowInbound) ExecuteWorkflow(ctx workflow.Context, input *interceptor.ExecuteWorkflowInput) (any, error) {
-	return in.Next.ExecuteWorkflow(workflow.WithValue(ctx, proofKey{}, read(interceptor.WorkflowHeader(ctx), caller.Header)), input)
+	ctx = workflow.WithValue(ctx, proofKey{}, read(interceptor.WorkflowHeader(ctx), caller.Header))
+	return in.Next.ExecuteWorkflow(workflow.WithValue(ctx, promptsKey{}, in.prompts), input)
 }
 
 // ValidateUpdate implements interceptor.WorkflowInboundInterceptor. It does not run in a replay, so that it may use the clock.
@@ -170,5 +172,7 @@ type activityInbound struct {
 
 // ExecuteActivity implements interceptor.ActivityInboundInterceptor.
 func (in *activityInbound) ExecuteActivity(ctx context.Context, input *interceptor.ExecuteActivityInput) (any, error) {
-	return in.Next.ExecuteActivity(context.WithValue(ctx, proofKey{}, read(interceptor.Header(ctx), caller.Header)), input)
+	header := interceptor.Header(ctx)
+	ctx = context.WithValue(ctx, promptKey{}, readPrompt(header))
+	return in.Next.ExecuteActivity(context.WithValue(ctx, proofKey{}, read(header, caller.Header)), input)
 }

@@ -58,7 +58,8 @@ type Request struct {
 	WorkflowID string
 	// UpdateID is that of the update; empty for anything else.
 	UpdateID string
-	// Args are the arguments. Arguments at the end that are empty objects in JSON may be left out.
+	// Args are the arguments. Arguments at the end that are empty objects in JSON may be left out. A signal has none here: the workflows
+	// do not read its argument.
 	Args []any
 }
 
@@ -67,6 +68,7 @@ const (
 	Start  = "start"
 	Update = "update"
 	Query  = "query"
+	Signal = "signal"
 	Read   = "read"
 )
 
@@ -82,6 +84,7 @@ var Operations = []string{
 	Update + " " + payment.UpdateVoid,
 	Update + " " + payment.UpdateResolve,
 	Query + " " + payment.QueryStatus,
+	Signal + " " + payment.SignalProcessorEvent,
 	Read + " " + payment.ActivityGetPayment,
 	Read + " " + payment.ActivityGetRefund,
 	Read + " " + payment.ActivityGetIdentity,
@@ -121,6 +124,9 @@ type Proof struct {
 	// Claim is the JWT of the issuer, Signature a JWT of the caller's.
 	Claim     string `json:"claim"`
 	Signature string `json:"signature"`
+	// Processor is set in the proof of Florin's own endpoint for webhooks, which has no claim: it signs the signal about an event with the
+	// webhook secrets of this processor, see [WithProof].
+	Processor string `json:"processor,omitempty"`
 }
 
 // The names of the headers. UpdateHeader is that of an update which is sent together with a start: Temporal sends one header with both.

@@ -122,6 +122,25 @@ func (c *clientOutbound) QueryWorkflow(ctx context.Context, in *interceptor.Clie
 	return c.Next.QueryWorkflow(ctx, in)
 }
 
+// SignalWorkflow implements interceptor.ClientOutboundInterceptor.
+func (c *clientOutbound) SignalWorkflow(ctx context.Context, in *interceptor.ClientSignalWorkflowInput) error {
+	if err := c.sign(ctx, Header, Request{Kind: Signal, Name: in.SignalName, WorkflowID: in.WorkflowID}); err != nil {
+		return err
+	}
+	return c.Next.SignalWorkflow(ctx, in)
+}
+
+// SignalWithStartWorkflow implements interceptor.ClientOutboundInterceptor. It signs the signal: what it starts is looked up because of the
+// signal.
+func (c *clientOutbound) SignalWithStartWorkflow(
+	ctx context.Context, in *interceptor.ClientSignalWithStartWorkflowInput,
+) (client.WorkflowRun, error) {
+	if err := c.sign(ctx, Header, Request{Kind: Signal, Name: in.SignalName, WorkflowID: in.Options.ID}); err != nil {
+		return nil, err
+	}
+	return c.Next.SignalWithStartWorkflow(ctx, in)
+}
+
 // ExecuteActivity implements interceptor.ClientOutboundInterceptor.
 func (c *clientOutbound) ExecuteActivity(ctx context.Context, in *interceptor.ClientExecuteActivityInput) (client.ActivityHandle, error) {
 	if err := c.sign(ctx, Header, Request{Kind: Read, Name: in.ActivityType, Args: in.Args}); err != nil {

@@ -92,14 +92,15 @@ type Audit struct {
 	// Unit: MB.
 	// Bounds: at least 1.
 	MaxSizeMB int `yaml:"max_size_mb"`
-	// MaxBackups is the number of rotated files to keep. 0 keeps all of them.
+	// MaxBackups is the number of rotated files to keep. 0 keeps as many as max_age_days allows.
 	// Unit: files.
 	// Bounds: at least 0.
 	MaxBackups int `yaml:"max_backups"`
-	// MaxAgeDays is how long rotated files are kept. 0 keeps them forever.
+	// MaxAgeDays is how long rotated files are kept. 0 keeps them forever, and the disk fills up. The default is longer than the twelve
+	// months for which PCI DSS 10.5.1 requires an audit log.
 	// Unit: days.
 	// Bounds: at least 0.
-	MaxAgeDays int `yaml:"max_age_days"`
+	MaxAgeDays *int `yaml:"max_age_days"`
 	// Compress turns on the compression of rotated files with gzip.
 	Compress bool `yaml:"compress"`
 	// Allow names further fields of request and response bodies whose values are logged, in addition to those that each adapter
@@ -190,10 +191,16 @@ type Processor struct {
 	OAuth OAuth `yaml:"oauth"`
 	// WebhookSecrets refer to the secrets that sign the processor's events: one secret, or two during a rotation. Without
 	// any, events are not accepted, and what happens after a final status is not noticed, such as a refund that fails days
-	// later. A replaced file is noticed within five seconds.
+	// later. A replaced file is noticed within five seconds. With `authorize`, they also sign what the endpoint signals: all workers
+	// need them.
 	// Bounds: at most 2, each of at least 16 bytes; only with an adapter that reads events, as `rest` and `stripe` do.
 	WebhookSecrets []Secret `yaml:"webhook_secrets"`
 
+	// FirstAttempt is where the first call for a new payment or refund is made: `inline`, by the workflow's own worker together with what
+	// it persists, which is the fastest; or `queued`, through the task queue of the processor. An inline call ends after five seconds,
+	// and its outcome is looked up then: use `queued` for a processor that often takes longer. All further calls are queued.
+	// Bounds: `inline` or `queued`.
+	FirstAttempt FirstAttempt `yaml:"first_attempt"`
 	// HTTPTimeout is the time limit of one HTTP call, including its wait for the rate limit.
 	// Bounds: above 0, shorter than start_to_close.
 	HTTPTimeout activities.Duration `yaml:"http_timeout"`
@@ -249,6 +256,14 @@ type Processor struct {
 	MaxConnectionAge activities.Duration `yaml:"max_connection_age"`
 }
 
+// FirstAttempt is where the first call for a new payment or refund is made.
+type FirstAttempt string
+
+const (
+	Inline FirstAttempt = "inline"
+	Queued FirstAttempt = "queued"
+)
+
 // Retry configures the delay between attempts. A delay is never shorter than the Retry-After of the processor.
 type Retry struct {
 	// Strategy is how the delay grows from attempt to attempt.
@@ -282,7 +297,7 @@ type Retry struct {
 
 // RateLimit configures the rate limiter. It is a token bucket, and applies to each worker process separately.
 type RateLimit struct {
-	// PerSecond is the rate of calls. 0 means unlimited.
+	// PerSecond is the rate of calls. 0 means unlimited. After 429 responses of the processor, the rate is lower for a time.
 	// Unit: calls per second; fractions are valid.
 	// Bounds: at least 0.
 	PerSecond float64 `yaml:"per_second"`

@@ -27,6 +27,23 @@ func TestConfigurationFilesOfTheRepositoryAreValid(t *testing.T) {
 	}
 }
 
+func TestAuditFilesAreKeptLongerThanAYearUnlessTheConfigurationSaysForever(t *testing.T) {
+	const processors = "processors: {acme: {adapter: rest, base_url: \"http://127.0.0.1:8712\", api_key: {env: ACME}}}\n"
+	for _, tt := range []struct {
+		audit string
+		want  int
+	}{
+		{audit: "", want: 400},
+		{audit: "audit: {path: /var/log/florin/audit.jsonl}\n", want: 400},
+		{audit: "audit: {max_age_days: 30}\n", want: 30},
+		{audit: "audit: {max_age_days: 0}\n", want: 0},
+	} {
+		c, err := Parse([]byte(processors+tt.audit), known)
+		require.NoError(t, err)
+		require.Equal(t, tt.want, *c.Audit.MaxAgeDays, tt.audit)
+	}
+}
+
 func TestExampleStatesTheDefaults(t *testing.T) {
 	example, err := Load("../../examples/worker.yaml", known)
 	require.NoError(t, err)

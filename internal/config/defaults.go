@@ -29,6 +29,7 @@ func (c *Config) setDefaults(adapters Adapters) {
 	setDefault(&c.Log.Format, "json")
 	setDefault(&c.Audit.Path, "stdout")
 	setDefault(&c.Audit.MaxSizeMB, 100)
+	setDefault(&c.Audit.MaxAgeDays, new(400))
 	c.Authorize.setDefaults()
 	setDefault(&c.Worker.StopTimeout, duration(40*time.Second))
 	setDefault(&c.Worker.MaxConcurrentWorkflowTasks, 200)
@@ -44,6 +45,7 @@ func (c *Config) setDefaults(adapters Adapters) {
 }
 
 func (p *Processor) setDefaults(adapters Adapters) {
+	setDefault(&p.FirstAttempt, Inline)
 	setDefault(&p.HTTPTimeout, duration(20*time.Second))
 	setDefault(&p.StartToClose, duration(30*time.Second))
 	setDefault(&p.ScheduleToClose, duration(15*time.Minute))

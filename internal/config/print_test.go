@@ -69,6 +69,7 @@ processors:
     insecure: false
     api_key:
       env: ACME_KEY
+    first_attempt: inline
     http_timeout: 20s
     start_to_close: 30s
     schedule_to_close: 15m
@@ -123,7 +124,7 @@ audit:
   path: stdout
   max_size_mb: 100
   max_backups: 0
-  max_age_days: 0
+  max_age_days: 400
   compress: false
 `, "\n"), string(text))
 }

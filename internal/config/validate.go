@@ -48,9 +48,9 @@ func (c Config) validate(adapters Adapters) error {
 		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires",
 			c.Worker.MaxConcurrentWorkflowTasks)
 	}
-	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || c.Audit.MaxAgeDays < 0 {
+	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || *c.Audit.MaxAgeDays < 0 {
 		problem("audit: want max_size_mb %d above 0, and max_backups %d and max_age_days %d at least 0",
-			c.Audit.MaxSizeMB, c.Audit.MaxBackups, c.Audit.MaxAgeDays)
+			c.Audit.MaxSizeMB, c.Audit.MaxBackups, *c.Audit.MaxAgeDays)
 	}
 	if _, err := audit.NewFields(c.Audit.Allow); err != nil {
 		problem("audit.allow: %w", err)
@@ -100,6 +100,9 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	}
 	if err := httpclient.CheckBaseURL(p.BaseURL, p.Insecure); err != nil {
 		problems = append(problems, err)
+	}
+	if p.FirstAttempt != Inline && p.FirstAttempt != Queued {
+		problem("first_attempt %q: want %s or %s", p.FirstAttempt, Inline, Queued)
 	}
 	problems = append(problems, p.TLS.problems()...)
 	if p.TLS != (TLS{}) && !strings.HasPrefix(p.BaseURL, "https:") && !strings.HasPrefix(p.OAuth.TokenURL, "https:") {

@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -56,6 +57,37 @@ func Start(ctx context.Context, dir string) (*Cluster, error) {
 		return nil, fmt.Errorf("initdb: %w: %s", err, out)
 	}
 	return c, c.StartAgain(ctx)
+}
+
+// ForTest starts a cluster with a directory of its own for a test, and stops and removes it when the test ends. It skips the test if
+// PostgreSQL is not installed; in CI, where the environment variable CI is true, it fails instead.
+func ForTest(tb testing.TB) *Cluster {
+	tb.Helper()
+	if err := Available(); err != nil {
+		if os.Getenv("CI") == "true" {
+			tb.Fatal(err)
+		}
+		tb.Skip(err)
+	}
+	dir, err := os.MkdirTemp("", "florin-pg-") // not tb.TempDir: the user postgres has no access to it
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	c, err := Start(tb.Context(), dir)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := c.Stop(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return c
 }
 
 // Available returns [ErrMissing] if PostgreSQL is not installed, and nil otherwise.

@@ -2,7 +2,6 @@ package postgrestest
 
 import (
 	"context"
-	"os"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -10,21 +9,8 @@ import (
 )
 
 func TestKilledClusterRecoversCommittedData(t *testing.T) {
-	if _, err := binaries(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cluster := ForTest(t)
 	ctx := t.Context()
-	// Not t.TempDir: the user postgres has no access to it.
-	dir, err := os.MkdirTemp("", "florin-pg-")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := Start(ctx, dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
-
 	conn, err := pgx.Connect(ctx, cluster.DSN())
 	require.NoError(t, err)
 	_, err = conn.Exec(ctx, "CREATE TABLE kept (n int)")

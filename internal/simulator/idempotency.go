@@ -44,7 +44,7 @@ type operation func(context.Context, *sql.Tx, postRequest) (plan, error)
 
 // post returns a handler that makes an operation idempotent.
 func (s *Simulator) post(op operation) handler {
-	return func(r *http.Request) (response, error) {
+	return s.limited(func(r *http.Request) (response, error) {
 		req, err := readRequest(r)
 		if err != nil {
 			return response{}, err
@@ -61,7 +61,7 @@ func (s *Simulator) post(op operation) handler {
 		return s.inject(r.Context(), in, func(ctx context.Context) (response, error) {
 			return s.executeOnce(ctx, op, req)
 		}), nil
-	}
+	})
 }
 
 // executeOnce executes the request, or returns the stored response of an earlier request with the same key. The

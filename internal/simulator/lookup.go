@@ -30,7 +30,7 @@ type lookup func(context.Context, *sql.Tx, *http.Request) (response, error)
 
 // get returns a handler for a lookup. Lookups meet random faults, too.
 func (s *Simulator) get(find lookup) handler {
-	return func(r *http.Request) (response, error) {
+	return s.limited(func(r *http.Request) (response, error) {
 		nth := 0
 		if !s.randomnessOff() {
 			nth = s.reads.add(r.Method + r.URL.RequestURI())
@@ -43,7 +43,7 @@ func (s *Simulator) get(find lookup) handler {
 			})
 			return resp, err
 		}), nil
-	}
+	})
 }
 
 func getPayment(ctx context.Context, tx *sql.Tx, r *http.Request) (response, error) {

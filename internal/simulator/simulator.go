@@ -21,6 +21,9 @@ import (
 // DefaultPendingFor is used if [Options.PendingFor] is zero.
 const DefaultPendingFor = 2 * time.Second
 
+// maxPerSecond is the highest rate limit: the simulator remembers the time of each call in a second.
+const maxPerSecond = 1_000_000
+
 // Options configures a [Simulator]. Only APIKey is required.
 type Options struct {
 	Path       string           // SQLite file; "" keeps the ledger in memory and discards it on Close
@@ -28,6 +31,7 @@ type Options struct {
 	Faults     Rates            // random faults; none by default
 	Latency    LatencyRange     // drawn for each request; none by default
 	Seed       uint64           // the same seed and the same requests lead to the same random faults
+	PerSecond  int              // calls that are accepted in any second, the others get a 429; 0 means all
 	PendingFor time.Duration    // time until each later change, such as from pending to succeeded; 0 means DefaultPendingFor
 	Now        func() time.Time // nil means time.Now
 	Logger     *zap.Logger      // nil means no logs; tokens, keys and bodies are never logged
@@ -44,6 +48,7 @@ type Simulator struct {
 	now        func() time.Time
 	log        *zap.Logger
 
+	limit    rateLimit
 	inFlight keySet
 	reads    readCounter
 
@@ -63,6 +68,9 @@ func Open(ctx context.Context, o Options) (*Simulator, error) {
 	}
 	if err := o.Latency.validate(); err != nil {
 		return nil, fmt.Errorf("simulator: %w", err)
+	}
+	if o.PerSecond < 0 || o.PerSecond > maxPerSecond {
+		return nil, fmt.Errorf("simulator: %d calls per second: must be between 0 and %d", o.PerSecond, maxPerSecond)
 	}
 	if o.PendingFor < 0 {
 		return nil, fmt.Errorf("simulator: pending for %s: must not be negative", o.PendingFor)
@@ -89,6 +97,7 @@ func Open(ctx context.Context, o Options) (*Simulator, error) {
 		pendingFor: o.PendingFor,
 		now:        o.Now,
 		log:        o.Logger,
+		limit:      rateLimit{accepted: make([]time.Time, o.PerSecond)},
 		closing:    make(chan struct{}),
 	}, nil
 }

@@ -44,10 +44,14 @@ type Event struct {
 	Cause       Cause  `json:"cause"`
 }
 
+// selectEvents has the time at which the subject began, so that PostgreSQL skips the months before it.
 const selectEvents = `SELECT at, from_status, to_status, amount, processor_id, cause_by, evidence
-	FROM payment_events WHERE subject_id = $1 ORDER BY revision`
+	FROM payment_events WHERE subject_id = $1 AND at >= (
+		SELECT created_at FROM payments WHERE payment_id = $1 UNION ALL SELECT created_at FROM refunds WHERE refund_id = $1)
+	ORDER BY revision`
 
-// Events returns the events of a payment or a refund, oldest first. It returns none for an unknown id.
+// Events returns the events of a payment or a refund, oldest first, except those of months that were detached from the database. It
+// returns none for an unknown id.
 func (s *Store) Events(ctx context.Context, id string) ([]Event, error) {
 	var events []Event
 	err := s.read().queryEach(ctx, selectEvents, []any{id}, func(row scanner) error {

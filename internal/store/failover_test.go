@@ -4,7 +4,6 @@ import (
 	"database/sql"
 	"fmt"
 	"net/url"
-	"os"
 	"testing"
 	"time"
 
@@ -17,18 +16,7 @@ import (
 // superuser, to which these settings do not apply.
 func ownServer(t *testing.T) (*postgrestest.Cluster, *sql.DB) {
 	t.Helper()
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := postgrestest.Start(t.Context(), dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	cluster := postgrestest.ForTest(t)
 	admin, err := sql.Open("pgx", cluster.DSN())
 	require.NoError(t, err)
 	admin.SetMaxOpenConns(1)

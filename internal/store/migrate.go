@@ -23,8 +23,8 @@ const versionTable = "florin_migrations"
 const noVersion int64 = -1
 
 // Migrate applies the missing migrations to the database at dsn. For SQLite it creates the file if it is missing. It returns
-// the version of the schema before and after; 0 is an empty database. It is safe to repeat, and safe to run in several
-// processes at the same time. Migrate returns ErrTooNew, and changes nothing, if the schema is newer than this program knows,
+// the version of the schema before and after; 0 is an empty database. In PostgreSQL, it also creates the partitions of payment_events for
+// the coming twelve months. It is safe to repeat, and safe to run in several processes at the same time. Migrate returns ErrTooNew, and changes nothing, if the schema is newer than this program knows,
 // and ErrInsecure, ErrExposed and ErrInvalid as [Open] does. Its role in PostgreSQL becomes the owner of the tables; another role
 // gets its privileges from [Grant].
 func Migrate(ctx context.Context, dsn string, options ...Option) (from, to int64, err error) {
@@ -88,6 +88,9 @@ func (t target) migrateOnce(ctx context.Context) (before, after int64, err error
 		return before, before, err
 	}
 	_, err = provider.Up(ctx)
+	if err == nil && t.server != nil {
+		err = addPartitions(ctx, db, time.Now())
+	}
 	after, versionErr := t.version(ctx, db)
 	return before, after, errors.Join(err, versionErr)
 }

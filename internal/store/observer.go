@@ -4,6 +4,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/florinpay/florin/payment"
@@ -36,23 +37,22 @@ func (s *Store) notify(t Transition) {
 	}
 }
 
-// previous is what the events before an update show. The UPDATE statement returns it, which saves a query.
+// previous is what an update returns about the statuses before it.
 type previous struct {
 	status     payment.Status
 	hadOutcome bool
 }
 
 const (
-	previousOfPayment = `(SELECT to_status FROM payment_events WHERE subject_id = payments.payment_id AND revision = payments.revision - 1),
-		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = payments.payment_id AND revision < payments.revision AND to_status NOT IN ` + noOutcome + `)`
-	previousOfRefund = `(SELECT to_status FROM payment_events WHERE subject_id = refunds.refund_id AND revision = refunds.revision - 1),
-		EXISTS (SELECT 1 FROM payment_events WHERE subject_id = refunds.refund_id AND revision < refunds.revision AND to_status NOT IN ` + noOutcome + `)`
+	// setPrevious is the part of an UPDATE that keeps what [previous] contains, and selectPrevious returns it.
+	setPrevious    = `previous_status = status, had_outcome = had_outcome OR status NOT IN ` + noOutcome
+	selectPrevious = `previous_status, had_outcome`
 	// noOutcome lists the statuses for which payment.Status.HasOutcome is false.
 	noOutcome = `('processing', 'unknown')`
 )
 
-// fields returns the scan destinations for previousOfPayment and previousOfRefund.
-func (p *previous) fields() []any { return []any{optional{(*string)(&p.status)}, &p.hadOutcome} }
+// fields returns the scan destinations for selectPrevious.
+func (p *previous) fields() []any { return []any{&p.status, &p.hadOutcome} }
 
 // complete sets From and FirstOutcome of t.
 func (p *previous) complete(t Transition) Transition {
@@ -66,33 +66,52 @@ type Backlog struct {
 	Refund    bool
 	Processor string
 	Status    payment.Status
-	Count     int64
+	// Count is at most [MaxBacklog], which means so many or more.
+	Count int64
 	// Since is the earliest time among them at which one entered this status. Later changes of its details do not count.
 	Since time.Time
 }
 
-const openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation')`
+// MaxBacklog is how far [Store.Backlog] counts the payments, or refunds, of one processor in one status.
+const MaxBacklog = 10_000
 
-// selectBacklog appends an empty string to the processor: grouped by the plain column, SQLite would scan the whole table through the
-// index that begins with it.
-const selectBacklog = `SELECT FALSE, processor || '', status, count(*), min(coalesce(status_since, created_at)) FROM payments
-		WHERE ` + openPayments + ` GROUP BY processor || '', status
-	UNION ALL
-	SELECT TRUE, processor || '', status, count(*), min(coalesce(status_since, created_at)) FROM refunds
-		WHERE ` + openRefunds + ` GROUP BY processor || '', status`
+// openPayments and openRefunds must repeat the conditions of the indexes payments_open and refunds_open literally: SQLite uses a partial
+// index only for a query that contains its condition.
+const (
+	openPayments = `status IN ('processing', 'requires_action', 'pending', 'authorized', 'unknown', 'needs_reconciliation')`
+	openRefunds  = `status IN ('processing', 'pending', 'unknown', 'needs_reconciliation')`
+)
 
-// openRefunds must repeat the condition of the index refunds_open literally: SQLite uses a partial index only for a query that
-// contains its condition.
-const openRefunds = `status IN ('processing', 'pending', 'unknown', 'needs_reconciliation')`
+// selectBacklog counts what is open in table, for each status and processor. It finds the processors, and the oldest time of each,
+// by a few steps in the index, and counts a limited number of its entries.
+func selectBacklog(table, open string) string {
+	of := fmt.Sprintf("FROM %s WHERE %s AND status = of", table, open)
+	return fmt.Sprintf(`WITH RECURSIVE waiting (of, name) AS (
+			SELECT of, (SELECT min(processor) %[1]s AND processor > '') FROM (SELECT DISTINCT from_status AS of FROM transitions) AS statuses
+			UNION ALL
+			SELECT of, (SELECT min(processor) %[1]s AND processor > name) FROM waiting WHERE name IS NOT NULL
+		)
+		SELECT name, of,
+			(SELECT count(*) FROM (SELECT 1 %[1]s AND processor = name LIMIT %[2]d) AS counted),
+			(SELECT min(coalesce(status_since, created_at)) %[1]s AND processor = name)
+		FROM waiting WHERE name IS NOT NULL`, of, MaxBacklog)
+}
 
-// Backlog counts the payments and refunds in a non-final status. It omits combinations without any. It reads only the rows
-// that it counts, through an index.
+var selectOpenPayments, selectOpenRefunds = selectBacklog("payments", openPayments), selectBacklog("refunds", openRefunds)
+
+// Backlog counts the payments and refunds in a non-final status. It omits combinations without any. The time that it takes is limited,
+// however many there are.
 func (s *Store) Backlog(ctx context.Context) (backlog []Backlog, err error) {
-	err = s.read().queryEach(ctx, selectBacklog, nil, func(row scanner) error {
-		var b Backlog
-		err := row.Scan(&b.Refund, &b.Processor, &b.Status, &b.Count, storedTime{&b.Since})
-		backlog = append(backlog, b)
-		return err
-	})
-	return backlog, s.wrap(err, "count the backlog")
+	for query, refund := range map[string]bool{selectOpenPayments: false, selectOpenRefunds: true} {
+		err := s.read().queryEach(ctx, query, nil, func(row scanner) error {
+			b := Backlog{Refund: refund}
+			err := row.Scan(&b.Processor, &b.Status, &b.Count, storedTime{&b.Since})
+			backlog = append(backlog, b)
+			return err
+		})
+		if err != nil {
+			return nil, s.wrap(err, "count the backlog")
+		}
+	}
+	return backlog, nil
 }

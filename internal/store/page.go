@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -43,7 +45,7 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 		return page, fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	limit := pageSize(f.Limit)
-	statement, args, err := pageQuery(f, limit+1) // one more, in order to know whether there is a next page
+	statement, args, err := s.dialect.pageQuery(f, limit+1) // one more, in order to know whether there is a next page
 	if err != nil {
 		return page, err
 	}
@@ -64,20 +66,21 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
-const newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
+const (
+	newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
 
-// pageQuery returns the statement for a filter, and its arguments.
-func pageQuery(f Filter, limit int) (string, []any, error) {
+	// selectDivergentPayments reads the payments with an open divergence before anything else selects among them or sorts them: without
+	// MATERIALIZED, PostgreSQL may read all payments in the order of the list, in search of divergent ones.
+	selectDivergentPayments = `WITH divergent AS MATERIALIZED (` + selectPayment + `
+			WHERE payment_id IN (SELECT payment_id FROM divergences WHERE ` + openDivergences + `))
+		SELECT * FROM divergent `
+)
+
+// pageQuery returns the statement for a filter, and its arguments. It reads few more rows than the page has, however many payments
+// there are; with f.Divergent, it reads each payment that has an open divergence. The limit is part of the text, because PostgreSQL plans
+// the statement once, for any arguments.
+func (d dialect) pageQuery(f Filter, limit int) (string, []any, error) {
 	var where conditions
-	if f.MerchantID != "" {
-		where.add("merchant_id = %s", f.MerchantID)
-	}
-	if f.Processor != "" {
-		where.add("processor = %s", f.Processor)
-	}
-	if f.Divergent {
-		where.add("payment_id IN (SELECT payment_id FROM divergences WHERE " + openDivergences + ")")
-	}
 	if !f.CreatedFrom.IsZero() {
 		where.add("created_at >= %s", formatTime(f.CreatedFrom))
 	}
@@ -91,19 +94,40 @@ func pageQuery(f Filter, limit int) (string, []any, error) {
 		}
 		where.add("(created_at, payment_id) < (%s, %s)", at, id)
 	}
-	newest := newestFirst + where.arg(limit)
-	if len(f.Statuses) == 0 {
-		return selectPayment + where.clause() + newest, where.args, nil
+	newest := newestFirst + strconv.Itoa(limit)
+	key, values := listKeys(f)
+	if f.Divergent {
+		where.add(key+" IN ("+strings.Repeat("%s, ", len(values)-1)+"%s)", values...)
+		return selectDivergentPayments + where.clause() + newest, where.args, nil
 	}
-	// The index payments_by_status has the order of a list within each status only. So the statement reads the newest payments of each
-	// status, and then the newest among them.
+	// An index has the order of a list for one value of the key. The lists of several are merged, and read only as far as they are needed.
 	var each []string
-	for _, status := range f.Statuses {
-		of := where.with("status = %s", string(status))
-		each = append(each, "SELECT payment_id FROM (SELECT payment_id FROM payments "+of.clause()+newest+") AS newest")
+	for _, value := range values {
+		of := where.with(key+" = %s", value)
+		each = append(each, fmt.Sprintf(d.list, selectPayment+of.clause(), newest))
 		where.args = of.args
 	}
-	return selectPayment + "WHERE payment_id IN (" + strings.Join(each, " UNION ALL ") + ")" + newest, where.args, nil
+	return strings.Join(each, " UNION ALL ") + newest, where.args, nil
+}
+
+// listKeys returns the expression with which the index for a filter begins, and the values of it that the filter selects: one for each
+// status. The values are unambiguous because a valid merchant, processor or status has no slash.
+func listKeys(f Filter) (expression string, values []any) {
+	statuses := f.Statuses
+	if len(statuses) == 0 {
+		statuses = slices.Collect(maps.Keys(payment.PaymentTransitions))
+	}
+	var prefix string
+	if f.MerchantID != "" {
+		expression, prefix = "merchant_id || '/' || ", f.MerchantID+"/"
+	}
+	if f.Processor != "" {
+		expression, prefix = expression+"processor || '/' || ", prefix+f.Processor+"/"
+	}
+	for _, status := range slices.Compact(slices.Sorted(slices.Values(statuses))) {
+		values = append(values, prefix+string(status))
+	}
+	return expression + "status", values
 }
 
 // conditions is the WHERE clause of a list, and its arguments.

@@ -154,11 +154,11 @@ const updatePayment = `UPDATE payments SET status = $3, captured_amount = $4,
 		decline = $7, failure = $8, updated_at = CASE WHEN updated_at < $9 THEN $9 ELSE updated_at END,
 		modification = $13, modifications = CASE WHEN modifications < $12 THEN $12 ELSE modifications END,
 		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $9 THEN $9 ELSE updated_at END,
-		revision = revision + 1, cause_by = $10, cause_evidence = $11
+		` + setPrevious + `, revision = revision + 1, cause_by = $10, cause_evidence = $11
 	WHERE merchant_id = $1 AND payment_id = $2
 		AND (` + paymentTransitionIsLegal + ` OR ` + paymentDetailsChange + `)
 		AND (` + paymentModificationIsKnown + `)
-	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + previousOfPayment
+	RETURNING ` + paymentColumns + `, fingerprint, reserved_amount, ` + selectPrevious
 
 // The conditions of updatePayment. checkTransition and dropsUnknownModification find out which of them was not met.
 const (

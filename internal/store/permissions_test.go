@@ -134,12 +134,13 @@ func TestGrantedPrivilegesAreEnoughForAWorkerAndNotMore(t *testing.T) {
 	for _, forbidden := range []string{
 		"DELETE FROM payments", "DELETE FROM refunds", "DELETE FROM payment_events", "DELETE FROM divergences", "DELETE FROM heartbeat",
 		"TRUNCATE payment_events", "UPDATE payment_events SET amount = 0", "UPDATE divergences SET evidence = '{}'",
+		"UPDATE payments SET refunded_amount = 0", "UPDATE payments SET reserved_amount = 0, revision = revision + 1",
 		"UPDATE payments SET amount = 1", "UPDATE payments SET payment_method = 'tok_other'", "UPDATE payments SET idempotency_key = 'other'",
 		"UPDATE refunds SET amount = 1", "UPDATE heartbeat SET id = 1", "INSERT INTO heartbeat VALUES (2, now())",
 		"INSERT INTO transitions VALUES ('payment', 'failed', 'succeeded')", "UPDATE florin_migrations SET version_id = 1",
 		"CREATE TABLE other (n int)", "CREATE FUNCTION other() RETURNS int LANGUAGE sql AS 'SELECT 1'",
 		"CREATE TRIGGER other BEFORE INSERT ON payments FOR EACH ROW EXECUTE FUNCTION florin_refuse('no')",
-		"ALTER TABLE payments DISABLE TRIGGER USER", "DROP TABLE payments", "DROP INDEX payments_by_time",
+		"ALTER TABLE payments DISABLE TRIGGER USER", "DROP TABLE payments", "DROP INDEX payments_list",
 		"CREATE OR REPLACE FUNCTION payments_update() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END'",
 	} {
 		_, err := s.db.ExecContext(t.Context(), forbidden)
@@ -157,6 +158,53 @@ func TestGrantedPrivilegesAreEnoughForAWorkerAndNotMore(t *testing.T) {
 	require.False(t, created, "the key still belongs to the payment")
 	_, err = r.owner.Exec("UPDATE payments SET payment_method = 'changed'")
 	require.ErrorContains(t, err, "never changes", "the trigger is on again")
+}
+
+// A role may create temporary tables, functions and triggers, unless the database's owner has revoked that.
+func TestWorkerCannotDeceiveTheRulesWithTemporaryObjects(t *testing.T) {
+	r := newRoles(t)
+	_, dsn := r.worker(t, "_worker")
+	s, err := Open(t.Context(), dsn)
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, s.Close()) })
+	failed := begin(t, s, newCharge("order-1"))
+	failed.Status = payment.Failed
+	failed, err = s.RecordPayment(t.Context(), failed, byProcessor)
+	require.NoError(t, err)
+	c := paid(t, s, "order-2")
+	reserve(t, s, newRefund("r-1", c, 6_000))
+
+	conn, err := s.db.Conn(t.Context())
+	require.NoError(t, err)
+	defer conn.Close()
+	exec := func(statement string, args ...any) error {
+		_, err := conn.ExecContext(t.Context(), statement, args...)
+		return err
+	}
+	require.NoError(t, exec("CREATE TEMPORARY TABLE transitions AS SELECT 'payment' AS kind, 'failed' AS from_status, 'succeeded' AS to_status"))
+	err = exec("UPDATE "+r.schema+".payments SET status = 'succeeded', revision = revision + 1 WHERE payment_id = $1", failed.PaymentID)
+	require.ErrorContains(t, err, "illegal transition")
+
+	require.NoError(t, exec("CREATE TEMPORARY TABLE payments AS SELECT * FROM "+r.schema+".payments"))
+	require.NoError(t, exec("UPDATE pg_temp.payments SET reserved_amount = 0"))
+	more := newRefund("r-2", c, 6_000)
+	err = exec(strings.Replace(rawRefund, "INTO refunds", "INTO "+r.schema+".refunds", 1), rawRefundArgs(more)...)
+	require.ErrorContains(t, err, "payments_refunds_within_captured")
+
+	require.NoError(t, exec("CREATE TEMPORARY TABLE refunds AS SELECT * FROM "+r.schema+".refunds"))
+	err = exec("CREATE TRIGGER count AFTER INSERT OR UPDATE ON pg_temp.refunds FOR EACH ROW EXECUTE FUNCTION " + r.schema + ".refunds_count()")
+	require.ErrorContains(t, err, "42501")
+
+	_, reserved := amounts(t, s, c)
+	require.Equal(t, int64(6_000), reserved)
+}
+
+// Each function of a trigger has a search path of its own, whichever migration created or replaced it.
+func TestTriggersFindTheTablesWhateverTheSearchPathIs(t *testing.T) {
+	r := newRoles(t)
+	require.Empty(t, queryLines(t, r.owner, `SELECT proname FROM pg_proc WHERE pronamespace = $1::regnamespace
+		AND (proconfig IS NULL OR NOT 'search_path=' || $1 || ', pg_temp' = ANY (proconfig))`, r.schema))
+	require.NotEmpty(t, queryLines(t, r.owner, "SELECT proname FROM pg_proc WHERE pronamespace = $1::regnamespace", r.schema))
 }
 
 func TestGrantReplacesOtherPrivilegesAndIsSafeToRepeat(t *testing.T) {
@@ -180,7 +228,8 @@ func TestGrantReplacesOtherPrivilegesAndIsSafeToRepeat(t *testing.T) {
 // A table of a later migration needs an entry in grants, unless only the owner of the tables uses it.
 func TestGrantsNameEveryTable(t *testing.T) {
 	r := newRoles(t)
-	tables := queryLines(t, r.owner, "SELECT tablename FROM pg_tables WHERE schemaname = $1 ORDER BY 1", r.schema)
+	tables := queryLines(t, r.owner, `SELECT relname FROM pg_class WHERE relnamespace = $1::regnamespace AND relkind IN ('r', 'p')
+		AND NOT relispartition ORDER BY 1`, r.schema)
 	require.Equal(t, tables, slices.Sorted(slices.Values(grantedTables())))
 }
 

@@ -101,6 +101,18 @@ func TestReadEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// Plans are made for reads only, once for all arguments: see planning.
+func TestPostgreSQLPlansReadsByTheirIndexes(t *testing.T) {
+	s := open(t, postgresDSN(t))
+	for setting, want := range map[string][2]string{
+		"plan_cache_mode": {"force_generic_plan", "auto"}, "enable_sort": {"off", "on"}, "enable_seqscan": {"off", "on"},
+		"jit": {"off", queryLines(t, s.db, "SELECT reset_val FROM pg_settings WHERE name = 'jit'")[0]},
+	} {
+		require.Equal(t, want[0], queryLines(t, s.reads, "SHOW "+setting)[0], setting)
+		require.Equal(t, want[1], queryLines(t, s.db, "SHOW "+setting)[0], setting)
+	}
+}
+
 // PostgreSQL itself ends a read whose worker cannot cancel it any more.
 func TestPostgreSQLLimitsReadsOnly(t *testing.T) {
 	s := open(t, postgresDSN(t))

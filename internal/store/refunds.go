@@ -188,20 +188,19 @@ func (p paymentRow) completeRefund(r payment.Refund) (payment.Refund, error) {
 	return r, nil
 }
 
-// updateRefund updates a refund. A trigger sets the payment's refunded_amount and reserved_amount to the new sums over its
-// refunds. A succeeded refund fails only with the processor's id: the processor's report about the refund has it, and a conclusion
+// updateRefund updates a refund. A trigger adds the difference to the payment's refunded_amount and reserved_amount. A succeeded refund fails only with the processor's id: the processor's report about the refund has it, and a conclusion
 // that the refund was never executed does not.
 const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coalesce($4, processor_refund_id), decline = $5,
 		failure = $6, updated_at = CASE WHEN updated_at < $7 THEN $7 ELSE updated_at END,
 		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $7 THEN $7 ELSE updated_at END,
-		revision = revision + 1, cause_by = $8, cause_evidence = $9
+		` + setPrevious + `, revision = revision + 1, cause_by = $8, cause_evidence = $9
 	WHERE merchant_id = $1 AND refund_id = $2 AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status AND to_status = $3)
 			AND (status <> 'succeeded' OR coalesce(processor_refund_id, $4) = $4)
 		OR status = $3 AND ` + openRefunds + `
 			AND (coalesce($4, processor_refund_id) IS DISTINCT FROM processor_refund_id
 				OR decline IS DISTINCT FROM $5 OR failure IS DISTINCT FROM $6))
-	RETURNING ` + refundColumns + `, fingerprint, ` + previousOfRefund
+	RETURNING ` + refundColumns + `, fingerprint, ` + selectPrevious
 
 // SettleRefund persists the state of a refund and returns the stored refund. It sets the status, processor's id, decline,
 // failure and UpdatedAt. An empty id keeps the stored one, and a zero UpdatedAt means now. In the same transaction the payment's

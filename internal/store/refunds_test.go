@@ -577,3 +577,36 @@ func TestConcurrentRefundsAfterLateFailuresNeverExceedTheCapturedAmount(t *testi
 		requireConsistent(t, s)
 	})
 }
+
+// A refund must take as long as the first one, however many the payment has.
+func TestRefundDoesNotReadTheOtherRefundsOfItsPayment(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		c := paid(t, s, "order-1")
+		var refunds []payment.Refund
+		for i := range 50 {
+			refunds = append(refunds, reserve(t, s, newRefund(fmt.Sprintf("r-%d", i), c, 100)))
+		}
+		if s.dialect.name == "sqlite" { // it does not count what it reads
+			require.Empty(t, queryLines(t, s.db, "SELECT name FROM sqlite_master WHERE type = 'trigger' AND sql LIKE '%sum(%'"))
+			return
+		}
+		tx, err := s.db.BeginTx(t.Context(), nil)
+		require.NoError(t, err)
+		defer tx.Rollback()
+		_, err = tx.Exec("SET LOCAL enable_seqscan = off; DISCARD PLANS") // PostgreSQL prefers a sequential scan of a small table
+		require.NoError(t, err)
+		rowsRead := func(statement string, args ...any) int {
+			count := func() (rows int) {
+				require.NoError(t, tx.QueryRow("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'refunds'::regclass").Scan(&rows))
+				return rows
+			}
+			before := count()
+			_, err := tx.Exec(statement, args...)
+			require.NoError(t, err)
+			return count() - before
+		}
+		require.LessOrEqual(t, rowsRead(rawRefund, rawRefundArgs(newRefund("r-50", c, 100))...), 2)
+		require.LessOrEqual(t, rowsRead("UPDATE refunds SET status = 'succeeded', revision = revision + 1, cause_by = 'sql', cause_evidence = '{}' WHERE refund_id = $1",
+			refunds[25].RefundID), 3)
+	})
+}

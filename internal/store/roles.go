@@ -25,11 +25,12 @@ var grants = []struct {
 	{table: versionTable, privileges: []string{"SELECT"}},
 	{table: "transitions", privileges: []string{"SELECT"}},
 	{table: "payments", privileges: []string{"SELECT", "INSERT"}, update: []string{
-		"status", "captured_amount", "refunded_amount", "reserved_amount", "processor_payment_id", "processor_request_id", "decline",
-		"failure", "modification", "modifications", "updated_at", "status_since", "revision", "cause_by", "cause_evidence",
+		"status", "captured_amount", "processor_payment_id", "processor_request_id", "decline",
+		"failure", "modification", "modifications", "updated_at", "status_since", "previous_status", "had_outcome", "revision", "cause_by", "cause_evidence",
 	}},
 	{table: "refunds", privileges: []string{"SELECT", "INSERT"}, update: []string{
-		"status", "processor_refund_id", "decline", "failure", "updated_at", "status_since", "revision", "cause_by", "cause_evidence",
+		"status", "processor_refund_id", "decline", "failure", "updated_at", "status_since", "previous_status", "had_outcome",
+		"revision", "cause_by", "cause_evidence",
 	}},
 	{table: "payment_events", privileges: []string{"SELECT", "INSERT"}},
 	{table: "divergences", privileges: []string{"SELECT", "INSERT"}, update: []string{"acknowledged_at", "acknowledged_by"}},
@@ -79,7 +80,11 @@ func (t target) grant(ctx context.Context, role string) (err error) {
 	if err := tx.QueryRowContext(ctx, "SELECT current_schema()").Scan(&schema); err != nil {
 		return err
 	}
-	for _, statement := range grantStatements(schema, role) {
+	partitions, err := partitionNames(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, statement := range grantStatements(schema, role, partitions) {
 		if _, err := tx.ExecContext(ctx, statement); err != nil {
 			return err
 		}
@@ -115,14 +120,13 @@ func checkGrantee(ctx context.Context, tx *sql.Tx, role string) error {
 	return err
 }
 
-// grantStatements returns the statements that give role its privileges on the tables, which are in schema.
-func grantStatements(schema, role string) []string {
+// grantStatements returns the statements that give role its privileges on the tables, which are in schema. It has none on their
+// partitions, which it reaches through the tables only.
+func grantStatements(schema, role string, partitions []string) []string {
 	schema, role = quote(schema), quote(role)
 	statements := []string{
 		"REVOKE CREATE ON SCHEMA " + schema + " FROM " + role,
 		"GRANT USAGE ON SCHEMA " + schema + " TO " + role,
-		// Triggers call it. Usually every role may, unless the database has other defaults.
-		"GRANT EXECUTE ON FUNCTION payments_sum_refunds(text) TO " + role,
 	}
 	for _, g := range grants {
 		privileges := strings.Join(g.privileges, ", ")
@@ -130,6 +134,9 @@ func grantStatements(schema, role string) []string {
 			privileges += ", UPDATE (" + strings.Join(g.update, ", ") + ")"
 		}
 		statements = append(statements, "REVOKE ALL ON "+g.table+" FROM "+role, "GRANT "+privileges+" ON "+g.table+" TO "+role)
+	}
+	for _, partition := range partitions {
+		statements = append(statements, "REVOKE ALL ON "+partition+" FROM "+role)
 	}
 	return statements
 }

@@ -165,6 +165,7 @@ func TestDatabaseRefusesInvalidChanges(t *testing.T) {
 			"refund replaced by its idempotency key":                   "INSERT OR REPLACE INTO refunds (" + refundColumns + ") VALUES (" + fmt.Sprintf(refundRow, "ref_9", "r-1", 1) + ")",
 			"refund replaced by its rowid":                             "INSERT OR REPLACE INTO refunds (rowid, " + refundColumns + ") VALUES (1, " + fmt.Sprintf(refundRow, "ref_9", "r-9", 1) + ")",
 			"refund above the remaining amount, ignoring conflicts":    "INSERT OR IGNORE INTO refunds (" + refundColumns + ") VALUES (" + fmt.Sprintf(refundRow, "ref_9", "r-9", 4_000) + ")",
+			"refund above the remaining amount, stopping at conflicts": "INSERT OR FAIL INTO refunds (" + refundColumns + ") VALUES (" + fmt.Sprintf(refundRow, "ref_9", "r-9", 4_000) + ")",
 			"illegal transition, ignoring conflicts":                   "UPDATE OR IGNORE payments SET status = 'expired'" + cause + second,
 			"refund of another merchant's payment, ignoring conflicts": "INSERT OR IGNORE INTO refunds (" + refundColumns + ") VALUES (" + strings.Replace(fmt.Sprintf(refundRow, "ref_9", "r-9", 1), "'acme'", "'emca'", 1) + ")",
 			"text as an amount":                                        "UPDATE payments SET status = 'succeeded', captured_amount = 'all'" + cause + second,

@@ -279,6 +279,13 @@ func (s *Store) CheckWrite(ctx context.Context) error {
 	return s.wrap(err, "check that the database accepts writes")
 }
 
+// CheckRead returns an error if the database does not answer reads on the connections for reads. It reads one row.
+func (s *Store) CheckRead(ctx context.Context) error {
+	var at time.Time
+	err := s.read().queryOne(ctx, "SELECT at FROM heartbeat WHERE id = 1", nil, storedTime{&at})
+	return s.wrap(err, "check that the database answers reads")
+}
+
 // write runs fn with a querier for writes. If the database turns out to be read-only, write closes the idle connections: they
 // probably lead to the same server, which is no longer the primary.
 func (s *Store) write(ctx context.Context, fn func(q querier) error) error {

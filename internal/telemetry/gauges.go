@@ -25,6 +25,7 @@ type Sources struct {
 // Store is what the gauges are read from in the store. [store.Store] implements it.
 type Store interface {
 	CheckWrite(context.Context) error
+	CheckRead(context.Context) error
 	Backlog(context.Context) ([]store.Backlog, error)
 	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
 }
@@ -36,14 +37,14 @@ func (t *Telemetry) SetSources(s Sources) {
 	}
 }
 
-// CheckStore returns an error unless the latest write and the latest reads of the store, at most 10 s ago, succeeded, as for the metric
-// florin_store_up. It is an error, too, that no store is open yet. CheckStore takes at most two seconds.
+// CheckStore returns an error unless the latest check that the store can be written and read, at most 10 s ago, succeeded, as for the
+// metric florin_store_up. It is an error, too, that no store is open yet. CheckStore takes at most two seconds.
 func (t *Telemetry) CheckStore() error {
 	sources, stored := t.gauges.queryStore()
 	if sources.Store == nil {
 		return errors.New("no store is open")
 	}
-	return stored.err
+	return stored.down
 }
 
 // The store is queried at most once per storeQueryInterval, however many scrapes there are. A query takes at most
@@ -65,9 +66,12 @@ type gauges struct {
 
 // stored is the result of a query of the store.
 type stored struct {
-	backlog     []store.Backlog
-	divergences map[payment.DivergenceKind]int64
-	err         error
+	// down is why the store cannot be written or read; nil if it can.
+	down error
+	// backlog and divergences are nil if they could not be counted, which does not mean that the store is down.
+	backlog                    []store.Backlog
+	divergences                map[payment.DivergenceKind]int64
+	errBacklog, errDivergences error
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -84,12 +88,12 @@ const sharedValue = " All workers on one store report the same value: aggregate 
 
 var (
 	storeUp = newGauge("store_up",
-		"1 if the latest write and the latest reads of the store, at most 10 s ago, succeeded; 0 otherwise.")
-	paymentsCount = newGauge("payments_waiting", "Payments in a non-final status."+sharedValue, "processor", "status")
+		"1 if the latest check that the store can be written and read, at most 10 s ago, succeeded; 0 otherwise.")
+	paymentsCount = newGauge("payments_waiting", "Payments in a non-final status; 10000 means so many or more."+sharedValue, "processor", "status")
 	paymentsAge   = newGauge("payments_waiting_oldest_seconds",
 		"Time that the oldest payment has been in this non-final status; 0 if there is none."+sharedValue,
 		"processor", "status")
-	refundsCount = newGauge("refunds_waiting", "Refunds in a non-final status."+sharedValue, "processor", "status")
+	refundsCount = newGauge("refunds_waiting", "Refunds in a non-final status; 10000 means so many or more."+sharedValue, "processor", "status")
 	refundsAge   = newGauge("refunds_waiting_oldest_seconds",
 		"Time that the oldest refund has been in this non-final status; 0 if there is none."+sharedValue,
 		"processor", "status")
@@ -127,7 +131,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector. If the store cannot be queried, it leaves the backlog and the divergences out.
+// Collect implements prometheus.Collector. It leaves out the backlog and the divergences if they could not be counted.
 func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	sources, stored := g.queryStore()
 	set := func(d *prometheus.Desc, value float64, labels ...string) {
@@ -139,13 +143,18 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	if sources.AuditLost != nil {
 		to <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(sources.AuditLost()))
 	}
-	switch {
-	case sources.Store == nil:
-	case stored.err != nil:
+	if sources.Store == nil {
+		return
+	}
+	if stored.down != nil {
 		set(storeUp, 0)
-	default:
-		set(storeUp, 1)
+		return
+	}
+	set(storeUp, 1)
+	if stored.errBacklog == nil {
 		setBacklog(set, sources, stored.backlog)
+	}
+	if stored.errDivergences == nil {
 		for _, kind := range payment.DivergenceKinds {
 			set(divergences, float64(stored.divergences[kind]), string(kind))
 		}
@@ -167,12 +176,12 @@ func (g *gauges) queryStore() (Sources, stored) {
 func query(from Store) (s stored) {
 	ctx, cancel := context.WithTimeout(context.Background(), storeQueryTimeout)
 	defer cancel()
-	s.err = from.CheckWrite(ctx)
-	if s.err == nil {
-		s.backlog, s.err = from.Backlog(ctx)
+	if s.down = from.CheckWrite(ctx); s.down == nil {
+		s.down = from.CheckRead(ctx)
 	}
-	if s.err == nil {
-		s.divergences, s.err = from.OpenDivergences(ctx)
+	if s.down == nil {
+		s.divergences, s.errDivergences = from.OpenDivergences(ctx)
+		s.backlog, s.errBacklog = from.Backlog(ctx)
 	}
 	return s
 }

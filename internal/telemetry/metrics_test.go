@@ -33,6 +33,8 @@ func (b backlog) Backlog(ctx context.Context) ([]store.Backlog, error) { return 
 
 func (backlog) CheckWrite(context.Context) error { return nil }
 
+func (backlog) CheckRead(context.Context) error { return nil }
+
 func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
 	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
@@ -183,12 +185,19 @@ func TestStoreQueriesAreLimitedInFrequencyAndDuration(t *testing.T) {
 		began := time.Now()
 		text := scrape(t, metrics)
 		require.Equal(t, storeQueryTimeout, time.Since(began))
-		require.Contains(t, text, "florin_store_up 0\n")
 		require.NotContains(t, text, "florin_payments_waiting", "an unknown backlog is left out")
+		require.Contains(t, text, "florin_divergences_open{", "and nothing else")
+		require.Contains(t, text, "florin_store_up 1\n", "a large backlog does not mean that the store is down")
+		require.NoError(t, metrics.CheckStore())
 		scrape(t, metrics)
 		require.Equal(t, 3, queries, "a failing store is not queried more often")
 	})
 }
+
+// writeOnly is a store that does not answer reads.
+type writeOnly struct{ backlog }
+
+func (writeOnly) CheckRead(context.Context) error { return errors.New("too many connections") }
 
 // readOnly is a store that answers reads only.
 type readOnly struct{ backlog }
@@ -202,11 +211,20 @@ func TestStoreThatOnlyAnswersReadsIsNotUp(t *testing.T) {
 	require.EqualError(t, metrics.CheckStore(), "read-only transaction")
 }
 
+func TestStoreThatOnlyAcceptsWritesIsNotUp(t *testing.T) {
+	metrics := New(nil)
+	metrics.SetSources(Sources{Store: writeOnly{unknownForAnHour}})
+	text := scrape(t, metrics)
+	require.Contains(t, text, "florin_store_up 0\n")
+	require.NotContains(t, text, "florin_payments_waiting")
+	require.EqualError(t, metrics.CheckStore(), "too many connections")
+}
+
 func TestNewSourcesReplaceEarlierOnes(t *testing.T) {
 	metrics := New(nil)
 	require.NotContains(t, scrape(t, metrics), "florin_store_up")
 	require.EqualError(t, metrics.CheckStore(), "no store is open")
-	metrics.SetSources(Sources{Store: backlog(func(context.Context) ([]store.Backlog, error) { return nil, errors.New("closed") })})
+	metrics.SetSources(Sources{Store: readOnly{unknownForAnHour}})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 0\n")
 	metrics.SetSources(Sources{Store: unknownForAnHour})
 	require.Contains(t, scrape(t, metrics), "florin_store_up 1\n")

@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/internal/temporalweb"
 	"github.com/florinpay/florin/payment"
@@ -44,6 +45,7 @@ type Source struct {
 	// Verifier is a [Verifier] or a [Rotating].
 	Verifier interface {
 		Verify(header string, body []byte, now time.Time) error
+		SignRequest(digest string, at time.Time) string
 	}
 	// Header is the name of the header with the signature.
 	Header string
@@ -279,7 +281,11 @@ func (e *Endpoint) signal(
 	if about.final {
 		return e.recheck(ctx, about, event, fields)
 	}
-	err := e.temporal.SignalWorkflow(ctx, about.workflowID(), "", payment.SignalProcessorEvent, signalOf(event))
+	signed, err := e.prove(ctx, about.processor, about.workflowID())
+	if err != nil {
+		return e.later("failed to sign a signal: the processor should send the event again", err, fields)
+	}
+	err = e.temporal.SignalWorkflow(signed, about.workflowID(), "", payment.SignalProcessorEvent, signalOf(event))
 	var notRunning *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notRunning):
@@ -316,7 +322,12 @@ func (e *Endpoint) recheck(
 		StaticDetails:         temporalweb.RecheckDetails(req),
 		TypedSearchAttributes: temporal.NewSearchAttributes(temporalweb.RecheckAttributes(req, about.paymentID)...),
 	}
-	_, err := e.temporal.SignalWithStartWorkflow(ctx, payment.RecheckWorkflowID(req), payment.SignalProcessorEvent, signalOf(event),
+	id := payment.RecheckWorkflowID(req)
+	signed, err := e.prove(ctx, about.processor, id)
+	if err != nil {
+		return e.later("failed to sign a signal: the processor should send the event again", err, fields)
+	}
+	_, err = e.temporal.SignalWithStartWorkflow(signed, id, payment.SignalProcessorEvent, signalOf(event),
 		options, payment.WorkflowRecheck, req)
 	if err != nil {
 		return e.later("failed to start a recheck: the processor should send the event again", err, fields)
@@ -359,6 +370,17 @@ func (e *Endpoint) recordDispute(
 func (e *Endpoint) later(message string, err error, fields []zap.Field) (status int, result string) {
 	e.limited.Warn(message, append(fields, zap.Error(err))...)
 	return http.StatusServiceUnavailable, "later"
+}
+
+// prove returns a context for the signal to a workflow, with the proof that this endpoint has verified an event of the processor.
+func (e *Endpoint) prove(ctx context.Context, processor, workflowID string) (context.Context, error) {
+	request := caller.Request{Kind: caller.Signal, Name: payment.SignalProcessorEvent, WorkflowID: workflowID}
+	digest, err := request.Digest()
+	if err != nil {
+		return nil, err
+	}
+	signature := e.sources[processor].Verifier.SignRequest(digest, time.Now())
+	return caller.WithProof(ctx, caller.Proof{Processor: processor, Signature: signature}), nil
 }
 
 // signalOf returns the argument of the signal about an event.

@@ -28,6 +28,21 @@ func NewRotating(load func() (secrets []string, refreshAt time.Time, err error),
 
 // Verify is [Verifier.Verify] with the current secrets. While one call reads the secrets again, the others use the former ones.
 func (r *Rotating) Verify(header string, body []byte, now time.Time) error {
+	return r.verifier(now).Verify(header, body, now)
+}
+
+// SignRequest is [Verifier.SignRequest] with the current secrets.
+func (r *Rotating) SignRequest(digest string, at time.Time) string {
+	return r.verifier(at).SignRequest(digest, at)
+}
+
+// VerifyRequest is [Verifier.VerifyRequest] with the current secrets.
+func (r *Rotating) VerifyRequest(signature, digest string, at time.Time) error {
+	return r.verifier(time.Now()).VerifyRequest(signature, digest, at)
+}
+
+// verifier returns the verifier with the current secrets.
+func (r *Rotating) verifier(now time.Time) *Verifier {
 	if r.reading.TryLock() {
 		if !r.refreshAt.IsZero() && !now.Before(r.refreshAt) {
 			if err := r.read(); err != nil {
@@ -36,7 +51,7 @@ func (r *Rotating) Verify(header string, body []byte, now time.Time) error {
 		}
 		r.reading.Unlock()
 	}
-	return r.current.Load().Verify(header, body, now)
+	return r.current.Load()
 }
 
 func (r *Rotating) read() error {

@@ -11,7 +11,11 @@ import (
 
 	"github.com/google/uuid"
 	"go.temporal.io/api/common/v1"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/history/v1"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/temporal"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -24,6 +28,7 @@ var authorizeAttacks = []attack{
 	{name: "authorize: another merchant's claim", try: anotherMerchantsClaim},
 	{name: "authorize: another role's claim", try: anotherRolesClaim},
 	{name: "authorize: headers copied from histories", try: copiedHeaders},
+	{name: "authorize: signals and rechecks without a proof", try: unpermittedSignals},
 	{name: "authorize: a resolution in the name of the boss", try: resolutionOfTheBoss},
 	{name: "authorize: another merchant's divergence", try: anotherMerchantsDivergence},
 	{name: "authorize: the attacker's workflow charges as a child", try: childOfTheAttacker},
@@ -120,6 +125,10 @@ func (t *target) operations(name, victim, lost, paid string) map[string]func(con
 		"update void": func(ctx context.Context, p prover) error {
 			return t.updateAs(ctx, p, chargeID("acme", victim), "void", nil)
 		},
+		"signal processor-event": func(ctx context.Context, p prover) error {
+			id := chargeID("acme", victim)
+			return t.signalAs(p.as(ctx, request{"signal", "processor-event", id, "", nil}), id)
+		},
 		"read GetPayment": func(ctx context.Context, p prover) error {
 			return t.readAs(ctx, p, "GetPayment", &payment.Charge{}, "acme", victim)
 		},
@@ -170,7 +179,9 @@ func (t *target) stage(ctx context.Context, name string) (map[string]func(contex
 		return nil, err
 	}
 	operations := t.operations(name, victim, lost, paid)
-	for _, operation := range []string{"query status", "read GetPayment", "read ListPayments", "update outcome", "start Refund"} {
+	for _, operation := range []string{
+		"query status", "read GetPayment", "read ListPayments", "update outcome", "start Refund", "signal processor-event",
+	} {
 		if err := operations[operation](ctx, p); err != nil {
 			return nil, fmt.Errorf("a valid proof: %s: %w", operation, err)
 		}
@@ -361,7 +372,7 @@ func anotherRolesClaim(ctx context.Context, t *target) (result, error) {
 		"operator": {"start Charge", "start Refund", "read ListPayments of all merchants"},
 		"reader": {
 			"start Charge", "start Refund", "update capture", "update void", "update resolve", "read AcknowledgeDivergence",
-			"read ListPayments of all merchants",
+			"read ListPayments of all merchants", "signal processor-event",
 		},
 	} {
 		token, err := t.issue("mallory", "acme", role)
@@ -483,6 +494,132 @@ func (t *target) copiedLater(ctx context.Context, service token) (result, error)
 		return succeeded("the update, later: %v", err), ctx.Err()
 	}
 	return repelled("13 uses were refused"), nil
+}
+
+// lookups returns the results of the lookups in the history of a workflow: whether the processor was asked.
+func (t *target) lookups(ctx context.Context, workflowID string) (asked []bool, err error) {
+	scheduled := map[int64]bool{}
+	events := t.temporal.GetWorkflowHistory(ctx, workflowID, "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+	for events.HasNext() {
+		event, err := events.Next()
+		if err != nil {
+			return nil, err
+		}
+		if event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == "ProcessorLookup" {
+			scheduled[event.GetEventId()] = true
+		}
+		if completed := event.GetActivityTaskCompletedEventAttributes(); completed != nil && scheduled[completed.GetScheduledEventId()] {
+			var result struct {
+				NotAsked bool `json:"not_asked"`
+			}
+			if err := converter.GetDefaultDataConverter().FromPayloads(completed.GetResult(), &result); err != nil {
+				return nil, err
+			}
+			asked = append(asked, !result.NotAsked)
+		}
+	}
+	return asked, nil
+}
+
+// notLookedUp is the error of a signal that has caused no lookup.
+var notLookedUp = temporal.NewApplicationError("the processor was not asked", "NotAuthorized")
+
+// signalAs signals the workflow of a payment that is looked up once a day, and returns an error unless the processor is asked.
+func (t *target) signalAs(ctx context.Context, id string) error {
+	before, err := t.lookups(ctx, id)
+	if err != nil {
+		return err
+	}
+	if err := t.temporal.SignalWorkflow(ctx, id, "", "processor-event", object{"id": "evt_forged", "type": "payment.succeeded"}); err != nil {
+		return err
+	}
+	after := before
+	err = until(ctx, func() (bool, error) {
+		after, err = t.lookups(ctx, id)
+		return len(after) > len(before), err
+	})
+	if err == nil && !after[len(after)-1] {
+		return notLookedUp
+	}
+	return err
+}
+
+// unpermittedSignals start and prompt rechecks without a proof, and with one that the endpoint for webhooks has made for another payment.
+func unpermittedSignals(ctx context.Context, t *target) (result, error) {
+	if _, err := t.stage(ctx, "prompts"); err != nil {
+		return result{}, err
+	}
+	service, err := t.issue("checkout", "acme", "service")
+	if err != nil {
+		return result{}, err
+	}
+	var paid payment.Charge
+	if err := t.readAs(ctx, service.prover(), "GetPayment", &paid, "acme", "prompts paid"); err != nil {
+		return result{}, err
+	}
+	// A genuine event about the paid payment starts a recheck, which is not repelled.
+	id := "recheck/" + chargeID("acme", "prompts paid")
+	body := eventAbout("evt_genuine", "payment.updated", paid, object{"refunded_amount": 1})
+	if status, text, err := t.send(ctx, post{header: sign(webhookSecret, body, time.Now()), body: body}); err != nil || text != "recheck" {
+		return result{}, fmt.Errorf("the event: %d %s %w", status, text, err)
+	}
+	err = until(ctx, func() (bool, error) {
+		asked, err := t.lookups(ctx, id)
+		return len(asked) > 0, err
+	})
+	if err != nil {
+		return result{}, fmt.Errorf("a genuine event causes no lookup: %w", err)
+	}
+	endpoints, err := t.headerOf(ctx, id, func(e *history.HistoryEvent) *common.Header {
+		return e.GetWorkflowExecutionSignaledEventAttributes().GetHeader()
+	})
+	if err != nil {
+		return result{}, err
+	}
+	victim := chargeID("acme", "prompts victim")
+	if err := t.signalAs(withHeader(ctx, endpoints), victim); typeOf(err) != "NotAuthorized" {
+		return succeeded("the endpoint's header of another payment: %v", err), ctx.Err()
+	}
+	if _, err := t.chargeAs(ctx, service.prover(), chargeOf("acme", "prompts final", "tok_visa")); err != nil {
+		return result{}, err
+	}
+	recheck := object{
+		"merchant_id": "acme", "idempotency_key": "prompts final", "earlier": object{"lookups": 7}, "unconfirmed": []string{"div_forged"},
+	}
+	id = "recheck/" + chargeID("acme", "prompts final")
+	attempts := map[string]func(client.StartWorkflowOptions) error{
+		"a start": func(o client.StartWorkflowOptions) error {
+			_, err := t.temporal.ExecuteWorkflow(ctx, o, "Recheck", recheck)
+			return err
+		},
+		"a start with a signal": func(o client.StartWorkflowOptions) error {
+			_, err := t.temporal.SignalWithStartWorkflow(ctx, id, "processor-event", object{"id": "evt_forged"}, o, "Recheck", recheck)
+			return err
+		},
+		"the endpoint's header": func(o client.StartWorkflowOptions) error {
+			_, err := t.temporal.SignalWithStartWorkflow(withHeader(ctx, endpoints), id, "processor-event", nil, o, "Recheck", recheck)
+			return err
+		},
+		"a schedule": func(o client.StartWorkflowOptions) error {
+			o.CronSchedule = "@every 1s"
+			_, err := t.temporal.ExecuteWorkflow(ctx, o, "Recheck", recheck)
+			return err
+		},
+	}
+	for _, name := range slices.Sorted(maps.Keys(attempts)) {
+		if err := attempts[name](t.duplicate(id)); err != nil {
+			return result{}, err
+		}
+		for range 6 { // a recheck collects signals for 2 s
+			settle(ctx)
+		}
+		asked, err := t.lookups(ctx, id)
+		_ = t.temporal.TerminateWorkflow(ctx, id, "", "the attack is over") // it may have ended
+		if err != nil || len(asked) > 0 {
+			return succeeded("%s has the processor asked", name), err
+		}
+	}
+	return repelled("the processor was not asked"), nil
 }
 
 func resolutionOfTheBoss(ctx context.Context, t *target) (result, error) {

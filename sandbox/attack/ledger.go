@@ -65,6 +65,8 @@ func writes(victim payment.Charge, prefix string) []step {
 		{Activity: "RecordPayment", Args: []any{forged, cause}},
 		{Activity: "BeginPayment", Args: []any{begun, object{"at": time.Now()}}},
 		{Activity: "ReserveRefund", Args: []any{refund, object{"at": time.Now()}}},
+		{Activity: "ChargeInline", Args: []any{chargeOf("acme", prefix+" inline", "tok_visa"), object{"at": time.Now()}}},
+		{Activity: "RefundInline", Args: []any{refund, object{"at": time.Now()}}},
 		{Activity: "SettleRefund", Args: []any{object{
 			"refund_id": payment.RefundID("acme", prefix+" refund"), "merchant_id": "acme", "idempotency_key": prefix + " refund",
 			"payment_id": victim.PaymentID, "status": "succeeded", "amount": 1, "currency": "USD", "processor": "simulator",
@@ -85,8 +87,10 @@ func (t *target) forged(ctx context.Context, victim payment.Charge, prefix strin
 	if !ok || now.Status != victim.Status || now.RefundedAmount != 0 {
 		return fmt.Sprintf("the victim is %s in the store, refunded %d", now.Status, now.RefundedAmount), nil
 	}
-	if _, begun, err := t.stored(ctx, "acme", prefix+" begun"); err != nil || begun {
-		return "a payment was begun", err
+	for _, key := range []string{prefix + " begun", prefix + " inline"} {
+		if _, begun, err := t.stored(ctx, "acme", key); err != nil || begun {
+			return "a payment was begun", err
+		}
 	}
 	var r payment.Refund
 	if err := t.read(ctx, "GetRefund", &r, "acme", prefix+" refund"); err == nil {

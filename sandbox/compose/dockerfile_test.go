@@ -55,7 +55,7 @@ func TestImagesHaveTheBinariesThatComposeRuns(t *testing.T) {
 
 func TestImagesDoNotRunAsRoot(t *testing.T) {
 	stages := stages(t)
-	require.Regexp(t, `^FROM gcr\.io/distroless/static-debian\d+:nonroot AS base$`, stages["base"][0])
+	require.Regexp(t, `^FROM gcr\.io/distroless/static-debian\d+:nonroot(@sha256:\w+)? AS base$`, stages["base"][0])
 	for name, stage := range stages {
 		for _, instruction := range stage {
 			require.False(t, strings.HasPrefix(instruction, "USER"), "%s changes the user: %s", name, instruction)
@@ -78,7 +78,7 @@ func TestToolchainHasTheLanguageVersionOfGoMod(t *testing.T) {
 	require.NoError(t, err)
 	language := regexp.MustCompile(`(?m)^go (\S+)$`).FindSubmatch(module)
 	require.NotNil(t, language)
-	toolchain := regexp.MustCompile(`golang:(\S+) `).FindStringSubmatch(stages(t)["build"][0])
+	toolchain := regexp.MustCompile(`golang:([\w.]+)`).FindStringSubmatch(stages(t)["build"][0])
 	require.NotNil(t, toolchain)
 	wanted, got := "go"+string(language[1]), "go"+toolchain[1]
 	require.Equal(t, version.Lang(wanted), version.Lang(got))

@@ -128,12 +128,7 @@ func TestPasswordsAreRandomAndKept(t *testing.T) {
 }
 
 func TestDatabaseIsMigratedAndUsedByItsOwnRoles(t *testing.T) {
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	cluster := postgrestest.ForTest(t)
 	project := load(t)
 	require.Equal(t, "florin_worker", flagOf(t, service(t, project, "migrate").Command, "--grant-to"))
 	require.Equal(t, "postgresql", environment(service(t, project, "database-setup"))["PGHOST"])
@@ -147,12 +142,7 @@ func TestDatabaseIsMigratedAndUsedByItsOwnRoles(t *testing.T) {
 
 	dir := secretsDir(t)
 	contents := secrets(t, dir)
-	clusterDir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(clusterDir)) })
-	cluster, err := postgrestest.Start(t.Context(), clusterDir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
+	clusterDir := filepath.Dir(cluster.Socket())
 	for range 2 {
 		script(t, "database-setup.sh", "SECRETS="+dir, "PGHOST="+clusterDir, "PGUSER=florin")
 	}
@@ -171,7 +161,7 @@ func TestDatabaseIsMigratedAndUsedByItsOwnRoles(t *testing.T) {
 		require.NoError(t, os.WriteFile(file, []byte(u.String()), 0o600))
 		stores[name] = config.Store{Postgres: config.Secret{File: file}}
 	}
-	_, _, err = app.MigrateStore(t.Context(), stores["migrate"], "florin_worker")
+	_, _, err := app.MigrateStore(t.Context(), stores["migrate"], "florin_worker")
 	require.NoError(t, err)
 	opened, err := app.OpenStore(t.Context(), stores["worker"], zap.NewNop())
 	require.NoError(t, err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"os"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,20 +16,8 @@ import (
 // serveDatabaseProxy starts a PostgreSQL behind the proxy. It returns a store that bypasses the proxy, and one that uses it.
 func serveDatabaseProxy(t *testing.T, trigger *trigger) (direct, proxied *store.Store) {
 	t.Helper()
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	// Not t.TempDir: PostgreSQL runs as the user postgres, who cannot reach that.
-	dir, err := os.MkdirTemp("", "florin-pg-")
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := postgrestest.Start(t.Context(), dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
-	_, _, err = store.Migrate(t.Context(), cluster.DSN())
+	cluster := postgrestest.ForTest(t)
+	_, _, err := store.Migrate(t.Context(), cluster.DSN())
 	require.NoError(t, err)
 	dsn, err := cluster.CreateRole(t.Context(), workerRole)
 	require.NoError(t, err)

@@ -41,6 +41,7 @@ func at(exchange string, moment point) point { return point(exchange+", ") + mom
 // The exchanges.
 const (
 	chargeCall, refundCall, captureCall, voidCall = "charge", "refund", "capture", "void"
+	inlineCharge, inlineRefund                    = "charge, inline", "refund, inline"
 	chargeLookup, refundLookup                    = "lookup of a charge", "lookup of a refund"
 	activityCompleted, activityFailed             = "activity completed", "activity failed"
 	workflowTask                                  = "workflow task completed"
@@ -60,23 +61,29 @@ type need int
 
 const (
 	anyPurchase need = iota
+	needInline
+	needQueued
 	needLookup
 	needFailure
 	needCapture
 	needVoid
 	needRefund
+	needInlineRefund
+	needQueuedRefund
 	needRefundLookup
 )
 
 // matrix lists every point and the victims that are killed there.
 var matrix = slices.Concat(
-	rowsOf(chargeCall, anyPurchase, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
-	rowsOf(refundCall, needRefund, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(inlineCharge, needInline, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(inlineRefund, needInlineRefund, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(chargeCall, needQueued, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
+	rowsOf(refundCall, needQueuedRefund, []victim{worker, simulated}, beforeSend, executing, beforeResponse),
 	rowsOf(captureCall, needCapture, []victim{worker, simulated}, beforeSend, beforeResponse),
 	rowsOf(voidCall, needVoid, []victim{worker, simulated}, beforeSend, beforeResponse),
 	rowsOf(chargeLookup, needLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
 	rowsOf(refundLookup, needRefundLookup, []victim{worker, simulated}, beforeSend, beforeResponse),
-	rowsOf(activityCompleted, anyPurchase, []victim{worker, temporal}, before, after),
+	rowsOf(activityCompleted, needQueued, []victim{worker, temporal}, before, after),
 	rowsOf(activityFailed, needFailure, []victim{worker, temporal}, before, after),
 	rowsOf(workflowTask, anyPurchase, []victim{worker, temporal}, before, after),
 	rowsOf(beginPayment, anyPurchase, []victim{worker, database}, before, after),

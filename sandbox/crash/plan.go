@@ -79,8 +79,10 @@ func chooseCells(random *rand.Rand, all []cell, kills, refunds int) (chosen []ce
 
 // refunds is the number of refunds that a purchase with this need has at least.
 func (n need) refunds() int {
-	if n == needRefund || n == needRefundLookup {
+	switch n {
+	case needRefund, needInlineRefund, needQueuedRefund, needRefundLookup:
 		return 1
+	default:
+		return 0
 	}
-	return 0
 }

@@ -25,9 +25,18 @@ func newProcessorProxy(t *trigger, target string) *http.Server {
 	return &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second}
 }
 
+// inlinePath is the path prefix of the processors whose first attempts are inline: what begins with it is another point of the matrix. The
+// simulator does not see it.
+const inlinePath = "/inline"
+
 // httpExchange returns the name of a request in the matrix.
 func httpExchange(r *http.Request) string {
-	switch path := r.URL.Path; {
+	path, inline := strings.CutPrefix(r.URL.Path, inlinePath)
+	switch {
+	case inline && r.Method == http.MethodPost && path == "/charges":
+		return inlineCharge
+	case inline && r.Method == http.MethodPost && path == "/refunds":
+		return inlineRefund
 	case r.Method == http.MethodPost && path == "/charges":
 		return chargeCall
 	case r.Method == http.MethodPost && path == "/refunds":
@@ -118,7 +127,7 @@ func (p *processorProxy) forward(r *http.Request, body []byte, sent func() error
 }
 
 func (p *processorProxy) roundTrip(r *http.Request, conn net.Conn, body []byte, sent func() error) (*http.Response, error) {
-	url := "http://" + p.target + r.URL.RequestURI()
+	url := "http://" + p.target + strings.TrimPrefix(r.URL.RequestURI(), inlinePath)
 	request, err := http.NewRequestWithContext(r.Context(), r.Method, url, bytes.NewReader(body)) //nolint:gosec // to our own simulator
 	if err != nil {
 		return nil, err

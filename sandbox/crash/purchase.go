@@ -135,18 +135,30 @@ func (g *generator) purchase(needs need) *purchase {
 	case needLookup:
 		p.charge.PaymentMethod = g.oneOf(lookupMethods)
 	case needFailure:
-		p.charge.PaymentMethod = g.oneOf(failureMethods)
+		p.charge.Processor, p.charge.PaymentMethod = queued, g.oneOf(failureMethods)
+	case needInline:
+		for p.charge.PaymentMethod = lateMethods[0]; slices.Contains(lateMethods, p.charge.PaymentMethod); {
+			p.charge.PaymentMethod = g.oneOf(anyMethod)
+		}
+	case needQueued:
+		p.charge.Processor, p.charge.PaymentMethod = queued, g.oneOf(anyMethod)
 	case needCapture:
 		g.authorizeOnly(p, captureAll, capturePart)
 	case needVoid:
 		g.authorizeOnly(p, voidAll)
-	case needRefund:
+	case needRefund, needInlineRefund:
 		p.charge.PaymentMethod = g.oneOf(refundMethods)
+		g.addRefund(p)
+	case needQueuedRefund:
+		p.charge.Processor, p.charge.PaymentMethod = queued, g.oneOf(refundMethods)
 		g.addRefund(p)
 	case needRefundLookup:
 		p.charge.PaymentMethod = "tok_refund_pending"
 		g.addRefund(p)
 	case anyPurchase:
+		if g.random.IntN(3) == 0 {
+			p.charge.Processor = queued
+		}
 		switch g.random.IntN(10) {
 		case 0:
 			g.authorizeOnly(p, captureAll, capturePart, voidAll, captureAndVoid, letExpire)

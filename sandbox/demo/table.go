@@ -8,8 +8,11 @@ import (
 	"text/tabwriter"
 	"time"
 
+	commonpb "go.temporal.io/api/common/v1"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/sdk/converter"
 
+	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -111,6 +114,9 @@ func attempts(ctx context.Context, env *environment.Environment, workflowID stri
 		if err != nil {
 			return sum
 		}
+		if marker := event.GetMarkerRecordedEventAttributes(); marker != nil && sentInline(marker.GetDetails()["result"]) {
+			sum++
+		}
 		if scheduled := event.GetActivityTaskScheduledEventAttributes(); scheduled != nil {
 			counted[event.GetEventId()] = movesMoney(scheduled.GetActivityType().GetName())
 		}
@@ -128,6 +134,14 @@ func attempts(ctx context.Context, env *environment.Environment, workflowID stri
 		}
 	}
 	return sum
+}
+
+// sentInline reports whether this is the result of a local activity that has made a first attempt.
+func sentInline(result *commonpb.Payloads) bool {
+	var begun struct {
+		First *activities.FirstAttempt `json:"first_attempt"`
+	}
+	return converter.GetDefaultDataConverter().FromPayloads(result, &begun) == nil && begun.First != nil
 }
 
 func movesMoney(activity string) bool {

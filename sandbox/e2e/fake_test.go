@@ -53,7 +53,7 @@ func slower(c *config.Config) {
 	for name, p := range c.Processors {
 		p.ScheduleToClose = activities.Duration(6 * time.Second)
 		p.AbsenceProofAfter = new(activities.Duration(6 * time.Second))
-		p.Resolve.For = activities.Duration(10 * time.Second)
+		p.Resolve.For = activities.Duration(14 * time.Second)
 		c.Processors[name] = p
 	}
 }

@@ -66,6 +66,7 @@ func startWithProcessors(t *testing.T, handlers map[string]http.Handler) *enviro
 		urls[name] = server.URL
 	}
 	return start(t, environment.Options{Tune: func(c *config.Config) {
+		queued(c)
 		for name, url := range urls {
 			p := c.Processors[name]
 			p.BaseURL = url

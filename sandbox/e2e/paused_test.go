@@ -39,7 +39,7 @@ var paused = &taskqueuepb.RateLimit{RequestsPerSecond: 0}
 
 func TestPausedQueueDelaysAllCalls(t *testing.T) {
 	t.Parallel()
-	env := start(t, environment.Options{})
+	env := start(t, environment.Options{Tune: queued})
 	require.NoError(t, setRateLimit(t.Context(), env, paused))
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()
@@ -57,6 +57,7 @@ func TestPausedQueueDelaysAllCalls(t *testing.T) {
 func startWithoutAbsenceProof(t *testing.T, tune func(*config.Processor)) *environment.Environment {
 	t.Helper()
 	return start(t, environment.Options{Tune: func(c *config.Config) {
+		queued(c)
 		p := c.Processors[environment.ProcessorName]
 		p.AbsenceProofAfter = new(activities.Duration(0))
 		tune(&p)

@@ -7,7 +7,6 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
-	"github.com/florinpay/florin/sandbox/environment"
 )
 
 // modification captures, voids or cancels the payment of a scenario.
@@ -80,7 +79,7 @@ var captures = []scenario{
 		name: "held-expired", about: "neither captured nor voided in time: the authorization expires",
 		run: func(ctx context.Context, r *recording) error {
 			req := r.authorization("tok_visa")
-			req.Processor = environment.BackupName
+			req.Processor = r.backup()
 			if err := r.charge(ctx, req, payment.Authorized); err != nil {
 				return err
 			}
@@ -92,7 +91,7 @@ var captures = []scenario{
 		name: "charge-expired", about: "the customer does not act in time: the charge is voided and expires",
 		run: func(ctx context.Context, r *recording) error {
 			req := r.request("tok_requires_action")
-			req.Processor = environment.BackupName
+			req.Processor = r.backup()
 			if err := r.charge(ctx, req, payment.RequiresAction); err != nil {
 				return err
 			}

@@ -100,7 +100,7 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 	recorded := 0
 	for _, s := range wanted {
 		group.Go(func() error {
-			r := &recording{env: env, key: s.name, ownProcessor: s.ownProcessor}
+			r := &recording{env: env, key: s.name, ownProcessor: s.ownProcessor, inline: s.inline}
 			err := s.run(ctx, r)
 			mu.Lock()
 			defer mu.Unlock()
@@ -123,10 +123,19 @@ func record(ctx context.Context, env *environment.Environment, wanted []scenario
 // shortenTimeouts makes payments at the processor "backup" expire within seconds. It also adds the processors of the scenarios
 // with ownProcessor, configured like the sandbox's own, but with more time for lookups.
 func shortenTimeouts(c *config.Config) {
+	for _, name := range []string{environment.ProcessorName, environment.BackupName} {
+		p := c.Processors[name]
+		p.FirstAttempt = config.Inline
+		c.Processors[inlinePrefix+name] = p
+		p.FirstAttempt = config.Queued
+		c.Processors[name] = p
+	}
 	seconds := func(n float64) activities.Duration { return activities.Duration(n * float64(time.Second)) }
-	p := c.Processors[environment.BackupName]
-	p.AuthorizationFor, p.Pending.For = seconds(2), seconds(1)
-	c.Processors[environment.BackupName] = p
+	for _, name := range []string{environment.BackupName, inlinePrefix + environment.BackupName} {
+		p := c.Processors[name]
+		p.AuthorizationFor, p.Pending.For = seconds(2), seconds(1)
+		c.Processors[name] = p
+	}
 	for _, s := range scenarios {
 		if s.ownProcessor {
 			own := c.Processors[environment.ProcessorName]

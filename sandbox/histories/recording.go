@@ -29,6 +29,8 @@ type recording struct {
 	key string
 	// ownProcessor sends the charge to the processor that is named like the scenario.
 	ownProcessor bool
+	// inline makes the first attempt inline.
+	inline bool
 	// workflowID is the workflow whose history is saved. It is set when the workflow is started.
 	workflowID string
 }
@@ -41,8 +43,18 @@ func (r *recording) request(token string) payment.ChargeRequest {
 	}
 	if r.ownProcessor {
 		req.Processor = r.key
+	} else if r.inline {
+		req.Processor = inlinePrefix + environment.ProcessorName
 	}
 	return req
+}
+
+// backup is the name of the processor at which payments expire within seconds.
+func (r *recording) backup() string {
+	if r.inline {
+		return inlinePrefix + environment.BackupName
+	}
+	return environment.BackupName
 }
 
 // authorization returns a request to authorize 12.50 USD.

@@ -18,6 +18,8 @@ type scenario struct {
 	// ownProcessor gives the scenario a processor with the scenario's name. Scenarios that change or exhaust a rate limit need
 	// one, because a rate limit delays all operations at its processor.
 	ownProcessor bool
+	// inline makes the first attempt inline.
+	inline bool
 }
 
 // withOwnProcessor returns the scenario with a processor of its own.
@@ -26,8 +28,24 @@ func withOwnProcessor(s scenario) scenario {
 	return s
 }
 
-// scenarios are all scenarios.
-var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks)
+// scenarios are all scenarios. Their first attempts are queued, unless their names begin with inlinePrefix.
+var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks, withFirstAttemptInline(charges, captures, interrupted, refunds))
+
+const inlinePrefix = "inline-"
+
+// alwaysQueued are the scenarios that would be the same inline, or that need a first attempt in the queue.
+var alwaysQueued = []string{"held-reset"}
+
+// withFirstAttemptInline returns scenarios again, with the first attempt inline.
+func withFirstAttemptInline(groups ...[]scenario) (inline []scenario) {
+	for _, s := range slices.Concat(groups...) {
+		if !s.ownProcessor && !slices.Contains(alwaysQueued, s.name) {
+			s.name, s.about, s.inline = inlinePrefix+s.name, "the first attempt is inline; "+s.about, true
+			inline = append(inline, s)
+		}
+	}
+	return inline
+}
 
 // chargeEnds is a charge that returns the final status want.
 func chargeEnds(name, about, token string, want payment.Status) scenario {

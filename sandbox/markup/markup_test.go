@@ -129,11 +129,11 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 	}
 	lookups := 0
 	for name, function := range map[string]any{
-		payment.ActivityBeginPayment: func(context.Context, payment.ChargeRequest, activities.Start) (activities.BeginResult, error) {
+		payment.ActivityChargeInline: func(context.Context, payment.ChargeRequest, activities.Start) (activities.BeginResult, error) {
 			return activities.BeginResult{Terms: terms, Charge: a.charge, Resumed: true}, nil
 		},
 		payment.ActivityRecordPayment: func(_ context.Context, c payment.Charge, _ activities.Cause) (payment.Charge, error) { return c, nil },
-		payment.ActivityReserveRefund: func(context.Context, payment.RefundRequest, activities.Start) (activities.ReserveResult, error) {
+		payment.ActivityRefundInline: func(context.Context, payment.RefundRequest, activities.Start) (activities.ReserveResult, error) {
 			return activities.ReserveResult{Terms: terms, Refund: a.refund, Payment: a.charge, Resumed: true}, nil
 		},
 		payment.ActivitySettleRefund: func(_ context.Context, r payment.Refund, _ activities.Cause) (payment.Refund, error) { return r, nil },

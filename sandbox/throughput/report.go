@@ -18,14 +18,14 @@ func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]r
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "\nvariant\tcharges/s\tp50\tp99\tTemporal CPU\town CPU\tevents\tactions\t"+
 		"throughput ÷ bare (quartiles)\tCPU ÷ bare")
-	var events int
+	var inline cost
 	for v, current := range variants {
 		spent, err := costOf(ctx, current.temporal, rounds[0][v].sample)
 		if err != nil {
 			return err
 		}
-		if v == asynchronous {
-			events = spent.events
+		if v == inlineEager {
+			inline = spent
 		}
 		sorted := latencies(rounds, v)
 		cpuRatio := median(each(rounds, func(r []round) float64 {
@@ -43,17 +43,19 @@ func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]r
 	}
 	if len(variants) > onPostgres {
 		fmt.Fprintf(out, "throughput with the store on PostgreSQL ÷ on SQLite: %s\n",
-			formatQuartiles(ratios(rounds, onPostgres, asynchronous)))
+			formatQuartiles(ratios(rounds, onPostgres, inlineEager)))
 	}
-	fmt.Fprintf(out, "throughput of Florin, asynchronous ÷ bare with a second queue, as Florin has: %s\n",
-		formatQuartiles(ratios(rounds, asynchronous, bareOnTwoQueues)))
+	ofTwoQueues := ratios(rounds, queuedAsync, bareOnTwoQueues)
+	fmt.Fprintf(out, "throughput of Florin, queued, asynchronous ÷ bare with a second queue, as Florin has: %s\n", formatQuartiles(ofTwoQueues))
 	fmt.Fprintf(out, "throughput with callers authorized ÷ without: asynchronous %s, synchronous %s\n",
-		formatQuartiles(ratios(rounds, authorized, asynchronous)), formatQuartiles(ratios(rounds, authorizedSync, synchronous)))
-	observed := ratios(rounds, asynchronous, unobserved)
+		formatQuartiles(ratios(rounds, authorized, inlineEager)), formatQuartiles(ratios(rounds, authorizedSync, inlineSync)))
+	observed := ratios(rounds, inlineEager, unobserved)
 	fmt.Fprintf(out, "throughput with observability ÷ without: %s\n\n", formatQuartiles(observed))
-	fmt.Fprintf(out, "bench: async_ratio=%.2f sync_ratio=%.2f observability_cost=%.2f authorized_ratio=%.2f events=%d\n",
-		median(ratios(rounds, asynchronous, bare)), median(ratios(rounds, synchronous, bare)), 1-median(observed),
-		median(ratios(rounds, authorized, asynchronous)), events)
+	ratio := func(v int) float64 { return median(ratios(rounds, v, bare)) }
+	fmt.Fprintf(out, "bench: inline_eager=%.2f inline_sync=%.2f inline_async=%.2f queued_async=%.2f queued_vs_own_queue=%.2f "+
+		"observability_cost=%.2f authorized_ratio=%.2f events=%d actions=%d\n",
+		ratio(inlineEager), ratio(inlineSync), ratio(inlineAsync), ratio(queuedAsync), median(ofTwoQueues), 1-median(observed),
+		median(ratios(rounds, authorized, inlineEager)), inline.events, inline.actions)
 	return nil
 }
 

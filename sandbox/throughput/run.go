@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"io"
 
+	"go.temporal.io/sdk/client"
+
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/postgrestest"
 )
 
@@ -13,8 +16,11 @@ import (
 const (
 	bare = iota
 	bareOnTwoQueues
-	asynchronous
-	synchronous
+	inlineEager
+	inlineSync
+	inlineAsync
+	queuedAsync
+	queuedSync
 	unobserved
 	authorized
 	authorizedSync
@@ -47,7 +53,16 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 	if err != nil {
 		return nil, err
 	}
-	observed, err := b.florin(ctx, "florin", b.sqlite("florin"))
+	inline, err := b.florin(ctx, "florin-inline", b.sqlite("inline"), config.Inline)
+	if err != nil {
+		return nil, err
+	}
+	// A client without workers, as in a process of its own.
+	other, err := b.dial(ctx, "florin-inline", client.Options{})
+	if err != nil {
+		return nil, err
+	}
+	queued, err := b.florin(ctx, "florin-queued", b.sqlite("queued"), config.Queued)
 	if err != nil {
 		return nil, err
 	}
@@ -61,12 +76,15 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 	}
 	variants := []variant{
 		bare: baseline, bareOnTwoQueues: twoQueues,
-		asynchronous: florinVariant("Florin, asynchronous", observed, false),
-		synchronous:  florinVariant("Florin, synchronous", observed, true),
-		unobserved:   florinVariant("Florin, asynchronous, observability off", notObserved, false),
+		inlineEager: florinVariant("Florin, inline, started by the worker's process", inline, false),
+		inlineSync:  florinVariant("Florin, inline, synchronous", other, true),
+		inlineAsync: florinVariant("Florin, inline, started by another client", other, false),
+		queuedAsync: florinVariant("Florin, queued, asynchronous", queued, false),
+		queuedSync:  florinVariant("Florin, queued, synchronous", queued, true),
+		unobserved:  florinVariant("Florin, inline, started by the worker's process, observability off", notObserved, false),
 
-		authorized:     florinVariant("Florin, asynchronous, callers authorized", proven, false),
-		authorizedSync: florinVariant("Florin, synchronous, callers authorized", proven, true),
+		authorized:     florinVariant("Florin, inline, started by the worker's process, callers authorized", proven, false),
+		authorizedSync: florinVariant("Florin, inline, synchronous, callers authorized", proven, true),
 	}
 	if err := postgrestest.Available(); err != nil {
 		fmt.Fprintf(out, "skipping the variant with the store on PostgreSQL: %v\n", err)
@@ -76,8 +94,8 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 	if err != nil {
 		return nil, err
 	}
-	withPostgres, err := b.florin(ctx, "florin-postgres", store)
-	return append(variants, florinVariant("Florin, asynchronous, store on PostgreSQL", withPostgres, false)), err
+	withPostgres, err := b.florin(ctx, "florin-postgres", store, config.Inline)
+	return append(variants, florinVariant("Florin, inline, started by the worker's process, store on PostgreSQL", withPostgres, false)), err
 }
 
 // alternate measures the rounds, after one warm-up round that does not count. Rounds are short, and each begins with another
@@ -95,8 +113,8 @@ func alternate(ctx context.Context, out io.Writer, temporal *server, variants []
 			rounds[i][v] = r
 		}
 		if i%5 == 0 {
-			fmt.Fprintf(out, "round %d of %d: bare %.0f/s, Florin %.0f/s\n",
-				i, s.rounds, rounds[i][bare].perSecond, rounds[i][asynchronous].perSecond)
+			fmt.Fprintf(out, "round %d of %d: bare %.0f/s, Florin inline %.0f/s, queued %.0f/s\n",
+				i, s.rounds, rounds[i][bare].perSecond, rounds[i][inlineEager].perSecond, rounds[i][queuedAsync].perSecond)
 		}
 	}
 	return rounds[1:], nil

@@ -31,9 +31,10 @@ const processorKey = "sim_throughput_key"
 
 // namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
 // each other's tasks.
-var namespaces = []string{"bare", "bare-two-queues", "florin", "florin-unobserved", "florin-authorized", "florin-postgres"}
+var namespaces = []string{"bare", "bare-two-queues", "florin-inline", "florin-queued", "florin-unobserved", "florin-authorized", "florin-postgres",
+	"florin-refused-0", "florin-refused-0.02", "florin-limited"}
 
-// testbed is what the variants share: one Temporal server, one simulated processor, and a directory.
+// testbed is what the variants share: one Temporal server, a simulated processor, and a directory.
 type testbed struct {
 	temporal     *server
 	processorURL string
@@ -59,7 +60,8 @@ func (b *testbed) open(ctx context.Context, onPostgres bool) (err error) {
 		return err
 	}
 	b.onClose(b.temporal.stop)
-	return b.startProcessor(ctx)
+	_, err = b.startProcessor(ctx, simulator.Options{})
+	return err
 }
 
 // onClose registers a function that close calls.
@@ -74,18 +76,20 @@ func (b *testbed) close() error {
 	return errors.Join(errs...)
 }
 
-// startProcessor starts the simulator, with its ledger in memory.
-func (b *testbed) startProcessor(ctx context.Context) error {
-	sim, err := simulator.Open(ctx, simulator.Options{APIKey: processorKey})
+// startProcessor starts a simulator, with its ledger in memory, for the variants that are started after it. It counts its calls.
+func (b *testbed) startProcessor(ctx context.Context, o simulator.Options) (*callCounter, error) {
+	o.APIKey = processorKey
+	sim, err := simulator.Open(ctx, o)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	b.onClose(sim.Close)
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return err
+		return nil, err
 	}
-	serving := &http.Server{Handler: sim.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	calls := &callCounter{}
+	serving := &http.Server{Handler: calls.handler(sim.Handler()), ReadHeaderTimeout: 5 * time.Second}
 	done := make(chan error, 1)
 	go func() { done <- serving.Serve(listener) }()
 	b.onClose(func() error {
@@ -96,7 +100,7 @@ func (b *testbed) startProcessor(ctx context.Context) error {
 		return err
 	})
 	b.processorURL = "http://" + listener.Addr().String()
-	return nil
+	return calls, nil
 }
 
 // dial connects to a namespace of the Temporal server.
@@ -123,17 +127,17 @@ func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string) (
 }
 
 // florin starts Florin's workers in their default configuration, with the audit log in a file.
-func (b *testbed) florin(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
+func (b *testbed) florin(ctx context.Context, namespace string, store config.Store, first config.FirstAttempt) (client.Client, error) {
 	var options client.Options
 	metrics := telemetry.New(nil)
 	metrics.Temporal(&options)
-	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{})
+	return b.florinWith(ctx, namespace, store, first, options, metrics, config.Authorize{})
 }
 
 // unobserved is florin without summaries, details, search attributes, metrics and traces.
 func (b *testbed) unobserved(ctx context.Context, namespace string, store config.Store) (client.Client, error) {
 	options := client.Options{Interceptors: []interceptor.ClientInterceptor{&metadataRemover{}}}
-	return b.florinWith(ctx, namespace, store, options, nil, config.Authorize{})
+	return b.florinWith(ctx, namespace, store, config.Inline, options, nil, config.Authorize{})
 }
 
 // authorized is florin with callers who prove who they are.
@@ -151,7 +155,7 @@ func (b *testbed) authorized(ctx context.Context, namespace string, store config
 	}}
 	metrics := telemetry.New(nil)
 	metrics.Temporal(&options)
-	return b.florinWith(ctx, namespace, store, options, metrics, config.Authorize{Audience: "florin", JWKS: config.JWKS{File: jwks}})
+	return b.florinWith(ctx, namespace, store, config.Inline, options, metrics, config.Authorize{Audience: "florin", JWKS: config.JWKS{File: jwks}})
 }
 
 // issueToken returns a token for every merchant, and the key set of its issuer.
@@ -180,20 +184,14 @@ func issueToken() (token florin.Token, keys []byte, err error) {
 }
 
 func (b *testbed) florinWith(
-	ctx context.Context, namespace string, store config.Store, options client.Options, metrics *telemetry.Telemetry, authorize config.Authorize,
+	ctx context.Context, namespace string, store config.Store, first config.FirstAttempt, options client.Options,
+	metrics *telemetry.Telemetry, authorize config.Authorize,
 ) (client.Client, error) {
 	t, err := b.dial(ctx, namespace, options)
 	if err != nil {
 		return nil, err
 	}
-	key, err := b.secret(namespace+".key", processorKey)
-	if err != nil {
-		return nil, err
-	}
-	settings, err := config.Config{
-		Authorize: authorize, Store: store, Audit: config.Audit{Path: filepath.Join(b.dir, namespace+".jsonl")},
-		Processors: map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key}},
-	}.Complete(app.BuiltIn)
+	settings, err := b.settings(namespace, first, config.Config{Authorize: authorize, Store: store})
 	if err != nil {
 		return nil, err
 	}
@@ -203,6 +201,17 @@ func (b *testbed) florinWith(
 	}
 	b.onClose(func() error { workers.Stop(); return nil })
 	return t, workers.Start()
+}
+
+// settings adds the processor and the audit log to a configuration.
+func (b *testbed) settings(namespace string, first config.FirstAttempt, c config.Config) (config.Config, error) {
+	key, err := b.secret(namespace+".key", processorKey)
+	if err != nil {
+		return c, err
+	}
+	c.Audit.Path = filepath.Join(b.dir, namespace+".jsonl")
+	c.Processors = map[string]config.Processor{"simulator": {Adapter: "rest", BaseURL: b.processorURL, APIKey: key, FirstAttempt: first}}
+	return c.Complete(app.BuiltIn)
 }
 
 // secret writes a secret to a file and returns the configuration that reads it.

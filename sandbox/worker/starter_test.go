@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
 
 	"github.com/florinpay/florin"
@@ -276,4 +277,28 @@ func TestCaptureInADifferentCurrencyIsRefused(t *testing.T) {
 	c, err := shared.Florin.Get(t.Context(), "acme", "currency")
 	require.NoError(t, err)
 	require.Equal(t, payment.Authorized, c.Status)
+}
+
+// An authorized payment is looked up once a day.
+func TestLookupIsMadeAtOnce(t *testing.T) {
+	startWorker(t, shared)
+	require.Zero(t, starter(t, shared, chargeFlags("held-lookup", "tok_visa", "--capture", "manual")...).code)
+	require.Zero(t, starter(t, shared, chargeFlags("paid-lookup", "tok_visa")...).code)
+	r := starter(t, shared, "lookup", "--merchant", "acme", "--key", "held-lookup")
+	require.Equal(t, result{stdout: "workflow charge/acme/held-lookup was asked to look it up\n"}, r)
+	require.Eventually(t, func() bool {
+		events := shared.Temporal.GetWorkflowHistory(t.Context(), payment.ChargeWorkflowID("acme", "held-lookup"), "", false, enumspb.HISTORY_EVENT_FILTER_TYPE_ALL_EVENT)
+		for events.HasNext() {
+			event, err := events.Next()
+			require.NoError(t, err)
+			if event.GetActivityTaskScheduledEventAttributes().GetActivityType().GetName() == payment.ActivityProcessorLookup {
+				return true
+			}
+		}
+		return false
+	}, timeout, 20*time.Millisecond)
+
+	r = starter(t, shared, "lookup", "--merchant", "acme", "--key", "paid-lookup")
+	require.Equal(t, 6, r.code)
+	require.Contains(t, r.stderr, "or it is final: use starter get --ask-processor")
 }

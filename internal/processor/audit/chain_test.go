@@ -231,6 +231,26 @@ func TestFullDiskIsNoTampering(t *testing.T) {
 	}
 }
 
+// Rotation deletes the oldest files. What remains is intact, and the report says where it begins, but a file that is missing in
+// between is a fault.
+func TestLogWhoseOldestFilesWereDeletedIsIntact(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "audit.log")
+	l, err := Open(Options{Path: path, MaxSizeMB: 1, MaxBackups: 2, MaxAgeDays: 400})
+	require.NoError(t, err)
+	for range 6 << 20 / len(written(t, charge())) {
+		l.Write(charge())
+	}
+	require.NoError(t, l.Close())
+	rotated, err := filepath.Glob(filepath.Join(filepath.Dir(path), "audit-*"))
+	require.NoError(t, err)
+	require.Len(t, rotated, 2)
+	report := requireIntact(t, append(rotated, path)...)
+	require.Len(t, report.Notes, 1)
+	require.Contains(t, report.Notes[0], "the records before it are not in these files")
+	require.Greater(t, report.Chains[0].First.Seq, uint64(1))
+	require.NotEmpty(t, verified(t, VerifyOptions{}, rotated[0], path).Faults)
+}
+
 func TestRecordsThatAreLostAreInTheChain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &gate{}

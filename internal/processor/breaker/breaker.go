@@ -110,6 +110,9 @@ func (b *Breaker) Allow() (Passed, error) {
 	return Passed{b, done}, nil
 }
 
+// Ready reports whether the breaker is closed. A nil Breaker is always ready.
+func (b *Breaker) Ready() bool { return b == nil || b.breaker.State() == gobreaker.StateClosed }
+
 // Passed is a call that a Breaker has let pass.
 type Passed struct {
 	breaker *Breaker

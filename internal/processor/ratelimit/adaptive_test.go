@@ -85,6 +85,44 @@ func TestCutIsInProportionToTheShareOfRefusedCalls(t *testing.T) {
 	}
 }
 
+func TestRateRecoversAdditivelyWhileCallsAreAccepted(t *testing.T) {
+	const hundred, limit = 100.0, 1000.0
+	for _, tc := range []struct {
+		name     string
+		after    time.Duration // between the calls that are accepted
+		accepted int
+		rate     float64
+		want     float64
+	}{
+		{name: "a second of calls", after: 10 * time.Millisecond, accepted: 100, rate: 50, want: 60},
+		{name: "two seconds of calls", after: 10 * time.Millisecond, accepted: 200, rate: 50, want: 69},
+		{name: "two seconds of calls from a low rate", after: 10 * time.Millisecond, accepted: 200, rate: 1, want: 19},
+		{name: "a call after a pause", after: time.Minute, accepted: 1, rate: 50, want: 60},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			now := time.Now()
+			a := adaptive{rate: tc.rate, average: hundred, raisedAt: now}
+			for range tc.accepted {
+				now = now.Add(tc.after)
+				a.accepted(now, limit, true)
+			}
+			require.InDelta(t, tc.want, a.rate, 2)
+		})
+	}
+}
+
+func TestRateThatDelaysNoCallDoesNotRise(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(0, 10, time.Minute)
+		accept(l, 50, 3*time.Second)
+		for range 10 {
+			l.Refused(0)
+			accept(l, 50, calm/2)
+		}
+		require.LessOrEqual(t, l.State().CutTo, 50*headroom*1.1)
+	})
+}
+
 func TestRateIsNeverAboveTheConfiguredOne(t *testing.T) {
 	for _, perSecond := range []float64{0.5, 10} { // 0.5 is below the rate to which refusals cut
 		synctest.Test(t, func(t *testing.T) {
@@ -197,7 +235,9 @@ func TestRefusalsInARowAreNotForgottenByTimeAlone(t *testing.T) {
 		<-time.After(time.Hour)
 		require.Positive(t, l.State().CutTo)
 		l.Accepted()
-		<-time.After(calm)
+		<-time.After(calm - time.Second)
+		require.Positive(t, l.State().CutTo)
+		<-time.After(time.Second)
 		require.Zero(t, l.State().CutTo)
 	})
 }
@@ -274,6 +314,39 @@ func TestCallsTakeTheirTokensInOrderAndFollowARateThatChanges(t *testing.T) {
 			require.Equal(t, i, <-sent)
 		}
 		require.Greater(t, time.Since(began), 9*time.Second)
+	})
+}
+
+func TestCallIsRefusedAtOnceIfThoseBeforeItTakeTooLong(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(1, 1, 3500*time.Millisecond)
+		require.Zero(t, waited(t, l))
+		for range 3 {
+			go func() { _ = l.Wait(t.Context()) }()
+		}
+		synctest.Wait()
+		require.Equal(t, 4*time.Second, refusal(t.Context(), t, l, 0).RetryAfter)
+	})
+}
+
+func TestCallsThatWaitFollowARateThatRises(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(0, 1, time.Minute)
+		l.Pace(Quota{Remaining: 1, Reset: 10 * time.Second})
+		require.Zero(t, waited(t, l))
+		time.AfterFunc(time.Second, func() { l.Pace(Quota{Remaining: 100, Reset: time.Second}) })
+		require.LessOrEqual(t, waited(t, l), time.Second+ahead)
+	})
+}
+
+func TestRateOfAlmostZeroRefusesCalls(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(1e-300, 1, time.Minute)
+		require.Zero(t, waited(t, l))
+		for range 3 {
+			e := refusal(t.Context(), t, l, 0)
+			require.Equal(t, maxRetryAfter, e.RetryAfter)
+		}
 	})
 }
 

@@ -43,6 +43,15 @@ func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
 	return l
 }
 
+// Ready reports whether a call would be sent at once. It reserves nothing.
+func (l *Limiter) Ready() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.apply(now)
+	return !now.Before(l.heldUntil) && l.waiting == 0 && (l.tokens.Limit() == rate.Inf || l.tokens.TokensAt(now) >= 1)
+}
+
 // MaxWait returns the longest time that a call waits.
 func (l *Limiter) MaxWait() time.Duration { return l.maxWait }
 

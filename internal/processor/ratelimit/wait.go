@@ -11,7 +11,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// ahead is how long before its time a call takes its token. It bounds how long calls still follow a rate that has been changed.
+// ahead is how long before its time a call takes its token, and how long it sleeps before it asks again. It bounds how long calls
+// still follow a rate that has been changed.
 const ahead = 100 * time.Millisecond
 
 // Wait blocks until the call may be sent. It returns a *processor.Error of certainty NotExecuted if the call may not be sent:
@@ -101,7 +102,7 @@ func (l *Limiter) queueForToken(ctx context.Context, waitUntil time.Time) (delay
 		if taken || err != nil {
 			return delay, err
 		}
-		if err := sleep(ctx, delay-ahead); err != nil {
+		if err := sleep(ctx, min(delay-ahead, ahead)); err != nil {
 			return 0, err
 		}
 	}
@@ -112,8 +113,8 @@ func (l *Limiter) take(ctx context.Context, waitUntil time.Time) (delay time.Dur
 	now := time.Now()
 	l.apply(now)
 	token := l.tokens.ReserveN(now, 1)
-	// Tokens are floating-point numbers.
-	delay = token.DelayFrom(now).Round(time.Microsecond)
+	// Tokens are floating-point numbers. At a rate of almost 0, the delay is endless.
+	delay = min(token.DelayFrom(now).Round(time.Microsecond), maxRetryAfter)
 	if delay > 0 && l.tokens.Limit() == rate.Limit(l.adaptive.rate) {
 		l.slowedAt = now
 	}
