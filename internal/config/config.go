@@ -306,7 +306,7 @@ type RateLimit struct {
 	// Bounds: at least 1.
 	Burst int `yaml:"burst"`
 	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue. 0 means
-	// that no call waits.
+	// that no call waits. Calls wait in their queue before that: a worker takes one when the limiter is about to allow it.
 	// Bounds: at least 0, shorter than http_timeout.
 	MaxWait *activities.Duration `yaml:"max_wait"` // nil: the default
 }
