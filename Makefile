@@ -3,7 +3,8 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet attack year histories mutation bench bench-refusals bench-client growth fuzz vulncheck sbom pin-images picture
+.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench bench-refusals bench-client growth fuzz vulncheck sbom
+.PHONY: pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -83,6 +84,11 @@ bench:
 ## bench-refusals: throughput of charges at processors that refuse 2 % of the calls, and all calls beyond a limit, with a 429
 bench-refusals:
 	@cd sandbox && go run ./throughput refusals $(ARGS)
+
+## fairness: how much the flood of one merchant delays another, with and without the settings of Temporal for it; the last line is a
+## summary. A run takes half an hour. ARGS="--charges 160 --others 20 --per-second 8 --calls 2 --limit 0 --latency 500ms" takes minutes
+fairness:
+	@cd sandbox && go run ./fairness $(ARGS)
 
 ## bench-client: cost of a charge through Florin's HTTP client, compared with net/http and other clients; see bench/README.md
 bench-client:

@@ -154,6 +154,9 @@ func (w *Worker) Run(ctx context.Context) error {
 		return err
 	}
 	logger := w.options.Logger
+	if err := app.SetWeights(ctx, w.temporal.WorkflowService(), w.namespace, w.config); err != nil {
+		logger.Warn("all merchants keep the weights that they had", zap.Error(err)) // it is no reason to execute no payments
+	}
 	logger.Info("worker is running", append(w.addresses,
 		zap.String("namespace", w.namespace), zap.String("webhooks", workers.WebhooksAddress()))...)
 	err = workers.Run(ctx)

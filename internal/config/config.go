@@ -39,6 +39,8 @@ type Config struct {
 	Log Log `yaml:"log"`
 	// Worker configures the worker process.
 	Worker Worker `yaml:"worker"`
+	// Fairness divides what cannot be executed at once among the merchants.
+	Fairness Fairness `yaml:"fairness"`
 	// Audit is the compliance log: every request to a processor and its response, redacted.
 	Audit Audit `yaml:"audit"`
 	// Authorize makes callers prove who they are. It is off by default.
@@ -154,6 +156,17 @@ type Worker struct {
 	// prints it.
 	// Bounds: no `:`; only together with worker.deployment.
 	BuildID string `yaml:"build_id"`
+}
+
+// Fairness configures how Temporal divides the capacity of workers and processors among merchants while more waits than can be executed.
+// It needs a setting of the Temporal server, see [fairness.md](fairness.md).
+type Fairness struct {
+	// Weights are the shares of merchants, by their ID. Every other merchant has 1: one with 5 gets five times as much as another one while
+	// both have something waiting. A worker sets them at its start for its task queues and removes those that are not listed, so all
+	// workers need the same ones. Without any, it changes nothing: to remove the last one, set it to 1.
+	// Unit: a factor, such as 2.5.
+	// Bounds: 0.001 to 1000, for at most 500 merchants.
+	Weights map[string]float64 `yaml:"weights"`
 }
 
 // Processor configures one payment processor.
@@ -300,7 +313,7 @@ type RateLimit struct {
 	// together nevertheless.
 	PerWorker bool `yaml:"per_worker"`
 	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue. 0 means
-	// that no call waits.
+	// that no call waits. Calls wait in their queue before that: a worker takes one when the limiter is about to allow it.
 	// Bounds: at least 0, shorter than http_timeout.
 	MaxWait *activities.Duration `yaml:"max_wait"` // nil: the default
 }

@@ -46,6 +46,12 @@ func printed(value reflect.Value) any {
 			fields = append(fields, yaml.MapItem{Key: path, Value: string(v[path])})
 		}
 		return omitEmpty(fields)
+	case map[string]float64:
+		var weights yaml.MapSlice
+		for _, merchant := range slices.Sorted(maps.Keys(v)) {
+			weights = append(weights, yaml.MapItem{Key: merchant, Value: v[merchant]})
+		}
+		return omitEmpty(weights)
 	case []Secret:
 		var secrets []yaml.MapSlice
 		for _, secret := range v {

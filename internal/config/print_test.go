@@ -31,6 +31,7 @@ processors:
   "null": *rest
   "1.5": *rest
 store: {postgres: {file: "1e3"}}
+fairness: {weights: {"no": 2.5, "1": 1000, acme: 0.001}}
 worker: {deployment: florin, build_id: "0123456789ab"}
 audit: {path: "off", allow: {"items[].state": code, "1": id, "true": amount}, max_backups: 7, compress: true}
 `), known)

@@ -15,7 +15,8 @@ import (
 	"github.com/florinpay/florin/internal/processor/httpclient"
 )
 
-var processorName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+// plainName is the form of a merchant ID and of the name of a processor.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
 var adapterName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]*$`)
 
@@ -54,6 +55,7 @@ func (c Config) validate(adapters Adapters) error {
 	if _, err := audit.NewFields(c.Audit.Allow); err != nil {
 		problem("audit.allow: %w", err)
 	}
+	problems = append(problems, c.Fairness.problems()...)
 	if strings.ContainsAny(c.Worker.Deployment, ".:") || strings.ContainsAny(c.Worker.BuildID, ":") {
 		problem("worker.deployment %q must not contain . or :, worker.build_id %q must not contain :, as Temporal requires",
 			c.Worker.Deployment, c.Worker.BuildID)
@@ -74,7 +76,7 @@ func (c Config) validate(adapters Adapters) error {
 		problem("store.allow_owner, store.insecure: have no effect without store.postgres")
 	}
 	for _, name := range names {
-		if !processorName.MatchString(name) {
+		if !plainName.MatchString(name) {
 			problem("processors.%s: want a name of 1 to 64 of A-Z a-z 0-9 . _ -, as requests and task queues have it", name)
 		}
 		for _, err := range c.Processors[name].problems(adapters, c.Worker.StopTimeout) {
@@ -252,6 +254,23 @@ func (p Processor) webhookProblems(adapters Adapters) (problems []error) {
 	for i, secret := range p.WebhookSecrets {
 		if err := secret.problem(); err != nil {
 			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: %w", i, err))
+		}
+	}
+	return problems
+}
+
+// maxWeights is half of what Temporal accepts in one request, which sets new weights and removes as many old ones.
+const maxWeights = 500
+
+func (f Fairness) problems() (problems []error) {
+	if len(f.Weights) > maxWeights {
+		problems = append(problems, fmt.Errorf("fairness.weights: %d merchants: want at most %d", len(f.Weights), maxWeights))
+	}
+	for _, merchant := range slices.Sorted(maps.Keys(f.Weights)) {
+		if weight := f.Weights[merchant]; !plainName.MatchString(merchant) {
+			problems = append(problems, fmt.Errorf("fairness.weights: %q: want a merchant ID, 1 to 64 of A-Z a-z 0-9 . _ -", merchant))
+		} else if !(weight >= 0.001 && weight <= 1000) { // unlike weight < 0.001 || weight > 1000, this refuses NaN too
+			problems = append(problems, fmt.Errorf("fairness.weights.%s %v: want 0.001 to 1000", merchant, weight))
 		}
 	}
 	return problems

@@ -1,6 +1,8 @@
 package config
 
 import (
+	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -122,6 +124,39 @@ func TestPathThatTheAuditLogMustNotContainIsInvalid(t *testing.T) {
 	require.ErrorContains(t, err, `audit.allow: "data[].note" has the shape "text": want id, code, amount, currency, time or bool`)
 	_, err = Parse([]byte("audit: {allow: [state]}\n"), known)
 	require.ErrorContains(t, err, "allow: want")
+}
+
+func TestWeightsThatTemporalWouldRefuseAreInvalid(t *testing.T) {
+	tooMany := map[string]float64{}
+	for i := range maxWeights + 1 {
+		tooMany[fmt.Sprintf("m%d", i)] = 1
+	}
+	for name, tt := range map[string]struct {
+		weights map[string]float64
+		want    string
+	}{
+		"no merchant":   {weights: map[string]float64{"a/b": 1}, want: `fairness.weights: "a/b": want a merchant ID, 1 to 64 of A-Z a-z 0-9 . _ -`},
+		"zero":          {weights: map[string]float64{"acme": 0}, want: "fairness.weights.acme 0: want 0.001 to 1000"},
+		"too high":      {weights: map[string]float64{"acme": 1000.1}, want: "fairness.weights.acme 1000.1: want 0.001 to 1000"},
+		"not a number":  {weights: map[string]float64{"acme": math.NaN()}, want: "fairness.weights.acme NaN: want 0.001 to 1000"},
+		"too many":      {weights: tooMany, want: "fairness.weights: 501 merchants: want at most 500"},
+		"lowest":        {weights: map[string]float64{"acme": 0.001}},
+		"highest":       {weights: map[string]float64{"acme": 1000}},
+		"several":       {weights: map[string]float64{"acme": 2.5, "bolt": 0.5}},
+		"not set":       {},
+		"set to nobody": {weights: map[string]float64{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := good()
+			c.Fairness.Weights = tt.weights
+			_, err := c.Complete(known)
+			if tt.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.ErrorContains(t, err, tt.want)
+		})
+	}
 }
 
 func TestOptionsOfPostgreSQLAreInvalidForSQLite(t *testing.T) {

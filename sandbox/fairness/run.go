@@ -15,8 +15,12 @@ import (
 	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/server/common/dynamicconfig"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
@@ -34,6 +38,8 @@ type load struct {
 	limit   float64
 	calls   int
 	latency time.Duration
+	// patience is how long merchant B waits for an outcome.
+	patience time.Duration
 }
 
 // measured are the p95 latencies of merchant B.
@@ -71,30 +77,30 @@ func measure(ctx context.Context, out io.Writer, l load, fair bool) (m measured,
 	defer func() { err = errors.Join(err, e.Stop()) }()
 	title := map[bool]string{true: "with fairness", false: "without"}[fair]
 
-	if _, err := others(ctx, e, l, "warm-up", func(int) error { return nil }); err != nil {
+	// A client of its own, as that of a service: it starts nothing in the worker directly.
+	temporal, err := client.DialContext(ctx, client.Options{
+		HostPort: fmt.Sprintf("127.0.0.1:%d", e.Ports.Temporal), Logger: app.TemporalLogger(zap.NewNop()),
+	})
+	if err != nil {
 		return m, err
 	}
-	pause := time.Duration(float64(time.Second) * float64(l.flood) / float64(l.charges) / l.floodPerSecond)
-	tick := time.NewTicker(min(pause, 500*time.Millisecond))
-	defer tick.Stop()
-	before, err := others(ctx, e, l, "unloaded", func(int) error {
-		select {
-		case <-tick.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	})
+	defer temporal.Close()
+	service := florin.NewClient(temporal, florin.Options{})
+
+	if _, err := oneByOne(ctx, service, l, "warm-up", 5); err != nil {
+		return m, err
+	}
+	before, err := oneByOne(ctx, service, l, "unloaded", l.charges)
 	if err != nil {
 		return m, err
 	}
 	m.unloaded = p95(before)
 	fmt.Fprintf(out, "%s: merchant B unloaded: p50 %s, p95 %s\n", title, p50(before).Round(time.Millisecond), m.unloaded.Round(time.Millisecond))
 
-	flood := startFlood(ctx, e, l)
-	during, err := others(ctx, e, l, "flooded", func(i int) error {
+	flood := startFlood(ctx, service, l)
+	during, err := others(ctx, service, l, func(i int) error {
 		if i%10 == 9 {
-			fmt.Fprintf(out, "%s: A has started %d, %s\n", title, flood.started.Load(), backlog(ctx, e.Temporal))
+			fmt.Fprintf(out, "%s: A has started %d, %s\n", title, flood.started.Load(), backlog(ctx, temporal))
 		}
 		return flood.wait(ctx, int64(l.flood)*int64(i+1)/int64(l.charges))
 	})
@@ -103,12 +109,12 @@ func measure(ctx context.Context, out io.Writer, l load, fair bool) (m measured,
 	}
 	m.flooded = p95(during)
 	fmt.Fprintf(out, "%s: merchant B in the flood: p50 %s, p95 %s; then %s\n", title, p50(during).Round(time.Millisecond), m.flooded.Round(time.Millisecond),
-		backlog(ctx, e.Temporal))
+		backlog(ctx, temporal))
 	ids := make([]string, l.charges)
 	for i := range ids {
 		ids[i] = payment.ChargeWorkflowID("b", fmt.Sprintf("flooded-%d", i))
 	}
-	return m, errors.Join(printStages(ctx, out, e.Temporal, ids), flood.stop())
+	return m, errors.Join(printStages(ctx, out, temporal, ids), flood.stop())
 }
 
 // tune gives the worker the limits of the processor, and the charges time to wait for them.
@@ -124,32 +130,52 @@ func (l load) tune(c *config.Config) {
 	c.Worker.StopTimeout = duration(30 * time.Second)
 }
 
-// others makes the charges of merchant B, one after each call of next. It returns their latencies, sorted.
-func others(ctx context.Context, e *environment.Environment, l load, name string, next func(i int) error) ([]time.Duration, error) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	latencies := make([]time.Duration, l.charges)
-	var group sync.WaitGroup
-	for i := range l.charges {
-		if err := next(i); err != nil {
-			cancel(err)
-			break
+// oneByOne makes n charges of merchant B, one after the other. It returns their latencies, sorted.
+func oneByOne(ctx context.Context, service *florin.Client, l load, name string, n int) ([]time.Duration, error) {
+	latencies := make([]time.Duration, n)
+	for i := range latencies {
+		var err error
+		if latencies[i], err = charge(ctx, service, l, fmt.Sprintf("%s-%d", name, i)); err != nil {
+			return nil, err
 		}
-		group.Go(func() {
-			began := time.Now()
-			charge, err := e.Florin.Charge(ctx, request("b", fmt.Sprintf("%s-%d", name, i)))
-			if err == nil && charge.Status != payment.Succeeded {
-				err = fmt.Errorf("charge %d of merchant B is %s: want succeeded", i, charge.Status)
-			}
-			if err != nil {
-				cancel(err)
-			}
-			latencies[i] = time.Since(began)
+	}
+	slices.Sort(latencies)
+	return latencies, nil
+}
+
+// others makes the charges of merchant B, one after each call of next, however long they take. It returns their latencies, sorted.
+func others(ctx context.Context, service *florin.Client, l load, next func(i int) error) ([]time.Duration, error) {
+	group, ctx := errgroup.WithContext(ctx)
+	latencies := make([]time.Duration, l.charges)
+	for i := range latencies {
+		if err := next(i); err != nil {
+			return nil, errors.Join(err, group.Wait())
+		}
+		group.Go(func() (err error) {
+			latencies[i], err = charge(ctx, service, l, fmt.Sprintf("flooded-%d", i))
+			return err
 		})
 	}
-	group.Wait()
+	err := group.Wait()
 	slices.Sort(latencies)
-	return latencies, context.Cause(ctx)
+	return latencies, err
+}
+
+// charge makes a charge of merchant B and returns how long it took. A charge without an outcome in time counts as that long.
+func charge(ctx context.Context, service *florin.Client, l load, key string) (time.Duration, error) {
+	limited, cancel := context.WithTimeout(ctx, l.patience)
+	defer cancel()
+	began := time.Now()
+	c, err := service.Charge(limited, request("b", key))
+	switch {
+	case errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil:
+		return l.patience, nil
+	case err != nil:
+		return 0, err
+	case c.Status != payment.Succeeded:
+		return 0, fmt.Errorf("charge %s of merchant B is %s: want succeeded", key, c.Status)
+	}
+	return time.Since(began), nil
 }
 
 func request(merchant, key string) payment.ChargeRequest {
@@ -166,14 +192,14 @@ type flood struct {
 }
 
 // startFlood starts charges at their rate, until all are started or stop is called.
-func startFlood(ctx context.Context, e *environment.Environment, l load) *flood {
+func startFlood(ctx context.Context, service *florin.Client, l load) *flood {
 	ctx, cancel := context.WithCancel(ctx)
 	f := &flood{progress: make(chan struct{}, 1), cancel: cancel, failed: make(chan error, 1)}
-	go func() { f.failed <- f.run(ctx, e, l) }()
+	go func() { f.failed <- f.run(ctx, service, l) }()
 	return f
 }
 
-func (f *flood) run(ctx context.Context, e *environment.Environment, l load) error {
+func (f *flood) run(ctx context.Context, service *florin.Client, l load) error {
 	tick := time.NewTicker(time.Duration(float64(time.Second) / l.floodPerSecond))
 	defer tick.Stop()
 	failed := make(chan error, 1)
@@ -191,7 +217,7 @@ func (f *flood) run(ctx context.Context, e *environment.Environment, l load) err
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() { <-slots }()
-			if _, err := e.Florin.StartCharge(ctx, request("a", fmt.Sprintf("flood-%d", i))); err != nil {
+			if _, err := service.StartCharge(ctx, request("a", fmt.Sprintf("flood-%d", i))); err != nil {
 				if ctx.Err() == nil {
 					select {
 					case failed <- fmt.Errorf("charge %d of merchant A: %w", i, err):

@@ -20,9 +20,9 @@ var stages = []struct {
 	last bool
 }{
 	{name: "the workflow waits for a worker", from: enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, to: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED},
-	{name: "the workflow begins", from: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED, to: enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED},
-	{name: "the call waits for a worker", from: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, to: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED},
-	{name: "the call", from: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED, to: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
+	{name: "the workflow begins, with a first attempt if one is possible", from: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED, to: enumspb.EVENT_TYPE_WORKFLOW_TASK_COMPLETED},
+	{name: "a call in the queue waits for a worker", from: enumspb.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED, to: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED},
+	{name: "that call", from: enumspb.EVENT_TYPE_ACTIVITY_TASK_STARTED, to: enumspb.EVENT_TYPE_ACTIVITY_TASK_COMPLETED},
 	{name: "the result waits for the worker", from: enumspb.EVENT_TYPE_WORKFLOW_TASK_SCHEDULED, to: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED, last: true},
 	{name: "the workflow ends", from: enumspb.EVENT_TYPE_WORKFLOW_TASK_STARTED, to: enumspb.EVENT_TYPE_WORKFLOW_EXECUTION_COMPLETED, last: true},
 }
@@ -49,13 +49,19 @@ func printStages(ctx context.Context, out io.Writer, temporal client.Client, wor
 			if s.last {
 				at = last
 			}
-			durations[i] = append(durations[i], at[s.to].Sub(at[s.from]))
+			if from, to := at[s.from], at[s.to]; !from.IsZero() && !to.Before(from) { // as far as the charge has come
+				durations[i] = append(durations[i], to.Sub(from))
+			}
 		}
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	for i, s := range stages {
+		if len(durations[i]) == 0 {
+			continue
+		}
 		slices.Sort(durations[i])
-		fmt.Fprintf(table, "  %s\tp50 %s\tp95 %s\n", s.name, p50(durations[i]).Round(time.Millisecond), p95(durations[i]).Round(time.Millisecond))
+		fmt.Fprintf(table, "  %s\t%d of %d\tp50 %s\tp95 %s\n", s.name, len(durations[i]), len(workflowIDs),
+			p50(durations[i]).Round(time.Millisecond), p95(durations[i]).Round(time.Millisecond))
 	}
 	return table.Flush()
 }
