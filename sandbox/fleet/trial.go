@@ -94,7 +94,7 @@ func (t *trial) run(ctx context.Context) error {
 				if err := t.awaitMove(ctx, name, began); err != nil {
 					return err
 				}
-				if err := t.measure(ctx, settle, measured/2); err != nil {
+				if err := t.measure(ctx, settle, measured); err != nil {
 					return err
 				}
 			}
