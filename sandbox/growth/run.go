@@ -86,19 +86,23 @@ func runSQLite(ctx context.Context, out io.Writer, s size, w *worst) (err error)
 }
 
 // compare measures all operations on a small and on a large database, and prints a table.
-func compare(ctx context.Context, out io.Writer, dsns []string, sizes []int, s size, w *worst) error {
+func compare(ctx context.Context, out io.Writer, dsns []string, sizes []int, s size, w *worst) (err error) {
 	var sides []*side
+	defer func() {
+		for _, on := range sides {
+			err = errors.Join(err, on.store.Close())
+		}
+	}()
 	for i, dsn := range dsns {
 		opened, err := store.Open(ctx, dsn, store.AllowOwner(true))
 		if err != nil {
 			return err
 		}
-		defer opened.Close()
 		on := &side{corpus: corpus{size: sizes[i], end: time.Now()}, store: opened}
+		sides = append(sides, on)
 		if err := on.prepare(ctx, i > 0); err != nil {
 			return err
 		}
-		sides = append(sides, on)
 	}
 	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintf(table, "milliseconds\t%d: p50\tp99\trows\t%d: p50\tp99\trows\tratio of p50\t\n", sizes[0], sizes[1])
