@@ -27,7 +27,7 @@ import (
 type OpenProcessor struct {
 	processor.Processor
 	// Client is the HTTP client of the adapter, for requests for which [processor.Processor] has no method.
-	Client *httpclient.Client
+	Client  *httpclient.Client
 	limiter *ratelimit.Limiter
 	// audit is nil if the audit log is the worker's.
 	audit *audit.Log
