@@ -3,7 +3,8 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash attack year histories mutation bench bench-refusals bench-client growth fairness fuzz vulncheck sbom pin-images picture
+.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench bench-refusals bench-client growth fuzz vulncheck sbom
+.PHONY: pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -51,6 +52,11 @@ CHARGES ?= 300
 REFUNDS ?= 100
 crash:
 	@cd sandbox && RACE=$(RACE) go run ./crash --seed=$(SEED) --charges=$(CHARGES) --refunds=$(REFUNDS) $(ARGS)
+
+## fleet: run worker processes against one rate limit, kill, add, freeze and pause them and move their demand, and count what arrives at
+## the processor in any second; the last line is a summary. ARGS=--short takes a minute and a half instead of three
+fleet:
+	@cd sandbox && go run ./fleet $(ARGS)
 
 ## attack: attack a running sandbox as an outsider, through Temporal's API, HTTP, files and binaries; the last line is a summary.
 ## ARGS="--only TEXT" selects attacks by their names

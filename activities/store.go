@@ -109,6 +109,8 @@ func (p *Payments) RegisterReads(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
 	r.RegisterActivityWithOptions(p.ListDivergences, activity.RegisterOptions{Name: payment.ActivityListDivergences})
 	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
+	r.RegisterActivityWithOptions(p.ControlProcessor, activity.RegisterOptions{Name: payment.ActivityControlProcessor})
+	r.RegisterActivityWithOptions(p.ListProcessors, activity.RegisterOptions{Name: payment.ActivityListProcessors})
 }
 
 // Cause is the actor behind a transition, and the evidence for it.

@@ -36,7 +36,7 @@ const (
 	ActivityRecordRecheck = "RecordRecheck"
 
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
-	// [ReadTaskQueue], which a service executes without a workflow, like the next five.
+	// [ReadTaskQueue], which a service executes without a workflow, like the next seven.
 	ActivityGetPayment = "GetPayment"
 	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
 	ActivityGetRefund = "GetRefund"
@@ -49,6 +49,11 @@ const (
 	// ActivityAcknowledgeDivergence persists that an operator has dealt with a divergence, and returns the [Divergence]. Its
 	// argument is an [Acknowledgement].
 	ActivityAcknowledgeDivergence = "AcknowledgeDivergence"
+	// ActivityControlProcessor persists what an operator has decided about the calls to a processor, and returns the [ProcessorState].
+	// Its argument is a [ControlChange].
+	ActivityControlProcessor = "ControlProcessor"
+	// ActivityListProcessors returns the [ProcessorStates]. It has no argument.
+	ActivityListProcessors = "ListProcessors"
 
 	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
 	ActivityProcessorCharge = "ProcessorCharge"

@@ -22,6 +22,8 @@ func TestWireNamesNeverChange(t *testing.T) {
 		})
 	require.Equal(t, []string{"BeginRecheck", "RecordRecheck", "ListDivergences", "AcknowledgeDivergence"},
 		[]string{ActivityBeginRecheck, ActivityRecordRecheck, ActivityListDivergences, ActivityAcknowledgeDivergence})
+	require.Equal(t, []string{"ControlProcessor", "ListProcessors", "pause", "resume", "rate"},
+		[]string{ActivityControlProcessor, ActivityListProcessors, string(ControlPause), string(ControlResume), string(ControlRate)})
 	require.Equal(t, []string{"PaymentStatus", "PaymentId", "MerchantId", "Processor", "Currency", "FailureClass", "Amount"},
 		[]string{
 			AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency,
@@ -76,6 +78,16 @@ func TestJSONNeverChanges(t *testing.T) {
 		RecheckRequest{MerchantID: "m", IdempotencyKey: "k", Refund: true, Unconfirmed: []string{"div_2"},
 			Earlier: Recheck{Lookups: 20, Divergences: []string{"div_1"}, FailedLate: true}})
 	requireJSON(t, `{"divergence_id":"div_1","by":"jane"}`, Acknowledgement{DivergenceID: "div_1", By: "jane"})
+	requireJSON(t, `{"processor":"acme","action":"rate","per_second":2.5,"by":"jane","reason":"quota"}`,
+		ControlChange{Processor: "acme", Action: ControlRate, PerSecond: 2.5, By: "jane", Reason: "quota"})
+	requireJSON(t, `{"processors":[{"processor":"acme","configured_per_second":20,
+		"control":{"paused":true,"per_second":2.5,"by":"jane","reason":"quota","at":"2026-01-15T12:30:45Z","revision":7},
+		"workers":[{"worker":"1@host/AB","per_second":1.25,"burst":3,"demand":9,"applied":true}]}]}`,
+		ProcessorStates{Processors: []ProcessorState{{
+			Processor: "acme", ConfiguredPerSecond: 20,
+			Control: ProcessorControl{Paused: true, PerSecond: 2.5, By: "jane", Reason: "quota", At: at, Revision: 7},
+			Workers: []ProcessorWorker{{Worker: "1@host/AB", PerSecond: 1.25, Burst: 3, Demand: 9, Applied: true}},
+		}}})
 	requireJSON(t, `{"refund_id":"ref_1","payment_id":"pay_1","merchant_id":"acme","idempotency_key":"refund-1","status":"pending",
 		"amount":250,"currency":"USD","processor":"simulator","processor_refund_id":"re_1",
 		"decline":{"code":"lost_card","kind":"hard","network_code":"41","advice_code":"03","message":"no"},

@@ -162,7 +162,7 @@ func (c *charge) shouldContinue(ctx workflow.Context) bool {
 
 // wasVoidedBy reports whether this run has tried to void the payment for the reason.
 func (c *charge) wasVoidedBy(reason string) bool {
-	return slices.ContainsFunc(c.ended, func(m *modification) bool { return m.reason == reason })
+	return slices.ContainsFunc(c.ended, func(m *modification) bool { return m.reason == reason && !m.resumed })
 }
 
 // pollingSince is when the lookups of the current status began. A payment that waits for the customer or the processor continues the

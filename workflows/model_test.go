@@ -1301,6 +1301,20 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 				ContinueAfter: []int{0, 0},
 			},
 		},
+		// The void that the first run had tried was not executed.
+		"cancellation counts although an earlier run has tried to void": {
+			{
+				Key: 1, Manual: true, TerminateAfter: 7 * time.Minute,
+				Calls: []behavior{{
+					Fault: faultNone, Decision: decisionApproveLater, DecidesAfter: 10 * time.Second, Meanwhile: &externalAction{Kind: actionCancel},
+				}, {Fault: faultConflict}},
+				Lookups: []behavior{{Fault: faultTerminationNotExecuted, Lasts: 10 * time.Minute}},
+			},
+			{
+				Key: 1, Manual: true, Repeat: true, Pause: time.Minute, TerminateAfter: 5 * time.Hour,
+				Actions: []externalAction{{Kind: actionCancel, At: time.Second}}, ContinueAfter: []int{4},
+			},
+		},
 		// A repeat was executed after the resolution, and its response was lost: the resolution was correct only when it
 		// was made.
 		"resolution is discarded once the operation was sent again": {

@@ -20,6 +20,8 @@ type modification struct {
 	amount int64
 	// reason is why Florin voids the payment by itself; empty if a caller has asked for it.
 	reason string
+	// resumed reports that an earlier run has begun it.
+	resumed bool
 }
 
 const (
@@ -227,7 +229,7 @@ func (c *charge) resume(ctx workflow.Context) (continues bool) {
 	if stored == nil {
 		return false
 	}
-	c.current = &modification{kind: stored.Operation, amount: stored.Amount, reason: stored.Reason}
+	c.current = &modification{kind: stored.Operation, amount: stored.Amount, reason: stored.Reason, resumed: true}
 	op := c.modificationOperation(c.current)
 	op.sends = sends{state: ambiguous, last: workflow.Now(ctx), failure: payment.Failure{
 		Class: payment.ClassOutcomeUnknown, Message: fmt.Sprintf("an earlier run may have sent the %s", stored.Operation),

@@ -204,11 +204,11 @@ func processorCommand() *cobra.Command {
 	d.flags(get)
 	parent := &cobra.Command{
 		Use:   "processor",
-		Short: "Call a processor directly, without Temporal",
+		Short: "Pause, resume and limit the calls to a processor, or call it directly, without Temporal",
 		Args:  noArguments,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	parent.AddCommand(get)
+	parent.AddCommand(append(controlCommands(), get)...)
 	return parent
 }
 

@@ -139,6 +139,12 @@ func TestTextsOfOthersCannotRedrawTheTerminal(t *testing.T) {
 		"divergences": func(cmd *cobra.Command) error {
 			return printDivergences(cmd, payment.DivergencePage{Divergences: []payment.Divergence{d}})
 		},
+		"processors": func(cmd *cobra.Command) error {
+			return printProcessors(cmd, []payment.ProcessorState{{
+				Processor: hostile, Control: payment.ProcessorControl{By: hostile, Reason: hostile, Revision: 1},
+				Workers: []payment.ProcessorWorker{{Worker: hostile}},
+			}})
+		},
 		"list":   func(cmd *cobra.Command) error { return printPage(cmd, payment.Page{Payments: []payment.Charge{c}}) },
 		"record": func(cmd *cobra.Command) error { return printResult(cmd, source{name: hostile}, "payment", record) },
 		"summary": func(cmd *cobra.Command) error {

@@ -16,6 +16,7 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/fleet"
 	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/internal/store"
@@ -30,6 +31,7 @@ import (
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
+	fleet      *fleet.Fleet
 	webhooks   *webhookServer // nil: off
 	store      *store.Store
 	audit      *audit.Log // nil: off
@@ -146,6 +148,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	}
 	// Half of the workflow tasks stay free for payments that wait: a slow processor must not hold all of them.
 	payments.Inline = activities.NewInline(first, c.Worker.MaxConcurrentWorkflowTasks/2)
+	w.fleet = newFleet(c, w.store, w.processors, o.Logger)
 	readOptions := options
 	readOptions.DisableWorkflowWorker = true
 	readOptions.MaxConcurrentActivityTaskPollers = pollers
@@ -170,7 +173,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 
 // sources returns what the gauges read.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Store: w.store}
+	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Store: w.store, SharesAge: w.fleet.Age}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}
@@ -208,6 +211,10 @@ func (w *Workers) fail(err error) {
 
 // Start begins to poll. If one worker cannot start, Start stops the others, closes everything and returns the error.
 func (w *Workers) Start() error {
+	if err := w.fleet.Start(context.Background()); err != nil {
+		w.close()
+		return err
+	}
 	for i, one := range w.workers {
 		if err := one.Start(); err != nil {
 			for _, started := range w.workers[:i] {
@@ -260,6 +267,9 @@ func (w *Workers) close() {
 	w.webhooks = nil
 	if w.signaling != nil {
 		w.signaling.Close()
+	}
+	if w.fleet != nil {
+		w.fleet.Stop()
 	}
 	for _, p := range w.processors {
 		p.Close()

@@ -35,6 +35,8 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityListPayments:          everyone,
 	caller.Read + " " + payment.ActivityListDivergences:       everyone,
 	caller.Read + " " + payment.ActivityAcknowledgeDivergence: {caller.Operator},
+	caller.Read + " " + payment.ActivityControlProcessor:      {caller.Operator},
+	caller.Read + " " + payment.ActivityListProcessors:        {caller.Operator, caller.Reader},
 }
 
 // requireRole returns an error unless the caller may make such a request for any merchant at all.

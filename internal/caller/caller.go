@@ -28,7 +28,7 @@ type Role string
 const (
 	// Service charges, refunds, captures and voids, and reads.
 	Service Role = "service"
-	// Operator captures and voids, resolves unknown outcomes, acknowledges divergences, and reads.
+	// Operator captures and voids, resolves unknown outcomes, acknowledges divergences, controls processors, and reads.
 	Operator Role = "operator"
 	// Reader reads.
 	Reader Role = "reader"
@@ -92,6 +92,8 @@ var Operations = []string{
 	Read + " " + payment.ActivityListPayments,
 	Read + " " + payment.ActivityListDivergences,
 	Read + " " + payment.ActivityAcknowledgeDivergence,
+	Read + " " + payment.ActivityControlProcessor,
+	Read + " " + payment.ActivityListProcessors,
 }
 
 // isOfFlorin reports whether Florin's workers handle the request.

@@ -295,16 +295,23 @@ type Retry struct {
 	LongestWait activities.Duration `yaml:"longest_wait"`
 }
 
-// RateLimit configures the rate limiter. It is a token bucket, and applies to each worker process separately.
+// RateLimit configures the rate limiter. It applies to all worker processes together: they share the rate through the store, in
+// proportion to their demand, and never make more than `per_second` + `burst` calls in any second. An operator can set another rate, and
+// pause the processor, with `starter processor`.
 type RateLimit struct {
-	// PerSecond is the rate of calls. 0 means unlimited. After 429 responses of the processor, the rate is lower for a time.
+	// PerSecond is the rate of calls. 0 means unlimited. Where workers have different rates, the lowest applies. After 429 responses of
+	// the processor, the rate is lower for a time.
 	// Unit: calls per second; fractions are valid.
-	// Bounds: at least 0.
+	// Bounds: at least 0, at most 1000000.
 	PerSecond float64 `yaml:"per_second"`
-	// Burst is the number of calls that may be sent at once.
+	// Burst is the number of calls that may be sent at once. With more workers than that, all of them together make fewer than
+	// `per_second` calls, by one per second for each worker more: choose it at least as high as the number of workers.
 	// Unit: calls.
-	// Bounds: at least 1.
+	// Bounds: at least 1, at most 1000000.
 	Burst int `yaml:"burst"`
+	// PerWorker makes `per_second` and `burst` apply to each worker process separately. A rate that an operator has set applies to all
+	// together nevertheless.
+	PerWorker bool `yaml:"per_worker"`
 	// MaxWait is the longest time that a call waits for the limiter. A call that would wait longer returns to its queue. 0 means
 	// that no call waits. Calls wait in their queue before that: a worker takes one when the limiter is about to allow it.
 	// Bounds: at least 0, shorter than http_timeout.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -305,12 +306,17 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 		{
 			name:   "negative rate",
 			change: func(_ *Config, p *Processor) { p.RateLimit.PerSecond = -1 },
-			want:   "processors.acme.rate_limit.per_second -1: must be 0 or above",
+			want:   "processors.acme.rate_limit.per_second -1: must be 0 or above, and at most 1000000",
+		},
+		{
+			name:   "infinite rate",
+			change: func(_ *Config, p *Processor) { p.RateLimit.PerSecond = math.Inf(1) },
+			want:   "processors.acme.rate_limit.per_second +Inf: must be 0 or above, and at most 1000000",
 		},
 		{
 			name:   "negative burst",
 			change: func(_ *Config, p *Processor) { p.RateLimit.Burst = -1 },
-			want:   "processors.acme.rate_limit.burst -1: must be above 0",
+			want:   "processors.acme.rate_limit.burst -1: must be above 0 and at most 1000000",
 		},
 		{
 			name:   "negative maximum wait",

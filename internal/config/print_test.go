@@ -96,6 +96,7 @@ processors:
     rate_limit:
       per_second: 0
       burst: 10
+      per_worker: false
       max_wait: 2s
     breaker:
       window: 10s

@@ -89,6 +89,9 @@ func (c Config) validate(adapters Adapters) error {
 // maxAttempts bounds the attempts of a call without Temporal. The time limit of such a call ends it earlier.
 const maxAttempts = 20
 
+// maxRate bounds the rate and the burst of the calls to a processor.
+const maxRate = 1_000_000
+
 // maxAuthorization bounds how long a payment stays authorized: no card network allows longer, and it is looked up every day.
 const maxAuthorization = activities.Duration(365 * 24 * time.Hour)
 
@@ -181,8 +184,14 @@ func (p Processor) boundProblems() (problems []error) {
 			"retry.max_attempts", p.Retry.MaxAttempts, p.Retry.MaxAttempts > 0 && p.Retry.MaxAttempts <= maxAttempts,
 			fmt.Sprintf("above 0 and at most %d", maxAttempts),
 		},
-		{"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0, "0 or above"},
-		{"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0, "above 0"},
+		{
+			"rate_limit.per_second", p.RateLimit.PerSecond, p.RateLimit.PerSecond >= 0 && p.RateLimit.PerSecond <= maxRate,
+			fmt.Sprintf("0 or above, and at most %d", maxRate),
+		},
+		{
+			"rate_limit.burst", p.RateLimit.Burst, p.RateLimit.Burst > 0 && p.RateLimit.Burst <= maxRate,
+			fmt.Sprintf("above 0 and at most %d", maxRate),
+		},
 		{"rate_limit.max_wait", *p.RateLimit.MaxWait, *p.RateLimit.MaxWait >= 0, "0 or above"},
 		{"max_concurrent_calls", p.MaxConcurrentCalls, p.MaxConcurrentCalls > 0, "above 0"},
 		{"idle_timeout", p.IdleTimeout, p.IdleTimeout > 0, "above 0"},

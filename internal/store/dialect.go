@@ -36,6 +36,8 @@ type dialect struct {
 	hasTable string
 	// forUpdate is appended to a SELECT to lock its rows. It is empty if a writing transaction locks the whole database.
 	forUpdate string
+	// now is an expression for the time by the clock of the database, not earlier than the statement begins.
+	now       string
 	isolation sql.IsolationLevel
 	// list is the format of one of several lists that UNION ALL merges in order: of its SELECT, and of its ORDER BY and LIMIT. PostgreSQL
 	// merges lists that have an order themselves, and sorts others. SQLite sorts lists that have one, and merges others.
@@ -53,6 +55,7 @@ var (
 		name: "postgres", goose: goose.DialectPostgres,
 		hasTable:  `SELECT count(*) FROM pg_class WHERE oid = to_regclass($1)`,
 		forUpdate: " FOR UPDATE",
+		now:       "clock_timestamp()",
 		// Each statement sees everything that was committed before it started. So the statement after a lock sees the changes
 		// of the transaction that held the lock before.
 		isolation: sql.LevelReadCommitted,
@@ -62,6 +65,7 @@ var (
 	sqliteFile = dialect{
 		name: "sqlite", goose: goose.DialectSQLite3,
 		hasTable:  `SELECT count(*) FROM sqlite_master WHERE name = $1`,
+		now:       "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
 		isolation: sql.LevelDefault,
 		list:      "%[1]s",
 		oneWriter: true, prepares: true,

@@ -131,7 +131,15 @@ func TestGrantedPrivilegesAreEnoughForAWorkerAndNotMore(t *testing.T) {
 	require.NoError(t, err)
 	_, err = s.AcknowledgeDivergence(t.Context(), newDivergence(charge).ID(), "jane")
 	require.NoError(t, err)
+	register(t, s, "acme")
+	control(t, s, pause)
+	require.NoError(t, s.RenewShares(t.Context(), []string{"acme"}, func(p ProcessorShares) (RateShare, []string) {
+		return share("one", 1, 5, p.Now), []string{"two"}
+	}))
+	require.NoError(t, s.ReleaseShares(t.Context(), "one"))
 	for _, forbidden := range []string{
+		"DELETE FROM processor_controls", "UPDATE processor_controls SET processor = 'other'", "DELETE FROM processor_control_events",
+		"UPDATE processor_control_events SET changed_by = 'other'", "UPDATE rate_shares SET worker = 'other'", "TRUNCATE rate_shares",
 		"DELETE FROM payments", "DELETE FROM refunds", "DELETE FROM payment_events", "DELETE FROM divergences", "DELETE FROM heartbeat",
 		"TRUNCATE payment_events", "UPDATE payment_events SET amount = 0", "UPDATE divergences SET evidence = '{}'",
 		"UPDATE payments SET refunded_amount = 0", "UPDATE payments SET reserved_amount = 0, revision = revision + 1",

@@ -35,6 +35,11 @@ var grants = []struct {
 	{table: "payment_events", privileges: []string{"SELECT", "INSERT"}},
 	{table: "divergences", privileges: []string{"SELECT", "INSERT"}, update: []string{"acknowledged_at", "acknowledged_by"}},
 	{table: "heartbeat", privileges: []string{"SELECT"}, update: []string{"at"}},
+	{table: "processor_controls", privileges: []string{"SELECT", "INSERT"}, update: []string{"paused", "rate", "changed_by", "reason", "revision", "at"}},
+	{table: "processor_control_events", privileges: []string{"SELECT", "INSERT"}},
+	{table: "rate_shares", privileges: []string{"SELECT", "INSERT", "DELETE"}, update: []string{
+		"configured_rate", "configured_burst", "demand", "rate", "burst", "renewals", "applied_revision", "since", "lease_until",
+	}},
 }
 
 // grantLock serializes calls of Grant: PostgreSQL refuses concurrent changes of a table's privileges.

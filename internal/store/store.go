@@ -9,6 +9,9 @@
 //     never change.
 //   - The requested values (amount, currency, processor, payment method and so on) never change, and no row is ever deleted.
 //   - Each change of a row appends an event. Events never change.
+//   - Each change of the control of a processor appends an event, too.
+//
+// The shares of workers in the rate of a processor are the exception: they live as long as their worker, see [Store.RenewShares].
 //
 // Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID] and [Store.Identity]. No
 // error text contains a payment method or a password.

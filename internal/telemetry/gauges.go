@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 
@@ -18,6 +19,8 @@ type Sources struct {
 	// Processors are the clients of the configured processors, by name.
 	Processors map[string]*httpclient.Client
 	Store      Store
+	// SharesAge returns how long ago the shares in the rates of the processors were renewed.
+	SharesAge func() time.Duration
 	// AuditLost returns the number of audit records lost since the start.
 	AuditLost func() uint64
 }
@@ -109,6 +112,14 @@ var (
 	held = newGauge("processor_hold_seconds",
 		"Remaining time that this worker delays all calls because the processor requested it, or refuses all of them.",
 		"processor")
+	paused = newGauge("processor_paused",
+		"1 while an operator has paused the processor, as far as this worker knows: it refuses calls that move money. 0 otherwise.",
+		"processor")
+	rateShare = newGauge("processor_rate_share_calls_per_second",
+		"Calls per second that this worker may make: its share of the rate of all workers; absent without a limit.",
+		"processor")
+	sharesAge = newGauge("rate_shares_age_seconds",
+		"Time since this worker last renewed its shares in the rates of the processors, and read what operators have decided. It does so every second.")
 	cutTo = newGauge("processor_cut_rate_calls_per_second",
 		"Calls per second to which 429 responses have cut this worker's rate; absent if they have not.",
 		"processor")
@@ -125,7 +136,7 @@ var (
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
-		inFlight, inFlightLimit, breakerState, held, cutTo, quotaRemaining, quotaReset, auditLost,
+		inFlight, inFlightLimit, breakerState, held, paused, rateShare, sharesAge, cutTo, quotaRemaining, quotaReset, auditLost,
 	} {
 		to <- d
 	}
@@ -139,6 +150,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	}
 	for name, client := range sources.Processors {
 		setProcessor(set, name, client.Stats())
+	}
+	if sources.SharesAge != nil {
+		set(sharesAge, sources.SharesAge().Seconds())
 	}
 	if sources.AuditLost != nil {
 		to <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(sources.AuditLost()))
@@ -195,20 +209,27 @@ func setProcessor(set setFunc, name string, s httpclient.Stats) {
 	set(inFlight, float64(s.InFlight), name)
 	set(inFlightLimit, float64(s.MaxInFlight), name)
 	set(held, s.Held.Seconds(), name)
+	set(paused, boolean(s.Paused), name)
+	if !math.IsInf(s.PerSecond, 1) {
+		set(rateShare, s.PerSecond, name)
+	}
 	if s.CutTo > 0 {
 		set(cutTo, s.CutTo, name)
 	}
 	for _, state := range breakerStates {
-		value := 0.0
-		if s.Breaker == state {
-			value = 1
-		}
-		set(breakerState, value, name, state)
+		set(breakerState, boolean(s.Breaker == state), name, state)
 	}
 	if s.Quota != nil {
 		set(quotaRemaining, float64(s.Quota.Remaining), name)
 		set(quotaReset, s.Quota.Reset.Seconds(), name)
 	}
+}
+
+func boolean(is bool) float64 {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 // series identifies one series of the backlog gauges.

@@ -53,7 +53,10 @@ func newClient(t *testing.T, url string, o httpclient.Options) *httpclient.Clien
 	breaker, err := breaker.New(breaker.Default)
 	require.NoError(t, err)
 	o.Name, o.BaseURL, o.Credentials, o.Breaker = "acme", url, credentials, breaker
-	o.Limiter, o.AttemptTimeout, o.MaxInFlight = ratelimit.New(0, 1, time.Second), 5*time.Second, 7
+	o.AttemptTimeout, o.MaxInFlight = 5*time.Second, 7
+	if o.Limiter == nil {
+		o.Limiter = ratelimit.New(0, 1, time.Second)
+	}
 	c, err := httpclient.New(o)
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
@@ -86,13 +89,16 @@ func allMetrics(t *testing.T) *Telemetry {
 		w.Header().Set("RateLimit", `"default";r=7;t=60`)
 	}))
 	t.Cleanup(s.Close)
-	c := newClient(t, s.URL, httpclient.Options{})
+	limiter := ratelimit.New(0, 10, time.Second)
+	limiter.Permit(ratelimit.Permit{PerSecond: 2.5, Burst: 5, Paused: &ratelimit.Pause{By: "jane", Reason: "incident"}})
+	c := newClient(t, s.URL, httpclient.Options{Limiter: limiter})
 	_, err := c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/refused"})
 	require.Error(t, err)
 	_, err = c.Do(t.Context(), processor.Call{Method: http.MethodGet, Path: "/"})
 	require.NoError(t, err)
 	metrics.SetSources(Sources{
 		Processors: map[string]*httpclient.Client{"acme": c}, Store: unknownForAnHour, AuditLost: func() uint64 { return 3 },
+		SharesAge: func() time.Duration { return 2 * time.Second },
 	})
 	return metrics
 }
@@ -134,6 +140,9 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_processor_calls_in_flight_limit{processor="acme"} 7`,
 		`florin_processor_breaker_state{processor="acme",state="closed"} 1`,
 		`florin_processor_breaker_state{processor="acme",state="open"} 0`,
+		`florin_processor_paused{processor="acme"} 1`,
+		`florin_processor_rate_share_calls_per_second{processor="acme"} 2.5`,
+		`florin_rate_shares_age_seconds 2`,
 		`florin_processor_hold_seconds{processor="acme"} 0`,
 		`florin_processor_quota_remaining_calls{processor="acme"} 7`,
 	} {

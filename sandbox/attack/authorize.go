@@ -155,6 +155,14 @@ func (t *target) operations(name, victim, lost, paid string) map[string]func(con
 			}
 			return err
 		},
+		"read ControlProcessor": func(ctx context.Context, p prover) error {
+			return t.readAs(ctx, p, "ControlProcessor", &payment.ProcessorState{}, object{
+				"processor": "patient", "action": "resume", "by": "mallory", "reason": "forged",
+			})
+		},
+		"read ListProcessors": func(ctx context.Context, p prover) error {
+			return t.readAs(ctx, p, "ListProcessors", &payment.ProcessorStates{})
+		},
 	}
 }
 
@@ -357,7 +365,9 @@ func anotherMerchantsClaim(ctx context.Context, t *target) (result, error) {
 		provers[role+" of globex"] = foreigner.prover()
 	}
 	names := slices.Sorted(maps.Keys(operations))
-	names = slices.DeleteFunc(names, func(name string) bool { return name == "read AcknowledgeDivergence" }) // an attack of its own
+	names = slices.DeleteFunc(names, func(name string) bool {
+		return name == "read AcknowledgeDivergence" || name == "read ListProcessors" // an attack of its own; not about a merchant
+	})
 	return t.refusals(ctx, operations, names, provers)
 }
 
@@ -368,11 +378,13 @@ func anotherRolesClaim(ctx context.Context, t *target) (result, error) {
 	}
 	tried := 0
 	for role, forbidden := range map[string][]string{
-		"service":  {"update resolve", "read AcknowledgeDivergence", "read ListPayments of all merchants"},
-		"operator": {"start Charge", "start Refund", "read ListPayments of all merchants"},
+		"service": {
+			"update resolve", "read AcknowledgeDivergence", "read ListPayments of all merchants", "read ControlProcessor", "read ListProcessors",
+		},
+		"operator": {"start Charge", "start Refund", "read ListPayments of all merchants", "read ControlProcessor"}, // of one merchant
 		"reader": {
 			"start Charge", "start Refund", "update capture", "update void", "update resolve", "read AcknowledgeDivergence",
-			"read ListPayments of all merchants", "signal processor-event",
+			"read ListPayments of all merchants", "signal processor-event", "read ControlProcessor",
 		},
 	} {
 		token, err := t.issue("mallory", "acme", role)

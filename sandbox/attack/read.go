@@ -50,6 +50,7 @@ func sqlInFilters(ctx context.Context, t *target) (result, error) {
 			},
 			"ListDivergences":       {{object{"merchant_id": text}}, {object{"payment_id": text}}, {object{"kind": text}}, {object{"cursor": text}}},
 			"AcknowledgeDivergence": {{object{"divergence_id": text, "by": "mallory"}}},
+			"ControlProcessor":      {{object{"processor": text, "action": "pause", "by": "mallory", "reason": "x"}}},
 		} {
 			for _, a := range args {
 				var answer json.RawMessage

@@ -148,6 +148,7 @@ func cardsOfCallers(ctx context.Context, t *target) (result, error) {
 		"ListPayments":          {"merchant_id": made.next(), "processor": made.next(), "cursor": made.next(), "statuses": []string{made.next()}},
 		"ListDivergences":       {"merchant_id": made.next(), "payment_id": made.next(), "cursor": made.next(), "kind": made.next()},
 		"AcknowledgeDivergence": {"divergence_id": made.next(), "by": made.next()},
+		"ControlProcessor":      {"processor": made.next(), "action": "pause", "by": made.next(), "reason": made.next()},
 	} {
 		_ = t.read(ctx, activity, nil, arg)
 	}

@@ -262,6 +262,7 @@ func hostileArguments(ctx context.Context, t *target) (result, error) {
 			[]string{"list", "--status", text},
 			[]string{"resolve", "--merchant", "acme", "--key", "operator 1", "--status", "failed", "--by", text, "--evidence", text},
 			[]string{"divergences", "acknowledge", text, "--by", text},
+			[]string{"processor", "pause", text, "--by", text, "--reason", text},
 			[]string{text},
 		)
 	}

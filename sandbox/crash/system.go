@@ -18,6 +18,7 @@ import (
 	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/postgrestest"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/sandbox/process"
 )
 
 const (
@@ -38,7 +39,7 @@ type system struct {
 	trigger trigger
 	// listeners are the listeners of the proxies, by the victim behind the proxy.
 	listeners map[victim]*proxyListener
-	processes map[victim]*process
+	processes map[victim]*process.Process
 	cluster   *postgrestest.Cluster // nil with SQLite
 	// storeDSN and simulatorURL bypass the proxies.
 	storeDSN, simulatorURL string
@@ -52,7 +53,7 @@ type system struct {
 
 // startSystem starts all processes and proxies. The caller must stop the returned system, even after an error.
 func startSystem(ctx context.Context, sqlite bool) (*system, error) {
-	s := &system{listeners: map[victim]*proxyListener{}, processes: map[victim]*process{}}
+	s := &system{listeners: map[victim]*proxyListener{}, processes: map[victim]*process.Process{}}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "florin-crash-"); err != nil {
 		return s, err
@@ -114,12 +115,12 @@ func (s *system) startSimulator(ctx context.Context) error {
 	}
 	address := net.JoinHostPort(loopback, port)
 	s.simulatorURL = "http://" + address
-	s.processes[simulated] = &process{
-		name: string(simulated), dir: s.dir, env: []string{"SIMULATOR_API_KEY=" + apiKey},
-		arguments: []string{
+	s.processes[simulated] = &process.Process{
+		Name: string(simulated), Dir: s.dir, Env: []string{"SIMULATOR_API_KEY=" + apiKey},
+		Arguments: []string{
 			filepath.Join(s.dir, "simulator"), "--listen", address, "--data", filepath.Join(s.dir, "ledger.db"), "--pending-for", pendingFor.String(),
 		},
-		ready: func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
+		Ready: func(ctx context.Context) error { return healthy(ctx, s.simulatorURL+"/healthz") },
 	}
 	if err := s.run(ctx, simulated); err != nil {
 		return err
@@ -175,10 +176,10 @@ func (s *system) startWorker(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.processes[worker] = &process{
-		name: string(worker), dir: s.dir, arguments: []string{filepath.Join(s.dir, "worker"), "--config", config},
-		env:   []string{"TEMPORAL_ADDRESS=" + s.listeners[temporal].address, "SIMULATOR_API_KEY=" + apiKey, "SIMULATOR_WEBHOOK_SECRET=" + webhookSecret},
-		ready: func(ctx context.Context) error { return healthy(ctx, "http://"+health+"/healthz") },
+	s.processes[worker] = &process.Process{
+		Name: string(worker), Dir: s.dir, Arguments: []string{filepath.Join(s.dir, "worker"), "--config", config},
+		Env:   []string{"TEMPORAL_ADDRESS=" + s.listeners[temporal].address, "SIMULATOR_API_KEY=" + apiKey, "SIMULATOR_WEBHOOK_SECRET=" + webhookSecret},
+		Ready: func(ctx context.Context) error { return healthy(ctx, "http://"+health+"/healthz") },
 	}
 	return s.run(ctx, worker)
 }
@@ -186,8 +187,8 @@ func (s *system) startWorker(ctx context.Context) error {
 // run starts a process. It is killed when the system is stopped.
 func (s *system) run(ctx context.Context, v victim) error {
 	p := s.processes[v]
-	s.onStop(p.kill)
-	return p.start(ctx)
+	s.onStop(p.Kill)
+	return p.Start(ctx)
 }
 
 // serve lets a proxy serve on a new listener for the victim behind it.
@@ -227,7 +228,7 @@ func (s *system) kill(ctx context.Context, v victim) error {
 	if v == database {
 		return s.cluster.Kill(ctx)
 	}
-	return s.processes[v].kill()
+	return s.processes[v].Kill()
 }
 
 // restart starts a killed victim, then the listener of the proxy before it.
@@ -236,7 +237,7 @@ func (s *system) restart(ctx context.Context, v victim) error {
 	if v == database {
 		err = s.cluster.StartAgain(ctx)
 	} else {
-		err = s.processes[v].start(ctx)
+		err = s.processes[v].Start(ctx)
 	}
 	if l := s.listeners[v]; err == nil && l != nil {
 		err = l.listen(ctx)

@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/sandbox/environment"
+	"github.com/florinpay/florin/sandbox/process"
 )
 
 // temporalCommand runs the Temporal server. The test starts its own binary with it, so that the server is a process that
@@ -41,13 +42,13 @@ func temporalCommand() *cobra.Command {
 }
 
 // temporalProcess is this binary, run with temporalCommand.
-func (s *system) temporalProcess(ctx context.Context, port string) (*process, error) {
+func (s *system) temporalProcess(ctx context.Context, port string) (*process.Process, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return &process{
-		name: string(temporal), dir: s.dir, arguments: []string{self, "temporal", "--port", port, "--dir", s.dir},
-		ready: func(ctx context.Context) error { return s.namespaceReady(ctx) },
+	return &process.Process{
+		Name: string(temporal), Dir: s.dir, Arguments: []string{self, "temporal", "--port", port, "--dir", s.dir},
+		Ready: func(ctx context.Context) error { return s.namespaceReady(ctx) },
 	}, ctx.Err()
 }

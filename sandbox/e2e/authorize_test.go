@@ -209,6 +209,16 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			_, err := as.AcknowledgeDivergence(ctx, "div_9", "somebody")
 			return err // an operator learns that there is none
 		},
+		"read ControlProcessor": func(_ *testing.T, as *florin.Client, who string) error {
+			_, err := as.ControlProcessor(ctx, payment.ControlChange{
+				Processor: environment.ProcessorName, Action: payment.ControlResume, By: "somebody", Reason: who,
+			})
+			return err
+		},
+		"read ListProcessors": func(_ *testing.T, as *florin.Client, _ string) error {
+			_, err := as.Processors(ctx)
+			return err
+		},
 		"signal processor-event": func(t *testing.T, _ *florin.Client, who string) error {
 			held("signaled by " + who)
 			id := payment.ChargeWorkflowID("acme", "signaled by "+who)
@@ -238,16 +248,20 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 	modifications := []string{"update capture", "update void"}
 	reads := []string{"update outcome", "query status", "read GetPayment", "read GetRefund", "read ListPayments", "read ListDivergences"}
 	decisions := []string{"update resolve", "read AcknowledgeDivergence"}
+	processors := []string{"read ListProcessors"}
 	for name, tt := range map[string]struct {
 		token     *florin.Token
 		permitted [][]string
 	}{
-		"service of acme":          {&service, [][]string{charges, modifications, signals, reads}},
-		"operator of acme":         {new(tokenFor(t, "jane", time.Hour, acme, caller.Operator)), [][]string{modifications, signals, reads, decisions}},
-		"reader of acme":           {new(tokenFor(t, "auditor", time.Hour, acme, caller.Reader)), [][]string{reads}},
-		"service of globex":        {new(tokenFor(t, "globex", time.Hour, globex, caller.Service)), nil},
-		"operator of globex":       {new(tokenFor(t, "joe", time.Hour, globex, caller.Operator)), [][]string{{"read AcknowledgeDivergence"}}},
-		"reader of all merchants":  {new(tokenFor(t, "controller", time.Hour, all, caller.Reader)), [][]string{reads, {"read ListPayments of all merchants"}}},
+		"service of acme":         {&service, [][]string{charges, modifications, signals, reads}},
+		"operator of acme":        {new(tokenFor(t, "jane", time.Hour, acme, caller.Operator)), [][]string{modifications, signals, reads, decisions, processors}},
+		"reader of acme":          {new(tokenFor(t, "auditor", time.Hour, acme, caller.Reader)), [][]string{reads, processors}},
+		"service of globex":       {new(tokenFor(t, "globex", time.Hour, globex, caller.Service)), nil},
+		"operator of globex":      {new(tokenFor(t, "joe", time.Hour, globex, caller.Operator)), [][]string{{"read AcknowledgeDivergence"}, processors}},
+		"reader of all merchants": {new(tokenFor(t, "controller", time.Hour, all, caller.Reader)), [][]string{reads, {"read ListPayments of all merchants"}, processors}},
+		"operator of all": {new(tokenFor(t, "joan", time.Hour, all, caller.Operator)), [][]string{
+			modifications, signals, reads, {"read ListPayments of all merchants"}, decisions, processors, {"read ControlProcessor"},
+		}},
 		"service with no merchant": {new(tokenFor(t, "nobody", time.Hour, nil, caller.Service)), nil},
 		"expired":                  {&expired, nil},
 		"stolen claim":             {&stolen, nil},

@@ -46,3 +46,5 @@ func (b bulkhead) hasRoom() bool { return len(b.slots) < cap(b.slots) }
 func (b bulkhead) leave() { <-b.slots }
 
 func (b bulkhead) inFlight() int { return len(b.slots) }
+
+func (b bulkhead) full() bool { return len(b.slots) == cap(b.slots) }

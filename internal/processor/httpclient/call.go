@@ -43,6 +43,16 @@ func repeatable(method string) bool {
 	}
 }
 
+// movesMoney reports whether a call may change anything at the processor. A lookup does not, also while the processor is paused.
+func movesMoney(call processor.Call) bool {
+	switch call.Method {
+	case http.MethodGet, http.MethodHead, http.MethodOptions:
+		return call.Key != ""
+	default:
+		return true
+	}
+}
+
 // checkKey refuses a key that the processor would not accept, and one that it no longer keeps: a resend under that would execute
 // the operation a second time. The error for the latter is ambiguous, since the key was used before. No message contains the
 // key.

@@ -135,6 +135,13 @@ func New(o Options) (*Client, error) {
 // Name returns the processor's name.
 func (c *Client) Name() string { return c.name }
 
+// Ready reports whether a call that moves money would be sent at once: it would neither be refused, because the processor is paused or
+// the breaker is open, nor have to wait for the rate limit or for a free slot among the calls in flight. By the time of the call this may
+// have changed.
+func (c *Client) Ready() bool {
+	return c.limiter.Ready() && !c.bulkhead.full() && (c.breaker == nil || c.breaker.State() == "closed")
+}
+
 // Close closes idle connections.
 func (c *Client) Close() { c.connections.closeIdle() }
 

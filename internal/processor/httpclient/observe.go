@@ -40,6 +40,10 @@ type Stats struct {
 	Breaker string
 	// RetriesLeft is the rest of the retry budget; 0 for a client that does not retry.
 	RetriesLeft int
+	// PerSecond is the rate that this client may use, in calls per second; +Inf without a limit. Paused reports that calls that move
+	// money are refused.
+	PerSecond float64
+	Paused    bool
 	// Held is how much longer all calls are held back, because the processor asked for it or refuses all of them.
 	Held time.Duration
 	// CutTo is the rate to which 429 responses have cut the calls, in calls per second; 0 if they have not.
@@ -58,6 +62,7 @@ func (c *Client) Stats() Stats {
 		s.RetriesLeft = c.retry.Budget.Left()
 	}
 	limits := c.limiter.State()
+	s.PerSecond, s.Paused = limits.PerSecond, limits.Paused
 	s.Held, s.CutTo, s.Quota = limits.Held, limits.CutTo, limits.Quota
 	return s
 }

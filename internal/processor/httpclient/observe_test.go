@@ -3,6 +3,7 @@ package httpclient
 import (
 	"context"
 	"errors"
+	"math"
 	"net/http"
 	"sync"
 	"testing"
@@ -146,12 +147,12 @@ func TestStats(t *testing.T) {
 			o.MaxInFlight, o.Breaker, o.Limiter = 5, newTestBreaker(t), ratelimit.New(0, 1, time.Hour)
 		})
 		connect(c)
-		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed"}, c.Stats())
+		require.Equal(t, Stats{MaxInFlight: 5, PerSecond: math.Inf(1), Breaker: "closed"}, c.Stats())
 
 		_, err := c.Do(t.Context(), charge())
 		require.NoError(t, err)
 		<-time.After(20 * time.Second)
-		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed",
+		require.Equal(t, Stats{MaxInFlight: 5, PerSecond: math.Inf(1), Breaker: "closed",
 			Quota: &ratelimit.Quota{Remaining: 7, Reset: 40 * time.Second}}, c.Stats())
 
 		var all sync.WaitGroup
@@ -165,7 +166,7 @@ func TestStats(t *testing.T) {
 		_, _ = c.Do(t.Context(), charge())
 		require.Equal(t, 30*time.Second, c.Stats().Held)
 		<-time.After(time.Minute)
-		require.Equal(t, Stats{MaxInFlight: 5, Breaker: "closed"}, c.Stats(), "the quota and the hold have ended")
+		require.Equal(t, Stats{MaxInFlight: 5, PerSecond: math.Inf(1), Breaker: "closed"}, c.Stats(), "the quota and the hold have ended")
 	})
 }
 

@@ -48,6 +48,30 @@ func TestSeveral429InARowDelayOtherCalls(t *testing.T) {
 	})
 }
 
+func TestResponsesThatEndASeriesOf429(t *testing.T) {
+	for _, tc := range []struct {
+		status int
+		ends   bool
+	}{
+		{status: http.StatusOK, ends: true},
+		{status: http.StatusPaymentRequired, ends: true},
+		{status: http.StatusInternalServerError, ends: true},
+		{status: http.StatusServiceUnavailable},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			refused := status(http.StatusTooManyRequests, "Retry-After", "60")
+			s := &script{handlers: []http.HandlerFunc{refused, refused, status(tc.status), refused}}
+			c := newClient(t, "http://localhost")
+			pipeServer(t, s.serve)(c)
+			for range 4 {
+				_, _ = answer(t, c, charge())
+				<-time.After(time.Second)
+			}
+			require.Equal(t, tc.ends, c.Stats().Held == 0, "%d", tc.status)
+		})
+	}
+}
+
 // lockTimeout is the processor's code for a lock on one payment.
 const lockTimeout = "lock_timeout"
 

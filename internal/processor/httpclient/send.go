@@ -63,7 +63,11 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 		}
 		c.observed(ctx, call, answer, failed, waited, ended)
 	}()
-	if err := c.limiter.Wait(ctx); err != nil {
+	wait := c.limiter.Wait
+	if movesMoney(call) {
+		wait = c.limiter.WaitToSend
+	}
+	if err := wait(ctx); err != nil {
 		waited = time.Since(arrived)
 		return processor.Answer{}, asError(err)
 	}
@@ -147,16 +151,17 @@ func (c *Client) report(passed breaker.Passed, a processor.Answer, err error) (o
 }
 
 // applyBackpressure slows the other calls down as far as the response asks for. A 429 is one of many calls: it cuts the rate. A 503
-// with a Retry-After is about the whole processor, and each further call could have an unknown outcome: all calls wait.
+// with a Retry-After is about the whole processor, and each further call could have an unknown outcome: all calls wait. Another response
+// shows that the call was not refused for the rate.
 func (c *Client) applyBackpressure(a processor.Answer, objectLevel bool) {
 	switch {
 	case objectLevel:
 	case a.Status == http.StatusTooManyRequests:
 		c.limiter.Refused(a.RetryAfter)
-	case a.Status == http.StatusServiceUnavailable && a.RetryAfter > 0:
-		c.limiter.Hold(a.RetryAfter)
-	case a.Status < http.StatusInternalServerError:
+	case a.Status != http.StatusServiceUnavailable:
 		c.limiter.Accepted()
+	case a.RetryAfter > 0:
+		c.limiter.Hold(a.RetryAfter)
 	}
 	if quota, ok := ratelimit.ParseQuota(a.Header); ok {
 		c.limiter.Pace(quota)

@@ -5,13 +5,14 @@ import "time"
 const (
 	// A refusal takes cutBy calls per second off a rate, in relation to the measured one: if a share of all calls is refused, that is
 	// cutBy times this share in a second. maxCut limits what one refusal takes off.
-	cutBy  = 2.0
+	cutBy  = 1.5
 	maxCut = 0.25
 	// A second in which calls are accepted adds this share of the average rate. So a rate at which recovery/cutBy of the calls are
-	// refused, one in twenty, remains; with fewer refusals it rises, and with more it falls.
+	// refused, one in fifteen, remains; with fewer refusals it rises, and with more it falls.
 	recovery = 0.1
-	// headroom is how far the rate rises above the measured one, so that a refusal among few calls does not delay any.
-	headroom = 1.5
+	// headroom is how far the rate rises above the measured one while it delays no call, so that refusals at random delay none either, even
+	// if there are few calls at times.
+	headroom = 3
 	// averageOver is the time over which the average rate is taken.
 	averageOver = 5 * time.Second
 	// minRate is the lowest rate to which refusals cut, in calls per second.

@@ -3,23 +3,25 @@
 package ratelimit
 
 import (
+	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
-// Limiter limits the rate of calls to one processor. The rate is the lowest of three: the configured one, that of the quota which
+// Limiter limits the rate of calls to one processor. The rate is the lowest of three: the permitted one, that of the quota which
 // the processor reports, and the one to which its 429 responses have cut it. Limiter also delays all calls for as long as
 // the processor has requested. A call that would have to wait longer than the maximum wait gets an error with the wait at
 // once, so that waiting calls do not occupy worker slots. Limiter is safe for concurrent use.
 type Limiter struct {
 	maxWait time.Duration
+	asked   atomic.Uint64
 
 	mu         sync.Mutex
 	tokens     *rate.Limiter
-	configured rate.Limit
-	burst      int
+	permit     Permit
 	heldUntil  time.Time
 	paced      rate.Limit
 	pacedUntil time.Time
@@ -33,23 +35,49 @@ type Limiter struct {
 	turn    chan struct{}
 }
 
-// New returns a Limiter that allows perSecond calls, burst of them at once. perSecond 0 means no limit except that of the processor.
+// New returns a Limiter that allows perSecond calls, burst of them at once, until [Limiter.Permit] is called. perSecond 0 means no limit
+// except that of the processor.
 func New(perSecond float64, burst int, maxWait time.Duration) *Limiter {
-	l := &Limiter{maxWait: maxWait, configured: rate.Limit(perSecond), burst: max(burst, 1), turn: make(chan struct{}, 1)}
-	if perSecond == 0 {
-		l.configured = rate.Inf
+	l := &Limiter{
+		maxWait: maxWait, permit: Permit{PerSecond: perSecond, Burst: max(burst, 1)},
+		turn: make(chan struct{}, 1),
 	}
-	l.tokens = rate.NewLimiter(l.configured, l.burst)
+	if perSecond == 0 {
+		l.permit.PerSecond = math.Inf(1)
+	}
+	l.tokens = rate.NewLimiter(l.limit(), l.permit.Burst)
 	return l
 }
 
-// Ready reports whether a call would be sent at once. It reserves nothing.
+// limit is the permitted rate. math.Inf(1) is not what rate.Limiter takes for no limit.
+func (l *Limiter) limit() rate.Limit {
+	if math.IsInf(l.permit.PerSecond, 1) {
+		return rate.Inf
+	}
+	return rate.Limit(l.permit.PerSecond)
+}
+
+// Permit replaces what the limiter lets through. A higher rate or burst brings no calls at once: they come with the rate.
+func (l *Limiter) Permit(p Permit) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	l.apply(now) // what has been saved up under a permit that has ended is lost
+	l.permit = p
+	l.apply(now)
+}
+
+// Asked returns how many calls have asked to be sent.
+func (l *Limiter) Asked() uint64 { return l.asked.Load() }
+
+// Ready reports whether a call that moves money would be sent at once, as far as the limiter is concerned.
 func (l *Limiter) Ready() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.apply(now)
-	return !now.Before(l.heldUntil) && l.waiting == 0 && (l.tokens.Limit() == rate.Inf || l.tokens.TokensAt(now) >= 1)
+	return l.permit.Paused == nil && !now.Before(l.heldUntil) && l.waiting == 0 &&
+		(l.tokens.Limit() == rate.Inf || l.tokens.TokensAt(now) >= 1)
 }
 
 // MaxWait returns the longest time that a call waits.
@@ -92,7 +120,7 @@ func (l *Limiter) Accepted() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.adaptive.accepted(now, float64(l.configured), now.Sub(l.slowedAt) < time.Second)
+	l.adaptive.accepted(now, float64(l.limit()), now.Sub(l.slowedAt) < time.Second)
 	l.apply(now)
 }
 
@@ -102,7 +130,7 @@ func (l *Limiter) Refused(retryAfter time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
-	l.adaptive.refused(now, float64(l.configured))
+	l.adaptive.refused(now, float64(l.limit()))
 	l.apply(now)
 	switch {
 	case !l.adaptive.exhausted(now):
@@ -115,14 +143,17 @@ func (l *Limiter) Refused(retryAfter time.Duration) {
 
 // apply sets the rate and the burst to what applies now.
 func (l *Limiter) apply(now time.Time) {
-	limit := l.configured
+	limit, burst := l.limit(), l.permit.Burst
+	if l.permit.Ended(now) {
+		limit, burst = 0, 0
+	}
 	if now.Before(l.pacedUntil) {
 		limit = min(limit, l.paced)
 	}
 	if l.adaptive.settle(now); l.adaptive.rate > 0 {
 		limit = min(limit, rate.Limit(l.adaptive.rate))
 	}
-	if burst := l.adaptive.burst(l.burst); limit != l.tokens.Limit() || burst != l.tokens.Burst() {
+	if burst = min(l.adaptive.burst(burst), burst); limit != l.tokens.Limit() || burst != l.tokens.Burst() {
 		l.tokens.SetLimitAt(now, limit)
 		l.tokens.SetBurstAt(now, burst)
 	}
@@ -130,6 +161,9 @@ func (l *Limiter) apply(now time.Time) {
 
 // State is the state of a Limiter.
 type State struct {
+	// PerSecond is the permitted rate, in calls per second; +Inf without a limit. Paused reports that calls that move money are refused.
+	PerSecond float64
+	Paused    bool
 	// Held is how much longer calls are held back.
 	Held time.Duration
 	// CutTo is the rate to which 429 responses have cut the calls, in calls per second; 0 if they have not.
@@ -144,7 +178,10 @@ func (l *Limiter) State() State {
 	defer l.mu.Unlock()
 	now := time.Now()
 	l.apply(now)
-	s := State{Held: max(l.heldUntil.Sub(now), 0), CutTo: l.adaptive.rate}
+	s := State{PerSecond: l.permit.PerSecond, Paused: l.permit.Paused != nil, Held: max(l.heldUntil.Sub(now), 0), CutTo: l.adaptive.rate}
+	if l.permit.Ended(now) {
+		s.PerSecond = 0
+	}
 	if reset := l.quotaUntil.Sub(now); reset > 0 {
 		s.Quota = &Quota{Remaining: l.quota.Remaining, Reset: reset}
 	}

@@ -1,4 +1,4 @@
-package main
+package process
 
 import (
 	"context"
@@ -13,29 +13,29 @@ import (
 func readyAtOnce(context.Context) error { return nil }
 
 func TestKilledProcessCanBeRestarted(t *testing.T) {
-	p := &process{name: "sleeper", dir: t.TempDir(), arguments: []string{"sleep", "60"}, ready: readyAtOnce}
-	require.NoError(t, p.start(t.Context()))
+	p := &Process{Name: "sleeper", Dir: t.TempDir(), Arguments: []string{"sleep", "60"}, Ready: readyAtOnce}
+	require.NoError(t, p.Start(t.Context()))
 	first := p.cmd.Process.Pid
 	require.NoError(t, exec.Command("kill", "-0", strconv.Itoa(first)).Run())
 	cmd := p.cmd
-	require.NoError(t, p.kill())
+	require.NoError(t, p.Kill())
 	require.Equal(t, "signal: killed", cmd.ProcessState.String())
 	require.Error(t, exec.Command("kill", "-0", strconv.Itoa(first)).Run(), "the process does not exist any more")
-	require.NoError(t, p.kill(), "killing a process that does not run is not an error")
-	require.NoError(t, p.start(t.Context()))
+	require.NoError(t, p.Kill(), "killing a process that does not run is not an error")
+	require.NoError(t, p.Start(t.Context()))
 	require.NotEqual(t, first, p.cmd.Process.Pid)
-	require.NoError(t, p.kill())
+	require.NoError(t, p.Kill())
 }
 
 func TestKillOfAProcessThatExitedByItselfIsAnError(t *testing.T) {
-	p := &process{name: "short", dir: t.TempDir(), arguments: []string{"true"}, ready: readyAtOnce}
-	require.NoError(t, p.start(t.Context()))
+	p := &Process{Name: "short", Dir: t.TempDir(), Arguments: []string{"true"}, Ready: readyAtOnce}
+	require.NoError(t, p.Start(t.Context()))
 	<-p.ended
-	require.ErrorContains(t, p.kill(), "the short had exited by itself")
+	require.ErrorContains(t, p.Kill(), "the short had exited by itself")
 }
 
 func TestProcessThatExitsDuringItsStartIsAnError(t *testing.T) {
 	neverReady := func(context.Context) error { return net.ErrClosed }
-	p := &process{name: "broken", dir: t.TempDir(), arguments: []string{"false"}, ready: neverReady}
-	require.ErrorContains(t, p.start(t.Context()), "the broken exited during its start: exit status 1")
+	p := &Process{Name: "broken", Dir: t.TempDir(), Arguments: []string{"false"}, Ready: neverReady}
+	require.ErrorContains(t, p.Start(t.Context()), "the broken exited during its start: exit status 1")
 }
