@@ -11,7 +11,7 @@ import (
 )
 
 // ahead is how long a call may wait for the rate limit after a worker has taken its task: long enough to get the next task meanwhile.
-const ahead = 250 * time.Millisecond
+const ahead = 200 * time.Millisecond
 
 // recheckRate is the longest time after which a worker notices that the rate has been changed.
 const recheckRate = time.Second

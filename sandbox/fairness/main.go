@@ -42,7 +42,7 @@ func command() *cobra.Command {
 	flags.IntVar(&l.charges, "others", 50, "number of charges of merchant B, evenly distributed over the flood")
 	flags.Float64Var(&l.limit, "limit", 25, "rate limit of the processor, in calls per second; 0: only --calls limits it")
 	flags.IntVar(&l.calls, "calls", 100, "concurrent calls that the processor allows")
-	flags.DurationVar(&l.latency, "latency", 200*time.Millisecond, "time that the processor takes for a call")
+	flags.DurationVar(&l.latency, "latency", 500*time.Millisecond, "time that the processor takes for a call")
 	flags.DurationVar(&l.patience, "patience", 5*time.Minute, "time after which a charge of merchant B counts as that long")
 	flags.Float64Var(&maxRatio, "max-ratio", 0, "fail if the p95 of B with fairness is more than this many times its p95 without the flood; 0: never")
 	return root
