@@ -112,7 +112,7 @@ DECLARE trigger_function regprocedure;
 BEGIN
 	FOR trigger_function IN SELECT oid::regprocedure FROM pg_proc
 		WHERE pronamespace = current_schema()::regnamespace AND prorettype = 'trigger'::regtype
-			AND proname ~ '^(florin|payments|payment_events|refunds|divergences)_' LOOP
+			AND proname ~ '^(florin|payments|payment_events|refunds|divergences|processor_controls|processor_control_events|rate_shares)_' LOOP
 		EXECUTE format('ALTER FUNCTION %s SET search_path = %I, pg_temp', trigger_function, current_schema());
 	END LOOP;
 END $$;
