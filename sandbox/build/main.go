@@ -97,7 +97,7 @@ func list(ctx context.Context, show *display) (map[string]int64, error) {
 // build compiles and links. The symbol table and the debug information are left out: linking them takes half as long again, and nothing here
 // uses them. The version of the working copy is left out, too: with it, every commit would be linked again.
 func build(ctx context.Context, show *display, work map[string]int64) error {
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-buildvcs=false", "-ldflags=-s -w", "-o", filepath.Join("bin", "sandbox"), ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-buildvcs=false", "-ldflags=-s -w", "-o", "bin/sandbox", ".")
 	began := time.Now()
 	e := newEstimate(work, runtime.GOMAXPROCS(0))
 	wait, err := start(cmd, func(line string) {
