@@ -17,7 +17,8 @@ demo-check: sandbox/bin/sandbox
 # Phony: the go command determines what is out of date.
 .PHONY: sandbox/bin/sandbox
 sandbox/bin/sandbox:
-	@sandbox/build.sh
+	@[ -x $@ ] || echo 'Preparing the first build.' >&2
+	@cd sandbox && go run ./build
 
 ## test: all tests. The sandbox's tests run without the race detector, which reports races of the embedded Temporal server.
 ## The worker and starter processes that they start are built with it. Its packages are tested one after the other, because each
