@@ -72,7 +72,7 @@ year:
 histories:
 	@cd sandbox && go run ./histories $(ARGS)
 
-## mutation: make ten changes to the workflows that the recorded histories must detect, and show that replaying them does
+## mutation: make twelve changes to the workflows that the recorded histories must detect, and show that replaying them does
 mutation:
 	@go run ./workflows/mutation $(ARGS)
 

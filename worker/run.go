@@ -20,12 +20,16 @@ import (
 // /metrics at the configured address, and runs a [Worker] until ctx is done. It refuses a server on another host that TLS does not
 // verify, unless the environment variable FLORIN_TEMPORAL_INSECURE is "true". It closes everything that it has opened. It returns nil if it
 // was stopped by ctx, and otherwise an error that names the remedy if there is one.
+//
+// Run treats the process as its own: it bounds the memory of the Go runtime and the cache of workflows, as worker.memory_mb of the
+// configuration describes. A program with other work than this, or with other Temporal workers, uses [New].
 func Run(ctx context.Context, o Options) (err error) {
 	w, err := load(o)
 	if err != nil {
 		return err
 	}
 	logger := w.options.Logger
+	app.BoundMemory(w.config.Worker, logger)
 	setting := "health.listen"
 	if o.ConfigFile != "" {
 		setting += " in " + o.ConfigFile

@@ -20,6 +20,11 @@ func TestRecordedHistoriesReplay(t *testing.T) {
 	replaytest.Run(t, cmp.Or(os.Getenv("HISTORIES"), "testdata/histories"), histories.Options)
 }
 
+// The recorded histories are those of payments in flight: a change of them hides that new code does not replay them.
+func TestRecordedHistoriesAreSealed(t *testing.T) {
+	require.NoError(t, histories.CheckSealed("testdata/histories"))
+}
+
 // A run that is reset inherits what the run before it concluded, and replays it under its own run ID.
 func TestHistoryReplaysInARunThatWasReset(t *testing.T) {
 	for _, name := range []string{"charge-waited-long", "charge-canceled-before-sent", "charge-terminated", "charge-declined"} {

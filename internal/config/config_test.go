@@ -136,6 +136,11 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "worker.max_concurrent_workflow_tasks -1: must be at least 2",
 		},
 		{
+			name:   "too little memory",
+			change: func(c *Config, _ *Processor) { c.Worker.MemoryMB = 127 },
+			want:   "worker.memory_mb 127: must be at least 128, or 0 for the memory limit of the container",
+		},
+		{
 			name:   "unknown adapter",
 			change: func(_ *Config, p *Processor) { p.Adapter = "soap" },
 			want:   `processors.acme.adapter "soap": want rest or stripe`,

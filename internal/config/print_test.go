@@ -121,6 +121,7 @@ log:
 worker:
   stop_timeout: 40s
   max_concurrent_workflow_tasks: 200
+  memory_mb: 0
 audit:
   path: stdout
   max_size_mb: 100

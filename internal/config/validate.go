@@ -48,6 +48,9 @@ func (c Config) validate(adapters Adapters) error {
 		problem("worker.max_concurrent_workflow_tasks %d: must be at least 2, as Temporal's SDK requires",
 			c.Worker.MaxConcurrentWorkflowTasks)
 	}
+	if c.Worker.MemoryMB != 0 && c.Worker.MemoryMB < minMemoryMB {
+		problem("worker.memory_mb %d: must be at least %d, or 0 for the memory limit of the container", c.Worker.MemoryMB, minMemoryMB)
+	}
 	if c.Audit.MaxSizeMB < 1 || c.Audit.MaxBackups < 0 || *c.Audit.MaxAgeDays < 0 {
 		problem("audit: want max_size_mb %d above 0, and max_backups %d and max_age_days %d at least 0",
 			c.Audit.MaxSizeMB, c.Audit.MaxBackups, *c.Audit.MaxAgeDays)
@@ -85,6 +88,9 @@ func (c Config) validate(adapters Adapters) error {
 	}
 	return errors.Join(problems...)
 }
+
+// minMemoryMB is what a worker needs that executes all its workflow tasks at once, and keeps a few hundred workflows.
+const minMemoryMB = 128
 
 // maxAttempts bounds the attempts of a call without Temporal. The time limit of such a call ends it earlier.
 const maxAttempts = 20

@@ -4,7 +4,15 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
 	"regexp"
+	"slices"
+	"strings"
 
 	enumspb "go.temporal.io/api/enums/v1"
 	historypb "go.temporal.io/api/history/v1"
@@ -15,6 +23,50 @@ import (
 
 // Suffix is the suffix of the name of a file that holds the output of [Pack].
 const Suffix = ".json.gz"
+
+// Manifest is the name of the file with the checksums of the recorded histories of a directory, in the format of sha256sum.
+const Manifest = "SHA256SUMS"
+
+// CheckSealed compares the recorded histories of a directory with its manifest. It returns an error that names each file which was changed,
+// is missing, or is not in the manifest.
+func CheckSealed(dir string) error {
+	manifest, err := os.ReadFile(filepath.Join(filepath.Clean(dir), Manifest))
+	if err != nil {
+		return err
+	}
+	sealed := map[string]string{}
+	for line := range strings.Lines(string(manifest)) {
+		sum, name, ok := strings.Cut(strings.TrimSuffix(line, "\n"), "  ")
+		if !ok || sealed[name] != "" {
+			return fmt.Errorf("%s: the line %q is not a checksum and the name of another file", Manifest, line)
+		}
+		sealed[name] = sum
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*"+Suffix))
+	if err != nil {
+		return err
+	}
+	var problems []error
+	for _, path := range files {
+		content, err := os.ReadFile(filepath.Clean(path))
+		if err != nil {
+			return err
+		}
+		name := filepath.Base(path)
+		switch sum := fmt.Sprintf("%x", sha256.Sum256(content)); sealed[name] {
+		case sum:
+		case "":
+			problems = append(problems, fmt.Errorf("%s is not in %s", name, Manifest))
+		default:
+			problems = append(problems, fmt.Errorf("%s was changed: restore it with git", name))
+		}
+		delete(sealed, name)
+	}
+	for _, name := range slices.Sorted(maps.Keys(sealed)) {
+		problems = append(problems, fmt.Errorf("%s is missing: restore it with git", name))
+	}
+	return errors.Join(problems...)
+}
 
 // Fetch reads the complete history of a run from the Temporal server. If runID is empty, it reads that of the latest run.
 func Fetch(ctx context.Context, temporal client.Client, workflowID, runID string) (*historypb.History, error) {

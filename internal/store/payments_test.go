@@ -487,6 +487,27 @@ func TestPaymentsAreFiltered(t *testing.T) {
 	})
 }
 
+// The plans are those that PostgreSQL made when the tables were empty and it had no statistics.
+func TestChargeDoesNotReadOtherPaymentsInANewDatabase(t *testing.T) {
+	s := open(t, postgresDSN(t))
+	tx, err := s.db.BeginTx(t.Context(), nil)
+	require.NoError(t, err)
+	defer tx.Rollback()
+	var begun, persisted, read int
+	for n := range 200 {
+		c := newCharge(fmt.Sprintf("order-%d", n))
+		begun = rowsRead(t, tx, "payments", rawPayment, rawPaymentArgs(c)...)
+		args, err := updatePaymentArgs(succeeded(c), byProcessor, nil)
+		require.NoError(t, err)
+		persisted = rowsRead(t, tx, "payments", updatePayment, args...)
+		read = rowsRead(t, tx, "payments", selectPaymentByID, c.MerchantID, c.PaymentID)
+		read += rowsRead(t, tx, "payments", selectPaymentByKey, c.MerchantID, c.IdempotencyKey)
+	}
+	require.LessOrEqual(t, begun, 2)
+	require.LessOrEqual(t, persisted, 4)
+	require.LessOrEqual(t, read, 2)
+}
+
 // Each list must be read in the order of one index, which has an entry for nothing else: PostgreSQL with the plan that it makes for
 // any arguments, whatever the statistics.
 func TestEveryListIsReadInTheOrderOfOneIndex(t *testing.T) {

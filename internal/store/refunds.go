@@ -31,8 +31,8 @@ func (r *refundRow) fields() []any {
 const (
 	selectRefund      = `SELECT ` + refundColumns + `, fingerprint FROM refunds `
 	selectRefundByKey = selectRefund + `WHERE merchant_id = $1 AND idempotency_key = $2`
-	selectRefundByID  = selectRefund + `WHERE merchant_id = $1 AND refund_id = $2`
-	selectRefunds     = selectRefund + `WHERE merchant_id = $1 AND payment_id = $2 ORDER BY created_at, refund_id`
+	selectRefundByID  = selectRefund + `WHERE refund_id = $2 AND ` + ofMerchant
+	selectRefunds     = selectRefund + `WHERE payment_id = $2 AND ` + ofMerchant + ` ORDER BY created_at, refund_id`
 )
 
 // refund returns payment.ErrNotFound if query finds no row.
@@ -194,7 +194,7 @@ const updateRefund = `UPDATE refunds SET status = $3, processor_refund_id = coal
 		failure = $6, updated_at = CASE WHEN updated_at < $7 THEN $7 ELSE updated_at END,
 		status_since = CASE WHEN status = $3 THEN status_since WHEN updated_at < $7 THEN $7 ELSE updated_at END,
 		` + setPrevious + `, revision = revision + 1, cause_by = $8, cause_evidence = $9
-	WHERE merchant_id = $1 AND refund_id = $2 AND (
+	WHERE refund_id = $2 AND ` + ofMerchant + ` AND (
 		EXISTS (SELECT 1 FROM transitions WHERE kind = 'refund' AND from_status = refunds.status AND to_status = $3)
 			AND (status <> 'succeeded' OR coalesce(processor_refund_id, $4) = $4)
 		OR status = $3 AND ` + openRefunds + `

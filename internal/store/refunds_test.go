@@ -595,18 +595,8 @@ func TestRefundDoesNotReadTheOtherRefundsOfItsPayment(t *testing.T) {
 		defer tx.Rollback()
 		_, err = tx.Exec("SET LOCAL enable_seqscan = off; DISCARD PLANS") // PostgreSQL prefers a sequential scan of a small table
 		require.NoError(t, err)
-		rowsRead := func(statement string, args ...any) int {
-			count := func() (rows int) {
-				require.NoError(t, tx.QueryRow("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = 'refunds'::regclass").Scan(&rows))
-				return rows
-			}
-			before := count()
-			_, err := tx.Exec(statement, args...)
-			require.NoError(t, err)
-			return count() - before
-		}
-		require.LessOrEqual(t, rowsRead(rawRefund, rawRefundArgs(newRefund("r-50", c, 100))...), 2)
-		require.LessOrEqual(t, rowsRead("UPDATE refunds SET status = 'succeeded', revision = revision + 1, cause_by = 'sql', cause_evidence = '{}' WHERE refund_id = $1",
+		require.LessOrEqual(t, rowsRead(t, tx, "refunds", rawRefund, rawRefundArgs(newRefund("r-50", c, 100))...), 2)
+		require.LessOrEqual(t, rowsRead(t, tx, "refunds", "UPDATE refunds SET status = 'succeeded', revision = revision + 1, cause_by = 'sql', cause_evidence = '{}' WHERE refund_id = $1",
 			refunds[25].RefundID), 3)
 	})
 }

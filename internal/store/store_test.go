@@ -488,3 +488,16 @@ func execSQL(tb testing.TB, s *Store, query string, args ...any) sql.Result {
 	require.NoError(tb, err)
 	return result
 }
+
+// rowsRead executes a statement in PostgreSQL and returns how many rows of a table it has read, including its triggers.
+func rowsRead(t *testing.T, tx *sql.Tx, table, statement string, args ...any) int {
+	t.Helper()
+	count := func() (rows int) {
+		require.NoError(t, tx.QueryRow("SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relid = to_regclass($1)", table).Scan(&rows))
+		return rows
+	}
+	before := count()
+	_, err := tx.Exec(statement, args...)
+	require.NoError(t, err)
+	return count() - before
+}

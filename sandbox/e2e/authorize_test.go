@@ -27,7 +27,9 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/config"
+	"github.com/florinpay/florin/internal/histories"
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/replaytest"
 	"github.com/florinpay/florin/sandbox/environment"
 )
 
@@ -111,6 +113,21 @@ func TestEventsOfTheProcessorCauseLookups(t *testing.T) {
 	require.NoError(t, err)
 	events.sendEvent(t, "evt_1", "payment.updated", dataOf("payment", held.PaymentID), "signaled")
 	require.True(t, isAsked(t, env, payment.ChargeWorkflowID("acme", "waits")))
+
+	// What has refused a signal replays without a key and without the interceptors of a worker.
+	const id = "charge/acme/refused"
+	_, err = as.Charge(t.Context(), manual("refused", "tok_visa"))
+	require.NoError(t, err)
+	require.NoError(t, env.Temporal.SignalWorkflow(t.Context(), id, "", payment.SignalProcessorEvent, nil))
+	require.False(t, isAsked(t, env, id))
+	_, err = as.Void(t.Context(), "acme", "refused")
+	require.NoError(t, err)
+	history, err := histories.Fetch(t.Context(), env.Temporal, id, "")
+	require.NoError(t, err)
+	differences, err := replaytest.Check(history, histories.Options)
+	require.NoError(t, err)
+	require.Empty(t, differences)
+
 	paid, err := as.Charge(t.Context(), charge("final", "tok_visa"))
 	require.NoError(t, err)
 	events.sendEvent(t, "evt_2", "payment.updated", dataOf("payment", paid.PaymentID), "recheck")

@@ -27,6 +27,8 @@ type side struct {
 type operation struct {
 	name string
 	list bool
+	// cold reports whether the rows are hardly ever in the database's memory on the large side, so that the ratio is that of the machine.
+	cold bool
 	call func(ctx context.Context, s *side) (rows int, err error)
 }
 
@@ -54,7 +56,12 @@ func operations() []operation {
 	return append([]operation{
 		{name: "begin", call: write(begin)},
 		{name: "persist", call: write(persist)},
-		{name: "get", call: write(get)},
+		{name: "get one of the last 10000", call: write(func(ctx context.Context, s *side) error {
+			return get(ctx, s, s.size-1-rand.IntN(10_000)) //nolint:gosec // not a secret
+		})},
+		{name: "get any", cold: true, call: write(func(ctx context.Context, s *side) error {
+			return get(ctx, s, rand.IntN(s.size)) //nolint:gosec // not a secret
+		})},
 		{name: fmt.Sprintf("refund, the first ones, and after %d others", manyRefunds), call: write(refund)},
 		{name: "count the backlog", call: func(ctx context.Context, s *side) (int, error) {
 			backlog, err := s.store.Backlog(ctx)
@@ -123,8 +130,8 @@ func persist(ctx context.Context, s *side) error {
 	return err
 }
 
-func get(ctx context.Context, s *side) error {
-	r := s.row(rand.IntN(s.size)) //nolint:gosec // not a secret
+func get(ctx context.Context, s *side, n int) error {
+	r := s.row(n)
 	_, err := s.store.PaymentByID(ctx, r.merchant, r.id)
 	return err
 }

@@ -53,6 +53,7 @@ func dropSQLiteObjects(ctx context.Context, tx *sql.Tx) (restore []string, err e
 	if err != nil {
 		return nil, err
 	}
+	defer rows.Close()
 	var drop []string
 	for rows.Next() {
 		var dropOne, create string
@@ -73,7 +74,7 @@ func dropSQLiteObjects(ctx context.Context, tx *sql.Tx) (restore []string, err e
 }
 
 func insertRows(ctx context.Context, tx *sql.Tx, table string, columns []string, n int, row func(n int) []any) error {
-	statement := fmt.Sprintf("INSERT INTO %s (%s) VALUES (%s?)", table, strings.Join(columns, ", "), strings.Repeat("?, ", len(columns)-1))
+	statement := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Repeat("?, ", len(columns)-1) + "?)"
 	insert, err := tx.PrepareContext(ctx, statement)
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -38,10 +39,33 @@ func save(ctx context.Context, r *recording, s scenario, dir string) error {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return err
 	}
+	if err := seal(dir, s.name+histories.Suffix, packed); err != nil {
+		return err
+	}
 	if err := create(filepath.Join(dir, s.name+histories.Suffix), packed); err != nil {
 		return err
 	}
 	return index(dir, s)
+}
+
+// seal adds the checksum of a new file to the manifest, in the format of sha256sum. A file that is in the manifest already was removed: it
+// cannot be recorded again, because new code would record other commands.
+func seal(dir, name string, content []byte) error {
+	path := filepath.Join(dir, histories.Manifest)
+	existing, err := os.ReadFile(filepath.Clean(path))
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	var lines []string
+	for line := range strings.Lines(string(existing)) {
+		if strings.HasSuffix(line, "  "+name+"\n") {
+			return fmt.Errorf("%s is sealed in %s: restore it with git, or give the scenario of changed code another name", name, path)
+		}
+		lines = append(lines, line)
+	}
+	lines = append(lines, fmt.Sprintf("%x  %s\n", sha256.Sum256(content), name))
+	slices.SortFunc(lines, func(a, b string) int { return strings.Compare(a[sha256.Size*2:], b[sha256.Size*2:]) })
+	return os.WriteFile(path, []byte(strings.Join(lines, "")), 0o600)
 }
 
 // create writes a new file. It returns an error if the file exists.
@@ -56,8 +80,9 @@ func create(path string, content []byte) error {
 
 const heading = `# Histories
 
-Every version of the workflows must replay these histories. ` + "`make histories`" + ` records the missing ones, and never
-overwrites one. If new code does not replay a history, add a version gate to the code; do not record the history again.
+Every version of the workflows must replay these histories. They are sealed: ` + "`" + histories.Manifest + "`" + ` has their checksums, and a changed, missing or
+unlisted file fails the tests. ` + "`make histories`" + ` records new scenarios only. If new code does not replay a history, add a version gate to the
+code (workflows/versions.go); do not record the history again.
 To read one: ` + "`zcat NAME.json.gz | jq`" + `.
 
 `

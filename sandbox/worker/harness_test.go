@@ -91,7 +91,7 @@ func writeConfig(t *testing.T, env *environment.Environment) string {
 	path := filepath.Join(t.TempDir(), "worker.yaml")
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `
 health: {listen: "127.0.0.1:0"}
-worker: {stop_timeout: 20s}
+worker: {stop_timeout: 20s, memory_mb: 256}
 store: {sqlite: %q}
 processors:
   simulator:

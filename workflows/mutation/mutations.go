@@ -23,8 +23,8 @@ var mutations = []mutation{
 		changed: "Amount: c.value.Amount, Currency: c.value.Currency,\n\t\t}\n\t\treturn op",
 	},
 	{
-		name: "currency: always refund in EUR", file: "workflows/refund.go",
-		old: "Currency:           r.value.Currency,", changed: "Currency:           \"EUR\",",
+		name: "currency: always refund in EUR", file: "activities/inline.go",
+		old: "Currency:           r.Currency,", changed: "Currency:           \"EUR\",",
 	},
 	{
 		name: "retry policy: retry final errors", file: "workflows/send.go",
@@ -47,6 +47,14 @@ var mutations = []mutation{
 		name: "timeout: no limit for a single attempt", file: "workflows/send.go",
 		old:     "StartToCloseTimeout:    time.Duration(o.terms.StartToClose),\n\t\tScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
 		changed: "ScheduleToCloseTimeout: min(time.Duration(o.terms.ScheduleToClose), left),",
+	},
+	{
+		name: "first attempt: it is forgotten unless its response is persisted", file: "workflows/operation.go",
+		old: "\t\to.first = first\n", changed: "\t\to.first = nil\n",
+	},
+	{
+		name: "ambiguity: what the first attempt left open does not go with the next call", file: "workflows/send.go",
+		old: "args, o.before = append(args, o.before), activities.Before{}", changed: "args, o.before = args[:1], activities.Before{}",
 	},
 	{
 		name: "result: report the whole amount as captured", file: "workflows/charge.go",

@@ -64,13 +64,21 @@ CREATE TRIGGER payment_events_keep BEFORE TRUNCATE ON payment_events_default
 	FOR EACH STATEMENT EXECUTE FUNCTION florin_refuse('events are never changed or deleted');
 
 -- +goose StatementBegin
--- Replaces the function of 00001: an event has the time of the row, too.
+-- Replaces the function of 00001: an event has the time of the row, too. The row is found by its id alone: before PostgreSQL has statistics
+-- about a table, it would as well read all rows with the status.
 CREATE OR REPLACE FUNCTION payment_events_append() RETURNS trigger LANGUAGE plpgsql AS $$
+DECLARE
+	of_revision bigint;
+	of_status text;
+	of_time timestamptz;
 BEGIN
-	IF NOT EXISTS (SELECT FROM payments WHERE payment_id = NEW.subject_id AND revision = NEW.revision AND status = NEW.to_status
-			AND NEW.at = CASE revision WHEN 1 THEN created_at ELSE updated_at END)
-		AND NOT EXISTS (SELECT FROM refunds WHERE refund_id = NEW.subject_id AND revision = NEW.revision AND status = NEW.to_status
-			AND NEW.at = CASE revision WHEN 1 THEN created_at ELSE updated_at END) THEN
+	SELECT revision, status, CASE revision WHEN 1 THEN created_at ELSE updated_at END INTO of_revision, of_status, of_time
+		FROM payments WHERE payment_id = NEW.subject_id;
+	IF NOT FOUND THEN
+		SELECT revision, status, CASE revision WHEN 1 THEN created_at ELSE updated_at END INTO of_revision, of_status, of_time
+			FROM refunds WHERE refund_id = NEW.subject_id;
+	END IF;
+	IF (of_revision, of_status, of_time) IS DISTINCT FROM (NEW.revision, NEW.to_status, NEW.at) THEN
 		RAISE EXCEPTION 'event % of % did not happen', NEW.revision, NEW.subject_id USING ERRCODE = 'FL001';
 	END IF;
 	RETURN NEW;

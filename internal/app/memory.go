@@ -1,0 +1,59 @@
+package app
+
+import (
+	"errors"
+	"os"
+	"runtime/debug"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
+	"go.temporal.io/sdk/worker"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/internal/config"
+)
+
+const (
+	mebibyte = 1 << 20
+	// defaultMemory is the budget of a worker without a configured one and without a container's limit.
+	defaultMemory = 1024 * mebibyte
+	// workflowMemory is the memory of a workflow that waits for a capture, by `make memory`, rounded up.
+	workflowMemory = 64 << 10
+	// fewestWorkflows keeps the workflows in memory whose next task comes at once, and mostWorkflows is the SDK's own default.
+	fewestWorkflows, mostWorkflows = 100, 10_000
+)
+
+// BoundMemory keeps this process within the memory that the configuration gives it: it sets the limit of the Go runtime and the size of
+// the SDK's cache of workflows, and logs both. They are global: only a process that runs nothing but a worker may call it, before it
+// builds any [Workers].
+func BoundMemory(c config.Worker, logger *zap.Logger) {
+	memory, source := memoryBudget(c.MemoryMB, memlimit.FromCgroup)
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memory / 10 * 9)
+	}
+	workflows := CachedWorkflows(memory)
+	worker.SetStickyWorkflowCacheSize(workflows)
+	logger.Info("memory is bounded", zap.Int64("memory_mb", memory/mebibyte), zap.String("source", source),
+		zap.Int64("go_limit_mb", debug.SetMemoryLimit(-1)/mebibyte), zap.Int("cached_workflows", workflows))
+}
+
+// memoryBudget returns the bytes that the process may use, and what says so. container returns the limit of the container.
+func memoryBudget(configuredMB int, container memlimit.Provider) (bytes int64, source string) {
+	if configuredMB > 0 {
+		return int64(configuredMB) * mebibyte, "worker.memory_mb"
+	}
+	limit, err := container()
+	switch {
+	case err == nil && limit > 0 && limit < 1<<62:
+		return int64(limit), "container"
+	case err == nil, errors.Is(err, memlimit.ErrNoLimit), errors.Is(err, memlimit.ErrNoCgroup), errors.Is(err, memlimit.ErrCgroupsNotSupported):
+		return defaultMemory, "default"
+	default: // such as a limit that this process must not read
+		return defaultMemory, "default: " + err.Error()
+	}
+}
+
+// CachedWorkflows returns how many workflows fit into a third of the memory. The garbage collector lets the heap grow to twice of what is in
+// use, and the other workflow tasks and calls need some, too.
+func CachedWorkflows(memory int64) int {
+	return int(min(max(memory/3/workflowMemory, fewestWorkflows), mostWorkflows))
+}
