@@ -14,7 +14,14 @@ import (
 const ahead = 200 * time.Millisecond
 
 // recheckRate is the longest time after which a worker notices that the rate has been changed.
-const recheckRate = time.Second
+const recheckRate = 100 * time.Millisecond
+
+// A worker whose rate is so low that no call is allowed within noRate takes one task after askAgain nevertheless. If there is one, its call
+// shows that the worker needs a share of the rate; it returns to the queue.
+const (
+	noRate   = time.Hour
+	askAgain = time.Second
+)
 
 // callSlots are the slots of a worker for the calls to one processor. A worker takes a task only if its call is about to be allowed by
 // the rate limit. So calls wait in Temporal's task queue, which dispatches those of different merchants in turn, and by priority. In
@@ -25,6 +32,8 @@ type callSlots struct {
 	limiter *ratelimit.Limiter
 	// polls are the slots for which the worker has no task yet.
 	polls atomic.Int32
+	// backlog reports whether the last poll that ended has brought a task, so that others probably wait.
+	backlog atomic.Bool
 	// turn is held by the reservation that waits for the rate limit, changed has a value after polls has decreased.
 	turn, changed chan struct{}
 }
@@ -62,7 +71,8 @@ func (c *callSlots) ReserveSlot(ctx context.Context, info worker.SlotReservation
 	return permit, err
 }
 
-// waitForRate returns once a further call would not wait longer than ahead, and counts it as a poll.
+// waitForRate returns once a further call would not wait longer than ahead, and counts it as a poll. While tasks wait for that, it counts
+// them as demand: otherwise a worker with a small share of the rate would never get a larger one.
 func (c *callSlots) waitForRate(ctx context.Context) error {
 	select {
 	case c.turn <- struct{}{}:
@@ -70,14 +80,19 @@ func (c *callSlots) waitForRate(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	began := time.Now()
 	for {
-		longer := c.limiter.Delay(int(c.polls.Load())+1) - min(ahead, c.limiter.MaxWait())
-		if longer <= 0 {
+		polls := c.polls.Load()
+		longer := c.limiter.Delay(int(polls)+1) - min(ahead, c.limiter.MaxWait())
+		if longer <= 0 || polls == 0 && longer > noRate && time.Since(began) >= askAgain {
 			c.polls.Add(1)
 			return nil
 		}
 		select {
 		case <-time.After(min(longer, recheckRate)):
+			if longer > recheckRate && c.backlog.Load() {
+				c.limiter.Miss()
+			}
 		case <-c.changed:
 		case <-ctx.Done():
 			return ctx.Err()
@@ -94,6 +109,7 @@ type used struct{}
 // MarkSlotUsed implements [worker.SlotSupplier].
 func (c *callSlots) MarkSlotUsed(info worker.SlotMarkUsedInfo) {
 	info.Permit().UserData = used{}
+	c.backlog.Store(true)
 	c.endPoll()
 	c.SlotSupplier.MarkSlotUsed(info)
 }
@@ -101,6 +117,7 @@ func (c *callSlots) MarkSlotUsed(info worker.SlotMarkUsedInfo) {
 // ReleaseSlot implements [worker.SlotSupplier].
 func (c *callSlots) ReleaseSlot(info worker.SlotReleaseInfo) {
 	if info.Permit().UserData == nil {
+		c.backlog.Store(false)
 		c.endPoll()
 	}
 	c.SlotSupplier.ReleaseSlot(info)

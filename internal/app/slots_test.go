@@ -145,3 +145,51 @@ func TestReservationEndsWithItsContext(t *testing.T) {
 		require.EqualValues(t, 1, slots.polls.Load())
 	})
 }
+
+func TestTasksThatWaitForTheRateCountAsDemand(t *testing.T) {
+	for name, tt := range map[string]struct {
+		tasks bool
+		want  uint64
+	}{
+		"the last poll has brought a task":  {tasks: true, want: 10},
+		"the last poll has brought no task": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limiter := ratelimit.New(0.01, 1, time.Second)
+				slots := newTestSlots(t, 100, limiter)
+				first := reserve(t, slots, time.Millisecond)
+				require.Len(t, first, 1)
+				require.NoError(t, limiter.Wait(t.Context()))
+				before := limiter.Asked()
+				if tt.tasks {
+					slots.MarkSlotUsed(begun{permit: first[0]})
+				} else {
+					slots.ReleaseSlot(ended{permit: first[0]})
+				}
+				require.Empty(t, reserve(t, slots, time.Second+time.Millisecond))
+				require.Equal(t, tt.want, limiter.Asked()-before)
+			})
+		})
+	}
+}
+
+// Otherwise nothing would show that it needs a share, if no other worker takes the tasks of its build.
+func TestWorkerWithoutAShareOfTheRateTakesOneTaskASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		limiter := ratelimit.New(10, 10, time.Second)
+		limiter.Permit(ratelimit.Permit{})
+		slots := newTestSlots(t, 100, limiter)
+		began := time.Now()
+		for i := range 3 {
+			permit, err := slots.ReserveSlot(t.Context(), nil)
+			require.NoError(t, err)
+			require.Equal(t, time.Duration(i+1)*askAgain, time.Since(began))
+			require.Empty(t, reserve(t, slots, time.Microsecond), "one at a time")
+			slots.MarkSlotUsed(begun{permit: permit})
+			require.Error(t, limiter.Wait(t.Context()))
+			slots.ReleaseSlot(ended{permit: permit})
+			began = began.Add(time.Microsecond)
+		}
+	})
+}

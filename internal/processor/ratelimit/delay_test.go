@@ -44,3 +44,15 @@ func TestDelayDoesNotCountAHold(t *testing.T) {
 		require.Positive(t, l.Delay(math.MaxInt32))
 	})
 }
+
+func TestDelayWithoutAShareOfTheRateIsTheLongest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := New(10, 5, time.Hour)
+		for _, p := range []Permit{{PerSecond: 0, Burst: 0}, {PerSecond: 10, Burst: 0}, {PerSecond: 10, Burst: 5, Until: time.Now()}} {
+			l.Permit(p)
+			require.Equal(t, maxRetryAfter, l.Delay(1), "%+v", p)
+		}
+		l.Permit(Permit{PerSecond: math.Inf(1)})
+		require.Zero(t, l.Delay(100))
+	})
+}
