@@ -3,8 +3,8 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench bench-refusals bench-client growth fuzz vulncheck sbom
-.PHONY: pin-images picture
+.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-refusals bench-client growth
+.PHONY: fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
 demo: sandbox/bin/sandbox
@@ -81,6 +81,15 @@ mutation:
 ## faster, ARGS=--temporal-on-postgres runs Temporal on PostgreSQL
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
+
+## memory: a worker's memory after 100,000 charges and with 10,000 payments that wait; the last line is a summary. Needs 15 GB for Temporal
+## and an hour; ARGS="--charges 10000 --waiting 2000" takes some minutes, ARGS=--temporal-on-postgres needs less memory
+memory:
+	@cd sandbox && go run ./throughput memory $(ARGS)
+
+## capacity: what a charge costs on PostgreSQL: CPU time, history, rows, bytes, actions; docs/capacity.md computes sizes from it
+capacity:
+	@cd sandbox && go run ./throughput capacity $(ARGS)
 
 ## bench-refusals: throughput of charges at processors that refuse 2 % of the calls, and all calls beyond a limit, with a 429
 bench-refusals:

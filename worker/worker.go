@@ -70,7 +70,7 @@ type Worker struct {
 // New returns a Worker on a Temporal client, whose data converter and interceptors it uses. The caller retains ownership of the
 // client and must close it after Run has returned. Unlike [Run], such a Worker only logs that Temporal refuses its build because the
 // deployment has too many versions, and how the client is connected is not checked: on another host, use TLS.
-// Memory is the program's own affair, too: the SDK keeps up to 10,000 workflows, of 64 KB each, unless the program calls
+// Memory is the program's own affair, too: the SDK keeps up to 10,000 workflows, of 70 KB each, unless the program calls
 // SetStickyWorkflowCacheSize of the SDK's package worker; worker.memory_mb of the configuration has no effect. An error describes what is
 // wrong with the options or the configuration; nothing is opened before [Worker.Run].
 func New(temporalClient client.Client, o Options) (*Worker, error) {

@@ -16,8 +16,9 @@ const (
 	mebibyte = 1 << 20
 	// defaultMemory is the budget of a worker without a configured one and without a container's limit.
 	defaultMemory = 1024 * mebibyte
-	// workflowMemory is the memory of a workflow that waits for a capture, by `make memory`, rounded up.
-	workflowMemory = 64 << 10
+	// workflowMemory is what a payment that waits for a capture adds to the memory of the process, by `make memory`, rounded up: 40 KiB
+	// in use, and what the garbage collector lets accumulate.
+	workflowMemory = 70 << 10
 	// fewestWorkflows keeps the workflows in memory whose next task comes at once, and mostWorkflows is the SDK's own default.
 	fewestWorkflows, mostWorkflows = 100, 10_000
 )
@@ -52,8 +53,8 @@ func memoryBudget(configuredMB int, container memlimit.Provider) (bytes int64, s
 	}
 }
 
-// CachedWorkflows returns how many workflows fit into a third of the memory. The garbage collector lets the heap grow to twice of what is in
-// use, and the other workflow tasks and calls need some, too.
+// CachedWorkflows returns how many workflows fit into half of the memory, in bytes. The other half is for everything else, and for payments
+// with more metadata than most.
 func CachedWorkflows(memory int64) int {
-	return int(min(max(memory/3/workflowMemory, fewestWorkflows), mostWorkflows))
+	return int(min(max(memory/2/workflowMemory, fewestWorkflows), mostWorkflows))
 }

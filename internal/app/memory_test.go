@@ -40,13 +40,13 @@ func TestMemoryBudgetIsTheConfiguredOneOrThatOfTheContainer(t *testing.T) {
 	}
 }
 
-func TestCachedWorkflowsTakeAThirdOfTheMemory(t *testing.T) {
+func TestCachedWorkflowsTakeHalfOfTheMemory(t *testing.T) {
 	for _, tt := range []struct {
 		memoryMB int64
 		want     int
 	}{
-		{memoryMB: 4, want: 100}, {memoryMB: 128, want: 682}, {memoryMB: 512, want: 2730}, {memoryMB: 1024, want: 5461},
-		{memoryMB: 1875, want: 10_000}, {memoryMB: 1 << 20, want: 10_000},
+		{memoryMB: 4, want: 100}, {memoryMB: 128, want: 936}, {memoryMB: 512, want: 3744}, {memoryMB: 1024, want: 7489},
+		{memoryMB: 1368, want: 10_000}, {memoryMB: 1 << 20, want: 10_000},
 	} {
 		require.Equal(t, tt.want, CachedWorkflows(tt.memoryMB*mebibyte), "%d MiB", tt.memoryMB)
 	}

@@ -10,13 +10,22 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
+// request is a charge that succeeds at once, at the default processor.
+func request() payment.ChargeRequest {
+	return payment.ChargeRequest{MerchantID: "acme", Amount: amount, Currency: "USD", PaymentMethod: "tok_visa"}
+}
+
 // florinVariant charges with Florin: synchronously, or asynchronously like the bare variant.
 func florinVariant(name string, t client.Client, synchronous bool) variant {
+	return requestVariant(name, t, synchronous, request(), payment.Succeeded)
+}
+
+// requestVariant makes the request with Florin, which has to end with a status.
+func requestVariant(name string, t client.Client, synchronous bool, req payment.ChargeRequest, status payment.Status) variant {
 	payments := florin.NewClient(t, florin.Options{})
 	return variant{name: name, temporal: t, charge: func(ctx context.Context, key string) (workflowID string, err error) {
-		req := payment.ChargeRequest{
-			MerchantID: "acme", IdempotencyKey: key, Amount: amount, Currency: "USD", PaymentMethod: "tok_visa",
-		}
+		req := req
+		req.IdempotencyKey = key
 		var c payment.Charge
 		if synchronous {
 			c, err = payments.Charge(ctx, req)
@@ -26,10 +35,10 @@ func florinVariant(name string, t client.Client, synchronous bool) variant {
 		if err != nil {
 			return "", err
 		}
-		if c.Status != payment.Succeeded {
-			return "", fmt.Errorf("the charge is %s: want succeeded", c.Status)
+		if c.Status != status {
+			return "", fmt.Errorf("the charge is %s: want %s", c.Status, status)
 		}
-		return payment.ChargeWorkflowID("acme", key), nil
+		return payment.ChargeWorkflowID(req.MerchantID, key), nil
 	}}
 }
 

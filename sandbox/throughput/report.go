@@ -101,9 +101,10 @@ func quartiles(values []float64) (low, middle, high float64) {
 	return values[len(values)/4], values[len(values)/2], values[len(values)*3/4]
 }
 
-// cost is what one workflow costs: events in its history, and actions.
+// cost is what one workflow costs: events and bytes of its history, and actions.
 type cost struct {
 	events int
+	bytes  int64
 	// actions are what Temporal Cloud bills: https://docs.temporal.io/cloud/actions.
 	actions int
 }
@@ -136,5 +137,10 @@ func costOf(ctx context.Context, t client.Client, workflowID string) (c cost, er
 			c.actions++
 		}
 	}
+	described, err := t.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return c, fmt.Errorf("describing %s: %w", workflowID, err)
+	}
+	c.bytes = described.GetWorkflowExecutionInfo().GetHistorySizeBytes()
 	return c, nil
 }

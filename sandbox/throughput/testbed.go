@@ -32,11 +32,14 @@ const processorKey = "sim_throughput_key"
 // namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
 // each other's tasks.
 var namespaces = []string{"bare", "bare-two-queues", "florin-inline", "florin-queued", "florin-unobserved", "florin-authorized", "florin-postgres",
-	"florin-refused-0", "florin-refused-0.02", "florin-limited"}
+	"florin-refused-0", "florin-refused-0.02", "florin-limited", "florin-memory", "florin-capacity"}
 
 // testbed is what the variants share: one Temporal server, a simulated processor, and a directory.
 type testbed struct {
-	temporal     *server
+	temporal *server
+	// temporalDatabase and database are the PostgreSQL servers of Temporal and of Florin's store; nil: there is none.
+	temporalDatabase, database *postgrestest.Cluster
+
 	processorURL string
 	dir          string
 	cleanups     []func() error
@@ -50,11 +53,10 @@ func (b *testbed) open(ctx context.Context, onPostgres bool) (err error) {
 	b.onClose(func() error { return os.RemoveAll(b.dir) })
 	socketDir := ""
 	if onPostgres {
-		cluster, err := b.cluster(ctx)
-		if err != nil {
+		if b.temporalDatabase, err = b.cluster(ctx); err != nil {
 			return err
 		}
-		socketDir = filepath.Dir(cluster.Socket())
+		socketDir = filepath.Dir(b.temporalDatabase.Socket())
 	}
 	if b.temporal, err = startServer(ctx, socketDir); err != nil {
 		return err
@@ -242,16 +244,15 @@ func (b *testbed) cluster(ctx context.Context) (*postgrestest.Cluster, error) {
 
 // postgres starts a new PostgreSQL server and returns the configuration of a store on it, with Florin's tables.
 func (b *testbed) postgres(ctx context.Context) (store config.Store, err error) {
-	cluster, err := b.cluster(ctx)
-	if err != nil {
+	if b.database, err = b.cluster(ctx); err != nil {
 		return store, err
 	}
 	owner := config.Store{}
-	if owner.Postgres, err = b.secret("postgres-owner.url", cluster.DSN()); err != nil {
+	if owner.Postgres, err = b.secret("postgres-owner.url", b.database.DSN()); err != nil {
 		return store, err
 	}
 	const role = "florin_worker"
-	dsn, err := cluster.CreateRole(ctx, role)
+	dsn, err := b.database.CreateRole(ctx, role)
 	if err != nil {
 		return store, err
 	}

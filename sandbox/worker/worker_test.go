@@ -23,7 +23,7 @@ func TestIdleWorkerStopsWithoutDelayAndExitsWith0(t *testing.T) {
 	require.Less(t, time.Since(stopping), 10*time.Second, "must not take the whole stop_timeout")
 	require.Contains(t, p.log.String(), "worker stopped")
 	require.Contains(t, p.log.String(), `"msg":"memory is bounded","memory_mb":256,"source":"worker.memory_mb"`)
-	require.Contains(t, p.log.String(), `"cached_workflows":1365`)
+	require.Contains(t, p.log.String(), `"cached_workflows":1872`)
 	require.Zero(t, p.healthStatus(t), "the health port is closed")
 }
 
