@@ -18,7 +18,7 @@ import (
 const (
 	// obeyWithin is how long the command waits for the workers. A worker that does not renew its share for six seconds sends nothing any
 	// more, and is not listed.
-	obeyWithin = 10 * time.Second
+	obeyWithin = 15 * time.Second
 	obeyPoll   = 200 * time.Millisecond
 )
 
@@ -100,17 +100,18 @@ func controlCommand(name, short string, action payment.ControlAction, example st
 // that do not.
 func awaitObedience(cmd *cobra.Command, read func(context.Context) ([]payment.ProcessorState, error), state payment.ProcessorState) error {
 	began, revision := time.Now(), state.Control.Revision
+	var unread error
 	ctx, cancel := context.WithTimeout(cmd.Context(), obeyWithin)
 	defer cancel()
 	for disobedient(state) != nil {
 		select {
 		case <-ctx.Done():
-			return notObeyed(state, nil)
+			return notObeyed(state, unread)
 		case <-time.After(obeyPoll):
 		}
 		states, err := read(ctx)
-		if err != nil {
-			return notObeyed(state, err)
+		if unread = err; err != nil {
+			continue
 		}
 		i := slices.IndexFunc(states, func(s payment.ProcessorState) bool { return s.Processor == state.Processor })
 		if i < 0 || states[i].Control.Revision != revision {

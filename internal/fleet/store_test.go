@@ -94,9 +94,10 @@ func TestConcurrentRenewalsNeverGrantMoreThanTheLimit(t *testing.T) {
 					}
 					all.Go(func() {
 						f := New(s, worker, processors, zap.NewNop())
-						for range 20 + random.IntN(20) {
-							f.renew(t.Context())
-							require.False(t, f.failing)
+						for renewed, want := 0, 20+random.IntN(20); renewed < want; {
+							if f.renew(t.Context()); !f.failing { // it may be, on a slow machine
+								renewed++
+							}
 						}
 						if random.IntN(2) == 0 { // it dies before it applies its last share
 							f.renewals++

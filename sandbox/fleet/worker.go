@@ -87,7 +87,7 @@ func runWorker(ctx context.Context, o workerOptions) error {
 	if err := f.Start(ctx); err != nil {
 		return err
 	}
-	defer f.Stop()
+	defer f.Stop() //nolint:contextcheck // ctx has ended by then
 	l := &load{worker: o.name, processor: rest.Adapter().New(client), url: o.url}
 	l.run(ctx)
 	return nil

@@ -57,7 +57,7 @@ func TestCallsThatWaitFollowANewPermit(t *testing.T) {
 		l.Permit(Permit{PerSecond: 10, Burst: 1})
 		<-time.After(time.Second)
 		require.InDelta(t, 14, sent.Load(), 1)
-		l.Permit(Permit{PerSecond: 0.1, Burst: 1})
+		l.Permit(Permit{PerSecond: 0.001, Burst: 1})
 		<-time.After(Ahead)
 		before := sent.Load()
 		<-time.After(5 * time.Second)
