@@ -37,7 +37,7 @@ func decide[T any](ctx context.Context, c *Client, activity string, args ...any)
 	handle, err := c.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
 		ID: activity + "/" + uuid.NewString(), TaskQueue: payment.ReadTaskQueue,
 		ScheduleToStartTimeout: readStartTimeout, StartToCloseTimeout: decideTimeout, ScheduleToCloseTimeout: readTimeout,
-		Priority: c.priority(""),
+		Priority:    c.priority(""),
 		RetryPolicy: &temporal.RetryPolicy{InitialInterval: 50 * time.Millisecond, BackoffCoefficient: 1},
 	}, activity, args...)
 	if err == nil {

@@ -104,13 +104,24 @@ func get[T record](ctx context.Context, c *Client, workflowID, activity, merchan
 	if unanswered != nil { // the query has waited for a worker, too
 		startWithin -= queryTimeout
 	}
-	stored, err := readWithin[T](ctx, c, startWithin, merchantID, activity, merchantID, idempotencyKey)
+	read := func() (T, error) {
+		return readWithin[T](ctx, c, startWithin, merchantID, activity, merchantID, idempotencyKey)
+	}
+	stored, err := read()
 	code, refused := refusalCode(err)
 	switch {
 	case err == nil && stored.Final():
 		return stored, nil
 	case err == nil:
-		return stored, requireRunning(ctx, c, workflowID)
+		err = requireRunning(ctx, c, workflowID)
+		if !running || !errors.Is(err, ErrStopped) {
+			return stored, err
+		}
+		// It has closed since the first look. From now on, the store has what it closed with.
+		if last, readErr := read(); readErr == nil && last.Final() {
+			return last, nil
+		}
+		return stored, err
 	case unanswered != nil && !errors.Is(err, ErrNoWorker):
 		return stored, fmt.Errorf("workflow %s: %w: %w: %w", workflowID, ErrOutcomePending, unanswered, err)
 	case refused && code == payment.ErrNotFound:

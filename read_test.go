@@ -31,6 +31,8 @@ type closingTemporal struct {
 	queryErr, readErr error
 	// outcome is the status that Charge gets.
 	outcome payment.Status
+	// closesWith is the status with which the workflow closes, and is stored, after the store was read once; empty: it does not close.
+	closesWith payment.Status
 }
 
 // ExecuteActivity reads the store.
@@ -43,7 +45,11 @@ func (c *closingTemporal) ExecuteActivity(
 	if c.stored == "" {
 		return nil, temporal.NewNonRetryableApplicationError("not found", string(payment.ErrNotFound), nil)
 	}
-	return storedPayment{status: c.stored}, nil
+	read := storedPayment{status: c.stored}
+	if c.closesWith != "" {
+		c.stored, c.described = c.closesWith, enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED
+	}
+	return read, nil
 }
 
 // storedPayment is the activity that reads the payment.
@@ -147,6 +153,7 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		stored    payment.Status
 		queryErr  error
 		readErr   error
+		closes    payment.Status
 		want      payment.Status
 		err       error
 	}{
@@ -178,6 +185,9 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"running, and not answering": {
 			queryErr: context.DeadlineExceeded, described: running, stored: payment.Pending, want: payment.Pending,
 		},
+		"running, not answering, and closed after the read": {
+			queryErr: context.DeadlineExceeded, described: running, stored: payment.Pending, closes: payment.Succeeded, want: payment.Succeeded,
+		},
 		"running, without a poller": {
 			queryErr: noPoller, described: running, stored: payment.Succeeded, want: payment.Succeeded,
 		},
@@ -204,7 +214,7 @@ func TestGetReturnsErrStoppedOnlyForAClosedWorkflowWithoutAnOutcome(t *testing.T
 		"does not exist": {described: completed, err: ErrNotFound},
 	} {
 		t.Run(name, func(t *testing.T) {
-			c := NewClient(&closingTemporal{queried: tt.queried, queryErr: tt.queryErr, readErr: tt.readErr, described: tt.described, stored: tt.stored}, Options{})
+			c := NewClient(&closingTemporal{queried: tt.queried, queryErr: tt.queryErr, readErr: tt.readErr, described: tt.described, stored: tt.stored, closesWith: tt.closes}, Options{})
 			got, err := c.Get(t.Context(), "acme", "order-1")
 			require.ErrorIs(t, err, tt.err)
 			require.Equal(t, tt.want, got.Status)
