@@ -13,6 +13,10 @@ import (
 // ahead is how long a call may wait for the rate limit after a worker has taken its task: long enough to get the next task meanwhile.
 const ahead = 200 * time.Millisecond
 
+// arriving is the time after which the call of a task has reached the rate limit, which counts it from then on. Until then the task counts
+// as a poll: otherwise further tasks would be taken meanwhile.
+const arriving = 50 * time.Millisecond
+
 // recheckRate is the longest time after which a worker notices that the rate has been changed.
 const recheckRate = 100 * time.Millisecond
 
@@ -30,7 +34,7 @@ const (
 type callSlots struct {
 	worker.SlotSupplier
 	limiter *ratelimit.Limiter
-	// polls are the slots for which the worker has no task yet.
+	// polls are the slots for which the worker has no task yet, or a new one.
 	polls atomic.Int32
 	// backlog reports whether the last poll that ended has brought a task, so that others probably wait.
 	backlog atomic.Bool
@@ -110,7 +114,7 @@ type used struct{}
 func (c *callSlots) MarkSlotUsed(info worker.SlotMarkUsedInfo) {
 	info.Permit().UserData = used{}
 	c.backlog.Store(true)
-	c.endPoll()
+	time.AfterFunc(arriving, c.endPoll)
 	c.SlotSupplier.MarkSlotUsed(info)
 }
 
