@@ -376,8 +376,9 @@ func TestLimitHoldsWhateverHappens(t *testing.T) {
 func disturbed(t *testing.T, random *rand.Rand) {
 	limit := store.Rate{PerSecond: 20, Burst: 1 + random.IntN(10)}
 	s := newTable()
+	disturbances := rand.New(rand.NewPCG(random.Uint64(), 2)) // for the goroutines of the workers, one at a time
 	s.disturb = func() (time.Duration, bool) {
-		return time.Duration(random.ExpFloat64() * float64(30*time.Millisecond)), random.IntN(20) == 0
+		return time.Duration(disturbances.ExpFloat64() * float64(30*time.Millisecond)), disturbances.IntN(20) == 0
 	}
 	var all, running []*testWorker
 	for step := range 300 {
