@@ -22,7 +22,10 @@ func TestOldPaymentsAreLookedUpInTheBackground(t *testing.T) {
 		old temporal.Priority
 	}{
 		"a pending payment": {
-			processor: &scriptedProcessor{charges: []response{chargeResponse(payment.Pending)}, lookups: chargeLookups(chargeResponse(payment.Pending))},
+			processor: &scriptedProcessor{
+				charges: []response{chargeResponse(payment.Pending)}, lookups: chargeLookups(chargeResponse(payment.Pending)),
+				voids: []response{chargeResponse(payment.Voided)},
+			},
 			old:       background,
 		},
 		"an unknown outcome": {

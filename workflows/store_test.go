@@ -253,8 +253,8 @@ func TestWorkflowAdoptsStoredStatusThatIsAheadOfItsOwn(t *testing.T) {
 			p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(tt.lookup)}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.SetStartTime(baseTime)
-			env.OnActivity(payment.ActivityProcessorCharge, mock.Anything, mock.Anything).Return(
-				func(context.Context, processor.ChargeCall) (activities.CallResult, error) {
+			env.OnActivity(payment.ActivityProcessorCharge, mock.Anything, mock.Anything, mock.Anything).Return(
+				func(context.Context, processor.ChargeCall, activities.Before) (activities.CallResult, error) {
 					c, err := db.Payment(t.Context(), "acme", "order-1")
 					require.NoError(t, err)
 					c.Status, c.ProcessorPaymentID = tt.stored, "ch_1"
