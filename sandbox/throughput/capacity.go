@@ -53,6 +53,14 @@ type kind struct {
 	synchronous            bool
 }
 
+// concurrently returns how many times more charges are made at once: those that wait most of the time take long.
+func (k kind) concurrently() int {
+	if k.processor == unstableProcessor {
+		return 5
+	}
+	return 1
+}
+
 // The kinds, by their index.
 const (
 	inlineStarted = iota
@@ -122,20 +130,25 @@ func capacity(ctx context.Context, out io.Writer, b *testbed, s size) error {
 		req := request()
 		req.Processor, req.PaymentMethod = k.processor, k.token
 		variants[i] = requestVariant(k.name, on.client, k.synchronous, req, payment.Succeeded)
-		if _, _, err := batch(ctx, variants[i], fmt.Sprintf("warm-up-%d", i), s.charges, s.concurrency); err != nil {
+		if _, _, err := batch(ctx, variants[i], fmt.Sprintf("warm-up-%d", i), s.charges, s.concurrency*k.concurrently()); err != nil {
 			return fmt.Errorf("%s: %w", k.name, err)
 		}
 	}
-	idle, err := on.spend(ctx, func() error { return nil })
+	if err := wait(ctx, settle); err != nil { // the last charges must not count as idle
+		return err
+	}
+	idle, err := on.spend(ctx, func() error { return wait(ctx, settle) })
 	if err != nil {
 		return err
 	}
+	idle.perSecond.onStore.disk, idle.perSecond.onTemporal.disk = 0, 0 // files grow in steps, and stay
 	totals, samples := make([]spent, len(kinds)), make([][]string, len(kinds))
 	for round := range s.rounds {
 		for i := range kinds {
 			k := (round + i) % len(kinds)
 			charged, err := on.spend(ctx, func() error {
-				_, sample, err := batch(ctx, variants[k], fmt.Sprintf("round-%d-%d", round, k), s.charges, s.concurrency)
+				_, sample, err := batch(ctx, variants[k], fmt.Sprintf("round-%d-%d", round, k), s.charges,
+					s.concurrency*kinds[k].concurrently())
 				samples[k] = append(samples[k], sample)
 				return err
 			})
@@ -212,10 +225,8 @@ func (s *system) spend(ctx context.Context, do func() error) (r rate, err error)
 	if err := do(); err != nil {
 		return r, err
 	}
-	select {
-	case <-time.After(settle):
-	case <-ctx.Done():
-		return r, ctx.Err()
+	if err := wait(ctx, settle); err != nil {
+		return r, err
 	}
 	after, err := s.measure(ctx)
 	if err != nil {
@@ -224,6 +235,16 @@ func (s *system) spend(ctx context.Context, do func() error) (r rate, err error)
 	r.seconds = time.Since(began).Seconds()
 	r.perSecond = after.plus(before, -1).times(1 / r.seconds)
 	return r, nil
+}
+
+// wait returns after d, or with the error of ctx.
+func wait(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // measure returns what has been used so far.

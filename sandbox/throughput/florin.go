@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"go.temporal.io/sdk/client"
@@ -28,7 +29,9 @@ func requestVariant(name string, t client.Client, synchronous bool, req payment.
 		req.IdempotencyKey = key
 		var c payment.Charge
 		if synchronous {
-			c, err = payments.Charge(ctx, req)
+			for c, err = payments.Charge(ctx, req); errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil; {
+				c, err = payments.Charge(ctx, req)
+			}
 		} else {
 			c, err = startAndWait(ctx, t, payments, req)
 		}

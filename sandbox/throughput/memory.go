@@ -163,10 +163,8 @@ func (m *memoryRun) settled(ctx context.Context) (least usage, err error) {
 			least = u
 		}
 		least.Heap, least.Goroutines, least.Resident = min(least.Heap, u.Heap), min(least.Goroutines, u.Goroutines), u.Resident
-		select {
-		case <-time.After(300 * time.Millisecond):
-		case <-ctx.Done():
-			return least, ctx.Err()
+		if err := wait(ctx, 300*time.Millisecond); err != nil {
+			return least, err
 		}
 	}
 	return least, nil
