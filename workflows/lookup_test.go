@@ -26,7 +26,7 @@ func TestOldPaymentsAreLookedUpInTheBackground(t *testing.T) {
 				charges: []response{chargeResponse(payment.Pending)}, lookups: chargeLookups(chargeResponse(payment.Pending)),
 				voids: []response{chargeResponse(payment.Voided)},
 			},
-			old:       background,
+			old: background,
 		},
 		"an unknown outcome": {
 			processor: &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(lostResponse)},

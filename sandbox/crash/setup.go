@@ -101,13 +101,13 @@ func (s *system) writeWorkerConfig(health, webhooks string) (path string, err er
 		}
 		storeLine = fmt.Sprintf("postgres: {file: %q}", url)
 	}
-	processor := func(first, path, absence, lookups, hold string) string {
+	processor := func(first, path, absence, hold string) string {
 		return fmt.Sprintf(`{adapter: rest, first_attempt: %s, base_url: "http://%s%s", api_key: {env: SIMULATOR_API_KEY}, webhook_secrets: [{env: SIMULATOR_WEBHOOK_SECRET}],
     http_timeout: 1200ms, start_to_close: 2s, schedule_to_close: 5s, send_within: 1m, rate_limit: {max_wait: 1s},
     breaker: {min_calls: 1000}, absence_proof_after: %s, authorization_for: %s,
     retry: {initial: 200ms, max: 1s, longest_wait: 2s},
-    resolve: {initial: 250ms, max: 1s, for: %s}, pending: {initial: 300ms, max: 1s, for: 30m}}`,
-			first, s.listeners[simulated].address, path, absence, hold, lookups)
+    resolve: {initial: 250ms, max: 1s, for: 8s}, pending: {initial: 300ms, max: 1s, for: 30m}}`,
+			first, s.listeners[simulated].address, path, absence, hold)
 	}
 	path = filepath.Join(s.dir, "worker.yaml")
 	return path, os.WriteFile(path, fmt.Appendf(nil, `
@@ -123,6 +123,6 @@ processors:
   %s: %s
   %s: %s
 `, health, webhooks, storeLine, filepath.Join(s.dir, "audit.jsonl"), plain,
-		plain, processor("inline", inlinePath, "3s", "8s", "1h"), queued, processor("queued", "", "3s", "8s", "1h"),
-		noAbsenceProof, processor("queued", "", "1h", "8s", "1h"), shortHold, processor("inline", inlinePath, "3s", "8s", "2s")), 0o600)
+		plain, processor("inline", inlinePath, "3s", "1h"), queued, processor("queued", "", "3s", "1h"),
+		noAbsenceProof, processor("queued", "", "1h", "1h"), shortHold, processor("inline", inlinePath, "3s", "2s")), 0o600)
 }

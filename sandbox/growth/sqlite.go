@@ -74,7 +74,7 @@ func dropSQLiteObjects(ctx context.Context, tx *sql.Tx) (restore []string, err e
 }
 
 func insertRows(ctx context.Context, tx *sql.Tx, table string, columns []string, n int, row func(n int) []any) error {
-	statement := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Repeat("?, ", len(columns)-1) + "?)"
+	statement := "INSERT INTO " + table + " (" + strings.Join(columns, ", ") + ") VALUES (" + strings.Repeat("?, ", len(columns)-1) + "?)" //nolint:gosec // our own tables and columns
 	insert, err := tx.PrepareContext(ctx, statement)
 	if err != nil {
 		return err

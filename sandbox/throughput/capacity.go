@@ -76,8 +76,8 @@ var kinds = []kind{
 	inlineCharged: {name: "inline, Charge", processor: inlineProcessor, token: "tok_visa", synchronous: true},
 	queuedStarted: {name: "queued, StartCharge", processor: queuedProcessor, token: "tok_visa"},
 	queuedCharged: {name: "queued, Charge", processor: queuedProcessor, token: "tok_visa", synchronous: true},
-	resent:        {name: "response lost, resent, Charge", processor: unstableProcessor, token: "tok_500_once_after_charge", synchronous: true},
-	lookedUp:      {name: "response lost, looked up, Charge", processor: unstableProcessor, token: "tok_500_after_charge", synchronous: true},
+	resent:        {name: "response lost, resent, Charge", processor: unstableProcessor, token: "tok_500_once_after_charge", synchronous: true}, //nolint:gosec // a test token
+	lookedUp:      {name: "response lost, looked up, Charge", processor: unstableProcessor, token: "tok_500_after_charge", synchronous: true}, //nolint:gosec // a test token
 }
 
 // spent is what has been used so far, or for one charge, or in one second.

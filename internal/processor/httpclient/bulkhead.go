@@ -41,8 +41,6 @@ func (b bulkhead) enter(ctx context.Context) *processor.Error {
 	}
 }
 
-func (b bulkhead) hasRoom() bool { return len(b.slots) < cap(b.slots) }
-
 func (b bulkhead) leave() { <-b.slots }
 
 func (b bulkhead) inFlight() int { return len(b.slots) }
