@@ -77,7 +77,7 @@ var kinds = []kind{
 	queuedStarted: {name: "queued, StartCharge", processor: queuedProcessor, token: "tok_visa"},
 	queuedCharged: {name: "queued, Charge", processor: queuedProcessor, token: "tok_visa", synchronous: true},
 	resent:        {name: "response lost, resent, Charge", processor: unstableProcessor, token: "tok_500_once_after_charge", synchronous: true}, //nolint:gosec // a test token
-	lookedUp:      {name: "response lost, looked up, Charge", processor: unstableProcessor, token: "tok_500_after_charge", synchronous: true}, //nolint:gosec // a test token
+	lookedUp:      {name: "response lost, looked up, Charge", processor: unstableProcessor, token: "tok_500_after_charge", synchronous: true},   //nolint:gosec // a test token
 }
 
 // spent is what has been used so far, or for one charge, or in one second.
