@@ -58,8 +58,8 @@ func (h Hosted) firstCharge(req payment.ChargeRequest) string {
 
 // firstRefund is the summary of what begins a refund. Which processor has its payment is not known yet.
 func (h Hosted) firstRefund(req payment.RefundRequest) string {
-	for _, inline := range h.Inline {
-		if !inline {
+	for _, name := range workflow.DeterministicKeys(h.Inline) {
+		if !h.Inline[name] {
 			return summaryBegin
 		}
 	}
