@@ -15,6 +15,10 @@ import (
 // activity: 8 of the 10 seconds that Temporal gives a workflow task by default.
 const InlineTimeout = 7 * time.Second
 
+// InlineEnded is how long after a payment or refund was found begun no first attempt of an earlier execution is in flight any more, and none
+// persists its response.
+const InlineEnded = InlineTimeout + time.Second
+
 const (
 	// firstAttemptTimeout bounds the processor's call of a first attempt. One that takes longer is looked up, and sent again under the same
 	// key.
@@ -88,7 +92,9 @@ func (p *Payments) ChargeInline(ctx context.Context, req payment.ChargeRequest, 
 	if !chargedAsRequested(&charged, req, begun.First.Result.Result, call.Key) {
 		return begun, nil
 	}
-	stored, err := p.Store.RecordPayment(ctx, charged, byProcessor(charged.ProcessorRequestID))
+	persisting, cancel := whileReturnable(ctx)
+	defer cancel()
+	stored, err := p.Store.RecordPayment(persisting, charged, byProcessor(charged.ProcessorRequestID))
 	if err != nil { // the workflow persists it, however long that takes
 		activity.GetLogger(ctx).Warn("the response of a first attempt is not persisted yet", "payment_id", charged.PaymentID, "error", err)
 		return begun, nil
@@ -119,7 +125,9 @@ func (p *Payments) RefundInline(ctx context.Context, req payment.RefundRequest, 
 	if !refundedAsRequested(&refunded, reserved.First.Result.Result, call.Key) {
 		return reserved, nil
 	}
-	stored, err := p.Store.SettleRefund(ctx, refunded, byProcessor(reserved.First.Result.RequestID))
+	persisting, cancel := whileReturnable(ctx)
+	defer cancel()
+	stored, err := p.Store.SettleRefund(persisting, refunded, byProcessor(reserved.First.Result.RequestID))
 	if err != nil {
 		activity.GetLogger(ctx).Warn("the response of a first attempt is not persisted yet", "refund_id", refunded.RefundID, "error", err)
 		return reserved, nil
@@ -129,6 +137,15 @@ func (p *Payments) RefundInline(ctx context.Context, req payment.RefundRequest, 
 		reserved.Terms, reserved.Payment = Terms{}, payment.Charge{}
 	}
 	return reserved, nil
+}
+
+// whileReturnable ends early enough before ctx that the activity can still return a response which a store that hangs has not persisted.
+func whileReturnable(ctx context.Context) (context.Context, context.CancelFunc) {
+	deadline, bounded := ctx.Deadline()
+	if !bounded {
+		return context.WithCancel(ctx)
+	}
+	return context.WithDeadline(ctx, deadline.Add(-toPersist/2))
 }
 
 // ChargeCall is the call that charges a payment.
@@ -189,8 +206,10 @@ func (i *Inline) attempt(
 	default:
 		return nil
 	}
-	ctx, cancel := context.WithDeadline(retry.WithAttempt(ctx, 1), end)
+	// It is canceled, and not timed out: a processor that takes longer than a first attempt may is no reason for the breaker to open.
+	ctx, cancel := context.WithCancel(retry.WithAttempt(ctx, 1))
 	defer cancel()
+	defer time.AfterFunc(time.Until(end), cancel).Stop()
 	result, err := send(ctx, to.Processor)
 	if err == nil {
 		seenBefore := to.Processor.completeDecline(&result)
@@ -199,6 +218,9 @@ func (i *Inline) attempt(
 	e := processorError(err)
 	if e.Certainty == processor.NotExecuted && e.Retry && e.HTTPStatus == 0 {
 		return nil // it did not reach the processor
+	}
+	if e.Class == payment.ClassOutcomeUnknown && ctx.Err() != nil {
+		e.Message = "no response in the time of a first attempt"
 	}
 	failure := callFailure(e, false)
 	if e.Retry {

@@ -2,6 +2,7 @@ package activities
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -16,14 +17,11 @@ import (
 // approving approves every charge, and counts them.
 type approving struct {
 	processor.Processor
-	calls     []processor.ChargeCall
-	deadlines []time.Time
+	calls []processor.ChargeCall
 }
 
-func (a *approving) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+func (a *approving) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
 	a.calls = append(a.calls, call)
-	deadline, _ := ctx.Deadline()
-	a.deadlines = append(a.deadlines, deadline)
 	return processor.Result{
 		ID: "ch_1", Status: payment.Succeeded, Amount: call.Amount, Currency: call.Currency, CapturedAmount: call.Amount, Reference: call.Key,
 	}, nil
@@ -101,13 +99,45 @@ func TestFirstAttemptIsLeftToTheQueue(t *testing.T) {
 }
 
 func TestFirstAttemptEndsBeforeItsTime(t *testing.T) {
-	env, _, one := newInline(t)
+	env, p, _ := newInline(t)
+	var ended time.Time
+	p.Inline.processors["one"].Processor.processor = &hanging{ended: &ended}
 	req := purchase
-	req.SendBy = time.Now().Add(3 * time.Second)
-	_, err := env.ExecuteActivity(payment.ActivityChargeInline, req, Start{At: time.Now()})
-	require.NoError(t, err)
-	require.Len(t, one.deadlines, 1)
-	require.False(t, one.deadlines[0].After(req.SendBy))
+	req.SendBy = time.Now().Add(leastToSend + 100*time.Millisecond)
+	value, err := env.ExecuteActivity(payment.ActivityChargeInline, req, Start{At: time.Now()})
+	begun := decode[BeginResult](t, value, err)
+	require.False(t, ended.Before(req.SendBy))
+	require.True(t, begun.First.Failure.Ambiguous)
+	require.Equal(t, "no response in the time of a first attempt", begun.First.Failure.Message)
+	require.Equal(t, payment.Processing, begun.Charge.Status)
 	require.Less(t, firstAttemptTimeout+toPersist, InlineTimeout, "the response can be persisted")
 	require.Less(t, InlineTimeout, 8*time.Second, "the SDK does not extend the workflow task")
+}
+
+// hanging is a processor that never responds.
+type hanging struct {
+	processor.Processor
+	ended *time.Time
+}
+
+func (h *hanging) Charge(ctx context.Context, _ processor.ChargeCall) (processor.Result, error) {
+	<-ctx.Done()
+	*h.ended = time.Now()
+	if _, bounded := ctx.Deadline(); bounded && errors.Is(ctx.Err(), context.DeadlineExceeded) {
+		return processor.Result{}, errors.New("it was not canceled: the breaker would count it")
+	}
+	return processor.Result{}, &processor.Error{
+		Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Retry: true, Message: "canceled", Err: ctx.Err(),
+	}
+}
+
+func TestResponseCanBeReturnedIfTheStoreHangs(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), InlineTimeout)
+	defer cancel()
+	persisting, done := whileReturnable(ctx)
+	defer done()
+	deadline, _ := ctx.Deadline()
+	earlier, _ := persisting.Deadline()
+	require.Positive(t, deadline.Sub(earlier))
+	require.Less(t, deadline.Sub(earlier), toPersist)
 }

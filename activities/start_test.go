@@ -24,14 +24,16 @@ func TestStartWithoutAProofIsPermittedOnlyToWhatHasBegun(t *testing.T) {
 		permitted bool
 		retried   bool
 	}{
-		"a new payment":                         {start: Start{At: began}},
-		"again":                                 {begun: true, start: Start{At: began.Add(time.Hour)}},
-		"continued as new":                      {begun: true, start: Start{At: began.Add(time.Hour), Continued: true}, permitted: true},
-		"continued as new, and the row is lost": {start: Start{At: began, Continued: true}, retried: true},
-		"reset from the run that has begun it":  {begun: true, start: Start{At: began, Reset: true}, permitted: true},
-		"reset from a run that was refused":     {begun: true, start: Start{At: began.Add(time.Hour), Reset: true}},
-		"reset, and the row is lost":            {start: Start{At: began, Reset: true}},
-		"reset while the store is down":         {begun: true, storeDown: true, start: Start{At: began, Reset: true}, retried: true},
+		"a new payment": {start: Start{At: began}},
+		"again":         {begun: true, start: Start{At: began.Add(time.Hour)}},
+		"in a workflow task after the one that has begun it": {begun: true, start: Start{At: began}, permitted: true},
+		"while the store is down":                            {begun: true, storeDown: true, start: Start{At: began}, retried: true},
+		"continued as new":                                   {begun: true, start: Start{At: began.Add(time.Hour), Continued: true}, permitted: true},
+		"continued as new, and the row is lost":              {start: Start{At: began, Continued: true}, retried: true},
+		"reset from the run that has begun it":               {begun: true, start: Start{At: began, Reset: true}, permitted: true},
+		"reset from a run that was refused":                  {begun: true, start: Start{At: began.Add(time.Hour), Reset: true}},
+		"reset, and the row is lost":                         {start: Start{At: began, Reset: true}},
+		"reset while the store is down":                      {begun: true, storeDown: true, start: Start{At: began, Reset: true}, retried: true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			env, p := newPayments(t)

@@ -76,7 +76,19 @@ func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID 
 	_, err := p.Authorizer.Allow(start.Proof, caller.Request{
 		Kind: caller.Start, Name: workflow, WorkflowID: wantID, Args: []any{req},
 	}, merchantID, start.At)
-	return err
+	if err == nil || start.Continued || start.Reset {
+		return err
+	}
+	switch at, readErr := begun(); {
+	case errors.Is(readErr, payment.ErrNotFound):
+		return err
+	case readErr != nil:
+		return readErr
+	case at.Equal(start.At.Truncate(time.Microsecond)): // this run has begun it, and may have sent it, in a workflow task that was lost
+		return nil
+	default:
+		return err
+	}
 }
 
 // allowRead returns an error unless the caller may read what belongs to the merchant; an empty merchant means all of them.

@@ -100,6 +100,15 @@ func (c *charge) run(ctx workflow.Context, summary string) error {
 	if err := begin(ctx, how, c.req, &begun); err != nil {
 		return err
 	}
+	if begun.Resumed && begun.Charge.Status == payment.Processing && !isContinued(workflow.GetInfo(ctx)) {
+		c.begin(ctx, begun.Charge, begun.Since)
+		c.terms = begun.Terms
+		c.describe(ctx)
+		begun = activities.BeginResult{}
+		if err := beginAfter(ctx, how, c.req, &begun); err != nil {
+			return err
+		}
+	}
 	c.earlierRun = begun.Resumed
 	c.terms = begun.Terms
 	if begun.First.IsPersisted() {

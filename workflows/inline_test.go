@@ -90,7 +90,7 @@ func TestClearOutcomeOfAFirstAttemptTakesOneLocalActivity(t *testing.T) {
 		},
 		"the activity panics after sending: sent again under the same key": {
 			charges: []response{{panics: true}, chargeResponse(payment.Succeeded)}, status: payment.Succeeded,
-			executed: []string{"ChargeInline", "ChargeInline", "ProcessorCharge", "RecordPayment"},
+			executed: []string{"ChargeInline", "ChargeInline", "BeginPayment", "ProcessorCharge", "RecordPayment"},
 		},
 		"another amount": {
 			charges: []response{captureResponse(1250 - 1)}, status: payment.Conflicted, class: payment.ClassInvalidResponse,
@@ -146,7 +146,7 @@ func TestFirstAttemptOfARefundTakesOneLocalActivity(t *testing.T) {
 		},
 		"the activity panics after sending": {
 			refunds: []response{{panics: true}, refundResponse(payment.Declined, 500)}, lookups: []response{refundResponse(payment.Succeeded, 500)},
-			status: payment.Succeeded, executed: []string{"RefundInline", "RefundInline", "ProcessorRefund", "SettleRefund", "ProcessorLookup", "SettleRefund"},
+			status: payment.Succeeded, executed: []string{"RefundInline", "RefundInline", "ReserveRefund", "ProcessorRefund", "SettleRefund", "ProcessorLookup", "SettleRefund"},
 		},
 	}
 	for name, tt := range tests {
@@ -235,6 +235,27 @@ func TestFirstAttemptWithTheProcessorsIDOfAnotherPaymentIsAConflict(t *testing.T
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Conflicted, c.Status)
 	require.Equal(t, []string{"ChargeInline", "RecordPayment", "RecordPayment"}, executed)
+}
+
+// A run that was terminated may still wait for the response to its first attempt, and persist it.
+func TestRunWaitsForTheFirstAttemptOfAnEarlierOne(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
+	db, executed := storeWithPayment(t, payment.Processing, 0), []string{}
+	env := newInlineEnvironment(t, p, db, &executed)
+	env.SetStartTime(baseTime)
+	env.RegisterDelayedCallback(func() {
+		c, err := db.Payment(t.Context(), "acme", "order-1")
+		require.NoError(t, err)
+		c.Status, c.Decline = payment.Declined, &payment.Decline{Code: "insufficient_funds", Kind: payment.DeclineSoft}
+		_, err = db.RecordPayment(t.Context(), c, activities.Cause{By: "earlier run"})
+		require.NoError(t, err)
+	}, activities.InlineTimeout)
+	execute(env, payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	var c payment.Charge
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Declined, c.Status)
+	require.Empty(t, p.chargeCalls, "it was declined, and is not sent again")
 }
 
 func TestSummariesNameTheFirstAttempt(t *testing.T) {

@@ -83,6 +83,14 @@ func (r *refund) run(ctx workflow.Context, summary string) error {
 	if err := begin(ctx, how, r.req, &reserved); err != nil {
 		return err
 	}
+	if reserved.Resumed && reserved.Refund.Status == payment.Processing && !isContinued(workflow.GetInfo(ctx)) {
+		r.begin(ctx, reserved.Refund, reserved.Since)
+		r.describe(ctx)
+		reserved = activities.ReserveResult{}
+		if err := beginAfter(ctx, how, r.req, &reserved); err != nil {
+			return err
+		}
+	}
 	if reserved.First.IsPersisted() {
 		begun := reserved.Refund
 		begun.Status, begun.ProcessorRefundID, begun.Decline, begun.UpdatedAt = payment.Processing, "", nil, begun.CreatedAt

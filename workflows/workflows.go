@@ -124,6 +124,19 @@ type beginning struct {
 	summary string
 }
 
+// beginAfter is begin for what was begun before, by an execution that may still make the first attempt: the attempt has ended after a wait.
+// What it has persisted until then is read again. Without the wait, its late response could be persisted over what this run has sent
+// meanwhile.
+func beginAfter(ctx workflow.Context, how beginning, request, result any) error {
+	ctx, _ = workflow.NewDisconnectedContext(ctx)
+	if err := workflow.NewTimerWithOptions(ctx, activities.InlineEnded, workflow.TimerOptions{
+		Summary: "wait until no first attempt of an earlier execution is in flight",
+	}).Get(ctx, nil); err != nil {
+		return err
+	}
+	return begin(ctx, beginning{inline: how.only, only: how.only, summary: summaryBegin}, request, result)
+}
+
 // begin runs the local activity that persists a new payment or refund, in a context that nothing cancels, because the workflow has to
 // know what was persisted. The only error is a refusal. While the store is down, the workflow task fails with the reason and is
 // retried: the payment waits.

@@ -34,7 +34,7 @@ var Hostile = []string{
 
 // command is a command line that a page may name.
 var command = regexp.MustCompile(`^starter (` +
-	`(capture|void) --payment-id pay_ID|refund --payment-id pay_ID --key …|` +
+	`(capture|void) --payment-id pay_ID|lookup --(payment-id pay|refund-id ref)_ID|refund --payment-id pay_ID --key …|` +
 	`resolve --(payment-id pay|refund-id ref)_ID --status succeeded\|failed --by … --evidence …|` +
 	`divergences acknowledge div_ID --by …)$`)
 

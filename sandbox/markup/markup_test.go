@@ -104,7 +104,7 @@ func (a storedActivities) run(t *testing.T, name string, request any) (texts []s
 		texts = append(texts, metadata.GetCurrentDetails())
 	}
 	env.RegisterDelayedCallback(read, time.Second)
-	env.RegisterDelayedCallback(func() { read(); env.CancelWorkflow() }, 10*time.Second)
+	env.RegisterDelayedCallback(func() { read(); env.CancelWorkflow() }, activities.InlineEnded+10*time.Second)
 	env.ExecuteWorkflow(name, request)
 	require.True(t, env.IsWorkflowCompleted())
 	read()
@@ -128,15 +128,19 @@ func (a storedActivities) register(env *testsuite.TestWorkflowEnvironment) {
 		})
 	}
 	lookups := 0
+	begin := func(context.Context, payment.ChargeRequest, activities.Start) (activities.BeginResult, error) {
+		return activities.BeginResult{Terms: terms, Charge: a.charge, Resumed: true}, nil
+	}
+	reserve := func(context.Context, payment.RefundRequest, activities.Start) (activities.ReserveResult, error) {
+		return activities.ReserveResult{Terms: terms, Refund: a.refund, Payment: a.charge, Resumed: true}, nil
+	}
 	for name, function := range map[string]any{
-		payment.ActivityChargeInline: func(context.Context, payment.ChargeRequest, activities.Start) (activities.BeginResult, error) {
-			return activities.BeginResult{Terms: terms, Charge: a.charge, Resumed: true}, nil
-		},
+		payment.ActivityChargeInline:  begin,
+		payment.ActivityBeginPayment:  begin,
+		payment.ActivityRefundInline:  reserve,
+		payment.ActivityReserveRefund: reserve,
 		payment.ActivityRecordPayment: func(_ context.Context, c payment.Charge, _ activities.Cause) (payment.Charge, error) { return c, nil },
-		payment.ActivityRefundInline: func(context.Context, payment.RefundRequest, activities.Start) (activities.ReserveResult, error) {
-			return activities.ReserveResult{Terms: terms, Refund: a.refund, Payment: a.charge, Resumed: true}, nil
-		},
-		payment.ActivitySettleRefund: func(_ context.Context, r payment.Refund, _ activities.Cause) (payment.Refund, error) { return r, nil },
+		payment.ActivitySettleRefund:  func(_ context.Context, r payment.Refund, _ activities.Cause) (payment.Refund, error) { return r, nil },
 		payment.ActivityBeginRecheck: func(context.Context, payment.RecheckRequest) (activities.RecheckTarget, error) {
 			if a.skips {
 				return activities.RecheckTarget{Skip: a.text}, nil
