@@ -16,8 +16,8 @@ import (
 )
 
 const (
-	// obeyWithin is how long the command waits for the workers. A worker that does not renew its share for six seconds sends nothing any
-	// more, and is not listed.
+	// obeyWithin is how long the command waits for the workers. A worker that does not renew its share for six seconds is not listed any more:
+	// it has died, is frozen, or cannot reach the store, and in that last case it still sends.
 	obeyWithin = 15 * time.Second
 	obeyPoll   = 200 * time.Millisecond
 )
@@ -101,6 +101,7 @@ func controlCommand(name, short string, action payment.ControlAction, example st
 func awaitObedience(cmd *cobra.Command, read func(context.Context) ([]payment.ProcessorState, error), state payment.ProcessorState) error {
 	began, revision := time.Now(), state.Control.Revision
 	var unread error
+	var gone []string // the workers that have stopped to renew their shares, and did not obey before
 	ctx, cancel := context.WithTimeout(cmd.Context(), obeyWithin)
 	defer cancel()
 	for disobedient(state) != nil {
@@ -117,7 +118,16 @@ func awaitObedience(cmd *cobra.Command, read func(context.Context) ([]payment.Pr
 		if i < 0 || states[i].Control.Revision != revision {
 			return errors.New("the change was recorded, but another one came after it: see starter processor list")
 		}
+		for _, name := range disobedient(state) {
+			if !slices.ContainsFunc(states[i].Workers, func(w payment.ProcessorWorker) bool { return w.Worker == name }) {
+				gone = append(gone, name)
+			}
+		}
 		state = states[i]
+	}
+	if len(gone) > 0 {
+		return fmt.Errorf("the change was recorded, and %d workers obey it, but these were not seen to obey, and no longer renew their shares: %s: "+
+			"one that has not stopped, and only cannot reach the store, still sends", len(state.Workers), strings.Join(gone, ", "))
 	}
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), state)

@@ -59,7 +59,7 @@ func TestControlWaitsUntilAllWorkersObey(t *testing.T) {
 	}{
 		"at once":      {first: pausedBy(true), out: "acme is paused, with 20 calls/s as configured: all 1 workers obey after 0s\n"},
 		"soon":         {first: pausedBy(false, false), then: []payment.ProcessorState{pausedBy(true, false), pausedBy(true, true)}, out: "acme is paused, with 20 calls/s as configured: all 2 workers obey after 400ms\n"},
-		"one ends":     {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true)}, out: "acme is paused, with 20 calls/s as configured: all 1 workers obey after 200ms\n"},
+		"one ends":     {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true)}, err: "1 workers obey it, but these were not seen to obey, and no longer renew their shares: b"},
 		"no worker":    {first: pausedBy(), out: "acme is paused, with 20 calls/s as configured: no worker runs\n"},
 		"one does not": {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true, false)}, err: "1 of 2 workers do not obey it yet, perhaps because they cannot read the store: b"},
 		"unreadable":   {first: pausedBy(false), fails: errors.New("no worker answers"), err: "1 of 1 workers do not obey it yet, perhaps because they cannot read the store: a: no worker answers"},
