@@ -3,6 +3,7 @@ package e2e
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -34,7 +36,13 @@ func control(t *testing.T, env *environment.Environment, action payment.ControlA
 func TestPausedProcessorGetsNoChargesButLookups(t *testing.T) {
 	t.Parallel()
 	processor := &scripted{post: func(_ int32, w http.ResponseWriter, key string) { _, _ = w.Write(paid(key)) }}
-	env := startWithProcessors(t, map[string]http.Handler{environment.ProcessorName: processor})
+	server := httptest.NewServer(processor)
+	t.Cleanup(server.Close)
+	env := start(t, environment.Options{Tune: func(c *config.Config) {
+		p := c.Processors[environment.ProcessorName]
+		p.BaseURL, p.ScheduleToClose = server.URL, activities.Duration(40*time.Second) // longer than the pause, on a slow machine, too
+		c.Processors[environment.ProcessorName] = p
+	}})
 	control(t, env, payment.ControlPause, "incident 4711")
 	ctx, stop := context.WithTimeout(t.Context(), 2*time.Second)
 	defer stop()

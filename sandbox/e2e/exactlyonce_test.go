@@ -12,6 +12,8 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/florinpay/florin"
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
@@ -105,6 +107,11 @@ func TestTwoHundredConcurrentChargesWithRandomFaults(t *testing.T) {
 	t.Logf("seed %d", seed)
 	env := start(t, environment.Options{Simulator: simulator.Options{
 		Faults: faults, Seed: seed, Latency: simulator.LatencyRange{Min: 5 * time.Millisecond, Max: 50 * time.Millisecond},
+	}, Tune: func(c *config.Config) {
+		// The responses with 429 cut the rate of all calls, also of lookups.
+		p := c.Processors[environment.ProcessorName]
+		p.ScheduleToClose, p.Resolve.For = activities.Duration(30*time.Second), activities.Duration(90*time.Second)
+		c.Processors[environment.ProcessorName] = p
 	}})
 	charges := make([]payment.Charge, 200)
 	var group errgroup.Group
