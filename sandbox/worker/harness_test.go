@@ -102,10 +102,11 @@ processors:
     start_to_close: 8s
     schedule_to_close: 20s
     absence_proof_after: 2s
+    first_attempt: %s
     retry: {initial: 200ms, max: 2s, longest_wait: 3s}
     resolve: {initial: 250ms, max: 2s, for: 5s}
     pending: {initial: 500ms, max: 2s, for: 1h}
-`, env.Config.Store.SQLite, env.Ports.Simulator), 0o600))
+`, env.Config.Store.SQLite, env.Ports.Simulator, env.Config.Processors[environment.ProcessorName].FirstAttempt), 0o600))
 	return path
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
 
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/sandbox/environment"
@@ -74,8 +75,20 @@ func TestEachTransitionIsLoggedOnce(t *testing.T) {
 }
 
 func TestSIGTERMLetsTheCallInFlightFinish(t *testing.T) {
+	for first, activities := range map[config.FirstAttempt][]int32{config.Inline: nil, config.Queued: {1}} {
+		t.Run(string(first), func(t *testing.T) { testSIGTERM(t, first, activities) })
+	}
+}
+
+// testSIGTERM is about a worker that makes first attempts so. activities are the attempts of each activity in the history.
+func testSIGTERM(t *testing.T, first config.FirstAttempt, activities []int32) {
 	env, err := environment.Start(t.Context(), environment.Options{
 		Simulator: simulator.Options{Latency: simulator.LatencyRange{Min: 2 * time.Second, Max: 2 * time.Second}},
+		Tune: func(c *config.Config) {
+			p := c.Processors[environment.ProcessorName]
+			p.FirstAttempt = first
+			c.Processors[environment.ProcessorName] = p
+		},
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, env.Stop()) })
@@ -101,19 +114,22 @@ func TestSIGTERMLetsTheCallInFlightFinish(t *testing.T) {
 	case <-time.After(timeout):
 		require.Fail(t, "the charge has no outcome in time")
 	}
-	require.Equal(t, []int32{1}, attempts(t, env, "in-flight"))
+	require.Equal(t, activities, attempts(t, env, "in-flight"))
 	ledger, err := env.Simulator.Ledger(t.Context())
 	require.NoError(t, err)
 	require.Len(t, ledger.Payments, 1)
 	require.Equal(t, 1, ledger.Payments[0].Requests)
 }
 
-// inFlight reports whether a worker has started the activity that calls the processor.
+// inFlight reports whether a worker has started what calls the processor: an activity or, half a second ago, the first workflow task.
 func inFlight(t *testing.T, env *environment.Environment, key string) bool {
 	t.Helper()
 	w, err := env.Temporal.DescribeWorkflowExecution(t.Context(), payment.ChargeWorkflowID("acme", key), "")
 	if err != nil {
 		return false // not started yet
+	}
+	if task := w.GetPendingWorkflowTask(); task.GetState() == enumspb.PENDING_WORKFLOW_TASK_STATE_STARTED {
+		return env.Config.Processors[environment.ProcessorName].FirstAttempt == config.Inline && time.Since(task.GetStartedTime().AsTime()) > time.Second/2
 	}
 	for _, a := range w.GetPendingActivities() {
 		if a.GetState() == enumspb.PENDING_ACTIVITY_STATE_STARTED {
