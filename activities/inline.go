@@ -71,7 +71,7 @@ func byProcessor(requestID string) Cause {
 
 // ChargeInline begins a payment as [Payments.BeginPayment] does and, if the payment is new, makes the first attempt at its processor and
 // persists the response. A payment that has begun before may have been sent: ChargeInline does not send it again. So it is safe to repeat at
-// any time, and no attempt is forgotten: the persisted payment tells of it.
+// any time, and no attempt is forgotten: the persisted payment shows that there may have been one.
 //
 // It sends nothing either if the processor's first attempts are queued, if the call would have to wait, and in a run that was reset. Then
 // BeginResult.First is nil, and the payment is sent by the activity of its processor.

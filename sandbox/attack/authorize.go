@@ -20,7 +20,7 @@ import (
 	"github.com/florinpay/florin/payment"
 )
 
-// authorizeAttacks ask workers that require proofs for what nobody has permitted.
+// authorizeAttacks ask workers that require proofs for what is not permitted.
 var authorizeAttacks = []attack{
 	{name: "authorize: without a proof", try: noProof},
 	{name: "authorize: claims that are forged, expired or of others", try: forgedClaims},
