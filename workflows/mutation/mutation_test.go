@@ -13,7 +13,7 @@ import (
 
 func TestReplaytestFindsEveryMutation(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds the workflows eleven times")
+		t.Skip("builds the workflows thirteen times")
 	}
 	var table bytes.Buffer
 	err := testMutations(t.Context(), "../..", cmp.Or(os.Getenv("HISTORIES"), "../testdata/histories"), &table)
