@@ -108,6 +108,7 @@ func (c *charge) run(ctx workflow.Context, summary string) error {
 		if err := beginAfter(ctx, how, c.req, &begun); err != nil {
 			return err
 		}
+		begun.Resumed = true // also if the store has lost it meanwhile
 	}
 	c.earlierRun = begun.Resumed
 	c.terms = begun.Terms

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/mock"
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
 	"go.temporal.io/sdk/converter"
@@ -256,6 +257,22 @@ func TestRunWaitsForTheFirstAttemptOfAnEarlierOne(t *testing.T) {
 	require.NoError(t, env.GetWorkflowResult(&c))
 	require.Equal(t, payment.Declined, c.Status)
 	require.Empty(t, p.chargeCalls, "it was declined, and is not sent again")
+}
+
+// The store loses the row while the run waits: what an earlier execution may have sent is not forgotten with it.
+func TestRowThatIsLostDuringTheWaitLeavesTheOutcomeOpen(t *testing.T) {
+	p := &scriptedProcessor{charges: []response{forbidden}, lookups: chargeLookups(chargeResponse(payment.Succeeded))}
+	db, executed := storeWithPayment(t, payment.Processing, 0), []string{}
+	env := newInlineEnvironment(t, p, db, &executed)
+	env.SetStartTime(baseTime)
+	c, err := db.Payment(t.Context(), "acme", "order-1")
+	require.NoError(t, err)
+	env.OnActivity(payment.ActivityBeginPayment, mock.Anything, mock.Anything, mock.Anything).
+		Return(activities.BeginResult{Terms: testTerms, Charge: c}, nil)
+	execute(env, payment.WorkflowCharge, chargeRequest())
+	require.NoError(t, env.GetWorkflowError())
+	require.NoError(t, env.GetWorkflowResult(&c))
+	require.Equal(t, payment.Succeeded, c.Status, "a 403 proves nothing about an earlier send")
 }
 
 func TestSummariesNameTheFirstAttempt(t *testing.T) {

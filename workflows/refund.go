@@ -90,6 +90,7 @@ func (r *refund) run(ctx workflow.Context, summary string) error {
 		if err := beginAfter(ctx, how, r.req, &reserved); err != nil {
 			return err
 		}
+		reserved.Resumed = true // also if the store has lost it meanwhile
 	}
 	if reserved.First.IsPersisted() {
 		begun := reserved.Refund

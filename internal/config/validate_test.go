@@ -135,16 +135,16 @@ func TestWeightsThatTemporalWouldRefuseAreInvalid(t *testing.T) {
 		weights map[string]float64
 		want    string
 	}{
-		"no merchant":   {weights: map[string]float64{"a/b": 1}, want: `fairness.weights: "a/b": want a merchant ID, 1 to 64 of A-Z a-z 0-9 . _ -`},
-		"zero":          {weights: map[string]float64{"acme": 0}, want: "fairness.weights.acme 0: want 0.001 to 1000"},
-		"too high":      {weights: map[string]float64{"acme": 1000.1}, want: "fairness.weights.acme 1000.1: want 0.001 to 1000"},
-		"not a number":  {weights: map[string]float64{"acme": math.NaN()}, want: "fairness.weights.acme NaN: want 0.001 to 1000"},
-		"too many":      {weights: tooMany, want: "fairness.weights: 501 merchants: want at most 500"},
-		"lowest":        {weights: map[string]float64{"acme": 0.001}},
-		"highest":       {weights: map[string]float64{"acme": 1000}},
-		"several":       {weights: map[string]float64{"acme": 2.5, "bolt": 0.5}},
-		"not set":       {},
-		"set to nobody": {weights: map[string]float64{}},
+		"no merchant":        {weights: map[string]float64{"a/b": 1}, want: `fairness.weights: "a/b": want a merchant ID, 1 to 64 of A-Z a-z 0-9 . _ -`},
+		"zero":               {weights: map[string]float64{"acme": 0}, want: "fairness.weights.acme 0: want 0.001 to 1000"},
+		"too high":           {weights: map[string]float64{"acme": 1000.1}, want: "fairness.weights.acme 1000.1: want 0.001 to 1000"},
+		"not a number":       {weights: map[string]float64{"acme": math.NaN()}, want: "fairness.weights.acme NaN: want 0.001 to 1000"},
+		"too many":           {weights: tooMany, want: "fairness.weights: 501 merchants: want at most 500"},
+		"lowest":             {weights: map[string]float64{"acme": 0.001}},
+		"highest":            {weights: map[string]float64{"acme": 1000}},
+		"several":            {weights: map[string]float64{"acme": 2.5, "bolt": 0.5}},
+		"not set":            {},
+		"set to no merchant": {weights: map[string]float64{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := good()

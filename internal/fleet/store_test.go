@@ -3,7 +3,6 @@ package fleet
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -23,19 +22,7 @@ func sqliteDSN(t *testing.T) string {
 
 func postgresDSN(t *testing.T) string {
 	t.Helper()
-	if err := postgrestest.Available(); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	dir, err := os.MkdirTemp("", "florin-pg-") // not t.TempDir: the user postgres has no access to it
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
-	cluster, err := postgrestest.Start(t.Context(), dir)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, cluster.Stop()) })
-	return cluster.DSN()
+	return postgrestest.ForTest(t).DSN()
 }
 
 // ledger adds up what all gates let through.

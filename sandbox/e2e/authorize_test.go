@@ -194,7 +194,7 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 		},
 		"update resolve": func(_ *testing.T, as *florin.Client, who string) error {
 			held("to resolve by " + who)
-			_, err := as.Resolve(ctx, "acme", "to resolve by "+who, payment.Resolution{Status: payment.Failed, Evidence: "none", By: "somebody"})
+			_, err := as.Resolve(ctx, "acme", "to resolve by "+who, payment.Resolution{Status: payment.Failed, Evidence: "none", By: "another"})
 			return err // an operator learns that it is not resolvable
 		},
 		"query status": func(_ *testing.T, as *florin.Client, who string) error {
@@ -223,12 +223,12 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			return err
 		},
 		"read AcknowledgeDivergence": func(_ *testing.T, as *florin.Client, _ string) error {
-			_, err := as.AcknowledgeDivergence(ctx, "div_9", "somebody")
+			_, err := as.AcknowledgeDivergence(ctx, "div_9", "another")
 			return err // an operator learns that there is none
 		},
 		"read ControlProcessor": func(_ *testing.T, as *florin.Client, who string) error {
 			_, err := as.ControlProcessor(ctx, payment.ControlChange{
-				Processor: environment.ProcessorName, Action: payment.ControlResume, By: "somebody", Reason: who,
+				Processor: environment.ProcessorName, Action: payment.ControlResume, By: "another", Reason: who,
 			})
 			return err
 		},
