@@ -11,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/activity"
+	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/worker"
 
 	"github.com/florinpay/florin/payment"
@@ -29,6 +30,7 @@ func TestAttacksSucceedOnAWeakTarget(t *testing.T) {
 		// queue has a worker that executes the activity, whoever has scheduled it.
 		queue, activity string
 		f               any
+		saw             string
 	}{
 		{
 			name: "a worker that writes the store from the queue of the workflows", try: forgeStandalone, queue: "payments", activity: "RecordPayment",
@@ -39,29 +41,52 @@ func TestAttacksSucceedOnAWeakTarget(t *testing.T) {
 			f: func(context.Context, json.RawMessage, json.RawMessage) error { return nil },
 		},
 		{
-			name: "a worker that reads for everyone", try: sqlInFilters, queue: "payments-read", activity: "AcknowledgeDivergence",
-			f: func(context.Context, json.RawMessage) (string, error) { return "payment_id", nil },
+			name: "a worker that reads for everyone", try: sqlInFilters, queue: "weak", activity: "AcknowledgeDivergence",
+			f:   func(context.Context, json.RawMessage) (string, error) { return "payment_id", nil },
+			saw: "returns 1 records",
 		},
 		{
-			name: "a database that answers with its errors", try: sqlInFilters, queue: "payments-read", activity: "GetRefund",
-			f: func(context.Context, string, string) error { return errors.New(`near "OR": syntax error`) },
+			name: "a database that answers with its errors", try: sqlInFilters, queue: "weak", activity: "GetRefund",
+			f:   func(context.Context, string, string) error { return errors.New(`near "OR": syntax error`) },
+			saw: "the error has SQL",
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			weak := worker.New(florin.temporal, tt.queue, worker.Options{DisableWorkflowWorker: true, MaxConcurrentActivityTaskPollers: 64})
 			weak.RegisterActivityWithOptions(tt.f, activity.RegisterOptions{Name: tt.activity})
+			target := *florin
+			if tt.queue == "weak" {
+				target.reads = tt.queue
+				weak.RegisterDynamicActivity(florin.forwardRead, activity.DynamicRegisterOptions{})
+			}
 			require.NoError(t, weak.Start())
 			t.Cleanup(weak.Stop)
-			for range 50 { // Temporal gives some of the tasks to the worker of the target
-				r, err := tt.try(ctx, florin)
+			for range 50 { // Temporal gives some of the tasks of a queue that both have to the worker of the target
+				r, err := tt.try(ctx, &target)
 				require.NoError(t, err)
 				if r.succeeded {
+					require.Contains(t, r.saw, tt.saw)
 					return
 				}
 			}
 			require.Fail(t, "the attack does not succeed")
 		})
 	}
+}
+
+// forwardRead is the dynamic activity of a weak worker: what the worker does not answer itself, the worker of the target answers.
+func (t *target) forwardRead(ctx context.Context, args converter.EncodedValues) (json.RawMessage, error) {
+	var first, second converter.RawValue
+	if err := args.Get(&first, &second); err != nil {
+		return nil, err
+	}
+	forwarded := []any{first}
+	if second.Payload() != nil {
+		forwarded = append(forwarded, second)
+	}
+	var answer json.RawMessage
+	err := t.read(ctx, activity.GetInfo(ctx).ActivityType.Name, &answer, forwarded...)
+	return answer, err
 }
 
 func TestTableCountsWhatWasTried(t *testing.T) {

@@ -120,7 +120,7 @@ func (t *target) standalone(ctx context.Context, queue, activity string, args ..
 // read executes a read, and decodes its result.
 func (t *target) read(ctx context.Context, activity string, into any, args ...any) error {
 	handle, err := t.temporal.ExecuteActivity(ctx, client.StartActivityOptions{
-		ID: activity + "/" + uuid.NewString(), TaskQueue: "payments-read", ScheduleToCloseTimeout: 20 * time.Second,
+		ID: activity + "/" + uuid.NewString(), TaskQueue: t.reads, ScheduleToCloseTimeout: 20 * time.Second,
 		RetryPolicy: &temporal.RetryPolicy{MaximumAttempts: 1},
 	}, activity, args...)
 	if err != nil {

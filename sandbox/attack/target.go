@@ -36,6 +36,8 @@ type target struct {
 	env *environment.Environment
 	// temporal is the attacker's connection.
 	temporal client.Client
+	// reads is the task queue of the worker that reads.
+	reads string
 	// binaries has worker and starter, dir the files of the worker.
 	binaries, dir string
 	// hostile is a processor in the attacker's hands.
@@ -51,7 +53,7 @@ type target struct {
 
 // newTarget builds the binaries, unless there is a directory with them, and starts all but the worker. The caller must stop the target.
 func newTarget(ctx context.Context, binaries string) (_ *target, err error) {
-	t := &target{binaries: binaries}
+	t := &target{reads: "payments-read", binaries: binaries}
 	defer func() { //nolint:contextcheck // also what was interrupted is stopped
 		if err != nil {
 			err = errors.Join(err, t.stop())
