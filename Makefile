@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-refusals bench-client growth
+.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
 .PHONY: fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
@@ -81,6 +81,10 @@ mutation:
 ## faster, ARGS=--temporal-on-postgres runs Temporal on PostgreSQL
 bench:
 	@cd sandbox && go run ./throughput $(ARGS)
+
+## bench-latency: how long one charge takes in the sandbox with a processor that takes 1 ms, one charge after the other
+bench-latency:
+	@cd sandbox && go run ./throughput latency $(ARGS)
 
 ## memory: a worker's memory after 100,000 charges and with 10,000 payments that wait; the last line is a summary. Needs 15 GB for Temporal
 ## and an hour; ARGS="--charges 10000 --waiting 2000" takes some minutes, ARGS=--temporal-on-postgres needs less memory

@@ -15,6 +15,8 @@ import (
 	"go.uber.org/zap"
 	"golang.org/x/term"
 
+	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/simulator"
 	"github.com/florinpay/florin/sandbox/demo"
 	"github.com/florinpay/florin/sandbox/environment"
@@ -81,6 +83,7 @@ func run(ctx context.Context, s settings, out io.Writer) (err error) {
 	if s.options.Logger, err = logger(s.verbose); err != nil {
 		return err
 	}
+	app.BoundMemory(config.Worker{}, s.options.Logger) // as cmd/worker does
 	s.options.Web = true
 	fmt.Fprintln(out, "Starting Temporal, Temporal Web, the simulated processor and a worker …")
 	env, err := environment.Start(ctx, s.options)

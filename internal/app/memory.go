@@ -19,17 +19,23 @@ const (
 	// workflowMemory is what a payment that waits for a capture adds to the memory of the process, by `make memory`, rounded up: 40 KiB
 	// in use, and what the garbage collector lets accumulate.
 	workflowMemory = 70 << 10
+	// garbage is how many percent of the memory in use the garbage collector lets accumulate. The limit of the Go runtime keeps the process
+	// within its memory; with the default of 100, a small process would spend a tenth of a charge's CPU time on collections.
+	garbage = 400
 	// fewestWorkflows keeps the workflows in memory whose next task comes at once, and mostWorkflows is the SDK's own default.
 	fewestWorkflows, mostWorkflows = 100, 10_000
 )
 
-// BoundMemory keeps this process within the memory that the configuration gives it: it sets the limit of the Go runtime and the size of
-// the SDK's cache of workflows, and logs both. They are global: only a process that runs nothing but a worker may call it, before it
+// BoundMemory keeps this process within the memory that the configuration gives it, and lets it use that: it sets the limit of the Go
+// runtime, how often garbage is collected below it, and the size of the SDK's cache of workflows, and logs them. They are global: only a process that runs nothing but a worker may call it, before it
 // builds any [Workers].
 func BoundMemory(c config.Worker, logger *zap.Logger) {
 	memory, source := memoryBudget(c.MemoryMB, memlimit.FromCgroup)
 	if os.Getenv("GOMEMLIMIT") == "" {
 		debug.SetMemoryLimit(memory / 10 * 9)
+	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(garbage)
 	}
 	workflows := CachedWorkflows(memory)
 	worker.SetStickyWorkflowCacheSize(workflows)

@@ -52,25 +52,31 @@ func TestCachedWorkflowsTakeHalfOfTheMemory(t *testing.T) {
 	}
 }
 
-func TestMemoryOfTheGoRuntimeIsBoundedUnlessGOMEMLIMITIs(t *testing.T) {
-	before := debug.SetMemoryLimit(-1)
+func TestMemoryOfTheGoRuntimeIsBoundedUnlessTheEnvironmentSaysHow(t *testing.T) {
+	before, garbageBefore := debug.SetMemoryLimit(-1), debug.SetGCPercent(100)
 	t.Cleanup(func() {
 		debug.SetMemoryLimit(before)
+		debug.SetGCPercent(garbageBefore)
 		worker.SetStickyWorkflowCacheSize(mostWorkflows)
 	})
 	for _, tt := range []struct {
-		name, variable string
-		want           int64
+		name, limit, percent string
+		want                 int64
+		wantPercent          int
 	}{
-		{name: "GOMEMLIMIT is not set", want: 2000 * mebibyte / 10 * 9},
-		{name: "GOMEMLIMIT is set", variable: "777MiB", want: 777 * mebibyte},
+		{name: "neither is set", want: 2000 * mebibyte / 10 * 9, wantPercent: garbage},
+		{name: "GOMEMLIMIT is set", limit: "777MiB", want: 777 * mebibyte, wantPercent: garbage},
+		{name: "GOGC is set", percent: "50", want: 2000 * mebibyte / 10 * 9, wantPercent: 50},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Setenv("GOMEMLIMIT", tt.variable)
-			debug.SetMemoryLimit(777 * mebibyte) // as the runtime does for the variable
+			t.Setenv("GOMEMLIMIT", tt.limit)
+			t.Setenv("GOGC", tt.percent)
+			debug.SetMemoryLimit(777 * mebibyte) // as the runtime does for the variables
+			debug.SetGCPercent(50)
 			core, logs := observer.New(zapcore.InfoLevel)
 			BoundMemory(config.Worker{MemoryMB: 2000}, zap.New(core))
 			require.Equal(t, tt.want, debug.SetMemoryLimit(-1))
+			require.Equal(t, tt.wantPercent, debug.SetGCPercent(100))
 			require.Equal(t, map[string]any{
 				"memory_mb": int64(2000), "source": "worker.memory_mb", "go_limit_mb": tt.want / mebibyte, "cached_workflows": int64(10_000),
 			}, logs.FilterMessage("memory is bounded").All()[0].ContextMap())

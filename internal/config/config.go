@@ -149,9 +149,9 @@ type Worker struct {
 	// Bounds: at least 2.
 	MaxConcurrentWorkflowTasks int `yaml:"max_concurrent_workflow_tasks"`
 	// MemoryMB is the memory that the worker process may use. 0 stands for the memory limit of its container, or 1024 without one. The
-	// Go runtime keeps within 90 % of it, unless the environment variable `GOMEMLIMIT` is set. Half of it is for workflows that
-	// wait, such as payments that wait for a capture: those that do not fit are read from Temporal again when they continue, which takes
-	// some milliseconds. It has no effect in a program that runs a `worker.Worker` itself, whose memory is its own.
+	// Go runtime keeps within 90 % of it and seldom collects garbage below that, unless the environment variables `GOMEMLIMIT` and
+	// `GOGC` are set. Half of it is for workflows that wait, such as payments that wait for a capture: those that do not fit are read
+	// from Temporal again when they continue, which takes some milliseconds. It has no effect in a program that runs a `worker.Worker` itself, whose memory is its own.
 	// Unit: MiB.
 	// Bounds: at least 128.
 	MemoryMB int `yaml:"memory_mb"`

@@ -23,8 +23,14 @@ func florinVariant(name string, t client.Client, synchronous bool) variant {
 
 // requestVariant makes the request with Florin, which has to end with a status.
 func requestVariant(name string, t client.Client, synchronous bool, req payment.ChargeRequest, status payment.Status) variant {
-	payments := florin.NewClient(t, florin.Options{})
-	return variant{name: name, temporal: t, charge: func(ctx context.Context, key string) (workflowID string, err error) {
+	return variant{name: name, temporal: t, charge: charging(t, florin.NewClient(t, florin.Options{}), synchronous, req, status)}
+}
+
+// charging returns a function that makes the request under a key and waits for its outcome.
+func charging(
+	t client.Client, payments *florin.Client, synchronous bool, req payment.ChargeRequest, status payment.Status,
+) func(ctx context.Context, key string) (workflowID string, err error) {
+	return func(ctx context.Context, key string) (workflowID string, err error) {
 		req := req
 		req.IdempotencyKey = key
 		var c payment.Charge
@@ -42,7 +48,7 @@ func requestVariant(name string, t client.Client, synchronous bool, req payment.
 			return "", fmt.Errorf("the charge is %s: want %s", c.Status, status)
 		}
 		return payment.ChargeWorkflowID(req.MerchantID, key), nil
-	}}
+	}
 }
 
 // startAndWait starts a charge and waits for the run that it started, like the bare variant.

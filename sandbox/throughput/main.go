@@ -50,6 +50,6 @@ func command() *cobra.Command {
 	root.Flags().IntVar(&s.concurrency, "concurrency", 16, "number of concurrent charges")
 	root.Flags().BoolVar(&temporalOnPostgres, "temporal-on-postgres", false,
 		"run Temporal on PostgreSQL instead of in memory; the CPU time of PostgreSQL is not measured")
-	root.AddCommand(temporalCommand(), workerCommand(), refusalsCommand(), memoryCommand(), capacityCommand())
+	root.AddCommand(temporalCommand(), workerCommand(), refusalsCommand(), memoryCommand(), capacityCommand(), latencyCommand())
 	return root
 }

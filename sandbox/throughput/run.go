@@ -7,7 +7,9 @@ import (
 	"io"
 
 	"go.temporal.io/sdk/client"
+	"go.uber.org/zap"
 
+	"github.com/florinpay/florin/internal/app"
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/postgrestest"
 )
@@ -28,6 +30,7 @@ const (
 )
 
 func run(ctx context.Context, out io.Writer, s size, temporalOnPostgres bool) (err error) {
+	app.BoundMemory(config.Worker{}, zap.NewNop()) // as the process of a worker does
 	b := &testbed{}
 	defer func() { err = errors.Join(err, b.close()) }()
 	if err := b.open(ctx, temporalOnPostgres); err != nil {
