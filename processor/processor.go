@@ -28,8 +28,8 @@ type Processor interface {
 	// proves that nothing was executed only after [Profile.AbsenceProofAfter]. The outcome of a capture or a void is
 	// found in the record of its charge.
 	Lookup(ctx context.Context, call LookupCall) (result Result, found bool, err error)
-	// List returns one page of the processor's payments, in the processor's order, including payments that Florin did
-	// not make.
+	// List returns one page of the processor's payments or refunds, in the processor's order, including those that Florin did not
+	// make. A record that cannot be read does not hide the others: see [Record.Unreadable].
 	List(ctx context.Context, call ListCall) (Page, error)
 }
 
@@ -108,21 +108,38 @@ type LookupCall struct {
 	NotBefore time.Time `json:"not_before,omitzero"`
 }
 
-// ListCall asks for one page of payments.
+// ListCall asks for one page of payments or refunds.
 type ListCall struct {
-	// CreatedAfter excludes older payments. Zero excludes none.
+	// Operation is [payment.OperationCharge], or empty, for payments, and [payment.OperationRefund] for refunds.
+	Operation payment.Operation
+	// CreatedAfter excludes what is older. Zero excludes none.
 	CreatedAfter time.Time
 	// Cursor is the Next of the previous page; empty for the first page.
 	Cursor string
-	// Limit is the maximum number of payments of a page; 0 leaves it to the processor.
+	// Limit is the maximum number of records of a page; 0 leaves it to the processor.
 	Limit int
 }
 
-// Page is a page of payments.
+// Page is a page of payments or refunds.
 type Page struct {
-	Payments []Result
+	Records []Record
 	// Next is the cursor of the next page; empty on the last page.
 	Next string
+}
+
+// Record is a payment or a refund in a list.
+type Record struct {
+	Result
+	// CreatedAt is when the processor created it; zero if the processor does not say.
+	CreatedAt time.Time `json:"created_at,omitzero"`
+	// ProcessorPaymentID is, for a refund, the processor's id of its payment; empty if the processor does not say.
+	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+	// OwnID is Florin's payment id or, for a refund, refund id, if the processor returns our metadata. Anyone who can write metadata at
+	// the processor can claim an id: the Reference has to fit.
+	OwnID string `json:"own_id,omitempty"`
+	// Unreadable is why the rest of the record cannot be read, such as an unknown status; empty for one that was read. ID, CreatedAt and
+	// Reference of an unreadable record are set as far as they are known.
+	Unreadable string `json:"unreadable,omitempty"`
 }
 
 // Result is a payment or a refund as the processor describes it. The adapter reports amount, currency and reference as they

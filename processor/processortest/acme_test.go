@@ -247,7 +247,7 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (page processo
 				if err != nil {
 					return err
 				}
-				page.Payments = append(page.Payments, result)
+				page.Records = append(page.Records, processor.Record{Result: result})
 			}
 			if list.More {
 				page.Next = list.Items[len(list.Items)-1].ID

@@ -415,9 +415,9 @@ func defects() []defect {
 		{name: "lists voided payments without their captured amount", caughtBy: []string{capturedAlways},
 			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
 				page, err := a.List(ctx, c)
-				for i := range page.Payments {
-					if page.Payments[i].Status == payment.Voided {
-						page.Payments[i].CapturedAmount = 0
+				for i := range page.Records {
+					if page.Records[i].Status == payment.Voided {
+						page.Records[i].CapturedAmount = 0
 					}
 				}
 				return page, err
@@ -586,7 +586,7 @@ func defects() []defect {
 		{name: "reports an empty list as an error", caughtBy: []string{listEmpty},
 			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
 				page, err := a.List(ctx, c)
-				if err == nil && len(page.Payments) == 0 {
+				if err == nil && len(page.Records) == 0 {
 					err = &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous}
 				}
 				return page, err

@@ -44,7 +44,9 @@ func listPages(t tester, p Protocol) {
 	for {
 		page, err := r.adapter.List(t.Context(), processor.ListCall{Cursor: cursor, Limit: 2})
 		require.NoError(t, err)
-		read = append(read, page.Payments...)
+		for _, record := range page.Records {
+			read = append(read, record.Result)
+		}
 		require.LessOrEqual(t, len(read), len(all), "the list does not end")
 		if cursor = page.Next; cursor == "" {
 			break
@@ -63,7 +65,7 @@ func listEmpty(t tester, p Protocol) {
 	page, err := r.adapter.List(t.Context(), processor.ListCall{})
 	r.onlyRequest()
 	require.NoError(t, err)
-	require.Empty(t, page.Payments)
+	require.Empty(t, page.Records)
 	require.Empty(t, page.Next)
 }
 
@@ -87,10 +89,10 @@ func listForeignPayments(t tester, p Protocol) {
 	r := start(t, p, always(p.WritePage([]Record{foreign, own}, "")))
 	page, err := r.adapter.List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
-	require.NotEmpty(t, page.Payments)
-	last := page.Payments[len(page.Payments)-1]
+	require.NotEmpty(t, page.Records)
+	last := page.Records[len(page.Records)-1]
 	require.Equal(t, []any{own.ID, own.Reference}, []any{last.ID, last.Reference})
-	for _, other := range page.Payments[:len(page.Payments)-1] {
+	for _, other := range page.Records[:len(page.Records)-1] {
 		require.Equal(t, []any{foreign.ID, ""}, []any{other.ID, other.Reference},
 			"a payment that Florin did not make has no reference")
 	}
@@ -117,7 +119,7 @@ func listUnchanged(t tester, p Protocol) {
 	require.NoError(t, err)
 	second, err := r.adapter.List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
-	require.Len(t, second.Payments, 1)
+	require.Len(t, second.Records, 1)
 	require.Equal(t, first, second)
 	sent := r.requireRequests(2)
 	require.Equal(t, tag, sent[1].Header.Get("If-None-Match"))

@@ -58,10 +58,10 @@ func statusMapping(t tester, p Protocol) {
 				r = start(t, p, always(p.WritePage([]Record{record}, "")))
 				page, err := r.adapter.List(t.Context(), processor.ListCall{})
 				require.NoError(t, err)
-				require.Len(t, page.Payments, 1)
-				checkDecline(t, &page.Payments[0])
-				want.RequestID, page.Payments[0].RequestID = "", "" // identifies the request, not the payment
-				require.Equal(t, want, page.Payments[0])
+				require.Len(t, page.Records, 1)
+				checkDecline(t, &page.Records[0].Result)
+				want.RequestID, page.Records[0].RequestID = "", "" // identifies the request, not the payment
+				require.Equal(t, want, page.Records[0].Result)
 			})
 		}
 	}
@@ -125,8 +125,8 @@ func capturedAmounts(t tester, p Protocol) {
 			r := start(t, p, always(p.WritePage([]Record{record}, "")))
 			page, err := r.adapter.List(t.Context(), processor.ListCall{})
 			require.NoError(t, err)
-			require.Len(t, page.Payments, 1)
-			require.Equal(t, captured, page.Payments[0].CapturedAmount)
+			require.Len(t, page.Records, 1)
+			require.Equal(t, captured, page.Records[0].CapturedAmount)
 		})
 	}
 	for _, d := range p.Declines {

@@ -85,8 +85,8 @@ func unprintableTexts(t tester, p Protocol) {
 				*fields[field](&other) = variants[name]
 				r := start(t, p, always(p.WritePage([]Record{other, own}, "")))
 				page, err := r.adapter.List(t.Context(), processor.ListCall{})
-				for _, got := range page.Payments {
-					requirePrintable(t, got)
+				for _, got := range page.Records {
+					requirePrintable(t, got.Result)
 				}
 				if field != "reference" {
 					r.requireError(err)
@@ -94,8 +94,8 @@ func unprintableTexts(t tester, p Protocol) {
 				}
 				// Florin cannot have written this reference: the payment is another system's and must not hide Florin's own.
 				require.NoError(t, err)
-				require.NotEmpty(t, page.Payments)
-				require.Equal(t, own.ID, page.Payments[len(page.Payments)-1].ID)
+				require.NotEmpty(t, page.Records)
+				require.Equal(t, own.ID, page.Records[len(page.Records)-1].ID)
 			})
 		}
 	}

@@ -93,12 +93,12 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (processor
 	if err != nil {
 		return processor.Result{}, false, err
 	}
-	ours := slices.DeleteFunc(page.Payments, func(r processor.Result) bool { return r.Reference != call.Reference })
+	ours := slices.DeleteFunc(page.Records, func(r processor.Record) bool { return r.Reference != call.Reference })
 	switch {
 	case page.Next == "" && len(ours) == 1:
 		ours[0].RequestID = answer.RequestID
-		return ours[0], true, nil
-	case page.Next == "" && len(ours) == 0 && (len(page.Payments) == 0 || query == nil):
+		return ours[0].Result, true, nil
+	case page.Next == "" && len(ours) == 0 && (len(page.Records) == 0 || query == nil):
 		return processor.Result{}, false, nil
 	default: // several with our reference, another page, or a search that found only other references
 		return processor.Result{}, false, processor.Malformed(answer, "want one transaction with the reference, or an empty list")
@@ -131,18 +131,18 @@ func (a *acme) get(ctx context.Context, known states, call processor.Call) (page
 		if processor.DecodeJSON(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
 			return errors.New("want a list of transactions")
 		}
-		results := make([]processor.Result, len(list.Items))
+		records := make([]processor.Record, len(list.Items))
 		for i, t := range list.Items {
-			if results[i], err = t.result(known); err == nil {
-				results[i], err = results[i].CheckedListed()
+			if records[i].Result, err = t.result(known); err == nil {
+				records[i].Result, err = records[i].CheckedListed()
 			}
 			if err != nil {
 				return err
 			}
 		}
-		page = processor.Page{Payments: results}
+		page = processor.Page{Records: records}
 		if list.More {
-			page.Next = results[len(results)-1].ID
+			page.Next = records[len(records)-1].ID
 		}
 		return nil
 	}

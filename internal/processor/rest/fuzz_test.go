@@ -103,6 +103,6 @@ func FuzzResponse(f *testing.F) {
 		page, err := p.List(t.Context(), processor.ListCall{})
 		var e *processor.Error
 		require.Equal(t, err != nil, errors.As(err, &e))
-		require.False(t, err != nil && page.Payments != nil)
+		require.False(t, err != nil && page.Records != nil)
 	})
 }

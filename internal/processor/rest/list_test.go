@@ -32,11 +32,11 @@ func TestPageHasAllPaymentsAndTheNextCursor(t *testing.T) {
 		`],"next_cursor":"c2"}`).
 		List(t.Context(), processor.ListCall{Cursor: "c1"})
 	require.NoError(t, err)
-	require.Equal(t, processor.Page{Next: "c2", Payments: []processor.Result{
-		{ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: "USD", Reference: key,
-			Decline: &payment.Decline{Code: "lost_card", Kind: payment.DeclineSoft}},
+	require.Equal(t, processor.Page{Next: "c2", Records: []processor.Record{
+		{Result: processor.Result{ID: "ch_1", Status: payment.Declined, Amount: 1250, Currency: "USD", Reference: key,
+			Decline: &payment.Decline{Code: "lost_card", Kind: payment.DeclineSoft}}},
 		// A payment that Florin did not make has no reference.
-		{ID: "ch_1", Status: payment.Authorized, Amount: 1250, Currency: "USD"},
+		{Result: processor.Result{ID: "ch_1", Status: payment.Authorized, Amount: 1250, Currency: "USD"}},
 	}}, page)
 }
 

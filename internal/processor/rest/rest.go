@@ -280,10 +280,10 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (page pro
 			if list.NextCursor != "" && list.NextCursor == call.Cursor {
 				return errors.New("next_cursor is the cursor of the page itself")
 			}
-			page = processor.Page{Payments: make([]processor.Result, len(list.Data)), Next: list.NextCursor}
+			page = processor.Page{Records: make([]processor.Record, len(list.Data)), Next: list.NextCursor}
 			for i, r := range list.Data {
 				var err error
-				if page.Payments[i], err = readAnyPayment(r); err != nil {
+				if page.Records[i].Result, err = readAnyPayment(r); err != nil {
 					return fmt.Errorf("payment %d of the page: %w", i, err)
 				}
 			}

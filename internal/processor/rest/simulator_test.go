@@ -174,7 +174,7 @@ func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 		for {
 			page, err := p.List(t.Context(), call)
 			require.NoError(t, err)
-			for _, r := range page.Payments {
+			for _, r := range page.Records {
 				references = append(references, r.Reference)
 			}
 			if call.Cursor = page.Next; call.Cursor == "" {
@@ -193,7 +193,7 @@ func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 
 	page, err := p.List(t.Context(), processor.ListCall{CreatedAfter: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
-	require.Equal(t, processor.Page{Payments: []processor.Result{}}, page)
+	require.Equal(t, processor.Page{Records: []processor.Record{}}, page)
 }
 
 func TestSimulatorReportsUnknownPaymentsAsNotFound(t *testing.T) {

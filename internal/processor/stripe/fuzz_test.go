@@ -145,11 +145,11 @@ func FuzzResponse(f *testing.F) {
 		page, err := p.List(t.Context(), processor.ListCall{})
 		if err != nil {
 			checkError(err)
-			require.Nil(t, page.Payments)
+			require.Nil(t, page.Records)
 			return
 		}
-		for _, r := range page.Payments {
-			checkTexts(r)
+		for _, r := range page.Records {
+			checkTexts(r.Result)
 			require.True(t, isID(r.ID))
 		}
 		require.True(t, page.Next == "" || isID(page.Next), "%q", page.Next)

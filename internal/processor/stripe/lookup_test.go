@@ -241,9 +241,9 @@ func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
 	require.NoError(t, err)
 	own := paid(payment.Succeeded, 1250, 50)
 	own.RequestID = ""
-	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Payments: []processor.Result{
-		own,
-		{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"},
+	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Records: []processor.Record{
+		{Result: own},
+		{Result: processor.Result{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"}},
 	}}, got)
 
 	last, err := start(t, response{status: 200, body: `{"data":[],"has_more":false}`}).List(t.Context(),
@@ -272,7 +272,7 @@ func TestFreshListComesFromTheCache(t *testing.T) {
 	for range 2 {
 		page, err := f.List(t.Context(), processor.ListCall{})
 		require.NoError(t, err)
-		require.Len(t, page.Payments, 2)
+		require.Len(t, page.Records, 2)
 	}
 	require.Len(t, f.seen, 1)
 }

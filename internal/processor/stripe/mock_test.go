@@ -167,8 +167,8 @@ func TestAgainstStripeMock(t *testing.T) {
 		page, err := p.List(t.Context(),
 			processor.ListCall{CreatedAfter: time.Unix(1680800504, 0), Cursor: intentID, Limit: 10})
 		require.NoError(t, err)
-		require.Len(t, page.Payments, 1)
-		require.Equal(t, int64(99), page.Payments[0].RefundedAmount)
+		require.Len(t, page.Records, 1)
+		require.Equal(t, int64(99), page.Records[0].RefundedAmount)
 	})
 	t.Run("the mock refuses an invalid request", func(t *testing.T) {
 		_, err := do(t.Context(), processor.Call{Key: key}, func(ctx context.Context) error {

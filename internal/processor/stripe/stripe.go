@@ -406,12 +406,12 @@ func (p *Processor) List(ctx context.Context, call processor.ListCall) (result p
 		if err != nil {
 			return err
 		}
-		result = processor.Page{Payments: make([]processor.Result, 0, len(list.Data))}
+		result = processor.Page{Records: make([]processor.Record, 0, len(list.Data))}
 		for i, intent := range list.Data {
 			paid, err := readAnyPayment(intent)
 			switch {
 			case err == nil:
-				result.Payments = append(result.Payments, paid)
+				result.Records = append(result.Records, processor.Record{Result: paid})
 			case intent.Metadata[metadataReference] != "":
 				return fmt.Errorf("payment %d of the page: %w", i, err)
 			}
