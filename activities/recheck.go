@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/divergence"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -102,13 +103,13 @@ func (p *Payments) RecordRecheck(ctx context.Context, req payment.RecheckRequest
 		}
 	}
 	about := payment.Divergence{PaymentID: of.PaymentID, MerchantID: of.MerchantID, StatusHere: of.Status}
-	return p.recordContradictions(ctx, req, about, contradictionsOfPayment(of, open, there), there)
+	return p.recordContradictions(ctx, req, about, divergence.OfPayment(of, open, there), there)
 }
 
 func (p *Payments) recordRefundRecheck(
 	ctx context.Context, req payment.RecheckRequest, r payment.Refund, there processor.Result,
 ) (RecheckOutcome, error) {
-	contradictions, failedLate := contradictionsOfRefund(r, there)
+	contradictions, failedLate := divergence.OfRefund(r, there)
 	if failedLate {
 		r.Status, r.ProcessorRefundID, r.Failure = payment.Failed, there.ID, lateFailure(there)
 		stored, err := p.Store.SettleRefund(ctx, r, Cause{By: byLookup, Evidence: requestEvidence(there)})
@@ -123,16 +124,16 @@ const byLookup = "lookup"
 
 // recordContradictions persists the contradictions that are certain. about has the payment or refund.
 func (p *Payments) recordContradictions(
-	ctx context.Context, req payment.RecheckRequest, about payment.Divergence, all []contradiction, there processor.Result,
+	ctx context.Context, req payment.RecheckRequest, about payment.Divergence, all []divergence.Contradiction, there processor.Result,
 ) (RecheckOutcome, error) {
 	out := RecheckOutcome{Status: about.StatusHere}
 	for _, c := range all {
 		d := about
-		d.Kind, d.StatusThere, d.DetectedBy = c.kind, string(c.statusThere), byLookup
+		d.Kind, d.StatusThere, d.DetectedBy = c.Kind, string(c.StatusThere), byLookup
 		d.Evidence = requestEvidence(there)
-		maps.Copy(d.Evidence, c.evidence)
+		maps.Copy(d.Evidence, c.Evidence)
 		d.DivergenceID = d.ID()
-		if c.mayLag && !slices.Contains(req.Unconfirmed, d.DivergenceID) {
+		if c.MayLag && !slices.Contains(req.Unconfirmed, d.DivergenceID) {
 			out.Unconfirmed = append(out.Unconfirmed, d.DivergenceID)
 			continue
 		}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/caller"
+	"github.com/florinpay/florin/internal/divergence"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -270,7 +271,7 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 		switch {
 		case readErr != nil:
 			err = readErr
-		case !c.Status.Final(), movedNothing(c.Status) && movedNothing(later.Status):
+		case !c.Status.Final(), divergence.MovedNothing(c.Status) && divergence.MovedNothing(later.Status):
 			return later, nil
 		}
 	}

@@ -1,4 +1,4 @@
-package activities
+package divergence
 
 import (
 	"testing"
@@ -18,11 +18,11 @@ func TestPaymentIsComparedWithItsProcessorsRecord(t *testing.T) {
 		change(&r)
 		return r
 	}
-	status := func(there payment.Status, captured string, mayLag bool) []contradiction {
-		return []contradiction{{kind: payment.DivergenceStatus, statusThere: there, evidence: map[string]string{"captured_there": captured}, mayLag: mayLag}}
+	status := func(there payment.Status, captured string, mayLag bool) []Contradiction {
+		return []Contradiction{{Kind: payment.DivergenceStatus, StatusThere: there, Evidence: map[string]string{"captured_there": captured}, MayLag: mayLag}}
 	}
-	other := func(kind payment.DivergenceKind, mayLag bool, evidence map[string]string) []contradiction {
-		return []contradiction{{kind: kind, statusThere: payment.Succeeded, evidence: evidence, mayLag: mayLag}}
+	other := func(kind payment.DivergenceKind, mayLag bool, evidence map[string]string) []Contradiction {
+		return []Contradiction{{Kind: kind, StatusThere: payment.Succeeded, Evidence: evidence, MayLag: mayLag}}
 	}
 	for name, tt := range map[string]struct {
 		here               payment.Status
@@ -30,7 +30,7 @@ func TestPaymentIsComparedWithItsProcessorsRecord(t *testing.T) {
 		// open is the sum of the refunds in flight here.
 		open  int64
 		there processor.Result
-		want  []contradiction
+		want  []Contradiction
 	}{
 		"the same":                         {here: payment.Succeeded, captured: 1250, there: record(payment.Succeeded, 1250, 0)},
 		"captured in part in both":         {here: payment.Succeeded, captured: 500, there: record(payment.Succeeded, 500, 0)},
@@ -56,7 +56,7 @@ func TestPaymentIsComparedWithItsProcessorsRecord(t *testing.T) {
 		"succeeded here, authorized there":  {here: payment.Succeeded, captured: 1250, there: record(payment.Authorized, 0, 0), want: status(payment.Authorized, "0.00 USD", true)},
 		"voided here, authorized there":     {here: payment.Voided, there: record(payment.Authorized, 0, 0), want: status(payment.Authorized, "0.00 USD", true)},
 		"declined here, still to be paid":   {here: payment.Declined, there: record(payment.RequiresAction, 0, 0), want: status(payment.RequiresAction, "0.00 USD", true)},
-		"voided in both, but with captured": {here: payment.Voided, there: record(payment.Voided, 500, 0), want: []contradiction{{kind: payment.DivergenceCaptured, statusThere: payment.Voided, evidence: map[string]string{"captured_here": "0.00 USD", "captured_there": "5.00 USD"}}}},
+		"voided in both, but with captured": {here: payment.Voided, there: record(payment.Voided, 500, 0), want: []Contradiction{{Kind: payment.DivergenceCaptured, StatusThere: payment.Voided, Evidence: map[string]string{"captured_here": "0.00 USD", "captured_there": "5.00 USD"}}}},
 
 		"another amount": {here: payment.Succeeded, captured: 1250, there: another(func(r *processor.Result) { r.Amount = 1300 }),
 			want: other(payment.DivergenceAmount, false, map[string]string{"amount_here": "12.50 USD", "amount_there": "13.00 USD"})},
@@ -79,23 +79,23 @@ func TestPaymentIsComparedWithItsProcessorsRecord(t *testing.T) {
 			c := payment.Charge{
 				Status: tt.here, Amount: 1250, Currency: "USD", CapturedAmount: tt.captured, RefundedAmount: tt.refunded, ProcessorPaymentID: "ch_1",
 			}
-			require.Equal(t, tt.want, contradictionsOfPayment(c, tt.open, tt.there))
+			require.Equal(t, tt.want, OfPayment(c, tt.open, tt.there))
 		})
 	}
 	failed := payment.Charge{Status: payment.Failed, Amount: 1250, Currency: "USD"} // the processor has never responded
-	require.Empty(t, contradictionsOfPayment(failed, 0, record(payment.Declined, 0, 0)))
-	require.Len(t, contradictionsOfPayment(failed, 0, record(payment.Succeeded, 1250, 0)), 1)
+	require.Empty(t, OfPayment(failed, 0, record(payment.Declined, 0, 0)))
+	require.Len(t, OfPayment(failed, 0, record(payment.Succeeded, 1250, 0)), 1)
 }
 
 func TestRefundIsComparedWithItsProcessorsRecord(t *testing.T) {
-	divergence := func(kind payment.DivergenceKind, there payment.Status, mayLag bool, evidence map[string]string) []contradiction {
-		return []contradiction{{kind: kind, statusThere: there, mayLag: mayLag, evidence: evidence}}
+	divergence := func(kind payment.DivergenceKind, there payment.Status, mayLag bool, evidence map[string]string) []Contradiction {
+		return []Contradiction{{Kind: kind, StatusThere: there, MayLag: mayLag, Evidence: evidence}}
 	}
 	for name, tt := range map[string]struct {
 		here       payment.Status
 		there      payment.Status
 		change     func(*processor.Result)
-		want       []contradiction
+		want       []Contradiction
 		failedLate bool
 	}{
 		"succeeded in both":            {here: payment.Succeeded, there: payment.Succeeded},
@@ -119,7 +119,7 @@ func TestRefundIsComparedWithItsProcessorsRecord(t *testing.T) {
 			if tt.change != nil {
 				tt.change(&there)
 			}
-			got, failedLate := contradictionsOfRefund(payment.Refund{Status: tt.here, Amount: 400, Currency: "USD", ProcessorRefundID: "re_1"}, there)
+			got, failedLate := OfRefund(payment.Refund{Status: tt.here, Amount: 400, Currency: "USD", ProcessorRefundID: "re_1"}, there)
 			require.Equal(t, tt.want, got)
 			require.Equal(t, tt.failedLate, failedLate)
 		})
