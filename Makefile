@@ -108,7 +108,7 @@ fairness:
 bench-client:
 	@cd bench && go run . $(ARGS)
 
-## growth: compare the store with 10,000 and with 10,000,000 payments (SQLite: 1,000,000). Needs PostgreSQL, 15 GB for temporary files and
+## growth: compare the store with 10,000 and with 10,000,000 payments (SQLite: 1,000,000). Needs PostgreSQL, 15 GB for temporary files, 12 GB of memory and
 ## half an hour; ARGS="--postgres 1000000" is faster
 growth:
 	@cd sandbox && go run ./growth $(ARGS)
