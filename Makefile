@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
+.PHONY: compose-check demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
 .PHONY: fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
@@ -76,6 +76,12 @@ histories:
 ## mutation: make twelve changes to the workflows that the recorded histories must detect, and show that replaying them does
 mutation:
 	@go run ./workflows/mutation $(ARGS)
+
+## compose-check: build the images of docker-compose.yml without pulling any, run it as it is in containers of podman, and check from
+## outside that it charges, heals and loses nothing; the last line is a summary. It needs root on Debian, and some minutes. ARGS=--short is faster
+compose-check:
+	@sandbox/containers/install.sh
+	@cd sandbox && go build -o bin/containers ./containers && bin/containers $(ARGS)
 
 ## bench: throughput, latency and cost of charges, compared with a bare workflow with one HTTP activity. ARGS="--rounds 3" is
 ## faster, ARGS=--temporal-on-postgres runs Temporal on PostgreSQL

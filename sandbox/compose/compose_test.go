@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -248,5 +249,37 @@ func TestMountedFilesAreInTheRepository(t *testing.T) {
 		if len(s.Entrypoint) == 2 {
 			require.NotEmpty(t, mounted(t, s, s.Entrypoint[1]), "the entrypoint of %s is a mounted script", name)
 		}
+	}
+}
+
+func TestOverrideReplacesTheSimulatorByStripe(t *testing.T) {
+	const override = "deploy/compose/stripe/compose.override.yaml"
+	// docker compose finds it beside docker-compose.yml, so its paths are relative to there.
+	options, err := cli.NewProjectOptions([]string{root + "docker-compose.yml", root + override}, cli.WithEnv(nil), cli.WithDefaultProfiles(),
+		cli.WithWorkingDirectory(root))
+	require.NoError(t, err)
+	project, err := options.LoadProject(t.Context())
+	require.NoError(t, err)
+	require.NotContains(t, project.ServiceNames(), "simulator")
+	worker := service(t, project, "worker")
+	require.NotContains(t, environment(worker), "SIMULATOR_API_KEY")
+	require.NotContains(t, worker.DependsOn, "simulator")
+	loaded := workerConfig(t, project)
+	require.Equal(t, mounted(t, service(t, project, "migrate"), "/etc/florin/worker.yaml"), mounted(t, worker, "/etc/florin/worker.yaml"))
+	stripe := loaded.Processors[loaded.DefaultProcessor]
+	require.Equal(t, "stripe", stripe.Adapter)
+	files := []string{stripe.APIKey.File}
+	for _, secret := range stripe.WebhookSecrets {
+		files = append(files, secret.File)
+	}
+	var secrets []string
+	for _, s := range worker.Secrets {
+		require.Equal(t, s.Source, filepath.Base(project.Secrets[s.Source].File))
+		secrets = append(secrets, "/run/secrets/"+s.Source)
+	}
+	require.Equal(t, files, secrets)
+	require.Equal(t, port(t, loaded.Webhooks.Listen), strconv.Itoa(int(worker.Ports[len(worker.Ports)-1].Target)))
+	for _, p := range worker.Ports {
+		require.Equal(t, "127.0.0.1", p.HostIP)
 	}
 }

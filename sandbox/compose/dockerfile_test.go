@@ -3,10 +3,14 @@ package compose
 import (
 	"go/version"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/moby/patternmatcher"
+	"github.com/moby/patternmatcher/ignorefile"
 	"github.com/stretchr/testify/require"
 )
 
@@ -83,4 +87,39 @@ func TestToolchainHasTheLanguageVersionOfGoMod(t *testing.T) {
 	wanted, got := "go"+string(language[1]), "go"+toolchain[1]
 	require.Equal(t, version.Lang(wanted), version.Lang(got))
 	require.GreaterOrEqual(t, version.Compare(got, wanted), 0, "%s is older than %s", got, wanted)
+}
+
+// What the build of the images reads is part of its context, and the files that a deployment has beside it are not.
+func TestBuildContextHasWhatTheBinariesNeedAndNoSecrets(t *testing.T) {
+	file, err := os.Open(root + ".dockerignore")
+	require.NoError(t, err)
+	defer file.Close()
+	patterns, err := ignorefile.ReadAll(file)
+	require.NoError(t, err)
+	ignored, err := patternmatcher.New(patterns)
+	require.NoError(t, err)
+	isIgnored := func(path string) bool {
+		matched, err := ignored.MatchesOrParentMatches(path)
+		require.NoError(t, err)
+		return matched
+	}
+	listed := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f",
+		`{{if .Module}}{{if .Module.Main}}{{range .GoFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{range .EmbedFiles}}{{$.Dir}}/{{.}}{{"\n"}}{{end}}{{end}}{{end}}`, "./cmd/...")
+	listed.Dir = root
+	output, err := listed.Output()
+	require.NoError(t, err)
+	absolute, err := filepath.Abs(root)
+	require.NoError(t, err)
+	files := strings.Fields(string(output))
+	require.Greater(t, len(files), 100)
+	for _, path := range append(files, absolute+"/go.mod", absolute+"/go.sum") {
+		relative, err := filepath.Rel(absolute, path)
+		require.NoError(t, err)
+		require.False(t, isIgnored(relative), "%s is not in the context", relative)
+	}
+	for _, path := range []string{
+		".env", "secrets/stripe-api-key", "compose.override.yaml", "florin.db", ".git/config", "docs/compose.md", "sandbox/main.go", "workflows/charge_test.go",
+	} {
+		require.True(t, isIgnored(path), "%s is in the context", path)
+	}
 }
