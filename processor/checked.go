@@ -60,10 +60,10 @@ func (r Result) CheckedListed() (Result, error) {
 // Listed returns a record of a list as List has to report it; every adapter passes its records through it. err is why the adapter
 // could not read the record, or nil. It must not quote the response.
 //
-// With an err, or if [Result.CheckedListed] refuses the result, the record becomes unreadable, with the reason in Unreadable: of the
-// result, only ID and Reference stay. In any case Listed removes an ID, a Reference and a ProcessorPaymentID that cannot be stored, an OwnID
-// that Florin cannot have created, a time that JSON cannot contain, and the reference of another system if it looks like a card
-// number or a secret.
+// With an err, or if [Result.CheckedListed] refuses the result, the record becomes unreadable, with the reason in Unreadable: of
+// the result, only ID and Reference stay. In any case Listed removes an ID, a Reference and a ProcessorPaymentID that cannot be
+// stored, an OwnID that Florin cannot have created, a time that JSON cannot contain, and the reference of another system if it
+// looks like a card number or a secret.
 func (r Record) Listed(err error) Record {
 	if isSensitive(r.Reference) {
 		r.Reference, r.MerchantID = "", ""

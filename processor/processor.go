@@ -112,8 +112,8 @@ type LookupCall struct {
 type ListCall struct {
 	// Operation is [payment.OperationCharge], or empty, for payments, and [payment.OperationRefund] for refunds.
 	Operation payment.Operation
-	// CreatedAfter excludes what is older, never what was created at or after it. A processor whose filter is coarser lists more. Zero
-	// excludes none.
+	// CreatedAfter excludes what is older, never what was created at or after it. A processor whose filter is coarser lists more.
+	// Zero excludes none.
 	CreatedAfter time.Time
 	// Cursor is the Next of the previous page; empty for the first page.
 	Cursor string

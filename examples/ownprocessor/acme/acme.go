@@ -111,7 +111,8 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (processor
 	}
 }
 
-// List reads what Acme lists as transactions or as returns. Acme's times are in seconds, so that the list may begin a little earlier.
+// List reads what Acme lists as transactions or as returns. Acme's times are in seconds, so that the list may begin a little
+// earlier.
 func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Page, error) {
 	path, query, known := "/transactions", url.Values{}, paymentStates
 	if call.Operation == payment.OperationRefund {
@@ -130,8 +131,8 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Pag
 	return page, err
 }
 
-// get reads one page of transactions. A response without a list is an error, never an empty page, and so is one with more pages that
-// does not name the transaction after which the next one begins.
+// get reads one page of transactions. A response without a list is an error, never an empty page, and so is one with more pages
+// that does not name the transaction after which the next one begins.
 func (a *acme) get(ctx context.Context, known states, call processor.Call) (page processor.Page, answer processor.Answer, err error) {
 	call.Method = http.MethodGet
 	call.Decode = func(body []byte) error {

@@ -82,20 +82,23 @@ func TestUnreadableRecordDoesNotHideTheOthers(t *testing.T) {
 		old, new, reason string
 		want             processor.Record
 	}{
-		"unknown status":       {old: "succeeded", new: "settled", reason: errStatus.Error(), want: known},
-		"no amount":            {old: "amount", new: "total", reason: errAmount.Error(), want: known},
-		"negative amount":      {old: "1250", new: "-1250", reason: errAmount.Error(), want: known},
-		"amount as a text":     {old: "1250", new: `"1250"`, reason: wrongType, want: known},
-		"fraction":             {old: "1250", new: "1250.5", reason: wrongType, want: known},
-		"nothing captured":     {old: `"amount"`, new: `"captured_amount":0,"amount"`, reason: errMoved.Error(), want: known},
-		"metadata is no text":  {old: `"acme"`, new: `7`, reason: wrongType, want: known},
-		"metadata is a list":   {old: `"metadata":{`, new: `"metadata":[1],"x":{`, reason: wrongType, want: without(func(r *processor.Record) { r.OwnID = "" })},
-		"currency is missing":  {old: `"USD"`, new: `""`, want: known},
-		"id is a number":       {old: `"ch_1"`, new: `1`, reason: wrongType, want: without(func(r *processor.Record) { r.ID = "" })},
-		"id is not printable":  {old: "ch_1", new: `ch_1\n`, want: without(func(r *processor.Record) { r.ID = "" })},
-		"reference is a list":  {old: `"` + key + `"`, new: `["x"]`, reason: wrongType, want: without(func(r *processor.Record) { r.Reference = "" })},
-		"another's own id":     {old: "succeeded", new: `settled","florin_payment_id":"pay_1`, reason: errStatus.Error(), want: known},
-		"time is not readable": {old: `2026-01-15T12:00:00Z"`, new: `noon","can_still_succeed":true,"x":""`, want: without(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
+		"unknown status":      {old: "succeeded", new: "settled", reason: errStatus.Error(), want: known},
+		"no amount":           {old: "amount", new: "total", reason: errAmount.Error(), want: known},
+		"negative amount":     {old: "1250", new: "-1250", reason: errAmount.Error(), want: known},
+		"amount as a text":    {old: "1250", new: `"1250"`, reason: wrongType, want: known},
+		"fraction":            {old: "1250", new: "1250.5", reason: wrongType, want: known},
+		"nothing captured":    {old: `"amount"`, new: `"captured_amount":0,"amount"`, reason: errMoved.Error(), want: known},
+		"metadata is no text": {old: `"acme"`, new: `7`, reason: wrongType, want: known},
+		"metadata is a list": {old: `"metadata":{`, new: `"metadata":[1],"x":{`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.OwnID = "" })},
+		"currency is missing": {old: `"USD"`, new: `""`, want: known},
+		"id is a number":      {old: `"ch_1"`, new: `1`, reason: wrongType, want: without(func(r *processor.Record) { r.ID = "" })},
+		"id is not printable": {old: "ch_1", new: `ch_1\n`, want: without(func(r *processor.Record) { r.ID = "" })},
+		"reference is a list": {old: `"` + key + `"`, new: `["x"]`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
+		"another's own id": {old: "succeeded", new: `settled","florin_payment_id":"pay_1`, reason: errStatus.Error(), want: known},
+		"time is not readable": {old: `2026-01-15T12:00:00Z"`, new: `noon","can_still_succeed":true,"x":""`,
+			want: without(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, whole, tc.old)

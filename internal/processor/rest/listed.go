@@ -12,8 +12,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// listQuery returns the parameters of a list request. The protocol does not say whether created_after includes the time itself, nor
-// how exact a processor's times are. So the list begins a whole second earlier, which is right in any case.
+// listQuery returns the parameters of a list request. The protocol does not say whether created_after includes the time itself,
+// nor how exact a processor's times are. So the list begins a whole second earlier, which is right in any case.
 func listQuery(call processor.ListCall) url.Values {
 	query := url.Values{}
 	if !call.CreatedAfter.IsZero() {
@@ -28,8 +28,8 @@ func listQuery(call processor.ListCall) url.Values {
 	return query
 }
 
-// readPage reads one page of a list, whose records are read one by one: one that cannot be read must not hide the others. cursor is
-// that of the page itself.
+// readPage reads one page of a list, whose records are read one by one: one that cannot be read must not hide the others. cursor
+// is that of the page itself.
 func readPage(body []byte, operation payment.Operation, cursor string) (processor.Page, error) {
 	var list list[jsontext.Value]
 	if err := list.decode(body); err != nil {

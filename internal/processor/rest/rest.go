@@ -256,7 +256,8 @@ func (p *Processor) lookupByID(ctx context.Context, path string, call processor.
 	}
 }
 
-// List implements [processor.Processor]. The page includes payments and refunds that Florin did not make; they may have no reference.
+// List implements [processor.Processor]. The page includes payments and refunds that Florin did not make; they may have no
+// reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
 	path := "/payments"
 	if call.Operation == payment.OperationRefund {

@@ -11,7 +11,8 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-// listed is a payment or a refund of a list. What identifies it is read field by field, so that it is known if the rest is unreadable.
+// listed is a payment or a refund of a list. What identifies it is read field by field, so that it is known if the rest is
+// unreadable.
 type listed struct {
 	ID       string
 	value    jsontext.Value

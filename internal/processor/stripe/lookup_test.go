@@ -287,18 +287,25 @@ func TestUnreadableRecordOfAListDoesNotHideTheOthers(t *testing.T) {
 		old, new, reason string
 		want             processor.Record
 	}{
-		"unknown status":                {old: "succeeded", new: "settled", reason: errStatus.Error(), want: known},
-		"no amount":                     {old: `"amount"`, new: `"total"`, reason: errIncomplete.Error(), want: known},
-		"amount as a text":              {old: `"amount":1`, new: `"amount":"1"`, reason: wrongType, want: known},
-		"unknown currency":              {old: "usd", new: "xxx", reason: errAmount.Error(), want: known},
-		"another object":                {old: "payment_intent", new: "setup_intent", reason: errIncomplete.Error(), want: known},
-		"charge of another form":        {old: `"ch_1"`, new: `7`, reason: wrongType, want: known},
-		"metadata of another form":      {old: `{"florin_reference":"x"}`, new: `["x"]`, reason: wrongType, want: without(func(r *processor.Record) { r.Reference = "" })},
-		"id of another form":            {old: `"pi_1"`, new: `1`, reason: wrongType, want: without(func(r *processor.Record) { r.ID = "" })},
-		"id with a slash":               {old: `"pi_1"`, new: `"pi/1"`, reason: errIncomplete.Error(), want: without(func(r *processor.Record) { r.ID = "" })},
-		"created far in the future":     {old: `usd","created":1680800504`, new: `xxx","created":253402300800`, reason: errAmount.Error(), want: without(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
-		"reference with a card number":  {old: `usd","created":1680800504,"latest_charge":"ch_1","metadata":{"florin_reference":"x"}`, new: `xxx","created":1680800504,"metadata":{"florin_reference":"4111111111111111"}`, reason: errAmount.Error(), want: without(func(r *processor.Record) { r.Reference = "" })},
-		"reference that is unprintable": {old: `usd","created":1680800504,"latest_charge":"ch_1","metadata":{"florin_reference":"x"}`, new: `xxx","created":1680800504,"metadata":{"florin_reference":"\n"}`, reason: errAmount.Error(), want: without(func(r *processor.Record) { r.Reference = "" })},
+		"unknown status":         {old: "succeeded", new: "settled", reason: errStatus.Error(), want: known},
+		"no amount":              {old: `"amount"`, new: `"total"`, reason: errIncomplete.Error(), want: known},
+		"amount as a text":       {old: `"amount":1`, new: `"amount":"1"`, reason: wrongType, want: known},
+		"unknown currency":       {old: "usd", new: "xxx", reason: errAmount.Error(), want: known},
+		"another object":         {old: "payment_intent", new: "setup_intent", reason: errIncomplete.Error(), want: known},
+		"charge of another form": {old: `"ch_1"`, new: `7`, reason: wrongType, want: known},
+		"metadata of another form": {old: `{"florin_reference":"x"}`, new: `["x"]`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
+		"id of another form": {old: `"pi_1"`, new: `1`, reason: wrongType, want: without(func(r *processor.Record) { r.ID = "" })},
+		"id with a slash": {old: `"pi_1"`, new: `"pi/1"`, reason: errIncomplete.Error(),
+			want: without(func(r *processor.Record) { r.ID = "" })},
+		"created far in the future": {old: `1680800504,"latest_charge":"ch_1"`, new: `253402300800,"latest_charge":7`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
+		"reference with a card number": {old: `"ch_1","metadata":{"florin_reference":"x"}`,
+			new: `7,"metadata":{"florin_reference":"4111111111111111"}`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
+		"reference that is not printable": {old: `"ch_1","metadata":{"florin_reference":"x"}`,
+			new: `7,"metadata":{"florin_reference":"\n"}`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.Contains(t, whole, tc.old)

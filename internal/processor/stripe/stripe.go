@@ -388,8 +388,8 @@ func (p *Processor) lookupRefund(ctx context.Context,
 		fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
 }
 
-// List implements [processor.Processor], newest first. The page includes payments and refunds that Florin did not make: they have no
-// reference.
+// List implements [processor.Processor], newest first. The page includes payments and refunds that Florin did not make: they have
+// no reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
 	created, after, limit := listParams(call)
 	send := func(ctx context.Context) error {

@@ -66,9 +66,9 @@ var errUnexpected = errors.New("request without a call, or a second request of a
 // errDeclined ends stripe-go's part of a declined operation: stripe-go must only receive successes.
 var errDeclined = errors.New("declined")
 
-// RoundTrip implements [http.RoundTripper]. The call's Decode has read the body of a success: stripe-go gets an empty one instead, because
-// it would refuse a whole list for one record of another form. RoundTrip returns an error for everything but a success, so that http.Client sees no
-// redirects and stripe-go sees nothing that it would retry.
+// RoundTrip implements [http.RoundTripper]. The call's Decode has read the body of a success: stripe-go gets an empty one
+// instead, because it would refuse a whole list for one record of another form. RoundTrip returns an error for everything but a
+// success, so that http.Client sees no redirects and stripe-go sees nothing that it would retry.
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer req.Body.Close()
 	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
