@@ -41,6 +41,7 @@ func Profile() processor.Profile {
 		SeenBefore: func(code string) bool { return code == "duplicate_transaction" },
 		// Another request is using the payment.
 		ObjectLevel: func(_ int, code string) bool { return code == "lock_timeout" },
+		MaxBatch:    maxBatch,
 		Audited:     audited(),
 	}
 }
@@ -98,7 +99,11 @@ type chargeBody struct {
 
 // Charge implements [processor.Processor].
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.execute(ctx, operation{
+	return p.execute(ctx, chargeOperation(call))
+}
+
+func chargeOperation(call processor.ChargeCall) operation {
+	return operation{
 		kind: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed,
 		paymentID: call.PaymentID,
 		read:      readPayment,
@@ -110,7 +115,7 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 			Reference: call.Key,
 			Metadata:  call.AllMetadata(),
 		},
-	})
+	}
 }
 
 type captureBody struct {
@@ -288,24 +293,26 @@ type operation struct {
 
 // execute sends an operation and reads the record in its response.
 func (p *Processor) execute(ctx context.Context, op operation) (processor.Result, error) {
+	call, decoder, err := op.call()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	answer, err := p.client.Do(ctx, call)
+	return decoder.outcome(op, answer, err)
+}
+
+// call returns the request of an operation, and the decoder of its response.
+func (op operation) call() (processor.Call, *recordDecoder, error) {
 	body, err := json.Marshal(op.body)
 	if err != nil {
-		return processor.Result{}, invalid("the request cannot be encoded as JSON", err)
+		return processor.Call{}, nil, invalid("the request cannot be encoded as JSON", err)
 	}
-	decoder := recordDecoder{read: op.read}
-	answer, err := p.client.Do(ctx, processor.Call{
+	decoder := &recordDecoder{read: op.read}
+	return processor.Call{
 		Method: http.MethodPost, Path: op.path, Body: body, Key: op.key, KeyFirstUsed: op.firstUsed,
 		Operation: string(op.kind), PaymentID: op.paymentID,
 		Decode: decoder.decode,
-	})
-	switch {
-	case err != nil:
-		return processor.Result{}, err
-	case answer.Decline != nil:
-		return answer.Declined(op.key), nil
-	}
-	decoder.result.RequestID = answer.RequestID
-	return decoder.result, nil
+	}, decoder, nil
 }
 
 // recordDecoder decodes the record in the response to an operation.
@@ -313,6 +320,18 @@ type recordDecoder struct {
 	read   reader
 	record record
 	result processor.Result
+}
+
+// outcome returns the result of the operation whose response was decoded, or err.
+func (d *recordDecoder) outcome(op operation, answer processor.Answer, err error) (processor.Result, error) {
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case answer.Decline != nil:
+		return answer.Declined(op.key), nil
+	}
+	d.result.RequestID = answer.RequestID
+	return d.result, nil
 }
 
 // decode replaces the record and the result of an earlier attempt.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,10 +20,14 @@ import (
 )
 
 // simulated returns an adapter that talks to the simulator, which shares no code with it. statuses returns the HTTP statuses of
-// all responses so far.
-func simulated(t *testing.T) (p *Processor, statuses func() []int) {
+// all responses so far, or of those to one kind of operation.
+func simulated(t *testing.T, change ...func(*simulator.Options)) (p *Processor, statuses func(operation ...string) []int) {
 	t.Helper()
-	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond})
+	options := simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond}
+	for _, f := range change {
+		f(&options)
+	}
+	sim, err := simulator.Open(t.Context(), options)
 	require.NoError(t, err)
 	s := httptest.NewServer(sim.Handler())
 	t.Cleanup(func() {
@@ -33,13 +38,20 @@ func simulated(t *testing.T) (p *Processor, statuses func() []int) {
 		return credentials.Key{Value: "sk_secret"}, nil
 	})
 	require.NoError(t, err)
-	var seen []int
+	var seen []httpclient.Observation
 	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
 		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
-		Observe: func(o httpclient.Observation) { seen = append(seen, o.Status) }})
+		Observe: func(o httpclient.Observation) { seen = append(seen, o) }})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	return New(client), func() []int { return seen }
+	return New(client), func(operation ...string) (statuses []int) {
+		for _, o := range seen {
+			if len(operation) == 0 || slices.Contains(operation, o.Operation) {
+				statuses = append(statuses, o.Status)
+			}
+		}
+		return statuses
+	}
 }
 
 // chargeAs returns a charge under a key. The token determines the outcome in the simulator.
