@@ -327,9 +327,9 @@ type RateLimit struct {
 	MaxWait *activities.Duration `yaml:"max_wait"` // nil: the default
 }
 
-// Batching gathers charges with the priority of a batch, see [fairness.md](fairness.md), and sends them in one request, which is one call for
-// the rate limit and for the limit of concurrent calls. Each keeps its own idempotency key and outcome. The processor must have the
-// endpoint: for the adapter `rest`, POST /batches.
+// Batching gathers charges with the priority of a batch, see [fairness.md](fairness.md), and sends them in one request, which is
+// one call for the rate limit and for the limit of concurrent calls. Each keeps its own idempotency key and outcome. The
+// processor must have the endpoint: for the adapter `rest`, POST /batches.
 type Batching struct {
 	// MaxItems is the highest number of charges in one request. 0 turns batching off.
 	// Unit: charges.

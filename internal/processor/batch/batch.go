@@ -28,8 +28,8 @@ type Options struct {
 	Wait time.Duration
 }
 
-// Processor is a processor that gathers the charges of batches, see [WithPart], and sends them in one request. All other calls, and a
-// charge that finds no other, pass through. It is safe for concurrent use.
+// Processor is a processor that gathers the charges of batches, see [WithPart], and sends them in one request. All other calls,
+// and a charge that finds no other, pass through. It is safe for concurrent use.
 type Processor struct {
 	processor.Batcher
 	options Options
@@ -55,8 +55,8 @@ type charge struct {
 	done chan processor.BatchItem
 }
 
-// Charge implements [processor.Processor]. A caller whose ctx ends while its charge waits takes it back: it was not executed. Once the request
-// is being sent, the charge may be executed; the other charges of the request are not affected.
+// Charge implements [processor.Processor]. A caller whose ctx ends while its charge waits takes it back: it was not executed.
+// Once the request is being sent, the charge may be executed; the other charges of the request are not affected.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
 	if !IsPart(ctx) {
 		return p.Batcher.Charge(ctx, call)

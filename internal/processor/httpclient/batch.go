@@ -17,8 +17,12 @@ import (
 
 var _ processor.BatchClient = (*Client)(nil)
 
-// operationBatch is the operation of a whole batch, in the audit log and in metrics.
-const operationBatch = "batch"
+// operationBatch is the operation of a whole batch, in the audit log and in metrics. In metrics, those of its parts begin with
+// partPrefix, so that requests can be counted without them.
+const (
+	operationBatch = "batch"
+	partPrefix     = "batch_"
+)
 
 // DoBatch implements [processor.BatchClient]. The audit log has a record of the whole request and one of each part.
 func (c *Client) DoBatch(ctx context.Context, batch processor.BatchCall) []processor.BatchAnswer {
@@ -33,7 +37,7 @@ func (c *Client) DoBatch(ctx context.Context, batch processor.BatchCall) []proce
 		}
 		if failed != nil {
 			answers[i].Err = failed
-			c.observed(retry.WithAttemptOf(ctx, part.Key), part, processor.Answer{}, failed, 0, nil)
+			c.observedPart(retry.WithAttemptOf(ctx, part.Key), part, processor.Answer{}, failed, 0)
 			continue
 		}
 		known[part.Key] = true
@@ -51,7 +55,7 @@ func (c *Client) DoBatch(ctx context.Context, batch processor.BatchCall) []proce
 		answer, err := c.judgePart(part, whole, byKey, failed)
 		withholdKey(part, err)
 		ctx := retry.WithAttemptOf(ctx, part.Key)
-		c.observed(ctx, part, answer, err, waited, nil)
+		c.observedPart(ctx, part, answer, err, waited)
 		if whole.Took > 0 {
 			part.Method, part.Path = http.MethodPost, batch.Path
 			c.record(ctx, began, part, answer, err)
@@ -63,6 +67,12 @@ func (c *Client) DoBatch(ctx context.Context, batch processor.BatchCall) []proce
 		c.reportParts(judged)
 	}
 	return answers
+}
+
+// observedPart reports a part to the observer. The whole request is reported on its own, with how often it was sent.
+func (c *Client) observedPart(ctx context.Context, part processor.Call, a processor.Answer, failed *processor.Error, waited time.Duration) {
+	part.Operation, a.Sends = partPrefix+part.Operation, min(a.Sends, 1)
+	c.observed(ctx, part, a, failed, waited, nil)
 }
 
 // sendBatch sends the parts in one request, and returns the response to it and, if it was read, those to the parts by their keys.
@@ -89,8 +99,8 @@ func (c *Client) sendBatch(
 	return whole, byKey, failed
 }
 
-// batchKey returns the idempotency key of a request: it allows net/http to send the request again if a kept connection turns out to be
-// closed, which is safe because each part has its own key. The same parts have the same key.
+// batchKey returns the idempotency key of a request: it allows net/http to send the request again if a kept connection turns out
+// to be closed, which is safe because each part has its own key. The same parts have the same key.
 func batchKey(parts []processor.Call) string {
 	sum := sha256.New()
 	for _, part := range parts {
@@ -121,8 +131,8 @@ func (c *Client) judgePart(
 	return answer, failed
 }
 
-// reportParts lets parts that the processor could not execute count as calls of their own would. They slow the other calls down once: it
-// was one request.
+// reportParts lets parts that the processor could not execute count as calls of their own would. They slow the other calls down
+// once: it was one request.
 func (c *Client) reportParts(answers []processor.Answer) {
 	var slows *processor.Answer
 	for _, a := range answers {

@@ -289,6 +289,6 @@ func TestEachPartOfABatchHasAnAuditRecordAndAnObservation(t *testing.T) {
 	for _, o := range seen {
 		observed = append(observed, []any{o.Operation, o.Certainty, o.Status, o.Attempt})
 	}
-	require.Equal(t, [][]any{{"batch", processor.Answered, 200, 1}, {"charge", processor.Answered, 200, 1},
-		{"charge", processor.Ambiguous, 500, 3}, {"charge", processor.Ambiguous, 200, 1}}, observed)
+	require.Equal(t, [][]any{{"batch", processor.Answered, 200, 1}, {"batch_charge", processor.Answered, 200, 1},
+		{"batch_charge", processor.Ambiguous, 500, 3}, {"batch_charge", processor.Ambiguous, 200, 1}}, observed)
 }

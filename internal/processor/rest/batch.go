@@ -15,8 +15,8 @@ import (
 const (
 	// maxBatch is how many charges POST /batches takes.
 	maxBatch = 100
-	// maxBatchSize bounds the charges of one request, in bytes. The response repeats their metadata, and the client does not read one of more
-	// than a MiB.
+	// maxBatchSize bounds the charges of one request, in bytes. The response repeats their metadata, and the client does not read
+	// one of more than a MiB.
 	maxBatchSize = 256 << 10
 )
 
@@ -103,8 +103,8 @@ func encodeBatch(parts []processor.Call) ([]byte, error) {
 	return json.Marshal(map[string]any{"items": items})
 }
 
-// decodeBatch reads {"items": [{"key", "status", "payment" or "error", "retry_after"}]}. An item without a payment and an error has an empty
-// body, which proves nothing.
+// decodeBatch reads {"items": [{"key", "status", "payment" or "error", "retry_after"}]}. An item without a payment and an error
+// has an empty body, which proves nothing.
 func decodeBatch(body []byte) (map[string]processor.Answer, error) {
 	var batch struct {
 		Items []struct {
