@@ -90,7 +90,7 @@ func (p *Processor) add(ctx context.Context, call processor.ChargeCall) *charge 
 	defer p.mu.Unlock()
 	if p.open == nil {
 		g := &group{}
-		g.timer = time.AfterFunc(p.options.Wait, func() { p.close(g) })
+		g.timer = time.AfterFunc(p.options.Wait, func() { p.close(g) }) //nolint:contextcheck // it is of no single caller
 		p.open = g
 	}
 	g := p.open
@@ -103,7 +103,7 @@ func (p *Processor) add(ctx context.Context, call processor.ChargeCall) *charge 
 	if g.charges = append(g.charges, c); len(g.charges) == p.options.MaxItems {
 		p.open = nil
 		if g.timer.Stop() { // otherwise close sends it
-			go p.send(g.charges)
+			go p.send(g.charges) //nolint:contextcheck // it is of no single caller
 		}
 	}
 	return c

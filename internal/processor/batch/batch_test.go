@@ -246,10 +246,9 @@ func TestChargeIsSentAtMostOnceWhileCallersComeAndLeave(t *testing.T) {
 				result, err := r.p.Charge(ctx, processor.ChargeCall{Key: key})
 				r.mu.Lock()
 				defer r.mu.Unlock()
-				if err == nil {
-					r.outcomes[key] = result.ID
-				} else {
-					r.outcomes[key] = string(err.(*processor.Error).Certainty)
+				var e *processor.Error
+				if r.outcomes[key] = result.ID; errors.As(err, &e) {
+					r.outcomes[key] = string(e.Certainty)
 				}
 			})
 		}

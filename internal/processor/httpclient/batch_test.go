@@ -155,17 +155,17 @@ func TestEveryPartHasTheErrorOfTheWholeBatch(t *testing.T) {
 	}{
 		"reset": {respond: func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
 			want: processor.Error{Class: payment.ClassOutcomeUnknown, Certainty: processor.Ambiguous, Retry: true}},
-		"500": {respond: func(w http.ResponseWriter) { w.WriteHeader(500) },
+		"500": {respond: func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
 			want: processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 500}},
-		"429": {respond: func(w http.ResponseWriter) { w.WriteHeader(429) },
+		"429": {respond: func(w http.ResponseWriter) { w.WriteHeader(http.StatusTooManyRequests) },
 			want: processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, HTTPStatus: 429}},
-		"404": {respond: func(w http.ResponseWriter) { w.WriteHeader(404) },
+		"404": {respond: func(w http.ResponseWriter) { w.WriteHeader(http.StatusNotFound) },
 			want: processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted, HTTPStatus: 404}},
 		"not a list": {respond: func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"key":"`+keyOf(0)+`"}`) },
 			want: processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 200}},
 		"half a list": {respond: func(w http.ResponseWriter) { _, _ = io.WriteString(w, `[{"key":"`+keyOf(0)+`"`) },
 			want: processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 200}},
-		"a decline": {respond: func(w http.ResponseWriter) { w.WriteHeader(402) },
+		"a decline": {respond: func(w http.ResponseWriter) { w.WriteHeader(http.StatusPaymentRequired) },
 			want: processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 402}},
 	} {
 		t.Run(name, func(t *testing.T) {
