@@ -73,4 +73,3 @@ func TestChargesOfABatchAreSentTogetherAndEachHasItsOwnOutcome(t *testing.T) {
 		})
 	}
 }
-
