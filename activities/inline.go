@@ -6,6 +6,7 @@ import (
 
 	"go.temporal.io/sdk/activity"
 
+	"github.com/florinpay/florin/internal/processor/batch"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -207,6 +208,9 @@ func (i *Inline) attempt(
 		return nil
 	}
 	// It is canceled, and not timed out: a processor that takes longer than a first attempt may is no reason for the breaker to open.
+	if start.Batch {
+		ctx = batch.WithPart(ctx)
+	}
 	ctx, cancel := context.WithCancel(retry.WithAttempt(ctx, 1))
 	defer cancel()
 	defer time.AfterFunc(time.Until(end), cancel).Stop()

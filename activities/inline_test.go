@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.temporal.io/sdk/testsuite"
 
+	"github.com/florinpay/florin/internal/processor/batch"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -18,10 +19,12 @@ import (
 type approving struct {
 	processor.Processor
 	calls []processor.ChargeCall
+	// parts has for each call whether it was part of a batch.
+	parts []bool
 }
 
-func (a *approving) Charge(_ context.Context, call processor.ChargeCall) (processor.Result, error) {
-	a.calls = append(a.calls, call)
+func (a *approving) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	a.calls, a.parts = append(a.calls, call), append(a.parts, batch.IsPart(ctx))
 	return processor.Result{
 		ID: "ch_1", Status: payment.Succeeded, Amount: call.Amount, Currency: call.Currency, CapturedAmount: call.Amount, Reference: call.Key,
 	}, nil
@@ -58,6 +61,15 @@ func TestFirstAttemptIsMadeOnlyForWhatIsNew(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, payment.Succeeded, stored.Status)
 	require.Equal(t, int64(1250), stored.CapturedAmount)
+}
+
+func TestFirstAttemptOfABatchMayWaitForOthers(t *testing.T) {
+	for _, isBatch := range []bool{false, true} {
+		env, _, one := newInline(t)
+		_, err := env.ExecuteActivity(payment.ActivityChargeInline, purchase, Start{At: time.Now(), Batch: isBatch})
+		require.NoError(t, err)
+		require.Equal(t, []bool{isBatch}, one.parts)
+	}
 }
 
 func TestFirstAttemptIsLeftToTheQueue(t *testing.T) {

@@ -9,7 +9,9 @@ import (
 	"go.temporal.io/sdk/worker"
 
 	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/batch"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
@@ -126,7 +128,12 @@ func once[C any](
 		return CallResult{}, err
 	}
 	before.Ambiguous = ambiguousBefore(ctx) || before.Ambiguous
-	result, err := send(retry.WithAttempt(ctx, before.Attempts+int(activity.GetInfo(ctx).Attempt)), call)
+	info := activity.GetInfo(ctx)
+	attempt := retry.WithAttempt(ctx, before.Attempts+int(info.Attempt))
+	if priority.IsBatch(info.Priority) {
+		attempt = batch.WithPart(attempt)
+	}
+	result, err := send(attempt, call)
 	if err != nil {
 		return CallResult{}, p.applicationErrorAfter(ctx, err, before)
 	}

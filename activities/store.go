@@ -46,6 +46,8 @@ type Start struct {
 	Continued bool `json:"continued,omitempty"`
 	// Reset reports that the run was reset from another one, which may have been refused.
 	Reset bool `json:"reset,omitempty"`
+	// Batch reports that the workflow is one of many, and that its first attempt may wait for those of others.
+	Batch bool `json:"batch,omitempty"`
 	// Proof says who has started it. Nil: the start has no proof.
 	Proof *caller.Proof `json:"proof,omitempty"`
 }

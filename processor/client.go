@@ -39,8 +39,8 @@ type Call struct {
 	// KeyFirstUsed is a time no later than the first send under Key. Zero: this is the first send.
 	KeyFirstUsed time.Time
 	// Operation and PaymentID describe the call in the audit log, and Operation in metrics: charge, capture, void, refund,
-	// lookup or list. PaymentID is Florin's id of the payment or refund. Reference is the key of the operation that a lookup
-	// is for.
+	// lookup, list or, for a whole [BatchCall], batch. PaymentID is Florin's id of the payment or refund. Reference is the key of
+	// the operation that a lookup is for.
 	Operation string
 	PaymentID string
 	Reference string

@@ -41,6 +41,8 @@ type Profile struct {
 	// about the processor: it does not open the circuit breaker, and slows no other call down. Nil: every 429 and every 5xx is
 	// about the processor.
 	ObjectLevel func(status int, code string) bool
+	// MaxBatch is how many charges the processor takes in one request, see [Batcher]. Zero: it takes them one by one.
+	MaxBatch int
 	// RefundListsComplete is true if a lookup of a refund reads a list that contains every refund that the processor has executed,
 	// and not a search index, which lags. Then "not found" proves at once that no earlier request was executed, except one that
 	// may still be executing: after a request without a response, AbsenceProofAfter counts all the same.

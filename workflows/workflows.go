@@ -25,6 +25,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/priority"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -148,6 +149,7 @@ func begin(ctx workflow.Context, how beginning, request, result any) error {
 		At:        info.WorkflowStartTime, // a run that was reset has the start time of the run that it was reset from
 		Continued: isContinued(info),
 		Reset:     isReset(info),
+		Batch:     priority.IsBatch(info.Priority),
 		Proof:     authorize.ProofOf(ctx),
 	}
 	activity := how.inline

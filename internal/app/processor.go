@@ -14,6 +14,7 @@ import (
 
 	"github.com/florinpay/florin/internal/config"
 	"github.com/florinpay/florin/internal/processor/audit"
+	"github.com/florinpay/florin/internal/processor/batch"
 	"github.com/florinpay/florin/internal/processor/breaker"
 	"github.com/florinpay/florin/internal/processor/credentials"
 	"github.com/florinpay/florin/internal/processor/httpclient"
@@ -116,7 +117,24 @@ func openProcessor(
 	if err != nil {
 		return nil, err
 	}
-	return &OpenProcessor{Processor: adapter.New(client), Client: client, limiter: limiter}, nil
+	called, err := withBatches(adapter.New(client), p.Batch)
+	if err != nil {
+		client.Close()
+		return nil, fmt.Errorf("batch.max_items: adapter %q: %w", p.Adapter, err)
+	}
+	return &OpenProcessor{Processor: called, Client: client, limiter: limiter}, nil
+}
+
+// withBatches returns p, which gathers the charges of batches if the configuration turns that on.
+func withBatches(p processor.Processor, c config.Batching) (processor.Processor, error) {
+	if c.MaxItems == 0 {
+		return p, nil
+	}
+	batcher, ok := p.(processor.Batcher)
+	if !ok {
+		return nil, errors.New("its profile has MaxBatch, but it is no processor.Batcher")
+	}
+	return batch.New(batcher, batch.Options{MaxItems: c.MaxItems, Wait: time.Duration(c.Wait)}), nil
 }
 
 // merged returns a new map with all fields; those of more have precedence.

@@ -245,6 +245,8 @@ type Processor struct {
 	AuthorizationFor activities.Duration `yaml:"authorization_for"`
 	// RateLimit bounds the rate of calls.
 	RateLimit RateLimit `yaml:"rate_limit"`
+	// Batch makes charges with the priority of a batch several in one request.
+	Batch Batching `yaml:"batch"`
 	// Breaker stops calls to a processor that is down.
 	Breaker Breaker `yaml:"breaker"`
 	// MaxConcurrentCalls is the maximum number of calls in flight, and of connections, of this worker process.
@@ -323,6 +325,19 @@ type RateLimit struct {
 	// that no call waits. Calls wait in their queue before that: a worker takes one when the limiter is about to allow it.
 	// Bounds: at least 0, shorter than http_timeout.
 	MaxWait *activities.Duration `yaml:"max_wait"` // nil: the default
+}
+
+// Batching gathers charges with the priority of a batch, see [fairness.md](fairness.md), and sends them in one request, which is
+// one call for the rate limit and for the limit of concurrent calls. Each keeps its own idempotency key and outcome. The
+// processor must have the endpoint: for the adapter `rest`, POST /batches.
+type Batching struct {
+	// MaxItems is the highest number of charges in one request. 0 turns batching off.
+	// Unit: charges.
+	// Bounds: 0, or at least 2 and at most what the adapter's protocol allows: 100 with `rest`, and none with `stripe`.
+	MaxItems int `yaml:"max_items"`
+	// Wait is how long a charge waits for others. One that finds none is sent on its own.
+	// Bounds: above 0, at most 1s.
+	Wait activities.Duration `yaml:"wait"`
 }
 
 // Breaker configures the circuit breaker. 5xx and 429 responses, slow calls and network failures count as failures. Declines, other

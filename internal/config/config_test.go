@@ -334,6 +334,26 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "processors.acme.max_concurrent_calls -1: must be above 0",
 		},
 		{
+			name:   "batch of one charge",
+			change: func(_ *Config, p *Processor) { p.Batch.MaxItems = 1 },
+			want:   "processors.acme.batch.max_items 1: must be 0, or at least 2 and at most 100",
+		},
+		{
+			name:   "batch that exceeds the protocol's",
+			change: func(_ *Config, p *Processor) { p.Batch.MaxItems = 101 },
+			want:   "processors.acme.batch.max_items 101: must be 0, or at least 2 and at most 100",
+		},
+		{
+			name:   "batch of an adapter that sends none",
+			change: func(_ *Config, p *Processor) { p.Adapter, p.Batch.MaxItems = "stripe", 10 },
+			want:   `processors.acme.batch.max_items 10: adapter "stripe" sends no batches: want 0`,
+		},
+		{
+			name:   "wait for a batch that is too long",
+			change: func(_ *Config, p *Processor) { p.Batch = Batching{MaxItems: 10, Wait: duration(2 * second)} },
+			want:   "processors.acme.batch.wait 2s: must be above 0 and at most 1s",
+		},
+		{
 			name:   "negative age of connections",
 			change: func(_ *Config, p *Processor) { p.MaxConnectionAge = duration(-second) },
 			want:   "processors.acme.max_connection_age -1s: must be above 0",

@@ -73,6 +73,7 @@ func (p *Processor) setDefaults(adapters Adapters) {
 	setDefault(&p.AuthorizationFor, duration(7*24*time.Hour))
 	setDefault(&p.RateLimit.Burst, 10)
 	setDefault(&p.RateLimit.MaxWait, new(duration(2*time.Second)))
+	setDefault(&p.Batch.Wait, duration(5*time.Millisecond))
 	setDefault(&p.Breaker.Window, duration(breaker.Default.Window))
 	setDefault(&p.Breaker.MinCalls, breaker.Default.MinCalls)
 	setDefault(&p.Breaker.FailureRatio, breaker.Default.FailureRatio)

@@ -98,6 +98,9 @@ processors:
       burst: 10
       per_worker: false
       max_wait: 2s
+    batch:
+      max_items: 0
+      wait: 5ms
     breaker:
       window: 10s
       min_calls: 20

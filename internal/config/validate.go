@@ -119,6 +119,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	}
 	problems = append(problems, p.credentialProblems()...)
 	problems = append(problems, p.webhookProblems(adapters)...)
+	problems = append(problems, p.Batch.problems(p.Adapter, adapters)...)
 	if err := p.Backoff().Validate(); err != nil {
 		problem("retry.%w", err)
 	}
@@ -261,6 +262,24 @@ func (p Processor) webhookProblems(adapters Adapters) (problems []error) {
 		if err := secret.problem(); err != nil {
 			problems = append(problems, fmt.Errorf("webhook_secrets[%d]: %w", i, err))
 		}
+	}
+	return problems
+}
+
+// maxBatchWait is the longest wait for other charges.
+const maxBatchWait = activities.Duration(time.Second)
+
+func (b Batching) problems(name string, adapters Adapters) (problems []error) {
+	if adapter, ok := adapters[name]; ok && b.MaxItems != 0 {
+		switch most := adapter.Profile.MaxBatch; {
+		case most == 0:
+			problems = append(problems, fmt.Errorf("batch.max_items %d: adapter %q sends no batches: want 0", b.MaxItems, name))
+		case b.MaxItems < 2 || b.MaxItems > most:
+			problems = append(problems, fmt.Errorf("batch.max_items %d: must be 0, or at least 2 and at most %d", b.MaxItems, most))
+		}
+	}
+	if b.Wait <= 0 || b.Wait > maxBatchWait {
+		problems = append(problems, fmt.Errorf("batch.wait %s: must be above 0 and at most %s", b.Wait, maxBatchWait))
 	}
 	return problems
 }

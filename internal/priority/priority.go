@@ -24,6 +24,9 @@ func Batch(merchantID string) temporal.Priority { return of(batch, merchantID) }
 // Background is the priority of what no caller waits for, such as the lookup of a payment that is old.
 func Background(merchantID string) temporal.Priority { return of(background, merchantID) }
 
+// IsBatch reports whether no customer waits for what has this priority: it is that of [Batch], or lower.
+func IsBatch(p temporal.Priority) bool { return p.PriorityKey >= batch }
+
 // maxKey is the longest fairness key that Temporal accepts, in bytes, and also the longest merchant ID. A longer one is cut, so that
 // Florin, and not Temporal, refuses or answers the call.
 const maxKey = 64

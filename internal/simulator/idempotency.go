@@ -15,6 +15,7 @@ import (
 	"mime"
 	"net/http"
 	"sync"
+	"time"
 )
 
 const (
@@ -49,19 +50,26 @@ func (s *Simulator) post(op operation) handler {
 		if err != nil {
 			return response{}, err
 		}
-		if req.nth, err = s.countRequest(r.Context(), req.key); err != nil {
-			return response{}, err
-		}
-		if !s.inFlight.claim(req.key) {
-			return response{}, refuse(http.StatusConflict, "idempotency_in_flight",
-				"another request with this Idempotency-Key is in flight: repeat the request later")
-		}
-		defer s.inFlight.release(req.key)
-		in := s.draw(r.Method, r.URL.Path, req.key, req.nth)
-		return s.inject(r.Context(), in, func(ctx context.Context) (response, error) {
-			return s.executeOnce(ctx, op, req)
-		}), nil
+		return s.answer(r.Context(), op, r.URL.Path, req, s.latency.Max)
 	})
+}
+
+// answer counts and executes a request, with its faults. Its latency is at most maxLatency.
+func (s *Simulator) answer(ctx context.Context, op operation, path string, req postRequest, maxLatency time.Duration) (response, error) {
+	var err error
+	if req.nth, err = s.countRequest(ctx, req.key); err != nil {
+		return response{}, err
+	}
+	if !s.inFlight.claim(req.key) {
+		return response{}, refuse(http.StatusConflict, "idempotency_in_flight",
+			"another request with this Idempotency-Key is in flight: repeat the request later")
+	}
+	defer s.inFlight.release(req.key)
+	in := s.draw(http.MethodPost, path, req.key, req.nth)
+	in.latency = min(in.latency, maxLatency)
+	return s.inject(ctx, in, func(ctx context.Context) (response, error) {
+		return s.executeOnce(ctx, op, req)
+	}), nil
 }
 
 // executeOnce executes the request, or returns the stored response of an earlier request with the same key. The
@@ -93,31 +101,47 @@ func (s *Simulator) executeOnce(ctx context.Context, op operation, req postReque
 
 func readRequest(r *http.Request) (postRequest, error) {
 	req := postRequest{key: r.Header.Get("Idempotency-Key"), paymentID: r.PathValue("id")}
-	if req.key == "" {
-		return postRequest{}, refuse(http.StatusBadRequest, "idempotency_key_missing",
-			"missing header Idempotency-Key: every POST needs one, and a repeated request needs the same one")
-	}
-	if len(req.key) > maxKeyLength || !printable(req.key) {
-		return postRequest{}, refuse(http.StatusBadRequest, "idempotency_key_invalid",
-			fmt.Sprintf("Idempotency-Key with %d bytes: must be 1 to %d printable ASCII characters", len(req.key), maxKeyLength))
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxBodySize+1))
+	err := checkKey(req.key)
 	if err != nil {
-		return postRequest{}, refuse(http.StatusBadRequest, "body_unreadable", "the body could not be read")
+		return postRequest{}, err
 	}
-	if len(body) > maxBodySize {
-		return postRequest{}, refuse(http.StatusRequestEntityTooLarge, "body_too_large",
-			fmt.Sprintf("the body is too large: at most %d bytes are allowed", maxBodySize))
+	if req.body, err = readBody(r, maxBodySize); err != nil {
+		return postRequest{}, err
+	}
+	req.fingerprint, err = fingerprint(r.Method, r.URL.Path, req.body)
+	return req, err
+}
+
+func checkKey(key string) error {
+	switch {
+	case key == "":
+		return refuse(http.StatusBadRequest, "idempotency_key_missing",
+			"missing header Idempotency-Key: every POST needs one, and a repeated request needs the same one")
+	case len(key) > maxKeyLength || !printable(key):
+		return refuse(http.StatusBadRequest, "idempotency_key_invalid",
+			fmt.Sprintf("Idempotency-Key with %d bytes: must be 1 to %d printable ASCII characters", len(key), maxKeyLength))
+	default:
+		return nil
+	}
+}
+
+// readBody reads a body of JSON, or none, of at most limit bytes.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	if err != nil {
+		return nil, refuse(http.StatusBadRequest, "body_unreadable", "the body could not be read")
+	}
+	if int64(len(body)) > limit {
+		return nil, refuse(http.StatusRequestEntityTooLarge, "body_too_large",
+			fmt.Sprintf("the body is too large: at most %d bytes are allowed", limit))
 	}
 	if len(body) > 0 {
 		if t, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || t != "application/json" {
-			return postRequest{}, refuse(http.StatusUnsupportedMediaType, "content_type_unsupported",
+			return nil, refuse(http.StatusUnsupportedMediaType, "content_type_unsupported",
 				fmt.Sprintf("Content-Type %q: must be application/json", r.Header.Get("Content-Type")))
 		}
 	}
-	req.body = body
-	req.fingerprint, err = fingerprint(r.Method, r.URL.Path, body)
-	return req, err
+	return body, nil
 }
 
 func printable(s string) bool {

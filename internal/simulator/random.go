@@ -20,12 +20,16 @@ var randomFaults = map[string][]step{
 	"429":          {before(rateLimited("1"))},
 	"429_fraction": {before(rateLimited("0.5"))},
 	"429_object":   {before(locked)},
+	batchLost:      {after(connectionReset)},
 	"500":          {before(respondWith(http.StatusInternalServerError)), after(respondWith(http.StatusInternalServerError))},
 	"503":          {before(respondWith(http.StatusServiceUnavailable))},
 	"id_control":   {after(controlInID)},
 	"network":      {before(connectionReset), after(connectionReset)},
 	"timeout":      {before(noResponse), after(noResponse)},
 }
+
+// batchLost is a fault of whole batches: the response is lost after all items were executed.
+const batchLost = "batch_lost"
 
 // plainToken is the token of the charges that get a random token.
 const plainToken = "tok_visa"
@@ -47,7 +51,7 @@ func (s *Simulator) draw(method, path, name string, nth int) injection {
 	}
 	sum := sha256.Sum256(fmt.Appendf(nil, "%d\n%s\n%s\n%s\n%d", s.seed, method, path, name, nth))
 	return injection{
-		step:    s.faults.step(unit(sum[0:8]), unit(sum[8:16])),
+		step:    s.faults.step(path == batchesPath, unit(sum[0:8]), unit(sum[8:16])),
 		latency: s.latency.Min + time.Duration(unit(sum[16:24])*float64(s.latency.Max-s.latency.Min)),
 	}
 }
@@ -68,9 +72,10 @@ func (s *Simulator) drawToken(token, key string) string {
 // unit maps eight bytes to a number in [0,1).
 func unit(b []byte) float64 { return float64(binary.BigEndian.Uint64(b)>>11) / (1 << 53) }
 
-// step chooses the fault of a request by u and one of its steps by v. Both are in [0,1).
-func (r Rates) step(u, v float64) step {
-	steps := randomFaults[r.pick(u, func(name string) bool { return !isToken(name) })]
+// step chooses the fault of a request by u and one of its steps by v. Both are in [0,1). isBatch reports whether the request is a
+// batch, as opposed to one of its items.
+func (r Rates) step(isBatch bool, u, v float64) step {
+	steps := randomFaults[r.pick(u, func(name string) bool { return !isToken(name) && (isBatch || name != batchLost) })]
 	if len(steps) == 0 {
 		return noFault
 	}
@@ -109,7 +114,7 @@ func (s *Simulator) inject(ctx context.Context, in injection, execute func(conte
 // random faults as before, which does no harm.
 const maxCountedReads = 1 << 20
 
-// readCounter counts equal GET requests. POST requests are counted in the ledger, by idempotency key.
+// readCounter counts equal GET requests, and equal batches. Other POST requests are counted in the ledger, by idempotency key.
 type readCounter struct {
 	mu    sync.Mutex
 	count map[[sha256.Size]byte]int

@@ -18,6 +18,7 @@ type Rates map[string]float64
 // FaultNames describes the names that [Rates] accepts, for users.
 const FaultNames = "Of each request: 401, 409, 429, 429_fraction (Retry-After: 0.5), 429_object (about one object, not a rate limit), " +
 	"500, 503, id_control (a control character in the id), network (a TCP reset) and timeout (no response). " +
+	"Of each batch: " + batchLost + " (a TCP reset after all items were executed). " +
 	"Of each charge with " + plainToken + ": any token of the table, whose behavior the charge, its lookups, captures and refunds get."
 
 // isToken reports whether the name of a random fault is a token.

@@ -27,7 +27,7 @@ func TestParseRates(t *testing.T) {
 		"tok_none=0.1":       `"tok_none" is unknown: use a token`,
 		"500":                `"500" is not of the form name=probability`,
 		"500=0.1,":           `"" is not of the form name=probability`,
-		"teapot=0.1":         `"teapot" is unknown: use a token or one of 401, 409, 429, 429_fraction, 429_object, 500, 503, id_control, network, timeout`,
+		"teapot=0.1":         `"teapot" is unknown: use a token or one of 401, 409, 429, 429_fraction, 429_object, 500, 503, batch_lost, id_control, network, timeout`,
 		"500=often":          `"often" is not a number between 0 and 1`,
 		"500=1.5":            "500=1.5: a probability must be between 0 and 1",
 		"500=-0.1":           "500=-0.1: a probability must be between 0 and 1",

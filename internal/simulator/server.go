@@ -29,6 +29,7 @@ func (s *Simulator) Handler() http.Handler {
 		handler      handler
 	}{
 		{method: "POST", path: "/charges", handler: s.post(s.charge)},
+		{method: "POST", path: batchesPath, handler: s.limited(s.batch)},
 		{method: "GET", path: "/payments", handler: s.get(listPayments)},
 		{method: "GET", path: "/payments/{id}", handler: s.get(getPayment)},
 		{method: "POST", path: "/payments/{id}/capture", handler: s.post(s.capture)},

@@ -22,7 +22,8 @@ func newCalls() calls {
 		total: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_calls_total",
 			Help: "Attempts at calls to a processor, by certainty of the outcome (answered, not_executed, ambiguous) " +
-				"and failure class (empty if answered).",
+				"and failure class (empty if answered). Of a request with several charges, the operation is batch, and each of its charges is " +
+				"counted as batch_charge, too.",
 		}, []string{"processor", "operation", "certainty", "class"}),
 		retries: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "florin_processor_retries_total",

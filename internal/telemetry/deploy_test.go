@@ -145,7 +145,7 @@ func TestEveryQueriedMetricExistsAndEveryMetricIsQueried(t *testing.T) {
 // otherValues are values of labels that occur in production but not in allMetrics.
 var otherValues = map[string][]string{
 	"class": {"rate_limited", "authentication", "permission", "config"}, "certainty": {"ambiguous"},
-	"status": {"processing", "failed", "conflicted"},
+	"status": {"processing", "failed", "conflicted"}, "operation": {"batch_charge"},
 }
 
 func TestEveryQueriedLabelValueExists(t *testing.T) {

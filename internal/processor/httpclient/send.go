@@ -58,9 +58,7 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	waited := time.Duration(0)
 	var ended func(Observation)
 	defer func() {
-		if failed != nil && call.Key != "" && strings.Contains(failed.Message, call.Key) {
-			failed.Message = processor.Withheld
-		}
+		withholdKey(call, failed)
 		c.observed(ctx, call, answer, failed, waited, ended)
 	}()
 	wait := c.limiter.Wait
@@ -110,6 +108,18 @@ func (c *Client) send(ctx context.Context, cancel context.CancelFunc, call proce
 	}
 	c.record(ctx, began, call, answer, failed)
 	return answer, failed
+}
+
+// withholdKey removes the texts of an error that contain the key of the call. failed may be nil.
+func withholdKey(call processor.Call, failed *processor.Error) {
+	if failed == nil || call.Key == "" {
+		return
+	}
+	for _, text := range []*string{&failed.Code, &failed.Message} {
+		if strings.Contains(*text, call.Key) {
+			*text = processor.Withheld
+		}
+	}
 }
 
 // judge returns what a response means: nil for a success or a decline, which it adds to the answer.

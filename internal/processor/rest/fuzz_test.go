@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -31,7 +32,10 @@ func FuzzResponse(f *testing.F) {
 			paid("declined", `,"decline_code":"lost"`),
 			`{"data":[` + paid("success", "") + `],"next_cursor":"c"}`, paid("pending", `,"captured_amount":-1`),
 			`{"error":{"code":"payment_not_found"}}`, `{"error":{"code":"idempotency_mismatch"}}`,
-			`{"error":{"decline_code":"x","decline_kind":"hard"}}`,
+			`{"error":{"decline_code":"x","decline_kind":"hard"}}`, `{"items":[]}`, `{"items":[null]}`,
+			`{"items":[{"key":"` + key + `","status":200,"payment":` + paid("succeeded", "") + `}]}`,
+			`{"items":[{"key":"` + key + `","status":402,"error":{"code":"card_declined","decline_code":"lost"}}]}`,
+			`{"items":[{"key":"` + key + `","status":400,"error":{"code":"` + key + `","message":"` + key + `"}}]}`,
 			"{\"id\":\"\xff\",\"status\":\"succeeded\"}", `{"id":"ch_1","id":"ch_2","amount":1e3}`,
 		} {
 			f.Add(status, body)
@@ -49,7 +53,8 @@ func FuzzResponse(f *testing.F) {
 		func(context.Context) (credentials.Key, error) { return credentials.Key{Value: "sk_secret"}, nil })
 	require.NoError(f, err)
 	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
-		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
+		// A burst that is never reached: a rate that a 429 has cut refuses no call.
+		Limiter: ratelimit.New(0, 1_000_000, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1})
 	require.NoError(f, err)
 	f.Cleanup(client.Close)
 	p := New(client)
@@ -89,6 +94,19 @@ func FuzzResponse(f *testing.F) {
 		}
 		r, err := p.Charge(t.Context(), chargeCall)
 		check(r, err, chargeStatuses)
+		item := p.ChargeBatch(t.Context(), []processor.ChargeCall{chargeCall})[0]
+		switch {
+		case item.Err != nil:
+			require.Equal(t, processor.Result{}, item.Result)
+			require.True(t, utf8.ValidString(item.Err.Error()))
+			require.NotContains(t, item.Err.Error(), key)
+		case item.Result.Decline != nil && item.Result.ID == "": // an item with a status of its own
+			require.True(t, success)
+			require.Equal(t, payment.Declined, item.Result.Status)
+		default:
+			require.True(t, success)
+			check(item.Result, nil, chargeStatuses)
+		}
 		r, err = p.Refund(t.Context(), refundCall)
 		check(r, err, refundStatuses)
 		r, found, err := p.Lookup(t.Context(), processor.LookupCall{Operation: payment.OperationCharge, Reference: key})
@@ -100,9 +118,19 @@ func FuzzResponse(f *testing.F) {
 		case err == nil:
 			require.True(t, status == http.StatusNotFound || success, "not found with status %d", status)
 		}
-		page, err := p.List(t.Context(), processor.ListCall{})
-		var e *processor.Error
-		require.Equal(t, err != nil, errors.As(err, &e))
-		require.False(t, err != nil && page.Records != nil)
+		for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
+			page, err := p.List(t.Context(), processor.ListCall{Operation: operation})
+			var e *processor.Error
+			require.Equal(t, err != nil, errors.As(err, &e))
+			require.False(t, err != nil && page.Records != nil)
+			for _, r := range page.Records {
+				for _, text := range []string{r.ID, r.Currency, r.Reference, r.MerchantID, r.ProcessorPaymentID, r.OwnID, r.Unreadable} {
+					require.Regexp(t, `\A[ -~]{0,255}\z`, text)
+				}
+				_, err := json.Marshal(r)
+				require.NoError(t, err)
+				require.Equal(t, r.Unreadable == "", r.ID != "" && r.Status != "" && r.Amount > 0, "%+v", r)
+			}
+		}
 	})
 }

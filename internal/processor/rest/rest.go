@@ -6,11 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/florinpay/florin/payment"
@@ -43,6 +41,7 @@ func Profile() processor.Profile {
 		SeenBefore: func(code string) bool { return code == "duplicate_transaction" },
 		// Another request is using the payment.
 		ObjectLevel: func(_ int, code string) bool { return code == "lock_timeout" },
+		MaxBatch:    maxBatch,
 		Audited:     audited(),
 	}
 }
@@ -100,7 +99,11 @@ type chargeBody struct {
 
 // Charge implements [processor.Processor].
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	return p.execute(ctx, operation{
+	return p.execute(ctx, chargeOperation(call))
+}
+
+func chargeOperation(call processor.ChargeCall) operation {
+	return operation{
 		kind: payment.OperationCharge, path: "/charges", key: call.Key, firstUsed: call.KeyFirstUsed,
 		paymentID: call.PaymentID,
 		read:      readPayment,
@@ -112,7 +115,7 @@ func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (proc
 			Reference: call.Key,
 			Metadata:  call.AllMetadata(),
 		},
-	})
+	}
 }
 
 type captureBody struct {
@@ -200,12 +203,12 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
 		Reference: call.Reference,
 		Decode: func(body []byte) error {
-			var list list
+			var list list[record]
 			if err := list.decode(body); err != nil {
 				return err
 			}
 			var err error
-			result, found, err = list.only(read, call.Reference)
+			result, found, err = only(list, read, call.Reference)
 			return err
 		},
 	})
@@ -258,36 +261,18 @@ func (p *Processor) lookupByID(ctx context.Context, path string, call processor.
 	}
 }
 
-// List implements [processor.Processor]. The page includes payments that Florin did not make; they may have no reference.
+// List implements [processor.Processor]. The page includes payments and refunds that Florin did not make; they may have no
+// reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
-	query := url.Values{}
-	if !call.CreatedAfter.IsZero() {
-		query.Set("created_after", call.CreatedAfter.UTC().Format(time.RFC3339Nano))
-	}
-	if call.Cursor != "" {
-		query.Set("cursor", call.Cursor)
-	}
-	if call.Limit > 0 {
-		query.Set("limit", strconv.Itoa(call.Limit))
+	path := "/payments"
+	if call.Operation == payment.OperationRefund {
+		path = "/refunds"
 	}
 	_, err = p.client.Do(ctx, processor.Call{
-		Method: http.MethodGet, Path: "/payments", Query: query, Operation: "list", Cached: true,
-		Decode: func(body []byte) error {
-			var list list
-			if err := list.decode(body); err != nil {
-				return err
-			}
-			if list.NextCursor != "" && list.NextCursor == call.Cursor {
-				return errors.New("next_cursor is the cursor of the page itself")
-			}
-			page = processor.Page{Records: make([]processor.Record, len(list.Data)), Next: list.NextCursor}
-			for i, r := range list.Data {
-				var err error
-				if page.Records[i].Result, err = readAnyPayment(r); err != nil {
-					return fmt.Errorf("payment %d of the page: %w", i, err)
-				}
-			}
-			return nil
+		Method: http.MethodGet, Path: path, Query: listQuery(call), Operation: "list", Cached: true,
+		Decode: func(body []byte) (err error) {
+			page, err = readPage(body, call.Operation, call.Cursor)
+			return err
 		},
 	})
 	if err != nil {
@@ -308,24 +293,26 @@ type operation struct {
 
 // execute sends an operation and reads the record in its response.
 func (p *Processor) execute(ctx context.Context, op operation) (processor.Result, error) {
+	call, decoder, err := op.call()
+	if err != nil {
+		return processor.Result{}, err
+	}
+	answer, err := p.client.Do(ctx, call)
+	return decoder.outcome(op, answer, err)
+}
+
+// call returns the request of an operation, and the decoder of its response.
+func (op operation) call() (processor.Call, *recordDecoder, error) {
 	body, err := json.Marshal(op.body)
 	if err != nil {
-		return processor.Result{}, invalid("the request cannot be encoded as JSON", err)
+		return processor.Call{}, nil, invalid("the request cannot be encoded as JSON", err)
 	}
-	decoder := recordDecoder{read: op.read}
-	answer, err := p.client.Do(ctx, processor.Call{
+	decoder := &recordDecoder{read: op.read}
+	return processor.Call{
 		Method: http.MethodPost, Path: op.path, Body: body, Key: op.key, KeyFirstUsed: op.firstUsed,
 		Operation: string(op.kind), PaymentID: op.paymentID,
 		Decode: decoder.decode,
-	})
-	switch {
-	case err != nil:
-		return processor.Result{}, err
-	case answer.Decline != nil:
-		return answer.Declined(op.key), nil
-	}
-	decoder.result.RequestID = answer.RequestID
-	return decoder.result, nil
+	}, decoder, nil
 }
 
 // recordDecoder decodes the record in the response to an operation.
@@ -333,6 +320,18 @@ type recordDecoder struct {
 	read   reader
 	record record
 	result processor.Result
+}
+
+// outcome returns the result of the operation whose response was decoded, or err.
+func (d *recordDecoder) outcome(op operation, answer processor.Answer, err error) (processor.Result, error) {
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case answer.Decline != nil:
+		return answer.Declined(op.key), nil
+	}
+	d.result.RequestID = answer.RequestID
+	return d.result, nil
 }
 
 // decode replaces the record and the result of an earlier attempt.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -19,10 +20,14 @@ import (
 )
 
 // simulated returns an adapter that talks to the simulator, which shares no code with it. statuses returns the HTTP statuses of
-// all responses so far.
-func simulated(t *testing.T) (p *Processor, statuses func() []int) {
+// all responses so far, or of those to one kind of operation.
+func simulated(t *testing.T, change ...func(*simulator.Options)) (p *Processor, statuses func(operation ...string) []int) {
 	t.Helper()
-	sim, err := simulator.Open(t.Context(), simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond})
+	options := simulator.Options{APIKey: "sk_secret", PendingFor: time.Nanosecond}
+	for _, f := range change {
+		f(&options)
+	}
+	sim, err := simulator.Open(t.Context(), options)
 	require.NoError(t, err)
 	s := httptest.NewServer(sim.Handler())
 	t.Cleanup(func() {
@@ -33,13 +38,20 @@ func simulated(t *testing.T) (p *Processor, statuses func() []int) {
 		return credentials.Key{Value: "sk_secret"}, nil
 	})
 	require.NoError(t, err)
-	var seen []int
+	var seen []httpclient.Observation
 	client, err := httpclient.New(httpclient.Options{Profile: Profile(), BaseURL: s.URL, Credentials: credentials,
 		Limiter: ratelimit.New(0, 1, 0), AttemptTimeout: 10 * time.Second, MaxInFlight: 1,
-		Observe: func(o httpclient.Observation) { seen = append(seen, o.Status) }})
+		Observe: func(o httpclient.Observation) { seen = append(seen, o) }})
 	require.NoError(t, err)
 	t.Cleanup(client.Close)
-	return New(client), func() []int { return seen }
+	return New(client), func(operation ...string) (statuses []int) {
+		for _, o := range seen {
+			if len(operation) == 0 || slices.Contains(operation, o.Operation) {
+				statuses = append(statuses, o.Status)
+			}
+		}
+		return statuses
+	}
 }
 
 // chargeAs returns a charge under a key. The token determines the outcome in the simulator.
@@ -194,6 +206,59 @@ func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 	page, err := p.List(t.Context(), processor.ListCall{CreatedAfter: time.Now().Add(time.Hour)})
 	require.NoError(t, err)
 	require.Equal(t, processor.Page{Records: []processor.Record{}}, page)
+}
+
+func TestSimulatorListsWhatWasCreatedAtTheTimeItself(t *testing.T) {
+	p, _ := simulated(t)
+	call := chargeAs("charge", "tok_visa")
+	call.PaymentID = payment.PaymentID("acme", "order-1")
+	_, err := p.Charge(t.Context(), call)
+	require.NoError(t, err)
+	page, err := p.List(t.Context(), processor.ListCall{})
+	require.NoError(t, err)
+	require.Len(t, page.Records, 1)
+	created := page.Records[0].CreatedAt
+	require.WithinDuration(t, time.Now(), created, time.Minute)
+	require.Equal(t, call.PaymentID, page.Records[0].OwnID)
+	for _, after := range []time.Time{created, created.Truncate(time.Second), created.Add(-time.Nanosecond)} {
+		again, err := p.List(t.Context(), processor.ListCall{CreatedAfter: after})
+		require.NoError(t, err)
+		require.Equal(t, page, again)
+	}
+}
+
+func TestSimulatorListsRefundsAndRevalidatesUnchangedPages(t *testing.T) {
+	p, statuses := simulated(t)
+	paid, err := p.Charge(t.Context(), chargeAs("charge", "tok_visa"))
+	require.NoError(t, err)
+	call := processor.ListCall{Operation: payment.OperationRefund, CreatedAfter: time.Now().Add(-time.Minute), Limit: 2}
+	var made []string
+	for i := range 3 {
+		refund := refundCall
+		refund.Key, refund.ProcessorPaymentID = fmt.Sprint("refund-", i), paid.ID
+		refund.RefundID = payment.RefundID("acme", refund.Key)
+		_, err := p.Refund(t.Context(), refund)
+		require.NoError(t, err)
+		made = append(made, refund.RefundID)
+	}
+	for range 2 {
+		var ids []string
+		for call.Cursor = ""; ; {
+			page, err := p.List(t.Context(), call)
+			require.NoError(t, err)
+			for _, r := range page.Records {
+				ids = append(ids, r.OwnID)
+				require.Equal(t, []any{payment.Succeeded, int64(250), "USD", paid.ID, "acme", ""},
+					[]any{r.Status, r.Amount, r.Currency, r.ProcessorPaymentID, r.MerchantID, r.Unreadable})
+				require.WithinDuration(t, time.Now(), r.CreatedAt, time.Minute)
+			}
+			if call.Cursor = page.Next; call.Cursor == "" {
+				break
+			}
+		}
+		require.Equal(t, made, ids)
+	}
+	require.Equal(t, []int{200, 200, 304, 304}, statuses()[4:])
 }
 
 func TestSimulatorReportsUnknownPaymentsAsNotFound(t *testing.T) {

@@ -59,6 +59,23 @@ func WithAttempt(ctx context.Context, attempt int) context.Context {
 	return context.WithValue(ctx, attemptKey{}, attempt)
 }
 
+type attemptsKey struct{}
+
+// WithAttempts returns a context whose calls are the given attempts, by their idempotency keys: the calls of a batch differ.
+func WithAttempts(ctx context.Context, attempts map[string]int) context.Context {
+	return context.WithValue(ctx, attemptsKey{}, attempts)
+}
+
+// WithAttemptOf returns a context whose calls are the attempt that [WithAttempts] has set for the key. If it has set none, they
+// stay what they are.
+func WithAttemptOf(ctx context.Context, key string) context.Context {
+	attempts, _ := ctx.Value(attemptsKey{}).(map[string]int)
+	if attempt, ok := attempts[key]; ok {
+		return WithAttempt(ctx, attempt)
+	}
+	return ctx
+}
+
 // Attempt returns which attempt the calls made with ctx are: 1 unless [WithAttempt] has set it.
 func Attempt(ctx context.Context) int {
 	attempt, ok := ctx.Value(attemptKey{}).(int)
