@@ -66,6 +66,64 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
+// RefundsAt returns a page of the refunds at a processor, as Payments does.
+func (s *Store) RefundsAt(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error) {
+	page, err := s.refundsAt(ctx, f)
+	return page, s.wrap(err, "list refunds")
+}
+
+func (s *Store) refundsAt(ctx context.Context, f payment.RefundFilter) (page payment.RefundPage, err error) {
+	if err := f.Validate(); err != nil {
+		return page, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	limit := pageSize(f.Limit)
+	statement, args, err := refundPageQuery(f, limit+1)
+	if err != nil {
+		return page, err
+	}
+	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
+		var r refundRow
+		var processorPaymentID string
+		err := row.Scan(append(r.fields(), optional{&processorPaymentID})...)
+		page.Refunds = append(page.Refunds, payment.ListedRefund{Refund: r.Refund, ProcessorPaymentID: processorPaymentID})
+		return err
+	})
+	if err != nil {
+		return payment.RefundPage{}, err
+	}
+	if len(page.Refunds) > limit {
+		page.Refunds = page.Refunds[:limit]
+		last := page.Refunds[limit-1]
+		page.Next = newCursor(last.CreatedAt, last.RefundID)
+	}
+	return page, nil
+}
+
+// refundPageQuery returns the statement for a filter, and its arguments. refunds_list has the order of the list, so that a page reads as many
+// refunds as it has. The payments are found by their ids.
+func refundPageQuery(f payment.RefundFilter, limit int) (string, []any, error) {
+	var where conditions
+	where.add("processor = %s", f.Processor)
+	if !f.CreatedFrom.IsZero() {
+		where.add("created_at >= %s", formatTime(f.CreatedFrom))
+	}
+	if !f.CreatedBefore.IsZero() {
+		where.add("created_at < %s", formatTime(f.CreatedBefore))
+	}
+	if f.Cursor != "" {
+		at, id, err := parseCursor(f.Cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		where.add("(created_at, refund_id) < (%s, %s)", at, id)
+	}
+	return selectListedRefunds + where.clause() + " ORDER BY created_at DESC, refund_id DESC LIMIT " + strconv.Itoa(limit), where.args, nil
+}
+
+// selectListedRefunds reads refunds, and the processor's ids of their payments.
+const selectListedRefunds = `SELECT ` + refundColumns + `, fingerprint,
+	(SELECT processor_payment_id FROM payments WHERE payments.payment_id = refunds.payment_id) FROM refunds `
+
 const (
 	newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
 
