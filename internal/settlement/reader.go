@@ -225,6 +225,9 @@ func (r *Reader) parse(rec record) parsed {
 	return line
 }
 
+// HasTimes reports whether the file says when its lines were created.
+func (r *Reader) HasTimes() bool { return r.has(FieldCreated) }
+
 func (r *Reader) has(field Field) bool {
 	_, ok := r.columns[field]
 	return ok
