@@ -192,6 +192,14 @@ func TestEachDifferenceIsFound(t *testing.T) {
 		"of another processor": {store: func(s *stored) { s.pay("1", 1250, func(c *payment.Charge) { c.Processor = "other" }) }},
 		"before the range":     {store: func(s *stored) { s.pay("1", 1250, at(day.Add(-time.Minute))) }},
 
+		"refund before the range": {store: func(s *stored) { s.refund(s.pay("1", 1250), "r", 400, refundAt(day.Add(-time.Minute))) },
+			file: row(one, "", "", "charge", "12.50", "USD", "succeeded")},
+		"refunds before the range, of which one has a line": {store: func(s *stored) {
+			c := s.pay("1", 1250)
+			s.refund(c, "r", 400, refundAt(day.Add(-time.Minute)))
+			s.refund(c, "q", 300, refundAt(day.Add(-time.Minute)))
+		}, file: row(one, "", "", "charge", "12.50", "USD", "succeeded") + row(one, "", "", "refund", "4.00", "USD", "succeeded")},
+
 		"missing here": {file: row("foreign", "ch_9", "", "charge", "12.50", "USD", "succeeded"),
 			want: []difference{{kind: KindMissingHere, there: usd(1250)}}},
 		"authorized there only": {file: row("foreign", "ch_9", "", "charge", "12.50", "USD", "authorized"),
@@ -259,6 +267,9 @@ func TestEachDifferenceIsFound(t *testing.T) {
 			want: []difference{{kind: KindRefunded, there: usd(500), here: usd(400), refund: true}}},
 		"another amount of a refund": {store: func(s *stored) { s.refund(s.pay("1", 1250), "r", 400) },
 			file: row(one, "", "", "charge", "12.50", "USD", "succeeded") + row(refundRef("r"), "", "", "refund", "5.00", "USD", "succeeded"),
+			want: []difference{{kind: KindAmount, there: usd(500), here: usd(400), refund: true}}},
+		"another amount of a refund by its id": {store: func(s *stored) { s.refund(s.pay("1", 1250), "r", 400) },
+			file: row(one, "ch_1", "", "charge", "12.50", "USD", "succeeded") + row(one, "re_r", "", "refund", "5.00", "USD", "succeeded"),
 			want: []difference{{kind: KindAmount, there: usd(500), here: usd(400), refund: true}}},
 		"refund in another currency": {store: func(s *stored) { s.refund(s.pay("1", 1250), "r", 400) },
 			file: row(one, "", "", "charge", "12.50", "USD", "succeeded") + row(refundRef("r"), "", "", "refund", "4.00", "EUR", "succeeded"),

@@ -176,8 +176,15 @@ func (f Format) lineStatus(cell string) (payment.Status, error) {
 	return "", fmt.Errorf("unknown status %s: say what it means, such as --value %s", show(cell), strconv.Quote("status:"+shown(cell)+"=succeeded"))
 }
 
-// timeLayouts are the accepted forms of times. Those with a slash are not among them: day and month cannot be told apart.
-var timeLayouts = []string{time.RFC3339, time.DateTime, "2006-01-02T15:04:05", "2006-01-02 15:04", "2006-01-02 15:04:05Z07:00", time.DateOnly}
+// timeLayouts are the accepted forms of times, each with how long such a time lasts: a date is a day. Those with a slash are not among them: day and month
+// cannot be told apart.
+var timeLayouts = []struct {
+	layout string
+	lasts  time.Duration
+}{
+	{time.RFC3339, time.Second}, {time.DateTime, time.Second}, {"2006-01-02T15:04:05", time.Second}, {"2006-01-02 15:04:05Z07:00", time.Second},
+	{"2006-01-02 15:04", time.Minute}, {time.DateOnly, 0},
+}
 
 // time returns when the line was created. until is the end of that time: a date is a whole day.
 func (f Format) time(cell string) (at, until time.Time, err error) {
@@ -187,16 +194,16 @@ func (f Format) time(cell string) (at, until time.Time, err error) {
 		at = time.Unix(seconds, 0).UTC()
 		return at, at.Add(time.Second), err
 	}
-	for _, layout := range timeLayouts {
-		at, err := time.ParseInLocation(layout, text, f.Zone)
+	for _, form := range timeLayouts {
+		at, err := time.ParseInLocation(form.layout, text, f.Zone)
 		switch {
 		case err != nil:
 		case at.UTC().Year() < 1970 || at.UTC().Year() > 9998:
 			return at, at, fmt.Errorf("time %s: want a year from 1970", show(cell))
-		case layout == time.DateOnly:
+		case form.layout == time.DateOnly: // a day may have 23 or 25 hours
 			return at.UTC(), at.AddDate(0, 0, 1).UTC(), nil
 		default:
-			return at.UTC(), at.Add(time.Second).UTC(), nil
+			return at.UTC(), at.Add(form.lasts).UTC(), nil
 		}
 	}
 	return at, until, fmt.Errorf("time %s: want RFC 3339, 2026-11-22 08:00:00, 2026-11-22 or Unix seconds", show(cell))

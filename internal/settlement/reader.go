@@ -123,6 +123,9 @@ func (r *Reader) Next(from, to time.Time) (Line, error) {
 		if err != nil {
 			return Line{}, err
 		}
+		if r.isHeader(rec) {
+			continue
+		}
 		r.Lines++
 		line := r.parse(rec)
 		switch at := line.CreatedAt; {
@@ -144,6 +147,16 @@ func (r *Reader) Next(from, to time.Time) (Line, error) {
 		r.nets[line.Currency] += line.net
 		return line.Line, nil
 	}
+}
+
+// isHeader reports whether a record is the header once more: several files may be one after the other.
+func (r *Reader) isHeader(rec record) bool {
+	for field, name := range r.format.Columns {
+		if strings.TrimPrefix(r.cell(rec, field), "\ufeff") != name {
+			return false
+		}
+	}
+	return rec.fault == ""
 }
 
 // cell returns a value of a record; empty if the record lacks it, or the column is not mapped.

@@ -68,6 +68,7 @@ func TestFilesInManyFormsAreRead(t *testing.T) {
 		"Florin's id of a payment":     {file: header + payment.PaymentID("acme", "1") + ",12.50,USD\n", want: []Line{{Number: 2, Reference: payment.ProcessorKey(payment.PaymentID("acme", "1"), payment.OperationCharge, 0), Amount: 1250, Currency: "USD"}}},
 		"Florin's id of a refund":      {file: header + payment.RefundID("acme", "1") + ",-12.50,USD\n", want: []Line{{Number: 2, Reference: payment.ProcessorKey(payment.RefundID("acme", "1"), payment.OperationRefund, 0), Refund: true, Amount: 1250, Currency: "USD"}}},
 		"a reference in upper case":    {file: header + "6F1D8C1E-5B0A-5C5E-9D35-0F1A7C9B2E64,12.50,USD\n", want: []Line{{Number: 2, Reference: "6f1d8c1e-5b0a-5c5e-9d35-0f1a7c9b2e64", Amount: 1250, Currency: "USD"}}},
+		"two files":                    {file: header + "a,12.50,USD\n\ufeff" + header + "b,1.00,EUR\n", want: []Line{a, at(b, 4)}},
 		"nothing but the header":       {file: header, want: nil},
 		"header without a line break":  {file: strings.TrimSpace(header), want: nil},
 		"column names that are quoted": {file: `"Order","Amount","Currency","a, b"` + "\na,12.50,USD,x\n", want: []Line{a}},
@@ -241,4 +242,32 @@ func TestMappingIsChecked(t *testing.T) {
 	require.Equal(t, "Order", f.Columns[FieldReference])
 	require.Equal(t, "gross", f.Columns[FieldAmount])
 	require.NotContains(t, Presets["stripe"].Columns, FieldReference, "the preset is not changed")
+}
+
+func TestTimesAreReadInTheirZone(t *testing.T) {
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	at := func(text string) time.Time {
+		parsed, err := time.Parse(time.RFC3339, text)
+		require.NoError(t, err)
+		return parsed
+	}
+	for cell, want := range map[string][2]string{
+		"2026-11-22T08:00:00Z":      {"2026-11-22T08:00:00Z", "2026-11-22T08:00:01Z"},
+		"2026-11-22T08:00:00-05:00": {"2026-11-22T13:00:00Z", "2026-11-22T13:00:01Z"},
+		"2026-11-22 08:00:00Z":      {"2026-11-22T08:00:00Z", "2026-11-22T08:00:01Z"},
+		"2026-11-22 08:00:00":       {"2026-11-22T07:00:00Z", "2026-11-22T07:00:01Z"},
+		"2026-11-22T08:00:00.5":     {"2026-11-22T07:00:00.5Z", "2026-11-22T07:00:01.5Z"},
+		"2026-11-22 08:00":          {"2026-11-22T07:00:00Z", "2026-11-22T07:01:00Z"},
+		"2026-10-25":                {"2026-10-24T22:00:00Z", "2026-10-25T23:00:00Z"}, // 25 hours
+		"1795338000":                {"2026-11-22T09:00:00Z", "2026-11-22T09:00:01Z"},
+	} {
+		from, until, err := Format{Zone: berlin}.time(cell)
+		require.NoError(t, err, cell)
+		require.Equal(t, [2]time.Time{at(want[0]), at(want[1])}, [2]time.Time{from, until}, cell)
+	}
+	for _, cell := range []string{"", "22.11.2026", "11/22/2026", "2026-13-01", "1969-12-31", "0001-01-01T00:00:00Z", "179533800"} {
+		_, _, err := Format{Zone: berlin}.time(cell)
+		require.Error(t, err, cell)
+	}
 }
