@@ -32,9 +32,8 @@ func run(ctx context.Context, out io.Writer, dir string, c corpus) (err error) {
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
 	fmt.Fprintf(out, "seed %d: %d payments, %d planted differences of %d kinds\n", c.seed, c.size, len(c.planted), len(kinds))
 	starter := filepath.Join(dir, "starter")
-	build := exec.CommandContext(ctx, "go", "build", "-o", starter, "github.com/florinpay/florin/cmd/starter") //nolint:gosec // our own program
-	if output, err := build.CombinedOutput(); err != nil {
-		return fmt.Errorf("%w: %s", err, output)
+	if err := build(ctx, starter); err != nil {
+		return err
 	}
 	began := time.Now()
 	if err := c.fill(ctx, filepath.Join(dir, "florin.db")); err != nil {
@@ -60,6 +59,20 @@ func run(ctx context.Context, out io.Writer, dir string, c corpus) (err error) {
 		return err
 	}
 	return c.judge(out, r, lines)
+}
+
+// build builds the starter in its own module: the sandbox has not all of its dependencies.
+func build(ctx context.Context, starter string) error {
+	module, err := exec.CommandContext(ctx, "go", "list", "-m", "-f", "{{.Dir}}", "github.com/florinpay/florin").Output()
+	if err != nil {
+		return fmt.Errorf("find the module of the starter: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, "go", "build", "-o", starter, "./cmd/starter") //nolint:gosec // our own program
+	cmd.Dir = strings.TrimSpace(string(module))
+	if output, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, output)
+	}
+	return nil
 }
 
 // result is what the starter has found, and what it took.
