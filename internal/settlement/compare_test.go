@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -138,6 +139,9 @@ func compare(tb testing.TB, o Options) (found []Finding, summary Summary) {
 	}
 	summary, err := Compare(tb.Context(), o)
 	require.NoError(tb, err)
+	left, err := os.ReadDir(o.Dir)
+	require.NoError(tb, err)
+	require.Empty(tb, left)
 	for _, totals := range summary.Totals {
 		for refund, sums := range map[bool]Sums{false: totals.Gross, true: totals.Refunds} {
 			require.Zero(tb, sums.Unattributed(), "%s %+v", totals.Currency, sums)
@@ -375,6 +379,22 @@ func TestPageIsReadAgainIfThatFails(t *testing.T) {
 		_, err = Compare(ctx, o)
 		require.ErrorContains(t, err, "interrupted")
 	})
+}
+
+func TestInterruptedComparisonLeavesNoFile(t *testing.T) {
+	s := &stored{}
+	for i := range 10 {
+		s.pay(strconv.Itoa(i), 100)
+	}
+	dir, interrupted := t.TempDir(), errors.New("interrupted")
+	_, err := Compare(t.Context(), Options{
+		Lines: lines(t, allHeader), Store: s, Processor: "psp", From: day, To: day.AddDate(0, 0, 1), Dir: dir, Memory: 1,
+		Report: func(Finding) error { return interrupted },
+	})
+	require.ErrorIs(t, err, interrupted)
+	left, err := os.ReadDir(dir)
+	require.NoError(t, err)
+	require.Empty(t, left)
 }
 
 func TestCardNumberInAReferenceIsNotReported(t *testing.T) {

@@ -104,18 +104,8 @@ func (s *Store) refundsAt(ctx context.Context, f payment.RefundFilter) (page pay
 func refundPageQuery(f payment.RefundFilter, limit int) (string, []any, error) {
 	var where conditions
 	where.add("processor = %s", f.Processor)
-	if !f.CreatedFrom.IsZero() {
-		where.add("created_at >= %s", formatTime(f.CreatedFrom))
-	}
-	if !f.CreatedBefore.IsZero() {
-		where.add("created_at < %s", formatTime(f.CreatedBefore))
-	}
-	if f.Cursor != "" {
-		at, id, err := parseCursor(f.Cursor)
-		if err != nil {
-			return "", nil, err
-		}
-		where.add("(created_at, refund_id) < (%s, %s)", at, id)
+	if err := where.created("refund_id", f.CreatedFrom, f.CreatedBefore, f.Cursor); err != nil {
+		return "", nil, err
 	}
 	return selectListedRefunds + where.clause() + " ORDER BY created_at DESC, refund_id DESC LIMIT " + strconv.Itoa(limit), where.args, nil
 }
@@ -139,18 +129,8 @@ const (
 // the statement once, for any arguments.
 func (d dialect) pageQuery(f Filter, limit int) (string, []any, error) {
 	var where conditions
-	if !f.CreatedFrom.IsZero() {
-		where.add("created_at >= %s", formatTime(f.CreatedFrom))
-	}
-	if !f.CreatedBefore.IsZero() {
-		where.add("created_at < %s", formatTime(f.CreatedBefore))
-	}
-	if f.Cursor != "" {
-		at, id, err := parseCursor(f.Cursor)
-		if err != nil {
-			return "", nil, err
-		}
-		where.add("(created_at, payment_id) < (%s, %s)", at, id)
+	if err := where.created("payment_id", f.CreatedFrom, f.CreatedBefore, f.Cursor); err != nil {
+		return "", nil, err
 	}
 	newest := newestFirst + strconv.Itoa(limit)
 	key, values := listKeys(f)
@@ -201,6 +181,28 @@ func (c *conditions) add(condition string, args ...any) {
 		placeholders[i] = c.arg(value)
 	}
 	c.all = append(c.all, fmt.Sprintf(condition, placeholders...))
+}
+
+// created adds the conditions for a range of time and a cursor. id is the column with which the cursor ends. At most one of them is an upper
+// limit, the lower one: of two, the database could begin to read at the higher one, and so read all pages before this one.
+func (c *conditions) created(id string, from, before time.Time, cursor string) error {
+	if !from.IsZero() {
+		c.add("created_at >= %s", formatTime(from))
+	}
+	if cursor != "" {
+		at, last, err := parseCursor(cursor)
+		if err != nil {
+			return err
+		}
+		if before.IsZero() || at < formatTime(before) {
+			c.add("(created_at, "+id+") < (%s, %s)", at, last)
+			return nil
+		}
+	}
+	if !before.IsZero() {
+		c.add("created_at < %s", formatTime(before))
+	}
+	return nil
 }
 
 // with returns c and one more condition.
