@@ -192,7 +192,12 @@ type merge []*cursor
 func (m merge) Len() int           { return len(m) }
 func (m merge) Less(i, j int) bool { return bytes.Compare(m[i].key, m[j].key) < 0 }
 func (m merge) Swap(i, j int)      { m[i], m[j] = m[j], m[i] }
-func (m *merge) Push(x any)        { *m = append(*m, x.(*cursor)) }
+func (m *merge) Push(x any) {
+	if c, ok := x.(*cursor); ok {
+		*m = append(*m, c)
+	}
+}
+
 func (m *merge) Pop() any {
 	last := (*m)[len(*m)-1]
 	*m = (*m)[:len(*m)-1]

@@ -191,6 +191,7 @@ func (c corpus) writePayment(p paid, planted payment.DivergenceKind, n int, line
 		currency = "XXX"
 	case settlement.KindRefundMissingHere:
 		line(reference, "re_"+foreign(n), "Refund", "-"+amount, currency)
+	default: // in the refunds, or what the file lacks
 	}
 	if (p.status == payment.Succeeded || planted == settlement.KindStatus) && planted != settlement.KindMissingThere {
 		line(reference, p.processorID, "SALE", amount, currency)
@@ -202,6 +203,7 @@ func (c corpus) writePayment(p paid, planted payment.DivergenceKind, n int, line
 			continue
 		case settlement.KindRefunded:
 			amount++
+		default:
 		}
 		text := "-" + decimal(amount, currency)
 		switch r.style {

@@ -76,7 +76,7 @@ const fingerprint = "5f2ab0e4d1c37698b3a4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f
 
 func (c corpus) insert(ctx context.Context, tx *sql.Tx) error {
 	prepare := func(table string, columns ...string) (*sql.Stmt, error) {
-		return tx.PrepareContext(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+ //nolint:gosec // our own tables and columns
+		return tx.PrepareContext(ctx, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+
 			", fingerprint, revision, cause_by, cause_evidence) VALUES ("+strings.Repeat("?, ", len(columns))+"'"+fingerprint+"', 2, 'processor', '{}')")
 	}
 	payments, err := prepare("payments", "payment_id", "merchant_id", "idempotency_key", "status", "amount", "currency", "captured_amount",

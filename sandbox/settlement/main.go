@@ -39,7 +39,7 @@ func command() *cobra.Command {
 				return fmt.Errorf("--payments %d: want at least %d", payments, minPayments)
 			}
 			if seed == 0 {
-				seed = rand.Uint64()
+				seed = rand.Uint64() //nolint:gosec // printed
 			}
 			return run(cmd.Context(), cmd.OutOrStdout(), dir, newCorpus(payments, seed))
 		},

@@ -22,5 +22,6 @@ func TestEachKindIsPlanted(t *testing.T) {
 		}
 		require.Len(t, planted, len(kinds))
 	}
-	require.Equal(t, newCorpus(minPayments, 3), newCorpus(minPayments, 3))
+	first, again := newCorpus(minPayments, 3), newCorpus(minPayments, 3)
+	require.Equal(t, first, again)
 }
