@@ -114,11 +114,10 @@ bench-client:
 growth:
 	@cd sandbox && go run ./growth $(ARGS)
 
-## reconcile-file: compare N stored payments with a settlement file that has planted differences, and tell which are found, and the memory
+## reconcile-file: compare N (1000000) stored payments with a settlement file that has planted differences, and tell which are found, and the memory
 ## and time of that; the last line is a summary. ARGS="--seed N" repeats a run
-N ?= 1000000
 reconcile-file:
-	@cd sandbox && go run ./settlement --payments=$(N) $(ARGS)
+	@cd sandbox && go run ./settlement --payments=$(or $(N),1000000) $(ARGS)
 
 ## fuzz: run each fuzz target of all modules for FUZZTIME. CI gives a number of executions, 2000x: at the end of a time, go test
 ## sometimes reports its own deadline as a failure
