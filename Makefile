@@ -4,6 +4,7 @@ RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
 .PHONY: compose-check demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
+.PHONY: reconcile-file
 .PHONY: fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C
@@ -118,6 +119,11 @@ bench-client:
 ## half an hour; ARGS="--postgres 1000000" is faster
 growth:
 	@cd sandbox && go run ./growth $(ARGS)
+
+## reconcile-file: compare N (1000000) stored payments with a settlement file that has planted differences, and tell which are found, and the memory
+## and time of that; the last line is a summary. ARGS="--seed N" repeats a run
+reconcile-file:
+	@cd sandbox && go run ./settlement --payments=$(or $(N),1000000) $(ARGS)
 
 ## fuzz: run each fuzz target of all modules for FUZZTIME. CI gives a number of executions, 2000x: at the end of a time, go test
 ## sometimes reports its own deadline as a failure

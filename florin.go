@@ -31,6 +31,7 @@ type API interface {
 	StartRefund(ctx context.Context, req payment.RefundRequest) (Run, error)
 	GetRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error)
 	WaitRefund(ctx context.Context, merchantID, idempotencyKey string) (payment.Refund, error)
+	ListRefunds(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error)
 	ResolveRefund(ctx context.Context, merchantID, idempotencyKey string, r payment.Resolution) (payment.Refund, error)
 }
 

@@ -45,6 +45,16 @@ func (c *Client) List(ctx context.Context, f payment.Filter) (payment.Page, erro
 	return page, translate(ctx, err, payment.ActivityListPayments)
 }
 
+// ListRefunds returns a page of the refunds at a processor, newest first. If callers have to prove who they are, it is for those who may
+// read what belongs to all merchants. [ErrInvalidRequest] means an invalid filter, and [ErrNoWorker] that no worker answers.
+func (c *Client) ListRefunds(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error) {
+	if err := f.Validate(); err != nil {
+		return payment.RefundPage{}, err
+	}
+	page, err := read[payment.RefundPage](ctx, c, "", payment.ActivityListRefunds, f)
+	return page, translate(ctx, err, payment.ActivityListRefunds)
+}
+
 // Wait returns the payment once its status is final, however long that takes: an authorized payment until it is captured, voided or
 // expired. It returns the errors of [Client.Get], and [ErrOutcomePending] if ctx is done first. Later refunds are not reflected; use
 // [Client.Get].

@@ -122,6 +122,7 @@ func (p *Payments) RegisterReads(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.GetRefund, activity.RegisterOptions{Name: payment.ActivityGetRefund})
 	r.RegisterActivityWithOptions(p.GetIdentity, activity.RegisterOptions{Name: payment.ActivityGetIdentity})
 	r.RegisterActivityWithOptions(p.ListPayments, activity.RegisterOptions{Name: payment.ActivityListPayments})
+	r.RegisterActivityWithOptions(p.ListRefunds, activity.RegisterOptions{Name: payment.ActivityListRefunds})
 	r.RegisterActivityWithOptions(p.ListDivergences, activity.RegisterOptions{Name: payment.ActivityListDivergences})
 	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
 	r.RegisterActivityWithOptions(p.ControlProcessor, activity.RegisterOptions{Name: payment.ActivityControlProcessor})
@@ -407,6 +408,16 @@ func (p *Payments) ListPayments(ctx context.Context, f payment.Filter) (payment.
 		return payment.Page{}, err
 	}
 	page, err := p.Store.Payments(ctx, f)
+	return page, requestError(err, f)
+}
+
+// ListRefunds returns a page of the refunds at a processor, newest first, or [payment.ErrInvalidRequest] for an invalid filter. They are those
+// of all merchants.
+func (p *Payments) ListRefunds(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityListRefunds, "", f); err != nil {
+		return payment.RefundPage{}, err
+	}
+	page, err := p.Store.RefundsAt(ctx, f)
 	return page, requestError(err, f)
 }
 

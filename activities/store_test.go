@@ -268,6 +268,10 @@ func TestServicesReadTheStore(t *testing.T) {
 	require.Equal(t, []payment.Charge{begun}, decode[payment.Page](t, value, err).Payments)
 	_, err = env.ExecuteActivity(payment.ActivityListPayments, payment.Filter{Cursor: "nonsense"})
 	requireRefusal(t, err, payment.ErrInvalidRequest)
+	value, err = env.ExecuteActivity(payment.ActivityListRefunds, payment.RefundFilter{Processor: begun.Processor})
+	require.Empty(t, decode[payment.RefundPage](t, value, err).Refunds)
+	_, err = env.ExecuteActivity(payment.ActivityListRefunds, payment.RefundFilter{})
+	requireRefusal(t, err, payment.ErrInvalidRequest)
 }
 
 func TestFinalPaymentOfAProcessorThatIsNoLongerConfiguredIsReturned(t *testing.T) {

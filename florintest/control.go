@@ -25,6 +25,7 @@ const (
 	StartRefund   Method = "StartRefund"
 	GetRefund     Method = "GetRefund"
 	WaitRefund    Method = "WaitRefund"
+	ListRefunds   Method = "ListRefunds"
 	ResolveRefund Method = "ResolveRefund"
 )
 

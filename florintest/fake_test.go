@@ -115,18 +115,22 @@ func TestEachMethodFailsAsRequested(t *testing.T) {
 	require.NoError(t, err)
 	resolution := payment.Resolution{Status: payment.Failed, Evidence: "not in the dashboard", By: "jane"}
 	for method, do := range map[florintest.Method]func() error{
-		florintest.Charge:        func() error { _, err := fake.Charge(ctx, charge("new", "tok_visa")); return err },
-		florintest.StartCharge:   func() error { _, err := fake.StartCharge(ctx, charge("new", "tok_visa")); return err },
-		florintest.Capture:       func() error { _, err := fake.Capture(ctx, "acme", "held", payment.CaptureRequest{}); return err },
-		florintest.Void:          func() error { _, err := fake.Void(ctx, "acme", "held"); return err },
-		florintest.Get:           func() error { _, err := fake.Get(ctx, "acme", "paid"); return err },
-		florintest.Wait:          func() error { _, err := fake.Wait(ctx, "acme", "paid"); return err },
-		florintest.List:          func() error { _, err := fake.List(ctx, payment.Filter{}); return err },
-		florintest.Resolve:       func() error { _, err := fake.Resolve(ctx, "acme", "paid", resolution); return err },
-		florintest.Refund:        func() error { _, err := fake.Refund(ctx, refund("new", paid.PaymentID, 1)); return err },
-		florintest.StartRefund:   func() error { _, err := fake.StartRefund(ctx, refund("new", paid.PaymentID, 1)); return err },
-		florintest.GetRefund:     func() error { _, err := fake.GetRefund(ctx, "acme", "new"); return err },
-		florintest.WaitRefund:    func() error { _, err := fake.WaitRefund(ctx, "acme", "new"); return err },
+		florintest.Charge:      func() error { _, err := fake.Charge(ctx, charge("new", "tok_visa")); return err },
+		florintest.StartCharge: func() error { _, err := fake.StartCharge(ctx, charge("new", "tok_visa")); return err },
+		florintest.Capture:     func() error { _, err := fake.Capture(ctx, "acme", "held", payment.CaptureRequest{}); return err },
+		florintest.Void:        func() error { _, err := fake.Void(ctx, "acme", "held"); return err },
+		florintest.Get:         func() error { _, err := fake.Get(ctx, "acme", "paid"); return err },
+		florintest.Wait:        func() error { _, err := fake.Wait(ctx, "acme", "paid"); return err },
+		florintest.List:        func() error { _, err := fake.List(ctx, payment.Filter{}); return err },
+		florintest.Resolve:     func() error { _, err := fake.Resolve(ctx, "acme", "paid", resolution); return err },
+		florintest.Refund:      func() error { _, err := fake.Refund(ctx, refund("new", paid.PaymentID, 1)); return err },
+		florintest.StartRefund: func() error { _, err := fake.StartRefund(ctx, refund("new", paid.PaymentID, 1)); return err },
+		florintest.GetRefund:   func() error { _, err := fake.GetRefund(ctx, "acme", "new"); return err },
+		florintest.WaitRefund:  func() error { _, err := fake.WaitRefund(ctx, "acme", "new"); return err },
+		florintest.ListRefunds: func() error {
+			_, err := fake.ListRefunds(ctx, payment.RefundFilter{Processor: florintest.DefaultProcessor})
+			return err
+		},
 		florintest.ResolveRefund: func() error { _, err := fake.ResolveRefund(ctx, "acme", "new", resolution); return err },
 	} {
 		t.Run(string(method), func(t *testing.T) {
@@ -412,6 +416,40 @@ func TestPagesOfPaymentsThatBeganAtOneTimeAreNewestFirst(t *testing.T) {
 		filter.Cursor = page.Next
 	}
 	require.Equal(t, []string{"4", "3", "2", "1", "0"}, keys)
+}
+
+func TestRefundsOfAProcessorAreListedNewestFirst(t *testing.T) {
+	now := time.Unix(1, 0).UTC()
+	fake := florintest.NewWithOptions(florintest.Options{Now: func() time.Time { now = now.Add(time.Second); return now }})
+	var want []payment.ListedRefund
+	for i, processor := range []string{"stripe", "adyen", "stripe", "stripe"} {
+		req := charge(fmt.Sprint(i), "tok_visa")
+		req.Processor = processor
+		c, err := fake.Charge(t.Context(), req)
+		require.NoError(t, err)
+		r, err := fake.Refund(t.Context(), refund(fmt.Sprint(i), c.PaymentID, 10))
+		require.NoError(t, err)
+		if processor == "stripe" {
+			want = append([]payment.ListedRefund{{Refund: r, ProcessorPaymentID: c.ProcessorPaymentID}}, want...)
+		}
+	}
+	for _, limit := range []int{0, 1, 2} {
+		var got []payment.ListedRefund
+		filter := payment.RefundFilter{Processor: "stripe", Limit: limit}
+		for first := true; first || filter.Cursor != ""; first = false {
+			page, err := fake.ListRefunds(t.Context(), filter)
+			require.NoError(t, err)
+			got, filter.Cursor = append(got, page.Refunds...), page.Next
+		}
+		require.Equal(t, want, got)
+	}
+	page, err := fake.ListRefunds(t.Context(), payment.RefundFilter{Processor: "stripe", CreatedBefore: want[0].CreatedAt, CreatedFrom: want[1].CreatedAt})
+	require.NoError(t, err)
+	require.Equal(t, want[1:2], page.Refunds)
+	for _, invalid := range []payment.RefundFilter{{}, {Processor: "stripe", Cursor: "nonsense"}} {
+		_, err := fake.ListRefunds(t.Context(), invalid)
+		require.ErrorIs(t, err, florin.ErrInvalidRequest)
+	}
 }
 
 func TestProcessors(t *testing.T) {

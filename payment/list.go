@@ -43,16 +43,21 @@ func (f Filter) Validate() error {
 		}
 	}
 	v.processor(f.Processor)
+	v.created(f.CreatedFrom, f.CreatedBefore)
+	v.cursor(f.Cursor)
+	return v.err()
+}
+
+// created checks the limits of a range of time that may be open.
+func (v *validator) created(from, before time.Time) {
 	for _, named := range []struct {
 		field string
 		at    time.Time
-	}{{"created_from", f.CreatedFrom}, {"created_before", f.CreatedBefore}} {
+	}{{"created_from", from}, {"created_before", before}} {
 		if year := named.at.UTC().Year(); !named.at.IsZero() && (year < 1 || year > maxYear) {
 			v.add(named.field, "year %d: want 1 to %d", year, maxYear)
 		}
 	}
-	v.cursor(f.Cursor)
-	return v.err()
 }
 
 // filteredMerchant checks a merchant that may be omitted.
@@ -71,6 +76,44 @@ func (v *validator) cursor(cursor string) {
 // Page is a page of payments, newest first.
 type Page struct {
 	Payments []Charge `json:"payments"`
+	// Next is the cursor of the next page; empty on the last page.
+	Next string `json:"next,omitempty"`
+}
+
+// RefundFilter selects refunds of all merchants at one processor, for operators and for reconciliation.
+type RefundFilter struct {
+	// Processor selects the refunds at the processor of this name. It is required.
+	Processor string `json:"processor"`
+	// CreatedFrom and CreatedBefore select the refunds with CreatedFrom <= CreatedAt < CreatedBefore. Zero: no limit.
+	CreatedFrom   time.Time `json:"created_from,omitzero"`
+	CreatedBefore time.Time `json:"created_before,omitzero"`
+	// Limit is the maximum number of refunds in a page: 50 if it is 0, and at most 500.
+	Limit int `json:"limit,omitempty"`
+	// Cursor is [RefundPage.Next] of the previous page for the same filter. Empty selects the first page.
+	Cursor string `json:"cursor,omitempty"`
+}
+
+// Validate checks the fields, as [Filter.Validate] does.
+func (f RefundFilter) Validate() error {
+	var v validator
+	if v.processor(f.Processor); f.Processor == "" {
+		v.add("processor", "is missing: want the name of a configured processor")
+	}
+	v.created(f.CreatedFrom, f.CreatedBefore)
+	v.cursor(f.Cursor)
+	return v.err()
+}
+
+// ListedRefund is a refund in a list.
+type ListedRefund struct {
+	Refund
+	// ProcessorPaymentID is the processor's id of the refunded payment.
+	ProcessorPaymentID string `json:"processor_payment_id,omitempty"`
+}
+
+// RefundPage is a page of refunds, newest first.
+type RefundPage struct {
+	Refunds []ListedRefund `json:"refunds"`
 	// Next is the cursor of the next page; empty on the last page.
 	Next string `json:"next,omitempty"`
 }

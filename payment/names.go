@@ -36,7 +36,7 @@ const (
 	ActivityRecordRecheck = "RecordRecheck"
 
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
-	// [ReadTaskQueue], which a service executes without a workflow, like the next seven.
+	// [ReadTaskQueue], which a service executes without a workflow, like the next eight.
 	ActivityGetPayment = "GetPayment"
 	// ActivityGetRefund returns the [Refund] for a merchant id and an idempotency key.
 	ActivityGetRefund = "GetRefund"
@@ -44,6 +44,8 @@ const (
 	ActivityGetIdentity = "GetIdentity"
 	// ActivityListPayments returns the [Page] for a [Filter].
 	ActivityListPayments = "ListPayments"
+	// ActivityListRefunds returns the [RefundPage] for a [RefundFilter].
+	ActivityListRefunds = "ListRefunds"
 	// ActivityListDivergences returns the [DivergencePage] for a [DivergenceFilter].
 	ActivityListDivergences = "ListDivergences"
 	// ActivityAcknowledgeDivergence persists that an operator has dealt with a divergence, and returns the [Divergence]. Its

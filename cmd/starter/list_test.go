@@ -16,6 +16,8 @@ func TestListRefusesInvalidFilters(t *testing.T) {
 		`--from "yesterday"`:           {"--from", "yesterday"},
 		`--before "2026-11-22"`:        {"--before", "2026-11-22"},
 		"neither a command nor a flag": {"acme"},
+		"processor: is missing":        {"--refunds"},
+		"--merchant cannot be used":    {"--refunds", "--processor", "psp", "--merchant", "acme"},
 	} {
 		_, _, err := execute(t, "", append([]string{"list"}, args...)...)
 		require.ErrorContains(t, err, want)
@@ -34,6 +36,20 @@ func TestPageIsATableFollowedByTheCursor(t *testing.T) {
 	cmd.SetErr(&errOut)
 	require.NoError(t, printPage(cmd, page))
 	require.Equal(t, "2026-11-22T08:00:00Z  acme  order-1  12.50 USD  declined  stripe\n", out.String())
+	require.Equal(t, "next page: --cursor abc\n", errOut.String())
+}
+
+func TestPageOfRefundsIsATableFollowedByTheCursor(t *testing.T) {
+	page := payment.RefundPage{Next: "abc", Refunds: []payment.ListedRefund{{Refund: payment.Refund{
+		MerchantID: "acme", IdempotencyKey: "refund-1", Amount: 1250, Currency: "USD", Status: payment.Succeeded, PaymentID: "pay_1",
+		CreatedAt: time.Date(2026, 11, 22, 8, 0, 0, 0, time.UTC),
+	}}}}
+	var out, errOut bytes.Buffer
+	cmd := listCommand()
+	cmd.SetOut(&out)
+	cmd.SetErr(&errOut)
+	require.NoError(t, printRefundPage(cmd, page))
+	require.Equal(t, "2026-11-22T08:00:00Z  acme  refund-1  12.50 USD  succeeded  pay_1\n", out.String())
 	require.Equal(t, "next page: --cursor abc\n", errOut.String())
 }
 

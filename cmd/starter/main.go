@@ -51,7 +51,7 @@ Temporal CLI, or by a profile. A server on another host must be verified with TL
 
 Exit codes:
   0  succeeded or authorized
-  1  any other error
+  1  any other error, or differences between what is compared
   2  invalid flags or request: nothing was started
   3  declined
   4  failed, voided or expired: no money moved; or the request was refused
@@ -72,7 +72,8 @@ Exit codes:
 		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
 	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand())
+		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand(),
+		reconcileCommand())
 	return root
 }
 

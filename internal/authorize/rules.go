@@ -33,6 +33,7 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityGetIdentity:           everyone,
 	caller.Read + " " + payment.ActivityAskProcessor:          everyone,
 	caller.Read + " " + payment.ActivityListPayments:          everyone,
+	caller.Read + " " + payment.ActivityListRefunds:           everyone,
 	caller.Read + " " + payment.ActivityListDivergences:       everyone,
 	caller.Read + " " + payment.ActivityAcknowledgeDivergence: {caller.Operator},
 	caller.Read + " " + payment.ActivityControlProcessor:      {caller.Operator},

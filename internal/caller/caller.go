@@ -90,6 +90,7 @@ var Operations = []string{
 	Read + " " + payment.ActivityGetIdentity,
 	Read + " " + payment.ActivityAskProcessor,
 	Read + " " + payment.ActivityListPayments,
+	Read + " " + payment.ActivityListRefunds,
 	Read + " " + payment.ActivityListDivergences,
 	Read + " " + payment.ActivityAcknowledgeDivergence,
 	Read + " " + payment.ActivityControlProcessor,

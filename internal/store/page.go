@@ -66,6 +66,54 @@ func (s *Store) payments(ctx context.Context, f Filter) (page Page, err error) {
 	return page, nil
 }
 
+// RefundsAt returns a page of the refunds at a processor, as Payments does.
+func (s *Store) RefundsAt(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error) {
+	page, err := s.refundsAt(ctx, f)
+	return page, s.wrap(err, "list refunds")
+}
+
+func (s *Store) refundsAt(ctx context.Context, f payment.RefundFilter) (page payment.RefundPage, err error) {
+	if err := f.Validate(); err != nil {
+		return page, fmt.Errorf("%w: %w", ErrInvalid, err)
+	}
+	limit := pageSize(f.Limit)
+	statement, args, err := refundPageQuery(f, limit+1)
+	if err != nil {
+		return page, err
+	}
+	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
+		var r refundRow
+		var processorPaymentID string
+		err := row.Scan(append(r.fields(), optional{&processorPaymentID})...)
+		page.Refunds = append(page.Refunds, payment.ListedRefund{Refund: r.Refund, ProcessorPaymentID: processorPaymentID})
+		return err
+	})
+	if err != nil {
+		return payment.RefundPage{}, err
+	}
+	if len(page.Refunds) > limit {
+		page.Refunds = page.Refunds[:limit]
+		last := page.Refunds[limit-1]
+		page.Next = newCursor(last.CreatedAt, last.RefundID)
+	}
+	return page, nil
+}
+
+// refundPageQuery returns the statement for a filter, and its arguments. refunds_list has the order of the list, so that a page reads as many
+// refunds as it has. The payments are found by their ids.
+func refundPageQuery(f payment.RefundFilter, limit int) (string, []any, error) {
+	var where conditions
+	where.add("processor = %s", f.Processor)
+	if err := where.created("refund_id", f.CreatedFrom, f.CreatedBefore, f.Cursor); err != nil {
+		return "", nil, err
+	}
+	return selectListedRefunds + where.clause() + " ORDER BY created_at DESC, refund_id DESC LIMIT " + strconv.Itoa(limit), where.args, nil
+}
+
+// selectListedRefunds reads refunds, and the processor's ids of their payments.
+const selectListedRefunds = `SELECT ` + refundColumns + `, fingerprint,
+	(SELECT processor_payment_id FROM payments WHERE payments.payment_id = refunds.payment_id) FROM refunds `
+
 const (
 	newestFirst = " ORDER BY created_at DESC, payment_id DESC LIMIT "
 
@@ -81,18 +129,8 @@ const (
 // the statement once, for any arguments.
 func (d dialect) pageQuery(f Filter, limit int) (string, []any, error) {
 	var where conditions
-	if !f.CreatedFrom.IsZero() {
-		where.add("created_at >= %s", formatTime(f.CreatedFrom))
-	}
-	if !f.CreatedBefore.IsZero() {
-		where.add("created_at < %s", formatTime(f.CreatedBefore))
-	}
-	if f.Cursor != "" {
-		at, id, err := parseCursor(f.Cursor)
-		if err != nil {
-			return "", nil, err
-		}
-		where.add("(created_at, payment_id) < (%s, %s)", at, id)
+	if err := where.created("payment_id", f.CreatedFrom, f.CreatedBefore, f.Cursor); err != nil {
+		return "", nil, err
 	}
 	newest := newestFirst + strconv.Itoa(limit)
 	key, values := listKeys(f)
@@ -143,6 +181,28 @@ func (c *conditions) add(condition string, args ...any) {
 		placeholders[i] = c.arg(value)
 	}
 	c.all = append(c.all, fmt.Sprintf(condition, placeholders...))
+}
+
+// created adds the conditions for a range of time and a cursor. id is the column with which the cursor ends. At most one of them is an upper
+// limit, the lower one: of two, the database could begin to read at the higher one, and so read all pages before this one.
+func (c *conditions) created(id string, from, before time.Time, cursor string) error {
+	if !from.IsZero() {
+		c.add("created_at >= %s", formatTime(from))
+	}
+	if cursor != "" {
+		at, last, err := parseCursor(cursor)
+		if err != nil {
+			return err
+		}
+		if before.IsZero() || at < formatTime(before) {
+			c.add("(created_at, "+id+") < (%s, %s)", at, last)
+			return nil
+		}
+	}
+	if !before.IsZero() {
+		c.add("created_at < %s", formatTime(before))
+	}
+	return nil
 }
 
 // with returns c and one more condition.

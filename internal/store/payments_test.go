@@ -551,6 +551,30 @@ func TestEveryListIsReadInTheOrderOfOneIndex(t *testing.T) {
 	})
 }
 
+// Of two upper limits, a database may begin to read at the higher one, and pass all pages before this one.
+func TestPageHasOneUpperLimit(t *testing.T) {
+	cursor := newCursor(morning.Add(time.Hour), "pay_1")
+	for before, same := range map[time.Time]Filter{
+		morning.Add(2 * time.Hour): {Cursor: cursor},
+		morning.Add(time.Hour):     {CreatedBefore: morning.Add(time.Hour)},
+		morning:                    {CreatedBefore: morning},
+	} {
+		statement, args, err := postgres.pageQuery(Filter{CreatedBefore: before, Cursor: cursor}, 51)
+		require.NoError(t, err)
+		want, wantArgs, err := postgres.pageQuery(same, 51)
+		require.NoError(t, err)
+		require.Equal(t, want, statement)
+		require.Equal(t, wantArgs, args)
+
+		statement, args, err = refundPageQuery(payment.RefundFilter{CreatedBefore: before, Cursor: cursor}, 51)
+		require.NoError(t, err)
+		want, wantArgs, err = refundPageQuery(payment.RefundFilter{CreatedBefore: same.CreatedBefore, Cursor: same.Cursor}, 51)
+		require.NoError(t, err)
+		require.Equal(t, want, statement)
+		require.Equal(t, wantArgs, args)
+	}
+}
+
 // A list of divergent payments reads all of them, but nothing else.
 func TestDivergentPaymentsAreReadByTheirIDs(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -598,5 +599,71 @@ func TestRefundDoesNotReadTheOtherRefundsOfItsPayment(t *testing.T) {
 		require.LessOrEqual(t, rowsRead(t, tx, "refunds", rawRefund, rawRefundArgs(newRefund("r-50", c, 100))...), 2)
 		require.LessOrEqual(t, rowsRead(t, tx, "refunds", "UPDATE refunds SET status = 'succeeded', revision = revision + 1, cause_by = 'sql', cause_evidence = '{}' WHERE refund_id = $1",
 			refunds[25].RefundID), 3)
+	})
+}
+
+func TestRefundsOfAProcessorAreListedPageByPage(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		at := func(minute int) time.Time { return later.Add(time.Duration(minute) * time.Minute) }
+		of := paid(t, s, "order-1")
+		elsewhere := newCharge("order-2")
+		elsewhere.Processor = "stripe"
+		other, err := s.RecordPayment(t.Context(), succeeded(begin(t, s, elsewhere)), byProcessor)
+		require.NoError(t, err)
+		var want []payment.ListedRefund
+		for i := range 5 {
+			r := newRefund(fmt.Sprintf("refund-%d", i), of, 10)
+			r.CreatedAt = at(i / 2) // two at a time
+			r.UpdatedAt = r.CreatedAt
+			want = append(want, payment.ListedRefund{Refund: reserve(t, s, r), ProcessorPaymentID: of.ProcessorPaymentID})
+		}
+		reserve(t, s, newRefund("refund-9", other, 10))
+		slices.SortFunc(want, func(a, b payment.ListedRefund) int {
+			return cmp.Or(b.CreatedAt.Compare(a.CreatedAt), cmp.Compare(b.RefundID, a.RefundID))
+		})
+
+		list := func(f payment.RefundFilter) (all []payment.ListedRefund) {
+			for f.Processor = of.Processor; ; {
+				page, err := s.RefundsAt(t.Context(), f)
+				require.NoError(t, err)
+				all = append(all, page.Refunds...)
+				if f.Cursor = page.Next; f.Cursor == "" {
+					return all
+				}
+				require.Len(t, page.Refunds, f.Limit)
+			}
+		}
+		require.Equal(t, want, list(payment.RefundFilter{Limit: 1}))
+		require.Equal(t, want, list(payment.RefundFilter{Limit: 2}))
+		require.Equal(t, want, list(payment.RefundFilter{}))
+		require.Equal(t, want[1:3], list(payment.RefundFilter{CreatedFrom: at(1), CreatedBefore: at(2)}))
+		for name, f := range map[string]payment.RefundFilter{
+			"no processor":   {},
+			"invalid cursor": {Processor: "rest", Cursor: "nonsense"},
+			"invalid time":   {Processor: "rest", CreatedFrom: time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)},
+		} {
+			_, err := s.RefundsAt(t.Context(), f)
+			require.ErrorIs(t, err, ErrInvalid, name)
+		}
+	})
+}
+
+// Each page reads few more refunds than it has, however many there are.
+func TestRefundsAreReadInTheOrderOfTheirIndex(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		manyPayments(t, s)
+		cursor := newCursor(morning, "ref_1")
+		for _, f := range []payment.RefundFilter{
+			{}, {Cursor: cursor}, {CreatedFrom: morning}, {CreatedFrom: morning, CreatedBefore: later},
+			{CreatedFrom: morning, CreatedBefore: later, Cursor: cursor},
+		} {
+			f.Processor = "rest"
+			statement, args, err := refundPageQuery(f, 51)
+			require.NoError(t, err)
+			plan := readPlan(t, s, statement, args...)
+			require.Regexp(t, `refunds_list\b`, plan)
+			require.Regexp(t, `payments_pkey|sqlite_autoindex_payments_1 \(payment_id=\?\)`, plan)
+			require.NotRegexp(t, `Seq Scan|Bitmap|(^|> *)Sort|SCAN|TEMP B-TREE`, plan)
+		}
 	})
 }

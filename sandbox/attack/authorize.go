@@ -145,6 +145,9 @@ func (t *target) operations(name, victim, lost, paid string) map[string]func(con
 		"read ListPayments of all merchants": func(ctx context.Context, p prover) error {
 			return t.readAs(ctx, p, "ListPayments", &payment.Page{}, object{})
 		},
+		"read ListRefunds": func(ctx context.Context, p prover) error { // of all merchants
+			return t.readAs(ctx, p, "ListRefunds", &payment.RefundPage{}, object{"processor": "patient"})
+		},
 		"read ListDivergences": func(ctx context.Context, p prover) error {
 			return t.readAs(ctx, p, "ListDivergences", &payment.DivergencePage{}, object{"merchant_id": "acme"})
 		},
@@ -379,12 +382,13 @@ func anotherRolesClaim(ctx context.Context, t *target) (result, error) {
 	tried := 0
 	for role, forbidden := range map[string][]string{
 		"service": {
-			"update resolve", "read AcknowledgeDivergence", "read ListPayments of all merchants", "read ControlProcessor", "read ListProcessors",
+			"update resolve", "read AcknowledgeDivergence", "read ListPayments of all merchants", "read ListRefunds", "read ControlProcessor",
+			"read ListProcessors",
 		},
-		"operator": {"start Charge", "start Refund", "read ListPayments of all merchants", "read ControlProcessor"}, // of one merchant
+		"operator": {"start Charge", "start Refund", "read ListPayments of all merchants", "read ListRefunds", "read ControlProcessor"}, // of one merchant
 		"reader": {
 			"start Charge", "start Refund", "update capture", "update void", "update resolve", "read AcknowledgeDivergence",
-			"read ListPayments of all merchants", "signal processor-event", "read ControlProcessor",
+			"read ListPayments of all merchants", "read ListRefunds", "signal processor-event", "read ControlProcessor",
 		},
 	} {
 		token, err := t.issue("mallory", "acme", role)

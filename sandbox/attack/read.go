@@ -48,6 +48,7 @@ func sqlInFilters(ctx context.Context, t *target) (result, error) {
 			"ListPayments": {
 				{object{"merchant_id": text}}, {object{"processor": text}}, {object{"statuses": []string{text}}}, {object{"cursor": text}},
 			},
+			"ListRefunds":           {{object{"processor": text}}, {object{"processor": "simulator", "cursor": text}}},
 			"ListDivergences":       {{object{"merchant_id": text}}, {object{"payment_id": text}}, {object{"kind": text}}, {object{"cursor": text}}},
 			"AcknowledgeDivergence": {{object{"divergence_id": text, "by": "mallory"}}},
 			"ControlProcessor":      {{object{"processor": text, "action": "pause", "by": "mallory", "reason": "x"}}},

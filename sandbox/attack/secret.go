@@ -146,6 +146,7 @@ func cardsOfCallers(ctx context.Context, t *target) (result, error) {
 	_ = t.update(ctx, id, uuid.NewString(), made.next(), nil)
 	for activity, arg := range map[string]object{
 		"ListPayments":          {"merchant_id": made.next(), "processor": made.next(), "cursor": made.next(), "statuses": []string{made.next()}},
+		"ListRefunds":           {"processor": made.next(), "cursor": made.next()},
 		"ListDivergences":       {"merchant_id": made.next(), "payment_id": made.next(), "cursor": made.next(), "kind": made.next()},
 		"AcknowledgeDivergence": {"divergence_id": made.next(), "by": made.next()},
 		"ControlProcessor":      {"processor": made.next(), "action": "pause", "by": made.next(), "reason": made.next()},

@@ -218,6 +218,10 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			_, err := as.List(ctx, payment.Filter{})
 			return err
 		},
+		"read ListRefunds": func(_ *testing.T, as *florin.Client, _ string) error { // of all merchants
+			_, err := as.ListRefunds(ctx, payment.RefundFilter{Processor: environment.ProcessorName})
+			return err
+		},
 		"read ListDivergences": func(_ *testing.T, as *florin.Client, _ string) error {
 			_, err := as.Divergences(ctx, payment.DivergenceFilter{MerchantID: "acme"})
 			return err
@@ -275,9 +279,9 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 		"reader of acme":          {new(tokenFor(t, "auditor", time.Hour, acme, caller.Reader)), [][]string{reads, processors}},
 		"service of globex":       {new(tokenFor(t, "globex", time.Hour, globex, caller.Service)), nil},
 		"operator of globex":      {new(tokenFor(t, "joe", time.Hour, globex, caller.Operator)), [][]string{{"read AcknowledgeDivergence"}, processors}},
-		"reader of all merchants": {new(tokenFor(t, "controller", time.Hour, all, caller.Reader)), [][]string{reads, {"read ListPayments of all merchants"}, processors}},
+		"reader of all merchants": {new(tokenFor(t, "controller", time.Hour, all, caller.Reader)), [][]string{reads, {"read ListPayments of all merchants", "read ListRefunds"}, processors}},
 		"operator of all": {new(tokenFor(t, "joan", time.Hour, all, caller.Operator)), [][]string{
-			modifications, signals, reads, {"read ListPayments of all merchants"}, decisions, processors, {"read ControlProcessor"},
+			modifications, signals, reads, {"read ListPayments of all merchants", "read ListRefunds"}, decisions, processors, {"read ControlProcessor"},
 		}},
 		"service with no merchant": {new(tokenFor(t, "nobody", time.Hour, nil, caller.Service)), nil},
 		"expired":                  {&expired, nil},

@@ -134,6 +134,10 @@ func (p retryingResolver) List(ctx context.Context, f payment.Filter) (payment.P
 	return again(ctx, func() (payment.Page, error) { return p.Client.List(ctx, f) })
 }
 
+func (p retryingResolver) ListRefunds(ctx context.Context, f payment.RefundFilter) (payment.RefundPage, error) {
+	return again(ctx, func() (payment.RefundPage, error) { return p.Client.ListRefunds(ctx, f) })
+}
+
 // retryingResolver repeats a resolution that is refused because a call to the processor is in flight, and any read.
 type retryingResolver struct{ *florin.Client }
 
