@@ -309,7 +309,7 @@ func (c *check) pages(ctx context.Context) error {
 	}
 	for _, page := range []struct{ path, text string }{
 		{path: "", text: "charge/acme/first-1"},
-		{path: "/charge%2Facme%2Ffirst-1", text: "12.50 USD"},
+		{path: "/charge%2Facme%2Ffirst-1", text: "charge 12.50 USD via simulator, first attempt"},
 	} {
 		if err := sees(ctx, webURL+"/namespaces/default/workflows"+page.path, page.text); err != nil {
 			return err
@@ -326,7 +326,7 @@ func sees(ctx context.Context, url, text string) error {
 		return fmt.Errorf("%s: %w", url, err)
 	}
 	_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
-		`text => document.body.innerText.includes(text)`, chromedp.WithPollingInterval(300*time.Millisecond), chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(text)))
+		`text => [document, ...[...document.querySelectorAll('iframe')].map(f => f.contentDocument)].some(d => d?.body?.textContent.includes(text))`, chromedp.WithPollingInterval(300*time.Millisecond), chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(text)))
 	if err != nil {
 		return fmt.Errorf("%s does not show %q: %w", url, text, err)
 	}
