@@ -196,6 +196,6 @@ func (p *Payments) AcknowledgeDivergence(ctx context.Context, a payment.Acknowle
 		}
 		a.By = operator.Subject
 	}
-	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By)
+	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By, a.Reason)
 	return d, requestError(err, a)
 }
