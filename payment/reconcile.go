@@ -70,6 +70,8 @@ type ReconcileProgress struct {
 	// Cursor is where the phase continues; empty at its begin.
 	Cursor string          `json:"cursor,omitempty"`
 	Counts ReconcileCounts `json:"counts"`
+	// Doubts counts the differences that one more lookup decides.
+	Doubts int64 `json:"doubts,omitempty"`
 }
 
 // Reconciliation is a comparison of a processor's payments and refunds with the stored ones: the state and the result of the workflow

@@ -358,6 +358,12 @@ func (s *Store) Checks(ctx context.Context, runID string, round, limit int) (che
 	return checks, s.wrap(err, "read the checks of run %q", runID)
 }
 
+// OpenChecks counts what of a run is still to be checked.
+func (s *Store) OpenChecks(ctx context.Context, runID string) (open int64, err error) {
+	err = s.onWriter().queryOne(ctx, "SELECT count(*) FROM reconciliation_checks WHERE run_id = $1 AND NOT done", []any{runID}, &open)
+	return open, s.wrap(err, "count the checks of run %q", runID)
+}
+
 // RecordCheck persists that a check was made once more: it is done, unless there are doubts. It is safe to repeat.
 func (s *Store) RecordCheck(ctx context.Context, runID string, c Check) error {
 	doubts, err := json.Marshal(c.Doubts)

@@ -79,6 +79,7 @@ CREATE TABLE reconciliation_checks (
 	done        boolean NOT NULL DEFAULT FALSE,
 	PRIMARY KEY (run_id, operation, subject_id)
 );
+CREATE INDEX reconciliation_checks_open ON reconciliation_checks (run_id, round, operation, subject_id) WHERE NOT done;
 
 -- A divergence may be about a record of the processor that belongs to no payment. Then it has no payment and no merchant.
 ALTER TABLE divergences ALTER COLUMN payment_id DROP NOT NULL;

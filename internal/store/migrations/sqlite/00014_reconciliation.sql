@@ -69,6 +69,7 @@ CREATE TABLE reconciliation_checks (
 	done        INTEGER NOT NULL DEFAULT 0 CONSTRAINT reconciliation_checks_done CHECK (done IN (0, 1)),
 	PRIMARY KEY (run_id, operation, subject_id)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX reconciliation_checks_open ON reconciliation_checks (run_id, round, operation, subject_id) WHERE NOT done;
 
 -- SQLite cannot change a constraint: the table is copied. Its triggers and indexes end with it.
 CREATE TABLE divergences_new (
