@@ -1,9 +1,11 @@
 package processor
 
 import (
+	"cmp"
 	"errors"
 	"regexp"
 	"strings"
+	"time"
 	"unicode"
 
 	"github.com/florinpay/florin/payment"
@@ -53,6 +55,44 @@ func (r Result) CheckedListed() (Result, error) {
 		r.Reference, r.MerchantID = "", ""
 	}
 	return r.Checked()
+}
+
+// Listed returns a record of a list as List has to report it; every adapter passes its records through it. err is why the adapter
+// could not read the record, or nil. It must not quote the response.
+//
+// With an err, or if [Result.CheckedListed] refuses the result, the record becomes unreadable, with the reason in Unreadable: of
+// the result, only ID and Reference stay. In any case Listed removes an ID, a Reference and a ProcessorPaymentID that cannot be
+// stored, an OwnID that Florin cannot have created, a time that JSON cannot contain, and the reference of another system if it
+// looks like a card number or a secret.
+func (r Record) Listed(err error) Record {
+	if isSensitive(r.Reference) {
+		r.Reference, r.MerchantID = "", ""
+	}
+	result, problem := r.CheckedListed()
+	if err == nil {
+		err = problem
+	}
+	if err != nil {
+		result = Result{}
+		if ids.MatchString(r.ID) {
+			result.ID = r.ID
+		}
+		if references.MatchString(r.Reference) {
+			result.Reference = r.Reference
+		}
+		r.Unreadable = cmp.Or(ClipCode(err.Error()), "no reason given")
+	}
+	r.Result = result
+	if !ids.MatchString(r.ProcessorPaymentID) {
+		r.ProcessorPaymentID = ""
+	}
+	if !paymentIDs.MatchString(r.OwnID) && !refundIDs.MatchString(r.OwnID) {
+		r.OwnID = ""
+	}
+	if r.CreatedAt = r.CreatedAt.UTC(); r.CreatedAt.Year() < 1970 || r.CreatedAt.Year() > 9999 {
+		r.CreatedAt = time.Time{}
+	}
+	return r
 }
 
 // ClipCode makes a processor's code, such as that of a decline, fit for errors, logs and histories: it is [Clip], and a character

@@ -1,8 +1,10 @@
 package processor
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -59,6 +61,54 @@ func TestResultWithoutAnIDOrACurrencyIsRefused(t *testing.T) {
 	got, err := withMerchant.CheckedListed()
 	require.NoError(t, err)
 	require.Equal(t, foreign, got)
+}
+
+func TestRecordOfAListIsReportedEvenIfItCannotBeRead(t *testing.T) {
+	created := time.Date(2026, 1, 15, 12, 0, 0, 5e8, time.FixedZone("", 3600))
+	read := Record{
+		Result:    Result{ID: "re_1", Status: payment.Succeeded, Amount: 250, Currency: "USD", Reference: "order 1", MerchantID: "acme"},
+		CreatedAt: created, ProcessorPaymentID: "ch_1", OwnID: payment.RefundID("acme", "refund-1"),
+	}
+	want := read
+	want.CreatedAt = created.UTC()
+	require.Equal(t, want, read.Listed(nil))
+
+	unreadable := want
+	unreadable.Result, unreadable.Unreadable = Result{ID: "re_1", Reference: "order 1"}, "the record has no known status"
+	require.Equal(t, unreadable, read.Listed(errors.New("the record has no known status")))
+	unreadable.Unreadable = errUnprintable.Error()
+	for name, change := range map[string]func(*Record){
+		"currency":    func(r *Record) { r.Currency = "US\x00" },
+		"merchant id": func(r *Record) { r.MerchantID = "\x00" },
+	} {
+		bad := read
+		change(&bad)
+		require.Equal(t, unreadable, bad.Listed(nil), name)
+	}
+}
+
+func TestTextsOfAListedRecordThatCannotBeStoredAreRemoved(t *testing.T) {
+	for _, text := range unprintable {
+		got := Record{Result: Result{ID: text, Reference: text}, ProcessorPaymentID: text, OwnID: text}.Listed(errors.New(text))
+		require.Regexp(t, codes, got.Unreadable)
+		require.NotEmpty(t, got.Unreadable)
+		require.Equal(t, Record{Unreadable: got.Unreadable}, got)
+	}
+	for _, created := range []time.Time{{}, time.Unix(-1, 0), time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)} {
+		got := Record{Result: Result{ID: "ch_1", Currency: "USD"}, CreatedAt: created, OwnID: "pay_1"}.Listed(nil)
+		require.Equal(t, Record{Result: Result{ID: "ch_1", Currency: "USD"}}, got)
+	}
+}
+
+func TestReferenceOfAnotherSystemThatLooksLikeACardNumberIsRemoved(t *testing.T) {
+	for _, err := range []error{nil, errors.New("no amount")} {
+		got := Record{Result: Result{ID: "ch_1", Currency: "USD", Reference: "card 4111 1111 1111 1111", MerchantID: "acme"}}.Listed(err)
+		require.Empty(t, got.Reference)
+		require.Empty(t, got.MerchantID)
+	}
+	// The digits of a key contain a card number by chance.
+	own := Record{Result: Result{ID: "ch_1", Currency: "USD", Reference: "41111111-1111-5111-8111-111111111111"}}
+	require.Equal(t, own, own.Listed(nil))
 }
 
 func TestOnlyADeclineCanStillSucceed(t *testing.T) {

@@ -112,7 +112,8 @@ type LookupCall struct {
 type ListCall struct {
 	// Operation is [payment.OperationCharge], or empty, for payments, and [payment.OperationRefund] for refunds.
 	Operation payment.Operation
-	// CreatedAfter excludes what is older. Zero excludes none.
+	// CreatedAfter excludes what is older, never what was created at or after it. A processor whose filter is coarser lists more.
+	// Zero excludes none.
 	CreatedAfter time.Time
 	// Cursor is the Next of the previous page; empty for the first page.
 	Cursor string
@@ -127,7 +128,7 @@ type Page struct {
 	Next string
 }
 
-// Record is a payment or a refund in a list.
+// Record is a payment or a refund in a list. An adapter passes every record through [Record.Listed].
 type Record struct {
 	Result
 	// CreatedAt is when the processor created it; zero if the processor does not say.

@@ -49,27 +49,16 @@ type LedgerRefund struct {
 func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 	ledger := Ledger{Payments: []LedgerPayment{}, Refunds: []LedgerRefund{}}
 	err := s.transact(ctx, func(ctx context.Context, tx *sql.Tx) error {
-		err := forEachRow(ctx, tx, `SELECT id, status, amount, currency, captured_amount, refunded_amount, reference,
-			iif(status = 'declined', decline_code, ''), metadata, received, created_at
-			FROM payments JOIN requests USING (idempotency_key) ORDER BY seq`, func(scan func(...any) error) error {
-			var p LedgerPayment
-			var createdAt int64
-			err := scan(&p.ID, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount, &p.Reference,
-				&p.DeclineCode, (*metadata)(&p.Metadata), &p.Requests, &createdAt)
-			p.CreatedAt = time.Unix(0, createdAt).UTC()
+		err := forEachRow(ctx, tx, selectLedgerPayment+`ORDER BY seq`, func(scan func(...any) error) error {
+			p, err := scanLedgerPayment(scan)
 			ledger.Payments = append(ledger.Payments, p)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		return forEachRow(ctx, tx, `SELECT id, payment_id, status, amount, currency, reference, metadata, received, created_at
-			FROM refunds JOIN requests USING (idempotency_key) ORDER BY seq`, func(scan func(...any) error) error {
-			var r LedgerRefund
-			var createdAt int64
-			err := scan(&r.ID, &r.PaymentID, &r.Status, &r.Amount, &r.Currency, &r.Reference, (*metadata)(&r.Metadata),
-				&r.Requests, &createdAt)
-			r.CreatedAt = time.Unix(0, createdAt).UTC()
+		return forEachRow(ctx, tx, selectLedgerRefund+`ORDER BY seq`, func(scan func(...any) error) error {
+			r, err := scanLedgerRefund(scan)
 			ledger.Refunds = append(ledger.Refunds, r)
 			return err
 		})
@@ -78,6 +67,29 @@ func (s *Simulator) Ledger(ctx context.Context) (Ledger, error) {
 		return Ledger{}, fmt.Errorf("simulator: read ledger: %w", err)
 	}
 	return ledger, nil
+}
+
+const selectLedgerPayment = `SELECT id, status, amount, currency, captured_amount, refunded_amount, reference,
+	iif(status = 'declined', decline_code, ''), metadata, received, created_at FROM payments JOIN requests USING (idempotency_key) `
+
+func scanLedgerPayment(scan func(...any) error) (LedgerPayment, error) {
+	var p LedgerPayment
+	var createdAt int64
+	err := scan(&p.ID, &p.Status, &p.Amount, &p.Currency, &p.CapturedAmount, &p.RefundedAmount, &p.Reference,
+		&p.DeclineCode, (*metadata)(&p.Metadata), &p.Requests, &createdAt)
+	p.CreatedAt = time.Unix(0, createdAt).UTC()
+	return p, err
+}
+
+const selectLedgerRefund = `SELECT id, payment_id, status, amount, currency, reference, metadata, received, created_at
+	FROM refunds JOIN requests USING (idempotency_key) `
+
+func scanLedgerRefund(scan func(...any) error) (LedgerRefund, error) {
+	var r LedgerRefund
+	var createdAt int64
+	err := scan(&r.ID, &r.PaymentID, &r.Status, &r.Amount, &r.Currency, &r.Reference, (*metadata)(&r.Metadata), &r.Requests, &createdAt)
+	r.CreatedAt = time.Unix(0, createdAt).UTC()
+	return r, err
 }
 
 // forEachRow calls fn for every row of a query.

@@ -53,7 +53,8 @@ func acmeRecord(r processortest.Record) map[string]any {
 	t := map[string]any{"id": r.ID, "state": r.Status, "cents": r.Amount, "currency": strings.ToLower(r.Currency),
 		"order":         r.Reference,
 		"settled_cents": r.Captured, "returned_cents": r.Refunded,
-		"meta": map[string]string{"florin_merchant_id": r.MerchantID}}
+		"payment": r.PaymentID, "created": r.CreatedAt.Unix(),
+		"meta": map[string]string{"florin_merchant_id": r.MerchantID, "florin_payment_id": r.OwnID, "florin_refund_id": r.OwnID}}
 	maps.DeleteFunc(t, func(_ string, v any) bool { return v == "" || v == int64(0) })
 	return t
 }
@@ -91,6 +92,9 @@ func parseAcmeMetadata(r processortest.Request) map[string]string {
 
 func parseAcme(r processortest.Request) (processortest.ParsedRequest, error) {
 	path := strings.Split(strings.Trim(r.Path, "/"), "/")
+	if r.Method == http.MethodGet && r.Path == "/returns" {
+		return parseAcmeList(processortest.ListRefunds, r.Query)
+	}
 	if path[0] != "transactions" || len(path) == 2 || len(path) > 3 {
 		return processortest.ParsedRequest{}, errors.New("no such request in Acme's protocol")
 	}
@@ -126,7 +130,11 @@ func parseAcmeQuery(path []string, q url.Values) (parsed processortest.ParsedReq
 	case q.Has("order"):
 		return processortest.ParsedRequest{Operation: processortest.LookupCharge, Reference: q.Get("order")}, nil
 	}
-	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("after")}
+	return parseAcmeList(processortest.List, q)
+}
+
+func parseAcmeList(operation processortest.Operation, q url.Values) (parsed processortest.ParsedRequest, err error) {
+	parsed = processortest.ParsedRequest{Operation: operation, Cursor: q.Get("after")}
 	if q.Has("limit") {
 		if parsed.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
 			return parsed, err

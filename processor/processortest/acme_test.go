@@ -6,6 +6,7 @@ package processortest_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -27,7 +28,8 @@ func acmeProfile() processor.Profile {
 		Mismatch:     func(_ int, code string) bool { return code == "key_reused" },
 		Conflict:     func(_ int, code string) bool { return code == "already_settled" },
 		ObjectLevel:  func(_ int, code string) bool { return code == "transaction_locked" },
-		Audited:      map[string]processor.Shape{"id": processor.ShapeID, "state": processor.ShapeCode, "cents": processor.ShapeAmount},
+		Audited: map[string]processor.Shape{"id": processor.ShapeID, "state": processor.ShapeCode, "cents": processor.ShapeAmount,
+			"items[].id": processor.ShapeID, "items[].payment": processor.ShapeID, "items[].created": processor.ShapeTime},
 	}
 }
 
@@ -85,6 +87,8 @@ type transaction struct {
 	Order    string            `json:"order"`
 	Reason   string            `json:"reason"`
 	Meta     map[string]string `json:"meta"`
+	Payment  string            `json:"payment"` // of a return
+	Created  int64             `json:"created"`
 }
 
 var acmeStates = map[string]payment.Status{
@@ -97,9 +101,17 @@ var acmeReturnStates = map[string]payment.Status{"returned": payment.Succeeded, 
 // result returns an error for a transaction that lacks a required field. The operation is then ambiguous, because it may have
 // moved money.
 func (t transaction) result(states map[string]payment.Status) (processor.Result, error) {
+	if t.Order == "" {
+		return processor.Result{}, errors.New("the transaction lacks an order")
+	}
+	return t.listed(states)
+}
+
+// listed is result for a transaction that another system may have made: then it has no order.
+func (t transaction) listed(states map[string]payment.Status) (processor.Result, error) {
 	status, known := states[t.State]
-	if !known || t.Cents <= 0 || t.Order == "" {
-		return processor.Result{}, errors.New("the transaction lacks a known state, an amount or an order")
+	if !known || t.Cents <= 0 {
+		return processor.Result{}, errors.New("the transaction lacks a known state or an amount")
 	}
 	result := processor.Result{ID: t.ID, Status: status, Amount: t.Cents, Currency: strings.ToUpper(t.Currency),
 		CapturedAmount: t.Settled, RefundedAmount: t.Returned, Reference: t.Order, MerchantID: t.Meta["florin_merchant_id"]}
@@ -223,7 +235,10 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (result pr
 }
 
 func (a *acme) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
-	query := url.Values{}
+	path, query, states := "/transactions", url.Values{}, acmeStates
+	if call.Operation == payment.OperationRefund {
+		path, states = "/returns", acmeReturnStates
+	}
 	if call.Cursor != "" {
 		query.Set("after", call.Cursor)
 	}
@@ -233,31 +248,58 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (page processo
 	if !call.CreatedAfter.IsZero() {
 		query.Set("since", strconv.FormatInt(call.CreatedAfter.Unix(), 10))
 	}
-	_, _, err = a.get(ctx, processor.Call{Path: "/transactions", Query: query, Operation: "list"},
-		func(list transactions) error {
-			page = processor.Page{}
-			for _, t := range list.Items {
-				if t.Order == "" {
-					continue // not made by Florin
-				}
-				result, err := t.result(acmeStates)
-				if err == nil {
-					result, err = result.CheckedListed()
-				}
-				if err != nil {
-					return err
-				}
-				page.Records = append(page.Records, processor.Record{Result: result})
-			}
-			if list.More {
-				page.Next = list.Items[len(list.Items)-1].ID
-			}
-			return nil
-		})
+	_, err = a.client.Do(ctx, processor.Call{Method: http.MethodGet, Path: path, Query: query, Operation: "list",
+		Decode: func(body []byte) (err error) {
+			page, err = readAcmePage(body, states)
+			return err
+		}})
 	if err != nil {
 		return processor.Page{}, err
 	}
 	return page, nil
+}
+
+// readAcmePage reads the records of a page one by one: one that cannot be read must not hide the others.
+func readAcmePage(body []byte, states map[string]payment.Status) (page processor.Page, err error) {
+	var list struct {
+		Items []json.RawMessage `json:"items"`
+		More  bool              `json:"more"`
+	}
+	if processor.DecodeJSON(body, &list) != nil || list.Items == nil {
+		return page, errors.New("the response is not a list")
+	}
+	for _, item := range list.Items {
+		if string(item) == "null" {
+			return processor.Page{}, errors.New("the list has a null")
+		}
+		page.Records = append(page.Records, listedByAcme(item, states))
+	}
+	if !list.More {
+		return page, nil
+	}
+	if len(page.Records) > 0 {
+		page.Next = page.Records[len(page.Records)-1].ID
+	}
+	if page.Next == "" {
+		return processor.Page{}, errors.New("the response has no transaction after which the next page begins")
+	}
+	return page, nil
+}
+
+func listedByAcme(item []byte, states map[string]payment.Status) processor.Record {
+	var t transaction
+	err := processor.DecodeJSON(item, &t)
+	record := processor.Record{CreatedAt: time.Unix(t.Created, 0), ProcessorPaymentID: t.Payment, OwnID: t.Meta["florin_payment_id"]}
+	if t.Payment != "" {
+		record.OwnID = t.Meta["florin_refund_id"]
+	}
+	if err == nil {
+		record.Result, err = t.listed(states)
+	}
+	if err != nil {
+		record.Result = processor.Result{ID: t.ID, Reference: t.Order}
+	}
+	return record.Listed(err)
 }
 
 type transactions struct {

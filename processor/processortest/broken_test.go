@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -106,6 +107,27 @@ func chargeWith(read func(body []byte) (processor.Result, error)) broken {
 	}}
 }
 
+// changePage returns an adapter that changes every page of a list, or rejects it if change returns true.
+func changePage(change func(*processor.Page) (reject bool)) broken {
+	return broken{list: func(a *acme, ctx context.Context, call processor.ListCall) (processor.Page, error) {
+		page, err := a.List(ctx, call)
+		if err == nil && change(&page) {
+			return processor.Page{}, &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous}
+		}
+		return page, err
+	}}
+}
+
+// changeRecord returns an adapter that changes every record of a list.
+func changeRecord(change func(*processor.Record)) broken {
+	return changePage(func(page *processor.Page) bool {
+		for i := range page.Records {
+			change(&page.Records[i])
+		}
+		return false
+	})
+}
+
 // changeCall returns an adapter that changes every charge before it is sent.
 func changeCall(change func(*processor.ChargeCall)) broken {
 	return broken{charge: func(a *acme, ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
@@ -160,11 +182,19 @@ const (
 	listPages         = "a list is read page by page to its end"
 	listEmpty         = "an empty list is an empty page"
 	listUnreadable    = "an unreadable page is an error, never an empty page"
-	listForeign       = "payments that Florin did not make do not hide its own"
+	listForeign       = "a list has the payments and refunds that Florin did not make"
+	listTimes         = "a record of a list has the time of its creation"
+	listOwnIDs        = "a record of a list has Florin's id"
 	listUnchanged     = "an unchanged page is revalidated with its ETag"
 	secrets           = "no error contains an API key or a card number that the processor repeats"
 	auditedFields     = "the audit log contains the ids of an operation, and neither its payment method nor its texts"
+	auditedLists      = "the audit log contains the ids of a list"
 	concurrent        = "concurrent calls each receive their own response"
+)
+
+const (
+	listUnreadableRecords = "an unreadable record of a list is reported, and does not hide the others"
+	listRefundPayments    = "a refund of a list names its payment"
 )
 
 // defect is a mistake in an adapter that the suite must find.
@@ -303,17 +333,9 @@ func defects() []defect {
 				return result, err == nil, err
 			}}},
 		{name: "rejects a page with a foreign reference that Florin cannot have written", caughtBy: []string{unprintableText},
-			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (page processor.Page, err error) {
-				_, _, err = a.get(ctx, processor.Call{Path: "/transactions"}, func(list transactions) error {
-					for _, item := range list.Items {
-						if _, err := item.checked(acmeStates); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-				return page, err
-			}}},
+			broken: changePage(func(page *processor.Page) bool {
+				return slices.ContainsFunc(page.Records, func(r processor.Record) bool { return r.Reference == "" })
+			})},
 		{name: "reports the code of a decline as it is", caughtBy: []string{unprintableCode},
 			protocol: func(p *processortest.Protocol) {
 				p.Profile.Refusal = func(a processor.Answer) processor.Refusal {
@@ -591,18 +613,72 @@ func defects() []defect {
 				}
 				return page, err
 			}}},
-		{name: "rejects a page that contains a foreign payment", caughtBy: []string{listForeign},
-			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (page processor.Page, err error) {
-				_, _, err = a.get(ctx, processor.Call{Path: "/transactions"}, func(list transactions) error {
-					for _, item := range list.Items {
-						if _, err := item.result(acmeStates); err != nil {
-							return err
-						}
-					}
-					return nil
-				})
-				return page, err
+		{name: "lists payments instead of refunds", caughtBy: []string{listParameters, listPages, statusMapping},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
+				c.Operation = payment.OperationCharge
+				return a.List(ctx, c)
 			}}},
+		{name: "rounds the creation time of a list up to seconds", caughtBy: []string{listParameters},
+			broken: broken{list: func(a *acme, ctx context.Context, c processor.ListCall) (processor.Page, error) {
+				c.CreatedAfter = c.CreatedAfter.Add(time.Second - 1).Truncate(time.Second)
+				return a.List(ctx, c)
+			}}},
+		{name: "rejects a page that contains a foreign payment or refund", caughtBy: []string{listForeign},
+			broken: changePage(func(page *processor.Page) bool {
+				return slices.ContainsFunc(page.Records, func(r processor.Record) bool { return r.Reference == "" })
+			})},
+		{name: "omits foreign payments and refunds", caughtBy: []string{listForeign},
+			broken: changePage(func(page *processor.Page) bool {
+				page.Records = slices.DeleteFunc(page.Records, func(r processor.Record) bool { return r.Reference == "" })
+				return false
+			})},
+		{name: "rejects a page that contains an unreadable record", caughtBy: []string{listUnreadableRecords, unprintableText},
+			broken: changePage(func(page *processor.Page) bool {
+				return slices.ContainsFunc(page.Records, func(r processor.Record) bool { return r.Unreadable != "" })
+			})},
+		{name: "omits unreadable records", caughtBy: []string{listUnreadableRecords, unprintableText, ambiguousJSON},
+			broken: changePage(func(page *processor.Page) bool {
+				page.Records = slices.DeleteFunc(page.Records, func(r processor.Record) bool { return r.Unreadable != "" })
+				return false
+			})},
+		{name: "reports an unreadable record as read", caughtBy: []string{listUnreadableRecords},
+			broken: changeRecord(func(r *processor.Record) { r.Unreadable = "" })},
+		{name: "reports an unreadable record as succeeded", caughtBy: []string{listUnreadableRecords},
+			broken: changeRecord(func(r *processor.Record) {
+				if r.Unreadable != "" {
+					r.Status = payment.Succeeded
+				}
+			})},
+		{name: "reports an unreadable record without its id", caughtBy: []string{listUnreadableRecords},
+			broken: changeRecord(func(r *processor.Record) {
+				if r.Unreadable != "" {
+					r.ID = ""
+				}
+			})},
+		{name: "copies an unreadable record into the reason", caughtBy: []string{listUnreadableRecords},
+			broken: changeRecord(func(r *processor.Record) {
+				if r.Unreadable != "" {
+					r.Unreadable = fmt.Sprintf("%500v\n", r.ID)
+				}
+			})},
+		{name: "lists records without the time of their creation", caughtBy: []string{listTimes, listForeign},
+			broken: changeRecord(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
+		{name: "reads the time of a creation as milliseconds", caughtBy: []string{listTimes},
+			broken: changeRecord(func(r *processor.Record) { r.CreatedAt = time.UnixMilli(r.CreatedAt.Unix()).UTC() })},
+		{name: "lists records without Florin's ids", caughtBy: []string{listOwnIDs},
+			broken: changeRecord(func(r *processor.Record) { r.OwnID = "" })},
+		{name: "takes any id in the metadata for Florin's", caughtBy: []string{listOwnIDs},
+			broken: changeRecord(func(r *processor.Record) {
+				if r.OwnID == "" {
+					r.OwnID = "pay_forged"
+				}
+			})},
+		{name: "lists refunds without their payments", caughtBy: []string{listRefundPayments, listForeign},
+			broken: changeRecord(func(r *processor.Record) { r.ProcessorPaymentID = "" })},
+		{name: "its profile does not name the ids of lists in the audit log", caughtBy: []string{auditedLists},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Audited = map[string]processor.Shape{"id": processor.ShapeID}
+			}},
 		{name: "does not revalidate lists", caughtBy: []string{listUnchanged},
 			protocol: func(p *processortest.Protocol) { p.ETags = true }},
 
@@ -682,6 +758,14 @@ func TestEveryDefectOfAnAdapterIsCaught(t *testing.T) {
 func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 	p := acmeProtocol()
 	p.ParseMetadata, p.Declines, p.WriteMismatch, p.WriteConflict, p.WriteObjectLevel = nil, nil, nil, nil, nil
+	p.ListsHaveNoTimes, p.Profile.Audited = true, nil
+	writePage := p.WritePage
+	p.WritePage = func(records []processortest.Record, next string) processortest.Response {
+		for i := range records {
+			records[i].CreatedAt = time.Time{}
+		}
+		return writePage(records, next)
+	}
 	p.Profile.KeyLifetime = 0
 	p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded}
 	p.OpenDeclines, p.DeclinesAreFinal = nil, true
@@ -695,7 +779,7 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, openDecline,
-		unprintableCode, conflict, lockedObject, retryHeader, listUnchanged}, skips)
+		unprintableCode, conflict, lockedObject, retryHeader, listTimes, listOwnIDs, listUnchanged, auditedLists}, skips)
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {

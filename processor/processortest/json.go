@@ -87,6 +87,12 @@ func ambiguousJSON(t tester, p Protocol) {
 				return Response{Status: 500} // another kind of request, which does not have this variant
 			}
 		}
-		q.withResponses(t, p, variants, func(r *rig) { q.requireError(r) })
+		q.withResponses(t, p, variants, func(r *rig) {
+			if page, err := q.list(r, processor.ListCall{}); q.isList() && err == nil {
+				requireUnreadable(r, page, 1)
+				return
+			}
+			q.requireError(r)
+		})
 	}
 }

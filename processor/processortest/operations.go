@@ -16,8 +16,6 @@ import (
 // processor's.
 const (
 	merchantID         = "acme"
-	paymentID          = "pay_1"
-	refundID           = "ref_1"
 	processorPaymentID = "payment_1"
 	processorRefundID  = "refund_1"
 	amount             = int64(1250)
@@ -27,6 +25,12 @@ const (
 	// chargeKey is the reference of the payment that is captured, voided and refunded.
 	chargeKey = keyPrefix + "0"
 	keyPrefix = "8a7c5d8e-0000-5000-8000-00000000000"
+)
+
+var (
+	paymentID = payment.PaymentID(merchantID, "order-1")
+	refundID  = payment.RefundID(merchantID, "refund-1")
+	createdAt = time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
 )
 
 // keyOf returns an idempotency key in the format of payment.ProcessorKey. The suffix must be one character.
@@ -91,9 +95,12 @@ func (op operation) run(r *rig) (processor.Result, error) {
 
 // record returns the processor's record after the operation succeeded.
 func (op operation) record(p Protocol, key string) Record {
-	record := Record{ID: processorPaymentID, Amount: amount, Currency: currency, Reference: chargeKey}
+	record := Record{ID: processorPaymentID, Amount: amount, Currency: currency, Reference: chargeKey, CreatedAt: createdAt}
 	if p.ParseMetadata != nil {
-		record.MerchantID = merchantID
+		record.MerchantID, record.OwnID = merchantID, paymentID
+		if op.Operation == Refund {
+			record.OwnID = refundID
+		}
 	}
 	status := payment.Succeeded
 	switch op.Operation {
@@ -138,6 +145,14 @@ func (op operation) lookup() query {
 	return lookupCharge
 }
 
+// list returns the list that has the operation's record.
+func (op operation) list() query {
+	if op.Operation == Refund {
+		return listRefunds
+	}
+	return listPayments
+}
+
 // eachOperation runs f in a subtest for every operation that the protocol supports.
 func eachOperation(t tester, p Protocol, f func(t tester, op operation)) {
 	t.Helper()
@@ -161,11 +176,21 @@ func (op operation) wantResult(p Protocol, record Record, nth int) processor.Res
 		CanStillSucceed: op.Operation != Refund && slices.Contains(p.OpenDeclines, record.Status)}
 }
 
+// wantRecord returns the record that the adapter must list.
+func (op operation) wantRecord(p Protocol, record Record) processor.Record {
+	want := processor.Record{Result: op.wantResult(p, record, 0), ProcessorPaymentID: record.PaymentID, OwnID: record.OwnID}
+	want.RequestID = ""
+	if !p.ListsHaveNoTimes {
+		want.CreatedAt = record.CreatedAt
+	}
+	return want
+}
+
 // query is a lookup or a list: a call that moves no money.
 type query struct {
 	name string
 	Operation
-	// subject is the operation that is looked up; nil for a list.
+	// subject is the operation that is looked up or listed.
 	subject *operation
 	// run makes the call. It returns the result even with an error or if nothing was found, so that a scenario can check
 	// that the result is zero then.
@@ -179,10 +204,8 @@ var (
 		Operation: payment.OperationCharge, Reference: keyOf("1"), ProcessorPaymentID: processorPaymentID})
 	lookupRefund = newLookup("lookup of a refund", LookupRefund, &refund, processor.LookupCall{
 		Operation: payment.OperationRefund, Reference: keyOf("1"), ProcessorPaymentID: processorPaymentID})
-	listQuery = query{name: "list", Operation: List, run: func(r *rig) (any, bool, error) {
-		page, err := r.adapter.List(r.Context(), processor.ListCall{})
-		return page, err == nil, err
-	}}
+	listPayments = newList("list", List, &charge)
+	listRefunds  = newList("list of refunds", ListRefunds, &refund)
 )
 
 func newLookup(name string, operation Operation, subject *operation, call processor.LookupCall) query {
@@ -192,15 +215,58 @@ func newLookup(name string, operation Operation, subject *operation, call proces
 	}}
 }
 
+func newList(name string, operation Operation, subject *operation) query {
+	q := query{name: name, Operation: operation, subject: subject}
+	q.run = func(r *rig) (any, bool, error) {
+		page, err := q.list(r, processor.ListCall{})
+		return page, err == nil, err
+	}
+	return q
+}
+
 var (
 	lookupQueries = []query{lookupCharge, lookupByID, lookupRefund}
-	queries       = append(slices.Clone(lookupQueries), listQuery)
+	listQueries   = []query{listPayments, listRefunds}
+	queries       = slices.Concat(lookupQueries, listQueries)
 )
+
+// isList reports whether the query is a list, not a lookup.
+func (q query) isList() bool { return q.Operation == List || q.Operation == ListRefunds }
+
+// list reads a page of the list, without the request ids, which an adapter may set.
+func (q query) list(r *rig, call processor.ListCall) (processor.Page, error) {
+	if q.Operation == ListRefunds {
+		call.Operation = payment.OperationRefund
+	}
+	page, err := r.adapter.List(r.Context(), call)
+	for i := range page.Records {
+		page.Records[i].RequestID = ""
+	}
+	return page, err
+}
+
+// page lists the only page that a server has.
+func (q query) page(t tester, p Protocol, response Response) processor.Page {
+	t.Helper()
+	r := start(t, p, always(response))
+	page, err := q.list(r, processor.ListCall{})
+	require.NoError(t, err)
+	r.onlyRequest()
+	return page
+}
+
+// eachList runs f in a subtest for payments and one for refunds.
+func eachList(t tester, f func(t tester, q query)) {
+	t.Helper()
+	for _, q := range listQueries {
+		t.Run(q.name, func(t tester) { f(t, q) })
+	}
+}
 
 // success writes the response to a request of the query with the only record that the processor has.
 func (q query) success(p Protocol, r Request) Response {
-	if q.subject == nil {
-		return p.WritePage([]Record{charge.record(p, keyOf("1"))}, "")
+	if q.isList() {
+		return p.WritePage([]Record{q.subject.record(p, keyOf("1"))}, "")
 	}
 	return p.WriteLookup(r, []Record{q.subject.record(p, keyOf("1"))})
 }

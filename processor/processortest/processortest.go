@@ -53,9 +53,11 @@ type Protocol struct {
 	WriteLookup func(Request, []Record) Response
 	// WriteNotFound writes all other "not found" responses of the protocol. Nil: there are none.
 	WriteNotFound func(Request) []Response
-	// WritePage writes one page of a list. next is the ID of the page's last record if more pages follow, otherwise empty. A
-	// protocol with its own cursors uses it as the cursor.
+	// WritePage writes one page of a list of payments or of refunds: refunds have a PaymentID. next is the ID of the page's last
+	// record if more pages follow, otherwise empty. A protocol with its own cursors uses it as the cursor.
 	WritePage func(records []Record, next string) Response
+	// ListsHaveNoTimes is true if the records of the protocol do not say when they were created.
+	ListsHaveNoTimes bool
 	// ETags is true if the adapter revalidates lists with ETags, so that an unchanged page may be answered with 304.
 	ETags bool
 
@@ -95,6 +97,7 @@ const (
 	LookupCharge Operation = "lookup of a charge"
 	LookupRefund Operation = "lookup of a refund"
 	List         Operation = "list"
+	ListRefunds  Operation = "list of refunds"
 )
 
 // Request is an HTTP request that the server received.
@@ -120,7 +123,8 @@ type ParsedRequest struct {
 	PaymentMethod string
 	// ManualCapture is true for a charge that only authorizes the amount.
 	ManualCapture bool
-	// CreatedAfter, Cursor and Limit are the parameters of a list.
+	// CreatedAfter, Cursor and Limit are the parameters of a list, of payments or of refunds. CreatedAfter is a time as the
+	// request has it, whether or not the protocol includes what was created at that very time.
 	CreatedAfter time.Time
 	Cursor       string
 	Limit        int
@@ -137,8 +141,11 @@ type Record struct {
 	Amount, Captured, Refunded int64
 	Currency                   string
 	Reference                  string
-	// MerchantID is stored in the metadata; empty if the protocol has none.
-	MerchantID string
+	// MerchantID and OwnID, which is Florin's id of the payment or refund, are stored in the metadata; empty if the protocol has
+	// none.
+	MerchantID, OwnID string
+	// CreatedAt is when the processor created the record. It has no fraction of a second.
+	CreatedAt time.Time
 }
 
 // Response is an HTTP response of the server. Its Content-Type is application/json unless Header sets another. The server

@@ -151,17 +151,24 @@ func idsInPaths(t tester, p Protocol) {
 	}
 }
 
-func listParameters(t tester, p Protocol) {
-	created := time.Date(2026, 1, 15, 12, 0, 0, 0, time.FixedZone("", 3600))
-	r := start(t, p, always(p.WritePage(nil, "")))
-	_, err := r.adapter.List(t.Context(), processor.ListCall{CreatedAfter: created, Cursor: processorPaymentID, Limit: 7})
-	require.NoError(t, err)
-	got := r.onlyRequest().ParsedRequest
-	require.Equal(t, []any{List, processorPaymentID, 7}, []any{got.Operation, got.Cursor, got.Limit})
-	require.True(t, got.CreatedAfter.Equal(created), "created after: got %s, want %s", got.CreatedAfter, created)
+// listSlack is how much earlier than asked a list may begin, for a protocol whose times are coarser.
+const listSlack = 2 * time.Second
 
-	r = start(t, p, always(p.WritePage(nil, "")))
-	_, err = r.adapter.List(t.Context(), processor.ListCall{})
-	require.NoError(t, err)
-	require.Equal(t, ParsedRequest{Operation: List}, r.onlyRequest().ParsedRequest)
+func listParameters(t tester, p Protocol) {
+	eachList(t, func(t tester, q query) {
+		whole := time.Date(2026, 1, 15, 12, 0, 0, 0, time.FixedZone("", 3600))
+		for _, created := range []time.Time{whole, whole.Add(1), whole.Add(time.Second - 1)} {
+			r := start(t, p, always(p.WritePage(nil, "")))
+			_, err := q.list(r, processor.ListCall{CreatedAfter: created, Cursor: processorPaymentID, Limit: 7})
+			require.NoError(t, err)
+			got := r.onlyRequest().ParsedRequest
+			require.Equal(t, []any{q.Operation, processorPaymentID, 7}, []any{got.Operation, got.Cursor, got.Limit})
+			require.False(t, got.CreatedAfter.After(created), "created after %s: excludes what was created since %s", got.CreatedAfter, created)
+			require.WithinDuration(t, created, got.CreatedAfter, listSlack)
+		}
+		r := start(t, p, always(p.WritePage(nil, "")))
+		_, err := q.list(r, processor.ListCall{})
+		require.NoError(t, err)
+		require.Equal(t, ParsedRequest{Operation: q.Operation}, r.onlyRequest().ParsedRequest)
+	})
 }

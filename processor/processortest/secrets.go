@@ -20,6 +20,7 @@ var secretScenarios = []scenario{
 	{name: "no error contains an API key or a card number that the processor repeats", doc: docClient, run: repeatedSecrets},
 	{name: "the audit log contains the ids of an operation, and neither its payment method nor its texts", doc: docProfile,
 		run: auditedOperations},
+	{name: "the audit log contains the ids of a list", doc: docProfile, skip: skipWithoutAudit, run: auditedLists},
 	{name: "concurrent calls each receive their own response", doc: docMapping, run: concurrentCalls},
 }
 
@@ -38,6 +39,31 @@ func auditedOperations(t tester, p Protocol) {
 			require.Contains(t, lines.String(), `"`+op.record(p, keyOf("1")).ID+`"`,
 				"want Profile.Audited to name the path of the id in a response")
 		}
+	})
+}
+
+func skipWithoutAudit(p Protocol) string {
+	if len(p.Profile.Audited) == 0 {
+		return "the audit log contains no values of the protocol"
+	}
+	return ""
+}
+
+func auditedLists(t tester, p Protocol) {
+	eachList(t, func(t tester, q query) {
+		var lines bytes.Buffer
+		log := audit.New(zapcore.AddSync(&lines), audit.Options{})
+		r := start(t, p, always(q.success(p, Request{})), func(o *httpclient.Options) { o.Audit = log })
+		_, err := q.list(r, processor.ListCall{})
+		require.NoError(t, err)
+		require.NoError(t, log.Close())
+		record := q.subject.record(p, keyOf("1"))
+		for _, id := range []string{record.ID, record.PaymentID} {
+			if id != "" {
+				require.Contains(t, lines.String(), `"`+id+`"`, "want Profile.Audited to name the path of the id in a list")
+			}
+		}
+		require.NotContains(t, lines.String(), record.Reference)
 	})
 }
 

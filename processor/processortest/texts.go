@@ -75,30 +75,25 @@ func unprintableTexts(t tester, p Protocol) {
 			}
 		}
 	}
-	for _, field := range sorted(fields) {
-		record := charge.record(p, keyOf("1"))
-		variants := unprintable(*fields[field](&record))
-		for _, name := range sorted(variants) {
-			t.Run("list: "+field+" with "+name, func(t tester) {
-				other, own := record, charge.record(p, keyOf("2"))
-				other.ID, own.ID = "payment_8", "payment_9"
-				*fields[field](&other) = variants[name]
-				r := start(t, p, always(p.WritePage([]Record{other, own}, "")))
-				page, err := r.adapter.List(t.Context(), processor.ListCall{})
-				for _, got := range page.Records {
-					requirePrintable(t, got.Result)
-				}
-				if field != "reference" {
-					r.requireError(err)
-					return
-				}
-				// Florin cannot have written this reference: the payment is another system's and must not hide Florin's own.
-				require.NoError(t, err)
-				require.NotEmpty(t, page.Records)
-				require.Equal(t, own.ID, page.Records[len(page.Records)-1].ID)
-			})
+	eachList(t, func(t tester, q query) {
+		for _, field := range sorted(fields) {
+			record := q.subject.record(p, keyOf("1"))
+			variants := unprintable(*fields[field](&record))
+			for _, name := range sorted(variants) {
+				t.Run(field+" with "+name, func(t tester) {
+					other, own := record, q.subject.record(p, keyOf("2"))
+					other.ID, own.ID = "record_8", "record_9"
+					*fields[field](&other) = variants[name]
+					page := q.page(t, p, p.WritePage([]Record{other, own}, ""))
+					require.Len(t, page.Records, 2)
+					requirePrintable(t, page.Records[0].Result)
+					require.Equal(t, q.subject.wantRecord(p, own), page.Records[1])
+					// Florin cannot have written such a reference: the record is another system's, and readable.
+					require.Equal(t, field != "reference", page.Records[0].Unreadable != "")
+				})
+			}
 		}
-	}
+	})
 }
 
 var printable = regexp.MustCompile(`\A[ -~]{0,255}\z`)

@@ -1,13 +1,16 @@
 package acme
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -93,20 +96,28 @@ func (a *acme) Lookup(ctx context.Context, call processor.LookupCall) (processor
 	if err != nil {
 		return processor.Result{}, false, err
 	}
-	ours := slices.DeleteFunc(page.Records, func(r processor.Record) bool { return r.Reference != call.Reference })
+	ours := slices.DeleteFunc(slices.Clone(page.Records), func(r processor.Record) bool { return r.Reference != call.Reference })
+	unreadable := slices.ContainsFunc(page.Records, func(r processor.Record) bool {
+		return r.Unreadable != "" && (r.Reference == call.Reference || r.Reference == "") // it may be ours
+	})
 	switch {
-	case page.Next == "" && len(ours) == 1:
+	case page.Next == "" && len(ours) == 1 && !unreadable:
 		ours[0].RequestID = answer.RequestID
 		return ours[0].Result, true, nil
-	case page.Next == "" && len(ours) == 0 && (len(page.Records) == 0 || query == nil):
+	case page.Next == "" && len(ours) == 0 && !unreadable && (len(page.Records) == 0 || query == nil):
 		return processor.Result{}, false, nil
 	default: // several with our reference, another page, or a search that found only other references
 		return processor.Result{}, false, processor.Malformed(answer, "want one transaction with the reference, or an empty list")
 	}
 }
 
+// List reads what Acme lists as transactions or as returns. Acme's times are in seconds, so that the list may begin a little
+// earlier.
 func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Page, error) {
-	query := url.Values{}
+	path, query, known := "/transactions", url.Values{}, paymentStates
+	if call.Operation == payment.OperationRefund {
+		path, known = "/returns", returnStates
+	}
 	if call.Cursor != "" {
 		query.Set("after", call.Cursor)
 	}
@@ -116,38 +127,55 @@ func (a *acme) List(ctx context.Context, call processor.ListCall) (processor.Pag
 	if !call.CreatedAfter.IsZero() {
 		query.Set("since", strconv.FormatInt(call.CreatedAfter.Unix(), 10))
 	}
-	page, _, err := a.get(ctx, paymentStates, processor.Call{Path: "/transactions", Query: query, Operation: "list"})
+	page, _, err := a.get(ctx, known, processor.Call{Path: path, Query: query, Operation: "list"})
 	return page, err
 }
 
-// get reads one page of transactions. A response without a list is an error, never an empty page.
+// get reads one page of transactions. A response without a list is an error, never an empty page, and so is one with more pages
+// that does not name the transaction after which the next one begins.
 func (a *acme) get(ctx context.Context, known states, call processor.Call) (page processor.Page, answer processor.Answer, err error) {
 	call.Method = http.MethodGet
-	call.Decode = func(body []byte) (err error) {
+	call.Decode = func(body []byte) error {
 		var list struct {
-			Items []transaction `json:"items"`
-			More  bool          `json:"more"`
+			Items []json.RawMessage `json:"items"`
+			More  bool              `json:"more"`
 		}
-		if processor.DecodeJSON(body, &list) != nil || list.Items == nil || list.More && len(list.Items) == 0 {
+		if processor.DecodeJSON(body, &list) != nil || list.Items == nil {
 			return errors.New("want a list of transactions")
 		}
-		records := make([]processor.Record, len(list.Items))
-		for i, t := range list.Items {
-			if records[i].Result, err = t.result(known); err == nil {
-				records[i].Result, err = records[i].CheckedListed()
-			}
-			if err != nil {
-				return err
-			}
+		page = processor.Page{Records: make([]processor.Record, len(list.Items))}
+		for i, item := range list.Items {
+			page.Records[i] = recordOf(item, known)
+			page.Next = page.Records[i].ID
 		}
-		page = processor.Page{Records: records}
-		if list.More {
-			page.Next = records[len(records)-1].ID
+		switch {
+		case !list.More:
+			page.Next = ""
+		case page.Next == "":
+			return errors.New("want a transaction with an ID at the end of a page")
 		}
 		return nil
 	}
-	answer, err = a.client.Do(ctx, call)
-	return page, answer, err
+	if answer, err = a.client.Do(ctx, call); err != nil {
+		return processor.Page{}, answer, err
+	}
+	return page, answer, nil
+}
+
+// recordOf reads one record of a list. Listed reports a transaction that cannot be read as unreadable, so that it hides no other.
+func recordOf(item []byte, known states) processor.Record {
+	var t transaction
+	err := processor.DecodeJSON(item, &t)
+	record := processor.Record{Result: processor.Result{ID: t.ID, Reference: t.Order}, ProcessorPaymentID: t.Payment,
+		CreatedAt: time.Unix(t.Created, 0), OwnID: cmp.Or(t.Meta[processor.MetadataRefundID], t.Meta[processor.MetadataPaymentID])}
+	if err != nil {
+		return record.Listed(err)
+	}
+	result, err := t.result(known)
+	if err == nil {
+		record.Result = result
+	}
+	return record.Listed(err)
 }
 
 // transaction is a payment or a return. Order is empty if another system made it.
@@ -161,6 +189,8 @@ type transaction struct {
 	Order    string            `json:"order"`
 	Reason   string            `json:"reason"`
 	Meta     map[string]string `json:"meta"`
+	Created  int64             `json:"created"` // seconds since 1970
+	Payment  string            `json:"payment"` // of a return
 }
 
 type states map[string]payment.Status

@@ -40,6 +40,7 @@ var audited = map[string]processor.Shape{
 	"amount": processor.ShapeAmount, "settled": processor.ShapeAmount, "returned": processor.ShapeAmount,
 	"currency": processor.ShapeCurrency, "settle": processor.ShapeCode, "more": processor.ShapeBool,
 	"items[].id": processor.ShapeID, "items[].state": processor.ShapeCode, "items[].amount": processor.ShapeAmount,
+	"items[].payment": processor.ShapeID, "items[].created": processor.ShapeTime,
 	"meta.florin_payment_id": processor.ShapeID, "meta.florin_refund_id": processor.ShapeID,
 }
 

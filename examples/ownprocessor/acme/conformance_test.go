@@ -50,6 +50,9 @@ func protocol() processortest.Protocol {
 // readRequest reads what a request of the adapter asks for, as Acme does.
 func readRequest(r processortest.Request) (asked processortest.ParsedRequest, err error) {
 	path := strings.Split(strings.TrimPrefix(r.Path, "/"), "/")
+	if r.Method == http.MethodGet && r.Path == "/returns" {
+		return readList(processortest.ListRefunds, r.Query)
+	}
 	if path[0] != "transactions" || len(path) == 2 || len(path) > 3 {
 		return asked, errors.New("Acme has no such path")
 	}
@@ -87,7 +90,11 @@ func readQuery(asked processortest.ParsedRequest, q url.Values) (_ processortest
 		asked.Operation, asked.Reference = processortest.LookupCharge, q.Get("order")
 		return asked, nil
 	}
-	asked.Operation, asked.Cursor = processortest.List, q.Get("after")
+	return readList(processortest.List, q)
+}
+
+func readList(operation processortest.Operation, q url.Values) (asked processortest.ParsedRequest, err error) {
+	asked = processortest.ParsedRequest{Operation: operation, Cursor: q.Get("after")}
 	if q.Has("limit") {
 		if asked.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
 			return asked, err
@@ -129,9 +136,14 @@ func writePage(records []processortest.Record, next string) processortest.Respon
 func transactionOf(r processortest.Record) map[string]any {
 	t := map[string]any{
 		"id": r.ID, "state": r.Status, "amount": r.Amount, "currency": strings.ToLower(r.Currency), "settled": r.Captured,
-		"returned": r.Refunded, "order": r.Reference, "meta": map[string]string{"florin_merchant_id": r.MerchantID},
+		"returned": r.Refunded, "order": r.Reference, "payment": r.PaymentID, "created": r.CreatedAt.Unix(),
 	}
 	maps.DeleteFunc(t, func(_ string, v any) bool { return v == "" || v == int64(0) })
+	ownID := "florin_payment_id"
+	if r.PaymentID != "" {
+		ownID = "florin_refund_id"
+	}
+	t["meta"] = map[string]string{"florin_merchant_id": r.MerchantID, ownID: r.OwnID}
 	return t
 }
 

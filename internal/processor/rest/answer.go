@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -43,14 +45,14 @@ var refundStatuses = map[string]payment.Status{
 	"declined":  payment.Declined,
 }
 
-// list is the response to a lookup or a list.
-type list struct {
-	Data       []record `json:"data"`
-	NextCursor string   `json:"next_cursor"`
+// list is the response to a lookup, whose records are of type record, or to a list, whose records are not read yet.
+type list[R record | jsontext.Value] struct {
+	Data       []R    `json:"data"`
+	NextCursor string `json:"next_cursor"`
 }
 
 // decode returns an error if the body has no "data": the body of an error is not an empty list.
-func (l *list) decode(body []byte) error {
+func (l *list[R]) decode(body []byte) error {
 	if processor.DecodeJSON(body, l) != nil || l.Data == nil {
 		return errors.New("the response is not a list with data")
 	}
@@ -60,7 +62,7 @@ func (l *list) decode(body []byte) error {
 // only returns the record with the reference. found is false only if the list is empty. Several matching records are a double
 // charge. Records without a match, or a next page, show that the processor did not search by reference. Both need a decision
 // of an operator, so only returns an error, and the response counts as malformed.
-func (l list) only(read reader, reference string) (result processor.Result, found bool, err error) {
+func only(l list[record], read reader, reference string) (result processor.Result, found bool, err error) {
 	if len(l.Data) == 0 && l.NextCursor == "" {
 		return processor.Result{}, false, nil
 	}
@@ -75,9 +77,13 @@ func (l list) only(read reader, reference string) (result processor.Result, foun
 	return result, err == nil, err
 }
 
-// errIncomplete is returned for a record that lacks a required field or has an invalid one. Texts are checked by
-// [processor.Result.Checked].
-var errIncomplete = errors.New("the record lacks a valid status, amount or reference")
+// Errors of a record that lacks a required field or has an invalid one. Texts are checked by [processor.Result.Checked].
+var (
+	errStatus    = errors.New("the record has no status of the protocol")
+	errAmount    = errors.New("the record has no amount above zero")
+	errMoved     = errors.New("the record has an invalid captured_amount or refunded_amount")
+	errReference = errors.New("the record has no reference")
+)
 
 // reader converts a record of one kind.
 type reader func(record) (processor.Result, error)
@@ -85,8 +91,11 @@ type reader func(record) (processor.Result, error)
 // readPayment reads a payment that Florin made: it must have a reference.
 func readPayment(r record) (processor.Result, error) {
 	result, err := r.payment()
-	if err != nil || r.Reference == "" {
-		return processor.Result{}, errIncomplete
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case r.Reference == "":
+		return processor.Result{}, errReference
 	}
 	return result.Checked()
 }
@@ -119,7 +128,7 @@ func (r record) payment() (processor.Result, error) {
 	}
 	if result.CapturedAmount < 0 || result.RefundedAmount < 0 ||
 		result.Status == payment.Succeeded && result.CapturedAmount == 0 {
-		return processor.Result{}, errIncomplete
+		return processor.Result{}, errMoved
 	}
 	return result, nil
 }
@@ -127,8 +136,11 @@ func (r record) payment() (processor.Result, error) {
 // readRefund reads a refund. CapturedAmount and RefundedAmount stay 0: they belong to the payment.
 func readRefund(r record) (processor.Result, error) {
 	result, err := r.result(refundStatuses)
-	if err != nil || r.Reference == "" {
-		return processor.Result{}, errIncomplete
+	switch {
+	case err != nil:
+		return processor.Result{}, err
+	case r.Reference == "":
+		return processor.Result{}, errReference
 	}
 	return result.Checked()
 }
@@ -145,8 +157,11 @@ func readAnyRefund(r record) (processor.Result, error) {
 // result reads the fields that payments and refunds have in common.
 func (r record) result(statuses map[string]payment.Status) (processor.Result, error) {
 	status, ok := statuses[r.Status]
-	if !ok || r.Amount <= 0 {
-		return processor.Result{}, errIncomplete
+	switch {
+	case !ok:
+		return processor.Result{}, errStatus
+	case r.Amount <= 0:
+		return processor.Result{}, errAmount
 	}
 	result := processor.Result{
 		ID:         r.ID,

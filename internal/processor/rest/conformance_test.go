@@ -97,13 +97,16 @@ func writeList(records []processortest.Record, next string) processortest.Respon
 func recordOf(r processortest.Record) any {
 	record := map[string]any{
 		"id": r.ID, "status": r.Status, "amount": r.Amount, "currency": r.Currency, "reference": r.Reference,
-		"metadata": map[string]string{"florin_merchant_id": r.MerchantID}, "created_at": "2026-01-15T12:00:00Z",
+		"created_at": r.CreatedAt.Format(time.RFC3339),
 	}
 	maps.DeleteFunc(record, func(_ string, v any) bool { return v == "" || v == int64(0) })
+	metadata := map[string]string{"florin_merchant_id": r.MerchantID}
+	record["metadata"] = metadata
 	if r.PaymentID != "" {
-		record["payment_id"] = r.PaymentID
+		record["payment_id"], metadata["florin_refund_id"] = r.PaymentID, r.OwnID
 		return record
 	}
+	metadata["florin_payment_id"] = r.OwnID
 	record["captured_amount"], record["refunded_amount"] = r.Captured, r.Refunded
 	if r.Status == openDecline {
 		record["status"], record["can_still_succeed"] = "declined", true
@@ -149,14 +152,16 @@ func readRequest(r processortest.Request) (parsed processortest.ParsedRequest, e
 	case r.Path == "/refunds" && q.Has("reference"):
 		return processortest.ParsedRequest{Operation: processortest.LookupRefund, Reference: q.Get("reference")}, nil
 	case r.Path == "/payments":
-		return readList(q)
+		return readList(processortest.List, q)
+	case r.Path == "/refunds":
+		return readList(processortest.ListRefunds, q)
 	default:
 		return parsed, errors.New("no such request in the protocol")
 	}
 }
 
-func readList(q url.Values) (parsed processortest.ParsedRequest, err error) {
-	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("cursor")}
+func readList(operation processortest.Operation, q url.Values) (parsed processortest.ParsedRequest, err error) {
+	parsed = processortest.ParsedRequest{Operation: operation, Cursor: q.Get("cursor")}
 	if q.Has("limit") {
 		if parsed.Limit, err = strconv.Atoi(q.Get("limit")); err != nil {
 			return parsed, err

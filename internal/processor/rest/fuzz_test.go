@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io"
 	"maps"
@@ -100,9 +101,19 @@ func FuzzResponse(f *testing.F) {
 		case err == nil:
 			require.True(t, status == http.StatusNotFound || success, "not found with status %d", status)
 		}
-		page, err := p.List(t.Context(), processor.ListCall{})
-		var e *processor.Error
-		require.Equal(t, err != nil, errors.As(err, &e))
-		require.False(t, err != nil && page.Records != nil)
+		for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
+			page, err := p.List(t.Context(), processor.ListCall{Operation: operation})
+			var e *processor.Error
+			require.Equal(t, err != nil, errors.As(err, &e))
+			require.False(t, err != nil && page.Records != nil)
+			for _, r := range page.Records {
+				for _, text := range []string{r.ID, r.Currency, r.Reference, r.MerchantID, r.ProcessorPaymentID, r.OwnID, r.Unreadable} {
+					require.Regexp(t, `\A[ -~]{0,255}\z`, text)
+				}
+				_, err := json.Marshal(r)
+				require.NoError(t, err)
+				require.Equal(t, r.Unreadable == "", r.ID != "" && r.Status != "" && r.Amount > 0, "%+v", r)
+			}
+		}
 	})
 }

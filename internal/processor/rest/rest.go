@@ -6,11 +6,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/florinpay/florin/payment"
@@ -200,12 +198,12 @@ func (p *Processor) Lookup(ctx context.Context, call processor.LookupCall) (resu
 		Method: http.MethodGet, Path: path, Query: url.Values{"reference": {call.Reference}}, Operation: "lookup",
 		Reference: call.Reference,
 		Decode: func(body []byte) error {
-			var list list
+			var list list[record]
 			if err := list.decode(body); err != nil {
 				return err
 			}
 			var err error
-			result, found, err = list.only(read, call.Reference)
+			result, found, err = only(list, read, call.Reference)
 			return err
 		},
 	})
@@ -258,36 +256,18 @@ func (p *Processor) lookupByID(ctx context.Context, path string, call processor.
 	}
 }
 
-// List implements [processor.Processor]. The page includes payments that Florin did not make; they may have no reference.
+// List implements [processor.Processor]. The page includes payments and refunds that Florin did not make; they may have no
+// reference.
 func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
-	query := url.Values{}
-	if !call.CreatedAfter.IsZero() {
-		query.Set("created_after", call.CreatedAfter.UTC().Format(time.RFC3339Nano))
-	}
-	if call.Cursor != "" {
-		query.Set("cursor", call.Cursor)
-	}
-	if call.Limit > 0 {
-		query.Set("limit", strconv.Itoa(call.Limit))
+	path := "/payments"
+	if call.Operation == payment.OperationRefund {
+		path = "/refunds"
 	}
 	_, err = p.client.Do(ctx, processor.Call{
-		Method: http.MethodGet, Path: "/payments", Query: query, Operation: "list", Cached: true,
-		Decode: func(body []byte) error {
-			var list list
-			if err := list.decode(body); err != nil {
-				return err
-			}
-			if list.NextCursor != "" && list.NextCursor == call.Cursor {
-				return errors.New("next_cursor is the cursor of the page itself")
-			}
-			page = processor.Page{Records: make([]processor.Record, len(list.Data)), Next: list.NextCursor}
-			for i, r := range list.Data {
-				var err error
-				if page.Records[i].Result, err = readAnyPayment(r); err != nil {
-					return fmt.Errorf("payment %d of the page: %w", i, err)
-				}
-			}
-			return nil
+		Method: http.MethodGet, Path: path, Query: listQuery(call), Operation: "list", Cached: true,
+		Decode: func(body []byte) (err error) {
+			page, err = readPage(body, call.Operation, call.Cursor)
+			return err
 		},
 	})
 	if err != nil {

@@ -196,6 +196,59 @@ func TestSimulatorListsPagesAndRevalidatesUnchangedOnes(t *testing.T) {
 	require.Equal(t, processor.Page{Records: []processor.Record{}}, page)
 }
 
+func TestSimulatorListsWhatWasCreatedAtTheTimeItself(t *testing.T) {
+	p, _ := simulated(t)
+	call := chargeAs("charge", "tok_visa")
+	call.PaymentID = payment.PaymentID("acme", "order-1")
+	_, err := p.Charge(t.Context(), call)
+	require.NoError(t, err)
+	page, err := p.List(t.Context(), processor.ListCall{})
+	require.NoError(t, err)
+	require.Len(t, page.Records, 1)
+	created := page.Records[0].CreatedAt
+	require.WithinDuration(t, time.Now(), created, time.Minute)
+	require.Equal(t, call.PaymentID, page.Records[0].OwnID)
+	for _, after := range []time.Time{created, created.Truncate(time.Second), created.Add(-time.Nanosecond)} {
+		again, err := p.List(t.Context(), processor.ListCall{CreatedAfter: after})
+		require.NoError(t, err)
+		require.Equal(t, page, again)
+	}
+}
+
+func TestSimulatorListsRefundsAndRevalidatesUnchangedPages(t *testing.T) {
+	p, statuses := simulated(t)
+	paid, err := p.Charge(t.Context(), chargeAs("charge", "tok_visa"))
+	require.NoError(t, err)
+	call := processor.ListCall{Operation: payment.OperationRefund, CreatedAfter: time.Now().Add(-time.Minute), Limit: 2}
+	var made []string
+	for i := range 3 {
+		refund := refundCall
+		refund.Key, refund.ProcessorPaymentID = fmt.Sprint("refund-", i), paid.ID
+		refund.RefundID = payment.RefundID("acme", refund.Key)
+		_, err := p.Refund(t.Context(), refund)
+		require.NoError(t, err)
+		made = append(made, refund.RefundID)
+	}
+	for range 2 {
+		var ids []string
+		for call.Cursor = ""; ; {
+			page, err := p.List(t.Context(), call)
+			require.NoError(t, err)
+			for _, r := range page.Records {
+				ids = append(ids, r.OwnID)
+				require.Equal(t, []any{payment.Succeeded, int64(250), "USD", paid.ID, "acme", ""},
+					[]any{r.Status, r.Amount, r.Currency, r.ProcessorPaymentID, r.MerchantID, r.Unreadable})
+				require.WithinDuration(t, time.Now(), r.CreatedAt, time.Minute)
+			}
+			if call.Cursor = page.Next; call.Cursor == "" {
+				break
+			}
+		}
+		require.Equal(t, made, ids)
+	}
+	require.Equal(t, []int{200, 200, 304, 304}, statuses()[4:])
+}
+
 func TestSimulatorReportsUnknownPaymentsAsNotFound(t *testing.T) {
 	p, _ := simulated(t)
 	for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {

@@ -43,8 +43,12 @@ var refundStatuses = map[stripe.RefundStatus]payment.Status{
 	stripe.RefundStatusCanceled:       payment.Declined,
 }
 
-// errIncomplete is returned for an object that is not a payment or a refund, or that lacks a required field.
-var errIncomplete = errors.New("the object is of another type, or lacks a valid id, status, amount or reference")
+// Errors of an object that is not a payment or a refund, or that lacks a required field.
+var (
+	errIncomplete = errors.New("the object is of another type, or lacks a valid id, amount or reference")
+	errStatus     = errors.New("the object has no status that Stripe documents")
+	errAmount     = errors.New("an amount or the currency is not one that Stripe documents")
+)
 
 // readPayment reads a payment that Florin made: it must have a reference.
 func readPayment(intent *paymentIntent) (processor.Result, error) {
@@ -82,8 +86,10 @@ func (intent *paymentIntent) result() (processor.Result, error) {
 		&result.Amount, &result.CapturedAmount, &result.RefundedAmount)
 	switch {
 	case err != nil:
-		return processor.Result{}, err
-	case intent.Object != "payment_intent" || result.Status == "" || !isID(result.ID) || result.Amount == 0,
+		return processor.Result{}, errAmount
+	case result.Status == "":
+		return processor.Result{}, errStatus
+	case intent.Object != "payment_intent" || !isID(result.ID) || result.Amount == 0,
 		result.Status == payment.Succeeded && result.CapturedAmount == 0:
 		return processor.Result{}, errIncomplete
 	case hasFailed(intent):
@@ -135,8 +141,10 @@ func (refund *refund) result() (processor.Result, error) {
 	err := convert(result.Currency, []int64{refund.Amount}, &result.Amount)
 	switch {
 	case err != nil:
-		return processor.Result{}, err
-	case refund.Object != "refund" || result.Status == "" || !isID(result.ID) || result.Amount == 0:
+		return processor.Result{}, errAmount
+	case result.Status == "":
+		return processor.Result{}, errStatus
+	case refund.Object != "refund" || !isID(result.ID) || result.Amount == 0:
 		return processor.Result{}, errIncomplete
 	case result.Status == payment.Declined:
 		result.Decline = &payment.Decline{
@@ -159,7 +167,7 @@ func convert(currency string, amounts []int64, into ...*int64) (err error) {
 
 // record is a record of a list.
 type record interface {
-	*paymentIntent | *refund
+	*paymentIntent | *refund | *listed
 	id() string
 }
 

@@ -37,8 +37,8 @@ func TestAdapterConforms(t *testing.T) {
 		WritePayment:    func(r processortest.Record) processortest.Response { return writeJSON(200, writePayment(r)) },
 		WriteRefund:     func(r processortest.Record) processortest.Response { return writeJSON(200, writeRefund(r)) },
 		WriteLookup:     writeLookup,
-		WritePage: func(r []processortest.Record, next string) processortest.Response {
-			return writeList(r, writePayment, next != "")
+		WritePage: func(records []processortest.Record, next string) processortest.Response {
+			return writeList(records, writeRecord, next != "")
 		},
 		ETags: true,
 		Declines: []processortest.Decline{{
@@ -110,6 +110,13 @@ func writeList(records []processortest.Record, write func(processortest.Record) 
 	return writeJSON(200, map[string]any{"object": "list", "data": data, "has_more": more})
 }
 
+func writeRecord(r processortest.Record) map[string]any {
+	if r.PaymentID != "" {
+		return writeRefund(r)
+	}
+	return writePayment(r)
+}
+
 func writePayment(r processortest.Record) map[string]any {
 	intent := writeCommon("payment_intent", r)
 	intent["amount_received"] = r.Captured
@@ -131,8 +138,12 @@ func writeRefund(r processortest.Record) map[string]any {
 
 // writeCommon writes the fields of payments and refunds; it omits empty fields.
 func writeCommon(object string, r processortest.Record) map[string]any {
-	v := map[string]any{"object": object,
-		"metadata": map[string]string{metadataReference: r.Reference, processor.MetadataMerchantID: r.MerchantID}}
+	ownID := processor.MetadataPaymentID
+	if r.PaymentID != "" {
+		ownID = processor.MetadataRefundID
+	}
+	v := map[string]any{"object": object, "created": r.CreatedAt.Unix(),
+		"metadata": map[string]string{metadataReference: r.Reference, processor.MetadataMerchantID: r.MerchantID, ownID: r.OwnID}}
 	for name, value := range map[string]string{"id": r.ID, "status": r.Status, "currency": strings.ToLower(r.Currency)} {
 		if value != "" {
 			v[name] = value
@@ -186,6 +197,8 @@ func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, 
 		parsed.Amount, err = strconv.ParseInt(form.Get("amount_to_capture"), 10, 64)
 	case r.Method == http.MethodPost && isPayment && verb == "cancel":
 		parsed.Operation = processortest.Void
+	case r.Method == http.MethodGet && r.Path == "/v1/refunds" && !q.Has("payment_intent"):
+		return parseList(processortest.ListRefunds, q)
 	case r.Method == http.MethodGet && r.Path == "/v1/refunds":
 		parsed.Operation, parsed.PaymentID = processortest.LookupRefund, q.Get("payment_intent")
 		parsed.Cursor = q.Get("starting_after")
@@ -193,7 +206,7 @@ func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, 
 		parsed.Operation, parsed.PaymentID = processortest.LookupCharge, ""
 		parsed.Reference = strings.TrimSuffix(strings.TrimPrefix(q.Get("query"), "metadata['florin_reference']:'"), "'")
 	case r.Method == http.MethodGet && isPayment && rest == "":
-		return parseList(q)
+		return parseList(processortest.List, q)
 	case r.Method == http.MethodGet && isPayment && verb == "":
 		parsed.Operation = processortest.LookupCharge
 	default:
@@ -202,8 +215,8 @@ func parseRequest(r processortest.Request) (parsed processortest.ParsedRequest, 
 	return parsed, err
 }
 
-func parseList(q url.Values) (parsed processortest.ParsedRequest, err error) {
-	parsed = processortest.ParsedRequest{Operation: processortest.List, Cursor: q.Get("starting_after")}
+func parseList(operation processortest.Operation, q url.Values) (parsed processortest.ParsedRequest, err error) {
+	parsed = processortest.ParsedRequest{Operation: operation, Cursor: q.Get("starting_after")}
 	if limit := q.Get("limit"); limit != "" {
 		parsed.Limit, err = strconv.Atoi(limit)
 	}

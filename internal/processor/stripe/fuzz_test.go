@@ -2,6 +2,7 @@ package stripe
 
 import (
 	"context"
+	"encoding/json"
 	"io"
 	"maps"
 	"net/http"
@@ -142,18 +143,24 @@ func FuzzResponse(f *testing.F) {
 			}
 		}
 		require.LessOrEqual(t, requests, maxPages+maxScanPages+10, "a list without an end is not read forever")
-		page, err := p.List(t.Context(), processor.ListCall{})
-		if err != nil {
-			checkError(err)
-			require.Nil(t, page.Records)
-			return
+		for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
+			page, err := p.List(t.Context(), processor.ListCall{Operation: operation})
+			if err != nil {
+				checkError(err)
+				require.Nil(t, page.Records)
+				continue
+			}
+			for _, r := range page.Records {
+				checkTexts(r.Result)
+				require.Equal(t, r.Unreadable == "", r.Status != "" && r.Amount > 0 && isID(r.ID), "%+v", r)
+				require.True(t, r.ID == "" || isID(r.ID))
+				require.Regexp(t, `\A[ -~]{0,200}\z`, r.Unreadable)
+				_, err := json.Marshal(r)
+				require.NoError(t, err)
+			}
+			require.True(t, page.Next == "" || isID(page.Next), "%q", page.Next)
+			require.False(t, page.Next == "" && hasMore(body), "the rest of the list is lost")
 		}
-		for _, r := range page.Records {
-			checkTexts(r.Result)
-			require.True(t, isID(r.ID))
-		}
-		require.True(t, page.Next == "" || isID(page.Next), "%q", page.Next)
-		require.False(t, page.Next == "" && hasMore(body), "the rest of the list is lost")
 	})
 }
 

@@ -237,13 +237,17 @@ func TestLookupReadsALimitedNumberOfRefunds(t *testing.T) {
 }
 
 func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
-	got, err := start(t, saved(t, 200, "payments_page")).List(t.Context(), processor.ListCall{})
+	created := time.Unix(1680800504, 0).UTC()
+	ownID := payment.PaymentID("acme", "order-1")
+	got, err := start(t, saved(t, 200, "payments_page").replaced(t, "pay_1", ownID)).List(t.Context(), processor.ListCall{})
 	require.NoError(t, err)
 	own := paid(payment.Succeeded, 1250, 50)
 	own.RequestID = ""
 	require.Equal(t, processor.Page{Next: "pi_3MtwBwLkdIwHu7ix28a3tqPd", Records: []processor.Record{
-		{Result: own},
-		{Result: processor.Result{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"}},
+		{Result: own, CreatedAt: created, OwnID: ownID},
+		{CreatedAt: created,
+			Result: processor.Result{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPc", Status: payment.Pending, Amount: 1250, Currency: "USD"}},
+		{Result: processor.Result{ID: "pi_3MtwBwLkdIwHu7ix28a3tqPd"}, CreatedAt: created, Unreadable: errAmount.Error()},
 	}}, got)
 
 	last, err := start(t, response{status: 200, body: `{"data":[],"has_more":false}`}).List(t.Context(),
@@ -252,29 +256,112 @@ func TestListIncludesPaymentsThatFlorinDidNotMake(t *testing.T) {
 	require.Empty(t, last.Next)
 }
 
-func TestListWithAnUnreadableFlorinPaymentIsAnError(t *testing.T) {
-	for name, body := range map[string]string{
-		"unknown status": `{"data":[{"id":"pi_1","object":"payment_intent","status":"settled","amount":1,"currency":"usd",` +
-			`"metadata":{"florin_reference":"x"}}]}`,
-		"no list":                  `{}`,
-		"empty page with has_more": `{"data":[],"has_more":true}`,
+func TestListHasRefundsWithTheirPayments(t *testing.T) {
+	created := time.Unix(1692942318, 0).UTC()
+	ownID := payment.RefundID("acme", "refund-1")
+	page := saved(t, 200, "refunds_page_1").
+		replaced(t, `"florin_reference": "another"`, `"florin_reference": "another", "florin_merchant_id": "acme", "florin_refund_id": "`+ownID+`"`)
+	got, err := start(t, page).List(t.Context(), processor.ListCall{Operation: payment.OperationRefund})
+	require.NoError(t, err)
+	refund := processor.Result{ID: "re_1Nispe2eZvKYlo2Cd31jOCg1", Status: payment.Succeeded, Amount: 250, Currency: "USD"}
+	own := refund
+	own.ID, own.Reference, own.MerchantID = "re_1Nispe2eZvKYlo2Cd31jOCg2", "another", "acme"
+	require.Equal(t, processor.Page{Next: own.ID, Records: []processor.Record{
+		{Result: refund, CreatedAt: created, ProcessorPaymentID: intentID},
+		{Result: own, CreatedAt: created, ProcessorPaymentID: intentID, OwnID: ownID},
+	}}, got)
+}
+
+// Reconciliation has to see every record.
+func TestUnreadableRecordOfAListDoesNotHideTheOthers(t *testing.T) {
+	const whole = `{"id":"pi_1","object":"payment_intent","status":"succeeded","amount":1,"amount_received":1,"currency":"usd","created":1680800504,` +
+		`"latest_charge":"ch_1","metadata":{"florin_reference":"x"}}`
+	known := processor.Record{Result: processor.Result{ID: "pi_1", Reference: "x"}, CreatedAt: time.Unix(1680800504, 0).UTC()}
+	without := func(change func(*processor.Record)) processor.Record {
+		r := known
+		change(&r)
+		return r
+	}
+	const wrongType = "the JSON has a value of another type than documented"
+	for name, tc := range map[string]struct {
+		old, new, reason string
+		want             processor.Record
+	}{
+		"unknown status":         {old: "succeeded", new: "settled", reason: errStatus.Error(), want: known},
+		"no amount":              {old: `"amount"`, new: `"total"`, reason: errIncomplete.Error(), want: known},
+		"amount as a text":       {old: `"amount":1`, new: `"amount":"1"`, reason: wrongType, want: known},
+		"unknown currency":       {old: "usd", new: "xxx", reason: errAmount.Error(), want: known},
+		"another object":         {old: "payment_intent", new: "setup_intent", reason: errIncomplete.Error(), want: known},
+		"charge of another form": {old: `"ch_1"`, new: `7`, reason: wrongType, want: known},
+		"metadata of another form": {old: `{"florin_reference":"x"}`, new: `["x"]`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
+		"id of another form": {old: `"pi_1"`, new: `1`, reason: wrongType, want: without(func(r *processor.Record) { r.ID = "" })},
+		"id with a slash": {old: `"pi_1"`, new: `"pi/1"`, reason: errIncomplete.Error(),
+			want: without(func(r *processor.Record) { r.ID = "" })},
+		"created far in the future": {old: `1680800504,"latest_charge":"ch_1"`, new: `253402300800,"latest_charge":7`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.CreatedAt = time.Time{} })},
+		"reference with a card number": {old: `"ch_1","metadata":{"florin_reference":"x"}`,
+			new: `7,"metadata":{"florin_reference":"4111111111111111"}`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
+		"reference that is not printable": {old: `"ch_1","metadata":{"florin_reference":"x"}`,
+			new: `7,"metadata":{"florin_reference":"\n"}`, reason: wrongType,
+			want: without(func(r *processor.Record) { r.Reference = "" })},
 	} {
 		t.Run(name, func(t *testing.T) {
-			page, err := start(t, response{status: 200, body: body}).List(t.Context(), processor.ListCall{})
-			requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
-			require.Zero(t, page)
+			require.Contains(t, whole, tc.old)
+			bad := strings.Replace(whole, tc.old, tc.new, 1)
+			page, err := start(t, response{status: 200, body: `{"data":[` + whole + `,` + bad + `,` + whole + `],"has_more":true}`}).
+				List(t.Context(), processor.ListCall{})
+			require.NoError(t, err)
+			require.Equal(t, "pi_1", page.Next)
+			require.Len(t, page.Records, 3)
+			tc.want.Unreadable = tc.reason
+			require.Equal(t, tc.want, page.Records[1])
+			for _, i := range []int{0, 2} {
+				require.Equal(t, payment.Succeeded, page.Records[i].Status)
+			}
 		})
 	}
 }
 
-func TestFreshListComesFromTheCache(t *testing.T) {
-	f := start(t, saved(t, 200, "payments_page").with("Cache-Control", "max-age=60"))
-	for range 2 {
-		page, err := f.List(t.Context(), processor.ListCall{})
-		require.NoError(t, err)
-		require.Len(t, page.Records, 2)
+func TestUnreadablePageIsAnError(t *testing.T) {
+	const whole = `{"id":"pi_1","object":"payment_intent"}`
+	for name, body := range map[string]string{
+		"no list":                  `{}`,
+		"null data":                `{"data":null}`,
+		"null record":              `{"data":[` + whole + `,null]}`,
+		"record is a text":         `{"data":[` + whole + `,"pi_2"]}`,
+		"a name twice":             `{"data":[{"id":"pi_1","id":"pi_2"}]}`,
+		"empty page with has_more": `{"data":[],"has_more":true}`,
+		"no id at the end":         `{"data":[` + whole + `,{"object":"payment_intent"}],"has_more":true}`,
+		"the cursor again":         `{"data":[{"id":"pi_9"}],"has_more":true}`,
+	} {
+		for _, operation := range []payment.Operation{payment.OperationCharge, payment.OperationRefund} {
+			t.Run(name+": "+string(operation), func(t *testing.T) {
+				page, err := start(t, response{status: 200, body: body}).
+					List(t.Context(), processor.ListCall{Operation: operation, Cursor: "pi_9"})
+				requireError(t, err, processor.Ambiguous, true, payment.ClassInvalidResponse)
+				require.Zero(t, page)
+			})
+		}
 	}
-	require.Len(t, f.seen, 1)
+}
+
+func TestFreshListComesFromTheCache(t *testing.T) {
+	for page, operation := range map[string]payment.Operation{"payments_page": payment.OperationCharge, "refunds_page_1": payment.OperationRefund} {
+		f := start(t, saved(t, 200, page).with("Cache-Control", "max-age=60"))
+		var first processor.Page
+		for i := range 2 {
+			page, err := f.List(t.Context(), processor.ListCall{Operation: operation})
+			require.NoError(t, err)
+			require.NotEmpty(t, page.Records)
+			if i == 0 {
+				first = page
+			}
+			require.Equal(t, first, page)
+		}
+		require.Len(t, f.seen, 1)
+	}
 }
 
 func TestDeclineOfALookupOrAListIsAnError(t *testing.T) {

@@ -95,7 +95,7 @@ func TestAgainstStripeMock(t *testing.T) {
 		intent["latest_charge"] = charge["id"]
 		charge["captured"], charge["amount_refunded"] = true, 99
 		charge["amount"], charge["amount_captured"] = intent["amount"], intent["amount"]
-		refund["metadata"] = metadata
+		refund["metadata"], refund["payment_intent"] = metadata, intentID
 	})
 	p := New(client(t, baseURL, &audited))
 	// The amount of the fixtures. stripe-mock returns the amount of a request instead if there is one, but never changes a status.
@@ -169,6 +169,17 @@ func TestAgainstStripeMock(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, page.Records, 1)
 		require.Equal(t, int64(99), page.Records[0].RefundedAmount)
+		require.Equal(t, time.Unix(1234567890, 0).UTC(), page.Records[0].CreatedAt)
+		require.Empty(t, page.Records[0].Unreadable)
+	})
+	t.Run("list of refunds", func(t *testing.T) {
+		page, err := p.List(t.Context(), processor.ListCall{Operation: payment.OperationRefund,
+			CreatedAfter: time.Unix(1680800504, 0), Cursor: refundID, Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, page.Records, 1)
+		got := page.Records[0]
+		require.Equal(t, []any{payment.Succeeded, key, "acme", intentID, time.Unix(1234567890, 0).UTC()},
+			[]any{got.Status, got.Reference, got.MerchantID, got.ProcessorPaymentID, got.CreatedAt})
 	})
 	t.Run("the mock refuses an invalid request", func(t *testing.T) {
 		_, err := do(t.Context(), processor.Call{Key: key}, func(ctx context.Context) error {

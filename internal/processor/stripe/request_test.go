@@ -111,22 +111,31 @@ func TestHeadersOfStripeGoAreSent(t *testing.T) {
 }
 
 func TestListRequestHasTheParametersOfTheCall(t *testing.T) {
-	for _, tc := range []struct {
-		call processor.ListCall
-		want map[string]string
-	}{
-		{call: processor.ListCall{}, want: map[string]string{}},
-		{call: processor.ListCall{CreatedAfter: time.Unix(1680800504, 999), Cursor: "pi_9", Limit: 25},
-			want: map[string]string{"created[gte]": "1680800504", "starting_after": "pi_9", "limit": "25"}},
-		{call: processor.ListCall{Limit: 1000}, want: map[string]string{"limit": "100"}},
+	for operation, of := range map[payment.Operation]struct{ path, page, expand string }{
+		"":                      {path: "/v1/payment_intents", page: "payments_page", expand: "data.latest_charge"},
+		payment.OperationCharge: {path: "/v1/payment_intents", page: "payments_page", expand: "data.latest_charge"},
+		payment.OperationRefund: {path: "/v1/refunds", page: "refunds_page_1"},
 	} {
-		f := start(t, saved(t, 200, "payments_page"))
-		_, err := f.List(t.Context(), tc.call)
-		require.NoError(t, err)
-		sent := <-f.seen
-		require.Equal(t, []string{http.MethodGet, "/v1/payment_intents"}, []string{sent.method, sent.path})
-		tc.want["expand[0]"] = "data.latest_charge"
-		require.Equal(t, tc.want, flat(sent.query))
+		for _, tc := range []struct {
+			call processor.ListCall
+			want map[string]string
+		}{
+			{call: processor.ListCall{}, want: map[string]string{}},
+			{call: processor.ListCall{CreatedAfter: time.Unix(1680800504, 999), Cursor: "pi_9", Limit: 25},
+				want: map[string]string{"created[gte]": "1680800504", "starting_after": "pi_9", "limit": "25"}},
+			{call: processor.ListCall{Limit: 1000}, want: map[string]string{"limit": "100"}},
+		} {
+			f := start(t, saved(t, 200, of.page))
+			tc.call.Operation = operation
+			_, err := f.List(t.Context(), tc.call)
+			require.NoError(t, err)
+			sent := <-f.seen
+			require.Equal(t, []string{http.MethodGet, of.path}, []string{sent.method, sent.path})
+			if of.expand != "" {
+				tc.want["expand[0]"] = of.expand
+			}
+			require.Equal(t, tc.want, flat(sent.query))
+		}
 	}
 }
 

@@ -388,41 +388,31 @@ func (p *Processor) lookupRefund(ctx context.Context,
 		fmt.Sprintf("the payment has more than %d refunds", maxPages*maxPageSize))
 }
 
-// List implements [processor.Processor], newest first. The page includes payments that Florin did not make: they have no
-// reference. Such a payment is omitted if it cannot be read.
-func (p *Processor) List(ctx context.Context, call processor.ListCall) (result processor.Page, err error) {
-	params := &stripe.PaymentIntentListParams{}
-	params.Single = true
-	params.AddExpand("data.latest_charge")
-	params.StartingAfter = optional(call.Cursor)
-	if call.Limit > 0 {
-		params.Limit = stripe.Int64(int64(min(call.Limit, maxPageSize)))
+// List implements [processor.Processor], newest first. The page includes payments and refunds that Florin did not make: they have
+// no reference.
+func (p *Processor) List(ctx context.Context, call processor.ListCall) (page processor.Page, err error) {
+	created, after, limit := listParams(call)
+	send := func(ctx context.Context) error {
+		params := &stripe.PaymentIntentListParams{CreatedRange: created}
+		params.Single, params.StartingAfter, params.Limit = true, after, limit
+		params.AddExpand("data.latest_charge")
+		return p.api.V1PaymentIntents.List(ctx, params).Err()
 	}
-	if !call.CreatedAfter.IsZero() {
-		params.CreatedRange = &stripe.RangeQueryParams{GreaterThanOrEqual: call.CreatedAfter.Unix()}
+	if call.Operation == payment.OperationRefund {
+		send = func(ctx context.Context) error {
+			params := &stripe.RefundListParams{CreatedRange: created}
+			params.Single, params.StartingAfter, params.Limit = true, after, limit
+			return p.api.V1Refunds.List(ctx, params).Err()
+		}
 	}
-	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) error {
-		list, err := readPage[*paymentIntent](body)
-		if err != nil {
-			return err
-		}
-		result = processor.Page{Records: make([]processor.Record, 0, len(list.Data))}
-		for i, intent := range list.Data {
-			paid, err := readAnyPayment(intent)
-			switch {
-			case err == nil:
-				result.Records = append(result.Records, processor.Record{Result: paid})
-			case intent.Metadata[metadataReference] != "":
-				return fmt.Errorf("payment %d of the page: %w", i, err)
-			}
-		}
-		result.Next = list.next()
-		return nil
-	}}, func(ctx context.Context) error { return p.api.V1PaymentIntents.List(ctx, params).Err() })
+	_, err = do(ctx, processor.Call{Operation: operationList, Cached: true, Decode: func(body []byte) (err error) {
+		page, err = readListed(body, call)
+		return err
+	}}, send)
 	if err != nil {
 		return processor.Page{}, err
 	}
-	return result, nil
+	return page, nil
 }
 
 // doOne sends a request whose response is one payment or refund, and reads it. The response is read in Decode, before the

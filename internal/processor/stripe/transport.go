@@ -1,11 +1,11 @@
 package stripe
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 
 	"github.com/stripe/stripe-go/v85"
 
@@ -51,7 +51,7 @@ func do(ctx context.Context, call processor.Call, send func(context.Context) err
 			Message: "stripe-go could not build the request", Err: err}
 	case err != nil:
 		// The text of err is dropped: it quotes the body.
-		return x.answer, processor.Malformed(x.answer, "stripe-go could not read the response")
+		return x.answer, processor.Malformed(x.answer, "stripe-go did not accept the response")
 	default:
 		return x.answer, nil
 	}
@@ -66,8 +66,9 @@ var errUnexpected = errors.New("request without a call, or a second request of a
 // errDeclined ends stripe-go's part of a declined operation: stripe-go must only receive successes.
 var errDeclined = errors.New("declined")
 
-// RoundTrip implements [http.RoundTripper]. It returns an error for everything but a success, so that http.Client sees no
-// redirects and stripe-go sees nothing that it would retry.
+// RoundTrip implements [http.RoundTripper]. The call's Decode has read the body of a success: stripe-go gets an empty one
+// instead, because it would refuse a whole list for one record of another form. RoundTrip returns an error for everything but a
+// success, so that http.Client sees no redirects and stripe-go sees nothing that it would retry.
 func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer req.Body.Close()
 	x, ok := req.Context().Value(exchangeKey{}).(*exchange)
@@ -97,7 +98,7 @@ func (t transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return &http.Response{
 		StatusCode: x.answer.Status,
 		Header:     x.answer.Header,
-		Body:       io.NopCloser(bytes.NewReader(x.answer.Body)),
+		Body:       io.NopCloser(strings.NewReader("{}")),
 		Request:    req,
 	}, nil
 }
