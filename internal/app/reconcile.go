@@ -90,6 +90,17 @@ func newSchedules(temporal client.Client, c config.Config, logger *zap.Logger) *
 	return s
 }
 
+// intervals returns the times between two reconciliations, by the name of the processor.
+func (s *schedules) intervals() map[string]time.Duration {
+	intervals := map[string]time.Duration{}
+	for name, settings := range s.names {
+		if settings.Every > 0 {
+			intervals[name] = time.Duration(settings.Every)
+		}
+	}
+	return intervals
+}
+
 // start sets the schedules in the background: payments do not wait for them. A schedule that cannot be set is logged, and set again later.
 func (s *schedules) start() {
 	ctx, cancel := context.WithCancel(context.Background())

@@ -179,7 +179,9 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 
 // sources returns what the gauges read.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Store: w.store, SharesAge: w.fleet.Age}
+	s := telemetry.Sources{
+		Processors: map[string]*httpclient.Client{}, Store: w.store, SharesAge: w.fleet.Age, Intervals: w.schedules.intervals(),
+	}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}

@@ -202,6 +202,17 @@ func (s *Store) Watermarks(ctx context.Context) (map[string]time.Time, error) {
 	return watermarks, s.wrap(err, "read the watermarks of reconciliation")
 }
 
+// LastReconciliations returns the latest run of each processor that has ended.
+func (s *Store) LastReconciliations(ctx context.Context) (runs []payment.Reconciliation, err error) {
+	err = s.read().queryEach(ctx, selectRun+`WHERE ended_at IS NOT NULL AND started_at = (SELECT max(started_at) FROM reconciliation_runs latest
+		WHERE latest.processor = reconciliation_runs.processor AND latest.ended_at IS NOT NULL)`, nil, func(row scanner) error {
+		r, err := scanRun(row)
+		runs = append(runs, r)
+		return err
+	})
+	return runs, s.wrap(err, "read the last reconciliations")
+}
+
 // ListedRecord is what a processor has listed, as a run of reconciliation keeps it.
 type ListedRecord struct {
 	// ID is the processor's id, or what stands for it.

@@ -47,6 +47,10 @@ func TestWindowBeginsBeforeTheEndOfTheLastCompleteOne(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, map[string]time.Time{"rest": second.WindowTo}, watermarks)
 
+		last, err := s.LastReconciliations(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, []payment.Reconciliation{ended}, last)
+
 		third := beginRun(t, s, "run-3")
 		require.Equal(t, second.WindowTo.Add(-window.Overlap), third.WindowFrom)
 		fourth := beginRun(t, s, "run-4")
