@@ -27,6 +27,8 @@ const (
 	byReconcile = "reconcile"
 	// partItems limits the records, payments, refunds or lookups of one execution of ReconcileRecords.
 	partItems = 5000
+	// partTime limits how long it takes, but for what it has begun.
+	partTime = 10 * time.Minute
 	// storedPage is how many stored payments or refunds are compared at once.
 	storedPage = 500
 	// checkPage is how many differences are read at once.
@@ -128,7 +130,8 @@ func (r *Reconciler) ReconcileRecords(ctx context.Context, part ReconcilePart) (
 		return ReconciledPart{}, temporal.NewNonRetryableApplicationError(
 			fmt.Sprintf("unknown phase %q: a newer worker has to continue", part.Progress.Phase), string(payment.ErrInvalidRequest), nil)
 	}
-	for items := 0; items < partItems && !p.state.Done && p.state.Unchecked == 0; {
+	began := time.Now()
+	for items := 0; items < partItems && time.Since(began) < partTime && !p.state.Done && p.state.Unchecked == 0 && !isStopping(ctx); {
 		n, err := step(ctx)
 		if err != nil {
 			return ReconciledPart{}, p.retryable(ctx, err)
@@ -137,6 +140,16 @@ func (r *Reconciler) ReconcileRecords(ctx context.Context, part ReconcilePart) (
 		p.record(ctx)
 	}
 	return p.state, nil
+}
+
+// isStopping reports whether the worker stops. A part ends early then: another worker continues.
+func isStopping(ctx context.Context) bool {
+	select {
+	case <-activity.GetWorkerStopChannel(ctx):
+		return true
+	default:
+		return false
+	}
 }
 
 // refuseForeign ends an activity that another program has scheduled. It counts as a refused call, for which there is an alert.
@@ -190,18 +203,39 @@ func (p *reconciling) beat(ctx context.Context) (stop func()) {
 	return func() { cancel(); running.Wait() }
 }
 
-// retryable returns the error of an attempt: Temporal makes the next one, unless the processor refuses the call, such as for its
-// credentials.
+// retryable returns the error of an attempt: Temporal makes the next one, unless the same call would get the same response.
 func (p *reconciling) retryable(ctx context.Context, err error) error {
 	var e *processor.Error
-	if !errors.As(err, &e) || ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case !errors.As(err, &e):
 		return err
 	}
 	e = clean(e)
 	return temporal.NewApplicationErrorWithOptions(e.Error(), string(e.Class), temporal.ApplicationErrorOptions{
-		NonRetryable:   !e.Retry && (e.Class == payment.ClassAuthentication || e.Class == payment.ClassPermission || e.Class == payment.ClassConfig),
-		NextRetryDelay: min(e.RetryAfter, 5*time.Minute),
+		NonRetryable: !e.Retry, NextRetryDelay: min(e.RetryAfter, longestRetryAfter),
 	})
+}
+
+// longestRetryAfter limits what a processor may ask a part to wait: the next attempt asks again.
+const longestRetryAfter = 5 * time.Minute
+
+// unreadableAfter is how often a part is tried before a response that cannot be read counts as one about the record, and not as a fault of
+// the processor that passes.
+const unreadableAfter = 5
+
+// isAboutOne reports whether an error of a lookup is about the record that is looked up: the processor does not refuse every call, and
+// another attempt would not help. Such a record must not hold up all others, run after run.
+func isAboutOne(ctx context.Context, e *processor.Error) bool {
+	switch e.Class {
+	case payment.ClassAuthentication, payment.ClassPermission, payment.ClassConfig:
+		return false
+	case payment.ClassInvalidResponse:
+		return !e.Retry || activity.GetInfo(ctx).Attempt > unreadableAfter
+	default:
+		return !e.Retry
+	}
 }
 
 func (p *reconciling) pace(ctx context.Context) error {
@@ -552,6 +586,9 @@ func (p *reconciling) check(ctx context.Context, round int) (int, error) {
 		return 0, err
 	}
 	for _, c := range checks {
+		if isStopping(ctx) {
+			return 0, nil
+		}
 		if p.state.Counts.Findings >= maxFindings {
 			p.state.Unchecked, err = p.Store.OpenChecks(ctx, p.run.RunID)
 			return 0, err
@@ -639,7 +676,7 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 		there, isFound, err := p.Processor.Lookup(ctx, call)
 		var refused *processor.Error
 		switch {
-		case errors.As(err, &refused) && !refused.Retry && refused.Class == payment.ClassInvalidResponse:
+		case errors.As(err, &refused) && isAboutOne(ctx, refused) && ctx.Err() == nil:
 			d := s.about(payment.DivergenceUnreadable)
 			d.Evidence = map[string]string{"failure": string(refused.Class)}
 			return nil, p.finding(ctx, d)

@@ -425,6 +425,23 @@ func TestReconciliationOutlivesAProcessorThatDoesNotRespond(t *testing.T) {
 	require.Equal(t, 5, failures)
 }
 
+func TestRecordThatIsNeverLookedUpIsUnreadable(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	b.pay(t, "b", payment.Succeeded)
+	b.payment("ch_a").Amount, b.payment("ch_b").Amount = 1, 1
+	b.ledger.lookedUp = func(call processor.LookupCall) error {
+		if call.Reference == b.payment("ch_a").Reference {
+			return &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, Message: "scripted"}
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"amount payment b", "unreadable payment a"}, b.findings(t))
+}
+
 func TestReconciliationThatCannotContinueLeavesTheWatermark(t *testing.T) {
 	refused := &processor.Error{Class: payment.ClassAuthentication, Certainty: processor.NotExecuted, Message: "invalid key"}
 	for name, tt := range map[string]struct {
