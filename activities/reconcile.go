@@ -33,8 +33,8 @@ const (
 	storedPage = 500
 	// checkPage is how many differences are read at once.
 	checkPage = 50
-	// cleanPage is how many rows one statement deletes.
-	cleanPage = 5000
+	// cleanPage is how many rows one statement deletes: payments wait for it in SQLite.
+	cleanPage = 1000
 	// skew is how much the clocks of the worker and the processor may differ: so much more than the window is listed.
 	skew = 10 * time.Minute
 	// maxFindings limits the divergences that one run records: a mistake, such as a list of another account, must not fill the table.

@@ -48,7 +48,7 @@ func command() *cobra.Command {
 	root.Flags().IntVar(&o.trials, "trials", 3, "number of trials, each with the next seed")
 	root.Flags().IntVar(&o.payments, "payments", 20_000, "number of payments")
 	root.Flags().IntVar(&o.each, "each", 6, "number of differences of each kind")
-	root.Flags().IntVar(&o.live, "live", 200, "number of live charges, without and with a reconciliation; 0 for none")
+	root.Flags().IntVar(&o.live, "live", 100, "number of live charges, without and with a reconciliation; 0 for none")
 	root.AddCommand(temporalCommand())
 	return root
 }

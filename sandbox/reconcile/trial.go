@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math/rand/v2"
@@ -10,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -183,21 +185,25 @@ func (t *trial) measure(ctx context.Context) error {
 	return nil
 }
 
-// charges makes live charges, 20 per second, and returns the 95th percentile of their durations.
+// charges makes live charges, 10 per second, and returns the 95th percentile of their durations.
 func (t *trial) charges(ctx context.Context, name string) (time.Duration, error) {
 	var mu sync.Mutex
 	var took []time.Duration
 	var failed error
 	var all sync.WaitGroup
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for n := range t.live {
 		<-tick.C
 		all.Go(func() {
 			began := time.Now()
-			_, err := t.florin.Charge(ctx, payment.ChargeRequest{
+			request := payment.ChargeRequest{
 				MerchantID: "live", IdempotencyKey: fmt.Sprintf("%s-%d", name, n), Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa",
-			})
+			}
+			_, err := t.florin.Charge(ctx, request)
+			for errors.Is(err, florin.ErrOutcomePending) && ctx.Err() == nil { // on a busy machine
+				_, err = t.florin.Charge(ctx, request)
+			}
 			mu.Lock()
 			defer mu.Unlock()
 			if took = append(took, time.Since(began)); err != nil {
