@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
+.PHONY: demo demo-check test lint crash fleet fairness reconcile attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
 .PHONY: fuzz vulncheck sbom pin-images picture
 
 ## demo: start all components, run charges and refunds, show their progress, and keep running until Ctrl-C

@@ -55,7 +55,7 @@ func window(r config.Reconcile) store.Window {
 
 // hurrier returns how a reconciliation notifies a workflow of a difference. It returns nil if signals have to be signed and the processor has
 // no webhook secret: the workflow finds out by itself.
-func hurrier(temporal client.Client, name string, signed bool, secret *webhook.Rotating) func(ctx context.Context, workflowID string) error {
+func hurrier(temporal webhook.Signaler, name string, signed bool, secret *webhook.Rotating) func(ctx context.Context, workflowID string) error {
 	if signed && secret == nil {
 		return nil
 	}
