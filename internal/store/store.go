@@ -14,7 +14,8 @@
 // There are two exceptions: the shares of workers in the rate of a processor, which live as long as their worker, see [Store.RenewShares], and
 // what a reconciliation works on, until it has ended, see [Store.StageRecords].
 //
-// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID], [Store.RefundByProcessorID], [Store.RefundsOfProcessor] and [Store.Identity]. No
+// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID],
+// [Store.RefundByProcessorID], [Store.RefundsOfProcessor] and [Store.Identity]. No
 // error text contains a payment method or a password.
 package store
 
