@@ -103,7 +103,7 @@ func (d Divergence) ID() string { return "div_" + derive("divergence", d.Fingerp
 // DivergenceFilter selects divergences. Zero fields match everything.
 type DivergenceFilter struct {
 	// MerchantID limits the list to one merchant. Only operators may leave it empty.
-	MerchantID string         `json:"merchant_id,omitempty"`
+	MerchantID string `json:"merchant_id,omitempty"`
 	PaymentID  string `json:"payment_id,omitempty"`
 	// Processor selects the divergences at the processor of this name.
 	Processor string         `json:"processor,omitempty"`

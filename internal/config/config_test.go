@@ -344,9 +344,11 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			want:   "processors.acme.reconcile.every 1s: must be at least 1m, or 0 for no schedule",
 		},
 		{
-			name:   "overlap that ends before the lag",
-			change: func(_ *Config, p *Processor) { p.Reconcile.Lag, p.Reconcile.Overlap = duration(second), duration(second) },
-			want:   "processors.acme.reconcile: want 0 < lag 1s < overlap 1s",
+			name: "overlap that ends before the lag",
+			change: func(_ *Config, p *Processor) {
+				p.Reconcile.Lag, p.Reconcile.Overlap = duration(second), duration(second)
+			},
+			want: "processors.acme.reconcile: want 0 < lag 1s < overlap 1s",
 		},
 		{
 			name:   "pages that no processor has",
