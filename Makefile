@@ -3,7 +3,7 @@
 RACE := $(if $(shell command -v gcc || command -v clang),-race)
 TOOL := go tool -modfile=$(CURDIR)/tools/go.mod
 
-.PHONY: compose-check demo demo-check test lint crash fleet fairness attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
+.PHONY: compose-check demo demo-check test lint crash fleet fairness reconcile attack year histories mutation bench memory capacity bench-latency bench-refusals bench-client growth
 .PHONY: reconcile-file
 .PHONY: fuzz vulncheck sbom pin-images picture
 
@@ -59,6 +59,12 @@ crash:
 ## the processor in any second; the last line is a summary. ARGS=--short takes a minute and a half instead of three
 fleet:
 	@cd sandbox && go run ./fleet $(ARGS)
+
+## reconcile: put 20,000 payments in the simulator and the store, plant each kind of difference, kill the worker and restart Temporal
+## meanwhile, and compare what is found, at three seeds; the last line is a summary. SEED= repeats a run.
+## ARGS="--payments 2000 --trials 1 --live 0" takes about a minute
+reconcile:
+	@cd sandbox && go run ./reconcile --seed=$(SEED) $(ARGS)
 
 ## attack: attack a running sandbox as an outsider, through Temporal's API, HTTP, files and binaries; the last line is a summary.
 ## ARGS="--only TEXT" selects attacks by their names

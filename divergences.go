@@ -21,10 +21,14 @@ func (c *Client) Divergences(ctx context.Context, f payment.DivergenceFilter) (p
 // undone. A divergence that is acknowledged already does not change. [ErrNotFound] means that there is no divergence with this
 // id.
 func (c *Client) AcknowledgeDivergence(ctx context.Context, id, by string) (payment.Divergence, error) {
-	a := payment.Acknowledgement{DivergenceID: id, By: by}
+	return c.Acknowledge(ctx, payment.Acknowledgement{DivergenceID: id, By: by})
+}
+
+// Acknowledge is [Client.AcknowledgeDivergence] with a reason.
+func (c *Client) Acknowledge(ctx context.Context, a payment.Acknowledgement) (payment.Divergence, error) {
 	if err := a.Validate(); err != nil {
 		return payment.Divergence{}, err
 	}
 	d, err := read[payment.Divergence](ctx, c, "", payment.ActivityAcknowledgeDivergence, a)
-	return d, translate(ctx, err, fmt.Sprintf("%s %s", payment.ActivityAcknowledgeDivergence, id))
+	return d, translate(ctx, err, fmt.Sprintf("%s %s", payment.ActivityAcknowledgeDivergence, a.DivergenceID))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/florinpay/florin/internal/authorize"
 	"github.com/florinpay/florin/internal/divergence"
+	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -89,10 +90,28 @@ func (p *Payments) RecordRecheck(ctx context.Context, req payment.RecheckRequest
 	if err != nil {
 		return RecheckOutcome{}, storeError(err)
 	}
+	found := finder{store: p.Store, by: byLookup, unconfirmed: req.Unconfirmed}
 	if req.Refund {
-		return p.recordRefundRecheck(ctx, req, r, there)
+		return found.recordRefund(ctx, r, there)
 	}
-	refunds, err := p.Store.Refunds(ctx, of.MerchantID, of.PaymentID)
+	return found.recordPayment(ctx, of, there)
+}
+
+// byLookup names the actor behind what a recheck finds.
+const byLookup = "lookup"
+
+// finder persists how records of a processor contradict what is final.
+type finder struct {
+	store *store.Store
+	// by names the actor. unconfirmed are the ids of the divergences that an earlier lookup has shown and that may be due to a lagging
+	// record.
+	by          string
+	unconfirmed []string
+}
+
+// recordPayment compares a final payment with its processor's record, and persists the contradictions.
+func (f finder) recordPayment(ctx context.Context, of payment.Charge, there processor.Result) (RecheckOutcome, error) {
+	refunds, err := f.store.Refunds(ctx, of.MerchantID, of.PaymentID)
 	if err != nil {
 		return RecheckOutcome{}, err
 	}
@@ -103,41 +122,37 @@ func (p *Payments) RecordRecheck(ctx context.Context, req payment.RecheckRequest
 		}
 	}
 	about := payment.Divergence{PaymentID: of.PaymentID, MerchantID: of.MerchantID, StatusHere: of.Status}
-	return p.recordContradictions(ctx, req, about, divergence.OfPayment(of, open, there), there)
+	return f.record(ctx, about, divergence.OfPayment(of, open, there), there)
 }
 
-func (p *Payments) recordRefundRecheck(
-	ctx context.Context, req payment.RecheckRequest, r payment.Refund, there processor.Result,
-) (RecheckOutcome, error) {
+// recordRefund is recordPayment for a refund. A succeeded one that has failed since becomes failed.
+func (f finder) recordRefund(ctx context.Context, r payment.Refund, there processor.Result) (RecheckOutcome, error) {
 	contradictions, failedLate := divergence.OfRefund(r, there)
 	if failedLate {
 		r.Status, r.ProcessorRefundID, r.Failure = payment.Failed, there.ID, lateFailure(there)
-		stored, err := p.Store.SettleRefund(ctx, r, Cause{By: byLookup, Evidence: requestEvidence(there)})
+		stored, err := f.store.SettleRefund(ctx, r, Cause{By: f.by, Evidence: requestEvidence(there)})
 		return RecheckOutcome{Status: stored.Status, FailedLate: true}, storeError(err)
 	}
 	about := payment.Divergence{PaymentID: r.PaymentID, RefundID: r.RefundID, MerchantID: r.MerchantID, StatusHere: r.Status}
-	return p.recordContradictions(ctx, req, about, contradictions, there)
+	return f.record(ctx, about, contradictions, there)
 }
 
-// byLookup names the actor behind what a recheck finds.
-const byLookup = "lookup"
-
-// recordContradictions persists the contradictions that are certain. about has the payment or refund.
-func (p *Payments) recordContradictions(
-	ctx context.Context, req payment.RecheckRequest, about payment.Divergence, all []divergence.Contradiction, there processor.Result,
+// record persists the contradictions that are certain. about has the payment or refund.
+func (f finder) record(
+	ctx context.Context, about payment.Divergence, all []divergence.Contradiction, there processor.Result,
 ) (RecheckOutcome, error) {
 	out := RecheckOutcome{Status: about.StatusHere}
 	for _, c := range all {
 		d := about
-		d.Kind, d.StatusThere, d.DetectedBy = c.Kind, string(c.StatusThere), byLookup
+		d.Kind, d.StatusThere, d.DetectedBy = c.Kind, string(c.StatusThere), f.by
 		d.Evidence = requestEvidence(there)
 		maps.Copy(d.Evidence, c.Evidence)
 		d.DivergenceID = d.ID()
-		if c.MayLag && !slices.Contains(req.Unconfirmed, d.DivergenceID) {
+		if c.MayLag && !slices.Contains(f.unconfirmed, d.DivergenceID) {
 			out.Unconfirmed = append(out.Unconfirmed, d.DivergenceID)
 			continue
 		}
-		created, err := p.Store.RecordDivergence(ctx, d)
+		created, err := f.store.RecordDivergence(ctx, d)
 		if err != nil {
 			return out, storeError(err)
 		}
@@ -196,6 +211,6 @@ func (p *Payments) AcknowledgeDivergence(ctx context.Context, a payment.Acknowle
 		}
 		a.By = operator.Subject
 	}
-	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By)
+	d, err := p.Store.AcknowledgeDivergence(ctx, a.DivergenceID, a.By, a.Reason)
 	return d, requestError(err, a)
 }

@@ -36,6 +36,8 @@ type Payments struct {
 	Authorizer *authorize.Authorizer
 	// Inline makes the first attempt of payments and refunds that are new. Nil: every attempt is queued.
 	Inline *Inline
+	// Windows are how the windows of reconciliations follow from each other, by the name of the processor.
+	Windows map[string]store.Window
 }
 
 // Start is how a workflow was started.
@@ -114,6 +116,8 @@ func (p *Payments) RegisterWrites(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.SettleRefund, activity.RegisterOptions{Name: payment.ActivitySettleRefund})
 	r.RegisterActivityWithOptions(p.BeginRecheck, activity.RegisterOptions{Name: payment.ActivityBeginRecheck})
 	r.RegisterActivityWithOptions(p.RecordRecheck, activity.RegisterOptions{Name: payment.ActivityRecordRecheck})
+	r.RegisterActivityWithOptions(p.BeginReconciliation, activity.RegisterOptions{Name: payment.ActivityBeginReconciliation})
+	r.RegisterActivityWithOptions(p.EndReconciliation, activity.RegisterOptions{Name: payment.ActivityEndReconciliation})
 }
 
 // RegisterReads registers the standalone activities, under their names in package payment.
@@ -127,6 +131,7 @@ func (p *Payments) RegisterReads(r worker.ActivityRegistry) {
 	r.RegisterActivityWithOptions(p.AcknowledgeDivergence, activity.RegisterOptions{Name: payment.ActivityAcknowledgeDivergence})
 	r.RegisterActivityWithOptions(p.ControlProcessor, activity.RegisterOptions{Name: payment.ActivityControlProcessor})
 	r.RegisterActivityWithOptions(p.ListProcessors, activity.RegisterOptions{Name: payment.ActivityListProcessors})
+	r.RegisterActivityWithOptions(p.ListReconciliations, activity.RegisterOptions{Name: payment.ActivityListReconciliations})
 }
 
 // Cause is the actor behind a transition, and the evidence for it.
@@ -447,4 +452,38 @@ func requestError(err error, requested any) error {
 		err = payment.Refuse(payment.ErrInvalidRequest, "%s", strings.TrimPrefix(err.Error(), store.ErrInvalid.Error()+": "))
 	}
 	return storeError(err, requested)
+}
+
+// BeginReconciliation persists that a run of the workflow [payment.WorkflowReconcile] has begun, and returns it with its window, which
+// only the store and the configuration decide. It returns [payment.ErrInvalidRequest] for a processor that is not configured, and for a
+// workflow whose ID is not of the processor. It is safe to repeat.
+func (p *Payments) BeginReconciliation(ctx context.Context, processorName, runID string) (payment.Reconciliation, error) {
+	id := activity.GetInfo(ctx).WorkflowExecution.ID
+	switch _, configured := p.Terms[processorName]; {
+	case !configured:
+		return payment.Reconciliation{}, storeError(payment.Refuse(payment.ErrInvalidRequest, "processor %q is not configured", processorName))
+	case !payment.IsReconcileWorkflowID(id, processorName):
+		return payment.Reconciliation{}, storeError(payment.Refuse(payment.ErrInvalidRequest,
+			"workflow ID %q: want one that begins with %q", id, payment.ReconcileScheduleID(processorName)))
+	}
+	r, err := p.Store.BeginReconciliation(ctx, payment.Reconciliation{RunID: runID, Processor: processorName, WorkflowID: id}, p.Windows[processorName])
+	return r, storeError(err)
+}
+
+// EndReconciliation persists how a run has ended, and returns it. reason is why it is not complete. It is safe to repeat.
+func (p *Payments) EndReconciliation(
+	ctx context.Context, runID, reason string, counts payment.ReconcileCounts,
+) (payment.Reconciliation, error) {
+	r, err := p.Store.EndReconciliation(ctx, runID, reason == "", reason, counts)
+	return r, storeError(err)
+}
+
+// ListReconciliations returns a page of reconciliations, the latest first. If callers have to prove who they are, the caller must act for
+// all merchants.
+func (p *Payments) ListReconciliations(ctx context.Context, f payment.ReconciliationFilter) (payment.ReconciliationPage, error) {
+	if _, err := p.allowRead(ctx, payment.ActivityListReconciliations, "", f); err != nil {
+		return payment.ReconciliationPage{}, err
+	}
+	page, err := p.Store.Reconciliations(ctx, f)
+	return page, requestError(err, f)
 }

@@ -10,6 +10,9 @@ const (
 	// WorkflowRecheck looks a final payment or refund up at its processor, because that has sent an event about it:
 	// [RecheckRequest] to [Recheck]. Its ID is [RecheckWorkflowID].
 	WorkflowRecheck = "Recheck"
+	// WorkflowReconcile compares a processor's payments and refunds with the stored ones: [ReconcileRequest] to [Reconciliation]. A schedule
+	// starts it, see [ReconcileScheduleID]. It moves no money.
+	WorkflowReconcile = "Reconcile"
 
 	// TaskQueue is the task queue of the workflows. The activities that write the store are local activities of them, and no worker
 	// executes an activity from this queue.
@@ -35,6 +38,11 @@ const (
 	// ActivityRecordRecheck persists how a processor's record contradicts a final payment or refund.
 	ActivityRecordRecheck = "RecordRecheck"
 
+	// ActivityBeginReconciliation persists that a reconciliation has begun, and decides its window. It is a local activity, like the next.
+	ActivityBeginReconciliation = "BeginReconciliation"
+	// ActivityEndReconciliation persists how a reconciliation has ended.
+	ActivityEndReconciliation = "EndReconciliation"
+
 	// ActivityGetPayment returns the [Charge] for a merchant id and an idempotency key. It is a standalone activity on
 	// [ReadTaskQueue], which a service executes without a workflow, like the next eight.
 	ActivityGetPayment = "GetPayment"
@@ -56,6 +64,8 @@ const (
 	ActivityControlProcessor = "ControlProcessor"
 	// ActivityListProcessors returns the [ProcessorStates]. It has no argument.
 	ActivityListProcessors = "ListProcessors"
+	// ActivityListReconciliations returns the [ReconciliationPage] for a [ReconciliationFilter].
+	ActivityListReconciliations = "ListReconciliations"
 
 	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
 	ActivityProcessorCharge = "ProcessorCharge"
@@ -71,6 +81,9 @@ const (
 	// ActivityAskProcessor reads the processor's record of a payment or refund for an operator. It is a standalone activity on the
 	// [ProcessorTaskQueue]. Its argument is a [ProcessorQuestion].
 	ActivityAskProcessor = "AskProcessor"
+
+	// ActivityReconcileRecords lists, compares and looks up a part of what a processor has. It runs on the [ReconcileTaskQueue].
+	ActivityReconcileRecords = "ReconcileRecords"
 
 	// ErrorContinued is the type of the application error of an update that waited when the workflow continued in a new run: send the
 	// update again, and the new run receives it.
@@ -90,7 +103,7 @@ const (
 	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent]. It starts
 	// a [WorkflowRecheck] if the payment or refund is final. If the workers require proofs, one without a proof is ignored.
 	SignalProcessorEvent = "processor-event"
-	// QueryStatus returns the current Charge or Refund.
+	// QueryStatus returns the current Charge, Refund or Reconciliation.
 	QueryStatus = "status"
 
 	// AttributePaymentStatus is a search attribute of type Keyword: the [Status] of the payment or refund.
@@ -107,11 +120,17 @@ const (
 	AttributeFailureClass = "FailureClass"
 	// AttributeAmount is a search attribute of type Int: the requested amount in minor units.
 	AttributeAmount = "Amount"
+	// AttributeFindings is a search attribute of type Int: the number of divergences that a reconciliation has recorded.
+	AttributeFindings = "Findings"
 )
 
 // ProcessorTaskQueue returns the task queue of the calls to one processor. Nothing else runs there, so a rate limit of the queue
 // counts exactly these calls.
 func ProcessorTaskQueue(processor string) string { return "processor-" + processor }
+
+// ReconcileTaskQueue returns the task queue of the reconciliation of one processor. It is not that of the calls, because a part takes
+// minutes, in which it would occupy a place of a payment.
+func ReconcileTaskQueue(processor string) string { return "reconcile-" + processor }
 
 // ChargeWorkflowID returns the ID of the payment's workflow. There is one for each idempotency key.
 func ChargeWorkflowID(merchantID, idempotencyKey string) string {

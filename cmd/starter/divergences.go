@@ -44,6 +44,7 @@ func divergencesCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.PaymentID, "payment", "", "only those of the payment with this ID, such as pay_…, and of its refunds")
 	cmd.Flags().StringVar(&kind, "kind", "", "only those of this kind, such as status or dispute")
 	cmd.Flags().BoolVar(&f.Open, "open", false, "only those that no operator has acknowledged")
+	cmd.Flags().StringVar(&f.Processor, "processor", "", "only those at this processor")
 	cmd.Flags().IntVar(&f.Limit, "limit", 0, "maximum number of divergences, up to 500; without it, 50")
 	cmd.Flags().StringVar(&f.Cursor, "cursor", "", "continue after the page that printed this cursor")
 	cmd.AddCommand(acknowledgeCommand())
@@ -51,7 +52,7 @@ func divergencesCommand() *cobra.Command {
 }
 
 func acknowledgeCommand() *cobra.Command {
-	var by string
+	var a payment.Acknowledgement
 	cmd := &cobra.Command{
 		Use:     "acknowledge DIVERGENCE",
 		Short:   "Record that an operator has dealt with a divergence; it cannot be undone",
@@ -63,7 +64,8 @@ func acknowledgeCommand() *cobra.Command {
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := (payment.Acknowledgement{DivergenceID: args[0], By: by}).Validate(); err != nil {
+			a.DivergenceID = args[0]
+			if err := a.Validate(); err != nil {
 				return err
 			}
 			client, _, closeClient, err := connect(cmd.Context())
@@ -71,14 +73,15 @@ func acknowledgeCommand() *cobra.Command {
 				return err
 			}
 			defer closeClient()
-			d, err := client.AcknowledgeDivergence(cmd.Context(), args[0], by)
+			d, err := client.Acknowledge(cmd.Context(), a)
 			if err != nil {
 				return err
 			}
 			return printDivergences(cmd, payment.DivergencePage{Divergences: []payment.Divergence{d}})
 		},
 	}
-	cmd.Flags().StringVar(&by, "by", "", "name of the operator who has dealt with it")
+	cmd.Flags().StringVar(&a.By, "by", "", "name of the operator who has dealt with it")
+	cmd.Flags().StringVar(&a.Reason, "reason", "", "what the operator has found out and done; it may be omitted")
 	return cmd
 }
 
@@ -89,12 +92,18 @@ func printDivergences(cmd *cobra.Command, page payment.DivergencePage) error {
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
 	for _, d := range page.Divergences {
 		about := d.PaymentID
-		if d.RefundID != "" {
+		switch {
+		case d.RefundID != "":
 			about = d.RefundID
+		case d.PaymentID == "":
+			about = d.Processor + " " + d.ProcessorRecordID
 		}
 		state := "open"
 		if d.AcknowledgedBy != "" {
 			state = "acknowledged by " + d.AcknowledgedBy
+		}
+		if d.AcknowledgedReason != "" {
+			state += ": " + d.AcknowledgedReason
 		}
 		writeRow(table, d.DetectedAt.Format(time.RFC3339), d.DivergenceID, d.MerchantID, about, string(d.Kind), statusesText(d),
 			evidenceText(d), state)
@@ -110,8 +119,11 @@ func printDivergences(cmd *cobra.Command, page payment.DivergencePage) error {
 
 // statusesText returns the status here, and the one at the processor if it is another.
 func statusesText(d payment.Divergence) string {
-	if d.StatusThere == "" || d.StatusThere == string(d.StatusHere) {
+	switch {
+	case d.StatusThere == "" || d.StatusThere == string(d.StatusHere):
 		return string(d.StatusHere)
+	case d.StatusHere == "":
+		return d.StatusThere + " there"
 	}
 	return fmt.Sprintf("%s here, %s there", d.StatusHere, d.StatusThere)
 }

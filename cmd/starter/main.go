@@ -21,7 +21,7 @@ import (
 // Exit codes, for scripts.
 const (
 	exitOK       = 0
-	exitError    = 1 // any other error, such as no connection to Temporal
+	exitError    = 1 // any other error, such as no connection to Temporal; or findings of a reconciliation are open
 	exitUsage    = 2 // invalid flags or an invalid request: nothing was started
 	exitDeclined = 3 // the processor declined
 	exitFailed   = 4 // failed, voided or expired: no money moved; or the worker refused the request
@@ -51,7 +51,7 @@ Temporal CLI, or by a profile. A server on another host must be verified with TL
 
 Exit codes:
   0  succeeded or authorized
-  1  any other error, or differences between what is compared
+  1  any other error, findings of a reconciliation are open, or differences between what is compared
   2  invalid flags or request: nothing was started
   3  declined
   4  failed, voided or expired: no money moved; or the request was refused
@@ -72,8 +72,7 @@ Exit codes:
 		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
 	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand(),
-		reconcileCommand())
+		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), reconcileCommand(), processorCommand(), historyCommand(), tokenCommand())
 	return root
 }
 

@@ -29,13 +29,14 @@ create_search_attributes() {
     --name Processor --type Keyword \
     --name Currency --type Keyword \
     --name FailureClass --type Keyword \
-    --name Amount --type Int
+    --name Amount --type Int \
+    --name Findings --type Int
 }
 
 # The server caches the namespace: for some seconds it refuses queries with new search attributes.
 search_attributes_usable() {
   temporal workflow count --query "PaymentStatus = '' AND PaymentId = '' AND MerchantId = '' AND \
-    Processor = '' AND Currency = '' AND FailureClass = '' AND Amount = 0"
+    Processor = '' AND Currency = '' AND FailureClass = '' AND Amount = 0 AND Findings = 0"
 }
 
 retry temporal operator cluster health

@@ -76,6 +76,12 @@ func (healthStore) OpenDivergences(context.Context) (map[payment.DivergenceKind]
 	return nil, nil
 }
 
+func (healthStore) Watermarks(context.Context) (map[string]time.Time, error) { return nil, nil }
+
+func (healthStore) LastReconciliations(context.Context) ([]payment.Reconciliation, error) {
+	return nil, nil
+}
+
 // A worker without its store is alive, so that nothing restarts it, but not ready.
 func TestReadyRequiresTheStoreAndTemporal(t *testing.T) {
 	down := errors.New("dial tcp 10.0.0.8:5432: refused")

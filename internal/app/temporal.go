@@ -32,6 +32,7 @@ var SearchAttributes = map[string]enumspb.IndexedValueType{
 	payment.AttributeCurrency:      enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	payment.AttributeFailureClass:  enumspb.INDEXED_VALUE_TYPE_KEYWORD,
 	payment.AttributeAmount:        enumspb.INDEXED_VALUE_TYPE_INT,
+	payment.AttributeFindings:      enumspb.INDEXED_VALUE_TYPE_INT,
 }
 
 // Dial connects to the Temporal server that the TEMPORAL_* environment variables and profiles name, by default to 127.0.0.1:7233 and

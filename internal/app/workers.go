@@ -33,6 +33,7 @@ type Workers struct {
 	processors []*OpenProcessor
 	fleet      *fleet.Fleet
 	webhooks   *webhookServer // nil: off
+	schedules  *schedules
 	store      *store.Store
 	audit      *audit.Log // nil: off
 	logger     *zap.Logger
@@ -118,6 +119,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	}
 	payments := &activities.Payments{
 		Authorizer: authorizer, Store: w.store, Default: c.DefaultProcessor, Terms: map[string]activities.Terms{}, Profiles: map[string]processor.Profile{},
+		Windows: map[string]store.Window{},
 	}
 	names := slices.Sorted(maps.Keys(c.Processors))
 	hosted, first := workflows.Hosted{Default: c.DefaultProcessor, Inline: map[string]bool{}}, map[string]activities.FirstAttempts{}
@@ -141,7 +143,10 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 			Refused: o.Telemetry.CountRefused, Authorizer: authorizer, Processor: name, Store: w.store,
 		})
 		called.Register(calls)
-		w.workers = append(w.workers, calls)
+		w.workers = append(w.workers, calls, newReconcileWorker(temporal, p, options, reconciler{
+			opened: opened, store: w.store, refused: o.Telemetry.CountRefused, hurry: hurrier(signaler, name, authorizer != nil, verifiers[name]),
+		}))
+		payments.Windows[name] = window(p.Reconcile)
 		if hosted.Inline[name] = p.FirstAttempt == config.Inline; hosted.Inline[name] {
 			first[name] = activities.FirstAttempts{Processor: called, Ready: opened.Client.Ready}
 		}
@@ -165,6 +170,7 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	if w.webhooks, err = openWebhooks(ctx, c, verifiers, o.Adapters, w.store, signaler, o.Telemetry.CountEvent, o.Logger); err != nil {
 		return err
 	}
+	w.schedules = newSchedules(temporal, c, o.Logger)
 	o.Telemetry.SetSources(w.sources())
 	o.Logger.Info("workers built", zap.Strings("processors", names), zap.String("default_processor", c.DefaultProcessor),
 		zap.String("deployment", deployment.Version.DeploymentName), zap.String("build_id", deployment.Version.BuildID))
@@ -173,7 +179,9 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 
 // sources returns what the gauges read.
 func (w *Workers) sources() telemetry.Sources {
-	s := telemetry.Sources{Processors: map[string]*httpclient.Client{}, Store: w.store, SharesAge: w.fleet.Age}
+	s := telemetry.Sources{
+		Processors: map[string]*httpclient.Client{}, Store: w.store, SharesAge: w.fleet.Age, Intervals: w.schedules.intervals(),
+	}
 	for _, p := range w.processors {
 		s.Processors[p.Client.Name()] = p.Client
 	}
@@ -225,6 +233,7 @@ func (w *Workers) Start() error {
 		}
 	}
 	w.webhooks.serve(w.fail)
+	w.schedules.start()
 	return nil
 }
 
@@ -246,6 +255,7 @@ func (w *Workers) Run(ctx context.Context) error {
 
 // Stop stops polling, waits for the calls in flight, at most for worker.stop_timeout, and closes everything.
 func (w *Workers) Stop() {
+	w.schedules.stop()
 	w.webhooks.close() // before the store, which it uses
 	// The workers stop concurrently, because each may take the whole stop timeout.
 	done := make(chan struct{})

@@ -38,6 +38,7 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityAcknowledgeDivergence: {caller.Operator},
 	caller.Read + " " + payment.ActivityControlProcessor:      {caller.Operator},
 	caller.Read + " " + payment.ActivityListProcessors:        {caller.Operator, caller.Reader},
+	caller.Read + " " + payment.ActivityListReconciliations:   {caller.Operator, caller.Reader},
 }
 
 // requireRole returns an error unless the caller may make such a request for any merchant at all.
@@ -75,7 +76,10 @@ func anyOf(roles []caller.Role) string {
 
 // merchantOf returns the merchant of a workflow of Florin.
 func merchantOf(workflowID string) string {
-	_, rest, _ := strings.Cut(workflowID, "/")
+	kind, rest, _ := strings.Cut(workflowID, "/")
+	if kind == "reconcile" { // it is about a processor
+		return ""
+	}
 	merchantID, _, _ := strings.Cut(rest, "/")
 	return merchantID
 }

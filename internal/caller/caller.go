@@ -95,6 +95,7 @@ var Operations = []string{
 	Read + " " + payment.ActivityAcknowledgeDivergence,
 	Read + " " + payment.ActivityControlProcessor,
 	Read + " " + payment.ActivityListProcessors,
+	Read + " " + payment.ActivityListReconciliations,
 }
 
 // isOfFlorin reports whether Florin's workers handle the request.

@@ -249,6 +249,9 @@ type Processor struct {
 	Batch Batching `yaml:"batch"`
 	// Breaker stops calls to a processor that is down.
 	Breaker Breaker `yaml:"breaker"`
+	// Reconcile compares everything that the processor has with the store, on a schedule. Without it, nothing is compared, and an existing
+	// schedule is deleted.
+	Reconcile Reconcile `yaml:"reconcile"`
 	// MaxConcurrentCalls is the maximum number of calls in flight, and of connections, of this worker process.
 	// Unit: calls.
 	// Bounds: at least 1.
@@ -364,6 +367,28 @@ type Breaker struct {
 	// Unit: calls.
 	// Bounds: at least 1.
 	Probes uint32 `yaml:"probes"`
+}
+
+// Reconcile configures the reconciliation of a processor, see [reconciliation.md](reconciliation.md). The worker creates the schedule
+// `reconcile/<processor>` in Temporal at its start, or changes it; an operator's pause stays. All workers need the same settings.
+type Reconcile struct {
+	// Every is the time between two reconciliations. 0 means that there is no schedule; an operator may start one nevertheless.
+	// Bounds: 0, or at least 1m.
+	Every activities.Duration `yaml:"every"`
+	// Overlap is how long before the end of the last complete window the next one begins, for what the processor lists late.
+	// Bounds: longer than reconcile.lag.
+	Overlap activities.Duration `yaml:"overlap"`
+	// Lag is how long before now a window ends: what is newer may not be in the processor's lists yet.
+	// Bounds: above 0.
+	Lag activities.Duration `yaml:"lag"`
+	// PageSize is the number of records in a page of the processor's lists.
+	// Unit: records.
+	// Bounds: at least 1, at most 1000; no more than the processor allows.
+	PageSize int `yaml:"page_size"`
+	// Share is the part of `rate_limit.per_second` that a reconciliation may use.
+	// Unit: a fraction; 0.2 is 20 %.
+	// Bounds: above 0, at most 1.
+	Share float64 `yaml:"share"`
 }
 
 // Options returns the breaker's options.

@@ -358,6 +358,28 @@ func TestProblemNamesTheKeyAndTheValue(t *testing.T) {
 			change: func(_ *Config, p *Processor) { p.MaxConnectionAge = duration(-second) },
 			want:   "processors.acme.max_connection_age -1s: must be above 0",
 		},
+		{
+			name:   "reconciliation all the time",
+			change: func(_ *Config, p *Processor) { p.Reconcile.Every = duration(second) },
+			want:   "processors.acme.reconcile.every 1s: must be at least 1m, or 0 for no schedule",
+		},
+		{
+			name: "overlap that ends before the lag",
+			change: func(_ *Config, p *Processor) {
+				p.Reconcile.Lag, p.Reconcile.Overlap = duration(second), duration(second)
+			},
+			want: "processors.acme.reconcile: want 0 < lag 1s < overlap 1s",
+		},
+		{
+			name:   "pages that no processor has",
+			change: func(_ *Config, p *Processor) { p.Reconcile.PageSize = 1001 },
+			want:   "processors.acme.reconcile.page_size 1001: must be 1 to 1000",
+		},
+		{
+			name:   "more than all of the rate",
+			change: func(_ *Config, p *Processor) { p.Reconcile.Share = 1.1 },
+			want:   "processors.acme.reconcile.share 1.1: must be above 0 and at most 1",
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			config := good()

@@ -108,6 +108,12 @@ processors:
       open_for: 15s
       slow_call: 10s
       probes: 3
+    reconcile:
+      every: 0s
+      overlap: 2h
+      lag: 10m
+      page_size: 100
+      share: 0.2
     max_concurrent_calls: 100
     propagate_trace: false
     idle_timeout: 30s

@@ -126,7 +126,7 @@ func (p Processor) problems(adapters Adapters, stopTimeout activities.Duration) 
 	if err := p.Breaker.Options().Validate(); err != nil {
 		problem("breaker.%w", err)
 	}
-	return slices.Concat(problems, p.deadlineProblems(stopTimeout), p.pollProblems(), p.boundProblems())
+	return slices.Concat(problems, p.deadlineProblems(stopTimeout), p.pollProblems(), p.boundProblems(), p.Reconcile.problems())
 }
 
 // deadlineProblems checks that the deadlines nest: an HTTP call ends before its attempt does, an attempt before a stopping worker
@@ -207,6 +207,26 @@ func (p Processor) boundProblems() (problems []error) {
 		if !number.ok {
 			problems = append(problems, fmt.Errorf("%s %v: must be %s", number.name, number.value, number.want))
 		}
+	}
+	return problems
+}
+
+// maxReconcilePage bounds a page of a processor's lists.
+const maxReconcilePage = 1000
+
+func (r Reconcile) problems() (problems []error) {
+	problem := func(format string, args ...any) { problems = append(problems, fmt.Errorf(format, args...)) }
+	if r.Every != 0 && r.Every < duration(time.Minute) {
+		problem("reconcile.every %s: must be at least 1m, or 0 for no schedule", r.Every)
+	}
+	if r.Lag <= 0 || r.Overlap <= r.Lag {
+		problem("reconcile: want 0 < lag %s < overlap %s", r.Lag, r.Overlap)
+	}
+	if r.PageSize < 1 || r.PageSize > maxReconcilePage {
+		problem("reconcile.page_size %d: must be 1 to %d", r.PageSize, maxReconcilePage)
+	}
+	if !(r.Share > 0 && r.Share <= 1) { // this refuses NaN, too
+		problem("reconcile.share %v: must be above 0 and at most 1", r.Share)
 	}
 	return problems
 }

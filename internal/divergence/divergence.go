@@ -82,8 +82,13 @@ func OfRefund(r payment.Refund, there processor.Result) (all []Contradiction, fa
 	}
 }
 
+// amountContradiction has another kind if only the currency differs.
 func amountContradiction(here payment.Money, there processor.Result) Contradiction {
-	return Contradiction{Kind: payment.DivergenceAmount, StatusThere: there.Status, Evidence: map[string]string{
+	kind := payment.DivergenceAmount
+	if here.Amount == there.Amount {
+		kind = payment.DivergenceCurrency
+	}
+	return Contradiction{Kind: kind, StatusThere: there.Status, Evidence: map[string]string{
 		"amount_here": here.String(), "amount_there": payment.Money{Amount: there.Amount, Currency: there.Currency}.String(),
 	}}
 }

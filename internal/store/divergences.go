@@ -13,12 +13,13 @@ import (
 )
 
 const divergenceColumns = `divergence_id, payment_id, refund_id, merchant_id, kind, status_here, status_there, evidence, detected_at,
-	detected_by, acknowledged_at, acknowledged_by`
+	detected_by, acknowledged_at, acknowledged_by, processor, processor_record_id, acknowledged_reason`
 
 func scanDivergence(row scanner) (d payment.Divergence, err error) {
 	var evidence string
-	if err := row.Scan(&d.DivergenceID, &d.PaymentID, optional{&d.RefundID}, &d.MerchantID, &d.Kind, &d.StatusHere, &d.StatusThere,
-		&evidence, storedTime{&d.DetectedAt}, &d.DetectedBy, storedTime{&d.AcknowledgedAt}, optional{&d.AcknowledgedBy}); err != nil {
+	if err := row.Scan(&d.DivergenceID, optional{&d.PaymentID}, optional{&d.RefundID}, optional{&d.MerchantID}, &d.Kind, &d.StatusHere, &d.StatusThere,
+		&evidence, storedTime{&d.DetectedAt}, &d.DetectedBy, storedTime{&d.AcknowledgedAt}, optional{&d.AcknowledgedBy},
+		&d.Processor, optional{&d.ProcessorRecordID}, optional{&d.AcknowledgedReason}); err != nil {
 		return d, err
 	}
 	return d, json.Unmarshal([]byte(evidence), &d.Evidence)
@@ -32,14 +33,16 @@ const (
 )
 
 const insertDivergence = `INSERT INTO divergences (divergence_id, payment_id, refund_id, merchant_id, kind, status_here, status_there,
-		evidence, detected_at, detected_by, fingerprint)
-	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11 WHERE (SELECT count(*) FROM divergences WHERE payment_id = $2) < $12
+		evidence, detected_at, detected_by, fingerprint, processor, processor_record_id)
+	SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, coalesce((SELECT processor FROM payments WHERE payment_id = $2), $13), $14
+	WHERE (SELECT count(*) FROM divergences WHERE payment_id = $2) < $12
 	ON CONFLICT DO NOTHING
 	RETURNING divergence_id`
 
 // RecordDivergence persists a divergence, and reports whether it is a new one. It sets DivergenceID, and a zero DetectedAt means
 // now. The same contradiction is recorded once, however often and whenever it is seen, even after it was acknowledged; so the call is
-// safe to repeat. DetectedBy is required. Evidence and DetectedBy are cut as a [Cause] is. After 100 divergences of one payment no
+// safe to repeat. Without a payment, d is about a record of the processor, and Processor and ProcessorRecordID are required. DetectedBy is
+// required. Evidence and DetectedBy are cut as a [Cause] is. After 100 divergences of one payment no
 // more are recorded.
 //
 // RecordDivergence returns ErrInvalid for an unknown kind, and if the merchant has no such payment or the payment no such refund.
@@ -59,8 +62,9 @@ func (s *Store) recordDivergence(ctx context.Context, d payment.Divergence) (cre
 	d.StatusThere = clean(d.StatusThere, maxDivergenceStatus)
 	var id string
 	err = s.write(ctx, func(q querier) error {
-		return q.queryOne(ctx, insertDivergence, []any{d.ID(), d.PaymentID, nullable(d.RefundID), d.MerchantID, string(d.Kind),
-			string(d.StatusHere), d.StatusThere, evidence, formatTime(orNow(d.DetectedAt)), by, d.Fingerprint(), maxDivergences}, &id)
+		return q.queryOne(ctx, insertDivergence, []any{d.ID(), nullable(d.PaymentID), nullable(d.RefundID), nullable(d.MerchantID),
+			string(d.Kind), string(d.StatusHere), d.StatusThere, evidence, formatTime(orNow(d.DetectedAt)), by, d.Fingerprint(), maxDivergences,
+			nullable(d.Processor), nullable(d.ProcessorRecordID)}, &id)
 	})
 	if errors.Is(err, sql.ErrNoRows) {
 		return false, nil
@@ -68,23 +72,24 @@ func (s *Store) recordDivergence(ctx context.Context, d payment.Divergence) (cre
 	return err == nil, err
 }
 
-const acknowledgeDivergence = `UPDATE divergences SET acknowledged_at = $2, acknowledged_by = $3
+const acknowledgeDivergence = `UPDATE divergences SET acknowledged_at = $2, acknowledged_by = $3, acknowledged_reason = $4
 	WHERE divergence_id = $1 AND acknowledged_at IS NULL`
 
 // AcknowledgeDivergence persists that an operator has dealt with a divergence, and returns it. It is no longer open then. If it is
 // acknowledged already, AcknowledgeDivergence changes nothing. It returns payment.ErrNotFound if there is no such divergence, and
-// ErrInvalid if by is empty. by is cut to 100 characters. Only operators acknowledge, whatever the merchant.
-func (s *Store) AcknowledgeDivergence(ctx context.Context, divergenceID, by string) (payment.Divergence, error) {
-	d, err := s.acknowledgeDivergence(ctx, divergenceID, by)
+// ErrInvalid if by is empty. by and reason are cut to 100 and 500 characters; reason may be empty. Only operators acknowledge, whatever the merchant.
+func (s *Store) AcknowledgeDivergence(ctx context.Context, divergenceID, by, reason string) (payment.Divergence, error) {
+	d, err := s.acknowledgeDivergence(ctx, divergenceID, by, reason)
 	return d, s.wrap(err, "acknowledge divergence %q", divergenceID)
 }
 
-func (s *Store) acknowledgeDivergence(ctx context.Context, divergenceID, by string) (d payment.Divergence, err error) {
+func (s *Store) acknowledgeDivergence(ctx context.Context, divergenceID, by, reason string) (d payment.Divergence, err error) {
 	if by == "" {
 		return d, fmt.Errorf("%w: the operator is missing", ErrInvalid)
 	}
 	err = s.transact(ctx, func(q querier) error {
-		err := q.exec(ctx, acknowledgeDivergence, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy))
+		err := q.exec(ctx, acknowledgeDivergence, divergenceID, formatTime(time.Now()), clean(by, maxCauseBy),
+			nullable(clean(reason, maxControlReason)))
 		if err != nil {
 			return err
 		}
@@ -132,6 +137,9 @@ func (s *Store) divergences(ctx context.Context, f payment.DivergenceFilter) (pa
 	}
 	if f.PaymentID != "" {
 		where.add("payment_id = %s", f.PaymentID)
+	}
+	if f.Processor != "" {
+		where.add("processor = %s", f.Processor)
 	}
 	if f.Kind != "" {
 		where.add("kind = %s", string(f.Kind))

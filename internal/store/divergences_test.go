@@ -27,6 +27,9 @@ func recordDivergence(t *testing.T, s *Store, d payment.Divergence) payment.Dive
 	require.NoError(t, err)
 	require.True(t, created)
 	d.DivergenceID = d.ID()
+	if d.Processor == "" {
+		d.Processor = "rest"
+	}
 	return d
 }
 
@@ -59,7 +62,7 @@ func TestSameContradictionIsRecordedOnce(t *testing.T) {
 		})
 		require.Equal(t, int64(1), news.Load())
 
-		_, err = s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "jane")
+		_, err = s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "jane", "because")
 		require.NoError(t, err)
 		created, err = s.RecordDivergence(t.Context(), again)
 		require.NoError(t, err)
@@ -88,12 +91,12 @@ func TestAcknowledgedDivergenceIsNoLongerOpen(t *testing.T) {
 		require.NoError(t, err)
 		require.Len(t, page.Payments, 2)
 
-		acknowledged, err := s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "jane")
+		acknowledged, err := s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "jane", "because")
 		require.NoError(t, err)
 		require.WithinDuration(t, time.Now(), acknowledged.AcknowledgedAt, time.Minute)
-		first.AcknowledgedAt, first.AcknowledgedBy = acknowledged.AcknowledgedAt, "jane"
+		first.AcknowledgedAt, first.AcknowledgedBy, first.AcknowledgedReason = acknowledged.AcknowledgedAt, "jane", "because"
 		require.Equal(t, first, acknowledged)
-		again, err := s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "joe")
+		again, err := s.AcknowledgeDivergence(t.Context(), first.DivergenceID, "joe", "because")
 		require.NoError(t, err)
 		require.Equal(t, first, again, "the first acknowledgement counts")
 
@@ -110,9 +113,9 @@ func TestAcknowledgedDivergenceIsNoLongerOpen(t *testing.T) {
 		require.Len(t, page.Payments, 1)
 		require.Equal(t, other.PaymentID, page.Payments[0].PaymentID)
 
-		_, err = s.AcknowledgeDivergence(t.Context(), "div_9", "jane")
+		_, err = s.AcknowledgeDivergence(t.Context(), "div_9", "jane", "because")
 		require.ErrorIs(t, err, payment.ErrNotFound)
-		_, err = s.AcknowledgeDivergence(t.Context(), second.DivergenceID, "")
+		_, err = s.AcknowledgeDivergence(t.Context(), second.DivergenceID, "", "because")
 		require.ErrorIs(t, err, ErrInvalid)
 	})
 }
@@ -209,7 +212,7 @@ func TestDatabaseRefusesChangesOfDivergences(t *testing.T) {
 		dispute := newDivergence(c)
 		dispute.Kind = payment.DivergenceDispute
 		recordDivergence(t, s, dispute)
-		_, err := s.AcknowledgeDivergence(t.Context(), dispute.ID(), "jane")
+		_, err := s.AcknowledgeDivergence(t.Context(), dispute.ID(), "jane", "because")
 		require.NoError(t, err)
 		open, acknowledged := "divergence_id = '"+newDivergence(c).ID()+"'", "divergence_id = '"+dispute.ID()+"'"
 		const insert = "INSERT INTO divergences (divergence_id, payment_id, merchant_id, kind, status_here, status_there, detected_at, detected_by, evidence, fingerprint, acknowledged_at, acknowledged_by) "

@@ -82,3 +82,51 @@ func TestMigrationKeepsTheAgeOfOpenPayments(t *testing.T) {
 		require.Equal(t, []int64{100, 0}, []int64{refunded, reserved})
 	})
 }
+
+// Divergences from before the migration that lets them have no payment.
+func TestMigrationKeepsDivergences(t *testing.T) {
+	onEachDatabase(t, func(t *testing.T, dsn string) {
+		target, err := newTarget(dsn, asOwner)
+		require.NoError(t, err)
+		require.NoError(t, target.createFile())
+		db, err := target.open(t.Context(), writes)
+		require.NoError(t, err)
+		files, err := fs.Sub(migrations, "migrations/"+target.name)
+		require.NoError(t, err)
+		provider, err := goose.NewProvider(target.goose, db, files, goose.WithTableName(versionTable), goose.WithDisableGlobalRegistry(true))
+		require.NoError(t, err)
+		_, err = provider.UpTo(t.Context(), 13)
+		require.NoError(t, err)
+		exec := func(statement string, args ...any) {
+			_, err := db.Exec(statement, args...)
+			require.NoError(t, err)
+		}
+		c := newCharge("order-1")
+		exec(rawPayment, rawPaymentArgs(c)...)
+		before, dispute := newDivergence(c), newDivergence(c)
+		dispute.Kind, dispute.Evidence = payment.DivergenceDispute, map[string]string{}
+		for _, d := range []payment.Divergence{before, dispute} {
+			_, evidence, err := Cause{By: d.DetectedBy, Evidence: d.Evidence}.encode()
+			require.NoError(t, err)
+			exec(`INSERT INTO divergences (divergence_id, payment_id, merchant_id, kind, status_here, status_there, evidence, detected_at, detected_by,
+				fingerprint) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`, d.ID(), d.PaymentID, d.MerchantID, string(d.Kind), string(d.StatusHere),
+				d.StatusThere, evidence, formatTime(d.DetectedAt), d.DetectedBy, d.Fingerprint())
+		}
+		exec("UPDATE divergences SET acknowledged_at = $1, acknowledged_by = 'jane' WHERE divergence_id = $2", formatTime(later), dispute.ID())
+		require.NoError(t, db.Close())
+
+		s := open(t, dsn)
+		stored := divergences(t, s, payment.DivergenceFilter{Processor: "rest"})
+		require.Len(t, stored, 2)
+		open := divergences(t, s, payment.DivergenceFilter{Open: true})
+		before.DivergenceID, before.Processor = before.ID(), "rest"
+		require.Equal(t, []payment.Divergence{before}, open)
+		created, err := s.RecordDivergence(t.Context(), newDivergence(c))
+		require.NoError(t, err)
+		require.False(t, created, "it is known")
+		_, err = s.db.Exec("DELETE FROM divergences")
+		require.Error(t, err)
+		_, err = s.db.Exec("UPDATE divergences SET kind = 'amount'")
+		require.Error(t, err)
+	})
+}

@@ -99,7 +99,7 @@ func (s *Store) refundsAt(ctx context.Context, f payment.RefundFilter) (page pay
 	return page, nil
 }
 
-// refundPageQuery returns the statement for a filter, and its arguments. refunds_list has the order of the list, so that a page reads as many
+// refundPageQuery returns the statement for a filter, and its arguments. refunds_of_processor has the order of the list, so that a page reads as many
 // refunds as it has. The payments are found by their ids.
 func refundPageQuery(f payment.RefundFilter, limit int) (string, []any, error) {
 	var where conditions

@@ -129,7 +129,7 @@ func TestGrantedPrivilegesAreEnoughForAWorkerAndNotMore(t *testing.T) {
 	require.Len(t, divergences(t, s, payment.DivergenceFilter{Open: true}), 1)
 	_, err = s.OpenDivergences(t.Context())
 	require.NoError(t, err)
-	_, err = s.AcknowledgeDivergence(t.Context(), newDivergence(charge).ID(), "jane")
+	_, err = s.AcknowledgeDivergence(t.Context(), newDivergence(charge).ID(), "jane", "because")
 	require.NoError(t, err)
 	register(t, s, "acme")
 	control(t, s, pause)

@@ -59,7 +59,7 @@ func TestUnfinishedListsDoNotBlockWriters(t *testing.T) {
 			require.NoError(t, err)
 			_, err = s.RecordDivergence(ctx, d)
 			require.NoError(t, err)
-			_, err = s.AcknowledgeDivergence(ctx, d.ID(), "jane")
+			_, err = s.AcknowledgeDivergence(ctx, d.ID(), "jane", "because")
 			require.NoError(t, err)
 		}
 		declined := c

@@ -32,7 +32,9 @@ const (
 	selectRefund      = `SELECT ` + refundColumns + `, fingerprint FROM refunds `
 	selectRefundByKey = selectRefund + `WHERE merchant_id = $1 AND idempotency_key = $2`
 	selectRefundByID  = selectRefund + `WHERE refund_id = $2 AND ` + ofMerchant
-	selectRefunds     = selectRefund + `WHERE payment_id = $2 AND ` + ofMerchant + ` ORDER BY created_at, refund_id`
+	// selectRefundByProcessorID reads by the index of the constraint refunds_one_per_processor_id.
+	selectRefundByProcessorID = selectRefund + `WHERE processor = $1 AND processor_refund_id = $2`
+	selectRefunds             = selectRefund + `WHERE payment_id = $2 AND ` + ofMerchant + ` ORDER BY created_at, refund_id`
 )
 
 // refund returns payment.ErrNotFound if query finds no row.
@@ -62,6 +64,12 @@ func (s *Store) CurrentRefund(ctx context.Context, merchantID, refundID string) 
 func (s *Store) RefundByID(ctx context.Context, merchantID, refundID string) (payment.Refund, error) {
 	r, err := s.read().refund(ctx, selectRefundByID, merchantID, refundID)
 	return r.Refund, s.wrap(err, "refund %q of merchant %q", refundID, merchantID)
+}
+
+// RefundByProcessorID is [Store.PaymentByProcessorID] for a refund.
+func (s *Store) RefundByProcessorID(ctx context.Context, processor, processorRefundID string) (payment.Refund, error) {
+	r, err := s.read().refund(ctx, selectRefundByProcessorID, processor, processorRefundID)
+	return r.Refund, s.wrap(err, "refund %q of processor %q", processorRefundID, processor)
 }
 
 // Refunds returns the refunds of a payment of a merchant, oldest first. It returns none if the merchant has no such payment.

@@ -661,7 +661,7 @@ func TestRefundsAreReadInTheOrderOfTheirIndex(t *testing.T) {
 			statement, args, err := refundPageQuery(f, 51)
 			require.NoError(t, err)
 			plan := readPlan(t, s, statement, args...)
-			require.Regexp(t, `refunds_list\b`, plan)
+			require.Regexp(t, `refunds_of_processor\b`, plan)
 			require.Regexp(t, `payments_pkey|sqlite_autoindex_payments_1 \(payment_id=\?\)`, plan)
 			require.NotRegexp(t, `Seq Scan|Bitmap|(^|> *)Sort|SCAN|TEMP B-TREE`, plan)
 		}

@@ -33,13 +33,20 @@ var grants = []struct {
 		"revision", "cause_by", "cause_evidence",
 	}},
 	{table: "payment_events", privileges: []string{"SELECT", "INSERT"}},
-	{table: "divergences", privileges: []string{"SELECT", "INSERT"}, update: []string{"acknowledged_at", "acknowledged_by"}},
+	{table: "divergences", privileges: []string{"SELECT", "INSERT"}, update: []string{"acknowledged_at", "acknowledged_by", "acknowledged_reason"}},
 	{table: "heartbeat", privileges: []string{"SELECT"}, update: []string{"at"}},
 	{table: "processor_controls", privileges: []string{"SELECT", "INSERT"}, update: []string{"paused", "rate", "changed_by", "reason", "revision", "at"}},
 	{table: "processor_control_events", privileges: []string{"SELECT", "INSERT"}},
 	{table: "rate_shares", privileges: []string{"SELECT", "INSERT", "DELETE"}, update: []string{
 		"configured_rate", "configured_burst", "demand", "rate", "burst", "renewals", "applied_revision", "since", "lease_until",
 	}},
+	{table: "reconciliation_runs", privileges: []string{"SELECT", "INSERT"}, update: []string{
+		"ended_at", "complete", "reason", "pages", "listed", "compared", "checked", "hurried", "findings",
+	}},
+	{table: "reconciliation_records", privileges: []string{"SELECT", "INSERT", "DELETE"}, update: []string{
+		"reference", "created_at", "matched", "record",
+	}},
+	{table: "reconciliation_checks", privileges: []string{"SELECT", "INSERT", "DELETE"}, update: []string{"round", "doubts", "done"}},
 }
 
 // grantLock serializes calls of Grant: PostgreSQL refuses concurrent changes of a table's privileges.

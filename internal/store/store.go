@@ -11,9 +11,11 @@
 //   - Each change of a row appends an event. Events never change.
 //   - Each change of the control of a processor appends an event, too.
 //
-// The shares of workers in the rate of a processor are the exception: they live as long as their worker, see [Store.RenewShares].
+// There are two exceptions: the shares of workers in the rate of a processor, which live as long as their worker, see [Store.RenewShares], and
+// what a reconciliation works on, until it has ended, see [Store.StageRecords].
 //
-// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID] and [Store.Identity]. No
+// Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID],
+// [Store.RefundByProcessorID], [Store.RefundsOfProcessor] and [Store.Identity]. No
 // error text contains a payment method or a password.
 package store
 

@@ -21,6 +21,8 @@ type Sources struct {
 	Store      Store
 	// SharesAge returns how long ago the shares in the rates of the processors were renewed.
 	SharesAge func() time.Duration
+	// Intervals are the times between two reconciliations of the processors that have a schedule, by name.
+	Intervals map[string]time.Duration
 	// AuditLost returns the number of audit records lost since the start.
 	AuditLost func() uint64
 }
@@ -31,6 +33,8 @@ type Store interface {
 	CheckRead(context.Context) error
 	Backlog(context.Context) ([]store.Backlog, error)
 	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
+	Watermarks(context.Context) (map[string]time.Time, error)
+	LastReconciliations(context.Context) ([]payment.Reconciliation, error)
 }
 
 // SetSources sets what the gauges are read from, and replaces earlier sources. It does nothing if t is nil.
@@ -75,6 +79,9 @@ type stored struct {
 	backlog                    []store.Backlog
 	divergences                map[payment.DivergenceKind]int64
 	errBacklog, errDivergences error
+	// watermarks and last are empty if they could not be read.
+	watermarks map[string]time.Time
+	last       []payment.Reconciliation
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -102,6 +109,16 @@ var (
 		"processor", "status")
 	divergences = newGauge("divergences_open",
 		"Contradictions between a payment here and at its processor that no operator has acknowledged."+sharedValue, "kind")
+	reconciliationAge = newGauge("reconciliation_window_age_seconds",
+		"Time since the end of the last complete window of a reconciliation; absent if there is none."+sharedValue, "processor")
+	reconciliationInterval = newGauge("reconciliation_interval_seconds",
+		"Configured time between two reconciliations; absent without a schedule.", "processor")
+	reconciliationDuration = newGauge("reconciliation_last_duration_seconds",
+		"Duration of the last reconciliation that has ended."+sharedValue, "processor")
+	reconciliationRecords = newGauge("reconciliation_last_records",
+		"Records that the processor listed in the last reconciliation that has ended."+sharedValue, "processor")
+	reconciliationComplete = newGauge("reconciliation_last_complete",
+		"1 if the last reconciliation that has ended is complete, 0 otherwise."+sharedValue, "processor")
 	inFlight      = newGauge("processor_calls_in_flight", "Calls to the processor that this worker has in flight.", "processor")
 	inFlightLimit = newGauge("processor_calls_in_flight_limit",
 		"Maximum number of calls to the processor that this worker has in flight.",
@@ -136,6 +153,7 @@ var (
 func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
+		reconciliationAge, reconciliationInterval, reconciliationDuration, reconciliationRecords, reconciliationComplete,
 		inFlight, inFlightLimit, breakerState, held, paused, rateShare, sharesAge, cutTo, quotaRemaining, quotaReset, auditLost,
 	} {
 		to <- d
@@ -154,6 +172,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	if sources.SharesAge != nil {
 		set(sharesAge, sources.SharesAge().Seconds())
 	}
+	for name, interval := range sources.Intervals {
+		set(reconciliationInterval, interval.Seconds(), name)
+	}
 	if sources.AuditLost != nil {
 		to <- prometheus.MustNewConstMetric(auditLost, prometheus.CounterValue, float64(sources.AuditLost()))
 	}
@@ -167,6 +188,14 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 	set(storeUp, 1)
 	if stored.errBacklog == nil {
 		setBacklog(set, sources, stored.backlog)
+	}
+	for name, until := range stored.watermarks {
+		set(reconciliationAge, time.Since(until).Seconds(), name)
+	}
+	for _, r := range stored.last {
+		set(reconciliationDuration, r.EndedAt.Sub(r.StartedAt).Seconds(), r.Processor)
+		set(reconciliationRecords, float64(r.Counts.Listed), r.Processor)
+		set(reconciliationComplete, boolean(r.Complete), r.Processor)
 	}
 	if stored.errDivergences == nil {
 		for _, kind := range payment.DivergenceKinds {
@@ -195,6 +224,8 @@ func query(from Store) (s stored) {
 	}
 	if s.down == nil {
 		s.divergences, s.errDivergences = from.OpenDivergences(ctx)
+		s.watermarks, _ = from.Watermarks(ctx)
+		s.last, _ = from.LastReconciliations(ctx)
 		s.backlog, s.errBacklog = from.Backlog(ctx)
 	}
 	return s

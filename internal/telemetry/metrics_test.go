@@ -39,6 +39,17 @@ func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int6
 	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
 
+func (backlog) Watermarks(context.Context) (map[string]time.Time, error) {
+	return map[string]time.Time{"acme": time.Now().Add(-2 * time.Hour)}, nil
+}
+
+func (backlog) LastReconciliations(context.Context) ([]payment.Reconciliation, error) {
+	at := time.Date(2026, 1, 15, 12, 0, 0, 0, time.UTC)
+	return []payment.Reconciliation{{
+		Processor: "acme", StartedAt: at, EndedAt: at.Add(90 * time.Second), Complete: true, Counts: payment.ReconcileCounts{Listed: 300},
+	}}, nil
+}
+
 // unknownForAnHour is a backlog of two payments that have been unknown for an hour.
 var unknownForAnHour = backlog(func(context.Context) ([]store.Backlog, error) {
 	return []store.Backlog{{Processor: "acme", Status: payment.Unknown, Count: 2, Since: time.Now().Add(-time.Hour)}}, nil
@@ -98,7 +109,7 @@ func allMetrics(t *testing.T) *Telemetry {
 	require.NoError(t, err)
 	metrics.SetSources(Sources{
 		Processors: map[string]*httpclient.Client{"acme": c}, Store: unknownForAnHour, AuditLost: func() uint64 { return 3 },
-		SharesAge: func() time.Duration { return 2 * time.Second },
+		SharesAge: func() time.Duration { return 2 * time.Second }, Intervals: map[string]time.Duration{"acme": time.Hour},
 	})
 	return metrics
 }
@@ -136,6 +147,10 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_payments_waiting_oldest_seconds{processor="acme",status="authorized"} 0`,
 		`florin_refunds_waiting{processor="acme",status="unknown"} 0`,
 		`florin_divergences_open{kind="dispute"} 1`,
+		`florin_reconciliation_interval_seconds{processor="acme"} 3600`,
+		`florin_reconciliation_last_duration_seconds{processor="acme"} 90`,
+		`florin_reconciliation_last_records{processor="acme"} 300`,
+		`florin_reconciliation_last_complete{processor="acme"} 1`,
 		`florin_divergences_open{kind="refund_status"} 0`,
 		`florin_processor_calls_in_flight_limit{processor="acme"} 7`,
 		`florin_processor_breaker_state{processor="acme",state="closed"} 1`,
@@ -149,6 +164,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		require.Contains(t, text, line+"\n")
 	}
 	require.Regexp(t, `(?m)^florin_processor_cut_rate_calls_per_second\{processor="acme"\} \d`, text)
+	require.Regexp(t, `(?m)^florin_reconciliation_window_age_seconds\{processor="acme"\} 72\d\d\.`, text)
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)
 }
 

@@ -17,6 +17,7 @@ var (
 	currency      = temporal.NewSearchAttributeKeyKeyword(payment.AttributeCurrency)
 	failureClass  = temporal.NewSearchAttributeKeyKeyword(payment.AttributeFailureClass)
 	amount        = temporal.NewSearchAttributeKeyInt64(payment.AttributeAmount)
+	findings      = temporal.NewSearchAttributeKeyInt64(payment.AttributeFindings)
 )
 
 // ChargeAttributes returns the search attributes that are known before a charge starts.

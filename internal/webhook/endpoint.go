@@ -374,13 +374,23 @@ func (e *Endpoint) later(message string, err error, fields []zap.Field) (status 
 
 // prove returns a context for the signal to a workflow, with the proof that this endpoint has verified an event of the processor.
 func (e *Endpoint) prove(ctx context.Context, processor, workflowID string) (context.Context, error) {
+	return Prove(ctx, e.sources[processor].Verifier, processor, workflowID)
+}
+
+// Signer signs what a worker asks for on behalf of a processor. [Verifier] and [Rotating] are Signers.
+type Signer interface {
+	SignRequest(digest string, at time.Time) string
+}
+
+// Prove returns a context for the signal processor-event to a workflow, with the proof that its sender has a webhook secret of the
+// processor.
+func Prove(ctx context.Context, by Signer, processor, workflowID string) (context.Context, error) {
 	request := caller.Request{Kind: caller.Signal, Name: payment.SignalProcessorEvent, WorkflowID: workflowID}
 	digest, err := request.Digest()
 	if err != nil {
 		return nil, err
 	}
-	signature := e.sources[processor].Verifier.SignRequest(digest, time.Now())
-	return caller.WithProof(ctx, caller.Proof{Processor: processor, Signature: signature}), nil
+	return caller.WithProof(ctx, caller.Proof{Processor: processor, Signature: by.SignRequest(digest, time.Now())}), nil
 }
 
 // signalOf returns the argument of the signal about an event.

@@ -76,7 +76,7 @@ func writes(victim payment.Charge, prefix string) []step {
 	}
 }
 
-var queues = []string{"payments", "payments-read", "processor-simulator"}
+var queues = []string{"payments", "payments-read", "processor-simulator", "reconcile-simulator"}
 
 // forged returns what of a forgery is in the store: empty if there is nothing.
 func (t *target) forged(ctx context.Context, victim payment.Charge, prefix string) (string, error) {
@@ -180,7 +180,7 @@ func obey(ctx workflow.Context, steps []step) ([]string, error) {
 // withWorker runs the attacker's worker while f runs.
 func (t *target) withWorker(f func() error) error {
 	w := worker.New(t.temporal, attackersQueue, worker.Options{})
-	for _, name := range []string{"Order", "Charge", "Refund", "Recheck"} {
+	for _, name := range []string{"Order", "Charge", "Refund", "Recheck", "Reconcile"} {
 		w.RegisterWorkflowWithOptions(obey, workflow.RegisterOptions{Name: name})
 	}
 	if err := w.Start(); err != nil {

@@ -18,6 +18,7 @@ var pretendAttacks = []attack{
 	{name: "pretend: own workflow captures another payment", try: captureUnderOwnName},
 	{name: "pretend: own workflow voids another payment", try: voidUnderOwnName},
 	{name: "pretend: own workflow refunds another payment", try: refundUnderOwnName},
+	{name: "pretend: own workflow reconciles", try: reconcileUnderOwnName},
 	{name: "pretend: answer a call in flight by its ID", try: answerByID, documented: true},
 	{name: "pretend: fail a call in flight by its ID", try: failByID, documented: true},
 }
@@ -25,7 +26,9 @@ var pretendAttacks = []attack{
 // underOwnName schedules one call from a workflow of the attacker's that has the ID and the keys of a payment of his own, which was never begun,
 // and names the processor's id of the victim.
 func (t *target) underOwnName(ctx context.Context, kind, id string, s step) (result, error) {
-	s.Queue = "processor-simulator"
+	if s.Queue == "" {
+		s.Queue = "processor-simulator"
+	}
 	var executed []string
 	unmoved, err := t.unmoved(ctx, func() error {
 		return t.withWorker(func() (err error) {
@@ -69,6 +72,14 @@ func refundUnderOwnName(ctx context.Context, t *target) (result, error) {
 		"key": payment.ProcessorKey(own, payment.OperationRefund, 0), "refund_id": own, "merchant_id": pretended,
 		"processor_payment_id": victim.ProcessorPaymentID, "amount": 1250, "currency": "USD",
 	}}})
+}
+
+// reconcileUnderOwnName works on a run that no workflow of Florin's has begun.
+func reconcileUnderOwnName(ctx context.Context, t *target) (result, error) {
+	return t.underOwnName(ctx, payment.WorkflowReconcile, "reconcile/simulator/pretended", step{
+		Queue: payment.ReconcileTaskQueue("simulator"), Activity: payment.ActivityReconcileRecords,
+		Args: []any{object{"run_id": "pretended", "progress": object{"phase": payment.ReconcileListPayments}}},
+	})
 }
 
 // inFlight starts a charge whose call stays in flight, and returns the ID of the activity.

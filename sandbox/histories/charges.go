@@ -151,9 +151,13 @@ func neverStarted(name, about string) scenario {
 
 // setRateLimit limits the task queue of the scenario's own processor. nil removes the limit.
 func (r *recording) setRateLimit(ctx context.Context, rate *taskqueuepb.RateLimit) error {
+	return r.setQueueRateLimit(ctx, payment.ProcessorTaskQueue(r.key), rate)
+}
+
+func (r *recording) setQueueRateLimit(ctx context.Context, queue string, rate *taskqueuepb.RateLimit) error {
 	_, err := r.env.Temporal.WorkflowService().UpdateTaskQueueConfig(ctx, &workflowservice.UpdateTaskQueueConfigRequest{
 		Namespace: client.DefaultNamespace,
-		TaskQueue: payment.ProcessorTaskQueue(r.key), TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
+		TaskQueue: queue, TaskQueueType: enumspb.TASK_QUEUE_TYPE_ACTIVITY,
 		UpdateQueueRateLimit: &workflowservice.UpdateTaskQueueConfigRequest_RateLimitUpdate{RateLimit: rate, Reason: recordingReason},
 	})
 	return err

@@ -141,6 +141,7 @@ func shortenTimeouts(c *config.Config) {
 			own := c.Processors[environment.ProcessorName]
 			// A rate limit delays lookups, too: only the charge that is sent again decides.
 			own.Resolve.For, own.AbsenceProofAfter = seconds(60), new(seconds(30))
+			own.Reconcile.Lag = activities.Duration(time.Millisecond) // so that a window has the payments that were just made
 			c.Processors[s.name] = own
 		}
 	}

@@ -1,0 +1,531 @@
+package workflows
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.temporal.io/sdk/client"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/temporal"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/workflow"
+
+	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
+)
+
+// ledger is a processor that lists and looks up records, and does nothing else.
+type ledger struct {
+	processor.Processor
+	mu                sync.Mutex
+	payments, refunds []processor.Record
+	// hidden are the ids of records that are looked up, and are not in lists yet.
+	hidden map[string]bool
+	// listed and lookedUp are called before each call; nil: nothing happens.
+	listed   func(call processor.ListCall) error
+	lookedUp func(call processor.LookupCall) error
+	lists    int
+	lookups  []processor.LookupCall
+}
+
+func (l *ledger) of(operation payment.Operation) *[]processor.Record {
+	if operation == payment.OperationRefund {
+		return &l.refunds
+	}
+	return &l.payments
+}
+
+func (l *ledger) List(_ context.Context, call processor.ListCall) (processor.Page, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lists++
+	if l.listed != nil {
+		if err := l.listed(call); err != nil {
+			return processor.Page{}, err
+		}
+	}
+	var page processor.Page
+	from, _ := strconv.Atoi(call.Cursor)
+	all := *l.of(call.Operation)
+	for i := from; i < len(all); i++ {
+		if len(page.Records) == 3 {
+			page.Next = strconv.Itoa(i)
+			break
+		}
+		if !all[i].CreatedAt.Before(call.CreatedAfter) && !l.hidden[all[i].ID] {
+			page.Records = append(page.Records, all[i])
+		}
+	}
+	return page, nil
+}
+
+func (l *ledger) Lookup(_ context.Context, call processor.LookupCall) (processor.Result, bool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lookups = append(l.lookups, call)
+	if l.lookedUp != nil {
+		if err := l.lookedUp(call); err != nil {
+			return processor.Result{}, false, err
+		}
+	}
+	for _, r := range *l.of(call.Operation) {
+		if r.Unreadable == "" && (call.ID == r.ID || call.ID == "" && call.Reference == r.Reference) {
+			return r.Result, true, nil
+		}
+	}
+	return processor.Result{}, false, nil
+}
+
+// books are a store and a ledger that agree.
+type books struct {
+	db      *store.Store
+	ledger  *ledger
+	hurried []string // the workflows that were notified
+	window  store.Window
+}
+
+func newBooks(t *testing.T) *books {
+	t.Helper()
+	return &books{db: newStore(t), ledger: &ledger{hidden: map[string]bool{}}, window: store.Window{Lag: 10 * time.Minute, Overlap: 2 * time.Hour}}
+}
+
+// pay adds a payment of 12.50 USD in this status on both sides.
+func (b *books) pay(t *testing.T, key string, status payment.Status) payment.Charge {
+	t.Helper()
+	at := baseTime.Add(time.Duration(len(b.ledger.payments)) * time.Minute)
+	c, _, err := b.db.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID("acme", key), MerchantID: "acme", IdempotencyKey: key, Amount: 1250, Currency: "USD",
+		Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: at, UpdatedAt: at,
+	}, "fingerprint")
+	require.NoError(t, err)
+	if status != payment.Processing {
+		c.Status, c.ProcessorPaymentID = status, "ch_"+key
+		if status == payment.Succeeded {
+			c.CapturedAmount = c.Amount
+		}
+		c, err = b.db.RecordPayment(t.Context(), c, activities.Cause{By: "test"})
+		require.NoError(t, err)
+	}
+	b.ledger.payments = append(b.ledger.payments, processor.Record{
+		Result: processor.Result{
+			ID: "ch_" + key, Status: status, Amount: 1250, Currency: "USD", CapturedAmount: c.CapturedAmount,
+			Reference: payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0), MerchantID: "acme",
+		},
+		CreatedAt: at.Add(time.Second), OwnID: c.PaymentID,
+	})
+	return c
+}
+
+// refund adds a refund of 1.00 USD in this status on both sides.
+func (b *books) refund(t *testing.T, key string, of payment.Charge, status payment.Status) payment.Refund {
+	t.Helper()
+	at := of.CreatedAt.Add(time.Hour)
+	r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID("acme", key), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: key, Amount: 100,
+		CreatedAt: at, UpdatedAt: at,
+	}, "fingerprint")
+	require.NoError(t, err)
+	r.Status, r.ProcessorRefundID = status, "re_"+key
+	r, err = b.db.SettleRefund(t.Context(), r, activities.Cause{By: "test"})
+	require.NoError(t, err)
+	if status == payment.Succeeded {
+		b.payment("ch_" + of.IdempotencyKey).RefundedAmount += 100
+	}
+	b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+		Result: processor.Result{
+			ID: "re_" + key, Status: status, Amount: 100, Currency: "USD",
+			Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0), MerchantID: "acme",
+		},
+		CreatedAt: at.Add(time.Second), OwnID: r.RefundID, ProcessorPaymentID: of.ProcessorPaymentID,
+	})
+	return r
+}
+
+func recordOf(all []processor.Record, id string) *processor.Record {
+	return &all[slices.IndexFunc(all, func(r processor.Record) bool { return r.ID == id })]
+}
+
+func (b *books) payment(id string) *processor.Record { return recordOf(b.ledger.payments, id) }
+
+func (b *books) refundRecord(id string) *processor.Record { return recordOf(b.ledger.refunds, id) }
+
+func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
+	t.Helper()
+	var suite testsuite.WorkflowTestSuite
+	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
+	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(time.Minute)
+	Register(env)
+	(&activities.Payments{
+		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},
+	}).RegisterWrites(env)
+	(&activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db, Hurry: func(_ context.Context, id string) error {
+		b.hurried = append(b.hurried, id)
+		return nil
+	}}).Register(env)
+	return env
+}
+
+// reconcile runs a reconciliation to its end.
+func (b *books) reconcile(t *testing.T) (payment.Reconciliation, error) {
+	t.Helper()
+	b.hurried, b.ledger.lookups = nil, nil
+	env := b.environment(t)
+	runReconcile(env, payment.ReconcileRequest{Processor: "sim"})
+	require.True(t, env.IsWorkflowCompleted())
+	var result payment.Reconciliation
+	if err := env.GetWorkflowError(); err != nil {
+		return result, err
+	}
+	return result, env.GetWorkflowResult(&result)
+}
+
+// runReconcile runs the workflow as the schedule starts it.
+func runReconcile(env *testsuite.TestWorkflowEnvironment, request payment.ReconcileRequest) {
+	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: payment.ReconcileScheduleID("sim") + "-2026-01-15T13:00:00Z", TaskQueue: payment.TaskQueue})
+	env.ExecuteWorkflow(payment.WorkflowReconcile, request)
+}
+
+// run returns the only run in the store.
+func (b *books) run(t *testing.T) payment.Reconciliation {
+	t.Helper()
+	page, err := b.db.Reconciliations(t.Context(), payment.ReconciliationFilter{})
+	require.NoError(t, err)
+	require.Len(t, page.Reconciliations, 1)
+	return page.Reconciliations[0]
+}
+
+// findings returns the recorded divergences as "kind id: evidence", in their order as text.
+func (b *books) findings(t *testing.T) (texts []string) {
+	t.Helper()
+	page, err := b.db.Divergences(t.Context(), payment.DivergenceFilter{Processor: "sim", Limit: 500})
+	require.NoError(t, err)
+	for _, d := range page.Divergences {
+		require.Equal(t, "reconcile", d.DetectedBy)
+		about := d.ProcessorRecordID
+		for _, key := range []string{"a", "b", "c", "d", "e"} {
+			switch {
+			case d.RefundID == payment.RefundID("acme", key):
+				about = "refund " + key
+			case d.RefundID == "" && d.PaymentID == payment.PaymentID("acme", key):
+				about = strings.TrimSpace("payment " + key + " " + about)
+			}
+		}
+		texts = append(texts, fmt.Sprintf("%s %s", d.Kind, about))
+	}
+	slices.Sort(texts)
+	return texts
+}
+
+func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
+	reference := func(key string) string {
+		return payment.ProcessorKey(payment.PaymentID("acme", key), payment.OperationCharge, 0)
+	}
+	outside := func(id string, status payment.Status) processor.Record {
+		return processor.Record{Result: processor.Result{ID: id, Status: status, Amount: 700, Currency: "USD"}, CreatedAt: baseTime.Add(90 * time.Second)}
+	}
+	for name, tt := range map[string]struct {
+		change  func(t *testing.T, b *books)
+		want    []string
+		hurried []string
+	}{
+		"nothing": {change: func(*testing.T, *books) {}},
+		"made outside": {change: func(_ *testing.T, b *books) {
+			b.ledger.payments = append(b.ledger.payments, outside("ch_x", payment.Succeeded), outside("ch_y", payment.Pending))
+		}, want: []string{"missing_here ch_x", "missing_here ch_y"}},
+		"declined outside": {change: func(_ *testing.T, b *books) {
+			b.ledger.payments = append(b.ledger.payments, outside("ch_x", payment.Declined))
+		}},
+		"made outside, claims a payment": {change: func(_ *testing.T, b *books) {
+			r := outside("ch_x", payment.Succeeded)
+			r.OwnID = payment.PaymentID("acme", "a")
+			b.ledger.payments = append(b.ledger.payments, r)
+		}, want: []string{"missing_here ch_x"}},
+		"lost by the store": {change: func(_ *testing.T, b *books) {
+			r := outside("ch_x", payment.Succeeded)
+			r.OwnID, r.Reference = payment.PaymentID("acme", "z"), reference("z")
+			b.ledger.payments = append(b.ledger.payments, r)
+		}, want: []string{"missing_here ch_x"}},
+		"deleted": {change: func(_ *testing.T, b *books) {
+			b.ledger.payments = slices.DeleteFunc(b.ledger.payments, func(r processor.Record) bool { return r.ID == "ch_a" || r.ID == "ch_d" })
+		}, want: []string{"missing_there payment a"}},
+		"not listed yet": {change: func(_ *testing.T, b *books) { b.ledger.hidden["ch_a"], b.ledger.hidden["re_a"] = true, true }},
+		"has lost its reference": {change: func(_ *testing.T, b *books) {
+			b.payment("ch_a").Reference, b.payment("ch_a").OwnID = "", ""
+		}},
+		"amount":        {change: func(_ *testing.T, b *books) { b.payment("ch_a").Amount = 9900 }, want: []string{"amount payment a"}},
+		"currency":      {change: func(_ *testing.T, b *books) { b.payment("ch_a").Currency = "EUR" }, want: []string{"currency payment a"}},
+		"captured":      {change: func(_ *testing.T, b *books) { b.payment("ch_a").CapturedAmount = 1000 }, want: []string{"captured payment a"}},
+		"refunded":      {change: func(_ *testing.T, b *books) { b.payment("ch_b").RefundedAmount = 300 }, want: []string{"refunded payment b"}},
+		"less refunded": {change: func(_ *testing.T, b *books) { b.payment("ch_a").RefundedAmount = 0 }, want: []string{"refunded payment a"}},
+		"status": {change: func(_ *testing.T, b *books) {
+			b.payment("ch_a").Status = payment.Voided
+			b.payment("ch_d").Status, b.payment("ch_d").CapturedAmount = payment.Succeeded, 1250
+		}, want: []string{"status payment a", "status payment d"}},
+		"duplicate": {change: func(_ *testing.T, b *books) {
+			r := outside("ch_0", payment.Succeeded)
+			r.Reference = reference("a")
+			declined := outside("ch_1", payment.Declined)
+			declined.Reference = reference("a")
+			b.ledger.payments = append([]processor.Record{r, declined}, b.ledger.payments...)
+		}, want: []string{"duplicate_reference payment a ch_0"}},
+		"unreadable": {change: func(_ *testing.T, b *books) {
+			b.ledger.payments = append(b.ledger.payments,
+				processor.Record{Unreadable: "unknown status", CreatedAt: baseTime},
+				processor.Record{Result: processor.Result{ID: "ch_x"}, Unreadable: "no amount", CreatedAt: baseTime})
+			b.payment("ch_a").Unreadable = "unknown status"
+		}, want: []string{"unreadable ch_x", "unreadable payment a ch_a", "unreadable unidentified-e25989465048d543"}},
+		"refunded outside": {change: func(_ *testing.T, b *books) {
+			r := outside("re_x", payment.Succeeded)
+			r.ProcessorPaymentID = "ch_b"
+			b.ledger.refunds = append(b.ledger.refunds, r)
+			b.payment("ch_b").RefundedAmount += 700
+		}, want: []string{"refund_missing_here re_x", "refunded payment b"}},
+		"refund deleted": {change: func(_ *testing.T, b *books) { b.ledger.refunds = nil }, want: []string{"refund_missing_there refund a"}},
+		"refund status": {change: func(t *testing.T, b *books) {
+			b.refund(t, "b", b.pay(t, "e", payment.Succeeded), payment.Failed)
+			b.refundRecord("re_b").Status = payment.Succeeded
+		}, want: []string{"refund_status refund b"}},
+		"refund amount": {change: func(_ *testing.T, b *books) { b.refundRecord("re_a").Amount = 101 }, want: []string{"amount refund a"}},
+		"still running": {change: func(_ *testing.T, b *books) {
+			b.payment("ch_c").Status = payment.Succeeded
+			b.payment("ch_c").CapturedAmount = 1250
+		}, hurried: []string{payment.ChargeWorkflowID("acme", "c")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			a := b.pay(t, "a", payment.Succeeded)
+			b.pay(t, "b", payment.Succeeded)
+			b.pay(t, "c", payment.Processing)
+			b.pay(t, "d", payment.Declined)
+			b.refund(t, "a", a, payment.Succeeded)
+			tt.change(t, b)
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			require.Equal(t, tt.want, b.findings(t))
+			require.Equal(t, tt.hurried, b.hurried)
+			require.Equal(t, int64(len(tt.want)), result.Counts.Findings)
+			require.EqualValues(t, len(b.ledger.payments)+len(b.ledger.refunds)-len(b.ledger.hidden), result.Counts.Listed)
+			charge, err := b.db.Payment(t.Context(), "acme", "a")
+			require.NoError(t, err)
+			require.Equal(t, payment.Succeeded, charge.Status, "a reconciliation changes no payment")
+		})
+	}
+}
+
+func TestRefundThatFailedLateIsFoundByReconciliation(t *testing.T) {
+	b := newBooks(t)
+	b.refund(t, "a", b.pay(t, "a", payment.Succeeded), payment.Succeeded)
+	b.refundRecord("re_a").Status = payment.Declined
+	_, err := b.reconcile(t)
+	require.NoError(t, err)
+	r, err := b.db.Refund(t.Context(), "acme", "a")
+	require.NoError(t, err)
+	require.Equal(t, payment.Failed, r.Status)
+}
+
+func TestTooManyFindingsEndTheReconciliation(t *testing.T) {
+	b := newBooks(t)
+	for i := range 1005 {
+		b.ledger.payments = append(b.ledger.payments, processor.Record{
+			Result: processor.Result{ID: fmt.Sprintf("ch_%04d", i), Status: payment.Succeeded, Amount: 1, Currency: "USD"}, CreatedAt: time.Now().Add(-time.Hour),
+		})
+	}
+	_, err := b.reconcile(t)
+	var application *temporal.ApplicationError
+	require.ErrorAs(t, err, &application)
+	require.Equal(t, ErrorNotReconciled, application.Type())
+	require.ErrorContains(t, err, "too many findings: 1000 are recorded, and 5 differences are not checked")
+	open, err := b.db.OpenDivergences(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, map[payment.DivergenceKind]int64{payment.DivergenceMissingHere: 1000}, open)
+	watermarks, err := b.db.Watermarks(t.Context())
+	require.NoError(t, err)
+	require.Empty(t, watermarks, "the next run has the same window")
+}
+
+func TestReconciliationContinuesInNewRuns(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		b.pay(t, key, payment.Succeeded)
+	}
+	b.payment("ch_b").Amount = 1
+	b.ledger.payments = slices.DeleteFunc(b.ledger.payments, func(r processor.Record) bool { return r.ID == "ch_d" })
+	request := payment.ReconcileRequest{Processor: "sim"}
+	for n := 1; ; n++ {
+		env := b.environment(t)
+		env.SetContinueAsNewSuggested(true)
+		if n > 1 {
+			env.SetContinuedExecutionRunID("the run before")
+		}
+		runReconcile(env, request)
+		var next *workflow.ContinueAsNewError
+		if !errors.As(env.GetWorkflowError(), &next) {
+			require.NoError(t, env.GetWorkflowError())
+			require.Equal(t, len(payment.ReconcilePhases), n, "each run works on one part")
+			break
+		}
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &request))
+	}
+	require.Equal(t, []string{"amount payment b", "missing_there payment d"}, b.findings(t))
+	ended := b.run(t)
+	require.True(t, ended.Complete)
+	require.Equal(t, payment.ReconcileCounts{Pages: 3, Listed: 4, Compared: 5, Checked: 5, Findings: 2}, ended.Counts)
+}
+
+// A client could start the workflow as if most of it were done.
+func TestProgressOfAClientIsIgnored(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	env := b.environment(t)
+	runReconcile(env, payment.ReconcileRequest{Processor: "sim", Earlier: &payment.ReconcileProgress{
+		Phase: payment.ReconcileCheckAgain, Counts: payment.ReconcileCounts{Listed: 7},
+	}})
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, int64(1), b.run(t).Counts.Listed)
+}
+
+func TestReconciliationOutlivesAProcessorThatDoesNotRespond(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		b.pay(t, key, payment.Succeeded)
+	}
+	b.payment("ch_e").Amount = 1
+	busy := &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, Message: "scripted", RetryAfter: time.Minute}
+	failures := 0
+	b.ledger.listed = func(call processor.ListCall) error {
+		if call.Cursor == "3" && failures < 5 {
+			failures++
+			return busy
+		}
+		return nil
+	}
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.lookups) == 1 {
+			return busy
+		}
+		return nil
+	}
+	_, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Equal(t, []string{"amount payment e"}, b.findings(t))
+	require.Equal(t, 5, failures)
+}
+
+func TestRecordThatIsNeverLookedUpIsUnreadable(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	b.pay(t, "b", payment.Succeeded)
+	b.payment("ch_a").Amount, b.payment("ch_b").Amount = 1, 1
+	b.ledger.lookedUp = func(call processor.LookupCall) error {
+		if call.Reference == b.payment("ch_a").Reference {
+			return &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, Message: "scripted"}
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"amount payment b", "unreadable payment a"}, b.findings(t))
+}
+
+func TestReconciliationThatCannotContinueLeavesTheWatermark(t *testing.T) {
+	refused := &processor.Error{Class: payment.ClassAuthentication, Certainty: processor.NotExecuted, Message: "invalid key"}
+	for name, tt := range map[string]struct {
+		arrange func(b *books, env *testsuite.TestWorkflowEnvironment)
+		want    string
+	}{
+		"the processor refuses the credentials": {want: "invalid key", arrange: func(b *books, _ *testsuite.TestWorkflowEnvironment) {
+			b.ledger.listed = func(processor.ListCall) error { return refused }
+		}},
+		"it was canceled": {want: "canceled", arrange: func(b *books, env *testsuite.TestWorkflowEnvironment) {
+			b.ledger.hidden["ch_a"] = true // so that it waits
+			b.ledger.payments = nil
+			env.RegisterDelayedCallback(env.CancelWorkflow, 5*time.Second)
+		}},
+		"another run has begun": {want: "run later began before this one had ended", arrange: func(b *books, _ *testsuite.TestWorkflowEnvironment) {
+			b.ledger.listed = func(processor.ListCall) error {
+				_, err := b.db.BeginReconciliation(context.Background(), payment.Reconciliation{RunID: "later", Processor: "sim", WorkflowID: "w"}, b.window)
+				return err
+			}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.pay(t, "a", payment.Succeeded)
+			env := b.environment(t)
+			tt.arrange(b, env)
+			runReconcile(env, payment.ReconcileRequest{Processor: "sim"})
+			require.Error(t, env.GetWorkflowError())
+			page, err := b.db.Reconciliations(t.Context(), payment.ReconciliationFilter{})
+			require.NoError(t, err)
+			ended := page.Reconciliations[len(page.Reconciliations)-1]
+			require.False(t, ended.EndedAt.IsZero())
+			require.False(t, ended.Complete)
+			require.Contains(t, ended.Reason, tt.want)
+			watermarks, err := b.db.Watermarks(t.Context())
+			require.NoError(t, err)
+			require.Empty(t, watermarks)
+		})
+	}
+}
+
+// The list is older than the store: what has changed meanwhile on both sides is no finding.
+func TestDifferenceOfAnOldListIsNoFinding(t *testing.T) {
+	b := newBooks(t)
+	a := b.pay(t, "a", payment.Succeeded)
+	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Authorized, 0
+	b.ledger.listed = func(call processor.ListCall) error {
+		if call.Operation == payment.OperationRefund {
+			b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Succeeded, a.CapturedAmount
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Empty(t, b.findings(t))
+	require.Equal(t, int64(1), result.Counts.Checked)
+}
+
+func TestSecondReconciliationRecordsNothingAgain(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	b.payment("ch_a").Amount = 1
+	_, err := b.reconcile(t)
+	require.NoError(t, err)
+	first := b.findings(t)
+	require.Len(t, first, 1)
+	_, err = b.reconcile(t) // the environment gives it the same run ID: the run has ended
+	require.ErrorContains(t, err, "the run has ended")
+	require.Equal(t, first, b.findings(t))
+}
+
+func TestReconciliationIsOnlyStartedForItsProcessor(t *testing.T) {
+	for name, tt := range map[string]struct{ id, processor string }{
+		"another processor": {id: "reconcile/sim", processor: "other"},
+		"another workflow":  {id: "charge/acme/order-1", processor: "sim"},
+		"a longer name":     {id: "reconcile/simulator", processor: "sim"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			env := b.environment(t)
+			env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: tt.id, TaskQueue: payment.TaskQueue})
+			env.ExecuteWorkflow(payment.WorkflowReconcile, payment.ReconcileRequest{Processor: tt.processor})
+			require.ErrorContains(t, env.GetWorkflowError(), "InvalidRequest")
+			require.Zero(t, b.ledger.lists)
+		})
+	}
+}
