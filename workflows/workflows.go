@@ -1,4 +1,4 @@
-// Package workflows holds Charge, Refund and Recheck: durable, deterministic, replayable.
+// Package workflows holds Charge, Refund, Recheck and Batch: durable, deterministic, replayable.
 //
 //	charge.go, refund.go   what happens to a payment and a refund
 //	modification.go        captures and voids of a payment that waits
@@ -9,6 +9,7 @@
 //	machine.go             the status machine: transition, persist, publish
 //	resolution.go          an operator's decision on an unknown outcome
 //	recheck.go             what a processor still says about something final
+//	batch.go               the lines of a file, one by one
 //	details.go             what Temporal Web describes
 //	versions.go            version gates
 package workflows
@@ -45,6 +46,7 @@ func (h Hosted) Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(h.charge, workflow.RegisterOptions{Name: payment.WorkflowCharge})
 	r.RegisterWorkflowWithOptions(h.refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
 	r.RegisterWorkflowWithOptions(Recheck, workflow.RegisterOptions{Name: payment.WorkflowRecheck})
+	r.RegisterWorkflowWithOptions(Batch, workflow.RegisterOptions{Name: payment.WorkflowBatch})
 }
 
 // firstCharge is the summary of what begins a charge.

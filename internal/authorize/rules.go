@@ -37,6 +37,11 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityAcknowledgeDivergence: {caller.Operator},
 	caller.Read + " " + payment.ActivityControlProcessor:      {caller.Operator},
 	caller.Read + " " + payment.ActivityListProcessors:        {caller.Operator, caller.Reader},
+
+	caller.Read + " " + payment.ActivityAddBatchLines:  {caller.Service},
+	caller.Read + " " + payment.ActivityGetBatch:       everyone,
+	caller.Read + " " + payment.ActivityListBatchLines: everyone,
+	caller.Read + " " + payment.ActivityControlBatch:   modifiers,
 }
 
 // requireRole returns an error unless the caller may make such a request for any merchant at all.
@@ -72,9 +77,12 @@ func anyOf(roles []caller.Role) string {
 	return strings.Join(names, " or ")
 }
 
-// merchantOf returns the merchant of a workflow of Florin.
+// merchantOf returns the merchant of a workflow of Florin; empty, which means all of them, for a batch.
 func merchantOf(workflowID string) string {
-	_, rest, _ := strings.Cut(workflowID, "/")
+	kind, rest, _ := strings.Cut(workflowID, "/")
+	if kind == "batch" {
+		return ""
+	}
 	merchantID, _, _ := strings.Cut(rest, "/")
 	return merchantID
 }

@@ -36,6 +36,18 @@ func (a *Authorizer) AllowForSome(p *caller.Proof, r caller.Request, at time.Tim
 	return a.decide(p, r, at, func(caller.Identity) error { return nil })
 }
 
+// AllowForAll is [Authorizer.Allow] for several merchants.
+func (a *Authorizer) AllowForAll(p *caller.Proof, r caller.Request, merchantIDs []string, at time.Time) (caller.Identity, error) {
+	return a.decide(p, r, at, func(i caller.Identity) error {
+		for _, merchantID := range merchantIDs {
+			if err := requireMerchant(i, r, merchantID); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
 func (a *Authorizer) decide(p *caller.Proof, r caller.Request, at time.Time, permitsMerchant func(caller.Identity) error) (caller.Identity, error) {
 	if a == nil {
 		return caller.Identity{Merchants: []string{caller.AllMerchants}}, nil

@@ -31,6 +31,7 @@ type Store interface {
 	CheckRead(context.Context) error
 	Backlog(context.Context) ([]store.Backlog, error)
 	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
+	UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error)
 }
 
 // SetSources sets what the gauges are read from, and replaces earlier sources. It does nothing if t is nil.
@@ -75,6 +76,8 @@ type stored struct {
 	backlog                    []store.Backlog
 	divergences                map[payment.DivergenceKind]int64
 	errBacklog, errDivergences error
+	batches                    map[payment.BatchState]store.BatchBacklog
+	errBatches                 error
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -137,6 +140,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
 		inFlight, inFlightLimit, breakerState, held, paused, rateShare, sharesAge, cutTo, quotaRemaining, quotaReset, auditLost,
+		batchesUnfinished, batchLinesWaiting, batchLinesOpen, batchIdle,
 	} {
 		to <- d
 	}
@@ -173,6 +177,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 			set(divergences, float64(stored.divergences[kind]), string(kind))
 		}
 	}
+	if stored.errBatches == nil {
+		setBatches(set, stored.batches)
+	}
 }
 
 // queryStore queries the store unless the latest result is recent enough. Concurrent scrapes wait for one query and share its
@@ -196,6 +203,7 @@ func query(from Store) (s stored) {
 	if s.down == nil {
 		s.divergences, s.errDivergences = from.OpenDivergences(ctx)
 		s.backlog, s.errBacklog = from.Backlog(ctx)
+		s.batches, s.errBatches = from.UnfinishedBatches(ctx)
 	}
 	return s
 }

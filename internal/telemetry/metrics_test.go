@@ -35,6 +35,10 @@ func (backlog) CheckWrite(context.Context) error { return nil }
 
 func (backlog) CheckRead(context.Context) error { return nil }
 
+func (backlog) UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error) {
+	return map[payment.BatchState]store.BatchBacklog{payment.BatchRunning: {Batches: 2, Waiting: 70, Open: 5, OldestProgress: time.Now().Add(-time.Hour)}}, nil
+}
+
 func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
 	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
