@@ -19,7 +19,7 @@ import (
 // batchRun is a run of Batch in a test environment. Each execution of SendBatchLines returns the next of the batches, and the last one again.
 type batchRun struct {
 	*testsuite.TestWorkflowEnvironment
-	// sent are the times of the executions, since the start.
+	// sent are the times at which executions ended, since the start. Each takes half a minute.
 	sent []time.Duration
 }
 
@@ -101,8 +101,8 @@ func TestPausedBatchIsReadAgainWhenACallerChangesIt(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, pausing, shown)
 	require.Len(t, r.sent, 3)
-	require.InDelta(t, 10*60, r.sent[1].Seconds(), 1)
-	require.InDelta(t, 20*60, r.sent[2].Seconds(), 1)
+	require.InDelta(t, 10*60+30, r.sent[1].Seconds(), 1)
+	require.InDelta(t, 20*60+30, r.sent[2].Seconds(), 1)
 }
 
 // A change may arrive while lines are sent, after the execution has read the batch.
@@ -111,7 +111,7 @@ func TestChangeDuringAnExecutionIsNotMissed(t *testing.T) {
 	r.RegisterDelayedCallback(func() { r.SignalWorkflow(payment.SignalBatchChanged, payment.BatchChange{Action: payment.BatchResume}) }, 20*time.Second)
 	_, err := r.execute(t)
 	require.NoError(t, err)
-	require.Less(t, r.sent[1], time.Minute)
+	require.LessOrEqual(t, r.sent[1], time.Minute)
 }
 
 func TestBatchWaitsForAStoreThatIsDown(t *testing.T) {

@@ -72,7 +72,7 @@ Exit codes:
 		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
 	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), processorCommand(), historyCommand(), tokenCommand())
+		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), processorCommand(), batchCommand(), historyCommand(), tokenCommand())
 	return root
 }
 
