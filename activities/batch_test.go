@@ -2,16 +2,26 @@ package activities
 
 import (
 	"context"
+	"crypto/ed25519"
+	"crypto/rand"
 	"errors"
 	"log/slog"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	commonpb "go.temporal.io/api/common/v1"
+	"go.temporal.io/sdk/converter"
+	"go.temporal.io/sdk/interceptor"
 	"go.temporal.io/sdk/log"
+	"go.temporal.io/sdk/testsuite"
+	"go.temporal.io/sdk/worker"
 
+	"github.com/florinpay/florin/internal/authorize"
+	"github.com/florinpay/florin/internal/caller"
 	"github.com/florinpay/florin/internal/store"
 	"github.com/florinpay/florin/payment"
 )
@@ -146,7 +156,9 @@ func (f *batchFake) FinishBatch(context.Context, string) (b payment.Batch, err e
 
 func (f *batchFake) Wake(context.Context, string, payment.BatchChange) error { return nil }
 
-func (f *batchFake) Refund(context.Context, payment.RefundRequest) error { return errors.New("no refunds here") }
+func (f *batchFake) Refund(context.Context, payment.RefundRequest) error {
+	return errors.New("no refunds here")
+}
 
 func (f *batchFake) of(key string) *fakeLine {
 	for _, l := range f.lines {
@@ -391,4 +403,261 @@ func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 		require.True(t, b.Finished())
 		require.Equal(t, map[payment.Status]int64{payment.Declined: 10}, ended)
 	})
+}
+
+// wakes counts the calls of Wake.
+type wakes struct {
+	BatchWorkflows
+	names []string
+	err   error
+}
+
+func (w *wakes) Wake(_ context.Context, name string, _ payment.BatchChange) error {
+	w.names = append(w.names, name)
+	return w.err
+}
+
+func newBatches(t *testing.T) (*testsuite.TestActivityEnvironment, *Batches, *wakes) {
+	t.Helper()
+	env, p := newPayments(t)
+	w := &wakes{}
+	b := &Batches{Store: p.Store, Workflows: w}
+	b.RegisterReads(env)
+	b.RegisterSends(env)
+	return env, b, w
+}
+
+func aChunk(complete bool) payment.BatchChunk {
+	charge := purchase
+	return payment.BatchChunk{
+		Name: "june", ContentHash: strings.Repeat("a", 64), Lines: 1, Complete: complete, Chunk: []payment.BatchLine{{Line: 1, Charge: &charge}},
+	}
+}
+
+func TestBatchIsSubmittedReadAndControlled(t *testing.T) {
+	env, b, w := newBatches(t)
+	value, err := env.ExecuteActivity(payment.ActivityAddBatchLines, aChunk(false))
+	require.Equal(t, payment.BatchReceiving, decode[payment.Batch](t, value, err).State)
+	require.Empty(t, w.names, "nothing starts before all lines are there")
+	w.err = errors.New("temporal is down")
+	_, err = env.ExecuteActivity(payment.ActivityAddBatchLines, aChunk(true))
+	requireRetried(t, err)
+	w.err = nil
+	value, err = env.ExecuteActivity(payment.ActivityAddBatchLines, aChunk(true))
+	require.Equal(t, payment.BatchRunning, decode[payment.Batch](t, value, err).State)
+	require.Equal(t, []string{"june", "june"}, w.names, "again, since the workflow may not have started")
+
+	value, err = env.ExecuteActivity(payment.ActivityGetBatch, "june")
+	require.Equal(t, int64(1), decode[payment.Batch](t, value, err).Waiting)
+	_, err = env.ExecuteActivity(payment.ActivityGetBatch, "july")
+	requireRefusal(t, err, payment.ErrNotFound)
+	value, err = env.ExecuteActivity(payment.ActivityListBatchLines, payment.BatchLineFilter{Name: "june"})
+	require.Len(t, decode[payment.BatchLinePage](t, value, err).Lines, 1)
+	_, err = env.ExecuteActivity(payment.ActivityListBatchLines, payment.BatchLineFilter{Name: "june", Status: "done"})
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+
+	pause := payment.BatchChange{Name: "june", Action: payment.BatchPause, By: "jane", Reason: "incident 4711"}
+	value, err = env.ExecuteActivity(payment.ActivityControlBatch, pause)
+	require.Equal(t, payment.BatchPaused, decode[payment.Batch](t, value, err).State)
+	require.Len(t, w.names, 3, "the workflow reads the batch again")
+	pause.By = ""
+	_, err = env.ExecuteActivity(payment.ActivityControlBatch, pause)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	pause.By, pause.Name = "jane", "july"
+	_, err = env.ExecuteActivity(payment.ActivityControlBatch, pause)
+	requireRefusal(t, err, payment.ErrNotFound)
+
+	other := aChunk(true)
+	other.ContentHash = strings.Repeat("b", 64)
+	_, err = env.ExecuteActivity(payment.ActivityAddBatchLines, other)
+	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
+	other.Chunk[0].Charge.Amount = 0
+	_, err = env.ExecuteActivity(payment.ActivityAddBatchLines, other)
+	requireRefusal(t, err, payment.ErrInvalidRequest)
+	require.NoError(t, b.Store.Close())
+	_, err = env.ExecuteActivity(payment.ActivityGetBatch, "june")
+	requireRetried(t, err)
+}
+
+// Every client of the namespace can schedule activities on the queue of batches.
+func TestOnlyTheWorkflowOfABatchSendsItsLines(t *testing.T) {
+	for name, tt := range map[string]struct {
+		workflow, id string
+		permitted    bool
+	}{
+		"its workflow":                   {workflow: payment.WorkflowBatch, id: "batch/june", permitted: true},
+		"the workflow of another batch":  {workflow: payment.WorkflowBatch, id: "batch/july"},
+		"another workflow with its ID":   {workflow: payment.WorkflowCharge, id: "batch/june"},
+		"another program's workflow":     {workflow: "Mine", id: "mine"},
+		"a workflow of the type, any ID": {workflow: payment.WorkflowBatch, id: "june"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, b, _ := newBatches(t)
+			b.Workflows = noLines{}
+			inWorkflow(env, tt.workflow, tt.id)
+			_, err := b.Store.AddBatchLines(t.Context(), aChunk(false), "")
+			require.NoError(t, err)
+			_, err = env.ExecuteActivity(payment.ActivitySendBatchLines, payment.BatchRequest{Name: "june"})
+			if tt.permitted {
+				require.NoError(t, err)
+			} else {
+				requireRefusal(t, err, payment.ErrInvalidRequest)
+			}
+		})
+	}
+}
+
+// noLines starts nothing.
+type noLines struct{ BatchWorkflows }
+
+// With callers that have to prove who they are, the proof of a line is that of its batch.
+func TestLineOfABatchNeedsNoProofOfItsOwn(t *testing.T) {
+	refund := payment.RefundRequest{MerchantID: "acme", IdempotencyKey: "r-1", PaymentID: payment.PaymentID("acme", "order-1")}
+	for name, tt := range map[string]struct {
+		by      string
+		claimed bool
+		change  func(*payment.ChargeRequest)
+		want    bool
+	}{
+		"a line that was started":             {by: "shop", claimed: true, want: true},
+		"a line that waits":                   {by: "shop"},
+		"another amount under its key":        {by: "shop", claimed: true, change: func(r *payment.ChargeRequest) { r.Amount++ }},
+		"another key":                         {by: "shop", claimed: true, change: func(r *payment.ChargeRequest) { r.IdempotencyKey = "order-2" }},
+		"another merchant":                    {by: "shop", claimed: true, change: func(r *payment.ChargeRequest) { r.MerchantID = "other" }},
+		"a batch of before proofs were asked": {claimed: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			env, p := newPayments(t)
+			refused := 0
+			p.Authorizer = &authorize.Authorizer{
+				Verifier: &authorize.Verifier{}, Refused: func(string, string) { refused++ }, Log: func(string, string, error) {},
+			}
+			chunk := aChunk(true)
+			chunk.Lines = 2
+			chunk.Chunk = append(chunk.Chunk, payment.BatchLine{Line: 2, Refund: &refund})
+			_, err := p.Store.AddBatchLines(t.Context(), chunk, tt.by)
+			require.NoError(t, err)
+			if tt.claimed {
+				_, _, err = p.Store.ClaimBatchLines(t.Context(), "june", 0, 2)
+				require.NoError(t, err)
+			}
+			req := purchase
+			if tt.change != nil {
+				tt.change(&req)
+			}
+			_, err = env.ExecuteActivity(payment.ActivityBeginPayment, req, Start{At: time.Now()})
+			if tt.want {
+				require.NoError(t, err)
+				require.Zero(t, refused, "no alert")
+				_, err = env.ExecuteActivity(payment.ActivityReserveRefund, refund, Start{At: time.Now()})
+				requireRefusal(t, err, payment.ErrPaymentNotRefundable) // it is permitted, and the payment has not succeeded
+				return
+			}
+			requireRefusal(t, err, payment.ErrNotAuthorized)
+			require.Equal(t, 1, refused)
+		})
+	}
+}
+
+// issuedTo returns the token of a caller, whose claim authorizer accepts.
+func issuedTo(t *testing.T, secret []byte, subject string, merchants []string, roles ...caller.Role) caller.Token {
+	t.Helper()
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	require.NoError(t, err)
+	thumbprint, err := caller.Thumbprint(public)
+	require.NoError(t, err)
+	claim, err := caller.Issue(caller.Claim{
+		Identity: caller.Identity{Subject: subject, Merchants: merchants, Roles: roles},
+		Audience: "florin", NotBefore: time.Now().Add(-time.Hour), Expiry: time.Now().Add(time.Hour), Thumbprint: thumbprint,
+	}, secret, "")
+	require.NoError(t, err)
+	return caller.Token{Claim: claim, Key: private}
+}
+
+func TestCallersSubmitReadAndControlBatchesOfTheirMerchantsOnly(t *testing.T) {
+	secret := []byte(strings.Repeat("s", 32))
+	keys, err := authorize.NewKeys(t.Context(), func(context.Context) (authorize.KeySet, error) {
+		return authorize.KeySet{Secret: secret}, nil
+	}, time.Hour, func(error) {})
+	require.NoError(t, err)
+	t.Cleanup(keys.Close)
+	_, p := newPayments(t)
+	b := &Batches{Store: p.Store, Workflows: &wakes{}, Authorizer: &authorize.Authorizer{
+		Verifier: &authorize.Verifier{Keys: keys, Audience: "florin", Skew: 30 * time.Second, Lifetime: 5 * time.Minute},
+		Refused:  func(string, string) {}, Log: func(string, string, error) {},
+	}}
+	execute := func(as *caller.Token, activityName string, arg any) (payment.Batch, error) {
+		t.Helper()
+		var suite testsuite.WorkflowTestSuite
+		env := suite.NewTestActivityEnvironment()
+		env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{authorize.NewWorkerInterceptor(b.Authorizer)}})
+		b.RegisterReads(env)
+		if as != nil {
+			proof, err := as.Sign(caller.Request{Kind: caller.Read, Name: activityName, Args: []any{arg}}, time.Now())
+			require.NoError(t, err)
+			payload, err := converter.GetDefaultDataConverter().ToPayload(proof)
+			require.NoError(t, err)
+			env.SetHeader(&commonpb.Header{Fields: map[string]*commonpb.Payload{caller.Header: payload}})
+		}
+		value, err := env.ExecuteActivity(activityName, arg)
+		if err != nil {
+			return payment.Batch{}, err
+		}
+		var batch payment.Batch
+		if activityName != payment.ActivityListBatchLines {
+			require.NoError(t, value.Get(&batch))
+		}
+		return batch, nil
+	}
+	shop := issuedTo(t, secret, "shop", []string{"acme", "other"}, caller.Service)
+	colleague := issuedTo(t, secret, "colleague", []string{"acme", "other"}, caller.Service)
+	half := issuedTo(t, secret, "half", []string{"acme"}, caller.Service, caller.Operator)
+	operator := issuedTo(t, secret, "jane", []string{caller.AllMerchants}, caller.Operator)
+	reader := issuedTo(t, secret, "auditor", []string{caller.AllMerchants}, caller.Reader)
+
+	chunk := aChunk(true)
+	second := purchase
+	second.MerchantID = "other"
+	chunk.Lines, chunk.Chunk = 2, append(chunk.Chunk, payment.BatchLine{Line: 2, Charge: &second})
+	for name, as := range map[string]*caller.Token{"nobody": nil, "half": &half, "operator": &operator, "reader": &reader} {
+		_, err := execute(as, payment.ActivityAddBatchLines, chunk)
+		requireRefusal(t, err, payment.ErrNotAuthorized)
+		_, err = p.Store.Batch(t.Context(), "june")
+		require.ErrorIs(t, err, payment.ErrNotFound, name)
+	}
+	batch, err := execute(&shop, payment.ActivityAddBatchLines, chunk)
+	require.NoError(t, err)
+	require.Equal(t, "shop", batch.CreatedBy)
+	_, err = execute(&colleague, payment.ActivityAddBatchLines, chunk)
+	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
+
+	pause := payment.BatchChange{Name: "june", Action: payment.BatchPause, By: "somebody else", Reason: "incident 4711"}
+	for name, tt := range map[string]struct {
+		as          *caller.Token
+		reads, acts bool
+	}{
+		"nobody": {}, "half": {as: &half}, "shop": {as: &shop, reads: true, acts: true}, "colleague": {as: &colleague, reads: true, acts: true},
+		"operator": {as: &operator, reads: true, acts: true}, "reader": {as: &reader, reads: true},
+	} {
+		_, readErr := execute(tt.as, payment.ActivityGetBatch, "june")
+		_, listErr := execute(tt.as, payment.ActivityListBatchLines, payment.BatchLineFilter{Name: "june"})
+		if tt.reads {
+			require.NoError(t, readErr, name)
+			require.NoError(t, listErr, name)
+		} else {
+			requireRefusal(t, readErr, payment.ErrNotAuthorized)
+			requireRefusal(t, listErr, payment.ErrNotAuthorized)
+		}
+		_, actErr := execute(tt.as, payment.ActivityControlBatch, pause)
+		if tt.acts {
+			require.NoError(t, actErr, name)
+		} else {
+			requireRefusal(t, actErr, payment.ErrNotAuthorized)
+		}
+	}
+	batch, err = execute(&operator, payment.ActivityControlBatch, payment.BatchChange{
+		Name: "june", Action: payment.BatchCancel, By: "somebody else", Reason: "incident 4711",
+	})
+	require.NoError(t, err)
+	require.Equal(t, "jane", batch.By, "the caller, and not who he says that he is")
 }

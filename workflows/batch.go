@@ -52,11 +52,13 @@ func Batch(ctx workflow.Context, req payment.BatchRequest) (payment.Batch, error
 		if err := b.wait(ctx); err != nil {
 			return b.value, err
 		}
-		if workflow.GetInfo(ctx).GetContinueAsNewSuggested() {
+		if info := workflow.GetInfo(ctx); info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged() {
 			break
 		}
 	}
-	return b.value, workflow.NewContinueAsNewError(ctx, payment.WorkflowBatch, req)
+	return b.value, workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
+		InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade, // a long batch must not keep its build running
+	}, payment.WorkflowBatch, req)
 }
 
 type batch struct {

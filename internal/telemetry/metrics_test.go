@@ -81,6 +81,7 @@ func allMetrics(t *testing.T) *Telemetry {
 	})
 	metrics.CountEvent("acme", "dispute")
 	metrics.CountRefused("ProcessorCharge", "foreign")
+	metrics.CountBatchLines(payment.Declined, 3)
 	metrics.CountCall(answered)
 	ambiguous := answered
 	ambiguous.Certainty, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -141,6 +142,11 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_refunds_waiting{processor="acme",status="unknown"} 0`,
 		`florin_divergences_open{kind="dispute"} 1`,
 		`florin_divergences_open{kind="refund_status"} 0`,
+		`florin_batch_lines_total{status="declined"} 3`,
+		`florin_batches_unfinished{state="running"} 2`,
+		`florin_batches_unfinished{state="paused"} 0`,
+		`florin_batch_lines_waiting{state="running"} 70`,
+		`florin_batch_lines_open{state="running"} 5`,
 		`florin_processor_calls_in_flight_limit{processor="acme"} 7`,
 		`florin_processor_breaker_state{processor="acme",state="closed"} 1`,
 		`florin_processor_breaker_state{processor="acme",state="open"} 0`,
@@ -152,6 +158,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 	} {
 		require.Contains(t, text, line+"\n")
 	}
+	require.Regexp(t, `(?m)^florin_batch_idle_seconds 36\d\d\.`, text)
 	require.Regexp(t, `(?m)^florin_processor_cut_rate_calls_per_second\{processor="acme"\} \d`, text)
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)
 }
