@@ -49,6 +49,7 @@ func command() *cobra.Command {
 // temporalCommand runs the Temporal server: this program starts itself with it, so that the server's memory is not its own.
 func temporalCommand() *cobra.Command {
 	var port int
+	var dir string
 	cmd := &cobra.Command{
 		Use: "temporal", Args: cobra.NoArgs, Hidden: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -58,7 +59,7 @@ func temporalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stop, err := environment.StartTemporal(cmd.Context(), port, "", logger)
+			stop, err := environment.StartTemporal(cmd.Context(), port, dir, logger)
 			if err != nil {
 				return err
 			}
@@ -67,6 +68,7 @@ func temporalCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the database")
 	return cmd
 }
 

@@ -75,7 +75,7 @@ func (s *system) startTemporal(ctx context.Context) error {
 	}
 	s.onStop(func() error { s.temporal.Close(); return nil })
 	p := &process.Process{
-		Name: "temporal", Dir: s.dir, Arguments: []string{self, "temporal", "--port", strconv.Itoa(ports[0])},
+		Name: "temporal", Dir: s.dir, Arguments: []string{self, "temporal", "--port", strconv.Itoa(ports[0]), "--dir", s.dir},
 		Ready: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()

@@ -29,7 +29,7 @@ func withOwnProcessor(s scenario) scenario {
 }
 
 // scenarios are all scenarios. Their first attempts are queued, unless their names begin with inlinePrefix.
-var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks, withFirstAttemptInline(charges, captures, interrupted, refunds))
+var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks, batches, withFirstAttemptInline(charges, captures, interrupted, refunds))
 
 const inlinePrefix = "inline-"
 
