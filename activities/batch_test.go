@@ -559,6 +559,23 @@ func TestLineOfABatchNeedsNoProofOfItsOwn(t *testing.T) {
 	}
 }
 
+// Nothing else would continue a payment whose workflow was terminated while it was unknown.
+func TestSweepStartsWorkflowsAgainThatWereTerminated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(20, 2)
+		for _, l := range f.lines {
+			l.status, l.payment = payment.LineOpen, payment.Unknown
+		}
+		b, ended, err := f.send(t, t.Context(), time.Minute, nil)
+		require.NoError(t, err)
+		require.True(t, b.Finished())
+		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 20}, ended)
+		for number, l := range f.lines {
+			require.Len(t, l.starts, 1, "line %d", number)
+		}
+	})
+}
+
 // issuedTo returns the token of a caller, whose claim authorizer accepts.
 func issuedTo(t *testing.T, secret []byte, subject string, merchants []string, roles ...caller.Role) caller.Token {
 	t.Helper()

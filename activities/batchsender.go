@@ -187,8 +187,13 @@ func (s *batchSender) applySettings() {
 }
 
 // resume takes up the lines that an earlier execution has started: it persists the ends of those that have an outcome, and starts the others again,
-// which has no effect on workflows that run. Those whose processor has responded stay open without being in flight.
+// which has no effect on workflows that run. As long as lines wait, those whose processor has responded without an outcome stay open without
+// being in flight: they must not take the places of others.
 func (s *batchSender) resume(ctx context.Context) error {
+	limit, sweeping := s.batch.InFlight, false
+	if s.batch.Waiting == 0 || s.batch.State != payment.BatchRunning {
+		limit, sweeping = payment.MaxBatchInFlight, true
+	}
 	for after := int64(0); ; {
 		open, err := s.store.OpenBatchLines(ctx, s.name, after, openPage)
 		if err != nil {
@@ -202,7 +207,7 @@ func (s *batchSender) resume(ctx context.Context) error {
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status})
 			case l.Status == payment.LineRefused:
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status, Refusal: keyOfAnother})
-			case (l.Status == "" || l.Status == payment.Processing) && len(s.inFlight) < s.batch.InFlight:
+			case (sweeping || l.Status == "" || l.Status == payment.Processing) && len(s.inFlight) < limit:
 				s.add(l.BatchLine)
 			}
 		}

@@ -93,6 +93,9 @@ func (b *batch) wait(ctx workflow.Context) error {
 		}
 		b.sweeps++
 	}
+	if b.changed.Len() > 0 {
+		return nil
+	}
 	ctx, stop := workflow.WithCancel(ctx)
 	defer stop()
 	timer := workflow.NewTimerWithOptions(ctx, pause, workflow.TimerOptions{Summary: fmt.Sprintf("wait %s, or for a change: %s", pause, why)})

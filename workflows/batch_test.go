@@ -55,10 +55,10 @@ func (r *batchRun) execute(t *testing.T) (payment.Batch, error) {
 }
 
 var (
-	sendingBatch  = payment.Batch{Name: "june", State: payment.BatchRunning, Lines: 100, Waiting: 60, Open: 10, Succeeded: 30, InFlight: 10}
-	sweeping = payment.Batch{Name: "june", State: payment.BatchRunning, Lines: 100, Open: 10, Succeeded: 90, InFlight: 10}
-	pausing  = payment.Batch{Name: "june", State: payment.BatchPaused, Lines: 100, Waiting: 70, Succeeded: 30, InFlight: 10}
-	endedBatch = payment.Batch{
+	sendingBatch = payment.Batch{Name: "june", State: payment.BatchRunning, Lines: 100, Waiting: 60, Open: 10, Succeeded: 30, InFlight: 10}
+	sweeping     = payment.Batch{Name: "june", State: payment.BatchRunning, Lines: 100, Open: 10, Succeeded: 90, InFlight: 10}
+	pausing      = payment.Batch{Name: "june", State: payment.BatchPaused, Lines: 100, Waiting: 70, Succeeded: 30, InFlight: 10}
+	endedBatch   = payment.Batch{
 		Name: "june", State: payment.BatchCompleted, Lines: 100, Succeeded: 97, Declined: 3, InFlight: 10,
 		FinishedAt: time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC),
 	}

@@ -36,7 +36,7 @@ const (
 			SELECT line FROM batch_lines WHERE batch = $1 AND status = 'waiting' AND line > $2 ORDER BY line LIMIT $3)
 		RETURNING line, operation, request`
 	// lineStatus is the status of a line's payment or refund. Another purchase under the same key is not what the line requests.
-	lineStatus = `CASE WHEN coalesce(p.fingerprint, r.fingerprint) <> l.fingerprint THEN 'refused' ELSE coalesce(p.status, r.status, '') END`
+	lineStatus      = `CASE WHEN coalesce(p.fingerprint, r.fingerprint) <> l.fingerprint THEN 'refused' ELSE coalesce(p.status, r.status, '') END`
 	selectOpenLines = `SELECT l.line, l.operation, l.request, ` + lineStatus + ` FROM batch_lines l
 			LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id
 		WHERE l.batch = $1 AND l.status = 'open' AND l.line > $2 ORDER BY l.line LIMIT $3`
@@ -353,6 +353,9 @@ type LineEnd struct {
 // repeat.
 func (s *Store) EndBatchLines(ctx context.Context, name string, ends []LineEnd) (ended map[payment.Status]int64, err error) {
 	err = s.transact(ctx, func(q querier) error {
+		if _, err := q.batch(ctx, selectBatch+s.dialect.forUpdate, name); err != nil { // the lock under which lines change
+			return err
+		}
 		ended = map[payment.Status]int64{}
 		byStatus := map[payment.Status][]int64{}
 		for _, end := range ends {

@@ -163,10 +163,15 @@ func TestLineOfABatchIsClaimedOnceAndEndsOnce(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, []OpenLine{{BatchLine: lines[39]}, {BatchLine: lines[40]}}, open)
 
-		begin(t, s, func() payment.Charge { c := newCharge("k-x"); return c }())
-		statuses, err := s.BatchLineStatuses(t.Context(), "june", []int64{1, 2, 41})
+		_, _, err = s.BeginPayment(t.Context(), newCharge("k-x"), lines[0].Fingerprint())
 		require.NoError(t, err)
-		require.Equal(t, map[int64]payment.Status{1: payment.Processing, 2: "", 41: ""}, statuses)
+		begin(t, s, newCharge("k-xxx")) // another purchase under the key of line 3
+		statuses, err := s.BatchLineStatuses(t.Context(), "june", []int64{1, 2, 3, 41})
+		require.NoError(t, err)
+		require.Equal(t, map[int64]payment.Status{1: payment.Processing, 2: "", 3: payment.LineRefused, 41: ""}, statuses)
+		open, err = s.OpenBatchLines(t.Context(), "june", 2, 1)
+		require.NoError(t, err)
+		require.Equal(t, []OpenLine{{BatchLine: lines[2], Status: payment.LineRefused}}, open)
 
 		ends := []LineEnd{
 			{Line: 1, Status: payment.Succeeded}, {Line: 2, Status: payment.Declined}, {Line: 3, Status: payment.LineRefused, Refusal: "no such payment"},

@@ -27,6 +27,8 @@ import (
 const (
 	loopback = "127.0.0.1"
 	apiKey   = "sim_batch_key" //nolint:gosec // protects nothing
+	// maxInMemory is up to how many lines the database of Temporal is in memory.
+	maxInMemory = 50_000
 )
 
 // system is the system under test: a Temporal server, a worker and the starter in processes of their own, and the simulator in this one.
@@ -74,8 +76,12 @@ func (s *system) startTemporal(ctx context.Context) error {
 		return err
 	}
 	s.onStop(func() error { s.temporal.Close(); return nil })
+	dir := "" // the database is in memory, which takes 100 KB for each workflow
+	if s.lines > maxInMemory {
+		dir = s.dir
+	}
 	p := &process.Process{
-		Name: "temporal", Dir: s.dir, Arguments: []string{self, "temporal", "--port", strconv.Itoa(ports[0]), "--dir", s.dir},
+		Name: "temporal", Dir: s.dir, Arguments: []string{self, "temporal", "--port", strconv.Itoa(ports[0]), "--dir", dir},
 		Ready: func(ctx context.Context) error {
 			ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 			defer cancel()
