@@ -36,7 +36,7 @@ type BatchHeartbeat struct {
 
 const (
 	// firstTick and longestTick bound the pauses between two looks at the lines in flight. A pause grows while nothing happens.
-	firstTick   = 20 * time.Millisecond
+	firstTick   = 50 * time.Millisecond
 	longestTick = 250 * time.Millisecond
 	// settingsTick is how often the state and the rate of the batch are read while no line can be started.
 	settingsTick = time.Second
