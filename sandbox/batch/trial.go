@@ -20,6 +20,7 @@ import (
 
 const (
 	name     = "june"
+	before   = "may"
 	merchant = "acme"
 	// maxEvents is how long the history of a run may be: Temporal suggests to continue as new then.
 	maxEvents = 4096
@@ -29,13 +30,16 @@ const (
 // trial is one batch, and what was measured.
 type trial struct {
 	*system
-	file string
+	file, before string
 	// peak is the largest resident memory of a worker or a starter, in MB.
 	peak int
 }
 
 func (t *trial) run(ctx context.Context) error {
-	if err := t.writeFile(); err != nil {
+	if err := t.writeFiles(); err != nil {
+		return err
+	}
+	if err := t.chargeBefore(ctx); err != nil {
 		return err
 	}
 	began := time.Now()
@@ -64,39 +68,66 @@ func (t *trial) run(ctx context.Context) error {
 	return nil
 }
 
-// writeFile writes the lines: one of 20 is declined, and one of 50 refunds a charge that is several hundred lines before it.
-func (t *trial) writeFile() (err error) {
-	t.file = filepath.Join(t.dir, "june.jsonl")
-	file, err := os.Create(t.file)
+// write writes a file of a batch, with the lines that line returns.
+func (t *trial) write(batch string, lines int, line func(i int) any) (path string, err error) {
+	path = filepath.Join(t.dir, batch+".jsonl")
+	file, err := os.Create(path) //nolint:gosec // in a directory of its own
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer func() { err = errors.Join(err, file.Close()) }()
 	buffered := bufio.NewWriter(file)
 	encoder := json.NewEncoder(buffered)
-	for i := range t.lines {
-		key := fmt.Sprintf("line-%d", i)
-		// The charge of a refund has a number that is no multiple of 20, and so succeeds.
-		if before := i - 4*t.inFlight - 3; i%50 == 0 && before > 0 {
-			before -= before % 20
-			err = encoder.Encode(struct {
+	for i := range lines {
+		if err := encoder.Encode(line(i)); err != nil {
+			return "", err
+		}
+	}
+	return path, buffered.Flush()
+}
+
+func chargeOf(batch string, i int) payment.ChargeRequest {
+	return payment.ChargeRequest{
+		MerchantID: merchant, IdempotencyKey: fmt.Sprintf("%s-%d", batch, i), Amount: int64(100 + i%9900), Currency: "USD", PaymentMethod: "tok_visa",
+	}
+}
+
+// writeFiles writes the files. Of the lines that are measured, one of 20 is declined, and one of 50 refunds a charge of the batch before.
+func (t *trial) writeFiles() (err error) {
+	t.before, err = t.write(before, (t.lines+49)/50, func(i int) any { return chargeOf(before, i) })
+	if err != nil {
+		return err
+	}
+	t.file, err = t.write(name, t.lines, func(i int) any {
+		charge := chargeOf(name, i)
+		switch i % 50 {
+		case 0:
+			return struct {
 				Operation payment.Operation `json:"operation"`
 				payment.RefundRequest
 			}{payment.OperationRefund, payment.RefundRequest{
-				MerchantID: merchant, IdempotencyKey: key, PaymentID: payment.PaymentID(merchant, fmt.Sprintf("line-%d", before+1)),
-			}})
-		} else {
-			charge := payment.ChargeRequest{MerchantID: merchant, IdempotencyKey: key, Amount: int64(100 + i%9900), Currency: "USD", PaymentMethod: "tok_visa"}
-			if i%20 == 7 {
-				charge.PaymentMethod = "tok_insufficient_funds"
-			}
-			err = encoder.Encode(charge)
+				MerchantID: merchant, IdempotencyKey: charge.IdempotencyKey, PaymentID: payment.PaymentID(merchant, chargeOf(before, i/50).IdempotencyKey),
+			}}
+		case 7, 27, 47:
+			charge.PaymentMethod = "tok_insufficient_funds"
 		}
+		return charge
+	})
+	return err
+}
+
+// chargeBefore executes the batch whose charges the other one refunds.
+func (t *trial) chargeBefore(ctx context.Context) error {
+	for _, arguments := range [][]string{{"submit", t.before, "--name", before}, {"wait", before}} {
+		cmd, err := t.starter(ctx, append([]string{"batch"}, arguments...)...)
 		if err != nil {
 			return err
 		}
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("starter batch %s: %w: see starter.log", arguments[0], err)
+		}
 	}
-	return buffered.Flush()
+	return nil
 }
 
 // submit hands the file over, kills the starter in the middle of that, and submits the file again.
@@ -152,18 +183,25 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- wait.Wait() }()
 	kills, tells := []float64{0.3, 0.6}, []float64{0.01, 0.5, 1}
+	starter, over := 0, false
 	for {
 		b, err := t.store.Batch(ctx, name)
 		if err != nil {
 			return b, err
 		}
 		worker, peak := memory(t.worker.ID())
-		starter, starterPeak := memory(wait.Process.Pid)
+		current, starterPeak := memory(wait.Process.Pid)
+		if current > 0 {
+			starter = current
+		}
 		t.peak = max(t.peak, peak, starterPeak)
 		done := float64(b.Ended()) / float64(b.Lines)
-		if len(tells) > 0 && done >= tells[0] {
+		for len(tells) > 0 && done >= tells[0] {
 			fmt.Printf("batch: at %3.0f %%: rss of the worker %d MB, of the starter %d MB\n", 100*tells[0], worker, starter)
 			tells = tells[1:]
+		}
+		if over {
+			return b, nil
 		}
 		if len(kills) > 0 && done >= kills[0] {
 			kills = kills[1:]
@@ -180,7 +218,7 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 			if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) { // some lines are declined
 				return b, fmt.Errorf("starter batch wait: %w: see starter.log", err)
 			}
-			return t.store.Batch(ctx, name)
+			over = true
 		case <-time.After(poll):
 		}
 	}
@@ -194,15 +232,14 @@ func (t *trial) compare(ctx context.Context) (twice int, err error) {
 	}
 	var charges []payment.Charge
 	var refunds []payment.Refund
-	f := payment.BatchLineFilter{Name: name, Limit: 500}
-	for {
-		page, err := t.store.BatchLines(ctx, f)
+	for _, batch := range []string{before, name} {
+		lines, err := t.linesOf(ctx, batch)
 		if err != nil {
 			return 0, err
 		}
-		for _, l := range page.Lines {
+		for _, l := range lines {
 			if l.Status != l.Current {
-				return 0, fmt.Errorf("line %d ended as %s, and its payment or refund is %s", l.Line, l.Status, l.Current)
+				return 0, fmt.Errorf("line %d of %s ended as %s, and its payment or refund is %s", l.Line, batch, l.Status, l.Current)
 			}
 			if l.Operation == payment.OperationRefund {
 				refund, err := t.store.Refund(ctx, l.MerchantID, l.IdempotencyKey)
@@ -218,10 +255,6 @@ func (t *trial) compare(ctx context.Context) (twice int, err error) {
 			}
 			charges = append(charges, charge)
 		}
-		if page.Next == 0 {
-			break
-		}
-		f.After = page.Next
 	}
 	c := books.Compare(charges, refunds, ledger)
 	for _, difference := range c.Differences[:min(len(c.Differences), 20)] {
@@ -231,6 +264,20 @@ func (t *trial) compare(ctx context.Context) (twice int, err error) {
 		return c.DoubleCharges, fmt.Errorf("the books differ in %d entries", len(c.Differences))
 	}
 	return c.DoubleCharges, nil
+}
+
+func (t *trial) linesOf(ctx context.Context, batch string) (lines []payment.BatchResult, err error) {
+	f := payment.BatchLineFilter{Name: batch, Limit: 500}
+	for {
+		page, err := t.store.BatchLines(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if lines = append(lines, page.Lines...); page.Next == 0 {
+			return lines, nil
+		}
+		f.After = page.Next
+	}
 }
 
 // checkHistories returns an error if a run of the workflow has too long a history.
