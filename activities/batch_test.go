@@ -219,7 +219,7 @@ func (f *batchFake) Refusal(_ context.Context, workflowID string) (*payment.Refu
 }
 
 // send executes SendBatchLines on the fake for a period.
-func (f *batchFake) send(t *testing.T, ctx context.Context, period time.Duration, stopping <-chan struct{}) (payment.Batch, map[payment.Status]int64, error) {
+func (f *batchFake) send(ctx context.Context, t *testing.T, period time.Duration, stopping <-chan struct{}) (payment.Batch, map[payment.Status]int64, error) {
 	t.Helper()
 	ended := map[payment.Status]int64{}
 	s := &batchSender{
@@ -234,7 +234,7 @@ func TestBatchKeepsAsManyLinesInFlightAsItMay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newBatchFake(100, 10)
 		began := time.Now()
-		b, ended, err := f.send(t, t.Context(), time.Minute, nil)
+		b, ended, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, 10, f.most)
@@ -251,7 +251,7 @@ func TestSlowProcessorSlowsTheBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newBatchFake(100, 5)
 		f.takes = 20 * time.Second
-		b, _, err := f.send(t, t.Context(), 30*time.Second, nil)
+		b, _, err := f.send(t.Context(), t, 30*time.Second, nil)
 		require.NoError(t, err)
 		require.Equal(t, 5, f.most)
 		require.Equal(t, int64(90), b.Waiting)
@@ -265,7 +265,7 @@ func TestBatchStartsNoMoreLinesPerSecondThanItMay(t *testing.T) {
 			f := newBatchFake(600, 1000)
 			f.takes, f.batch.PerSecond = 10*time.Millisecond, perSecond
 			for range 3 { // executions follow each other without a burst each
-				_, _, err := f.send(t, t.Context(), 4*time.Second, nil)
+				_, _, err := f.send(t.Context(), t, 4*time.Second, nil)
 				require.NoError(t, err)
 			}
 			started := 0
@@ -284,7 +284,7 @@ func TestPausedBatchStartsNothingAndWaitsForWhatRuns(t *testing.T) {
 			f.takes = 4 * time.Second
 			time.AfterFunc(2*time.Second, func() { f.locked(func() { f.batch.State = state }) })
 			began := time.Now()
-			b, ended, err := f.send(t, t.Context(), time.Minute, nil)
+			b, ended, err := f.send(t.Context(), t, time.Minute, nil)
 			require.NoError(t, err)
 			require.Equal(t, state, b.State)
 			require.Equal(t, map[payment.Status]int64{payment.Succeeded: 10}, ended)
@@ -300,11 +300,11 @@ func TestInterruptedBatchResumesWithoutStartingALineTwice(t *testing.T) {
 		f := newBatchFake(100, 10)
 		for range 5 { // the worker dies five times
 			ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
-			_, _, err := f.send(t, ctx, time.Minute, nil)
+			_, _, err := f.send(ctx, t, time.Minute, nil)
 			require.Error(t, err)
 			cancel()
 		}
-		b, _, err := f.send(t, t.Context(), time.Minute, nil)
+		b, _, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, int64(100), b.Succeeded)
@@ -322,7 +322,7 @@ func TestStoppingWorkerHandsTheBatchOverAtOnce(t *testing.T) {
 		stopping := make(chan struct{})
 		time.AfterFunc(2*time.Second, func() { close(stopping) })
 		began := time.Now()
-		b, _, err := f.send(t, t.Context(), time.Minute, stopping)
+		b, _, err := f.send(t.Context(), t, time.Minute, stopping)
 		require.NoError(t, err)
 		require.Equal(t, 2*time.Second, time.Since(began))
 		require.Equal(t, int64(10), b.Open)
@@ -344,7 +344,7 @@ func TestLinesThatAreRefusedEndWithTheReason(t *testing.T) {
 				return payment.Authorized, nil
 			}
 		}
-		b, ended, err := f.send(t, t.Context(), time.Minute, nil)
+		b, ended, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, map[payment.Status]int64{payment.LineRefused: 2, payment.Declined: 1, payment.Authorized: 1}, ended)
@@ -358,7 +358,7 @@ func TestKeyOfAnotherPurchaseEndsALineAsRefused(t *testing.T) {
 		f := newBatchFake(2, 10)
 		f.lines[1].payment = payment.LineRefused // as the store reports a payment with another fingerprint
 		f.lines[1].running = true
-		b, _, err := f.send(t, t.Context(), time.Minute, nil)
+		b, _, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, keyOfAnother, f.lines[1].refusal)
@@ -371,7 +371,7 @@ func TestStartThatFailsIsRepeated(t *testing.T) {
 		f := newBatchFake(3, 10)
 		f.startErrors = 7
 		f.terminated = map[int64]bool{2: true} // its workflow is terminated before it begins: it is started again
-		b, _, err := f.send(t, t.Context(), time.Minute, nil)
+		b, _, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.Equal(t, int64(3), b.Succeeded)
 		require.Len(t, f.lines[2].starts, 2)
@@ -388,7 +388,7 @@ func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 			}
 			return payment.Succeeded, nil
 		}
-		b, _, err := f.send(t, t.Context(), 5*time.Minute, nil)
+		b, _, err := f.send(t.Context(), t, 5*time.Minute, nil)
 		require.NoError(t, err)
 		require.False(t, b.Finished())
 		require.Equal(t, int64(10), b.Open)
@@ -398,7 +398,7 @@ func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 				f.lines[number+1].payment = payment.Declined
 			}
 		})
-		b, ended, err := f.send(t, t.Context(), 5*time.Minute, nil)
+		b, ended, err := f.send(t.Context(), t, 5*time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, map[payment.Status]int64{payment.Declined: 10}, ended)
@@ -566,7 +566,7 @@ func TestSweepStartsWorkflowsAgainThatWereTerminated(t *testing.T) {
 		for _, l := range f.lines {
 			l.status, l.payment = payment.LineOpen, payment.Unknown
 		}
-		b, ended, err := f.send(t, t.Context(), time.Minute, nil)
+		b, ended, err := f.send(t.Context(), t, time.Minute, nil)
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 20}, ended)

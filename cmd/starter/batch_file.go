@@ -86,8 +86,8 @@ func (r *jsonLines) next() (payment.BatchLine, []payment.FieldError, error) {
 			continue
 		}
 		l := payment.BatchLine{Line: r.number}
-		if err := decodeBatchLine(text, &l); err != nil {
-			return payment.BatchLine{Line: r.number}, []payment.FieldError{{Field: "line", Problem: err.Error()}}, nil
+		if problems := undecodable(decodeBatchLine(text, &l)); problems != nil {
+			return payment.BatchLine{Line: r.number}, problems, nil
 		}
 		return l, nil, nil
 	}
@@ -95,6 +95,14 @@ func (r *jsonLines) next() (payment.BatchLine, []payment.FieldError, error) {
 		return payment.BatchLine{}, nil, fmt.Errorf("line %d: %w: a line may have at most %d bytes", r.number+1, err, maxLine)
 	}
 	return payment.BatchLine{}, nil, io.EOF
+}
+
+// undecodable returns the problem of a line that cannot be decoded; nil if there is none.
+func undecodable(err error) []payment.FieldError {
+	if err == nil {
+		return nil
+	}
+	return []payment.FieldError{{Field: "line", Problem: err.Error()}}
 }
 
 // decodeBatchLine decodes a line as strictly as decodeRequest does.
