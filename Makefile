@@ -121,6 +121,11 @@ fairness:
 bench-client:
 	@cd bench && go run . $(ARGS)
 
+## batch: execute a file of N lines (default: 2000) with processes that are killed on the way, and compare the books
+.PHONY: batch
+batch:
+	@cd sandbox && go run ./batch --lines $(or $(N),2000) $(ARGS)
+
 ## growth: compare the store with 10,000 and with 10,000,000 payments (SQLite: 1,000,000). Needs PostgreSQL, 15 GB for temporary files, 12 GB of memory and
 ## half an hour; ARGS="--postgres 1000000" is faster
 growth:

@@ -58,7 +58,8 @@ type Start struct {
 // same payment or refund, and its start is permitted. begun returns when the workflow that has begun the payment or refund had started.
 //
 // What has begun goes on, however old its proof is: in a run that Florin itself has continued as new, and in one that was reset from the run
-// that has begun it. Any other run has to prove that it is permitted.
+// that has begun it. A line of a batch needs no proof of its own: whoever has submitted the batch has proven that it is permitted. Any other run
+// has to prove that.
 func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID string, req any, start Start, begun func() (time.Time, error)) error {
 	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != wantID {
 		return storeError(payment.Refuse(payment.ErrInvalidRequest, "workflow ID %q: want %q, which is that of the request", id, wantID))
@@ -76,6 +77,11 @@ func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID 
 			return err
 		case start.Continued, at.Equal(start.At.Truncate(time.Microsecond)):
 			return nil
+		}
+	}
+	if start.Proof == nil {
+		if accepted, err := p.acceptedInBatch(ctx, req); accepted || err != nil {
+			return err
 		}
 	}
 	_, err := p.Authorizer.Allow(start.Proof, caller.Request{

@@ -37,7 +37,7 @@ type ChargeRequest struct {
 	Processor string `json:"processor,omitempty"`
 
 	// CustomerID, at most 255 characters, Description, at most 1000, and Metadata are passed on to the processor. Florin keeps
-	// them in the history only, not in its database.
+	// them in the history only, not in its database, except for a line of a batch that has not ended.
 	CustomerID  string `json:"customer_id,omitempty"`
 	Description string `json:"description,omitempty"`
 	// Metadata has at most 50 pairs: keys of 1 to 40 printable ASCII characters that do not begin with [ReservedMetadataPrefix],

@@ -14,6 +14,9 @@ const (
 	// starts it, see [ReconcileScheduleID]. It moves no money.
 	WorkflowReconcile = "Reconcile"
 
+	// WorkflowBatch starts the lines of a batch: [BatchRequest] to [Batch]. Its ID is [BatchWorkflowID].
+	WorkflowBatch = "Batch"
+
 	// TaskQueue is the task queue of the workflows. The activities that write the store are local activities of them, and no worker
 	// executes an activity from this queue.
 	TaskQueue = "payments"
@@ -67,6 +70,23 @@ const (
 	// ActivityListReconciliations returns the [ReconciliationPage] for a [ReconciliationFilter].
 	ActivityListReconciliations = "ListReconciliations"
 
+	// BatchTaskQueue is the task queue of what sends the lines of batches.
+	BatchTaskQueue = "payments-batch"
+	// ActivityAddBatchLines persists lines of a batch, and returns the [Batch]. It is a standalone activity on [ReadTaskQueue], like the
+	// next three. Its argument is a [BatchChunk].
+	ActivityAddBatchLines = "AddBatchLines"
+	// ActivityGetBatch returns the [Batch] with a name.
+	ActivityGetBatch = "GetBatch"
+	// ActivityListBatchLines returns the [BatchLinePage] for a [BatchLineFilter].
+	ActivityListBatchLines = "ListBatchLines"
+	// ActivityControlBatch persists what a caller has decided about a batch, and returns the [Batch]. Its argument is a [BatchChange].
+	ActivityControlBatch = "ControlBatch"
+	// ActivitySendBatchLines starts lines of a batch for some time, and returns the [Batch]. It runs on [BatchTaskQueue], for the workflow
+	// of the batch only. Its argument is the [BatchRequest].
+	ActivitySendBatchLines = "SendBatchLines"
+	// SignalBatchChanged makes the workflow of a batch read it again. Its argument, a [BatchChange], is only for readers of the history.
+	SignalBatchChanged = "batch-changed"
+
 	// ActivityProcessorCharge charges at the processor. It runs on the [ProcessorTaskQueue], like the next four.
 	ActivityProcessorCharge = "ProcessorCharge"
 	// ActivityProcessorCapture captures at the processor.
@@ -103,7 +123,7 @@ const (
 	// SignalProcessorEvent notifies the workflow that the processor has sent an event. Its argument is a [ProcessorEvent]. It starts
 	// a [WorkflowRecheck] if the payment or refund is final. If the workers require proofs, one without a proof is ignored.
 	SignalProcessorEvent = "processor-event"
-	// QueryStatus returns the current Charge, Refund or Reconciliation.
+	// QueryStatus returns the current Charge, Refund, Reconciliation or Batch.
 	QueryStatus = "status"
 
 	// AttributePaymentStatus is a search attribute of type Keyword: the [Status] of the payment or refund.
@@ -149,3 +169,6 @@ func RecheckWorkflowID(r RecheckRequest) string {
 	}
 	return "recheck/" + ChargeWorkflowID(r.MerchantID, r.IdempotencyKey)
 }
+
+// BatchWorkflowID returns the ID of the workflow of a batch.
+func BatchWorkflowID(name string) string { return "batch/" + name }

@@ -24,6 +24,12 @@ func TestWireNamesNeverChange(t *testing.T) {
 		[]string{ActivityBeginRecheck, ActivityRecordRecheck, ActivityListDivergences, ActivityAcknowledgeDivergence})
 	require.Equal(t, []string{"ControlProcessor", "ListProcessors", "pause", "resume", "rate"},
 		[]string{ActivityControlProcessor, ActivityListProcessors, string(ControlPause), string(ControlResume), string(ControlRate)})
+	require.Equal(t, "batch/june", BatchWorkflowID("june"))
+	require.Equal(t, []string{"Batch", "payments-batch", "AddBatchLines", "GetBatch", "ListBatchLines", "ControlBatch", "SendBatchLines", "batch-changed"},
+		[]string{
+			WorkflowBatch, BatchTaskQueue, ActivityAddBatchLines, ActivityGetBatch, ActivityListBatchLines, ActivityControlBatch,
+			ActivitySendBatchLines, SignalBatchChanged,
+		})
 	require.Equal(t, []string{"PaymentStatus", "PaymentId", "MerchantId", "Processor", "Currency", "FailureClass", "Amount"},
 		[]string{
 			AttributePaymentStatus, AttributePaymentID, AttributeMerchantID, AttributeProcessor, AttributeCurrency,

@@ -1,4 +1,4 @@
-// Package workflows holds Charge, Refund, Recheck and Reconcile: durable, deterministic, replayable.
+// Package workflows holds Charge, Refund, Recheck, Reconcile and Batch: durable, deterministic, replayable.
 //
 //	charge.go, refund.go   what happens to a payment and a refund
 //	modification.go        captures and voids of a payment that waits
@@ -10,6 +10,7 @@
 //	resolution.go          an operator's decision on an unknown outcome
 //	recheck.go             what a processor still says about something final
 //	reconcile.go           everything that a processor has, compared with the store
+//	batch.go               the lines of a file, one by one
 //	details.go             what Temporal Web describes
 //	versions.go            version gates
 package workflows
@@ -48,6 +49,7 @@ func (h Hosted) Register(r worker.WorkflowRegistry) {
 	r.RegisterWorkflowWithOptions(h.refund, workflow.RegisterOptions{Name: payment.WorkflowRefund})
 	r.RegisterWorkflowWithOptions(Recheck, workflow.RegisterOptions{Name: payment.WorkflowRecheck})
 	r.RegisterWorkflowWithOptions(Reconcile, workflow.RegisterOptions{Name: payment.WorkflowReconcile})
+	r.RegisterWorkflowWithOptions(Batch, workflow.RegisterOptions{Name: payment.WorkflowBatch})
 }
 
 // firstCharge is the summary of what begins a charge.

@@ -80,8 +80,8 @@ func (s *selection) each(cmd *cobra.Command, temporal client.Client, fn func(exe
 	}
 	request := &workflowservice.ListWorkflowExecutionsRequest{
 		// The namespace may have workflows of other applications.
-		Query: fmt.Sprintf("(%s) AND WorkflowType IN ('%s', '%s', '%s')",
-			s.query, payment.WorkflowCharge, payment.WorkflowRefund, payment.WorkflowRecheck),
+		Query: fmt.Sprintf("(%s) AND WorkflowType IN ('%s', '%s', '%s', '%s')",
+			s.query, payment.WorkflowCharge, payment.WorkflowRefund, payment.WorkflowRecheck, payment.WorkflowBatch),
 	}
 	for {
 		page, err := temporal.ListWorkflow(cmd.Context(), request)

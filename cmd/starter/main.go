@@ -72,7 +72,8 @@ Exit codes:
 		cmd.SetContext(context.WithValue(cmd.Context(), tokenFileKey{}, *tokenFile))
 	}
 	root.AddCommand(chargeCommand(), refundCommand(), getCommand(), waitCommand(), captureCommand(), voidCommand(),
-		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), reconcileCommand(), processorCommand(), historyCommand(), tokenCommand())
+		listCommand(), lookupCommand(), resolveCommand(), divergencesCommand(), reconcileCommand(), processorCommand(),
+		batchCommand(), historyCommand(), tokenCommand())
 	return root
 }
 

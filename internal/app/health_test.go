@@ -72,6 +72,10 @@ func (healthStore) CheckRead(context.Context) error { return nil }
 
 func (healthStore) Backlog(context.Context) ([]store.Backlog, error) { return nil, nil }
 
+func (healthStore) UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error) {
+	return nil, nil
+}
+
 func (healthStore) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
 	return nil, nil
 }

@@ -26,8 +26,8 @@ import (
 	"github.com/florinpay/florin/workflows"
 )
 
-// Workers are all Temporal workers of one process: one for the workflows, with the activities that write the store, one for the reads,
-// and one for each processor's calls.
+// Workers are all Temporal workers of one process: one for the workflows, with the activities that write the store, one for the reads, one for
+// the lines of batches, and one for each processor's calls.
 type Workers struct {
 	workers    []worker.Worker
 	processors []*OpenProcessor
@@ -160,6 +160,13 @@ func (w *Workers) open(ctx context.Context, temporal client.Client, c config.Con
 	reads := worker.New(temporal, payment.ReadTaskQueue, readOptions)
 	payments.RegisterReads(reads)
 	w.workers = append(w.workers, reads)
+	batches := &activities.Batches{
+		Store: w.store, Authorizer: authorizer, Workflows: newBatchWorkflows(temporal, o.Client.DataConverter), Ended: o.Telemetry.CountBatchLines,
+	}
+	batches.RegisterReads(reads)
+	sends := worker.New(temporal, payment.BatchTaskQueue, batchOptions(options))
+	batches.RegisterSends(sends)
+	w.workers = append(w.workers, sends)
 	options.LocalActivityWorkerOnly = true
 	options.MaxConcurrentWorkflowTaskExecutionSize = c.Worker.MaxConcurrentWorkflowTasks
 	options.MaxConcurrentWorkflowTaskPollers = pollers

@@ -39,6 +39,11 @@ var permitted = map[string][]caller.Role{
 	caller.Read + " " + payment.ActivityControlProcessor:      {caller.Operator},
 	caller.Read + " " + payment.ActivityListProcessors:        {caller.Operator, caller.Reader},
 	caller.Read + " " + payment.ActivityListReconciliations:   {caller.Operator, caller.Reader},
+
+	caller.Read + " " + payment.ActivityAddBatchLines:  {caller.Service},
+	caller.Read + " " + payment.ActivityGetBatch:       everyone,
+	caller.Read + " " + payment.ActivityListBatchLines: everyone,
+	caller.Read + " " + payment.ActivityControlBatch:   modifiers,
 }
 
 // requireRole returns an error unless the caller may make such a request for any merchant at all.
@@ -74,10 +79,10 @@ func anyOf(roles []caller.Role) string {
 	return strings.Join(names, " or ")
 }
 
-// merchantOf returns the merchant of a workflow of Florin.
+// merchantOf returns the merchant of a workflow of Florin; empty, which means all of them, for a batch.
 func merchantOf(workflowID string) string {
 	kind, rest, _ := strings.Cut(workflowID, "/")
-	if kind == "reconcile" { // it is about a processor
+	if kind == "batch" || kind == "reconcile" { // of several merchants; about a processor
 		return ""
 	}
 	merchantID, _, _ := strings.Cut(rest, "/")

@@ -3,6 +3,7 @@ package authorize
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	commonpb "go.temporal.io/api/common/v1"
@@ -34,6 +35,19 @@ func (a *Authorizer) Allow(p *caller.Proof, r caller.Request, merchantID string,
 // [caller.Identity.ActsFor].
 func (a *Authorizer) AllowForSome(p *caller.Proof, r caller.Request, at time.Time) (caller.Identity, error) {
 	return a.decide(p, r, at, func(caller.Identity) error { return nil })
+}
+
+// AllowForAll is [Authorizer.Allow] for several merchants. Its error names none of them, so that it says nothing about what exists.
+func (a *Authorizer) AllowForAll(p *caller.Proof, r caller.Request, merchantIDs []string, at time.Time) (caller.Identity, error) {
+	return a.decide(p, r, at, func(i caller.Identity) error {
+		for _, merchantID := range merchantIDs {
+			if !i.ActsFor(merchantID) {
+				return &Error{Reason: "merchant", Message: fmt.Sprintf("%s may not %s: he may act for %v, and not for all of its merchants",
+					i.Subject, r.Operation(), i.Merchants)}
+			}
+		}
+		return nil
+	})
 }
 
 func (a *Authorizer) decide(p *caller.Proof, r caller.Request, at time.Time, permitsMerchant func(caller.Identity) error) (caller.Identity, error) {

@@ -26,9 +26,9 @@ type Role string
 
 // The roles.
 const (
-	// Service charges, refunds, captures and voids, and reads.
+	// Service charges, refunds, captures and voids, submits and controls batches, and reads.
 	Service Role = "service"
-	// Operator captures and voids, resolves unknown outcomes, acknowledges divergences, controls processors, and reads.
+	// Operator captures and voids, resolves unknown outcomes, acknowledges divergences, controls processors and batches, and reads.
 	Operator Role = "operator"
 	// Reader reads.
 	Reader Role = "reader"
@@ -96,6 +96,10 @@ var Operations = []string{
 	Read + " " + payment.ActivityControlProcessor,
 	Read + " " + payment.ActivityListProcessors,
 	Read + " " + payment.ActivityListReconciliations,
+	Read + " " + payment.ActivityAddBatchLines,
+	Read + " " + payment.ActivityGetBatch,
+	Read + " " + payment.ActivityListBatchLines,
+	Read + " " + payment.ActivityControlBatch,
 }
 
 // isOfFlorin reports whether Florin's workers handle the request.

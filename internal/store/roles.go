@@ -37,6 +37,13 @@ var grants = []struct {
 	{table: "heartbeat", privileges: []string{"SELECT"}, update: []string{"at"}},
 	{table: "processor_controls", privileges: []string{"SELECT", "INSERT"}, update: []string{"paused", "rate", "changed_by", "reason", "revision", "at"}},
 	{table: "processor_control_events", privileges: []string{"SELECT", "INSERT"}},
+	{table: "batches", privileges: []string{"SELECT", "INSERT"}, update: []string{
+		"state", "per_second", "in_flight", "changed_by", "reason", "changed_at", "revision", "received", "last_line", "started", "succeeded",
+		"authorized", "declined", "failed", "conflicted", "refused", "started_at", "progressed_at", "finished_at",
+	}},
+	{table: "batch_events", privileges: []string{"SELECT", "INSERT"}},
+	{table: "batch_merchants", privileges: []string{"SELECT", "INSERT"}},
+	{table: "batch_lines", privileges: []string{"SELECT", "INSERT"}, update: []string{"request", "status", "refusal"}},
 	{table: "rate_shares", privileges: []string{"SELECT", "INSERT", "DELETE"}, update: []string{
 		"configured_rate", "configured_burst", "demand", "rate", "burst", "renewals", "applied_revision", "since", "lease_until",
 	}},

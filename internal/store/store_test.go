@@ -164,14 +164,14 @@ func TestOpenRefusesAnotherSchemaVersion(t *testing.T) {
 		execSQL(t, s, "INSERT INTO florin_migrations (version_id, is_applied) VALUES (99, TRUE)")
 		_, err = Open(t.Context(), dsn, asOwner)
 		require.ErrorIs(t, err, ErrTooNew)
-		require.ErrorContains(t, err, "has version 99, this program knows 14")
+		require.ErrorContains(t, err, "has version 99, this program knows 15")
 		_, _, err = Migrate(t.Context(), dsn)
 		require.ErrorIs(t, err, ErrTooNew)
 
 		execSQL(t, s, "DELETE FROM florin_migrations WHERE version_id > 0")
 		_, err = Open(t.Context(), dsn, asOwner)
 		require.ErrorIs(t, err, ErrOutdated)
-		require.ErrorContains(t, err, "has version 0, this program needs 14: run: worker migrate")
+		require.ErrorContains(t, err, "has version 0, this program needs 15: run: worker migrate")
 	})
 }
 
@@ -184,11 +184,11 @@ func TestOpenCreatesNoFile(t *testing.T) {
 
 func TestMigrateIsSafeToRepeat(t *testing.T) {
 	onEachDatabase(t, func(t *testing.T, dsn string) {
-		for _, want := range []int64{0, 14, 14} {
+		for _, want := range []int64{0, 15, 15} {
 			from, to, err := Migrate(t.Context(), dsn)
 			require.NoError(t, err)
 			require.Equal(t, want, from)
-			require.Equal(t, int64(14), to)
+			require.Equal(t, int64(15), to)
 		}
 	})
 }

@@ -35,6 +35,7 @@ type Store interface {
 	OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error)
 	Watermarks(context.Context) (map[string]time.Time, error)
 	LastReconciliations(context.Context) ([]payment.Reconciliation, error)
+	UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error)
 }
 
 // SetSources sets what the gauges are read from, and replaces earlier sources. It does nothing if t is nil.
@@ -82,6 +83,8 @@ type stored struct {
 	// watermarks and last are empty if they could not be read.
 	watermarks map[string]time.Time
 	last       []payment.Reconciliation
+	batches    map[payment.BatchState]store.BatchBacklog
+	errBatches error
 }
 
 func (g *gauges) setSources(sources Sources) {
@@ -155,6 +158,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
 		reconciliationAge, reconciliationInterval, reconciliationDuration, reconciliationRecords, reconciliationComplete,
 		inFlight, inFlightLimit, breakerState, held, paused, rateShare, sharesAge, cutTo, quotaRemaining, quotaReset, auditLost,
+		batchesUnfinished, batchLinesWaiting, batchLinesOpen, batchIdle,
 	} {
 		to <- d
 	}
@@ -202,6 +206,9 @@ func (g *gauges) Collect(to chan<- prometheus.Metric) {
 			set(divergences, float64(stored.divergences[kind]), string(kind))
 		}
 	}
+	if stored.errBatches == nil {
+		setBatches(set, stored.batches)
+	}
 }
 
 // queryStore queries the store unless the latest result is recent enough. Concurrent scrapes wait for one query and share its
@@ -227,6 +234,7 @@ func query(from Store) (s stored) {
 		s.watermarks, _ = from.Watermarks(ctx)
 		s.last, _ = from.LastReconciliations(ctx)
 		s.backlog, s.errBacklog = from.Backlog(ctx)
+		s.batches, s.errBatches = from.UnfinishedBatches(ctx)
 	}
 	return s
 }

@@ -35,6 +35,10 @@ func (backlog) CheckWrite(context.Context) error { return nil }
 
 func (backlog) CheckRead(context.Context) error { return nil }
 
+func (backlog) UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error) {
+	return map[payment.BatchState]store.BatchBacklog{payment.BatchRunning: {Batches: 2, Waiting: 70, Open: 5, OldestProgress: time.Now().Add(-time.Hour)}}, nil
+}
+
 func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
 	return map[payment.DivergenceKind]int64{payment.DivergenceDispute: 1}, nil
 }
@@ -88,6 +92,7 @@ func allMetrics(t *testing.T) *Telemetry {
 	})
 	metrics.CountEvent("acme", "dispute")
 	metrics.CountRefused("ProcessorCharge", "foreign")
+	metrics.CountBatchLines(payment.Declined, 3)
 	metrics.CountCall(answered)
 	ambiguous := answered
 	ambiguous.Certainty, ambiguous.Class, ambiguous.Status, ambiguous.Attempt, ambiguous.Sends = processor.Ambiguous, payment.ClassUnavailable, 500, 2, 3
@@ -152,6 +157,11 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		`florin_reconciliation_last_records{processor="acme"} 300`,
 		`florin_reconciliation_last_complete{processor="acme"} 1`,
 		`florin_divergences_open{kind="refund_status"} 0`,
+		`florin_batch_lines_total{status="declined"} 3`,
+		`florin_batches_unfinished{state="running"} 2`,
+		`florin_batches_unfinished{state="paused"} 0`,
+		`florin_batch_lines_waiting{state="running"} 70`,
+		`florin_batch_lines_open{state="running"} 5`,
 		`florin_processor_calls_in_flight_limit{processor="acme"} 7`,
 		`florin_processor_breaker_state{processor="acme",state="closed"} 1`,
 		`florin_processor_breaker_state{processor="acme",state="open"} 0`,
@@ -163,6 +173,7 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 	} {
 		require.Contains(t, text, line+"\n")
 	}
+	require.Regexp(t, `(?m)^florin_batch_idle_seconds 36\d\d\.`, text)
 	require.Regexp(t, `(?m)^florin_processor_cut_rate_calls_per_second\{processor="acme"\} \d`, text)
 	require.Regexp(t, `(?m)^florin_reconciliation_window_age_seconds\{processor="acme"\} 72\d\d\.`, text)
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)

@@ -29,6 +29,7 @@ type Telemetry struct {
 	calls       calls
 	events      *prometheus.CounterVec
 	refused     *prometheus.CounterVec
+	batchLines  *prometheus.CounterVec
 	gauges      *gauges
 	// spans is nil if tracing is off.
 	spans trace.TracerProvider
@@ -48,9 +49,10 @@ func New(spans trace.TracerProvider) *Telemetry {
 // NewWith is [New] on a registry of the caller's. It fails if the registry has metrics of the same names.
 func NewWith(registry *prometheus.Registry, spans trace.TracerProvider) (*Telemetry, error) {
 	t := &Telemetry{
-		registry: registry, sdk: newSDKMetrics(), transitions: newTransitions(), calls: newCalls(), events: newEvents(), refused: newRefused(), gauges: &gauges{}, spans: spans,
+		registry: registry, sdk: newSDKMetrics(), transitions: newTransitions(), calls: newCalls(), events: newEvents(), refused: newRefused(),
+		batchLines: newBatchLines(), gauges: &gauges{}, spans: spans,
 	}
-	for _, collector := range slices.Concat([]prometheus.Collector{t.sdk, t.gauges, t.events, t.refused}, t.transitions.collectors(), t.calls.collectors()) {
+	for _, collector := range slices.Concat([]prometheus.Collector{t.sdk, t.gauges, t.events, t.refused, t.batchLines}, t.transitions.collectors(), t.calls.collectors()) {
 		if err := registry.Register(collector); err != nil {
 			return nil, fmt.Errorf("registering Florin's metrics: %w", err)
 		}

@@ -76,7 +76,7 @@ func writes(victim payment.Charge, prefix string) []step {
 	}
 }
 
-var queues = []string{"payments", "payments-read", "processor-simulator", "reconcile-simulator"}
+var queues = []string{"payments", "payments-read", "payments-batch", "processor-simulator", "reconcile-simulator"}
 
 // forged returns what of a forgery is in the store: empty if there is nothing.
 func (t *target) forged(ctx context.Context, victim payment.Charge, prefix string) (string, error) {

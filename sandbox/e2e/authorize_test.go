@@ -240,6 +240,22 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			_, err := as.Processors(ctx)
 			return err
 		},
+		"read AddBatchLines": func(_ *testing.T, as *florin.Client, who string) error {
+			_, err := as.AddBatchLines(ctx, batchOf(strings.ReplaceAll("of "+who, " ", "-"), lineOf(charge("line of "+who, "tok_visa"))))
+			return err
+		},
+		"read GetBatch": func(_ *testing.T, as *florin.Client, _ string) error {
+			_, err := as.Batch(ctx, "june")
+			return err
+		},
+		"read ListBatchLines": func(_ *testing.T, as *florin.Client, _ string) error {
+			_, err := as.BatchLines(ctx, payment.BatchLineFilter{Name: "june"})
+			return err
+		},
+		"read ControlBatch": func(_ *testing.T, as *florin.Client, who string) error {
+			_, err := as.ControlBatch(ctx, payment.BatchChange{Name: "june", Action: payment.BatchResume, By: "another", Reason: who})
+			return err // the batch has finished
+		},
 		"signal processor-event": func(t *testing.T, _ *florin.Client, who string) error {
 			held("signaled by " + who)
 			id := payment.ChargeWorkflowID("acme", "signaled by "+who)
@@ -260,14 +276,19 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			return nil
 		},
 	}
+	_, err := asService.AddBatchLines(ctx, batchOf("june", lineOf(charge("line of june", "tok_visa"))))
+	require.NoError(t, err)
+	untilFinished(t, asService, "june")
 	signals := []string{"signal processor-event"}
 	acme, globex, all := []string{"acme"}, []string{"globex"}, []string{caller.AllMerchants}
 	expired := tokenFor(t, "checkout", -10*time.Minute, acme, caller.Service)
 	stolen := service
 	_, stolen.Key, _ = ed25519.GenerateKey(rand.Reader)
-	charges := []string{"start Charge, update outcome", "start Charge", "start Refund"}
-	modifications := []string{"update capture", "update void"}
-	reads := []string{"update outcome", "query status", "read GetPayment", "read GetRefund", "read ListPayments", "read ListDivergences"}
+	charges := []string{"start Charge, update outcome", "start Charge", "start Refund", "read AddBatchLines"}
+	modifications := []string{"update capture", "update void", "read ControlBatch"}
+	reads := []string{
+		"update outcome", "query status", "read GetPayment", "read GetRefund", "read ListPayments", "read ListDivergences", "read GetBatch", "read ListBatchLines",
+	}
 	decisions := []string{"update resolve", "read AcknowledgeDivergence"}
 	processors := []string{"read ListProcessors"}
 	for name, tt := range map[string]struct {
@@ -317,6 +338,21 @@ func TestEveryCallerMayDoWhatTheTableSays(t *testing.T) {
 			"charged by reader of acme", "started by operator of acme",
 		}, c.IdempotencyKey)
 	}
+}
+
+func TestRefusalIsTheSameWhetherTheBatchExistsOrNot(t *testing.T) {
+	env := startAuthorizing(t)
+	service, other := tokenFor(t, "checkout", time.Hour, []string{"acme"}, caller.Service), tokenFor(t, "globex", time.Hour, []string{"globex"}, caller.Service)
+	_, err := florin.NewClient(dialAs(t, env, &service), florin.Options{}).AddBatchLines(t.Context(), batchOf("june", lineOf(charge("exists", "tok_visa"))))
+	require.NoError(t, err)
+	as := florin.NewClient(dialAs(t, env, &other), florin.Options{})
+	refusal := func(name string) string {
+		_, err := as.Batch(t.Context(), name)
+		require.ErrorIs(t, err, florin.ErrNotAuthorized)
+		return strings.ReplaceAll(err.Error(), name, "NAME")
+	}
+	require.Equal(t, refusal("july"), refusal("june"))
+	require.NotContains(t, refusal("june"), "acme")
 }
 
 // A refusal says nothing about what exists.

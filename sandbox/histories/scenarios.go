@@ -29,7 +29,8 @@ func withOwnProcessor(s scenario) scenario {
 }
 
 // scenarios are all scenarios. Their first attempts are queued, unless their names begin with inlinePrefix.
-var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks, reconciliations, withFirstAttemptInline(charges, captures, interrupted, refunds))
+var scenarios = slices.Concat(charges, captures, interrupted, refunds, rechecks, reconciliations, batches,
+	withFirstAttemptInline(charges, captures, interrupted, refunds))
 
 const inlinePrefix = "inline-"
 

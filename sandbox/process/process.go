@@ -116,3 +116,11 @@ func (p *Process) Kill() error {
 	p.cmd = nil
 	return nil
 }
+
+// ID returns the id of the process; 0 while it does not run.
+func (p *Process) ID() int {
+	if p.cmd == nil {
+		return 0
+	}
+	return p.cmd.Process.Pid
+}

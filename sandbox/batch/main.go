@@ -1,0 +1,85 @@
+// Command batch submits a file of charges and refunds to real processes, kills the worker and the starter on the way, and compares what
+// the processor has with what Florin has stored.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/florinpay/florin/sandbox/environment"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	if err := command().ExecuteContext(ctx); err != nil {
+		fmt.Fprintln(os.Stderr, "batch:", err)
+		os.Exit(1)
+	}
+}
+
+// options are the flags of a run.
+type options struct {
+	lines    int
+	inFlight int
+	sqlite   bool
+}
+
+func command() *cobra.Command {
+	var o options
+	root := &cobra.Command{
+		Use: "batch", Short: "Execute a large batch, kill processes on the way, and compare the books",
+		Args: cobra.NoArgs, SilenceUsage: true, SilenceErrors: true,
+		RunE: func(cmd *cobra.Command, _ []string) error { return run(cmd.Context(), o) },
+	}
+	root.Flags().IntVarP(&o.lines, "lines", "n", 2000, "lines of the file")
+	root.Flags().IntVar(&o.inFlight, "in-flight", 100, "lines in flight")
+	root.Flags().BoolVar(&o.sqlite, "sqlite", true, "use SQLite as the store; otherwise PostgreSQL")
+	root.AddCommand(temporalCommand())
+	return root
+}
+
+// temporalCommand runs the Temporal server: this program starts itself with it, so that the server's memory is not its own.
+func temporalCommand() *cobra.Command {
+	var port int
+	var dir string
+	cmd := &cobra.Command{
+		Use: "temporal", Args: cobra.NoArgs, Hidden: true,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			logging := zap.NewProductionConfig()
+			logging.Level.SetLevel(zap.WarnLevel)
+			logger, err := logging.Build()
+			if err != nil {
+				return err
+			}
+			stop, err := environment.StartTemporal(cmd.Context(), port, dir, logger)
+			if err != nil {
+				return err
+			}
+			<-cmd.Context().Done()
+			return stop()
+		},
+	}
+	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
+	cmd.Flags().StringVar(&dir, "dir", "", "directory of the database")
+	return cmd
+}
+
+func run(ctx context.Context, o options) error {
+	s, err := startSystem(ctx, o)
+	if err == nil {
+		err = (&trial{system: s}).run(ctx)
+	}
+	if err = errors.Join(err, s.stop()); err != nil {
+		fmt.Println("logs:", s.dir)
+		return err
+	}
+	return os.RemoveAll(s.dir)
+}
