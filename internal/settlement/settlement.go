@@ -13,18 +13,18 @@ import (
 
 // The kinds of findings. Those that a divergence can have, too, mean the same.
 const (
-	KindMissingHere        payment.DivergenceKind = "missing_here"
-	KindMissingThere       payment.DivergenceKind = "missing_there"
-	KindAmount             payment.DivergenceKind = "amount"
-	KindCurrency           payment.DivergenceKind = "currency"
-	KindCaptured           payment.DivergenceKind = "captured"
-	KindRefunded           payment.DivergenceKind = "refunded"
-	KindStatus             payment.DivergenceKind = "status"
-	KindDuplicateReference payment.DivergenceKind = "duplicate_reference"
-	KindRefundMissingHere  payment.DivergenceKind = "refund_missing_here"
-	KindRefundMissingThere payment.DivergenceKind = "refund_missing_there"
-	KindRefundStatus       payment.DivergenceKind = "refund_status"
-	KindUnreadable         payment.DivergenceKind = "unreadable"
+	KindMissingHere        = payment.DivergenceMissingHere
+	KindMissingThere       = payment.DivergenceMissingThere
+	KindAmount             = payment.DivergenceAmount
+	KindCurrency           = payment.DivergenceCurrency
+	KindCaptured           = payment.DivergenceCaptured
+	KindRefunded           = payment.DivergenceRefunded
+	KindStatus             = payment.DivergenceStatus
+	KindDuplicateReference = payment.DivergenceDuplicateReference
+	KindRefundMissingHere  = payment.DivergenceRefundMissingHere
+	KindRefundMissingThere = payment.DivergenceRefundMissingThere
+	KindRefundStatus       = payment.DivergenceRefundStatus
+	KindUnreadable         = payment.DivergenceUnreadable
 	// KindUnexplained is a difference whose cause this file cannot show: the Reason says why.
 	KindUnexplained payment.DivergenceKind = "unexplained"
 )
