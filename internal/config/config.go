@@ -334,9 +334,10 @@ type RateLimit struct {
 // one call for the rate limit and for the limit of concurrent calls. Each keeps its own idempotency key and outcome. The
 // processor must have the endpoint: for the adapter `rest`, POST /batches.
 type Batching struct {
-	// MaxItems is the highest number of charges in one request. 0 turns batching off.
+	// MaxItems is the highest number of charges in one request. 0 turns batching off. The adapter's protocol bounds it: `rest` allows 100,
+	// and `stripe` has no such requests.
 	// Unit: charges.
-	// Bounds: 0, or at least 2 and at most what the adapter's protocol allows: 100 with `rest`, and none with `stripe`.
+	// Bounds: at least 2.
 	MaxItems int `yaml:"max_items"`
 	// Wait is how long a charge waits for others. One that finds none is sent on its own.
 	// Bounds: above 0, at most 1s.
@@ -373,7 +374,7 @@ type Breaker struct {
 // `reconcile/<processor>` in Temporal at its start, or changes it; an operator's pause stays. All workers need the same settings.
 type Reconcile struct {
 	// Every is the time between two reconciliations. 0 means that there is no schedule; an operator may start one nevertheless.
-	// Bounds: 0, or at least 1m.
+	// Bounds: at least 1m.
 	Every activities.Duration `yaml:"every"`
 	// Overlap is how long before the end of the last complete window the next one begins, for what the processor lists late.
 	// Bounds: longer than reconcile.lag.
