@@ -114,7 +114,8 @@ func (r *Reconciler) ReconcileRecords(ctx context.Context, part ReconcilePart) (
 		}
 	}
 	p.state.Counts.Findings = run.Counts.Findings
-	defer p.beat(ctx)()
+	stop := p.beat(ctx)
+	defer stop()
 	step, known := map[payment.ReconcilePhase]func(context.Context) (int, error){
 		payment.ReconcileClean:           p.clean,
 		payment.ReconcileListPayments:    func(ctx context.Context) (int, error) { return p.list(ctx, payment.OperationCharge) },

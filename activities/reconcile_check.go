@@ -79,7 +79,8 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 	case f.own == nil && len(f.unreadable) > 0:
 		return nil, nil
 	case !s.status().Final() && (f.own != nil || !s.hasMoney()):
-		return nil, p.hurry(ctx, s)
+		p.hurry(ctx, s)
+		return nil, nil
 	}
 	return p.lookUp(ctx, c, s, len(f.others) > 0)
 }
@@ -141,7 +142,8 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 func (p *reconciling) recordContradictions(ctx context.Context, c store.Check, s stored, there processor.Result) (doubts []string, err error) {
 	if !s.status().Final() {
 		if s.differs(there) {
-			return nil, p.hurry(ctx, s)
+			p.hurry(ctx, s)
+			return nil, nil
 		}
 		return nil, nil
 	}
@@ -237,16 +239,15 @@ func (p *reconciling) log(ctx context.Context, d payment.Divergence) {
 }
 
 // hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later.
-func (p *reconciling) hurry(ctx context.Context, s stored) error {
+func (p *reconciling) hurry(ctx context.Context, s stored) {
 	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
-		return nil
+		return
 	}
 	if err := p.Hurry(ctx, s.workflowID()); err != nil {
 		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
-		return nil
+		return
 	}
 	p.state.Counts.Hurried++
-	return nil
 }
 
 // unreadableAfter is how often a part is tried before a response that cannot be read counts as one about the record, and not as a fault of

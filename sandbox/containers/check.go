@@ -74,7 +74,7 @@ func (c *check) source(ctx context.Context) (string, error) {
 	if err := os.MkdirAll(to, 0o755); err != nil { //nolint:gosec // containers read it as other users
 		return "", err
 	}
-	copied := exec.CommandContext(ctx, "sh", "-c", `git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$0"`, to) //nolint:gosec // our own directory
+	copied := exec.CommandContext(ctx, "sh", "-c", `git ls-files -z --cached --others --exclude-standard | xargs -0 cp --parents -t "$0"`, to)
 	copied.Dir = c.repository
 	if output, err := copied.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("copying %s: %w: %s", c.repository, err, tail(string(output)))
@@ -226,9 +226,7 @@ func (c *check) charge(ctx context.Context, payments *florin.Client, key string)
 		})
 		switch {
 		case err == nil && charge.Status == payment.Succeeded:
-			c.mu.Lock()
-			defer c.mu.Unlock()
-			c.charges = append(c.charges, charge)
+			c.keep(charge)
 			return charge, nil
 		case err == nil && charge.Status.Final():
 			return charge, fmt.Errorf("charge %s is %s", key, charge.Status)
@@ -238,6 +236,12 @@ func (c *check) charge(ctx context.Context, payments *florin.Client, key string)
 		}
 	}
 	return charge, fmt.Errorf("charge %s is %q: %w", key, charge.Status, err)
+}
+
+func (c *check) keep(charge payment.Charge) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.charges = append(c.charges, charge)
 }
 
 // chargeAll makes n charges, some at the same time.
@@ -318,9 +322,9 @@ func (c *check) pages(ctx context.Context) error {
 	return nil
 }
 
-// sees opens a page in the browser of ctx and waits until it shows the text.
-func sees(ctx context.Context, url, text string) error {
-	ctx, cancel := context.WithTimeout(ctx, 90*time.Second)
+// sees opens a page in a tab of the browser and waits until it shows the text.
+func sees(tab context.Context, url, text string) error {
+	ctx, cancel := context.WithTimeout(tab, 90*time.Second)
 	defer cancel()
 	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
 		return fmt.Errorf("%s: %w", url, err)
@@ -328,7 +332,11 @@ func sees(ctx context.Context, url, text string) error {
 	_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
 		`text => [document, ...[...document.querySelectorAll('iframe')].map(f => f.contentDocument)].some(d => d?.body?.textContent.includes(text))`, chromedp.WithPollingInterval(300*time.Millisecond), chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(text)))
 	if err != nil {
-		return fmt.Errorf("%s does not show %q: %w", url, text, err)
+		shown := ""
+		if evaluated, evalErr := chromedp.Run(tab, chromedp.Evaluate[string](`document.body.textContent.replace(/\s+/g, ' ')`)); evalErr == nil {
+			shown = evaluated
+		}
+		return fmt.Errorf("%s does not show %q: %w: %.1000s", url, text, err, shown)
 	}
 	return nil
 }

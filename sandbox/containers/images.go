@@ -82,21 +82,21 @@ func (b *images) standIns(ctx context.Context, project *types.Project) error {
 		lines []string
 	}{
 		{image: "temporalio/server:" + temporal, fill: func(dir string) *rootfs {
-			r := alpine(dir)
+			r := alpine(ctx, dir)
 			r.copy(filepath.Join(bin, "server"), "/usr/local/bin/temporal-server")
 			r.copy(filepath.Join(server, "docker/scripts/sh/entrypoint.sh"), "/etc/temporal/entrypoint.sh")
 			r.try(func() error { return os.Chmod(r.path("/etc/temporal/entrypoint.sh"), 0o755) }) //nolint:gosec // as upstream
 			return r
 		}, lines: []string{"WORKDIR /etc/temporal", "USER temporal", `CMD ["/etc/temporal/entrypoint.sh"]`}},
 		{image: "temporalio/admin-tools:" + temporal, fill: func(dir string) *rootfs {
-			r := alpine(dir)
+			r := alpine(ctx, dir)
 			r.copy(filepath.Join(bin, "sql"), "/usr/local/bin/temporal-sql-tool")
 			r.copy(filepath.Join(bin, "temporal"), "/usr/local/bin/temporal")
 			r.copyTree(filepath.Join(server, "schema"), "/etc/temporal/schema")
 			return r
 		}, lines: []string{"USER temporal", `CMD ["sh", "-c", "trap exit INT HUP TERM; sleep infinity & wait"]`}},
 		{image: "temporalio/ui:" + ui, fill: func(dir string) *rootfs {
-			r := alpine(dir)
+			r := alpine(ctx, dir)
 			r.copy(filepath.Join(bin, "ui-server"), "/home/ui-server/ui-server")
 			r.copy(filepath.Join(web, "config/docker.yaml"), "/home/ui-server/config/docker.yaml")
 			r.copy(filepath.Join(web, "docker/start-ui-server.sh"), "/home/ui-server/start-ui-server.sh")
@@ -116,8 +116,8 @@ func (b *images) standIns(ctx context.Context, project *types.Project) error {
 }
 
 // alpine is what the images of Temporal begin with.
-func alpine(dir string) *rootfs {
-	r := newRootfs(dir, true, "temporal:1000:/home/temporal")
+func alpine(ctx context.Context, dir string) *rootfs {
+	r := newRootfs(ctx, dir, true, "temporal:1000:/home/temporal")
 	r.write("/usr/bin/getent", getentScript, 0o755)
 	r.write("/usr/bin/nc", ncScript, 0o755)
 	return r
@@ -136,7 +136,7 @@ func (b *images) postgres(ctx context.Context, project *types.Project) error {
 	home := filepath.Dir(filepath.Dir(installed[len(installed)-1]))
 	fmt.Fprintf(b.out, "  postgres:%s is PostgreSQL %s of this machine\n", version, filepath.Base(home))
 	return b.standIn(ctx, "postgres:"+version, func(dir string) *rootfs {
-		r := newRootfs(dir, true, "postgres:70:/var/lib/postgresql")
+		r := newRootfs(ctx, dir, true, "postgres:70:/var/lib/postgresql")
 		for _, name := range []string{"postgres", "initdb", "pg_ctl", "pg_isready", "psql", "createdb"} {
 			r.program(filepath.Join(home, "bin", name), filepath.Join(home, "bin", name))
 			r.link(filepath.Join(home, "bin", name), "/usr/local/bin/"+name)
@@ -177,13 +177,13 @@ func (b *images) bases(ctx context.Context) error {
 		switch {
 		case strings.HasPrefix(image, "golang:"):
 			err = b.standIn(ctx, image, func(dir string) *rootfs {
-				r := newRootfs(dir, true)
-				r.copyTree(runtime.GOROOT(), "/usr/local/go")
+				r := newRootfs(ctx, dir, true)
+				r.copyTree(strings.TrimSpace(r.output("go", "env", "GOROOT")), "/usr/local/go")
 				return r
 			}, "ENV GOPATH=/go GOTOOLCHAIN=local PATH=/go/bin:/usr/local/go/bin:/bin:/usr/bin", "WORKDIR /go")
 		case strings.HasPrefix(image, "gcr.io/distroless/static"):
 			err = b.standIn(ctx, image, func(dir string) *rootfs {
-				r := newRootfs(dir, false, "nonroot:65532:/home/nonroot")
+				r := newRootfs(ctx, dir, false, "nonroot:65532:/home/nonroot")
 				r.mkdir("/../home", 0o700)
 				return r
 			}, "ENV SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -243,7 +243,7 @@ func install(ctx context.Context, pkg, to string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "install", "-ldflags=-s -w", pkg) //nolint:gosec // the programs of this file
+	cmd := exec.CommandContext(ctx, "go", "install", "-ldflags=-s -w", pkg)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "GOBIN="+dir, "CGO_ENABLED=0")
 	if output, err := cmd.CombinedOutput(); err != nil {
@@ -258,7 +258,7 @@ func install(ctx context.Context, pkg, to string) error {
 
 // moduleDir returns the directory of a module's source.
 func moduleDir(ctx context.Context, module string) (string, error) {
-	output, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output() //nolint:gosec // the modules of this file
+	output, err := exec.CommandContext(ctx, "go", "mod", "download", "-json", module).Output()
 	if err != nil {
 		return "", fmt.Errorf("go mod download %s: %w", module, err)
 	}

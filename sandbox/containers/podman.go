@@ -102,7 +102,7 @@ func (p *podman) run(ctx context.Context, args ...string) (string, error) {
 // logs returns the last lines that a container has printed, on standard output and on standard error.
 func (p *podman) logs(ctx context.Context, container string) string {
 	args := append(p.storage(), "logs", "--tail", "15", container)
-	out, err := exec.CommandContext(ctx, "podman", args...).CombinedOutput() //nolint:gosec // the commands of this program
+	out, err := exec.CommandContext(ctx, "podman", args...).CombinedOutput()
 	if err != nil {
 		return err.Error()
 	}
@@ -113,7 +113,7 @@ func (p *podman) logs(ctx context.Context, container string) string {
 func (p *podman) build(ctx context.Context, tag, contextDir string, args ...string) error {
 	all := append(p.storage(), "bud", "--isolation", "chroot", "--pull=never", "--layers", "--tag", tag)
 	all = append(append(all, args...), contextDir)
-	_, err := p.execute(exec.CommandContext(ctx, "buildah", all...)) //nolint:gosec // the commands of this program
+	_, err := p.execute(exec.CommandContext(ctx, "buildah", all...))
 	return err
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -11,21 +12,22 @@ import (
 
 // rootfs is the directory that becomes the file system of a stand-in.
 type rootfs struct {
+	ctx context.Context //nolint:containedctx // of all of its steps
 	dir string
 	err error
 }
 
 // newRootfs returns a file system with users and, if shell is true, with busybox under the names of all of its commands.
-func newRootfs(dir string, shell bool, users ...string) *rootfs {
-	r := &rootfs{dir: dir}
-	passwd, group := "root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n"
+func newRootfs(ctx context.Context, dir string, shell bool, users ...string) *rootfs {
+	r := &rootfs{ctx: ctx, dir: dir}
+	accounts, groups := "root:x:0:0:root:/root:/bin/sh\n", "root:x:0:\n"
 	for _, user := range users { // name:id:home
 		f := strings.Split(user, ":")
-		passwd += fmt.Sprintf("%s:x:%s:%s::%s:/bin/sh\n", f[0], f[1], f[1], f[2])
-		group += fmt.Sprintf("%s:x:%s:\n", f[0], f[1])
+		accounts += fmt.Sprintf("%s:x:%s:%s::%s:/bin/sh\n", f[0], f[1], f[1], f[2])
+		groups += fmt.Sprintf("%s:x:%s:\n", f[0], f[1])
 	}
-	r.write("/etc/passwd", passwd, 0o644)
-	r.write("/etc/group", group, 0o644)
+	r.write("/etc/passwd", accounts, 0o644)
+	r.write("/etc/group", groups, 0o644)
 	r.mkdir("/tmp", 0o1777)
 	r.mkdir("/root", 0o700)
 	r.copy("/etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt")
@@ -50,7 +52,7 @@ func (r *rootfs) try(step func() error) {
 
 func (r *rootfs) output(command string, args ...string) (out string) {
 	r.try(func() error {
-		content, err := exec.Command(command, args...).Output() //nolint:gosec // the commands of this program
+		content, err := exec.CommandContext(r.ctx, command, args...).Output()
 		out = string(content)
 		return err
 	})
@@ -63,7 +65,7 @@ func (r *rootfs) mkdir(path string, mode fs.FileMode) {
 		if err != nil {
 			return err
 		}
-		unix := os.FileMode(mode).Perm()
+		unix := mode.Perm()
 		if mode&0o1000 != 0 {
 			unix |= os.ModeSticky
 		}

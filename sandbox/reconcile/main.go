@@ -61,7 +61,7 @@ func run(ctx context.Context, o options) error {
 	}
 	var failed error
 	for n := range o.trials {
-		t, err := newTrial(ctx, o, o.seed+uint64(n)) //nolint:gosec // small
+		t, err := newTrial(ctx, o, o.seed+uint64(n))
 		if err == nil {
 			err = t.run(ctx)
 		}
