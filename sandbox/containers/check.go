@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -264,10 +265,10 @@ func (c *check) chargeAll(ctx context.Context, name string, n, concurrency int) 
 }
 
 // get returns the body of a page.
-func get(ctx context.Context, url string) (string, error) {
+func get(ctx context.Context, address string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return "", err
 	}
@@ -279,7 +280,7 @@ func get(ctx context.Context, url string) (string, error) {
 	defer response.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(response.Body, 64<<20))
 	if err == nil && response.StatusCode != http.StatusOK {
-		err = fmt.Errorf("%s: %s", url, response.Status)
+		err = fmt.Errorf("%s: %s", address, response.Status)
 	}
 	return string(body), err
 }
@@ -287,8 +288,8 @@ func get(ctx context.Context, url string) (string, error) {
 // pages looks at the worker's health, at the simulator's page and, with a browser, at a payment in Temporal Web. It runs the starter in
 // the worker's container, as the compose file says.
 func (c *check) pages(ctx context.Context) error {
-	for _, url := range []string{workerURL + "/healthz", workerURL + "/readyz", simulatorURL + "/healthz", simulatorURL + "/"} {
-		if _, err := get(ctx, url); err != nil {
+	for _, page := range []string{workerURL + "/healthz", workerURL + "/readyz", simulatorURL + "/healthz", simulatorURL + "/"} {
+		if _, err := get(ctx, page); err != nil {
 			return err
 		}
 	}
@@ -311,9 +312,20 @@ func (c *check) pages(ctx context.Context) error {
 	if err := chromedp.Do(ctx); err != nil { // starts the browser, which ends with ctx
 		return err
 	}
+	t, err := c.dial(ctx)
+	if err != nil {
+		return err
+	}
+	defer t.Close()
+	workflowID := payment.ChargeWorkflowID(merchant, "first-1")
+	described, err := t.DescribeWorkflowExecution(ctx, workflowID, "")
+	if err != nil {
+		return err
+	}
+	runID := described.GetWorkflowExecutionInfo().GetExecution().GetRunId()
 	for _, page := range []struct{ path, text string }{
-		{path: "", text: "charge/acme/first-1"},
-		{path: "/charge%2Facme%2Ffirst-1", text: "charge 12.50 USD via simulator, first attempt"},
+		{path: "", text: workflowID},
+		{path: "/" + url.PathEscape(workflowID) + "/" + runID + "/history", text: "charge 12.50 USD via simulator, first attempt"},
 	} {
 		if err := sees(ctx, webURL+"/namespaces/default/workflows"+page.path, page.text); err != nil {
 			return err
@@ -323,11 +335,11 @@ func (c *check) pages(ctx context.Context) error {
 }
 
 // sees opens a page in a tab of the browser and waits until it shows the text.
-func sees(tab context.Context, url, text string) error {
+func sees(tab context.Context, address, text string) error {
 	ctx, cancel := context.WithTimeout(tab, 90*time.Second)
 	defer cancel()
-	if _, err := chromedp.Run(ctx, chromedp.Navigate(url)); err != nil {
-		return fmt.Errorf("%s: %w", url, err)
+	if _, err := chromedp.Run(ctx, chromedp.Navigate(address)); err != nil {
+		return fmt.Errorf("%s: %w", address, err)
 	}
 	_, err := chromedp.Run(ctx, chromedp.PollFunction[bool](
 		`text => [document, ...[...document.querySelectorAll('iframe')].map(f => f.contentDocument)].some(d => d?.body?.textContent.includes(text))`, chromedp.WithPollingInterval(300*time.Millisecond), chromedp.WithPollingTimeout(0), chromedp.WithPollingArgs(text)))
@@ -336,7 +348,7 @@ func sees(tab context.Context, url, text string) error {
 		if evaluated, evalErr := chromedp.Run(tab, chromedp.Evaluate[string](`document.body.textContent.replace(/\s+/g, ' ')`)); evalErr == nil {
 			shown = evaluated
 		}
-		return fmt.Errorf("%s does not show %q: %w: %.1000s", url, text, err, shown)
+		return fmt.Errorf("%s does not show %q: %w: %.1000s", address, text, err, shown)
 	}
 	return nil
 }
@@ -399,7 +411,7 @@ func (c *check) pid(ctx context.Context, service string) (int, error) {
 
 // kill ends the first process of the worker's and of the database's container, as a crash does, while charges are made.
 func (c *check) kill(ctx context.Context) error {
-	group, ctx := errgroup.WithContext(ctx)
+	var group errgroup.Group
 	group.Go(func() error { return c.chargeAll(ctx, "killed", c.settings.charges/2, 8) })
 	for _, name := range []string{"worker", "postgresql"} {
 		if err := pause(ctx, time.Second); err != nil {
