@@ -12,8 +12,9 @@ ARG TARGETOS TARGETARCH
 # No cgo (SQLite is pure Go): the binaries need no libc and cross-compile to the target platform.
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/worker ./cmd/starter ./cmd/simulator
-RUN mkdir /out/data
+    go build -trimpath -ldflags="-s -w" -o /out/ ./cmd/starter ./cmd/simulator
+# The starter is the worker, too, under that name: most of both is the same code.
+RUN mkdir /out/data /out/florin && mv /out/starter /out/florin && ln -s starter /out/florin/worker
 
 # Has root certificates, time zones and a non-root user (65532), but no shell and no package manager.
 FROM gcr.io/distroless/static-debian13:nonroot AS base
@@ -27,6 +28,6 @@ EXPOSE 8712
 CMD ["simulator"]
 
 FROM base AS florin
-COPY --from=build /out/worker /out/starter /usr/local/bin/
+COPY --from=build /out/florin/ /usr/local/bin/
 EXPOSE 8711
 CMD ["worker", "--config", "/etc/florin/worker.yaml"]

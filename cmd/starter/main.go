@@ -1,5 +1,5 @@
 // Command starter starts and reads payments and refunds from the command line. It uses package florin, as a service
-// does.
+// does. Under the name worker, it is the command worker: so the image needs one program for both.
 package main
 
 import (
@@ -7,6 +7,8 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -15,6 +17,7 @@ import (
 
 	"github.com/florinpay/florin"
 	"github.com/florinpay/florin/internal/app"
+	"github.com/florinpay/florin/internal/workercli"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -31,6 +34,9 @@ const (
 )
 
 func main() {
+	if strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe") == "worker" {
+		os.Exit(workercli.Main())
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	err := command().ExecuteContext(ctx)

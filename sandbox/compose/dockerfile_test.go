@@ -37,22 +37,21 @@ func stages(t *testing.T) map[string][]string {
 func TestImagesHaveTheBinariesThatComposeRuns(t *testing.T) {
 	project, stages := load(t), stages(t)
 	built := strings.Join(stages["build"], "\n")
-	for name, binaries := range map[string][]string{"worker": {"worker", "starter"}, "simulator": {"simulator"}} {
+	for name, binary := range map[string]string{"worker": "starter", "simulator": "simulator"} {
 		s := service(t, project, name)
 		require.NotNil(t, s.Build)
 		stage := stages[s.Build.Target]
 		require.NotEmpty(t, stage, "no stage %s", s.Build.Target)
 		require.Equal(t, "FROM base AS "+s.Build.Target, stage[0])
-		for _, binary := range binaries {
-			require.Contains(t, built, "./cmd/"+binary)
-			require.DirExists(t, root+"cmd/"+binary)
-			require.Regexp(t, `(?m)^COPY --from=build .*/out/`+binary+` .*/usr/local/bin/$`, strings.Join(stage, "\n"))
-		}
+		require.Contains(t, built, "./cmd/"+binary)
+		require.DirExists(t, root+"cmd/"+binary)
+		require.Regexp(t, `(?m)^COPY --from=build /out/(`+binary+`|florin/) /usr/local/bin/$`, strings.Join(stage, "\n"))
 		require.Equal(t, name, s.Command[0], "in PATH of the image")
 		for _, p := range s.Ports {
 			require.Contains(t, stage, "EXPOSE "+p.Published)
 		}
 	}
+	require.Contains(t, built, "ln -s starter /out/florin/worker", "one program is both commands")
 	require.Contains(t, stages["florin"], `CMD ["worker", "--config", "/etc/florin/worker.yaml"]`)
 	require.Equal(t, []string{"worker", "--config", "/etc/florin/worker.yaml"}, []string(service(t, project, "worker").Command))
 }

@@ -1,4 +1,4 @@
-package main
+package workercli
 
 import (
 	"bytes"
@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	binary = filepath.Join(dir, "worker")
-	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary, ".").CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(context.Background(), "go", "build", "-o", binary, "../../cmd/worker").CombinedOutput(); err != nil {
 		panic(string(out))
 	}
 	code := m.Run()
