@@ -146,7 +146,7 @@ func (b *Batches) ControlBatch(ctx context.Context, change payment.BatchChange) 
 	return batch, b.Workflows.Wake(ctx, change.Name, change)
 }
 
-// sendFor is how long one execution of SendBatchLines starts lines. The workflow shows the numbers of a batch after each execution.
+// sendFor is how long one execution of SendBatchLines starts lines, or longer until a line is due at a low rate. The workflow shows the numbers of a batch after each execution.
 const sendFor = 30 * time.Second
 
 // SendBatchLines starts the lines of a batch for half a minute, persists how they end, and returns the batch. It never has more of them in

@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"sync"
@@ -402,6 +403,40 @@ func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 		require.NoError(t, err)
 		require.True(t, b.Finished())
 		require.Equal(t, map[payment.Status]int64{payment.Declined: 10}, ended)
+	})
+}
+
+// Direct debits may be pending for days. Meanwhile, a line that a killed worker has claimed but not started is started at once.
+func TestLinesThatWerePendingDoNotKeepAClaimedLineFromItsStart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(payment.MaxBatchInFlight+20, 50)
+		last := int64(len(f.lines))
+		for number, l := range f.lines {
+			l.line.Charge.IdempotencyKey = fmt.Sprintf("line-%d", number)
+			if l.status = payment.LineOpen; number != last {
+				l.payment, l.running = payment.Pending, true
+			}
+		}
+		b, ended, err := f.send(t.Context(), t, time.Minute, nil)
+		require.NoError(t, err)
+		require.Len(t, f.lines[last].starts, 1)
+		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 1}, ended)
+		require.Equal(t, last-1, b.Open)
+	})
+}
+
+// A rate below one line in an execution must not mean that none is ever started.
+func TestSlowestRateStartsLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(5, 5)
+		f.takes, f.batch.PerSecond = 10*time.Millisecond, payment.MinBatchRate
+		began := time.Now()
+		for range 4 {
+			_, _, err := f.send(t.Context(), t, sendFor, nil)
+			require.NoError(t, err)
+		}
+		require.Equal(t, int64(4), f.batch.Succeeded)
+		require.GreaterOrEqual(t, time.Since(began).Seconds(), 4/payment.MinBatchRate)
 	})
 }
 

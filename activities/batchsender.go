@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -111,6 +112,9 @@ func (s *batchSender) run(ctx context.Context, period time.Duration) (payment.Ba
 	if err := s.resume(ctx); err != nil {
 		return s.batch, err
 	}
+	if r := s.batch.PerSecond; r > 0 { // until a whole number of lines was due: what is due of the next one is lost
+		period = time.Duration(math.Ceil(r*period.Seconds())/r*float64(time.Second)) + 2*longestTick
+	}
 	until, settingsAt := time.Now().Add(period), time.Now().Add(settingsTick)
 	results, slots := make(chan started, payment.MaxBatchInFlight+starts), make(chan struct{}, starts)
 	tick, waits := firstTick, true
@@ -187,13 +191,14 @@ func (s *batchSender) applySettings() {
 }
 
 // resume takes up the lines that an earlier execution has started: it persists the ends of those that have an outcome, and starts the others again,
-// which has no effect on workflows that run. As long as lines wait, those whose processor has responded without an outcome stay open without
-// being in flight: they must not take the places of others.
+// which has no effect on workflows that run. Those whose processor has responded without an outcome must not take the places of others: they
+// are last, and stay open without being in flight as long as lines wait.
 func (s *batchSender) resume(ctx context.Context) error {
 	limit, sweeping := s.batch.InFlight, false
 	if s.batch.Waiting == 0 || s.batch.State != payment.BatchRunning {
 		limit, sweeping = payment.MaxBatchInFlight, true
 	}
+	var responded []payment.BatchLine
 	for after := int64(0); ; {
 		open, err := s.store.OpenBatchLines(ctx, s.name, after, openPage)
 		if err != nil {
@@ -207,8 +212,12 @@ func (s *batchSender) resume(ctx context.Context) error {
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status})
 			case l.Status == payment.LineRefused:
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status, Refusal: keyOfAnother})
-			case (sweeping || l.Status == "" || l.Status == payment.Processing) && len(s.inFlight) < limit:
-				s.add(l.BatchLine)
+			case l.Status == "" || l.Status == payment.Processing:
+				if len(s.inFlight) < limit {
+					s.add(l.BatchLine)
+				}
+			case sweeping && len(responded) < limit:
+				responded = append(responded, l.BatchLine)
 			}
 		}
 		if err := s.end(ctx, ends); err != nil {
@@ -216,9 +225,13 @@ func (s *batchSender) resume(ctx context.Context) error {
 		}
 		s.heartbeat(BatchHeartbeat{InFlight: len(s.inFlight), Ended: s.total})
 		if len(open) < openPage {
-			return nil
+			break
 		}
 	}
+	for _, l := range responded[:min(len(responded), limit-len(s.inFlight))] {
+		s.add(l)
+	}
+	return nil
 }
 
 func (s *batchSender) add(l payment.BatchLine) {

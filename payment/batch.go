@@ -50,6 +50,8 @@ const (
 	MaxChunkLines = 500
 	// MaxBatchInFlight is how many lines of a batch may be in flight.
 	MaxBatchInFlight = 1000
+	// MinBatchRate is the lowest rate of a batch that has one, in lines per second.
+	MinBatchRate = 0.01
 	// DefaultBatchInFlight is how many are, unless the caller chooses another number.
 	DefaultBatchInFlight = 50
 	// MaxBatchName is the longest name of a batch, in characters.
@@ -66,7 +68,7 @@ type Batch struct {
 	// ContentHash is the SHA-256 of the file, in hexadecimal digits. Another file needs another name.
 	ContentHash string     `json:"content_hash"`
 	State       BatchState `json:"state"`
-	// PerSecond is how many lines are started in a second at most; 0: as many as InFlight allows.
+	// PerSecond is how many lines are started in a second at most, from [MinBatchRate] on; 0: as many as InFlight allows.
 	PerSecond float64 `json:"per_second,omitempty"`
 	// InFlight is how many lines without an outcome may be in flight. A line that has waited for its outcome for some seconds after its
 	// processor has responded no longer counts.
@@ -335,8 +337,8 @@ func (v *validator) inFlight(n int) {
 }
 
 func (v *validator) perSecond(rate float64) {
-	if math.IsNaN(rate) || rate < 0 || rate > maxControlRate {
-		v.add("per_second", "want 0 to %d lines per second", maxControlRate)
+	if math.IsNaN(rate) || rate != 0 && rate < MinBatchRate || rate > maxControlRate {
+		v.add("per_second", "want 0, or %g to %d lines per second", MinBatchRate, maxControlRate)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestInvalidChunksAreRefused(t *testing.T) {
 }
 
 func TestInvalidChangesOfABatchAreRefused(t *testing.T) {
-	rate, negative := 2.5, -1.0
+	rate, negative, slow := 2.5, -1.0, 0.009
 	require.NoError(t, BatchChange{Name: "june", Action: BatchPause, By: "jane", Reason: "incident"}.Validate())
 	require.NoError(t, BatchChange{Name: "june", Action: BatchRate, PerSecond: &rate, By: "jane", Reason: "incident"}.Validate())
 	require.NoError(t, BatchChange{Name: "june", Action: BatchRate, InFlight: 5, By: "jane", Reason: "incident"}.Validate())
@@ -64,7 +64,8 @@ func TestInvalidChangesOfABatchAreRefused(t *testing.T) {
 		"no reason":         {change: BatchChange{Name: "june", Action: BatchPause, By: "jane"}, want: "reason: "},
 		"a rate of a pause": {change: BatchChange{Name: "june", Action: BatchPause, PerSecond: &rate, By: "jane", Reason: "x"}, want: "with action rate only"},
 		"rate without one":  {change: BatchChange{Name: "june", Action: BatchRate, By: "jane", Reason: "x"}, want: "with action rate only"},
-		"a negative rate":   {change: BatchChange{Name: "june", Action: BatchRate, PerSecond: &negative, By: "jane", Reason: "x"}, want: "per_second: want 0 to"},
+		"a negative rate":   {change: BatchChange{Name: "june", Action: BatchRate, PerSecond: &negative, By: "jane", Reason: "x"}, want: "per_second: want 0, or 0.01 to"},
+		"too low a rate":    {change: BatchChange{Name: "june", Action: BatchRate, PerSecond: &slow, By: "jane", Reason: "x"}, want: "per_second: want 0, or 0.01 to"},
 		"too many at once":  {change: BatchChange{Name: "june", Action: BatchRate, InFlight: 2000, By: "jane", Reason: "x"}, want: "in_flight: 2000"},
 	} {
 		t.Run(name, func(t *testing.T) { require.ErrorContains(t, tt.change.Validate(), tt.want) })

@@ -29,7 +29,7 @@ func Batch(ctx workflow.Context, req payment.BatchRequest) (payment.Batch, error
 	}
 	calls := workflow.WithActivityOptions(ctx, workflow.ActivityOptions{
 		TaskQueue:           payment.BatchTaskQueue,
-		StartToCloseTimeout: 5 * time.Minute, // it ends after half a minute
+		StartToCloseTimeout: 5 * time.Minute, // it ends after half a minute, and after less than two at the lowest rate
 		HeartbeatTimeout:    10 * time.Second,
 		WaitForCancellation: true,
 		Summary:             "start lines, and persist how they end",
