@@ -65,7 +65,7 @@ const (
 type Batch struct {
 	// Name is 1 to 64 of A-Z a-z 0-9 . _ -
 	Name string `json:"name"`
-	// ContentHash is the SHA-256 of the file, in hexadecimal digits. Another file needs another name.
+	// ContentHash is the SHA-256 of the file and of what its amounts mean, in hexadecimal digits. Another file needs another name.
 	ContentHash string     `json:"content_hash"`
 	State       BatchState `json:"state"`
 	// PerSecond is how many lines are started in a second at most, from [MinBatchRate] on; 0: as many as InFlight allows.

@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math/big"
 	"os"
@@ -128,6 +129,14 @@ func (s *submission) run(cmd *cobra.Command) error {
 	return printBatch(cmd, b)
 }
 
+// newHash returns the hash of a file that is still to be written to it. What the amounts of a CSV file mean is part of it: a submission must not
+// continue with another meaning.
+func (s *submission) newHash() hash.Hash {
+	sum := sha256.New()
+	sum.Write([]byte(s.amounts))
+	return sum
+}
+
 // batchName derives a name from the hash of a file. It has no long series of digits, which could look like a card number.
 func batchName(hash []byte) string {
 	return "file-" + strings.ToLower(base32.StdEncoding.EncodeToString(hash))[:20]
@@ -167,8 +176,8 @@ func (s *submission) check(cmd *cobra.Command) (checked checkedFile, err error) 
 	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
 		return checked, usageError{fmt.Errorf("%s: want a regular file: it is read twice", s.path)}
 	}
-	hash := sha256.New()
-	lines, err := newLineReader(io.TeeReader(file, hash), s.format, s.amounts)
+	sum := s.newHash()
+	lines, err := newLineReader(io.TeeReader(file, sum), s.format, s.amounts)
 	if err != nil {
 		return checked, usageError{fmt.Errorf("%s: %w", s.path, err)}
 	}
@@ -219,7 +228,7 @@ func (s *submission) check(cmd *cobra.Command) (checked checkedFile, err error) 
 	if checked.lines == 0 {
 		return checked, usageError{fmt.Errorf("%s: has no lines", s.path)}
 	}
-	checked.hash = hash.Sum(nil)
+	checked.hash = sum.Sum(nil)
 	return checked, nil
 }
 
@@ -344,8 +353,8 @@ func (s *submission) handOver(cmd *cobra.Command, client batchAdder, head paymen
 		return b, err
 	}
 	defer file.Close()
-	hash := sha256.New()
-	lines, err := newLineReader(io.TeeReader(file, hash), s.format, s.amounts)
+	sum := s.newHash()
+	lines, err := newLineReader(io.TeeReader(file, sum), s.format, s.amounts)
 	if err != nil {
 		return b, err
 	}
@@ -386,7 +395,7 @@ func (s *submission) handOver(cmd *cobra.Command, client batchAdder, head paymen
 	if err := flush(); err != nil {
 		return b, err
 	}
-	if hex.EncodeToString(hash.Sum(nil)) != head.ContentHash {
+	if hex.EncodeToString(sum.Sum(nil)) != head.ContentHash {
 		return b, changedMeanwhile(s.path)
 	}
 	_ = bar.Finish() // what cannot be drawn does not matter

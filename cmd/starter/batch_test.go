@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -157,6 +158,24 @@ func TestNameOfABatchIsDerivedFromItsContent(t *testing.T) {
 	require.Equal(t, "file-p4bx6a37an7qg7yd", name[:21])
 	require.True(t, payment.IsBatchName(name))
 	require.True(t, payment.IsBatchName(batchName(make([]byte, 32))))
+}
+
+// Half of a file in minor units and the other half in major ones would charge some a hundred times too much.
+func TestSameFileWithOtherAmountsIsAnotherBatch(t *testing.T) {
+	path := batchFile(t, "a.csv", csvColumns+strings.Replace(csvCharge, "12.50", "1250", 1))
+	hashes := map[string][]byte{}
+	for _, amounts := range []string{amountsMinor, amountsMajor} {
+		cmd := &cobra.Command{}
+		cmd.SetContext(t.Context())
+		s := &submission{path: path, format: formatCSV, amounts: amounts}
+		checked, err := s.check(cmd)
+		require.NoError(t, err)
+		hashes[amounts] = checked.hash
+		b, err := s.handOver(cmd, &fakeBatches{}, payment.BatchChunk{Name: "june", ContentHash: hex.EncodeToString(checked.hash), Lines: 1})
+		require.NoError(t, err)
+		require.Equal(t, payment.BatchRunning, b.State)
+	}
+	require.NotEqual(t, hashes[amountsMinor], hashes[amountsMajor])
 }
 
 // A million keys must not be in memory at once.

@@ -129,7 +129,7 @@ func (q querier) addBatchLines(ctx context.Context, c payment.BatchChunk, by str
 		return b, err
 	}
 	if b.ContentHash != c.ContentHash || b.Lines != c.Lines || b.CreatedBy != by {
-		return b, payment.Refuse(payment.ErrIdempotencyMismatch, "batch %q was submitted with another file, or by another caller: choose another name", c.Name)
+		return b, payment.Refuse(payment.ErrIdempotencyMismatch, "batch %q was submitted with another file or other --amounts, or by another caller: choose another name", c.Name)
 	}
 	if b.State != payment.BatchReceiving {
 		return b, nil
