@@ -29,7 +29,7 @@ type Options struct {
 }
 
 // Processor is a processor that gathers the charges of batches, see [WithPart], and sends them in one request. All other calls,
-// and a charge that finds no other, pass through. It is safe for concurrent use.
+// and a charge that finds no other, pass through; so does one that was refused for good together with others. It is safe for concurrent use.
 type Processor struct {
 	processor.Batcher
 	options Options
@@ -164,8 +164,18 @@ func (p *Processor) send(charges []*charge) {
 	}
 	items := p.chargeBatch(retry.WithAttempts(context.WithoutCancel(charges[0].ctx), attempts), calls)
 	for i, c := range charges {
+		if isRefused(items[i].Err) {
+			close(c.done)
+			continue
+		}
 		c.done <- items[i]
 	}
+}
+
+// isRefused reports whether the processor has refused a charge, or the request with it, for good. What it would have responded to the charge
+// alone is not known: it may have refused another charge, or not know such requests.
+func isRefused(e *processor.Error) bool {
+	return e != nil && e.Certainty == processor.NotExecuted && !e.Retry && e.HTTPStatus != 0
 }
 
 // chargeBatch returns an item for each call, also if the adapter does not: then each charge may have been executed.

@@ -106,6 +106,36 @@ func (r *rig) charge(ctx context.Context, key string) {
 
 func (r *rig) end() { r.all.Wait() }
 
+// One charge that the processor cannot read, or a processor without the endpoint, must not let all charges of a request fail.
+func TestRefusedRequestIsNoRefusalOfItsCharges(t *testing.T) {
+	for name, tt := range map[string]struct {
+		err  processor.Error
+		want []string // sent alone
+	}{
+		"refused":       {err: processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted, HTTPStatus: 400}, want: []string{"1", "2"}},
+		"not there":     {err: processor.Error{Class: payment.ClassConfig, Certainty: processor.NotExecuted, HTTPStatus: 404}, want: []string{"1", "2"}},
+		"too many":      {err: processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, HTTPStatus: 429}},
+		"not sent":      {err: processor.Error{Class: payment.ClassInvalidRequest, Certainty: processor.NotExecuted}},
+		"maybe charged": {err: processor.Error{Class: payment.ClassIdempotencyMismatch, Certainty: processor.Ambiguous, HTTPStatus: 422}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := start(t, Options{MaxItems: 2, Wait: wait})
+				r.respond = func(calls []processor.ChargeCall) []processor.BatchItem {
+					return []processor.BatchItem{{Err: &tt.err}, {Err: &tt.err}}
+				}
+				r.charge(WithPart(t.Context()), "1")
+				r.charge(WithPart(t.Context()), "2")
+				r.end()
+				require.ElementsMatch(t, tt.want, r.single)
+				for _, key := range tt.want {
+					require.Equal(t, "single "+key, r.outcomes[key])
+				}
+			})
+		})
+	}
+}
+
 func TestChargesOfABatchAreSentInOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
