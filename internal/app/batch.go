@@ -62,8 +62,9 @@ func (w *batchWorkflows) Refund(ctx context.Context, req payment.RefundRequest) 
 	return startError(err)
 }
 
-// startError returns a refusal for what no other start would change. Package florin has more refusals, such as that the history of a closed
-// workflow is no longer there: these are repeated.
+// startError returns a refusal for what no other start would change. Package florin has more refusals, which are repeated: the history of a closed
+// workflow is no longer there, or the workflow was started for another request. That one may be refused, such as if its caller may not act for the
+// merchant; if it was not, the store says whose the key is.
 func startError(err error) error {
 	var invalid *payment.InvalidRequestError
 	switch {
@@ -71,8 +72,6 @@ func startError(err error) error {
 		return nil
 	case errors.As(err, &invalid):
 		return payment.Refuse(payment.ErrInvalidRequest, "%v", invalid)
-	case errors.Is(err, florin.ErrIdempotencyMismatch):
-		return payment.Refuse(payment.ErrIdempotencyMismatch, "the idempotency key was used for a different request")
 	default:
 		return fmt.Errorf("%v", err) //nolint:errorlint // hides the refusal on purpose
 	}
