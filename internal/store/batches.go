@@ -44,9 +44,9 @@ const (
 			LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id
 		WHERE l.batch = `
 	refuseLine = "UPDATE batch_lines SET status = 'refused', refusal = $3, request = '' WHERE batch = $1 AND line = $2 AND status = 'open' RETURNING line"
-	// isAccepted finds a line that was started, of a batch whose caller has proven who it is.
+	// isAccepted finds a line that was started and not refused, of a batch whose caller has proven who it is.
 	isAccepted = `SELECT count(*) FROM batch_lines l JOIN batches b ON b.name = l.batch
-		WHERE l.id = $1 AND l.fingerprint = $2 AND l.status <> 'waiting' AND b.created_by <> ''`
+		WHERE l.id = $1 AND l.fingerprint = $2 AND l.status NOT IN ('waiting', 'refused') AND b.created_by <> ''`
 )
 
 // maxRefusal is the longest refusal of a line, in characters.
@@ -409,8 +409,8 @@ func (s *Store) FinishBatch(ctx context.Context, name string) (b payment.Batch, 
 	return b, s.wrap(err, "finish batch %q", name)
 }
 
-// AcceptedInBatch reports whether a batch has started the payment or refund with this id and fingerprint, and its caller was permitted to
-// request it.
+// AcceptedInBatch reports whether a batch has started the payment or refund with this id and fingerprint, without ending it as refused, and its
+// caller was permitted to request it.
 func (s *Store) AcceptedInBatch(ctx context.Context, id, fingerprint string) (bool, error) {
 	var count int64
 	err := s.onWriter().queryOne(ctx, isAccepted, []any{id, fingerprint}, &count)
