@@ -68,7 +68,9 @@ func (c ReconcileCounts) Add(more ReconcileCounts) ReconcileCounts {
 type ReconcileProgress struct {
 	Phase ReconcilePhase `json:"phase"`
 	// Cursor is where the phase continues; empty at its begin.
-	Cursor string          `json:"cursor,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
+	// Mark is an earlier cursor of the phase: a list that comes to it again repeats itself and has no end.
+	Mark   string          `json:"mark,omitempty"`
 	Counts ReconcileCounts `json:"counts"`
 	// Doubts counts the differences that one more lookup decides.
 	Doubts int64 `json:"doubts,omitempty"`

@@ -89,7 +89,7 @@ func (r *reconciliation) work(ctx workflow.Context) (reason string, err error) {
 		if err != nil {
 			return "", err
 		}
-		r.at.Cursor = part.Cursor
+		r.at.Cursor, r.at.Mark = part.Cursor, part.Mark
 		r.at.Counts = r.at.Counts.Add(part.Counts)
 		r.at.Doubts += part.Doubts
 		if part.Unchecked > 0 {
@@ -107,7 +107,7 @@ func (r *reconciliation) work(ctx workflow.Context) (reason string, err error) {
 				return "", err
 			}
 		}
-		r.at.Phase, r.at.Cursor = next, ""
+		r.at.Phase, r.at.Cursor, r.at.Mark = next, "", ""
 	}
 }
 

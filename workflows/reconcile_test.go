@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
@@ -36,8 +37,10 @@ type ledger struct {
 	// listed and lookedUp are called before each call; nil: nothing happens.
 	listed   func(call processor.ListCall) error
 	lookedUp func(call processor.LookupCall) error
-	lists    int
-	lookups  []processor.LookupCall
+	// endless makes the list begin again after its end.
+	endless bool
+	lists   int
+	lookups []processor.LookupCall
 }
 
 func (l *ledger) of(operation payment.Operation) *[]processor.Record {
@@ -68,6 +71,9 @@ func (l *ledger) List(_ context.Context, call processor.ListCall) (processor.Pag
 			page.Records = append(page.Records, all[i])
 		}
 	}
+	if page.Next == "" && l.endless {
+		page.Next = "0"
+	}
 	return page, nil
 }
 
@@ -93,6 +99,7 @@ type books struct {
 	db      *store.Store
 	ledger  *ledger
 	hurried []string // the workflows that were notified
+	ended   bool     // no workflow runs
 	window  store.Window
 }
 
@@ -172,6 +179,9 @@ func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},
 	}).RegisterWrites(env)
 	(&activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db, Hurry: func(_ context.Context, id string) error {
+		if b.ended {
+			return serviceerror.NewNotFound("workflow execution already completed")
+		}
 		b.hurried = append(b.hurried, id)
 		return nil
 	}}).Register(env)
@@ -528,4 +538,66 @@ func TestReconciliationIsOnlyStartedForItsProcessor(t *testing.T) {
 			require.Zero(t, b.ledger.lists)
 		})
 	}
+}
+
+// earlierWindowEnds ends a complete window of an earlier run an hour ago: the next window does not contain what is older than the overlap.
+func (b *books) earlierWindowEnds(t *testing.T) {
+	t.Helper()
+	_, err := b.db.BeginReconciliation(t.Context(), payment.Reconciliation{RunID: "earlier", Processor: "sim", WorkflowID: "reconcile/sim"}, b.window)
+	require.NoError(t, err)
+	_, err = b.db.EndReconciliation(t.Context(), "earlier", true, "", payment.ReconcileCounts{})
+	require.NoError(t, err)
+}
+
+// The processor has charged a payment of an earlier window once more: a lookup by the reference finds the first charge, which agrees.
+func TestSecondChargeOfAnOldPaymentIsFound(t *testing.T) {
+	b := newBooks(t)
+	a := b.pay(t, "a", payment.Succeeded)
+	b.refund(t, "a", a, payment.Succeeded)
+	b.earlierWindowEnds(t)
+	again := *b.payment("ch_a")
+	again.ID, again.CreatedAt = "ch_again", time.Now().Add(-time.Hour)
+	refundedAgain := *b.refundRecord("re_a")
+	refundedAgain.ID, refundedAgain.CreatedAt = "re_again", time.Now().Add(-time.Hour)
+	b.ledger.payments, b.ledger.refunds = append(b.ledger.payments, again), append(b.ledger.refunds, refundedAgain)
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"duplicate_reference payment a ch_again", "duplicate_reference refund a"}, b.findings(t))
+}
+
+// A workflow that no longer runs, for example because it was terminated, does not find out by itself.
+func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Processing)
+	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Succeeded, 1250
+	b.ended = true
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"status payment a"}, b.findings(t))
+	require.Zero(t, result.Counts.Hurried)
+}
+
+func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		b.pay(t, key, payment.Succeeded)
+	}
+	b.ledger.endless = true
+	_, err := b.reconcile(t)
+	require.ErrorContains(t, err, "the processor's list repeats itself")
+	require.Less(t, b.ledger.lists, 20)
+}
+
+// The time of a record that lies in the future is no time: otherwise no window would ever contain the record.
+func TestRecordFromTheFutureIsCompared(t *testing.T) {
+	b := newBooks(t)
+	b.ledger.payments = []processor.Record{{
+		Result:    processor.Result{ID: "ch_x", Status: payment.Succeeded, Amount: 700, Currency: "USD"},
+		CreatedAt: time.Now().AddDate(1000, 0, 0),
+	}}
+	_, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Equal(t, []string{"missing_here ch_x"}, b.findings(t))
 }
