@@ -66,7 +66,9 @@ func (c ReconcileCounts) Add(more ReconcileCounts) ReconcileCounts {
 
 // ReconcileProgress is how far a reconciliation is.
 type ReconcileProgress struct {
-	Phase ReconcilePhase `json:"phase"`
+	// BegunAt is, in the request of a workflow that continues, StartedAt of the reconciliation that it is the progress of.
+	BegunAt time.Time      `json:"begun_at,omitzero"`
+	Phase   ReconcilePhase `json:"phase"`
 	// Cursor is where the phase continues; empty at its begin.
 	Cursor string `json:"cursor,omitempty"`
 	// Mark is an earlier cursor of the phase: a list that comes to it again repeats itself and has no end.

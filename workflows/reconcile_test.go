@@ -601,3 +601,27 @@ func TestRecordFromTheFutureIsCompared(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"missing_here ch_x"}, b.findings(t))
 }
+
+// The database has lost the run and what it had listed, for example in a failover. The run that begins instead has another window.
+func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	request := payment.ReconcileRequest{Processor: "sim"}
+	for request.Earlier == nil || request.Earlier.Phase != payment.ReconcileListRefunds {
+		env := b.environment(t)
+		env.SetContinueAsNewSuggested(true)
+		env.SetContinuedExecutionRunID("the run before")
+		runReconcile(env, request)
+		var next *workflow.ContinueAsNewError
+		require.ErrorAs(t, env.GetWorkflowError(), &next)
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &request))
+	}
+
+	b.db = newStore(t)
+	b.ledger.payments[0].CreatedAt = time.Now().Add(-time.Hour)
+	env := b.environment(t)
+	env.SetContinuedExecutionRunID("the run before")
+	runReconcile(env, request)
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, []string{"missing_here ch_a"}, b.findings(t))
+}
