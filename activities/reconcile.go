@@ -407,12 +407,16 @@ func (s stored) of(records []store.ListedRecord) (found, error) {
 		f.own = &readable[own]
 	}
 	for i, r := range readable {
-		if i != own && !divergence.MovedNothing(r.Status) {
+		if i != own && mayMove(r) {
 			f.others = append(f.others, r)
 		}
 	}
 	return f, nil
 }
+
+// mayMove reports whether a record has moved money, or can still do so: then it has the time of its first attempt, which no later window
+// contains.
+func mayMove(r processor.Record) bool { return r.CanStillSucceed || !divergence.MovedNothing(r.Status) }
 
 func decodeRecord(r store.ListedRecord) (record processor.Record, err error) {
 	return record, json.Unmarshal([]byte(r.Record), &record)
@@ -511,7 +515,7 @@ func (p *reconciling) match(ctx context.Context) (int, error) {
 		known, err := p.search(ctx, operation, record)
 		switch {
 		case errors.Is(err, payment.ErrNotFound):
-			if record.Unreadable != "" || !divergence.MovedNothing(record.Status) {
+			if record.Unreadable != "" || mayMove(record) {
 				checks = append(checks, store.Check{Operation: operation, SubjectID: "record " + listed.ID, RecordID: listed.ID})
 			}
 		case err != nil:

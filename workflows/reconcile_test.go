@@ -258,6 +258,11 @@ func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
 		"declined outside": {change: func(_ *testing.T, b *books) {
 			b.ledger.payments = append(b.ledger.payments, outside("ch_x", payment.Declined))
 		}},
+		"declined outside, can still succeed": {change: func(_ *testing.T, b *books) {
+			r := outside("ch_x", payment.Declined)
+			r.CanStillSucceed = true
+			b.ledger.payments = append(b.ledger.payments, r)
+		}, want: []string{"missing_here ch_x"}},
 		"made outside, claims a payment": {change: func(_ *testing.T, b *books) {
 			r := outside("ch_x", payment.Succeeded)
 			r.OwnID = payment.PaymentID("acme", "a")
