@@ -122,7 +122,7 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 		case err != nil:
 			return nil, err
 		case isFound:
-			return p.recordContradictions(ctx, c, s, there)
+			return p.recordContradictions(ctx, c, there)
 		}
 	}
 	if !s.hasMoney() {
@@ -142,7 +142,13 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 	return nil, p.finding(ctx, d)
 }
 
-func (p *reconciling) recordContradictions(ctx context.Context, c store.Check, s stored, there processor.Result) (doubts []string, err error) {
+// recordContradictions compares the processor's record with the store, which is read only now: what has changed on both sides before the
+// lookup is no contradiction.
+func (p *reconciling) recordContradictions(ctx context.Context, c store.Check, there processor.Result) (doubts []string, err error) {
+	s, err := p.read(ctx, c.Operation, c.MerchantID, c.SubjectID)
+	if err != nil {
+		return nil, err
+	}
 	if !s.status().Final() {
 		if !s.differs(there) || p.hurry(ctx, s) {
 			return nil, nil

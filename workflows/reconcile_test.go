@@ -630,3 +630,20 @@ func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
 	require.NoError(t, env.GetWorkflowError())
 	require.Equal(t, []string{"missing_here ch_a"}, b.findings(t))
 }
+
+// The store is read after the processor: otherwise a refund that succeeds between the two looks like one that was made outside.
+func TestRefundDuringALookupIsNoFinding(t *testing.T) {
+	b := newBooks(t)
+	a := b.pay(t, "a", payment.Succeeded)
+	b.ledger.hidden["ch_a"] = true
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.refunds) == 0 {
+			b.refund(t, "a", a, payment.Succeeded)
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), result.Counts.Checked)
+	require.Empty(t, b.findings(t))
+}
