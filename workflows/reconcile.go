@@ -152,6 +152,7 @@ func (r *reconciliation) end(ctx workflow.Context, reason string, cause error) (
 	if err := runInStore(ctx, "persist the end", &r.run, payment.ActivityEndReconciliation, r.run.RunID, reason, counts); err != nil {
 		return r.run, err
 	}
+	reason = cmp.Or(reason, r.run.Reason) // another run may have begun meanwhile
 	if err := workflow.UpsertTypedSearchAttributes(ctx, temporalweb.FindingsAttribute(r.run.Counts.Findings)); err != nil {
 		return r.run, err
 	}

@@ -647,3 +647,19 @@ func TestRefundDuringALookupIsNoFinding(t *testing.T) {
 	require.Equal(t, int64(1), result.Counts.Checked)
 	require.Empty(t, b.findings(t))
 }
+
+// Another run has begun during the last lookup: the store has ended this one as not complete.
+func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	b.ledger.payments = nil
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.lookups) < 4 { // twice by the reference and by the id
+			return nil
+		}
+		_, err := b.db.BeginReconciliation(context.Background(), payment.Reconciliation{RunID: "later", Processor: "sim", WorkflowID: "w"}, b.window)
+		return err
+	}
+	_, err := b.reconcile(t)
+	require.ErrorContains(t, err, "run later began before this one had ended")
+}
