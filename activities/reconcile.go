@@ -90,6 +90,9 @@ type ReconciledPart struct {
 	Counts payment.ReconcileCounts `json:"counts"`
 	// Doubts counts the differences that one more lookup decides.
 	Doubts int64 `json:"doubts,omitempty"`
+	// Invalid is the payment or refund whose last lookup brought a response that cannot be read, and InvalidTimes is how often in a row.
+	Invalid      string `json:"invalid,omitempty"`
+	InvalidTimes int    `json:"invalid_times,omitempty"`
 	// Unchecked counts the differences that were not checked, because the run has too many findings.
 	Unchecked int64 `json:"unchecked,omitempty"`
 }

@@ -115,7 +115,7 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 		there, isFound, err := p.Processor.Lookup(ctx, call)
 		var refused *processor.Error
 		switch {
-		case errors.As(err, &refused) && isAboutOne(ctx, refused) && ctx.Err() == nil:
+		case errors.As(err, &refused) && ctx.Err() == nil && p.isAboutOne(ctx, s.id(), refused):
 			d := s.about(payment.DivergenceUnreadable)
 			d.Evidence = map[string]string{"failure": string(refused.Class)}
 			return nil, p.finding(ctx, d)
@@ -276,18 +276,23 @@ func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
 	return true
 }
 
-// unreadableAfter is how often a part is tried before a response that cannot be read counts as one about the record, and not as a fault of
-// the processor that passes.
+// unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a fault
+// of the processor that passes.
 const unreadableAfter = 5
 
 // isAboutOne reports whether an error of a lookup is about the record that is looked up: the processor does not refuse every call, and
 // another attempt would not help. Such a record must not hold up all others, run after run.
-func isAboutOne(ctx context.Context, e *processor.Error) bool {
+func (p *reconciling) isAboutOne(ctx context.Context, id string, e *processor.Error) bool {
 	switch e.Class {
 	case payment.ClassAuthentication, payment.ClassPermission, payment.ClassConfig:
 		return false
 	case payment.ClassInvalidResponse:
-		return !e.Retry || activity.GetInfo(ctx).Attempt > unreadableAfter
+		if p.state.Invalid != id {
+			p.state.Invalid, p.state.InvalidTimes = id, 0
+		}
+		p.state.InvalidTimes++
+		p.record(ctx) // for the next attempt
+		return !e.Retry || p.state.InvalidTimes > unreadableAfter
 	default:
 		return !e.Retry
 	}

@@ -663,3 +663,30 @@ func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
 	_, err := b.reconcile(t)
 	require.ErrorContains(t, err, "run later began before this one had ended")
 }
+
+// The processor responds with something else for minutes, such as a page about its maintenance: that is not about each of the records.
+func TestMaintenanceOfTheProcessorMakesOneRecordUnreadableAtMost(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d"} {
+		b.pay(t, key, payment.Succeeded)
+		b.payment("ch_" + key).Amount = 1
+	}
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.lookups) <= 9 {
+			return &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, Message: "scripted"}
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	found := b.findings(t)
+	require.Len(t, found, 4)
+	unreadable := 0
+	for _, text := range found {
+		if strings.HasPrefix(text, "unreadable") {
+			unreadable++
+		}
+	}
+	require.Equal(t, 1, unreadable, found)
+}
