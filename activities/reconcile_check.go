@@ -276,8 +276,8 @@ func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
 	return true
 }
 
-// unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a fault
-// of the processor that passes.
+// unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a
+// fault of the processor that passes.
 const unreadableAfter = 5
 
 // isAboutOne reports whether an error of a lookup is about the record that is looked up: the processor does not refuse every call, and
