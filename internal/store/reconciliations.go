@@ -192,8 +192,8 @@ func (s *Store) reconciliations(ctx context.Context, f payment.ReconciliationFil
 // Watermarks returns, for each processor with a complete reconciliation, the end of its last complete window that is not in the future.
 func (s *Store) Watermarks(ctx context.Context) (map[string]time.Time, error) {
 	watermarks := map[string]time.Time{}
-	err := s.read().queryEach(ctx, "SELECT processor, max(window_to) FROM reconciliation_runs WHERE complete AND window_to <= $1 GROUP BY processor",
-		[]any{formatTime(time.Now())},
+	err := s.read().queryEach(ctx, `SELECT processor, max(window_to) FROM reconciliation_runs WHERE complete AND window_to <= $1
+		GROUP BY processor`, []any{formatTime(time.Now())},
 		func(row scanner) error {
 			var processor string
 			var until time.Time
