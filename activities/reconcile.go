@@ -84,10 +84,15 @@ type ReconciledPart struct {
 	// Cursor is where the phase continues, unless it is Done.
 	Cursor string `json:"cursor,omitempty"`
 	Done   bool   `json:"done,omitempty"`
+	// Mark is that of [payment.ReconcileProgress].
+	Mark string `json:"mark,omitempty"`
 	// Counts are those of this part; Findings are those of the run.
 	Counts payment.ReconcileCounts `json:"counts"`
 	// Doubts counts the differences that one more lookup decides.
 	Doubts int64 `json:"doubts,omitempty"`
+	// Invalid is the payment or refund whose last lookup brought a response that cannot be read, and InvalidTimes is how often in a row.
+	Invalid      string `json:"invalid,omitempty"`
+	InvalidTimes int    `json:"invalid_times,omitempty"`
 	// Unchecked counts the differences that were not checked, because the run has too many findings.
 	Unchecked int64 `json:"unchecked,omitempty"`
 }
@@ -106,8 +111,8 @@ func (r *Reconciler) ReconcileRecords(ctx context.Context, part ReconcilePart) (
 	case !run.EndedAt.IsZero() && part.Progress.Phase != payment.ReconcileClean:
 		return ReconciledPart{}, temporal.NewNonRetryableApplicationError("the run has ended: "+run.Reason, ErrorRunEnded, nil)
 	}
-	p := &reconciling{Reconciler: r, run: run, hurried: part.Progress.Counts.Hurried}
-	p.state.Cursor = part.Progress.Cursor
+	p := &reconciling{Reconciler: r, run: run, hurried: part.Progress.Counts.Hurried, pages: part.Progress.Counts.Pages}
+	p.state.Cursor, p.state.Mark = part.Progress.Cursor, part.Progress.Mark
 	if activity.HasHeartbeatDetails(ctx) {
 		if err := activity.GetHeartbeatDetails(ctx, &p.state); err != nil {
 			return ReconciledPart{}, err
@@ -164,8 +169,9 @@ func (r *Reconciler) refuseForeign(ctx context.Context) error {
 // reconciling is one execution of ReconcileRecords.
 type reconciling struct {
 	*Reconciler
-	run     payment.Reconciliation
-	hurried int64 // by the parts before this one
+	run payment.Reconciliation
+	// hurried and pages were counted by the parts before this one.
+	hurried, pages int64
 
 	mu   sync.Mutex
 	sent ReconciledPart // the last heartbeat
@@ -248,6 +254,9 @@ func (p *reconciling) list(ctx context.Context, operation payment.Operation) (in
 	}
 	records := make([]store.ListedRecord, 0, len(page.Records))
 	for _, r := range page.Records {
+		if r.CreatedAt.After(time.Now().Add(skew)) { // otherwise no window would contain it
+			r.CreatedAt = time.Time{}
+		}
 		if !r.CreatedAt.IsZero() && !r.CreatedAt.Before(p.run.WindowTo.Add(skew)) {
 			continue
 		}
@@ -266,6 +275,14 @@ func (p *reconciling) list(ctx context.Context, operation payment.Operation) (in
 	p.state.Cursor, p.state.Done = page.Next, page.Next == ""
 	p.state.Counts.Pages++
 	p.state.Counts.Listed += int64(len(page.Records))
+	switch pages := p.pages + p.state.Counts.Pages; {
+	case page.Next == "":
+	case page.Next == p.state.Mark:
+		return 0, temporal.NewNonRetryableApplicationError("the processor's list repeats itself: it has come to the same page again",
+			string(payment.ClassInvalidResponse), nil)
+	case p.state.Mark == "" || pages&(pages-1) == 0: // at each power of two, so that a circle of any length is noticed
+		p.state.Mark = page.Next
+	}
 	return len(page.Records), nil
 }
 
@@ -360,7 +377,7 @@ func (s stored) differs(there processor.Result) bool {
 
 // found are the records that are listed under one reference.
 type found struct {
-	// own is the record of the payment or refund; nil if none is readable.
+	// own is the record of the payment or refund; nil if none is readable, or if it is known to have another id.
 	own *processor.Record
 	// others have the same reference, and may have moved money. unreadable are by their ids in the list.
 	others     []processor.Record
@@ -385,15 +402,24 @@ func (s stored) of(records []store.ListedRecord) (found, error) {
 	if len(readable) == 0 {
 		return f, nil
 	}
-	own := max(slices.IndexFunc(readable, func(r processor.Record) bool { return r.ID == s.processorID() }), 0)
-	f.own = &readable[own]
+	own := slices.IndexFunc(readable, func(r processor.Record) bool { return r.ID == s.processorID() })
+	if own < 0 && s.processorID() == "" {
+		own = 0
+	}
+	if own >= 0 {
+		f.own = &readable[own]
+	}
 	for i, r := range readable {
-		if i != own && !divergence.MovedNothing(r.Status) {
+		if i != own && mayMove(r) {
 			f.others = append(f.others, r)
 		}
 	}
 	return f, nil
 }
+
+// mayMove reports whether a record has moved money, or can still do so: then it has the time of its first attempt, which no later window
+// contains.
+func mayMove(r processor.Record) bool { return r.CanStillSucceed || !divergence.MovedNothing(r.Status) }
 
 func decodeRecord(r store.ListedRecord) (record processor.Record, err error) {
 	return record, json.Unmarshal([]byte(r.Record), &record)
@@ -492,7 +518,7 @@ func (p *reconciling) match(ctx context.Context) (int, error) {
 		known, err := p.search(ctx, operation, record)
 		switch {
 		case errors.Is(err, payment.ErrNotFound):
-			if record.Unreadable != "" || !divergence.MovedNothing(record.Status) {
+			if record.Unreadable != "" || mayMove(record) {
 				checks = append(checks, store.Check{Operation: operation, SubjectID: "record " + listed.ID, RecordID: listed.ID})
 			}
 		case err != nil:

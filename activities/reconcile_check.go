@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/activity"
 
 	"github.com/florinpay/florin/internal/printable"
@@ -70,7 +71,10 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 	for _, other := range f.others {
 		d := s.about(payment.DivergenceDuplicateReference)
 		d.Processor, d.ProcessorRecordID, d.StatusThere, d.Evidence = p.Name, other.ID, string(other.Status), evidenceOf(other.Result)
-		d.Evidence["reference"], d.Evidence["id_of_the_first"] = other.Reference, f.own.ID
+		d.Evidence["reference"], d.Evidence["id_of_the_first"] = other.Reference, s.processorID()
+		if f.own != nil {
+			d.Evidence["id_of_the_first"] = f.own.ID
+		}
 		if err := p.finding(ctx, d); err != nil {
 			return nil, err
 		}
@@ -78,8 +82,7 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 	switch {
 	case f.own == nil && len(f.unreadable) > 0:
 		return nil, nil
-	case !s.status().Final() && (f.own != nil || !s.hasMoney()):
-		p.hurry(ctx, s)
+	case !s.status().Final() && (f.own != nil || !s.hasMoney()) && p.hurry(ctx, s):
 		return nil, nil
 	}
 	return p.lookUp(ctx, c, s, len(f.others) > 0)
@@ -112,14 +115,14 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 		there, isFound, err := p.Processor.Lookup(ctx, call)
 		var refused *processor.Error
 		switch {
-		case errors.As(err, &refused) && isAboutOne(ctx, refused) && ctx.Err() == nil:
+		case errors.As(err, &refused) && ctx.Err() == nil && p.isAboutOne(ctx, s.id(), refused):
 			d := s.about(payment.DivergenceUnreadable)
 			d.Evidence = map[string]string{"failure": string(refused.Class)}
 			return nil, p.finding(ctx, d)
 		case err != nil:
 			return nil, err
 		case isFound:
-			return p.recordContradictions(ctx, c, s, there)
+			return p.recordContradictions(ctx, c, there)
 		}
 	}
 	if !s.hasMoney() {
@@ -139,13 +142,29 @@ func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, dupli
 	return nil, p.finding(ctx, d)
 }
 
-func (p *reconciling) recordContradictions(ctx context.Context, c store.Check, s stored, there processor.Result) (doubts []string, err error) {
+// recordContradictions compares the processor's record with the store, which is read only now: what has changed on both sides before the
+// lookup is no contradiction.
+func (p *reconciling) recordContradictions(ctx context.Context, c store.Check, there processor.Result) (doubts []string, err error) {
+	s, err := p.read(ctx, c.Operation, c.MerchantID, c.SubjectID)
+	if err != nil {
+		return nil, err
+	}
 	if !s.status().Final() {
-		if s.differs(there) {
-			p.hurry(ctx, s)
+		if !s.differs(there) || p.hurry(ctx, s) {
 			return nil, nil
 		}
-		return nil, nil
+		if s, err = p.read(ctx, c.Operation, c.MerchantID, c.SubjectID); err != nil {
+			return nil, err
+		}
+	}
+	if !s.status().Final() { // its workflow was terminated, for example
+		d := s.about(payment.DivergenceStatus)
+		if s.isRefund() {
+			d.Kind = payment.DivergenceRefundStatus
+		}
+		d.StatusThere, d.Evidence = string(there.Status), evidenceOf(there)
+		d.Evidence["workflow"] = "not running"
+		return nil, p.finding(ctx, d)
 	}
 	f := finder{store: p.Store, by: byReconcile, unconfirmed: c.Doubts}
 	var out RecheckOutcome
@@ -238,30 +257,42 @@ func (p *reconciling) log(ctx context.Context, d payment.Divergence) {
 		"payment_id", d.PaymentID, "refund_id", d.RefundID, "status_here", d.StatusHere, "status_there", d.StatusThere)
 }
 
-// hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later.
-func (p *reconciling) hurry(ctx context.Context, s stored) {
+// hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later, unless it does
+// not run: then nobody will, and hurry returns false.
+func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
 	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
-		return
+		return true
 	}
-	if err := p.Hurry(ctx, s.workflowID()); err != nil {
+	err := p.Hurry(ctx, s.workflowID())
+	var notRunning *serviceerror.NotFound
+	switch {
+	case errors.As(err, &notRunning):
+		return false
+	case err != nil:
 		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
-		return
+	default:
+		p.state.Counts.Hurried++
 	}
-	p.state.Counts.Hurried++
+	return true
 }
 
-// unreadableAfter is how often a part is tried before a response that cannot be read counts as one about the record, and not as a fault of
-// the processor that passes.
+// unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a
+// fault of the processor that passes.
 const unreadableAfter = 5
 
 // isAboutOne reports whether an error of a lookup is about the record that is looked up: the processor does not refuse every call, and
 // another attempt would not help. Such a record must not hold up all others, run after run.
-func isAboutOne(ctx context.Context, e *processor.Error) bool {
+func (p *reconciling) isAboutOne(ctx context.Context, id string, e *processor.Error) bool {
 	switch e.Class {
 	case payment.ClassAuthentication, payment.ClassPermission, payment.ClassConfig:
 		return false
 	case payment.ClassInvalidResponse:
-		return !e.Retry || activity.GetInfo(ctx).Attempt > unreadableAfter
+		if p.state.Invalid != id {
+			p.state.Invalid, p.state.InvalidTimes = id, 0
+		}
+		p.state.InvalidTimes++
+		p.record(ctx) // for the next attempt
+		return !e.Retry || p.state.InvalidTimes > unreadableAfter
 	default:
 		return !e.Retry
 	}

@@ -66,9 +66,13 @@ func (c ReconcileCounts) Add(more ReconcileCounts) ReconcileCounts {
 
 // ReconcileProgress is how far a reconciliation is.
 type ReconcileProgress struct {
-	Phase ReconcilePhase `json:"phase"`
+	// BegunAt is, in the request of a workflow that continues, StartedAt of the reconciliation that it is the progress of.
+	BegunAt time.Time      `json:"begun_at,omitzero"`
+	Phase   ReconcilePhase `json:"phase"`
 	// Cursor is where the phase continues; empty at its begin.
-	Cursor string          `json:"cursor,omitempty"`
+	Cursor string `json:"cursor,omitempty"`
+	// Mark is an earlier cursor of the phase: a list that comes to it again repeats itself and has no end.
+	Mark   string          `json:"mark,omitempty"`
 	Counts ReconcileCounts `json:"counts"`
 	// Doubts counts the differences that one more lookup decides.
 	Doubts int64 `json:"doubts,omitempty"`

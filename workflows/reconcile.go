@@ -52,6 +52,11 @@ func Reconcile(ctx workflow.Context, req payment.ReconcileRequest) (payment.Reco
 	if !r.run.EndedAt.IsZero() { // it was reset
 		return r.run, notReconciled(cmp.Or(r.run.Reason, "the run has ended: start another one"))
 	}
+	if begun := r.at.BegunAt; !begun.IsZero() && !begun.Equal(r.run.StartedAt) {
+		// The store has lost the run, for example in a failover, and with it what was listed. This one has another window.
+		r.at = payment.ReconcileProgress{Phase: payment.ReconcilePhases[0]}
+	}
+	r.at.BegunAt = time.Time{}
 	reason, err := r.work(ctx)
 	if workflow.IsContinueAsNewError(err) {
 		return r.run, err
@@ -79,7 +84,7 @@ func (r *reconciliation) work(ctx workflow.Context) (reason string, err error) {
 	for parts := 0; ; parts++ {
 		info := workflow.GetInfo(ctx)
 		if parts > 0 && (parts == maxParts || info.GetContinueAsNewSuggested() || info.GetTargetWorkerDeploymentVersionChanged()) {
-			r.req.Earlier = &r.at
+			r.at.BegunAt, r.req.Earlier = r.run.StartedAt, &r.at
 			return "", workflow.NewContinueAsNewErrorWithOptions(ctx, workflow.ContinueAsNewErrorOptions{
 				InitialVersioningBehavior: workflow.ContinueAsNewVersioningBehaviorAutoUpgrade,
 			}, payment.WorkflowReconcile, r.req)
@@ -89,7 +94,7 @@ func (r *reconciliation) work(ctx workflow.Context) (reason string, err error) {
 		if err != nil {
 			return "", err
 		}
-		r.at.Cursor = part.Cursor
+		r.at.Cursor, r.at.Mark = part.Cursor, part.Mark
 		r.at.Counts = r.at.Counts.Add(part.Counts)
 		r.at.Doubts += part.Doubts
 		if part.Unchecked > 0 {
@@ -107,7 +112,7 @@ func (r *reconciliation) work(ctx workflow.Context) (reason string, err error) {
 				return "", err
 			}
 		}
-		r.at.Phase, r.at.Cursor = next, ""
+		r.at.Phase, r.at.Cursor, r.at.Mark = next, "", ""
 	}
 }
 
@@ -147,6 +152,7 @@ func (r *reconciliation) end(ctx workflow.Context, reason string, cause error) (
 	if err := runInStore(ctx, "persist the end", &r.run, payment.ActivityEndReconciliation, r.run.RunID, reason, counts); err != nil {
 		return r.run, err
 	}
+	reason = cmp.Or(reason, r.run.Reason) // another run may have begun meanwhile
 	if err := workflow.UpsertTypedSearchAttributes(ctx, temporalweb.FindingsAttribute(r.run.Counts.Findings)); err != nil {
 		return r.run, err
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.temporal.io/api/serviceerror"
 	"go.temporal.io/sdk/client"
 	"go.temporal.io/sdk/converter"
 	"go.temporal.io/sdk/log"
@@ -36,8 +37,10 @@ type ledger struct {
 	// listed and lookedUp are called before each call; nil: nothing happens.
 	listed   func(call processor.ListCall) error
 	lookedUp func(call processor.LookupCall) error
-	lists    int
-	lookups  []processor.LookupCall
+	// endless makes the list begin again after its end.
+	endless bool
+	lists   int
+	lookups []processor.LookupCall
 }
 
 func (l *ledger) of(operation payment.Operation) *[]processor.Record {
@@ -68,6 +71,9 @@ func (l *ledger) List(_ context.Context, call processor.ListCall) (processor.Pag
 			page.Records = append(page.Records, all[i])
 		}
 	}
+	if page.Next == "" && l.endless {
+		page.Next = "0"
+	}
 	return page, nil
 }
 
@@ -93,6 +99,7 @@ type books struct {
 	db      *store.Store
 	ledger  *ledger
 	hurried []string // the workflows that were notified
+	ended   bool     // no workflow runs
 	window  store.Window
 }
 
@@ -172,6 +179,9 @@ func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},
 	}).RegisterWrites(env)
 	(&activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db, Hurry: func(_ context.Context, id string) error {
+		if b.ended {
+			return serviceerror.NewNotFound("workflow execution already completed")
+		}
 		b.hurried = append(b.hurried, id)
 		return nil
 	}}).Register(env)
@@ -248,6 +258,11 @@ func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
 		"declined outside": {change: func(_ *testing.T, b *books) {
 			b.ledger.payments = append(b.ledger.payments, outside("ch_x", payment.Declined))
 		}},
+		"declined outside, can still succeed": {change: func(_ *testing.T, b *books) {
+			r := outside("ch_x", payment.Declined)
+			r.CanStillSucceed = true
+			b.ledger.payments = append(b.ledger.payments, r)
+		}, want: []string{"missing_here ch_x"}},
 		"made outside, claims a payment": {change: func(_ *testing.T, b *books) {
 			r := outside("ch_x", payment.Succeeded)
 			r.OwnID = payment.PaymentID("acme", "a")
@@ -528,4 +543,150 @@ func TestReconciliationIsOnlyStartedForItsProcessor(t *testing.T) {
 			require.Zero(t, b.ledger.lists)
 		})
 	}
+}
+
+// earlierWindowEnds ends a complete window of an earlier run an hour ago: the next window does not contain what is older than the overlap.
+func (b *books) earlierWindowEnds(t *testing.T) {
+	t.Helper()
+	_, err := b.db.BeginReconciliation(t.Context(), payment.Reconciliation{RunID: "earlier", Processor: "sim", WorkflowID: "reconcile/sim"}, b.window)
+	require.NoError(t, err)
+	_, err = b.db.EndReconciliation(t.Context(), "earlier", true, "", payment.ReconcileCounts{})
+	require.NoError(t, err)
+}
+
+// The processor has charged a payment of an earlier window once more: a lookup by the reference finds the first charge, which agrees.
+func TestSecondChargeOfAnOldPaymentIsFound(t *testing.T) {
+	b := newBooks(t)
+	a := b.pay(t, "a", payment.Succeeded)
+	b.refund(t, "a", a, payment.Succeeded)
+	b.earlierWindowEnds(t)
+	again := *b.payment("ch_a")
+	again.ID, again.CreatedAt = "ch_again", time.Now().Add(-time.Hour)
+	refundedAgain := *b.refundRecord("re_a")
+	refundedAgain.ID, refundedAgain.CreatedAt = "re_again", time.Now().Add(-time.Hour)
+	b.ledger.payments, b.ledger.refunds = append(b.ledger.payments, again), append(b.ledger.refunds, refundedAgain)
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"duplicate_reference payment a ch_again", "duplicate_reference refund a"}, b.findings(t))
+}
+
+// A workflow that no longer runs, for example because it was terminated, does not find out by itself.
+func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Processing)
+	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Succeeded, 1250
+	b.ended = true
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, []string{"status payment a"}, b.findings(t))
+	require.Zero(t, result.Counts.Hurried)
+}
+
+func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d", "e"} {
+		b.pay(t, key, payment.Succeeded)
+	}
+	b.ledger.endless = true
+	_, err := b.reconcile(t)
+	require.ErrorContains(t, err, "the processor's list repeats itself")
+	require.Less(t, b.ledger.lists, 20)
+}
+
+// The time of a record that lies in the future is no time: otherwise no window would ever contain the record.
+func TestRecordFromTheFutureIsCompared(t *testing.T) {
+	b := newBooks(t)
+	b.ledger.payments = []processor.Record{{
+		Result:    processor.Result{ID: "ch_x", Status: payment.Succeeded, Amount: 700, Currency: "USD"},
+		CreatedAt: time.Now().AddDate(1000, 0, 0),
+	}}
+	_, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Equal(t, []string{"missing_here ch_x"}, b.findings(t))
+}
+
+// The database has lost the run and what it had listed, for example in a failover. The run that begins instead has another window.
+func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	request := payment.ReconcileRequest{Processor: "sim"}
+	for request.Earlier == nil || request.Earlier.Phase != payment.ReconcileListRefunds {
+		env := b.environment(t)
+		env.SetContinueAsNewSuggested(true)
+		env.SetContinuedExecutionRunID("the run before")
+		runReconcile(env, request)
+		var next *workflow.ContinueAsNewError
+		require.ErrorAs(t, env.GetWorkflowError(), &next)
+		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &request))
+	}
+
+	b.db = newStore(t)
+	b.ledger.payments[0].CreatedAt = time.Now().Add(-time.Hour)
+	env := b.environment(t)
+	env.SetContinuedExecutionRunID("the run before")
+	runReconcile(env, request)
+	require.NoError(t, env.GetWorkflowError())
+	require.Equal(t, []string{"missing_here ch_a"}, b.findings(t))
+}
+
+// The store is read after the processor: otherwise a refund that succeeds between the two looks like one that was made outside.
+func TestRefundDuringALookupIsNoFinding(t *testing.T) {
+	b := newBooks(t)
+	a := b.pay(t, "a", payment.Succeeded)
+	b.ledger.hidden["ch_a"] = true
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.refunds) == 0 {
+			b.refund(t, "a", a, payment.Succeeded)
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), result.Counts.Checked)
+	require.Empty(t, b.findings(t))
+}
+
+// Another run has begun during the last lookup: the store has ended this one as not complete.
+func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
+	b := newBooks(t)
+	b.pay(t, "a", payment.Succeeded)
+	b.ledger.payments = nil
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.lookups) < 4 { // twice by the reference and by the id
+			return nil
+		}
+		_, err := b.db.BeginReconciliation(context.Background(), payment.Reconciliation{RunID: "later", Processor: "sim", WorkflowID: "w"}, b.window)
+		return err
+	}
+	_, err := b.reconcile(t)
+	require.ErrorContains(t, err, "run later began before this one had ended")
+}
+
+// The processor responds with something else for minutes, such as a page about its maintenance: that is not about each of the records.
+func TestMaintenanceOfTheProcessorMakesOneRecordUnreadableAtMost(t *testing.T) {
+	b := newBooks(t)
+	for _, key := range []string{"a", "b", "c", "d"} {
+		b.pay(t, key, payment.Succeeded)
+		b.payment("ch_" + key).Amount = 1
+	}
+	b.ledger.lookedUp = func(processor.LookupCall) error {
+		if len(b.ledger.lookups) <= 9 {
+			return &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, Message: "scripted"}
+		}
+		return nil
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	found := b.findings(t)
+	require.Len(t, found, 4)
+	unreadable := 0
+	for _, text := range found {
+		if strings.HasPrefix(text, "unreadable") {
+			unreadable++
+		}
+	}
+	require.Equal(t, 1, unreadable, found)
 }

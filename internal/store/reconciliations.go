@@ -32,7 +32,8 @@ const (
 		WHERE run_id = $1 AND ended_at IS NULL`
 	endAbandonedRuns = `UPDATE reconciliation_runs SET ended_at = $3, reason = 'run ' || $2 || ' began before this one had ended'
 		WHERE processor = $1 AND run_id <> $2 AND ended_at IS NULL`
-	selectWatermark = "SELECT max(window_to) FROM reconciliation_runs WHERE processor = $1 AND complete"
+	// selectWatermark omits windows that end in the future: the clock of their worker was wrong, and nothing of then was compared.
+	selectWatermark = "SELECT max(window_to) FROM reconciliation_runs WHERE processor = $1 AND complete AND window_to <= $2"
 	countFindings   = `SELECT count(*) FROM divergences WHERE processor = $1 AND detected_at >= $2 AND detected_by = '` + detectedByReconcile + `'`
 )
 
@@ -79,7 +80,7 @@ func (s *Store) BeginReconciliation(ctx context.Context, r payment.Reconciliatio
 // window returns the window of a run that begins now.
 func (q querier) window(ctx context.Context, processor string, now time.Time, w Window) (from, to time.Time, err error) {
 	to = now.Add(-w.Lag)
-	if err = q.queryOne(ctx, selectWatermark, []any{processor}, storedTime{&from}); err != nil {
+	if err = q.queryOne(ctx, selectWatermark, []any{processor, formatTime(now)}, storedTime{&from}); err != nil {
 		return from, to, err
 	}
 	if from.IsZero() {
@@ -188,10 +189,11 @@ func (s *Store) reconciliations(ctx context.Context, f payment.ReconciliationFil
 	return page, nil
 }
 
-// Watermarks returns, for each processor with a complete reconciliation, the end of its last complete window.
+// Watermarks returns, for each processor with a complete reconciliation, the end of its last complete window that is not in the future.
 func (s *Store) Watermarks(ctx context.Context) (map[string]time.Time, error) {
 	watermarks := map[string]time.Time{}
-	err := s.read().queryEach(ctx, "SELECT processor, max(window_to) FROM reconciliation_runs WHERE complete GROUP BY processor", nil,
+	err := s.read().queryEach(ctx, `SELECT processor, max(window_to) FROM reconciliation_runs WHERE complete AND window_to <= $1
+		GROUP BY processor`, []any{formatTime(time.Now())},
 		func(row scanner) error {
 			var processor string
 			var until time.Time
@@ -231,26 +233,31 @@ const (
 	selectRecords = "SELECT record_id, reference, created_at, record FROM reconciliation_records "
 )
 
+// maxStaged is how many records one statement persists: a page of a processor may have more than a statement may have values.
+const maxStaged = 1000
+
 // StageRecords persists what a page of the processor has listed, until the run has ended. Of a record that is listed again, the later state
 // counts. It is safe to repeat.
 func (s *Store) StageRecords(ctx context.Context, runID string, operation payment.Operation, records []ListedRecord) error {
-	if len(records) == 0 {
-		return nil
-	}
 	latest := map[string]ListedRecord{} // one statement must not change a row twice
 	for _, r := range records {
 		latest[r.ID] = r
 	}
-	var values conditions
-	rows := make([]string, 0, len(latest))
-	for _, id := range slices.Sorted(maps.Keys(latest)) {
-		r := latest[id]
-		rows = append(rows, "("+listed(&values, []any{runID, string(operation), r.ID, r.Reference, nullableTime(r.CreatedAt), r.Record})+")")
+	for ids := range slices.Chunk(slices.Sorted(maps.Keys(latest)), maxStaged) {
+		var values conditions
+		rows := make([]string, len(ids))
+		for i, id := range ids {
+			r := latest[id]
+			rows[i] = "(" + listed(&values, []any{runID, string(operation), r.ID, r.Reference, nullableTime(r.CreatedAt), r.Record}) + ")"
+		}
+		err := s.write(ctx, func(q querier) error {
+			return q.exec(ctx, insertRecords+strings.Join(rows, ", ")+replaceRecords, values.args...)
+		})
+		if err != nil {
+			return s.wrap(err, "keep the records of run %q", runID)
+		}
 	}
-	err := s.write(ctx, func(q querier) error {
-		return q.exec(ctx, insertRecords+strings.Join(rows, ", ")+replaceRecords, values.args...)
-	})
-	return s.wrap(err, "keep the records of run %q", runID)
+	return nil
 }
 
 func nullableTime(t time.Time) sql.NullString {

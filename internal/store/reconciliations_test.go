@@ -239,3 +239,34 @@ func TestRefundIsFoundByItsProcessorsID(t *testing.T) {
 		require.ErrorIs(t, err, payment.ErrNotFound)
 	})
 }
+
+// A worker whose clock was ahead has completed a window: until that time, the windows follow from the last one that is not in the future.
+func TestWatermarkInTheFutureLeavesNoGap(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		now := time.Now()
+		for i, until := range []time.Time{now.Add(-24 * time.Hour), now.Add(24 * time.Hour)} {
+			id := fmt.Sprintf("run-%d", i)
+			err := s.write(t.Context(), func(q querier) error {
+				return q.exec(t.Context(), insertRun, id, "rest", "reconcile/rest", formatTime(morning), formatTime(until), formatTime(until))
+			})
+			require.NoError(t, err)
+			endRunAs(t, s, id, true, "")
+		}
+		require.WithinDuration(t, now.Add(-24*time.Hour-window.Overlap), beginRun(t, s, "run-2").WindowFrom, time.Millisecond)
+	})
+}
+
+// A processor may ignore the size of a page.
+func TestPageOfAnySizeIsKept(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		beginRun(t, s, "run-1")
+		records := make([]ListedRecord, 12_000)
+		for i := range records {
+			records[i] = ListedRecord{ID: fmt.Sprintf("ch_%05d", i), Reference: "ref", Record: `{}`}
+		}
+		require.NoError(t, s.StageRecords(t.Context(), "run-1", payment.OperationCharge, records))
+		found, err := s.RecordsByReference(t.Context(), "run-1", payment.OperationCharge, []string{"ref"})
+		require.NoError(t, err)
+		require.Len(t, found["ref"], len(records))
+	})
+}
