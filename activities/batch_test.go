@@ -671,7 +671,7 @@ func TestCallersSubmitReadAndControlBatchesOfTheirMerchantsOnly(t *testing.T) {
 	second := purchase
 	second.MerchantID = "other"
 	chunk.Lines, chunk.Chunk = 2, append(chunk.Chunk, payment.BatchLine{Line: 2, Charge: &second})
-	for name, as := range map[string]*caller.Token{"nobody": nil, "half": &half, "operator": &operator, "reader": &reader} {
+	for name, as := range map[string]*caller.Token{"no caller": nil, "half": &half, "operator": &operator, "reader": &reader} {
 		_, err := execute(as, payment.ActivityAddBatchLines, chunk)
 		requireRefusal(t, err, payment.ErrNotAuthorized)
 		_, err = p.Store.Batch(t.Context(), "june")
@@ -683,12 +683,12 @@ func TestCallersSubmitReadAndControlBatchesOfTheirMerchantsOnly(t *testing.T) {
 	_, err = execute(&colleague, payment.ActivityAddBatchLines, chunk)
 	requireRefusal(t, err, payment.ErrIdempotencyMismatch)
 
-	pause := payment.BatchChange{Name: "june", Action: payment.BatchPause, By: "somebody else", Reason: "incident 4711"}
+	pause := payment.BatchChange{Name: "june", Action: payment.BatchPause, By: "another operator", Reason: "incident 4711"}
 	for name, tt := range map[string]struct {
 		as          *caller.Token
 		reads, acts bool
 	}{
-		"nobody": {}, "half": {as: &half}, "shop": {as: &shop, reads: true, acts: true}, "colleague": {as: &colleague, reads: true, acts: true},
+		"no caller": {}, "half": {as: &half}, "shop": {as: &shop, reads: true, acts: true}, "colleague": {as: &colleague, reads: true, acts: true},
 		"operator": {as: &operator, reads: true, acts: true}, "reader": {as: &reader, reads: true},
 	} {
 		_, readErr := execute(tt.as, payment.ActivityGetBatch, "june")
@@ -708,7 +708,7 @@ func TestCallersSubmitReadAndControlBatchesOfTheirMerchantsOnly(t *testing.T) {
 		}
 	}
 	batch, err = execute(&operator, payment.ActivityControlBatch, payment.BatchChange{
-		Name: "june", Action: payment.BatchCancel, By: "somebody else", Reason: "incident 4711",
+		Name: "june", Action: payment.BatchCancel, By: "another operator", Reason: "incident 4711",
 	})
 	require.NoError(t, err)
 	require.Equal(t, "jane", batch.By, "the caller, and not who he says that he is")

@@ -258,7 +258,7 @@ func (p *reconciling) log(ctx context.Context, d payment.Divergence) {
 }
 
 // hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later, unless it does
-// not run: then nobody will, and hurry returns false.
+// not run: then it is not found out, and hurry returns false.
 func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
 	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
 		return true

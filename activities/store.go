@@ -58,7 +58,7 @@ type Start struct {
 // same payment or refund, and its start is permitted. begun returns when the workflow that has begun the payment or refund had started.
 //
 // What has begun goes on, however old its proof is: in a run that Florin itself has continued as new, and in one that was reset from the run
-// that has begun it. A line of a batch needs no proof of its own: whoever has submitted the batch has proven that it is permitted. Any other run
+// that has begun it. A line of a batch needs no proof of its own: the caller who has submitted the batch has proven that it is permitted. Any other run
 // has to prove that.
 func (p *Payments) allowStart(ctx context.Context, workflow, wantID, merchantID string, req any, start Start, begun func() (time.Time, error)) error {
 	if id := activity.GetInfo(ctx).WorkflowExecution.ID; id != wantID {

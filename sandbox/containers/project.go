@@ -23,10 +23,10 @@ type project struct {
 	out    io.Writer
 }
 
-// loadProject reads compose files as docker compose does, with env as the whole environment. It returns an error for whatever the runner
+// loadProject reads compose files as docker compose does in an empty environment. It returns an error for whatever the runner
 // does not honour.
-func loadProject(ctx context.Context, p *podman, out io.Writer, files, env []string) (*project, error) {
-	options, err := cli.NewProjectOptions(files, cli.WithEnv(env), cli.WithDefaultProfiles())
+func loadProject(ctx context.Context, p *podman, out io.Writer, files []string) (*project, error) {
+	options, err := cli.NewProjectOptions(files, cli.WithEnv(nil), cli.WithDefaultProfiles())
 	if err != nil {
 		return nil, err
 	}

@@ -21,14 +21,14 @@ func TestFieldThatIsNotHonouredIsRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "compose.yaml")
 			require.NoError(t, os.WriteFile(file, []byte("name: test\nservices: {a: "+tt.service+"}\n"), 0o600))
-			_, err := loadProject(t.Context(), nil, io.Discard, []string{file}, nil)
+			_, err := loadProject(t.Context(), nil, io.Discard, []string{file})
 			require.ErrorContains(t, err, tt.want)
 		})
 	}
 }
 
 func TestRunnerHonoursEveryFieldOfTheComposeFile(t *testing.T) {
-	project, err := loadProject(t.Context(), nil, io.Discard, []string{"../../docker-compose.yml"}, nil)
+	project, err := loadProject(t.Context(), nil, io.Discard, []string{"../../docker-compose.yml"})
 	require.NoError(t, err)
 	require.Len(t, project.Services, 10)
 	for _, s := range project.Services {
@@ -40,7 +40,7 @@ func TestRunnerHonoursEveryFieldOfTheComposeFile(t *testing.T) {
 }
 
 func TestServiceIsStoppedBeforeThoseThatItNeeds(t *testing.T) {
-	project, err := loadProject(t.Context(), nil, io.Discard, []string{"../../docker-compose.yml"}, nil)
+	project, err := loadProject(t.Context(), nil, io.Discard, []string{"../../docker-compose.yml"})
 	require.NoError(t, err)
 	require.True(t, neededBy(project.Services, "postgresql"))
 	require.False(t, neededBy(project.Services, "worker"))
