@@ -115,9 +115,14 @@ func (f finder) recordPayment(ctx context.Context, of payment.Charge, there proc
 	if err != nil {
 		return RecheckOutcome{}, err
 	}
+	// What is refunded is taken from the refunds, too: one that has ended since of was read would be in neither of the two amounts.
 	var open int64
+	of.RefundedAmount = 0
 	for _, r := range refunds {
-		if !r.Final() {
+		switch {
+		case r.Status == payment.Succeeded:
+			of.RefundedAmount += r.Amount
+		case !r.Final():
 			open += r.Amount
 		}
 	}

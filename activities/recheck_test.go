@@ -6,6 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/florinpay/florin/payment"
+	"github.com/florinpay/florin/processor"
 )
 
 func TestOperatorsListAndAcknowledgeDivergences(t *testing.T) {
@@ -56,4 +57,37 @@ func TestPaymentOfAProcessorThatIsNoLongerConfiguredIsNotRechecked(t *testing.T)
 	delete(p.Terms, "one")
 	value, err = env.ExecuteActivity(p.BeginRecheck, req)
 	require.Contains(t, decode[RecheckTarget](t, value, err).Skip, `"one" is no longer configured`)
+}
+
+// A refund that ends while both sides are compared is no divergence.
+func TestRefundThatEndsDuringTheComparisonIsNoDivergence(t *testing.T) {
+	env, p := newPayments(t)
+	value, err := env.ExecuteActivity(payment.ActivityBeginPayment, purchase, Start{})
+	paid := decode[BeginResult](t, value, err).Charge
+	paid.Status, paid.CapturedAmount, paid.ProcessorPaymentID = payment.Succeeded, paid.Amount, "ch_1"
+	paid, err = p.Store.RecordPayment(t.Context(), paid, Cause{By: "test"})
+	require.NoError(t, err)
+	refund, _, _, err := p.Store.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID(paid.MerchantID, "r"), MerchantID: paid.MerchantID, IdempotencyKey: "r", PaymentID: paid.PaymentID, Amount: 100,
+	}, "fingerprint")
+	require.NoError(t, err)
+	before, err := p.Store.Payment(t.Context(), paid.MerchantID, paid.IdempotencyKey)
+	require.NoError(t, err)
+	refund.Status, refund.ProcessorRefundID = payment.Succeeded, "re_1"
+	_, err = p.Store.SettleRefund(t.Context(), refund, Cause{By: "test"})
+	require.NoError(t, err)
+
+	there := processor.Result{
+		ID: "ch_1", Status: payment.Succeeded, Amount: paid.Amount, Currency: paid.Currency, CapturedAmount: paid.Amount, RefundedAmount: 100,
+		Reference: payment.ProcessorKey(paid.PaymentID, payment.OperationCharge, 0),
+	}
+	out, err := finder{store: p.Store, by: byLookup}.recordPayment(t.Context(), before, there)
+	require.NoError(t, err)
+	require.Empty(t, out.Recorded)
+	require.Empty(t, out.Unconfirmed)
+	there.RefundedAmount = 150
+	out, err = finder{store: p.Store, by: byLookup}.recordPayment(t.Context(), before, there)
+	require.NoError(t, err)
+	require.Len(t, out.Recorded, 1)
+	require.Equal(t, payment.DivergenceRefunded, out.Recorded[0].Kind)
 }
