@@ -177,7 +177,7 @@ func (f Format) lineStatus(cell string) (payment.Status, error) {
 }
 
 // timeLayouts are the accepted forms of times, each with how long such a time lasts: a date is a day. Those with a slash are not among them: day and month
-// cannot be told apart.
+// cannot be distinguished.
 var timeLayouts = []struct {
 	layout string
 	lasts  time.Duration

@@ -182,7 +182,7 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- wait.Wait() }()
-	kills, tells := []float64{0.3, 0.6}, []float64{0.01, 0.5, 1}
+	kills, reports := []float64{0.3, 0.6}, []float64{0.01, 0.5, 1}
 	starter, over := 0, false
 	for {
 		b, err := t.store.Batch(ctx, name)
@@ -196,9 +196,9 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 		}
 		t.peak = max(t.peak, peak, starterPeak)
 		done := float64(b.Ended()) / float64(b.Lines)
-		for len(tells) > 0 && done >= tells[0] {
-			fmt.Printf("batch: at %3.0f %%: rss of the worker %d MB, of the starter %d MB\n", 100*tells[0], worker, starter)
-			tells = tells[1:]
+		for len(reports) > 0 && done >= reports[0] {
+			fmt.Printf("batch: at %3.0f %%: rss of the worker %d MB, of the starter %d MB\n", 100*reports[0], worker, starter)
+			reports = reports[1:]
 		}
 		if over {
 			return b, nil
