@@ -182,12 +182,16 @@ type scenario struct {
 }
 
 // withResponse returns the results as if the last attempt had a response. On a busy machine, the time for retries may end during an
-// attempt, and then the failure is that its outcome is unknown.
+// attempt, and then the failure is that its outcome is unknown; or while Florin's own rate limit lets no call pass, after a 429 of another
+// scenario, and then the failure is that one.
 func (s scenario) withResponse(results []string) []string {
 	replaced := slices.Clone(results)
+	if s.failure == "" {
+		return replaced
+	}
 	for i := range replaced {
-		if s.failure != "" {
-			replaced[i] = strings.ReplaceAll(replaced[i], "failed outcome_unknown 0  message", "failed "+s.failure+" message")
+		for _, withoutResponse := range []payment.FailureClass{payment.ClassOutcomeUnknown, payment.ClassUnavailable} {
+			replaced[i] = strings.ReplaceAll(replaced[i], fmt.Sprintf("failed %s 0  message", withoutResponse), "failed "+s.failure+" message")
 		}
 	}
 	return replaced
