@@ -120,6 +120,9 @@ func decodeBatchLine(text []byte, l *payment.BatchLine) error {
 	if rest := text[decoder.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
 		return errors.New("more than one JSON value on the line")
 	}
+	if err := refuseNull(text); err != nil {
+		return err
+	}
 	var err error
 	switch line.Operation {
 	case "", payment.OperationCharge:
@@ -155,7 +158,10 @@ var columns = map[string]struct{ charge, refund bool }{
 
 const metadataColumn = "metadata."
 
-// csvLines reads a CSV file whose first line names the columns. An empty cell is an omitted field.
+// fullAmount is the amount of a refund of all that is left. An empty cell is none: a spreadsheet may have lost the amount.
+const fullAmount = "full"
+
+// csvLines reads a CSV file whose first line names the columns. An empty cell is an omitted field, but for the amount of a refund.
 type csvLines struct {
 	reader *csv.Reader
 	bound  *boundedReader
@@ -284,7 +290,11 @@ func (r *csvLines) decode(record []string, l *payment.BatchLine) (problems []pay
 		}
 	}
 	var amount *int64
-	if text := cells["amount"]; text != "" {
+	switch text := cells["amount"]; {
+	case refund && text == fullAmount:
+	case refund && text == "" && slices.Contains(r.header, "amount"):
+		bad("amount", "is empty: want an amount, or %q for all that is left", fullAmount)
+	case text != "":
 		var minor int64
 		if err := r.amount(text, cells["currency"], &minor); err != nil {
 			var field payment.FieldError

@@ -67,7 +67,7 @@ func TestFilesOfABatchAreReadWhateverWroteThem(t *testing.T) {
 		"json":                        {format: formatJSON, content: jsonCharge + "\n" + jsonRefund + "\n", want: []payment.BatchLine{{Line: 1, Charge: charge}, {Line: 2, Refund: refund}}},
 		"json without a last newline": {format: formatJSON, content: jsonCharge, want: []payment.BatchLine{{Line: 1, Charge: charge}}},
 		"json of Windows":             {format: formatJSON, content: "\ufeff" + jsonCharge + "\r\n\r\n" + jsonRefund + "\r\n", want: []payment.BatchLine{{Line: 1, Charge: charge}, {Line: 3, Refund: refund}}},
-		"csv":                         {format: formatCSV, amounts: amountsMajor, content: csvColumns + csvCharge + "refund,acme,r-1,,,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n", want: []payment.BatchLine{{Line: 2, Charge: &withOrder}, {Line: 3, Refund: refund}}},
+		"csv":                         {format: formatCSV, amounts: amountsMajor, content: csvColumns + csvCharge + "refund,acme,r-1,full,,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n", want: []payment.BatchLine{{Line: 2, Charge: &withOrder}, {Line: 3, Refund: refund}}},
 		"csv of a spreadsheet":        {format: formatCSV, amounts: amountsMajor, content: "\ufeff" + strings.ReplaceAll(csvColumns+"\n"+csvCharge, "\n", "\r\n"), want: []payment.BatchLine{{Line: 3, Charge: &withOrder}}},
 		"csv with a quoted newline":   {format: formatCSV, amounts: amountsMajor, content: csvColumns + "charge,acme,k-1,12.50,USD,tok_visa,,\"a\nb\"\n" + csvCharge, want: []payment.BatchLine{{Line: 2, Charge: &broken}, {Line: 4, Charge: &withOrder}}},
 		"csv in minor units":          {format: formatCSV, amounts: amountsMinor, content: csvColumns + strings.Replace(csvCharge, "12.50", "1250", 1), want: []payment.BatchLine{{Line: 2, Charge: &withOrder}}},
@@ -105,6 +105,10 @@ func TestFaultsOfAFileNameTheLineAndTheField(t *testing.T) {
 		"a thousands separator":      {file: "a.csv", args: []string{"--amounts", "major"}, content: csvColumns + strings.Replace(csvCharge, "12.50", `"1,250.00"`, 1), want: []string{":2: amount: amount \"1,250.00\" is not a decimal number"}},
 		"a cell of another kind":     {file: "a.csv", args: []string{"--amounts", "major"}, content: csvColumns + strings.Replace(csvCharge, "charge", "refund", 1), want: []string{":2: payment_method: does not belong to a refund"}},
 		"a card number in a cell":    {file: "a.csv", args: []string{"--amounts", "major"}, content: csvColumns + strings.Replace(csvCharge, "12.50", card, 1), want: []string{":2: amount: "}},
+		"a refund without an amount": {file: "a.csv", args: []string{"--amounts", "major"}, content: csvColumns + "refund,acme,r-1,,,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n", want: []string{`:2: amount: is empty: want an amount, or "full" for all that is left`}},
+		"a charge of all":            {file: "a.csv", args: []string{"--amounts", "major"}, content: csvColumns + strings.Replace(csvCharge, "12.50", "full", 1), want: []string{":2: amount: "}},
+		"an amount that is null":     {file: "a.jsonl", content: strings.Replace(jsonRefund, `{`, `{"amount":null,`, 1), want: []string{":1: line: amount: is null: want a value, or no such field"}},
+		"metadata that is null":      {file: "a.jsonl", content: strings.Replace(jsonCharge, `{`, `{"metadata":{"order":null},`, 1), want: []string{":1: line: metadata.order: is null"}},
 		"no lines":                   {file: "a.jsonl", content: "\n\n", want: []string{"has no lines"}},
 		"a csv without amounts":      {file: "a.csv", content: csvColumns + csvCharge, want: []string{`--amounts "": want major or minor for a CSV file`}},
 		"json in major units":        {file: "a.jsonl", args: []string{"--amounts", "major"}, content: jsonCharge, want: []string{`--amounts "major"`}},
@@ -141,7 +145,7 @@ func TestDryRunPrintsSumsAndConnectsToNothing(t *testing.T) {
 		content += strings.Replace(csvCharge, "k-1", fmt.Sprintf("k-%d", i), 1)
 	}
 	content += "charge,acme,y,700,JPY,tok_visa,,\nrefund,acme,r-1,1.25,USD,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n" +
-		"refund,acme,r-2,,,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n"
+		"refund,acme,r-2,full,,,pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc,\n"
 	path := batchFile(t, "a.csv", content)
 	stdout, _, err := execute(t, "", "batch", "submit", path, "--amounts", "major", "--dry-run", "--name", "june")
 	require.NoError(t, err)

@@ -174,7 +174,27 @@ func decodeRequest(text []byte) (req payment.ChargeRequest, err error) {
 	if rest := text[decoder.InputOffset():]; len(bytes.TrimSpace(rest)) > 0 {
 		return req, errors.New("more than one JSON value on the line")
 	}
-	return req, nil
+	return req, refuseNull(text)
+}
+
+// refuseNull returns an error if a field of a JSON value is null: a program that had no value writes that, and then an amount that is missing
+// must not be read as one that was left out on purpose.
+func refuseNull(text []byte) error {
+	decoder := jsontext.NewDecoder(bytes.NewReader(text))
+	for {
+		switch token, err := decoder.ReadToken(); {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return readable(err)
+		case token.Kind() == jsontext.KindNull && decoder.StackDepth() > 0: // a line that is null has no field that is required
+			name := fieldName(decoder.StackPointer())
+			if len(name) > 100 || payment.ContainsCardNumber(name) {
+				name = "a field"
+			}
+			return fmt.Errorf("%s: is null: want a value, or no such field", name)
+		}
+	}
 }
 
 // readable rewrites an error of the JSON decoder: it names the field by its JSON name, and never repeats a card number.
