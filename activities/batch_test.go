@@ -39,9 +39,15 @@ type batchFake struct {
 	startErrors int
 	// most is the largest number of lines that were in flight.
 	most, inFlight int
+	// swept is when the responded lines were last read, and sweeps how often.
+	swept  time.Time
+	sweeps int
 	// terminated are lines whose workflow ends without an outcome, once.
 	terminated map[int64]bool
 }
+
+// lineResponded is the status in the store of a line whose processor has responded without an outcome.
+const lineResponded payment.Status = "responded"
 
 type fakeLine struct {
 	line    payment.BatchLine
@@ -72,7 +78,7 @@ func (f *batchFake) count() {
 		switch l.status {
 		case payment.LineWaiting:
 			f.batch.Waiting++
-		case payment.LineOpen:
+		case payment.LineOpen, lineResponded:
 			f.batch.Open++
 		case payment.Declined:
 			f.batch.Declined++
@@ -121,6 +127,50 @@ func (f *batchFake) OpenBatchLines(_ context.Context, _ string, after int64, lim
 	return open, nil
 }
 
+func (f *batchFake) MarkBatchLinesResponded(_ context.Context, _ string, lines []int64) error {
+	f.locked(func() {
+		for _, i := range lines {
+			if l := f.lines[i]; l.status == payment.LineOpen {
+				l.status = lineResponded
+			}
+		}
+	})
+	return nil
+}
+
+func (f *batchFake) RespondedBatchLines(_ context.Context, _ string, after int64, limit int) (responded []store.RespondedLine, err error) {
+	f.locked(func() {
+		if after == 0 {
+			f.sweeps++
+		}
+		for i := after + 1; i <= int64(len(f.lines)) && len(responded) < limit; i++ {
+			if l := f.lines[i]; l.status == lineResponded {
+				responded = append(responded, store.RespondedLine{Line: i, Status: l.payment})
+			}
+		}
+	})
+	return responded, nil
+}
+
+func (f *batchFake) BatchRequests(_ context.Context, _ string, lines []int64) (requests []payment.BatchLine, err error) {
+	f.locked(func() {
+		for _, i := range lines {
+			requests = append(requests, f.lines[i].line)
+		}
+	})
+	return requests, nil
+}
+
+func (f *batchFake) BatchSweptAt(context.Context, string) (at time.Time, err error) {
+	f.locked(func() { at = f.swept })
+	return at, nil
+}
+
+func (f *batchFake) MarkBatchSwept(context.Context, string) error {
+	f.locked(func() { f.swept = time.Now() })
+	return nil
+}
+
 func (f *batchFake) BatchLineStatuses(_ context.Context, _ string, lines []int64) (map[int64]payment.Status, error) {
 	statuses := map[int64]payment.Status{}
 	f.locked(func() {
@@ -135,7 +185,7 @@ func (f *batchFake) EndBatchLines(_ context.Context, _ string, ends []store.Line
 	counts := map[payment.Status]int64{}
 	f.locked(func() {
 		for _, end := range ends {
-			if l := f.lines[end.Line]; l.status == payment.LineOpen {
+			if l := f.lines[end.Line]; l.status == payment.LineOpen || l.status == lineResponded {
 				l.status, l.refusal = end.Status, end.Refusal
 				counts[end.Status]++
 			}
@@ -422,6 +472,43 @@ func TestLinesThatWerePendingDoNotKeepAClaimedLineFromItsStart(t *testing.T) {
 		require.Len(t, f.lines[last].starts, 1)
 		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 1}, ended)
 		require.Equal(t, last-1, b.Open)
+	})
+}
+
+// A million direct debits may be pending for days: they are read from time to time only, as long as others are started.
+func TestPendingLinesAreReadFromTimeToTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(200, 2)
+		f.batch.PerSecond = 0.1
+		f.lines[1].status, f.lines[1].payment, f.lines[1].running = payment.LineOpen, payment.Pending, true
+		for began := time.Now(); time.Since(began) < 25*time.Minute; {
+			_, _, err := f.send(t.Context(), t, sendFor, nil)
+			require.NoError(t, err)
+			require.Empty(t, f.lines[1].starts, "its workflow runs")
+			f.locked(func() { f.lines[1].payment = payment.Succeeded })
+		}
+		require.Positive(t, f.batch.Waiting)
+		require.Equal(t, payment.Succeeded, f.lines[1].status)
+		require.Equal(t, 3, f.sweeps)
+	})
+}
+
+// If there are more of them than may be in flight, each sweep starts others again.
+func TestSweepsStartAllWorkflowsAgainInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(payment.MaxBatchInFlight+20, 50)
+		terminated := int64(len(f.lines)) // the last line
+		for number, l := range f.lines {
+			l.line.Charge.IdempotencyKey = fmt.Sprintf("line-%d", number)
+			l.status, l.payment, l.running = payment.LineOpen, payment.Pending, number != terminated
+		}
+		for range 10 { // that all of them miss it has a probability of 10^-17
+			_, _, err := f.send(t.Context(), t, sendFor, nil)
+			require.NoError(t, err)
+		}
+		require.Len(t, f.lines[terminated].starts, 1)
+		require.Equal(t, payment.Succeeded, f.lines[terminated].status)
+		require.Equal(t, terminated-1, f.batch.Open)
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -21,6 +22,11 @@ type batchStore interface {
 	Batch(ctx context.Context, name string) (payment.Batch, error)
 	ClaimBatchLines(ctx context.Context, name string, after int64, limit int) (payment.Batch, []store.OpenLine, error)
 	OpenBatchLines(ctx context.Context, name string, after int64, limit int) ([]store.OpenLine, error)
+	MarkBatchLinesResponded(ctx context.Context, name string, lines []int64) error
+	RespondedBatchLines(ctx context.Context, name string, after int64, limit int) ([]store.RespondedLine, error)
+	BatchRequests(ctx context.Context, name string, lines []int64) ([]payment.BatchLine, error)
+	BatchSweptAt(ctx context.Context, name string) (time.Time, error)
+	MarkBatchSwept(ctx context.Context, name string) error
 	BatchLineStatuses(ctx context.Context, name string, lines []int64) (map[int64]payment.Status, error)
 	EndBatchLines(ctx context.Context, name string, ends []store.LineEnd) (map[payment.Status]int64, error)
 	FinishBatch(ctx context.Context, name string) (payment.Batch, error)
@@ -50,6 +56,10 @@ const (
 	startRetry = time.Second
 	// openPage is how many open lines are read at once, and how many ends are persisted at once.
 	openPage = 500
+	// respondedPage is how many lines are read at once whose processor has responded without an outcome. There may be millions, such as direct
+	// debits that take days. So they are read once in sweepEvery while other lines wait.
+	respondedPage = 5000
+	sweepEvery    = 10 * time.Minute
 	// starts is how many workflows are started at the same time.
 	starts = 32
 
@@ -192,19 +202,19 @@ func (s *batchSender) applySettings() {
 
 // resume takes up the lines that an earlier execution has started: it persists the ends of those that have an outcome, and starts the others again,
 // which has no effect on workflows that run. Those whose processor has responded without an outcome must not take the places of others: they
-// are last, and stay open without being in flight as long as lines wait.
+// stay open without being in flight.
 func (s *batchSender) resume(ctx context.Context) error {
-	limit, sweeping := s.batch.InFlight, false
-	if s.batch.Waiting == 0 || s.batch.State != payment.BatchRunning {
-		limit, sweeping = payment.MaxBatchInFlight, true
+	limit := s.batch.InFlight
+	if !s.canStart() {
+		limit = payment.MaxBatchInFlight
 	}
-	var responded []payment.BatchLine
 	for after := int64(0); ; {
 		open, err := s.store.OpenBatchLines(ctx, s.name, after, openPage)
 		if err != nil {
 			return err
 		}
 		var ends []store.LineEnd
+		var responded []int64
 		for _, l := range open {
 			after = l.Line
 			switch {
@@ -212,13 +222,14 @@ func (s *batchSender) resume(ctx context.Context) error {
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status})
 			case l.Status == payment.LineRefused:
 				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status, Refusal: keyOfAnother})
-			case l.Status == "" || l.Status == payment.Processing:
-				if len(s.inFlight) < limit {
-					s.add(l.BatchLine)
-				}
-			case sweeping && len(responded) < limit:
-				responded = append(responded, l.BatchLine)
+			case l.Status != "" && l.Status != payment.Processing:
+				responded = append(responded, l.Line)
+			case len(s.inFlight) < limit:
+				s.add(l.BatchLine)
 			}
+		}
+		if err := s.store.MarkBatchLinesResponded(ctx, s.name, responded); err != nil {
+			return err
 		}
 		if err := s.end(ctx, ends); err != nil {
 			return err
@@ -228,10 +239,64 @@ func (s *batchSender) resume(ctx context.Context) error {
 			break
 		}
 	}
-	for _, l := range responded[:min(len(responded), limit-len(s.inFlight))] {
-		s.add(l)
+	return s.sweep(ctx)
+}
+
+// canStart reports whether there are lines to start.
+func (s *batchSender) canStart() bool {
+	return s.batch.Waiting > 0 && s.batch.State == payment.BatchRunning
+}
+
+// sweep persists the ends of lines whose processor has responded without an outcome, and which their own workflows have found out since. If no
+// other lines are to be started, it starts some of the rest again, each time others: nothing else would continue a workflow that was terminated.
+func (s *batchSender) sweep(ctx context.Context) error {
+	if s.canStart() {
+		at, err := s.store.BatchSweptAt(ctx, s.name)
+		if err != nil || time.Since(at) < sweepEvery {
+			return err
+		}
 	}
-	return nil
+	again, seen := make([]int64, 0, payment.MaxBatchInFlight), 0
+	for after := int64(0); ; {
+		responded, err := s.store.RespondedBatchLines(ctx, s.name, after, respondedPage)
+		if err != nil {
+			return err
+		}
+		var ends []store.LineEnd
+		for _, l := range responded {
+			after = l.Line
+			if l.Status.EndsLine() {
+				ends = append(ends, store.LineEnd{Line: l.Line, Status: l.Status})
+				continue
+			}
+			// A sample of all of them, each with the same probability: Vitter's algorithm R.
+			if seen++; len(again) < cap(again) {
+				again = append(again, l.Line)
+			} else if i := rand.IntN(seen); i < len(again) { //nolint:gosec // protects nothing
+				again[i] = l.Line
+			}
+		}
+		if err := s.end(ctx, ends); err != nil {
+			return err
+		}
+		s.heartbeat(BatchHeartbeat{InFlight: len(s.inFlight), Ended: s.total})
+		if len(responded) < respondedPage {
+			break
+		}
+	}
+	if s.canStart() {
+		again = nil
+	}
+	for some := range slices.Chunk(again, openPage) {
+		lines, err := s.store.BatchRequests(ctx, s.name, some)
+		if err != nil {
+			return err
+		}
+		for _, l := range lines {
+			s.add(l)
+		}
+	}
+	return s.store.MarkBatchSwept(ctx, s.name)
 }
 
 func (s *batchSender) add(l payment.BatchLine) {
@@ -328,7 +393,7 @@ func (s *batchSender) look(ctx context.Context, now time.Time, results chan star
 		return false, err
 	}
 	var ends []store.LineEnd
-	var left []int64
+	var left, responded []int64
 	for _, number := range slices.Sorted(maps.Keys(s.inFlight)) {
 		l, status := s.inFlight[number], statuses[number]
 		switch {
@@ -340,12 +405,15 @@ func (s *batchSender) look(ctx context.Context, now time.Time, results chan star
 			ends, left = append(ends, store.LineEnd{Line: number, Status: status}), append(left, number)
 		case status == "":
 			s.ask(ctx, now, l, results, slots)
-		case status == payment.Processing:
+		case status == payment.Processing, !l.startAt.IsZero(): // it runs, or is still to be started again
 		case l.respondedAt.IsZero():
 			l.respondedAt = now
 		case now.Sub(l.respondedAt) >= patience:
-			left = append(left, number)
+			responded, left = append(responded, number), append(left, number)
 		}
+	}
+	if err := s.store.MarkBatchLinesResponded(ctx, s.name, responded); err != nil {
+		return false, err
 	}
 	if err := s.end(ctx, ends); err != nil {
 		return false, err

@@ -16,15 +16,17 @@ const (
 	batchColumns = `name, content_hash, state, per_second, in_flight, changed_by, reason, changed_at, revision, lines, received, last_line,
 		started, succeeded, authorized, declined, failed, conflicted, refused, created_by, created_at, started_at, finished_at`
 	selectBatch = "SELECT " + batchColumns + " FROM batches WHERE name = $1"
-	insertBatch = `INSERT INTO batches (name, content_hash, state, per_second, in_flight, lines, created_by, created_at, progressed_at)
-		VALUES ($1, $2, 'receiving', $3, $4, $5, $6, $7, $7) ON CONFLICT DO NOTHING`
-	receiveLines = "UPDATE batches SET received = received + $2, last_line = $3, progressed_at = $4 WHERE name = $1 RETURNING " + batchColumns
-	startBatch   = "UPDATE batches SET state = 'running', started_at = $2, progressed_at = $2 WHERE name = $1 RETURNING " + batchColumns
+	insertBatch = `INSERT INTO batches (name, content_hash, state, per_second, in_flight, lines, created_by, created_at, progressed_at, attended_at)
+		VALUES ($1, $2, 'receiving', $3, $4, $5, $6, $7, $7, $7) ON CONFLICT DO NOTHING`
+	receiveLines = "UPDATE batches SET received = received + $2, last_line = $3, progressed_at = $4, attended_at = $4 WHERE name = $1 RETURNING " + batchColumns
+	startBatch   = "UPDATE batches SET state = 'running', started_at = $2, progressed_at = $2, attended_at = $2 WHERE name = $1 RETURNING " + batchColumns
 	changeBatch  = `UPDATE batches SET state = $2, per_second = $3, in_flight = $4, changed_by = $5, reason = $6, changed_at = $7,
 		progressed_at = $7, revision = revision + 1 WHERE name = $1 RETURNING ` + batchColumns
 	countStarted = "UPDATE batches SET started = started + $2, progressed_at = $3 WHERE name = $1 RETURNING " + batchColumns
 	countEnded   = `UPDATE batches SET succeeded = succeeded + $2, authorized = authorized + $3, declined = declined + $4, failed = failed + $5,
 		conflicted = conflicted + $6, refused = refused + $7, progressed_at = $8 WHERE name = $1`
+	attendBatch = "UPDATE batches SET attended_at = $2 WHERE name = $1 AND finished_at IS NULL"
+	sweepBatch  = "UPDATE batches SET swept_at = $2 WHERE name = $1 AND finished_at IS NULL"
 	// finishBatch ends a batch whose lines have all ended; of a canceled one, those that were started.
 	finishBatch = `UPDATE batches SET state = CASE state WHEN 'running' THEN 'completed' ELSE state END, finished_at = $2
 		WHERE name = $1 AND finished_at IS NULL AND (state = 'running' AND started = lines OR state = 'canceled')
@@ -40,10 +42,13 @@ const (
 	selectOpenLines = `SELECT l.line, l.operation, l.request, ` + lineStatus + ` FROM batch_lines l
 			LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id
 		WHERE l.batch = $1 AND l.status = 'open' AND l.line > $2 ORDER BY l.line LIMIT $3`
+	selectRespondedLines = `SELECT l.line, ` + lineStatus + ` FROM batch_lines l
+			LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id
+		WHERE l.batch = $1 AND l.status = 'responded' AND l.line > $2 ORDER BY l.line LIMIT $3`
 	selectLineStatuses = `SELECT l.line, ` + lineStatus + ` FROM batch_lines l
 			LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id
 		WHERE l.batch = `
-	refuseLine = "UPDATE batch_lines SET status = 'refused', refusal = $3, request = '' WHERE batch = $1 AND line = $2 AND status = 'open' RETURNING line"
+	refuseLine = "UPDATE batch_lines SET status = 'refused', refusal = $3, request = '' WHERE batch = $1 AND line = $2 AND status IN ('open', 'responded') RETURNING line"
 	// isAccepted finds a line that was started and not refused, of a batch whose caller has proven who it is.
 	isAccepted = `SELECT count(*) FROM batch_lines l JOIN batches b ON b.name = l.batch
 		WHERE l.id = $1 AND l.fingerprint = $2 AND l.status NOT IN ('waiting', 'refused') AND b.created_by <> ''`
@@ -306,7 +311,8 @@ func (s *Store) ClaimBatchLines(ctx context.Context, name string, after int64, l
 	return b, lines, s.wrap(err, "claim lines of batch %q", name)
 }
 
-// OpenBatchLines returns the lines after a number that were started and have not ended, in their order, at most limit.
+// OpenBatchLines returns the lines after a number that were started, and have neither ended nor been persisted with [Store.RespondedBatchLines],
+// in their order, at most limit.
 func (s *Store) OpenBatchLines(ctx context.Context, name string, after int64, limit int) (lines []OpenLine, err error) {
 	err = s.onWriter().queryEach(ctx, selectOpenLines, []any{name, after, limit}, func(row scanner) error {
 		var status payment.Status
@@ -316,6 +322,67 @@ func (s *Store) OpenBatchLines(ctx context.Context, name string, after int64, li
 		return err
 	})
 	return lines, s.wrap(err, "read the open lines of batch %q", name)
+}
+
+// MarkBatchLinesResponded persists that the processor has responded to lines without an outcome: they are still open, but no longer among the
+// [Store.OpenBatchLines]. It is safe to repeat.
+func (s *Store) MarkBatchLinesResponded(ctx context.Context, name string, lines []int64) error {
+	if len(lines) == 0 {
+		return nil
+	}
+	err := s.write(ctx, func(q querier) error {
+		var where conditions
+		statement := "UPDATE batch_lines SET status = 'responded' WHERE batch = " + where.arg(name) +
+			" AND status = 'open' AND line IN (" + listed(&where, lines) + ")"
+		return q.exec(ctx, statement, where.args...)
+	})
+	return s.wrap(err, "persist what has responded of batch %q", name)
+}
+
+// RespondedLine is a line of a batch whose processor has responded without an outcome, with the current status of its payment or refund.
+type RespondedLine struct {
+	Line   int64
+	Status payment.Status
+}
+
+// RespondedBatchLines returns the lines after a number that were persisted with [Store.MarkBatchLinesResponded] and have not ended, in their
+// order, at most limit.
+func (s *Store) RespondedBatchLines(ctx context.Context, name string, after int64, limit int) (lines []RespondedLine, err error) {
+	err = s.onWriter().queryEach(ctx, selectRespondedLines, []any{name, after, limit}, func(row scanner) error {
+		var l RespondedLine
+		err := row.Scan(&l.Line, &l.Status)
+		lines = append(lines, l)
+		return err
+	})
+	return lines, s.wrap(err, "read the responded lines of batch %q", name)
+}
+
+// BatchRequests returns lines of a batch with their requests, without those that have ended.
+func (s *Store) BatchRequests(ctx context.Context, name string, lines []int64) (requests []payment.BatchLine, err error) {
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	var where conditions
+	where.add("batch = %s", name)
+	where.all = append(where.all, "status IN ('open', 'responded')", "line IN ("+listed(&where, lines)+")")
+	err = s.onWriter().queryEach(ctx, "SELECT line, operation, request FROM batch_lines "+where.clause()+" ORDER BY line", where.args, func(row scanner) error {
+		l, err := scanOpenLine(row)
+		requests = append(requests, l.BatchLine)
+		return err
+	})
+	return requests, s.wrap(err, "read lines of batch %q", name)
+}
+
+// BatchSweptAt returns when [Store.MarkBatchSwept] was last called for a batch; zero if never.
+func (s *Store) BatchSweptAt(ctx context.Context, name string) (at time.Time, err error) {
+	err = s.onWriter().queryOne(ctx, "SELECT swept_at FROM batches WHERE name = $1", []any{name}, storedTime{&at})
+	return at, s.wrap(err, "read batch %q", name)
+}
+
+// MarkBatchSwept persists that the outcomes of all responded lines of a batch were read now.
+func (s *Store) MarkBatchSwept(ctx context.Context, name string) error {
+	err := s.write(ctx, func(q querier) error { return q.exec(ctx, sweepBatch, name, formatTime(time.Now())) })
+	return s.wrap(err, "persist that batch %q was swept", name)
 }
 
 // BatchLineStatuses returns the status of the payment or refund of each of these lines, as [OpenLine] has it.
@@ -374,7 +441,7 @@ func (s *Store) EndBatchLines(ctx context.Context, name string, ends []LineEnd) 
 		for status, lines := range byStatus {
 			var where conditions
 			statement := "UPDATE batch_lines SET status = " + where.arg(string(status)) + ", request = '' WHERE batch = " + where.arg(name) +
-				" AND status = 'open' AND line IN (" + listed(&where, lines) + ") RETURNING line"
+				" AND status IN ('open', 'responded') AND line IN (" + listed(&where, lines) + ") RETURNING line"
 			if err := q.countRows(ctx, statement, where.args, ended, status); err != nil {
 				return err
 			}
@@ -397,10 +464,15 @@ func (q querier) countRows(ctx context.Context, statement string, args []any, co
 	})
 }
 
-// FinishBatch persists that a batch has finished, if all its lines have ended, and returns it. It is safe to repeat.
+// FinishBatch persists that a worker has worked on a batch until now and, if all its lines have ended, that it has finished, and returns it. It is
+// safe to repeat.
 func (s *Store) FinishBatch(ctx context.Context, name string) (b payment.Batch, err error) {
 	err = s.transact(ctx, func(q querier) error {
-		if err := q.exec(ctx, finishBatch, name, formatTime(time.Now())); err != nil {
+		now := formatTime(time.Now())
+		if err := q.exec(ctx, attendBatch, name, now); err != nil {
+			return err
+		}
+		if err := q.exec(ctx, finishBatch, name, now); err != nil {
 			return err
 		}
 		b, err = q.batch(ctx, selectBatch, name)
@@ -430,11 +502,15 @@ func (s *Store) batchLines(ctx context.Context, f payment.BatchLineFilter) (page
 	var where conditions
 	where.add("l.batch = %s", f.Name)
 	where.add("l.line > %s", f.After)
-	if f.Status != "" {
+	switch f.Status {
+	case "":
+	case payment.LineOpen:
+		where.all = append(where.all, "l.status IN ('open', 'responded')")
+	default:
 		where.add("l.status = %s", string(f.Status))
 	}
 	limit := pageSize(f.Limit)
-	statement := `SELECT l.line, l.operation, l.merchant_id, l.idempotency_key, l.id, l.status, l.refusal, coalesce(p.status, r.status),
+	statement := `SELECT l.line, l.operation, l.merchant_id, l.idempotency_key, l.id, CASE l.status WHEN 'responded' THEN 'open' ELSE l.status END, l.refusal, coalesce(p.status, r.status),
 			coalesce(p.amount, r.amount, 0), coalesce(p.currency, r.currency), coalesce(p.decline, r.decline), coalesce(p.failure, r.failure)
 		FROM batch_lines l LEFT JOIN payments p ON p.payment_id = l.id LEFT JOIN refunds r ON r.refund_id = l.id ` + where.clause() +
 		" ORDER BY l.line LIMIT " + where.arg(limit+1)
@@ -462,17 +538,20 @@ type BatchBacklog struct {
 	Waiting, Open int64
 	// OldestProgress is when the one with waiting lines that has waited longest has last made progress; zero if none has waiting lines.
 	OldestProgress time.Time
+	// OldestAttention is when the one that was left alone longest was last worked on: when lines of it were handed over, or at the end of the last
+	// execution that starts lines and reads outcomes.
+	OldestAttention time.Time
 }
 
 // UnfinishedBatches returns the backlog of the batches that have not finished, by state. It omits states without any.
 func (s *Store) UnfinishedBatches(ctx context.Context) (map[payment.BatchState]BatchBacklog, error) {
 	backlog := map[payment.BatchState]BatchBacklog{}
 	err := s.read().queryEach(ctx, `SELECT state, count(*), CAST(sum(lines - started) AS bigint),
-			CAST(sum(started - succeeded - authorized - declined - failed - conflicted - refused) AS bigint), min(progressed_at) FILTER (WHERE started < lines)
+			CAST(sum(started - succeeded - authorized - declined - failed - conflicted - refused) AS bigint), min(progressed_at) FILTER (WHERE started < lines), min(attended_at)
 		FROM batches WHERE finished_at IS NULL GROUP BY state`, nil, func(row scanner) error {
 		var state payment.BatchState
 		var b BatchBacklog
-		err := row.Scan(&state, &b.Batches, &b.Waiting, &b.Open, storedTime{&b.OldestProgress})
+		err := row.Scan(&state, &b.Batches, &b.Waiting, &b.Open, storedTime{&b.OldestProgress}, storedTime{&b.OldestAttention})
 		backlog[state] = b
 		return err
 	})

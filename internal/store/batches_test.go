@@ -326,6 +326,59 @@ func TestOnlyStartedLinesOfAKnownCallerAreAccepted(t *testing.T) {
 	})
 }
 
+// A processor may take days for an outcome. Such lines are open for callers, and are read apart from those that are in flight.
+func TestLineWithoutAnOutcomeIsKeptApart(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		pending := chargeLine(1, "k-1")
+		lines := []payment.BatchLine{pending, chargeLine(2, "k-2"), chargeLine(3, "k-3")}
+		addBatch(t, s, "june", lines...)
+		claim(t, s, "june", 3)
+		_, _, err := s.BeginPayment(t.Context(), newCharge("k-1"), pending.Fingerprint())
+		require.NoError(t, err)
+		_, err = s.EndBatchLines(t.Context(), "june", []LineEnd{{Line: 3, Status: payment.Declined}})
+		require.NoError(t, err)
+		for range 2 {
+			require.NoError(t, s.MarkBatchLinesResponded(t.Context(), "june", []int64{1, 3}))
+		}
+		require.NoError(t, s.MarkBatchLinesResponded(t.Context(), "june", nil))
+
+		open, err := s.OpenBatchLines(t.Context(), "june", 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, []OpenLine{{BatchLine: lines[1]}}, open)
+		responded, err := s.RespondedBatchLines(t.Context(), "june", 0, 10)
+		require.NoError(t, err)
+		require.Equal(t, []RespondedLine{{Line: 1, Status: payment.Processing}}, responded)
+		responded, err = s.RespondedBatchLines(t.Context(), "june", 1, 10)
+		require.NoError(t, err)
+		require.Empty(t, responded)
+		requests, err := s.BatchRequests(t.Context(), "june", []int64{1, 2, 3})
+		require.NoError(t, err)
+		require.Equal(t, lines[:2], requests)
+		page, err := s.BatchLines(t.Context(), payment.BatchLineFilter{Name: "june", Status: payment.LineOpen})
+		require.NoError(t, err)
+		require.Len(t, page.Lines, 2)
+		require.Equal(t, payment.LineOpen, page.Lines[0].Status)
+		accepted, err := s.AcceptedInBatch(t.Context(), pending.ID(), pending.Fingerprint())
+		require.NoError(t, err)
+		require.True(t, accepted, "its workflow may be started again")
+
+		at, err := s.BatchSweptAt(t.Context(), "june")
+		require.NoError(t, err)
+		require.Zero(t, at)
+		require.NoError(t, s.MarkBatchSwept(t.Context(), "june"))
+		at, err = s.BatchSweptAt(t.Context(), "june")
+		require.NoError(t, err)
+		require.WithinDuration(t, time.Now(), at, time.Minute)
+
+		ended, err := s.EndBatchLines(t.Context(), "june", []LineEnd{{Line: 1, Status: payment.Succeeded}, {Line: 2, Status: payment.Succeeded}})
+		require.NoError(t, err)
+		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 2}, ended)
+		b, err := s.FinishBatch(t.Context(), "june")
+		require.NoError(t, err)
+		require.True(t, b.Finished())
+	})
+}
+
 func TestUnfinishedBatchesAreCounted(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		before := time.Now().Add(-time.Minute)
@@ -336,8 +389,18 @@ func TestUnfinishedBatchesAreCounted(t *testing.T) {
 		require.NoError(t, err)
 		running := backlog[payment.BatchRunning]
 		require.True(t, running.OldestProgress.After(before))
-		running.OldestProgress = time.Time{}
+		require.True(t, running.OldestAttention.After(before))
+		first := running.OldestAttention
+		running.OldestProgress, running.OldestAttention = time.Time{}, time.Time{}
 		require.Equal(t, BatchBacklog{Batches: 2, Waiting: 2, Open: 1}, running)
+
+		for _, name := range []string{"june", "july"} {
+			_, err = s.FinishBatch(t.Context(), name)
+			require.NoError(t, err)
+		}
+		backlog, err = s.UnfinishedBatches(t.Context())
+		require.NoError(t, err)
+		require.True(t, backlog[payment.BatchRunning].OldestAttention.After(first), "they were worked on, and have not finished")
 	})
 }
 
@@ -347,6 +410,7 @@ func TestDatabaseEnforcesTheRulesOfBatches(t *testing.T) {
 		claim(t, s, "june", 2)
 		_, err := s.EndBatchLines(t.Context(), "june", []LineEnd{{Line: 1, Status: payment.Succeeded}})
 		require.NoError(t, err)
+		require.NoError(t, s.MarkBatchLinesResponded(t.Context(), "june", []int64{2}))
 		_, err = s.ControlBatch(t.Context(), batchChange("june", payment.BatchPause))
 		require.NoError(t, err)
 		for what, statement := range map[string]string{
@@ -360,6 +424,9 @@ func TestDatabaseEnforcesTheRulesOfBatches(t *testing.T) {
 			"change the amount of a line":     "UPDATE batch_lines SET request = '{}' WHERE line = 3",
 			"change the key of a line":        "UPDATE batch_lines SET id = 'pay_other' WHERE line = 3",
 			"start an ended line again":       "UPDATE batch_lines SET status = 'open' WHERE line = 1",
+			"start a responded line again":    "UPDATE batch_lines SET status = 'open' WHERE line = 2",
+			"respond to an ended line":        "UPDATE batch_lines SET status = 'responded' WHERE line = 1",
+			"respond to a waiting line":       "UPDATE batch_lines SET status = 'responded' WHERE line = 3",
 			"end a line that was not started": "UPDATE batch_lines SET status = 'succeeded' WHERE line = 3",
 			"end a line twice":                "UPDATE batch_lines SET status = 'declined' WHERE line = 1",
 			"start lines of a paused batch":   "UPDATE batches SET started = started + 1",
@@ -368,7 +435,7 @@ func TestDatabaseEnforcesTheRulesOfBatches(t *testing.T) {
 			"resume without a revision":       "UPDATE batches SET state = 'running'",
 			"complete with open lines":        "UPDATE batches SET state = 'completed', finished_at = created_at",
 			"another content":                 "UPDATE batches SET content_hash = '" + strings.Repeat("c", 64) + "'",
-			"begin with lines":                "INSERT INTO batches SELECT 'july', content_hash, state, per_second, in_flight, changed_by, reason, changed_at, revision, lines, received, last_line, started, succeeded, authorized, declined, failed, conflicted, refused, created_by, created_at, started_at, progressed_at, finished_at FROM batches",
+			"begin with lines":                "INSERT INTO batches SELECT 'july', content_hash, state, per_second, in_flight, changed_by, reason, changed_at, revision, lines, received, last_line, started, succeeded, authorized, declined, failed, conflicted, refused, created_by, created_at, started_at, progressed_at, attended_at, swept_at, finished_at FROM batches",
 		} {
 			_, err := s.db.Exec(statement)
 			require.Error(t, err, what)

@@ -39,7 +39,7 @@ var grants = []struct {
 	{table: "processor_control_events", privileges: []string{"SELECT", "INSERT"}},
 	{table: "batches", privileges: []string{"SELECT", "INSERT"}, update: []string{
 		"state", "per_second", "in_flight", "changed_by", "reason", "changed_at", "revision", "received", "last_line", "started", "succeeded",
-		"authorized", "declined", "failed", "conflicted", "refused", "started_at", "progressed_at", "finished_at",
+		"authorized", "declined", "failed", "conflicted", "refused", "started_at", "progressed_at", "attended_at", "swept_at", "finished_at",
 	}},
 	{table: "batch_events", privileges: []string{"SELECT", "INSERT"}},
 	{table: "batch_merchants", privileges: []string{"SELECT", "INSERT"}},

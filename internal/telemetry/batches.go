@@ -28,20 +28,25 @@ var (
 	batchLinesOpen    = newGauge("batch_lines_open", "Lines that are started and have not ended, of batches in this state."+sharedValue, "state")
 	batchIdle         = newGauge("batch_idle_seconds",
 		"Time since lines were started or ended, of the running batch with waiting lines for which that is longest; 0 if there is none."+sharedValue)
+	batchUnattended = newGauge("batch_unattended_seconds",
+		"Time since anything has worked on the batch that has not finished, in this state, for which that is longest; 0 if there is none."+sharedValue, "state")
 )
 
 // unfinishedStates are the states of batches that have not finished.
 var unfinishedStates = []payment.BatchState{payment.BatchReceiving, payment.BatchRunning, payment.BatchPaused, payment.BatchCanceled}
 
 func setBatches(set setFunc, backlog map[payment.BatchState]store.BatchBacklog) {
+	since := func(t time.Time) float64 {
+		if t.IsZero() {
+			return 0
+		}
+		return max(time.Since(t).Seconds(), 0)
+	}
 	for _, state := range unfinishedStates {
 		set(batchesUnfinished, float64(backlog[state].Batches), string(state))
 		set(batchLinesWaiting, float64(backlog[state].Waiting), string(state))
 		set(batchLinesOpen, float64(backlog[state].Open), string(state))
+		set(batchUnattended, since(backlog[state].OldestAttention), string(state))
 	}
-	idle := 0.0
-	if oldest := backlog[payment.BatchRunning].OldestProgress; !oldest.IsZero() {
-		idle = max(time.Since(oldest).Seconds(), 0)
-	}
-	set(batchIdle, idle)
+	set(batchIdle, since(backlog[payment.BatchRunning].OldestProgress))
 }

@@ -158,7 +158,7 @@ func (g *gauges) Describe(to chan<- *prometheus.Desc) {
 		storeUp, paymentsCount, paymentsAge, refundsCount, refundsAge, divergences,
 		reconciliationAge, reconciliationInterval, reconciliationDuration, reconciliationRecords, reconciliationComplete,
 		inFlight, inFlightLimit, breakerState, held, paused, rateShare, sharesAge, cutTo, quotaRemaining, quotaReset, auditLost,
-		batchesUnfinished, batchLinesWaiting, batchLinesOpen, batchIdle,
+		batchesUnfinished, batchLinesWaiting, batchLinesOpen, batchIdle, batchUnattended,
 	} {
 		to <- d
 	}

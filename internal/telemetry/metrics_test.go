@@ -36,7 +36,7 @@ func (backlog) CheckWrite(context.Context) error { return nil }
 func (backlog) CheckRead(context.Context) error { return nil }
 
 func (backlog) UnfinishedBatches(context.Context) (map[payment.BatchState]store.BatchBacklog, error) {
-	return map[payment.BatchState]store.BatchBacklog{payment.BatchRunning: {Batches: 2, Waiting: 70, Open: 5, OldestProgress: time.Now().Add(-time.Hour)}}, nil
+	return map[payment.BatchState]store.BatchBacklog{payment.BatchRunning: {Batches: 2, Waiting: 70, Open: 5, OldestProgress: time.Now().Add(-time.Hour), OldestAttention: time.Now().Add(-2 * time.Hour)}}, nil
 }
 
 func (backlog) OpenDivergences(context.Context) (map[payment.DivergenceKind]int64, error) {
@@ -174,6 +174,8 @@ func TestMetricsHaveTheObservedValues(t *testing.T) {
 		require.Contains(t, text, line+"\n")
 	}
 	require.Regexp(t, `(?m)^florin_batch_idle_seconds 36\d\d\.`, text)
+	require.Regexp(t, `(?m)^florin_batch_unattended_seconds\{state="running"\} 72\d\d\.`, text)
+	require.Contains(t, text, `florin_batch_unattended_seconds{state="canceled"} 0`)
 	require.Regexp(t, `(?m)^florin_processor_cut_rate_calls_per_second\{processor="acme"\} \d`, text)
 	require.Regexp(t, `(?m)^florin_reconciliation_window_age_seconds\{processor="acme"\} 72\d\d\.`, text)
 	require.Regexp(t, `(?m)^florin_payments_waiting_oldest_seconds\{processor="acme",status="unknown"\} 36\d\d\.`, text)

@@ -1,11 +1,12 @@
--- Batches: files of charges and refunds that are started one by one. Rows are only added. A line changes twice: when it is started, and when it
--- has ended.
+-- Batches: files of charges and refunds that are started one by one. Rows are only added. A line changes when it is started, when
+-- its processor has responded without an outcome, and when it has ended.
 
 -- +goose Up
 
 -- received counts the lines that were handed over, started those that were started; the other counters those that ended with this status
 -- (failed: failed, voided or expired). created_by is empty if callers did not have to prove who they are. revision counts the changes by
--- callers; a trigger appends each as an event. progressed_at is when lines were last started or ended, or when a caller changed something.
+-- callers; a trigger appends each as an event. progressed_at is when lines were last started or ended, or when a caller changed something,
+-- attended_at when something last worked on the batch, and swept_at when the outcomes of all its responded lines were last read.
 CREATE TABLE batches (
 	name          text COLLATE "C" NOT NULL PRIMARY KEY CONSTRAINT batches_name CHECK (length(name) BETWEEN 1 AND 64),
 	content_hash  text COLLATE "C" NOT NULL CONSTRAINT batches_content_hash CHECK (length(content_hash) = 64),
@@ -30,6 +31,8 @@ CREATE TABLE batches (
 	created_at    timestamptz NOT NULL,
 	started_at    timestamptz,
 	progressed_at timestamptz NOT NULL,
+	attended_at   timestamptz NOT NULL,
+	swept_at      timestamptz,
 	finished_at   timestamptz,
 	CONSTRAINT batches_counts CHECK (succeeded + authorized + declined + failed + conflicted + refused <= started
 		AND started <= received AND received <= lines),
@@ -60,6 +63,7 @@ CREATE TABLE batch_merchants (
 );
 
 -- request is the JSON of the charge or refund; empty once the line has ended. id is that of the payment or refund, refusal why it was refused.
+-- A line is responded, which callers see as open, once its processor has responded without an outcome.
 CREATE TABLE batch_lines (
 	batch           text COLLATE "C" NOT NULL REFERENCES batches (name),
 	line            bigint NOT NULL CONSTRAINT batch_lines_line CHECK (line >= 1),
@@ -69,7 +73,7 @@ CREATE TABLE batch_lines (
 	id              text COLLATE "C" NOT NULL,
 	fingerprint     text COLLATE "C" NOT NULL CONSTRAINT batch_lines_fingerprint CHECK (length(fingerprint) BETWEEN 1 AND 128),
 	request         text NOT NULL,
-	status          text COLLATE "C" NOT NULL CONSTRAINT batch_lines_status CHECK (status IN ('waiting', 'open', 'succeeded', 'authorized',
+	status          text COLLATE "C" NOT NULL CONSTRAINT batch_lines_status CHECK (status IN ('waiting', 'open', 'responded', 'succeeded', 'authorized',
 		'declined', 'failed', 'voided', 'expired', 'conflicted', 'refused')),
 	refusal         text CONSTRAINT batch_lines_refusal CHECK (length(refusal) BETWEEN 1 AND 500),
 	PRIMARY KEY (batch, line),
@@ -155,7 +159,8 @@ BEGIN
 	IF (NEW.batch, NEW.line, NEW.operation, NEW.merchant_id, NEW.idempotency_key, NEW.id, NEW.fingerprint)
 		IS DISTINCT FROM (OLD.batch, OLD.line, OLD.operation, OLD.merchant_id, OLD.idempotency_key, OLD.id, OLD.fingerprint)
 		OR NOT (OLD.status = 'waiting' AND NEW.status = 'open' AND NEW.request = OLD.request
-			OR OLD.status = 'open' AND NEW.status NOT IN ('waiting', 'open') AND NEW.request IN (OLD.request, '')) THEN
+			OR OLD.status = 'open' AND NEW.status = 'responded' AND NEW.request = OLD.request
+			OR OLD.status IN ('open', 'responded') AND NEW.status NOT IN ('waiting', 'open', 'responded') AND NEW.request IN (OLD.request, '')) THEN
 		RAISE EXCEPTION 'batch %, line %: what was submitted never changes, and a line is started once and ends once', OLD.batch, OLD.line USING ERRCODE = 'FL001';
 	END IF;
 	RETURN NEW;

@@ -26,6 +26,8 @@ CREATE TABLE batches (
 	created_at    TEXT NOT NULL CONSTRAINT batches_created_at CHECK (created_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
 	started_at    TEXT CONSTRAINT batches_started_at CHECK (started_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
 	progressed_at TEXT NOT NULL CONSTRAINT batches_progressed_at CHECK (progressed_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
+	attended_at   TEXT NOT NULL CONSTRAINT batches_attended_at CHECK (attended_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
+	swept_at      TEXT CONSTRAINT batches_swept_at CHECK (swept_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
 	finished_at   TEXT CONSTRAINT batches_finished_at CHECK (finished_at GLOB '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]Z'),
 	CONSTRAINT batches_counts CHECK (succeeded + authorized + declined + failed + conflicted + refused <= started
 		AND started <= received AND received <= lines),
@@ -63,7 +65,7 @@ CREATE TABLE batch_lines (
 	id              TEXT NOT NULL,
 	fingerprint     TEXT NOT NULL CONSTRAINT batch_lines_fingerprint CHECK (length(fingerprint) BETWEEN 1 AND 128),
 	request         TEXT NOT NULL,
-	status          TEXT NOT NULL CONSTRAINT batch_lines_status CHECK (status IN ('waiting', 'open', 'succeeded', 'authorized',
+	status          TEXT NOT NULL CONSTRAINT batch_lines_status CHECK (status IN ('waiting', 'open', 'responded', 'succeeded', 'authorized',
 		'declined', 'failed', 'voided', 'expired', 'conflicted', 'refused')),
 	refusal         TEXT CONSTRAINT batch_lines_refusal CHECK (length(refusal) BETWEEN 1 AND 500),
 	PRIMARY KEY (batch, line),
@@ -172,6 +174,7 @@ BEGIN
 	WHERE (NEW.batch, NEW.line, NEW.operation, NEW.merchant_id, NEW.idempotency_key, NEW.id, NEW.fingerprint)
 		IS NOT (OLD.batch, OLD.line, OLD.operation, OLD.merchant_id, OLD.idempotency_key, OLD.id, OLD.fingerprint)
 		OR NOT (OLD.status = 'waiting' AND NEW.status = 'open' AND NEW.request = OLD.request
-			OR OLD.status = 'open' AND NEW.status NOT IN ('waiting', 'open') AND NEW.request IN (OLD.request, ''));
+			OR OLD.status = 'open' AND NEW.status = 'responded' AND NEW.request = OLD.request
+			OR OLD.status IN ('open', 'responded') AND NEW.status NOT IN ('waiting', 'open', 'responded') AND NEW.request IN (OLD.request, ''));
 END;
 -- +goose StatementEnd
