@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -437,22 +438,44 @@ func (s stored) needsCheck(f found) bool {
 	}
 }
 
+// beforeWindow begins the cursors of what is compared after the window: what was begun before it, and has neither an outcome nor an id of the
+// processor. Its record, of within the window, can be found by its reference only.
+const beforeWindow = "before "
+
+// withoutOutcome are the statuses of payments whose id at the processor may not be known.
+var withoutOutcome = []payment.Status{payment.Processing, payment.Unknown, payment.NeedsReconciliation}
+
 func (p *reconciling) comparePayments(ctx context.Context) (int, error) {
-	page, err := p.Store.Payments(ctx, payment.Filter{
-		Processor: p.Name, CreatedFrom: p.run.WindowFrom, CreatedBefore: p.run.WindowTo, Cursor: p.state.Cursor, Limit: storedPage,
-	})
+	filter := payment.Filter{Processor: p.Name, CreatedBefore: p.run.WindowTo, Limit: storedPage}
+	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
+	if filter.Cursor = cursor; before {
+		filter.CreatedBefore, filter.Statuses = p.run.WindowFrom, withoutOutcome
+	} else {
+		filter.CreatedFrom = p.run.WindowFrom
+	}
+	page, err := p.Store.Payments(ctx, filter)
 	if err != nil {
 		return 0, err
 	}
-	all := make([]stored, len(page.Payments))
-	for i, c := range page.Payments {
-		all[i] = ofCharge(c)
+	all := make([]stored, 0, len(page.Payments))
+	for _, c := range page.Payments {
+		if !before || c.ProcessorPaymentID == "" {
+			all = append(all, ofCharge(c))
+		}
 	}
-	return len(all), p.compare(ctx, payment.OperationCharge, all, page.Next)
+	return len(page.Payments), p.compare(ctx, payment.OperationCharge, all, before, page.Next)
 }
 
 func (p *reconciling) compareRefunds(ctx context.Context) (int, error) {
-	refunds, next, err := p.Store.RefundsOfProcessor(ctx, p.Name, p.run.WindowFrom, p.run.WindowTo, p.state.Cursor, storedPage)
+	var refunds []payment.Refund
+	var next string
+	var err error
+	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
+	if before {
+		refunds, next, err = p.Store.UnknownRefunds(ctx, p.Name, p.run.WindowFrom, cursor, storedPage)
+	} else {
+		refunds, next, err = p.Store.RefundsOfProcessor(ctx, p.Name, p.run.WindowFrom, p.run.WindowTo, cursor, storedPage)
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -460,11 +483,12 @@ func (p *reconciling) compareRefunds(ctx context.Context) (int, error) {
 	for i, r := range refunds {
 		all[i] = ofRefund(r)
 	}
-	return len(all), p.compare(ctx, payment.OperationRefund, all, next)
+	return len(all), p.compare(ctx, payment.OperationRefund, all, before, next)
 }
 
-// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later.
-func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, next string) error {
+// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later. before and next are where the page
+// was, and the cursor of the next one.
+func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, before bool, next string) error {
 	references := make([]string, len(all))
 	for i, s := range all {
 		references[i] = s.reference()
@@ -492,7 +516,10 @@ func (p *reconciling) compare(ctx context.Context, operation payment.Operation, 
 		return err
 	}
 	p.state.Counts.Compared += int64(len(all))
-	p.state.Cursor, p.state.Done = next, next == ""
+	p.state.Cursor, p.state.Done = next, before && next == ""
+	if before || next == "" {
+		p.state.Cursor = beforeWindow + next
+	}
 	return nil
 }
 

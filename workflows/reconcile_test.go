@@ -571,6 +571,43 @@ func TestSecondChargeOfAnOldPaymentIsFound(t *testing.T) {
 	require.Equal(t, []string{"duplicate_reference payment a ch_again", "duplicate_reference refund a"}, b.findings(t))
 }
 
+// A response was lost for hours, and the processor returns no metadata: the record is that of the payment before the window, which its workflow
+// will find by the reference.
+func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
+	for name, ended := range map[string]bool{"its workflow runs": false, "its workflow has ended": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.pay(t, "a", payment.Processing)
+			of := b.pay(t, "b", payment.Succeeded)
+			r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+				RefundID: payment.RefundID("acme", "c"), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: "c", Amount: 100,
+				CreatedAt: of.CreatedAt, UpdatedAt: of.CreatedAt,
+			}, "fingerprint")
+			require.NoError(t, err)
+			b.earlierWindowEnds(t)
+			late := b.payment("ch_a")
+			late.Status, late.CapturedAmount, late.CreatedAt, late.OwnID = payment.Succeeded, 1250, time.Now().Add(-time.Hour), ""
+			b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+				Result: processor.Result{
+					ID: "re_c", Status: payment.Succeeded, Amount: 100, Currency: "USD", MerchantID: "acme",
+					Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0),
+				},
+				CreatedAt: time.Now().Add(-time.Hour), ProcessorPaymentID: of.ProcessorPaymentID,
+			})
+			b.ended = ended
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			if ended {
+				require.Equal(t, []string{"refund_status refund c", "status payment a"}, b.findings(t))
+				return
+			}
+			require.Empty(t, b.findings(t))
+			require.Equal(t, []string{"charge/acme/a", "refund/acme/c"}, b.hurried)
+		})
+	}
+}
+
 // A workflow that no longer runs, for example because it was terminated, does not find out by itself.
 func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
 	b := newBooks(t)

@@ -421,22 +421,43 @@ func (s *Store) CleanReconciliations(ctx context.Context, processor string, limi
 	return more, nil
 }
 
-const selectRefundsOfProcessor = selectRefund + "WHERE processor = $1 AND created_at >= $2 AND created_at < $3 "
+const (
+	selectRefundsOfProcessor = selectRefund + "WHERE processor = $1 AND created_at >= $2 AND created_at < $3 "
+	// selectUnknownRefunds reads the index refunds_open, and sorts what it finds. No index has these expressions: otherwise, all refunds of the
+	// processor could be read by another one.
+	selectUnknownRefunds = selectRefund + "WHERE " + openRefunds + ` AND coalesce(processor_refund_id, '') = ''
+		AND coalesce(processor, '') = $1 AND coalesce(created_at, updated_at) < $2 `
+)
 
 // RefundsOfProcessor returns a page of the refunds of a processor with from <= CreatedAt < to, the oldest first, and the cursor of the next
 // page, which is empty on the last one.
 func (s *Store) RefundsOfProcessor(
 	ctx context.Context, processor string, from, to time.Time, cursor string, limit int,
 ) (refunds []payment.Refund, next string, err error) {
-	statement, args := selectRefundsOfProcessor, []any{processor, formatTime(from), formatTime(to), limit}
+	return s.pageOfRefunds(ctx, selectRefundsOfProcessor, []any{processor, formatTime(from), formatTime(to)}, cursor, limit)
+}
+
+// UnknownRefunds is [Store.RefundsOfProcessor] for the refunds before a time whose outcome is not known, nor their id at the processor.
+func (s *Store) UnknownRefunds(
+	ctx context.Context, processor string, before time.Time, cursor string, limit int,
+) (refunds []payment.Refund, next string, err error) {
+	return s.pageOfRefunds(ctx, selectUnknownRefunds, []any{processor, formatTime(before)}, cursor, limit)
+}
+
+func (s *Store) pageOfRefunds(
+	ctx context.Context, statement string, args []any, cursor string, limit int,
+) (refunds []payment.Refund, next string, err error) {
 	if cursor != "" {
 		at, id, err := parseCursor(cursor)
 		if err != nil {
 			return nil, "", s.wrap(err, "list refunds")
 		}
-		statement, args = statement+"AND (created_at, refund_id) > ($5, $6) ", append(args, at, id)
+		args = append(args, at, id)
+		statement += fmt.Sprintf("AND (created_at, refund_id) > ($%d, $%d) ", len(args)-1, len(args))
 	}
-	err = s.read().queryEach(ctx, statement+"ORDER BY created_at, refund_id LIMIT $4", args, func(row scanner) error {
+	args = append(args, limit)
+	statement += fmt.Sprintf("ORDER BY created_at, refund_id LIMIT $%d", len(args))
+	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
 		var r refundRow
 		err := row.Scan(r.fields()...)
 		refunds = append(refunds, r.Refund)
@@ -446,5 +467,5 @@ func (s *Store) RefundsOfProcessor(
 		last := refunds[limit-1]
 		next = newCursor(last.CreatedAt, last.RefundID)
 	}
-	return refunds, next, s.wrap(err, "list refunds of processor %q", processor)
+	return refunds, next, s.wrap(err, "list refunds")
 }

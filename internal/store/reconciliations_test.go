@@ -224,6 +224,21 @@ func TestRefundsOfAProcessorAreReadByTheirIndex(t *testing.T) {
 		require.Contains(t, plan, "refunds_of_processor")
 		require.NotContains(t, strings.ToLower(plan), "sort")
 		require.NotContains(t, plan, "TEMP B-TREE")
+
+		var unknown []string
+		for cursor := ""; ; {
+			refunds, next, err := s.UnknownRefunds(t.Context(), "rest", later.Add(time.Second), cursor, 2)
+			require.NoError(t, err)
+			for _, r := range refunds {
+				unknown = append(unknown, r.RefundID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		require.ElementsMatch(t, want[:5], unknown)
+		plan = readPlan(t, s, selectUnknownRefunds+"ORDER BY created_at, refund_id LIMIT 10", "rest", formatTime(later))
+		require.Contains(t, plan, "refunds_open")
 	})
 }
 

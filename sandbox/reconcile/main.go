@@ -1,5 +1,5 @@
 // Command reconcile tests reconciliation as a whole. It fills the simulator's ledger and the store with the same payments, plants each kind
-// of difference in random places, kills the worker while a page of the ledger is on its way, restarts the Temporal server, and compares what was
+// of difference in random places, kills the worker while a page or a lookup of the ledger is on its way, restarts the Temporal server each time, and compares what was
 // found with what was planted. It also measures how long live charges take meanwhile.
 package main
 

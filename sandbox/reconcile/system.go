@@ -42,16 +42,31 @@ type system struct {
 	worker    *process.Process
 	// configure writes the worker's configuration, with the overlap of the windows.
 	configure func(overlap string) error
-	// lists counts the requests for pages. At the one with the number holdAt, held is closed, and the response waits for release.
-	lists         atomic.Int64
+	pages, lookups *gate
+	cleanups       []func() error
+}
+
+// gate counts requests to the processor. At the one with the number holdAt, held is closed, and the response waits for release.
+type gate struct {
+	requests      atomic.Int64
 	holdAt        int64
 	held, release chan struct{}
-	cleanups      []func() error
+}
+
+func newGate(holdAt int64) *gate {
+	return &gate{holdAt: holdAt, held: make(chan struct{}), release: make(chan struct{})}
+}
+
+func (g *gate) pass() {
+	if g.requests.Add(1) == g.holdAt {
+		close(g.held)
+		<-g.release
+	}
 }
 
 // startSystem starts everything but the worker, which needs the payments. The caller must stop the returned system, even after an error.
-func startSystem(ctx context.Context, holdAt int64) (*system, error) {
-	s := &system{holdAt: holdAt, held: make(chan struct{}), release: make(chan struct{})}
+func startSystem(ctx context.Context, pages, lookups *gate) (*system, error) {
+	s := &system{pages: pages, lookups: lookups}
 	var err error
 	if s.dir, err = os.MkdirTemp("", "florin-reconcile-"); err != nil {
 		return s, err
@@ -102,9 +117,12 @@ func (s *system) startSimulator(ctx context.Context, port int) error {
 	}
 	serve := s.simulator.Handler()
 	server := &http.Server{ReadHeaderTimeout: 5 * time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method == http.MethodGet && r.URL.Query().Has("created_after") && s.lists.Add(1) == s.holdAt {
-			close(s.held)
-			<-s.release
+		switch {
+		case r.Method != http.MethodGet:
+		case r.URL.Query().Has("created_after"):
+			s.pages.pass()
+		default:
+			s.lookups.pass()
 		}
 		serve.ServeHTTP(w, r)
 	})}

@@ -29,7 +29,7 @@ func newTrial(ctx context.Context, o options, seed uint64) (*trial, error) {
 	pages := int64(o.payments/100) + 1
 	t := &trial{options: o, seed: seed}
 	var err error
-	if t.system, err = startSystem(ctx, 1+random.Int64N(pages)); err != nil {
+	if t.system, err = startSystem(ctx, newGate(1+random.Int64N(pages)), newGate(1+random.Int64N(int64(3*o.each)))); err != nil {
 		return t, err
 	}
 	began := time.Now()
@@ -48,22 +48,25 @@ func newTrial(ctx context.Context, o options, seed uint64) (*trial, error) {
 	return t, t.worker.Start(ctx)
 }
 
-// run reconciles with a killed worker and a restarted Temporal server, and then once more beside live charges.
+// run reconciles, while the worker is killed and the Temporal server restarted twice, and then once more beside live charges.
 func (t *trial) run(ctx context.Context) error {
 	began := time.Now()
 	id, err := t.florin.Reconcile(ctx, processorName)
 	if err != nil {
 		return err
 	}
-	if err := t.interrupt(ctx, id); err != nil {
-		return err
+	if err := t.interrupt(ctx, id, t.pages); err != nil {
+		return fmt.Errorf("at page %d: %w", t.pages.holdAt, err)
+	}
+	if err := t.interrupt(ctx, id, t.lookups); err != nil {
+		return fmt.Errorf("at lookup %d: %w", t.lookups.holdAt, err)
 	}
 	first, err := t.await(ctx, id)
 	if err != nil {
 		return err
 	}
-	fmt.Printf("reconcile: seed=%d: %d records listed, %d compared, %d looked up in %s, with SIGKILL at page %d and a restart of Temporal\n",
-		t.seed, first.Counts.Listed, first.Counts.Compared, first.Counts.Checked, time.Since(began).Round(time.Second), t.holdAt)
+	fmt.Printf("reconcile: seed=%d: %d records listed, %d compared, %d looked up in %s, with SIGKILL and a restart of Temporal at page %d and at lookup %d\n",
+		t.seed, first.Counts.Listed, first.Counts.Compared, first.Counts.Checked, time.Since(began).Round(time.Second), t.pages.holdAt, t.lookups.holdAt)
 	found, err := t.findings(ctx)
 	if err != nil {
 		return err
@@ -92,20 +95,20 @@ func (t *trial) run(ctx context.Context) error {
 	return t.report(again)
 }
 
-// interrupt kills the worker while a page is on its way, restarts the Temporal server, and starts another worker.
-func (t *trial) interrupt(ctx context.Context, id string) error {
+// interrupt kills the worker while a response is on its way, restarts the Temporal server, and starts another worker.
+func (t *trial) interrupt(ctx context.Context, id string, at *gate) error {
 	select {
-	case <-t.held:
+	case <-at.held:
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(3 * time.Minute):
 		state, err := t.florin.Reconciliation(ctx, id)
-		return fmt.Errorf("page %d was not read: %+v %w", t.holdAt, state, err)
+		return fmt.Errorf("there was no such request: %+v %w", state, err)
 	}
 	if err := t.worker.Kill(); err != nil {
 		return err
 	}
-	close(t.release)
+	close(at.release)
 	if err := t.server.Kill(); err != nil {
 		return err
 	}
@@ -164,7 +167,7 @@ func (t *trial) measure(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lists := t.lists.Load()
+	lists := t.pages.requests.Load()
 	id, err := t.florin.Reconcile(ctx, processorName)
 	if err != nil {
 		return err
@@ -178,7 +181,7 @@ func (t *trial) measure(ctx context.Context) error {
 		return err
 	}
 	fmt.Printf("reconcile: seed=%d: live charges: p95 %s alone, %s beside a reconciliation of %d pages: ratio %.2f\n", t.seed,
-		alone.Round(time.Millisecond), beside.Round(time.Millisecond), t.lists.Load()-lists, float64(beside)/float64(alone))
+		alone.Round(time.Millisecond), beside.Round(time.Millisecond), t.pages.requests.Load()-lists, float64(beside)/float64(alone))
 	if !r.Complete {
 		return fmt.Errorf("the reconciliation beside live charges is not complete: %s", r.Reason)
 	}
