@@ -13,7 +13,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
 
+	"github.com/florinpay/florin/internal/processor/audit"
 	"github.com/florinpay/florin/internal/processor/httpclient"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
@@ -50,6 +52,10 @@ var batchScenarios = []scenario{
 		skip: skipWithoutBatches, run: batchTooLarge},
 	{name: "no error of a batch contains an API key, a card number or a payment method", doc: docBatches,
 		skip: skipWithoutBatches, run: batchSecrets},
+	{name: "the audit log contains the ids of a batch, and neither its payment methods nor its texts", doc: docBatches,
+		skip: skipWithoutBatches, run: batchAudited},
+	{name: "concurrent batches each receive their own response", doc: docBatches,
+		skip: skipWithoutBatches, run: batchesConcurrently},
 }
 
 func skipWithoutBatches(p Protocol) string {
@@ -75,12 +81,18 @@ func batchCalls(n int) []processor.ChargeCall {
 // smallBatch returns the calls of a batch that is one request.
 func smallBatch(p Protocol) []processor.ChargeCall { return batchCalls(min(3, p.Profile.MaxBatch)) }
 
-// chargeBatch sends the calls. It requires an item for each call: a result, or a complete error without secrets.
-func (r *rig) chargeBatch(ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+// batcher returns the adapter.
+func (r *rig) batcher() processor.Batcher {
 	r.Helper()
 	batcher, ok := r.adapter.(processor.Batcher)
 	require.True(r, ok, "the adapter is no processor.Batcher")
-	items := batcher.ChargeBatch(ctx, calls)
+	return batcher
+}
+
+// chargeBatch sends the calls. It requires an item for each call: a result, or a complete error without secrets.
+func (r *rig) chargeBatch(ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+	r.Helper()
+	items := r.batcher().ChargeBatch(ctx, calls)
 	require.Len(r, items, len(calls), "want an item for each call")
 	for i, item := range items {
 		if item.Err != nil {
@@ -107,13 +119,17 @@ func recordOf(p Protocol, key string, amount int64) Record {
 	return record
 }
 
+// paid returns the item of a charge that succeeded.
+func paid(p Protocol, key string, amount int64) BatchItem {
+	return BatchItem{Key: key, Response: p.WritePayment(recordOf(p, key, amount))}
+}
+
 // executed returns the items of a processor that has executed each charge of a request. A charge that the adapter has sent on its
 // own is a request with one.
 func executed(p Protocol, got received) []BatchItem {
 	var items []BatchItem
 	for _, one := range chargesOf(got) {
-		key := sentKey(one.Request)
-		items = append(items, BatchItem{Key: key, Response: p.WritePayment(recordOf(p, key, one.Amount))})
+		items = append(items, paid(p, sentKey(one.Request), one.Amount))
 	}
 	return items
 }
@@ -122,7 +138,7 @@ func executed(p Protocol, got received) []BatchItem {
 func paidBatch(p Protocol, calls []processor.ChargeCall) Response {
 	var items []BatchItem
 	for _, call := range calls {
-		items = append(items, BatchItem{Key: call.Key, Response: p.WritePayment(recordOf(p, call.Key, call.Amount))})
+		items = append(items, paid(p, call.Key, call.Amount))
 	}
 	return p.WriteBatch(items)
 }
@@ -224,9 +240,9 @@ func requireSame(t tester, want, got processor.BatchItem, i int) {
 		"class, certainty, retry, Retry-After, status and code of item %d: %v", i, got.Err)
 }
 
-// like requires that the second charge of a batch, whose item has the response, ends as it would on its own, and that the others
-// succeed. It returns the item.
-func like(t tester, p Protocol, calls []processor.ChargeCall, response Response) processor.BatchItem {
+// likeAlone requires that the second charge of a batch, whose item has the response, ends as it would on its own, and that the
+// others succeed. It returns the item.
+func likeAlone(t tester, p Protocol, calls []processor.ChargeCall, response Response) processor.BatchItem {
 	t.Helper()
 	r := start(t, p, instead(p, calls[1].Key, response))
 	items := r.oneBatch(calls)
@@ -269,277 +285,19 @@ func batchValues(t tester, p Protocol) {
 }
 
 func batchOrder(t tester, p Protocol) {
-	for name, change := range map[string]func([]BatchItem) []BatchItem{
+	changes := map[string]func([]BatchItem) []BatchItem{
 		"that of the request": unchanged,
 		"reversed": func(items []BatchItem) []BatchItem {
 			slices.Reverse(items)
 			return items
 		},
 		"rotated": func(items []BatchItem) []BatchItem { return append(items[1:], items[0]) },
-	} {
+	}
+	for _, name := range sorted(changes) {
 		t.Run(name, func(t tester) {
 			calls := smallBatch(p)
-			r := start(t, p, respond(p, change))
+			r := start(t, p, respond(p, changes[name]))
 			r.requireOwn(calls, r.oneBatch(calls), -1)
-		})
-	}
-}
-
-func batchDeclines(t tester, p Protocol) {
-	calls := smallBatch(p)
-	record := recordOf(p, calls[1].Key, calls[1].Amount)
-	record.Captured = 0
-	responses := map[string]Response{}
-	for _, d := range p.Declines {
-		responses[d.Name] = d.Write(record)
-	}
-	for name, status := range p.PaymentStatuses {
-		if status == payment.Declined {
-			record.Status = name
-			responses["the status "+name] = p.WritePayment(record)
-		}
-	}
-	for _, name := range sorted(responses) {
-		t.Run(name, func(t tester) {
-			got := like(t, p, calls, responses[name])
-			require.Nil(t, got.Err, "a decline is a result")
-			require.Equal(t, payment.Declined, got.Result.Status)
-			require.Equal(t, calls[1].Key, got.Result.Reference)
-			checkDecline(t, &got.Result)
-		})
-	}
-}
-
-// refusals are responses without a business outcome, to a charge or to a whole batch.
-func refusals(p Protocol) map[string]Response {
-	all := map[string]Response{}
-	for _, status := range []int{400, 403, 409, 422, 429, 500, 503} {
-		all[fmt.Sprint(status)] = p.WriteError(status, "some_code", "some message")
-	}
-	for name, write := range map[string]func() Response{"a key in flight": p.WriteInFlight, "a used key": p.WriteMismatch,
-		"a state conflict": p.WriteConflict, "a locked object": p.WriteObjectLevel} {
-		if write != nil {
-			all[name] = write()
-		}
-	}
-	return all
-}
-
-func batchErrors(t tester, p Protocol) {
-	calls := smallBatch(p)
-	responses := refusals(p)
-	for name, change := range defects {
-		record := recordOf(p, calls[1].Key, calls[1].Amount)
-		change(&record)
-		responses[name] = p.WritePayment(record)
-	}
-	for _, name := range sorted(responses) {
-		t.Run(name, func(t tester) {
-			got := like(t, p, calls, responses[name])
-			require.NotNil(t, got.Err, "the charge has no outcome")
-		})
-	}
-}
-
-func batchDifferences(t tester, p Protocol) {
-	calls := smallBatch(p)
-	for name, change := range map[string]func(*Record){
-		"amount":    func(r *Record) { r.Amount, r.Captured = 999, 999 },
-		"currency":  func(r *Record) { r.Currency = "EUR" },
-		"reference": func(r *Record) { r.Reference = keyOf("9") },
-		"captured":  func(r *Record) { r.Captured = 1 },
-		"another charge of the batch": func(r *Record) {
-			*r = recordOf(p, calls[0].Key, calls[0].Amount)
-		},
-	} {
-		t.Run(name, func(t tester) {
-			record := recordOf(p, calls[1].Key, calls[1].Amount)
-			change(&record)
-			got := like(t, p, calls, p.WritePayment(record))
-			require.Nil(t, got.Err)
-			require.Equal(t, charge.wantResult(p, record, 1), got.Result)
-		})
-	}
-}
-
-func batchLacks(t tester, p Protocol) {
-	calls := smallBatch(p)
-	for name, lacking := range map[string]int{"the first charge": 0, "the last charge": len(calls) - 1} {
-		t.Run(name, func(t tester) {
-			r := start(t, p, respond(p, func(items []BatchItem) []BatchItem {
-				return slices.DeleteFunc(items, func(item BatchItem) bool { return item.Key == calls[lacking].Key })
-			}))
-			items := r.oneBatch(calls)
-			r.requireAmbiguous(items[lacking], lacking)
-			r.requireOwn(calls, items, lacking)
-		})
-	}
-	t.Run("all charges", func(t tester) {
-		r := start(t, p, respond(p, func([]BatchItem) []BatchItem { return nil }))
-		for i, item := range r.oneBatch(calls) {
-			r.requireAmbiguous(item, i)
-		}
-	})
-	t.Run("a charge, and contains one that was not sent", func(t tester) {
-		r := start(t, p, respond(p, func(items []BatchItem) []BatchItem {
-			items[0] = BatchItem{Key: keyOf("9"), Response: p.WritePayment(recordOf(p, keyOf("9"), calls[0].Amount))}
-			return items
-		}))
-		items := r.oneBatch(calls)
-		r.requireAmbiguous(items[0], 0)
-		r.requireUnharmed(calls, items, 0)
-	})
-}
-
-func batchTwice(t tester, p Protocol) {
-	calls := smallBatch(p)
-	refused := BatchItem{Key: calls[0].Key, Response: p.WriteError(http.StatusBadRequest, "some_code", "some message")}
-	for name, change := range map[string]func([]BatchItem) []BatchItem{
-		"the same item": func(items []BatchItem) []BatchItem { return append(items, items[0]) },
-		"first paid":    func(items []BatchItem) []BatchItem { return append(items, refused) },
-		"first refused": func(items []BatchItem) []BatchItem { return append([]BatchItem{refused}, items...) },
-	} {
-		t.Run(name, func(t tester) {
-			r := start(t, p, respond(p, change))
-			items := r.oneBatch(calls)
-			r.requireAmbiguous(items[0], 0)
-			r.requireUnharmed(calls, items, 0)
-		})
-	}
-}
-
-func batchMalformed(t tester, p Protocol) {
-	calls := smallBatch(p)
-	whole := paidBatch(p, calls)
-	malformed := map[string]Response{
-		"the response to a single charge": p.WritePayment(recordOf(p, calls[0].Key, calls[0].Amount)),
-		"an error with status 200":        p.WriteError(http.StatusOK, "some_code", "try again later"),
-	}
-	for name, malform := range malformedResponses(p) {
-		malformed[name] = malform(whole)
-	}
-	for _, name := range sorted(malformed) {
-		t.Run(name, func(t tester) {
-			r := start(t, p, always(malformed[name]))
-			for i, item := range r.oneBatch(calls) {
-				r.requireAmbiguous(item, i)
-			}
-		})
-	}
-	variants := ambiguousResponses(whole)
-	for _, name := range sorted(variants) {
-		t.Run("JSON that can be read in more than one way: "+name, func(t tester) {
-			r := start(t, p, always(variants[name]))
-			items := r.oneBatch(calls)
-			r.requireAmbiguous(items[0], 0) // the only one whose amount is among those that the variants change
-			r.requireUnharmed(calls, items, 0)
-		})
-	}
-}
-
-func batchFails(t tester, p Protocol) {
-	calls := smallBatch(p)
-	for _, want := range classifications(p.Profile) {
-		responses := map[string]Response{
-			"an empty body":         {Status: want.status},
-			"a gateway's page":      {Status: want.status, Body: []byte("<html>" + cardNumber + "</html>")},
-			"the protocol's error":  p.WriteError(want.status, "some_code", "some message"),
-			"the body of a success": {Status: want.status, Body: paidBatch(p, calls).Body},
-		}
-		if want.status == http.StatusPaymentRequired {
-			delete(responses, "the protocol's error") // may be a decline, whatever the code
-		}
-		for _, name := range sorted(responses) {
-			t.Run(fmt.Sprintf("%d with %s", want.status, name), func(t tester) {
-				r := start(t, p, always(responses[name]))
-				for i, item := range r.chargeBatch(t.Context(), calls) {
-					require.NotNil(t, item.Err, "item %d", i)
-					r.requireFailure(item.Err, want.certainty, want.retry, want.class)
-				}
-				if want.status == http.StatusUnauthorized {
-					r.requireRequests(2) // the client resends once with a fresh API key
-					return
-				}
-				r.onlyRequest()
-			})
-		}
-	}
-	whole := refusals(p)
-	for _, name := range sorted(whole) {
-		t.Run("the whole batch: "+name, func(t tester) {
-			r := start(t, p, always(whole[name]))
-			for i, item := range r.oneBatch(calls) {
-				requireSame(t, alone(t, p, calls[i], whole[name]), item, i)
-			}
-		})
-	}
-	for _, d := range p.Declines {
-		t.Run("a decline of the whole batch: "+d.Name, func(t tester) {
-			r := start(t, p, always(d.Write(recordOf(p, calls[0].Key, calls[0].Amount))))
-			for i, item := range r.oneBatch(calls) {
-				require.NotNil(t, item.Err, "item %d: the response does not say which charge was declined", i)
-				require.Equal(t, processor.Ambiguous, item.Err.Certainty, "item %d", i)
-			}
-		})
-	}
-	t.Run("a refused connection", func(t tester) {
-		baseURL := "http://" + unreachableAddress(t)
-		r := start(t, p, nil, func(o *httpclient.Options) { o.BaseURL = baseURL })
-		for i, item := range r.chargeBatch(t.Context(), calls) {
-			require.NotNil(t, item.Err, "item %d", i)
-			r.requireFailure(item.Err, processor.NotExecuted, true, payment.ClassNotSent)
-		}
-	})
-}
-
-func batchLost(t tester, p Protocol) {
-	calls := smallBatch(p)
-	for name, handler := range map[string]func(http.ResponseWriter, *http.Request){
-		"reset": reset, "closed before the response": closeWithoutResponse, "closed within the header": closeWithinHeader,
-	} {
-		t.Run(name, func(t tester) {
-			r := start(t, p, always(Response{handler: handler}))
-			for i, item := range r.oneBatch(calls) {
-				require.NotNil(t, item.Err, "item %d", i)
-				r.requireFailure(item.Err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
-			}
-		})
-	}
-	t.Run("canceled in flight", func(t tester) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		r := start(t, p, always(Response{handler: func(w http.ResponseWriter, req *http.Request) {
-			cancel()
-			hang(w, req)
-		}}))
-		for i, item := range r.chargeBatch(ctx, calls) {
-			require.NotNil(t, item.Err, "item %d", i)
-			r.requireFailure(item.Err, processor.Ambiguous, true, payment.ClassOutcomeUnknown)
-		}
-		r.onlyRequest()
-	})
-}
-
-func batchRetryAfter(t tester, p Protocol) {
-	calls := smallBatch(p)
-	for _, status := range []int{429, 503} {
-		response := p.WriteError(status, "some_code", "slow down")
-		later := withRetryAfter(response)
-		t.Run(fmt.Sprint(status, " to the request"), func(t tester) {
-			r := start(t, p, always(later))
-			for i, item := range r.oneBatch(calls) {
-				require.NotNil(t, item.Err, "item %d", i)
-				require.Equal(t, 7*time.Second, item.Err.RetryAfter, "item %d", i)
-			}
-		})
-		t.Run(fmt.Sprint(status, " to a charge"), func(t tester) {
-			item := func(response Response) []BatchItem { return []BatchItem{{Key: calls[1].Key, Response: response}} }
-			if bytes.Equal(p.WriteBatch(item(response)).Body, p.WriteBatch(item(later)).Body) {
-				t.Skip("the protocol has no Retry-After for a charge of a batch")
-			}
-			got := like(t, p, calls, later)
-			require.NotNil(t, got.Err)
-			require.Equal(t, 7*time.Second, got.Err.RetryAfter)
 		})
 	}
 }
@@ -548,14 +306,12 @@ func batchRetryAfter(t tester, p Protocol) {
 func batchRepeated(t tester, p Protocol) {
 	calls := smallBatch(p)
 	first := map[string]received{}
-	charged := 0
 	r := start(t, p, func(got received) Response {
 		var items []BatchItem
 		for _, one := range chargesOf(got) {
 			key := sentKey(one.Request)
 			if _, known := first[key]; !known {
 				first[key] = one
-				charged++
 			}
 			response := p.WritePayment(recordOf(p, key, first[key].Amount))
 			if got.Operation == Batch && !bytes.Equal(first[key].Body, one.Body) || first[key].ParsedRequest != one.ParsedRequest {
@@ -587,33 +343,34 @@ func batchRepeated(t tester, p Protocol) {
 	require.NoError(t, err, "the charge on its own")
 	require.Equal(t, own(p, calls[0], 3).Result, got)
 	r.requireRequests(3)
-	require.Equal(t, len(calls), charged, "charges that the processor executed")
+	require.Equal(t, len(calls), len(first), "charges that the processor executed")
 }
 
 func batchUnsendable(t tester, p Protocol) {
-	for name, tc := range map[string]struct {
+	for _, tc := range []struct {
+		name      string
+		skip      string
 		change    func(*processor.ChargeCall)
-		applies   bool
 		certainty processor.Certainty
 		class     payment.FailureClass
 	}{
-		"no key": {applies: true, change: func(c *processor.ChargeCall) { c.Key = "" },
+		{name: "no key", change: func(c *processor.ChargeCall) { c.Key = "" },
 			certainty: processor.NotExecuted, class: payment.ClassConfig},
-		"a key with a line break": {applies: true, change: func(c *processor.ChargeCall) { c.Key += "\n" },
+		{name: "a key with a line break", change: func(c *processor.ChargeCall) { c.Key += "\n" },
 			certainty: processor.NotExecuted, class: payment.ClassConfig},
-		"an expired key": {applies: skipWithoutLifetime(p) == "",
+		{name: "an expired key", skip: skipWithoutLifetime(p),
 			change:    func(c *processor.ChargeCall) { c.KeyFirstUsed = time.Now().Add(-p.Profile.KeyLifetime - time.Second) },
 			certainty: processor.Ambiguous, class: payment.ClassOutcomeUnknown},
 	} {
-		t.Run(name, func(t tester) {
-			if !tc.applies {
-				t.Skip(skipWithoutLifetime(p))
+		t.Run(tc.name, func(t tester) {
+			if tc.skip != "" {
+				t.Skip(tc.skip)
 			}
 			calls := smallBatch(p)
 			tc.change(&calls[1])
 			r := start(t, p, respond(p, unchanged))
 			items := r.oneBatch(calls)
-			require.Len(t, chargesOf(r.onlyRequest()), len(calls)-1, "charges that were sent")
+			require.Equal(t, len(calls)-1, len(chargesOf(r.onlyRequest())), "charges that were sent")
 			require.NotNil(t, items[1].Err)
 			r.requireFailure(items[1].Err, tc.certainty, false, tc.class)
 			r.requireOwn(calls, items, 1)
@@ -692,4 +449,39 @@ func batchSecrets(t tester, p Protocol) {
 			})
 		}
 	}
+}
+
+func batchAudited(t tester, p Protocol) {
+	calls := smallBatch(p)
+	var lines bytes.Buffer
+	log := audit.New(zapcore.AddSync(&lines), audit.Options{})
+	r := start(t, p, respond(p, unchanged), func(o *httpclient.Options) { o.Audit = log })
+	r.oneBatch(calls)
+	require.NoError(t, log.Close())
+	for _, text := range []string{paymentMethod, "customer_1", "two books", keyOf("")} {
+		require.NotContains(t, lines.String(), text, "Profile.Audited names a field that is not the processor's own")
+	}
+	for _, call := range calls {
+		if len(p.Profile.Audited) > 0 {
+			require.Contains(t, lines.String(), `"`+recordOf(p, call.Key, call.Amount).ID+`"`)
+		}
+	}
+}
+
+func batchesConcurrently(t tester, p Protocol) {
+	const batches = 16
+	r := start(t, p, respond(p, unchanged), func(o *httpclient.Options) { o.MaxInFlight = batches })
+	size, batcher := len(smallBatch(p)), r.batcher()
+	calls := batchCalls(batches * size)
+	all := concurrently(batches, func(i int) []processor.BatchItem {
+		return batcher.ChargeBatch(t.Context(), calls[i*size:(i+1)*size])
+	})
+	items := slices.Concat(all...)
+	require.Len(t, items, len(calls))
+	for i, call := range calls {
+		want := own(p, call, 1)
+		want.Result.RequestID = items[i].Result.RequestID // the requests arrive in any order
+		require.Equal(t, want, items[i], "item %d", i)
+	}
+	r.requireRequests(batches)
 }

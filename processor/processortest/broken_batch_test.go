@@ -6,10 +6,12 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
+	"github.com/florinpay/florin/processor/processortest"
 )
 
 // The names of the scenarios about batches.
@@ -29,6 +31,8 @@ const (
 	batchUnsendable  = "a charge that must not be sent is left out of its batch, and the others are sent"
 	batchTooLarge    = "a batch larger than Profile.MaxBatch is cut into several requests"
 	batchSecrets     = "no error of a batch contains an API key, a card number or a payment method"
+	batchAudited     = "the audit log contains the ids of a batch, and neither its payment methods nor its texts"
+	batchConcurrent  = "concurrent batches each receive their own response"
 )
 
 // changeBatchCall returns an adapter that changes every charge of a batch before it is sent.
@@ -94,6 +98,8 @@ func chargeOneByOne(a *acme, ctx context.Context, calls []processor.ChargeCall) 
 }
 
 func batchDefects() []defect {
+	var once sync.Once
+	var first []processor.BatchItem
 	isError := func(item processor.BatchItem) bool { return item.Err != nil }
 	return []defect{
 		{name: "makes the charges of a batch one by one", caughtBy: []string{batchValues}, broken: broken{chargeBatch: chargeOneByOne}},
@@ -236,5 +242,23 @@ func batchDefects() []defect {
 			}}},
 		{name: "copies the payment method into the error of a batch", caughtBy: []string{batchSecrets},
 			broken: changeItemError(func(c processor.ChargeCall, e *processor.Error) { e.Message += " for " + c.PaymentMethod })},
+		{name: "its profile has the cards of a batch in the audit log", caughtBy: []string{batchAudited},
+			broken: broken{chargeBatch: func(a *acme, ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+				return a.chargeBatch(ctx, calls, func(parts []processor.Call) ([]byte, error) {
+					items := []map[string]string{}
+					for i, part := range parts {
+						items = append(items, map[string]string{"key": part.Key, "form": string(part.Body), "id": calls[i].PaymentMethod})
+					}
+					return json.Marshal(items)
+				}, decodeAcmeBatch)
+			}},
+			protocol: func(p *processortest.Protocol) {
+				p.Profile.Audited = map[string]processor.Shape{"id": processor.ShapeID, "[].id": processor.ShapeID}
+			}},
+		{name: "returns the items of the first batch for every batch", caughtBy: []string{batchConcurrent},
+			broken: broken{chargeBatch: func(a *acme, ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+				once.Do(func() { first = a.ChargeBatch(ctx, calls) })
+				return first
+			}}},
 	}
 }

@@ -791,8 +791,8 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 	}
 	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, openDecline,
 		unprintableCode, conflict, lockedObject, retryHeader, listTimes, listOwnIDs, listUnchanged, auditedLists,
-		batchValues, batchOrder, batchDecline, batchError, batchDifferences, batchLacks, batchTwice, batchMalformed, batchFails, batchLost,
-		batchRetryAfter, batchRepeated, batchUnsendable, batchTooLarge, batchSecrets}, skips)
+		batchValues, batchOrder, batchDecline, batchError, batchDifferences, batchLacks, batchTwice, batchMalformed, batchFails,
+		batchLost, batchRetryAfter, batchRepeated, batchUnsendable, batchTooLarge, batchSecrets, batchAudited, batchConcurrent}, skips)
 }
 
 // newAcmeWithoutBatches returns an adapter that is no processor.Batcher.
@@ -813,7 +813,7 @@ func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {
 			p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded, "reopened": payment.Declined}
 		},
 		"the adapter is a processor.Batcher: Profile.MaxBatch must be above 0": func(p *processortest.Protocol) { p.Profile.MaxBatch = 0 },
-		"Profile.MaxBatch 1: want 0, or at least 2": func(p *processortest.Protocol) { p.Profile.MaxBatch = 1 },
+		"Profile.MaxBatch 1: want 0, or at least 2":                            func(p *processortest.Protocol) { p.Profile.MaxBatch = 1 },
 		"Profile.MaxBatch is for an adapter that is a processor.Batcher": func(p *processortest.Protocol) {
 			p.New = newAcmeWithoutBatches
 		},
