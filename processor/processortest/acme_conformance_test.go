@@ -45,6 +45,8 @@ func acmeProtocol() processortest.Protocol {
 		WriteMismatch:    func() processortest.Response { return writeAcmeError(400, "key_reused", "", "") },
 		WriteConflict:    func() processortest.Response { return writeAcmeError(400, "already_settled", "", "") },
 		WriteObjectLevel: func() processortest.Response { return writeAcmeError(429, "transaction_locked", "", "") },
+		ParseBatch:       parseAcmeBatch,
+		WriteBatch:       writeAcmeBatch,
 		WriteInFlight:    nil, // Acme answers the second request after the first one has ended
 	}
 }
@@ -65,6 +67,19 @@ func writeAcmePage(records []processortest.Record, next string) processortest.Re
 		items = append(items, acmeRecord(r))
 	}
 	return writeAcme(200, map[string]any{"items": items, "more": next != ""})
+}
+
+// writeAcmeBatch writes each response as it is, in its item.
+func writeAcmeBatch(items []processortest.BatchItem) processortest.Response {
+	results := []any{}
+	for _, item := range items {
+		result := map[string]any{"key": item.Key, "code": item.Response.Status, "body": json.RawMessage(item.Response.Body)}
+		if seconds := item.Response.Header.Get("Retry-After"); seconds != "" {
+			result["retry_after"] = seconds
+		}
+		results = append(results, result)
+	}
+	return writeAcme(200, map[string]any{"results": results})
 }
 
 func writeAcmeError(status int, code, text, reason string) processortest.Response {
@@ -95,6 +110,9 @@ func parseAcme(r processortest.Request) (processortest.ParsedRequest, error) {
 	if r.Method == http.MethodGet && r.Path == "/returns" {
 		return parseAcmeList(processortest.ListRefunds, r.Query)
 	}
+	if r.Method == http.MethodPost && r.Path == "/batches" {
+		return processortest.ParsedRequest{Operation: processortest.Batch}, nil
+	}
 	if path[0] != "transactions" || len(path) == 2 || len(path) > 3 {
 		return processortest.ParsedRequest{}, errors.New("no such request in Acme's protocol")
 	}
@@ -119,6 +137,18 @@ func parseAcme(r processortest.Request) (processortest.ParsedRequest, error) {
 			"settle": processortest.Capture, "cancel": processortest.Void, "returns": processortest.Refund}[path[2]]
 	}
 	return parsed, nil
+}
+
+func parseAcmeBatch(r processortest.Request) (charges []processortest.Request, err error) {
+	var items []acmeItem
+	if err := json.Unmarshal(r.Body, &items); err != nil {
+		return nil, err
+	}
+	for _, item := range items {
+		charges = append(charges, processortest.Request{Method: http.MethodPost, Path: "/transactions", Body: []byte(item.Form),
+			Header: http.Header{"Idempotency-Key": {item.Key}}})
+	}
+	return charges, nil
 }
 
 func parseAcmeQuery(path []string, q url.Values) (parsed processortest.ParsedRequest, err error) {

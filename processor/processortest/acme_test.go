@@ -24,6 +24,7 @@ func acmeProfile() processor.Profile {
 	return processor.Profile{
 		KeyLifetime:  7 * 24 * time.Hour,
 		KeyMaxLength: 45,
+		MaxBatch:     acmeMaxBatch,
 		Refusal:      acmeRefusal,
 		Mismatch:     func(_ int, code string) bool { return code == "key_reused" },
 		Conflict:     func(_ int, code string) bool { return code == "already_settled" },
@@ -36,6 +37,11 @@ func acmeProfile() processor.Profile {
 type acme struct{ client processor.Client }
 
 func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
+	return a.post(ctx, acmeStates, acmeCharge(call))
+}
+
+// acmeCharge returns the request of a charge.
+func acmeCharge(call processor.ChargeCall) processor.Call {
 	form := url.Values{
 		"cents": {strconv.FormatInt(call.Amount, 10)}, "currency": {strings.ToLower(call.Currency)},
 		"source": {call.PaymentMethod},
@@ -49,23 +55,34 @@ func (a *acme) Charge(ctx context.Context, call processor.ChargeCall) (processor
 	}
 	form.Set("meta.florin_payment_id", call.PaymentID)
 	form.Set("meta.florin_merchant_id", call.MerchantID)
-	return a.post(ctx, acmeStates, processor.Call{Path: "/transactions", Body: []byte(form.Encode()),
-		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "charge", PaymentID: call.PaymentID})
+	return processor.Call{Path: "/transactions", Body: []byte(form.Encode()),
+		Key: call.Key, KeyFirstUsed: call.KeyFirstUsed, Operation: "charge", PaymentID: call.PaymentID}
 }
 
 // post sends an operation. Decode reads a success; the profile's Refusal reads every other response. The client decides what
 // a response proves about money.
-func (a *acme) post(ctx context.Context, states map[string]payment.Status,
-	call processor.Call) (result processor.Result, err error) {
+func (a *acme) post(ctx context.Context, states map[string]payment.Status, call processor.Call) (processor.Result, error) {
 	call.Method, call.ContentType = http.MethodPost, "application/x-www-form-urlencoded"
-	call.Decode = func(body []byte) (err error) {
+	var result processor.Result
+	call.Decode = decodeAcme(states, &result)
+	answer, err := a.client.Do(ctx, call)
+	return acmeOutcome(call, result, answer, err)
+}
+
+// decodeAcme returns the Decode of an operation, which sets the result.
+func decodeAcme(states map[string]payment.Status, result *processor.Result) func(body []byte) error {
+	return func(body []byte) error {
 		var t transaction
-		if err = processor.DecodeJSON(body, &t); err == nil {
-			result, err = t.checked(states)
+		err := processor.DecodeJSON(body, &t)
+		if err == nil {
+			*result, err = t.checked(states)
 		}
 		return err
 	}
-	answer, err := a.client.Do(ctx, call)
+}
+
+// acmeOutcome returns the outcome of an operation. result is what its Decode has read.
+func acmeOutcome(call processor.Call, result processor.Result, answer processor.Answer, err error) (processor.Result, error) {
 	switch {
 	case err != nil:
 		return processor.Result{}, err

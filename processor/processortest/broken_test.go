@@ -29,6 +29,8 @@ type broken struct {
 	void   func(*acme, context.Context, processor.VoidCall) (processor.Result, error)
 	lookup func(*acme, context.Context, processor.LookupCall) (processor.Result, bool, error)
 	list   func(*acme, context.Context, processor.ListCall) (processor.Page, error)
+
+	chargeBatch func(*acme, context.Context, []processor.ChargeCall) []processor.BatchItem
 	// after changes the result and the error of every charge.
 	after func(processor.ChargeCall, processor.Result, error) (processor.Result, error)
 }
@@ -71,6 +73,13 @@ func (b broken) List(ctx context.Context, call processor.ListCall) (processor.Pa
 		return b.list(b.acme, ctx, call)
 	}
 	return b.acme.List(ctx, call)
+}
+
+func (b broken) ChargeBatch(ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+	if b.chargeBatch != nil {
+		return b.chargeBatch(b.acme, ctx, calls)
+	}
+	return b.acme.ChargeBatch(ctx, calls)
 }
 
 // changeError returns an adapter that changes every error of a charge.
@@ -730,7 +739,7 @@ func defects() []defect {
 // Every defect is caught, and every scenario catches a defect.
 func TestEveryDefectOfAnAdapterIsCaught(t *testing.T) {
 	caught := map[string]bool{}
-	for _, d := range defects() {
+	for _, d := range slices.Concat(defects(), batchDefects()) {
 		t.Run(d.name, func(t *testing.T) {
 			p := acmeProtocol()
 			if d.protocol != nil {
@@ -759,6 +768,8 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 	p := acmeProtocol()
 	p.ParseMetadata, p.Declines, p.WriteMismatch, p.WriteConflict, p.WriteObjectLevel = nil, nil, nil, nil, nil
 	p.ListsHaveNoTimes, p.Profile.Audited = true, nil
+	p.New, p.Profile.MaxBatch = newAcmeWithoutBatches, 0
+	p.ParseBatch, p.WriteBatch = nil, nil
 	writePage := p.WritePage
 	p.WritePage = func(records []processortest.Record, next string) processortest.Response {
 		for i := range records {
@@ -779,7 +790,14 @@ func TestScenariosThatDoNotApplyAreSkipped(t *testing.T) {
 		}
 	}
 	require.Equal(t, []string{captureMode, metadata, expiredKey, keyInFlight, keyMismatch, declines, openDecline,
-		unprintableCode, conflict, lockedObject, retryHeader, listTimes, listOwnIDs, listUnchanged, auditedLists}, skips)
+		unprintableCode, conflict, lockedObject, retryHeader, listTimes, listOwnIDs, listUnchanged, auditedLists,
+		batchValues, batchOrder, batchDecline, batchError, batchDifferences, batchLacks, batchTwice, batchMalformed, batchFails,
+		batchLost, batchRetryAfter, batchRepeated, batchUnsendable, batchTooLarge, batchSecrets, batchAudited, batchConcurrent}, skips)
+}
+
+// newAcmeWithoutBatches returns an adapter that is no processor.Batcher.
+func newAcmeWithoutBatches(c processor.Client) processor.Processor {
+	return struct{ processor.Processor }{&acme{c}}
 }
 
 func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {
@@ -793,6 +811,14 @@ func TestProtocolWithoutARequiredFieldIsRefused(t *testing.T) {
 		`OpenDeclines: "held" is not declined in PaymentStatuses`: func(p *processortest.Protocol) { p.OpenDeclines = []string{"held"} },
 		"OpenDeclines need a status in PaymentStatuses that means voided": func(p *processortest.Protocol) {
 			p.PaymentStatuses = map[string]payment.Status{"settled": payment.Succeeded, "reopened": payment.Declined}
+		},
+		"the adapter is a processor.Batcher: Profile.MaxBatch must be above 0": func(p *processortest.Protocol) { p.Profile.MaxBatch = 0 },
+		"Profile.MaxBatch 1: want 0, or at least 2":                            func(p *processortest.Protocol) { p.Profile.MaxBatch = 1 },
+		"Profile.MaxBatch is for an adapter that is a processor.Batcher": func(p *processortest.Protocol) {
+			p.New = newAcmeWithoutBatches
+		},
+		"Protocol.ParseBatch and Protocol.WriteBatch are required with Profile.MaxBatch": func(p *processortest.Protocol) {
+			p.WriteBatch = nil
 		},
 	} {
 		p := acmeProtocol()

@@ -83,6 +83,13 @@ type Protocol struct {
 	// WriteObjectLevel writes a 429 or 5xx response about one object, such as a lock on a payment, which says nothing about
 	// the processor. Nil: the protocol has no such response.
 	WriteObjectLevel func() Response
+
+	// ParseBatch returns the charges of a request that ParseRequest returns as a [Batch], in its order: each as the request that
+	// it would be on its own, with its idempotency key in the header Idempotency-Key. Nil: Profile.MaxBatch is 0.
+	ParseBatch func(Request) ([]Request, error)
+	// WriteBatch writes the response to such a request, with exactly these items in this order: it may lack a charge, or contain one
+	// twice. Nil: Profile.MaxBatch is 0.
+	WriteBatch func([]BatchItem) Response
 }
 
 // Operation is the kind of a request.
@@ -98,6 +105,8 @@ const (
 	LookupRefund Operation = "lookup of a refund"
 	List         Operation = "list"
 	ListRefunds  Operation = "list of refunds"
+	// Batch is a request with several charges, see [processor.Batcher]. Its other fields in [ParsedRequest] are zero.
+	Batch Operation = "batch"
 )
 
 // Request is an HTTP request that the server received.
@@ -159,6 +168,15 @@ type Response struct {
 	handler http.HandlerFunc
 }
 
+// BatchItem is the response to one charge of a batch.
+type BatchItem struct {
+	// Key is the idempotency key of the charge.
+	Key string
+	// Response is the response to the charge as if it had been sent on its own: that of WritePayment or of another function that
+	// writes the response to a charge. It may have the header Retry-After in addition.
+	Response Response
+}
+
 // Decline is a way to decline an operation.
 type Decline struct {
 	// Name names the subtest.
@@ -205,6 +223,26 @@ func (p Protocol) check() error {
 	}
 	if len(p.OpenDeclines) > 0 && statusName(p.PaymentStatuses, payment.Voided) == "" {
 		return errors.New("processortest: OpenDeclines need a status in PaymentStatuses that means voided")
+	}
+	return p.checkBatches()
+}
+
+// checkBatches returns an error if the adapter, its profile and the protocol disagree about whether there are batches: the
+// scenarios about them would be skipped, or could not pass.
+func (p Protocol) checkBatches() error {
+	// New is not called with nil: it may keep client.(processor.BatchClient).
+	_, isBatcher := p.New(struct{ processor.BatchClient }{}).(processor.Batcher)
+	switch {
+	case p.Profile.MaxBatch == 0 && isBatcher:
+		return errors.New("processortest: the adapter is a processor.Batcher: Profile.MaxBatch must be above 0")
+	case p.Profile.MaxBatch == 0:
+		return nil
+	case p.Profile.MaxBatch < 2:
+		return fmt.Errorf("processortest: Profile.MaxBatch %d: want 0, or at least 2", p.Profile.MaxBatch)
+	case !isBatcher:
+		return errors.New("processortest: Profile.MaxBatch is for an adapter that is a processor.Batcher")
+	case p.ParseBatch == nil || p.WriteBatch == nil:
+		return errors.New("processortest: Protocol.ParseBatch and Protocol.WriteBatch are required with Profile.MaxBatch")
 	}
 	return nil
 }

@@ -49,7 +49,9 @@ type rig struct {
 type received struct {
 	Request
 	ParsedRequest
-	// nth is the number of the request, from 1.
+	// charges are those of a batch.
+	charges []received
+	// nth is the number of the request, from 1. That of a charge of a batch is 0.
 	nth int
 }
 
@@ -117,7 +119,7 @@ func (r *rig) receive(req *http.Request) (received, error) {
 	case !within:
 		err = errors.New("the path is not below the base URL")
 	default:
-		got.ParsedRequest, err = r.protocol.ParseRequest(got.Request)
+		got, err = r.parse(got.Request)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -128,6 +130,33 @@ func (r *rig) receive(req *http.Request) (received, error) {
 		r.problems = append(r.problems, err)
 	}
 	return got, err
+}
+
+// parse parses a request and, if it is a batch, its charges.
+func (r *rig) parse(req Request) (got received, err error) {
+	got.Request = req
+	got.ParsedRequest, err = r.protocol.ParseRequest(req)
+	switch {
+	case err != nil || got.Operation != Batch:
+		return got, err
+	case r.protocol.ParseBatch == nil:
+		return got, errors.New("a batch, but Protocol.ParseBatch is nil")
+	}
+	charges, err := r.protocol.ParseBatch(req)
+	if err != nil {
+		return got, err
+	}
+	for _, one := range charges {
+		charge := received{Request: one}
+		if charge.ParsedRequest, err = r.protocol.ParseRequest(one); err != nil {
+			return got, err
+		}
+		if charge.Operation != Charge {
+			return got, fmt.Errorf("a batch with a %s: want charges only", charge.Operation)
+		}
+		got.charges = append(got.charges, charge)
+	}
+	return got, nil
 }
 
 // sent returns the requests received so far. It fails if the protocol does not define one of them.

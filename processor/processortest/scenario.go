@@ -26,7 +26,7 @@ type scenario struct {
 // scenarios are all scenarios, in the order in which they run.
 var scenarios = slices.Concat(requestScenarios, keyScenarios, resultScenarios, jsonScenarios, textScenarios,
 	failureScenarios, lookupScenarios,
-	listScenarios, secretScenarios)
+	listScenarios, secretScenarios, batchScenarios)
 
 // in runs or skips the scenario for a protocol.
 func (s scenario) in(t tester, p Protocol) {
@@ -43,6 +43,7 @@ func (s scenario) in(t tester, p Protocol) {
 const (
 	docProfile = "docs/adapters.md#1-the-profile"
 	docMapping = "docs/adapters.md#2-the-mapping"
+	docBatches = "docs/adapters.md#batches"
 	docClient  = "docs/adapters.md#4-what-the-client-does-and-an-adapter-never-does"
 )
 

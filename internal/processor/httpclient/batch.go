@@ -53,7 +53,7 @@ func (c *Client) DoBatch(ctx context.Context, batch processor.BatchCall) []proce
 	for j, part := range parts {
 		i := sent[j]
 		answer, err := c.judgePart(part, whole, byKey, failed)
-		withholdKey(part, err)
+		withholdKeys(parts, err)
 		ctx := retry.WithAttemptOf(ctx, part.Key)
 		c.observedPart(ctx, part, answer, err, waited)
 		if whole.Took > 0 {
@@ -93,10 +93,15 @@ func (c *Client) sendBatch(
 	if failed == nil && whole.Decline != nil {
 		failed = processor.Malformed(whole, "the response to a batch is a decline")
 	}
+	withholdKeys(parts, failed)
+	return whole, byKey, failed
+}
+
+// withholdKeys is [withholdKey] for all parts: the response to one may quote the key of another. failed may be nil.
+func withholdKeys(parts []processor.Call, failed *processor.Error) {
 	for _, part := range parts {
 		withholdKey(part, failed)
 	}
-	return whole, byKey, failed
 }
 
 // batchKey returns the idempotency key of a request: it allows net/http to send the request again if a kept connection turns out

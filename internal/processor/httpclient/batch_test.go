@@ -148,6 +148,24 @@ func TestEachPartOfABatchIsClassifiedAsACallOfItsOwn(t *testing.T) {
 	}
 }
 
+func TestErrorOfAPartHasNoKeyOfAnotherPart(t *testing.T) {
+	url, _ := serveBatch(t, nil,
+		testItem{Key: keyOf(0), Status: 200, Body: "OK"},
+		testItem{Key: keyOf(1), Status: 400, Body: "duplicate of " + keyOf(0)},
+		testItem{Key: keyOf(2), Status: 200, Body: "OK"},
+	)
+	c := newClient(t, url, func(o *Options) {
+		o.Profile = processor.Profile{Refusal: func(a processor.Answer) processor.Refusal {
+			return processor.Refusal{Code: string(a.Body), Message: string(a.Body)}
+		}}
+	})
+	answers := c.DoBatch(t.Context(), batchOf(3))
+	got := errorOf(t, answers[1])
+	require.Equal(t, []string{processor.Withheld, processor.Withheld}, []string{got.Code, got.Message})
+	require.NoError(t, answers[0].Err)
+	require.NoError(t, answers[2].Err)
+}
+
 func TestEveryPartHasTheErrorOfTheWholeBatch(t *testing.T) {
 	for name, tc := range map[string]struct {
 		respond func(http.ResponseWriter)

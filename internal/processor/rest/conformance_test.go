@@ -48,6 +48,8 @@ func TestAdapterConforms(t *testing.T) {
 		WriteInFlight:    func() processortest.Response { return writeError(409, "idempotency_in_flight", "") },
 		WriteObjectLevel: func() processortest.Response { return writeError(429, "lock_timeout", "") },
 		WriteMismatch:    func() processortest.Response { return writeError(422, "idempotency_mismatch", "") },
+		ParseBatch:       readBatch,
+		WriteBatch:       writeBatch,
 	})
 }
 
@@ -92,6 +94,28 @@ func writeList(records []processortest.Record, next string) processortest.Respon
 		list["next_cursor"] = next
 	}
 	return writeJSON(200, list)
+}
+
+// writeBatch writes the status of each item, and its payment or the error of its body.
+func writeBatch(items []processortest.BatchItem) processortest.Response {
+	all := make([]any, len(items))
+	for i, item := range items {
+		one := map[string]any{"key": item.Key, "status": item.Response.Status}
+		if item.Response.Status == http.StatusOK {
+			one["payment"] = json.RawMessage(item.Response.Body)
+		} else {
+			var body map[string]json.RawMessage
+			if err := json.Unmarshal(item.Response.Body, &body); err != nil {
+				panic(err)
+			}
+			one["error"] = body["error"]
+		}
+		if after := item.Response.Header.Get("Retry-After"); after != "" {
+			one["retry_after"] = after
+		}
+		all[i] = one
+	}
+	return writeJSON(200, map[string]any{"items": all})
 }
 
 func recordOf(r processortest.Record) any {
@@ -185,6 +209,9 @@ func readPost(r processortest.Request) (parsed processortest.ParsedRequest, err 
 		PaymentID:     body.PaymentID,
 		PaymentMethod: body.CardToken, ManualCapture: body.Capture != nil && !*body.Capture}
 	switch r.Path {
+	case "/batches":
+		parsed.Operation = processortest.Batch
+		return parsed, nil
 	case "/charges":
 		parsed.Operation = processortest.Charge
 		return parsed, nil
@@ -200,4 +227,20 @@ func readPost(r processortest.Request) (parsed processortest.ParsedRequest, err 
 		"void": processortest.Void}[path[3]]
 	parsed.PaymentID, err = url.PathUnescape(path[2])
 	return parsed, err
+}
+
+// readBatch returns each item as the POST /charges that it would be on its own.
+func readBatch(r processortest.Request) (charges []processortest.Request, err error) {
+	var body struct {
+		Items []struct {
+			Key    string          `json:"key"`
+			Charge json.RawMessage `json:"charge"`
+		} `json:"items"`
+	}
+	err = json.Unmarshal(r.Body, &body)
+	for _, item := range body.Items {
+		charges = append(charges, processortest.Request{Method: http.MethodPost, Path: "/charges", Body: item.Charge,
+			Header: http.Header{"Content-Type": {"application/json"}, "Idempotency-Key": {item.Key}}})
+	}
+	return charges, err
 }
