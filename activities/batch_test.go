@@ -429,6 +429,22 @@ func TestStartThatFailsIsRepeated(t *testing.T) {
 	})
 }
 
+// A pause is in force when the command returns: what was claimed before and is started later must be little, also while Temporal does not respond.
+func TestFewLinesAreClaimedThatAreNotStartedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(500, 400)
+		f.startErrors = 1_000_000
+		time.AfterFunc(20*time.Second, func() {
+			f.locked(func() { f.batch.State, f.startErrors = payment.BatchCanceled, 0 })
+		})
+		b, _, err := f.send(t.Context(), t, time.Minute, nil)
+		require.NoError(t, err)
+		require.True(t, b.Finished())
+		require.Equal(t, int64(starts), b.Succeeded)
+		require.Equal(t, int64(500-starts), b.Waiting)
+	})
+}
+
 // Lines whose outcome is unknown must not keep the others from being started. A later execution persists how they end.
 func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
