@@ -92,7 +92,7 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, duplicated bool) (doubts []string, err error) {
 	call := processor.LookupCall{Operation: s.operation, Reference: s.reference(), ProcessorPaymentID: s.charge.ProcessorPaymentID, NotBefore: s.charge.CreatedAt}
 	if s.isRefund() {
-		of, err := p.Store.PaymentByID(ctx, s.refund.MerchantID, s.refund.PaymentID)
+		of, err := p.Store.CurrentPayment(ctx, s.refund.MerchantID, s.refund.PaymentID)
 		if err != nil {
 			return nil, err
 		}

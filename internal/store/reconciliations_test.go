@@ -242,6 +242,37 @@ func TestRefundsOfAProcessorAreReadByTheirIndex(t *testing.T) {
 	})
 }
 
+// What a processor reports must not seem to be unknown because the database that answers reads lags behind: it would be a payment that was made
+// outside Florin.
+func TestWhatAProcessorReportsIsSearchedAsOfTheLastWrite(t *testing.T) {
+	for _, database := range databases {
+		t.Run(database.name, func(t *testing.T) {
+			s, behind := open(t, database.dsn(t)), open(t, database.dsn(t))
+			current := s.reads
+			s.reads = behind.reads
+			t.Cleanup(func() { s.reads = current })
+			c := paid(t, s, "order-1")
+			r := reserve(t, s, newRefund("r-1", c, 100))
+			r.ProcessorRefundID = "re_1"
+			r = settle(t, s, r, payment.Succeeded)
+			found, err := s.PaymentByProcessorID(t.Context(), "rest", c.ProcessorPaymentID)
+			require.NoError(t, err)
+			require.Equal(t, c.PaymentID, found.PaymentID)
+			refund, err := s.RefundByProcessorID(t.Context(), "rest", "re_1")
+			require.NoError(t, err)
+			require.Equal(t, r, refund)
+			for _, id := range []string{c.PaymentID, r.RefundID} {
+				identity, err := s.Identity(t.Context(), id)
+				require.NoError(t, err)
+				require.Equal(t, "acme", identity.MerchantID)
+			}
+			refunds, err := s.Refunds(t.Context(), c.MerchantID, c.PaymentID)
+			require.NoError(t, err)
+			require.Equal(t, []payment.Refund{r}, refunds)
+		})
+	}
+}
+
 func TestRefundIsFoundByItsProcessorsID(t *testing.T) {
 	onEachStore(t, func(t *testing.T, s *Store) {
 		r := reserve(t, s, newRefund("r-1", paid(t, s, "order-1"), 100))
