@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/florinpay/florin/internal/divergence"
 	"github.com/florinpay/florin/internal/store"
@@ -155,20 +156,25 @@ func (s stored) needsCheck(f found) bool {
 	}
 }
 
-// beforeWindow begins the cursors of what is compared after the window: what was begun before it, and has neither an outcome nor an id of the
-// processor. Its record, of within the window, can be found by its reference only.
-const beforeWindow = "before "
+// ofAnyTime begins the cursors of what is compared after the window: what was begun at another time, and has neither an outcome nor an id of the
+// processor. Its record, which the processor has dated into the window, can be found by its reference only.
+const ofAnyTime = "any "
 
 // withoutOutcome are the statuses of payments whose id at the processor may not be known.
 var withoutOutcome = []payment.Status{payment.Processing, payment.Unknown, payment.NeedsReconciliation}
 
+// isInWindow reports whether what was created at a time is compared with the window.
+func (p *reconciling) isInWindow(created time.Time) bool {
+	return !created.Before(p.run.WindowFrom) && created.Before(p.run.WindowTo)
+}
+
 func (p *reconciling) comparePayments(ctx context.Context) (int, error) {
-	filter := payment.Filter{Processor: p.Name, CreatedBefore: p.run.WindowTo, Limit: storedPage}
-	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
-	if filter.Cursor = cursor; before {
-		filter.CreatedBefore, filter.Statuses = p.run.WindowFrom, withoutOutcome
+	filter := payment.Filter{Processor: p.Name, Limit: storedPage}
+	cursor, anyTime := strings.CutPrefix(p.state.Cursor, ofAnyTime)
+	if filter.Cursor = cursor; anyTime {
+		filter.Statuses = withoutOutcome
 	} else {
-		filter.CreatedFrom = p.run.WindowFrom
+		filter.CreatedFrom, filter.CreatedBefore = p.run.WindowFrom, p.run.WindowTo
 	}
 	page, err := p.Store.Payments(ctx, filter)
 	if err != nil {
@@ -176,36 +182,38 @@ func (p *reconciling) comparePayments(ctx context.Context) (int, error) {
 	}
 	all := make([]stored, 0, len(page.Payments))
 	for _, c := range page.Payments {
-		if !before || c.ProcessorPaymentID == "" {
+		if !anyTime || c.ProcessorPaymentID == "" && !p.isInWindow(c.CreatedAt) {
 			all = append(all, ofCharge(c))
 		}
 	}
-	return len(page.Payments), p.compare(ctx, payment.OperationCharge, all, before, page.Next)
+	return len(page.Payments), p.compare(ctx, payment.OperationCharge, all, anyTime, page.Next)
 }
 
 func (p *reconciling) compareRefunds(ctx context.Context) (int, error) {
 	var refunds []payment.Refund
 	var next string
 	var err error
-	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
-	if before {
-		refunds, next, err = p.Store.UnknownRefunds(ctx, p.Name, p.run.WindowFrom, cursor, storedPage)
+	cursor, anyTime := strings.CutPrefix(p.state.Cursor, ofAnyTime)
+	if anyTime {
+		refunds, next, err = p.Store.UnknownRefunds(ctx, p.Name, cursor, storedPage)
 	} else {
 		refunds, next, err = p.Store.RefundsOfProcessor(ctx, p.Name, p.run.WindowFrom, p.run.WindowTo, cursor, storedPage)
 	}
 	if err != nil {
 		return 0, err
 	}
-	all := make([]stored, len(refunds))
-	for i, r := range refunds {
-		all[i] = ofRefund(r)
+	all := make([]stored, 0, len(refunds))
+	for _, r := range refunds {
+		if !anyTime || !p.isInWindow(r.CreatedAt) {
+			all = append(all, ofRefund(r))
+		}
 	}
-	return len(all), p.compare(ctx, payment.OperationRefund, all, before, next)
+	return len(refunds), p.compare(ctx, payment.OperationRefund, all, anyTime, next)
 }
 
-// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later. before and next are where the page
-// was, and the cursor of the next one.
-func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, before bool, next string) error {
+// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later. anyTime says which
+// list the page was of, and next is the cursor of its next one.
+func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, anyTime bool, next string) error {
 	references := make([]string, len(all))
 	for i, s := range all {
 		references[i] = s.reference()
@@ -233,9 +241,9 @@ func (p *reconciling) compare(ctx context.Context, operation payment.Operation, 
 		return err
 	}
 	p.state.Counts.Compared += int64(len(all))
-	p.state.Cursor, p.state.Done = next, before && next == ""
-	if before || next == "" {
-		p.state.Cursor = beforeWindow + next
+	p.state.Cursor, p.state.Done = next, anyTime && next == ""
+	if anyTime || next == "" {
+		p.state.Cursor = ofAnyTime + next
 	}
 	return nil
 }

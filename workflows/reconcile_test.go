@@ -608,6 +608,43 @@ func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
 	}
 }
 
+// The processor's clock is behind, and its lists contain what was begun after the window: the same holds for that.
+func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
+	b := newBooks(t)
+	of := b.pay(t, "b", payment.Succeeded)
+	b.earlierWindowEnds(t)
+	begun, created := time.Now().Add(-5*time.Minute), time.Now().Add(-12*time.Minute)
+	c, _, err := b.db.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID("acme", "a"), MerchantID: "acme", IdempotencyKey: "a", Amount: 1250, Currency: "USD",
+		Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: begun, UpdatedAt: begun,
+	}, "fingerprint")
+	require.NoError(t, err)
+	r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID("acme", "c"), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: "c", Amount: 100,
+		CreatedAt: begun, UpdatedAt: begun,
+	}, "fingerprint")
+	require.NoError(t, err)
+	b.ledger.payments = append(b.ledger.payments, processor.Record{
+		Result: processor.Result{
+			ID: "ch_a", Status: payment.Succeeded, Amount: 1250, CapturedAmount: 1250, Currency: "USD",
+			Reference: payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0),
+		},
+		CreatedAt: created,
+	})
+	b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+		Result: processor.Result{
+			ID: "re_c", Status: payment.Succeeded, Amount: 100, Currency: "USD",
+			Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0),
+		},
+		CreatedAt: created, ProcessorPaymentID: of.ProcessorPaymentID,
+	})
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Empty(t, b.findings(t))
+	require.Equal(t, []string{"charge/acme/a", "refund/acme/c"}, b.hurried)
+}
+
 // A workflow that no longer runs, for example because it was terminated, does not find out by itself.
 func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
 	b := newBooks(t)

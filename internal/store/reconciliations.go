@@ -426,7 +426,7 @@ const (
 	// selectUnknownRefunds reads the index refunds_open, and sorts what it finds. No index has these expressions: otherwise, all refunds of the
 	// processor could be read by another one.
 	selectUnknownRefunds = selectRefund + "WHERE " + openRefunds + ` AND coalesce(processor_refund_id, '') = ''
-		AND coalesce(processor, '') = $1 AND coalesce(created_at, updated_at) < $2 `
+		AND coalesce(processor, '') = $1 `
 )
 
 // RefundsOfProcessor returns a page of the refunds of a processor with from <= CreatedAt < to, the oldest first, and the cursor of the next
@@ -437,11 +437,11 @@ func (s *Store) RefundsOfProcessor(
 	return s.pageOfRefunds(ctx, selectRefundsOfProcessor, []any{processor, formatTime(from), formatTime(to)}, cursor, limit)
 }
 
-// UnknownRefunds is [Store.RefundsOfProcessor] for the refunds before a time whose outcome is not known, nor their id at the processor.
+// UnknownRefunds is [Store.RefundsOfProcessor] for the refunds of any time whose outcome is not known, nor their id at the processor.
 func (s *Store) UnknownRefunds(
-	ctx context.Context, processor string, before time.Time, cursor string, limit int,
+	ctx context.Context, processor, cursor string, limit int,
 ) (refunds []payment.Refund, next string, err error) {
-	return s.pageOfRefunds(ctx, selectUnknownRefunds, []any{processor, formatTime(before)}, cursor, limit)
+	return s.pageOfRefunds(ctx, selectUnknownRefunds, []any{processor}, cursor, limit)
 }
 
 func (s *Store) pageOfRefunds(
