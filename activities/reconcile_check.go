@@ -260,20 +260,28 @@ func (p *reconciling) log(ctx context.Context, d payment.Divergence) {
 // hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later, unless it does
 // not run: then it is not found out, and hurry returns false.
 func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
-	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
-		return true
+	runs, err := p.notify(ctx, s.workflowID())
+	if err != nil {
+		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
 	}
-	err := p.Hurry(ctx, s.workflowID())
+	return runs || err != nil
+}
+
+// notify calls Hurry, unless the run has notified too many, and reports whether the workflow runs.
+func (p *reconciling) notify(ctx context.Context, workflowID string) (runs bool, err error) {
+	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
+		return p.Runs(ctx, workflowID)
+	}
+	err = p.Hurry(ctx, workflowID)
 	var notRunning *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notRunning):
-		return false
+		return false, nil
 	case err != nil:
-		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
-	default:
-		p.state.Counts.Hurried++
+		return false, err
 	}
-	return true
+	p.state.Counts.Hurried++
+	return true, nil
 }
 
 // unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a

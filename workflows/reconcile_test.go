@@ -100,7 +100,10 @@ type books struct {
 	ledger  *ledger
 	hurried []string // the workflows that were notified
 	ended   bool     // no workflow runs
-	window  store.Window
+	// terminated is the ID of a workflow that does not run. unsigned reports that no workflow would accept a signal.
+	terminated string
+	unsigned   bool
+	window     store.Window
 }
 
 func newBooks(t *testing.T) *books {
@@ -178,13 +181,18 @@ func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	(&activities.Payments{
 		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},
 	}).RegisterWrites(env)
-	(&activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db, Hurry: func(_ context.Context, id string) error {
-		if b.ended {
-			return serviceerror.NewNotFound("workflow execution already completed")
+	r := &activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db}
+	r.Runs = func(_ context.Context, id string) (bool, error) { return !b.ended && id != b.terminated, nil }
+	if !b.unsigned {
+		r.Hurry = func(_ context.Context, id string) error {
+			if b.ended || id == b.terminated {
+				return serviceerror.NewNotFound("workflow execution already completed")
+			}
+			b.hurried = append(b.hurried, id)
+			return nil
 		}
-		b.hurried = append(b.hurried, id)
-		return nil
-	}}).Register(env)
+	}
+	r.Register(env)
 	return env
 }
 
@@ -647,15 +655,45 @@ func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
 
 // A workflow that no longer runs, for example because it was terminated, does not find out by itself.
 func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+	for name, unsigned := range map[string]bool{"signals are sent": false, "signals have to be signed, and there is no secret": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.unsigned = unsigned
+			for _, key := range []string{"a", "b"} {
+				b.pay(t, key, payment.Processing)
+				b.payment("ch_"+key).Status, b.payment("ch_"+key).CapturedAmount = payment.Succeeded, 1250
+			}
+			b.terminated = payment.ChargeWorkflowID("acme", "a")
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			require.Equal(t, []string{"status payment a"}, b.findings(t))
+			require.Equal(t, map[bool]int64{false: 1, true: 0}[unsigned], result.Counts.Hurried)
+		})
+	}
+}
+
+// One run notifies no more than 1,000 workflows. It looks for all that do not run.
+func TestOutcomeWithoutAWorkflowIsFoundAmongMany(t *testing.T) {
 	b := newBooks(t)
-	b.pay(t, "a", payment.Processing)
-	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Succeeded, 1250
-	b.ended = true
+	last := ""
+	for i := range 1001 {
+		key := "order-" + strconv.Itoa(i)
+		c := b.pay(t, key, payment.Processing)
+		record := &b.ledger.payments[i]
+		record.Status, record.CapturedAmount = payment.Succeeded, 1250
+		if c.PaymentID > last { // it is checked last
+			last, b.terminated = c.PaymentID, payment.ChargeWorkflowID("acme", key)
+		}
+	}
 	result, err := b.reconcile(t)
 	require.NoError(t, err)
 	require.True(t, result.Complete)
-	require.Equal(t, []string{"status payment a"}, b.findings(t))
-	require.Zero(t, result.Counts.Hurried)
+	require.Equal(t, int64(1000), result.Counts.Hurried)
+	page, err := b.db.Divergences(t.Context(), payment.DivergenceFilter{Processor: "sim"})
+	require.NoError(t, err)
+	require.Len(t, page.Divergences, 1)
+	require.Equal(t, last, page.Divergences[0].PaymentID)
 }
 
 func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
