@@ -509,6 +509,19 @@ func TestPendingLinesAreReadFromTimeToTime(t *testing.T) {
 	})
 }
 
+// The clock of the worker that has swept last was a day ahead.
+func TestPendingLinesAreReadAfterASweepInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(200, 2)
+		f.batch.PerSecond, f.swept = 0.1, time.Now().Add(24*time.Hour)
+		f.lines[1].status, f.lines[1].payment = lineResponded, payment.Succeeded
+		_, _, err := f.send(t.Context(), t, sendFor, nil)
+		require.NoError(t, err)
+		require.Positive(t, f.batch.Waiting)
+		require.Equal(t, payment.Succeeded, f.lines[1].status)
+	})
+}
+
 // If there are more of them than may be in flight, each sweep starts others again.
 func TestSweepsStartAllWorkflowsAgainInTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
