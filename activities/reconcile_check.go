@@ -64,7 +64,7 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 		return nil, err
 	}
 	for _, r := range f.unreadable {
-		if err := p.recordUnreadable(ctx, s.about(payment.DivergenceUnreadable), r); err != nil {
+		if err := p.recordUnreadable(ctx, s.about(payment.DivergenceUnreadable), c.Operation, r); err != nil {
 			return nil, err
 		}
 	}
@@ -194,7 +194,7 @@ func (p *reconciling) confirmMissingHere(ctx context.Context, c store.Check) err
 		return err
 	}
 	if record.Unreadable != "" {
-		return p.recordUnreadable(ctx, payment.Divergence{}, listed)
+		return p.recordUnreadable(ctx, payment.Divergence{}, c.Operation, listed)
 	}
 	d := payment.Divergence{Kind: payment.DivergenceMissingHere}
 	if c.Operation == payment.OperationRefund {
@@ -211,13 +211,15 @@ func (p *reconciling) confirmMissingHere(ctx context.Context, c store.Check) err
 }
 
 // recordUnreadable records a record that cannot be read. about has the payment or refund, if one has its reference.
-func (p *reconciling) recordUnreadable(ctx context.Context, about payment.Divergence, listed store.ListedRecord) error {
+func (p *reconciling) recordUnreadable(
+	ctx context.Context, about payment.Divergence, operation payment.Operation, listed store.ListedRecord,
+) error {
 	record, err := decodeRecord(listed)
 	if err != nil {
 		return err
 	}
 	about.Kind, about.Processor, about.ProcessorRecordID = payment.DivergenceUnreadable, p.Name, listed.ID
-	about.Evidence = map[string]string{"why": record.Unreadable}
+	about.Evidence = map[string]string{"why": record.Unreadable, payment.EvidenceOperation: string(operation)}
 	if record.Reference != "" {
 		about.Evidence["reference"] = record.Reference
 	}

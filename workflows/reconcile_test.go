@@ -310,6 +310,10 @@ func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
 				processor.Record{Result: processor.Result{ID: "ch_x"}, Unreadable: "no amount", CreatedAt: baseTime})
 			b.payment("ch_a").Unreadable = "unknown status"
 		}, want: []string{"unreadable ch_x", "unreadable payment a ch_a", "unreadable unidentified-e25989465048d543"}},
+		"unreadable, and a refund with the same id": {change: func(_ *testing.T, b *books) {
+			r := processor.Record{Result: processor.Result{ID: "42"}, Unreadable: "no amount", CreatedAt: baseTime}
+			b.ledger.payments, b.ledger.refunds = append(b.ledger.payments, r), append(b.ledger.refunds, r)
+		}, want: []string{"unreadable 42", "unreadable 42"}},
 		"refunded outside": {change: func(_ *testing.T, b *books) {
 			r := outside("re_x", payment.Succeeded)
 			r.ProcessorPaymentID = "ch_b"
