@@ -620,6 +620,45 @@ func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
 	}
 }
 
+// An operator has not found the record, and has resolved without an id. The record, which appears later, is not foreign.
+func TestLateRecordOfWhatWasResolvedWithoutAnIDIsNotForeign(t *testing.T) {
+	for name, amount := range map[string]int64{"as resolved": 1250, "of another amount": 1300} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			c := b.pay(t, "a", payment.Processing)
+			of := b.pay(t, "b", payment.Succeeded)
+			r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+				RefundID: payment.RefundID("acme", "c"), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: "c", Amount: 100,
+				CreatedAt: of.CreatedAt, UpdatedAt: of.CreatedAt,
+			}, "fingerprint")
+			require.NoError(t, err)
+			for _, status := range []payment.Status{payment.Unknown, payment.Succeeded} {
+				if c.Status, r.Status = status, status; status == payment.Succeeded {
+					c.CapturedAmount = c.Amount
+				}
+				c, err = b.db.RecordPayment(t.Context(), c, activities.Cause{By: "operator:jane"})
+				require.NoError(t, err)
+				r, err = b.db.SettleRefund(t.Context(), r, activities.Cause{By: "operator:jane"})
+				require.NoError(t, err)
+			}
+			b.earlierWindowEnds(t)
+			late := b.payment("ch_a")
+			late.Status, late.Amount, late.CapturedAmount, late.CreatedAt, late.OwnID = payment.Succeeded, amount, amount, time.Now().Add(-time.Hour), ""
+			b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+				Result: processor.Result{
+					ID: "re_c", Status: payment.Succeeded, Amount: 100, Currency: "USD", MerchantID: "acme",
+					Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0),
+				},
+				CreatedAt: time.Now().Add(-time.Hour), ProcessorPaymentID: of.ProcessorPaymentID,
+			})
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			require.Equal(t, map[int64][]string{1250: nil, 1300: {"amount payment a", "captured payment a"}}[amount], b.findings(t))
+		})
+	}
+}
+
 // The processor's clock is behind, and its lists contain what was begun after the window: the same holds for that.
 func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
 	b := newBooks(t)

@@ -245,6 +245,62 @@ func TestRefundsOfAProcessorAreReadByTheirIndex(t *testing.T) {
 	})
 }
 
+// An operator may resolve without an id.
+func TestWhatHasNoIDIsReadByItsIndex(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		of := paid(t, s, "order-0")
+		settle(t, s, reserve(t, s, newRefund("r-0", of, 100)), payment.Declined)
+		begin(t, s, newCharge("order-9"))
+		var payments, refunds, gotPayments, gotRefunds []string
+		for i := range 3 {
+			c := succeeded(begin(t, s, newCharge(fmt.Sprintf("order-%d", i+1))))
+			c.ProcessorPaymentID = ""
+			c, err := s.RecordPayment(t.Context(), c, byProcessor)
+			require.NoError(t, err)
+			payments = append(payments, c.PaymentID)
+			refunds = append(refunds, settle(t, s, reserve(t, s, newRefund(fmt.Sprintf("r-%d", i+1), of, 100)), payment.Succeeded).RefundID)
+		}
+		for cursor := ""; ; {
+			page, next, err := s.UnidentifiedPayments(t.Context(), "rest", cursor, 2)
+			require.NoError(t, err)
+			for _, c := range page {
+				gotPayments = append(gotPayments, c.PaymentID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		for cursor := ""; ; {
+			page, next, err := s.UnidentifiedRefunds(t.Context(), "rest", cursor, 2)
+			require.NoError(t, err)
+			for _, r := range page {
+				gotRefunds = append(gotRefunds, r.RefundID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		require.ElementsMatch(t, payments, gotPayments)
+		require.ElementsMatch(t, refunds, gotRefunds)
+		for index, list := range map[string][2]string{
+			"payments_unidentified": {selectUnidentifiedPayments, "payment_id"}, "refunds_unidentified": {selectUnidentifiedRefunds, "refund_id"},
+		} {
+			for _, cursor := range []string{"", newCursor(morning, "x")} {
+				statement, args, err := oldestFirst(list[0], list[1], []any{"rest"}, cursor, 10)
+				require.NoError(t, err)
+				plan := readPlan(t, s, statement, args...)
+				require.Contains(t, plan, index)
+				require.NotContains(t, strings.ToLower(plan), "sort")
+				require.NotContains(t, plan, "TEMP B-TREE")
+			}
+		}
+		_, _, err := s.UnidentifiedPayments(t.Context(), "rest", "no cursor", 2)
+		require.ErrorIs(t, err, ErrInvalid)
+		_, _, err = s.UnidentifiedRefunds(t.Context(), "rest", "no cursor", 2)
+		require.ErrorIs(t, err, ErrInvalid)
+	})
+}
+
 // What a processor reports must not seem to be unknown because the database that answers reads lags behind: it would be a payment that was made
 // outside Florin.
 func TestWhatAProcessorReportsIsSearchedAsOfTheLastWrite(t *testing.T) {
