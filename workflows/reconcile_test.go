@@ -803,6 +803,33 @@ func TestRefundDuringALookupIsNoFinding(t *testing.T) {
 	require.Empty(t, b.findings(t))
 }
 
+// The processor's record of a payment still counts a refund that has failed: a lagging record would show that, too, so it has to be seen twice.
+func TestRecordThatStillCountsAFailedRefundIsLookedUpAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		corrected bool
+		want      []string
+	}{
+		"it is corrected": {corrected: true},
+		"it stays":        {want: []string{"refunded payment a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.refund(t, "a", b.pay(t, "a", payment.Succeeded), payment.Failed)
+			b.payment("ch_a").RefundedAmount = 100
+			b.ledger.lookedUp = func(processor.LookupCall) error {
+				if tt.corrected && len(b.ledger.lookups) == 2 {
+					b.payment("ch_a").RefundedAmount = 0
+				}
+				return nil
+			}
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.Equal(t, int64(2), result.Counts.Checked)
+			require.Equal(t, tt.want, b.findings(t))
+		})
+	}
+}
+
 // Another run has begun during the last lookup: the store has ended this one as not complete.
 func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
 	b := newBooks(t)
