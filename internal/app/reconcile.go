@@ -77,14 +77,19 @@ type describer interface {
 	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
 }
 
-// runs reports whether the workflow with an ID runs.
+// runs reports whether the workflow with an ID runs, or is paused.
 func runs(ctx context.Context, temporal describer, workflowID string) (bool, error) {
 	described, err := temporal.DescribeWorkflowExecution(ctx, workflowID, "")
 	var notFound *serviceerror.NotFound
 	if errors.As(err, &notFound) {
 		return false, nil
 	}
-	return described.GetWorkflowExecutionInfo().GetStatus() == enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, err
+	switch described.GetWorkflowExecutionInfo().GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED:
+		return true, err
+	default:
+		return false, err
+	}
 }
 
 // schedulesRetry is the pause before a schedule is set again that could not be set.

@@ -63,7 +63,7 @@ func (d described) DescribeWorkflowExecution(context.Context, string, string) (*
 func TestOnlyARunningWorkflowFindsOutByItself(t *testing.T) {
 	for status, want := range map[enumspb.WorkflowExecutionStatus]bool{
 		0: false, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING: true, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED: false,
-		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED: false,
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED: false, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED: true,
 	} {
 		got, err := runs(t.Context(), described(status), "charge/acme/order-1")
 		require.NoError(t, err)
