@@ -429,6 +429,22 @@ func TestStartThatFailsIsRepeated(t *testing.T) {
 	})
 }
 
+// A pause is in force when the command returns: what was claimed before and is started later must be little, also while Temporal does not respond.
+func TestFewLinesAreClaimedThatAreNotStartedYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(500, 400)
+		f.startErrors = 1_000_000
+		time.AfterFunc(20*time.Second, func() {
+			f.locked(func() { f.batch.State, f.startErrors = payment.BatchCanceled, 0 })
+		})
+		b, _, err := f.send(t.Context(), t, time.Minute, nil)
+		require.NoError(t, err)
+		require.True(t, b.Finished())
+		require.Equal(t, int64(starts), b.Succeeded)
+		require.Equal(t, int64(500-starts), b.Waiting)
+	})
+}
+
 // Lines whose outcome is unknown must not keep the others from being started. A later execution persists how they end.
 func TestLineWithoutAnOutcomeLeavesTheWindow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -490,6 +506,19 @@ func TestPendingLinesAreReadFromTimeToTime(t *testing.T) {
 		require.Positive(t, f.batch.Waiting)
 		require.Equal(t, payment.Succeeded, f.lines[1].status)
 		require.Equal(t, 3, f.sweeps)
+	})
+}
+
+// The clock of the worker that has swept last was a day ahead.
+func TestPendingLinesAreReadAfterASweepInTheFuture(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newBatchFake(200, 2)
+		f.batch.PerSecond, f.swept = 0.1, time.Now().Add(24*time.Hour)
+		f.lines[1].status, f.lines[1].payment = lineResponded, payment.Succeeded
+		_, _, err := f.send(t.Context(), t, sendFor, nil)
+		require.NoError(t, err)
+		require.Positive(t, f.batch.Waiting)
+		require.Equal(t, payment.Succeeded, f.lines[1].status)
 	})
 }
 

@@ -116,7 +116,7 @@ func (f finder) recordPayment(ctx context.Context, of payment.Charge, there proc
 		return RecheckOutcome{}, err
 	}
 	// What is refunded is taken from the refunds, too: one that has ended since of was read would be in neither of the two amounts.
-	var open int64
+	var open, failed int64
 	of.RefundedAmount = 0
 	for _, r := range refunds {
 		switch {
@@ -124,10 +124,18 @@ func (f finder) recordPayment(ctx context.Context, of payment.Charge, there proc
 			of.RefundedAmount += r.Amount
 		case !r.Final():
 			open += r.Amount
+		default:
+			failed += r.Amount
+		}
+	}
+	contradictions := divergence.OfPayment(of, open, there)
+	for i, c := range contradictions {
+		if c.Kind == payment.DivergenceRefunded && there.RefundedAmount <= of.RefundedAmount+open+failed {
+			contradictions[i].MayLag = true // a lagging record still counts what has failed
 		}
 	}
 	about := payment.Divergence{PaymentID: of.PaymentID, MerchantID: of.MerchantID, StatusHere: of.Status}
-	return f.record(ctx, about, divergence.OfPayment(of, open, there), there)
+	return f.record(ctx, about, contradictions, there)
 }
 
 // recordRefund is recordPayment for a refund. A succeeded one that has failed since becomes failed.

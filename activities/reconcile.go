@@ -59,8 +59,11 @@ type Reconciler struct {
 	PageSize int
 	// Pace waits before each call, so that other calls have their share of the rate. Nil: there is no limit.
 	Pace func(ctx context.Context) error
-	// Hurry notifies the running workflow with an ID that the processor has something new. Nil: the workflow finds out by itself.
+	// Hurry notifies the running workflow with an ID that the processor has something new. It returns a [*serviceerror.NotFound] if none
+	// runs. Nil: a workflow that runs finds out by itself.
 	Hurry func(ctx context.Context, workflowID string) error
+	// Runs reports whether the workflow with an ID runs. It is called instead of Hurry if that is nil, or was called often enough.
+	Runs func(ctx context.Context, workflowID string) (bool, error)
 	// Refused is [Guard.Refused].
 	Refused func(operation, reason string)
 }

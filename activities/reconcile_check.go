@@ -64,7 +64,7 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 		return nil, err
 	}
 	for _, r := range f.unreadable {
-		if err := p.recordUnreadable(ctx, s.about(payment.DivergenceUnreadable), r); err != nil {
+		if err := p.recordUnreadable(ctx, s.about(payment.DivergenceUnreadable), c.Operation, r); err != nil {
 			return nil, err
 		}
 	}
@@ -92,7 +92,7 @@ func (p *reconciling) confirm(ctx context.Context, c store.Check) (doubts []stri
 func (p *reconciling) lookUp(ctx context.Context, c store.Check, s stored, duplicated bool) (doubts []string, err error) {
 	call := processor.LookupCall{Operation: s.operation, Reference: s.reference(), ProcessorPaymentID: s.charge.ProcessorPaymentID, NotBefore: s.charge.CreatedAt}
 	if s.isRefund() {
-		of, err := p.Store.PaymentByID(ctx, s.refund.MerchantID, s.refund.PaymentID)
+		of, err := p.Store.CurrentPayment(ctx, s.refund.MerchantID, s.refund.PaymentID)
 		if err != nil {
 			return nil, err
 		}
@@ -194,7 +194,7 @@ func (p *reconciling) confirmMissingHere(ctx context.Context, c store.Check) err
 		return err
 	}
 	if record.Unreadable != "" {
-		return p.recordUnreadable(ctx, payment.Divergence{}, listed)
+		return p.recordUnreadable(ctx, payment.Divergence{}, c.Operation, listed)
 	}
 	d := payment.Divergence{Kind: payment.DivergenceMissingHere}
 	if c.Operation == payment.OperationRefund {
@@ -211,13 +211,15 @@ func (p *reconciling) confirmMissingHere(ctx context.Context, c store.Check) err
 }
 
 // recordUnreadable records a record that cannot be read. about has the payment or refund, if one has its reference.
-func (p *reconciling) recordUnreadable(ctx context.Context, about payment.Divergence, listed store.ListedRecord) error {
+func (p *reconciling) recordUnreadable(
+	ctx context.Context, about payment.Divergence, operation payment.Operation, listed store.ListedRecord,
+) error {
 	record, err := decodeRecord(listed)
 	if err != nil {
 		return err
 	}
 	about.Kind, about.Processor, about.ProcessorRecordID = payment.DivergenceUnreadable, p.Name, listed.ID
-	about.Evidence = map[string]string{"why": record.Unreadable}
+	about.Evidence = map[string]string{"why": record.Unreadable, payment.EvidenceOperation: string(operation)}
 	if record.Reference != "" {
 		about.Evidence["reference"] = record.Reference
 	}
@@ -260,20 +262,28 @@ func (p *reconciling) log(ctx context.Context, d payment.Divergence) {
 // hurry notifies the workflow of what is not final: it looks it up now instead of later. If that fails, it will do so later, unless it does
 // not run: then it is not found out, and hurry returns false.
 func (p *reconciling) hurry(ctx context.Context, s stored) (mayRun bool) {
-	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
-		return true
+	runs, err := p.notify(ctx, s.workflowID())
+	if err != nil {
+		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
 	}
-	err := p.Hurry(ctx, s.workflowID())
+	return runs || err != nil
+}
+
+// notify calls Hurry, unless the run has notified too many, and reports whether the workflow runs.
+func (p *reconciling) notify(ctx context.Context, workflowID string) (runs bool, err error) {
+	if p.Hurry == nil || p.hurried+p.state.Counts.Hurried >= maxHurried {
+		return p.Runs(ctx, workflowID)
+	}
+	err = p.Hurry(ctx, workflowID)
 	var notRunning *serviceerror.NotFound
 	switch {
 	case errors.As(err, &notRunning):
-		return false
+		return false, nil
 	case err != nil:
-		activity.GetLogger(ctx).Warn("failed to notify a workflow of a difference: it finds out by itself", "about", s.id(), "error", err)
-	default:
-		p.state.Counts.Hurried++
+		return false, err
 	}
-	return true
+	p.state.Counts.Hurried++
+	return true, nil
 }
 
 // unreadableAfter is how often a record is looked up before a response that cannot be read counts as one about the record, and not as a

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/florinpay/florin/internal/divergence"
 	"github.com/florinpay/florin/internal/store"
@@ -155,57 +156,89 @@ func (s stored) needsCheck(f found) bool {
 	}
 }
 
-// beforeWindow begins the cursors of what is compared after the window: what was begun before it, and has neither an outcome nor an id of the
-// processor. Its record, of within the window, can be found by its reference only.
-const beforeWindow = "before "
+// What is stored is compared in three lists, one after the other. A cursor begins with the name of its list.
+const (
+	// inWindow is what was begun in the window.
+	inWindow = ""
+	// unknown is what was begun at another time, and has neither an outcome nor an id of the processor; unidentified is what an operator has
+	// resolved without an id. Their records, which the processor has dated into the window, can be found by their references only.
+	unknown      = "unknown "
+	unidentified = "unidentified "
+)
+
+// cutList returns the list and the rest of a cursor.
+func cutList(cursor string) (list, rest string) {
+	for _, list := range []string{unknown, unidentified} {
+		if rest, ok := strings.CutPrefix(cursor, list); ok {
+			return list, rest
+		}
+	}
+	return inWindow, cursor
+}
 
 // withoutOutcome are the statuses of payments whose id at the processor may not be known.
 var withoutOutcome = []payment.Status{payment.Processing, payment.Unknown, payment.NeedsReconciliation}
 
 func (p *reconciling) comparePayments(ctx context.Context) (int, error) {
-	filter := payment.Filter{Processor: p.Name, CreatedBefore: p.run.WindowTo, Limit: storedPage}
-	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
-	if filter.Cursor = cursor; before {
-		filter.CreatedBefore, filter.Statuses = p.run.WindowFrom, withoutOutcome
-	} else {
-		filter.CreatedFrom = p.run.WindowFrom
+	list, cursor := cutList(p.state.Cursor)
+	filter := payment.Filter{Processor: p.Name, Cursor: cursor, Limit: storedPage}
+	var page payment.Page
+	var err error
+	switch list {
+	case inWindow:
+		filter.CreatedFrom, filter.CreatedBefore = p.run.WindowFrom, p.run.WindowTo
+		page, err = p.Store.Payments(ctx, filter)
+	case unknown:
+		filter.Statuses = withoutOutcome
+		page, err = p.Store.Payments(ctx, filter)
+	default:
+		page.Payments, page.Next, err = p.Store.UnidentifiedPayments(ctx, p.Name, cursor, storedPage)
 	}
-	page, err := p.Store.Payments(ctx, filter)
 	if err != nil {
 		return 0, err
 	}
 	all := make([]stored, 0, len(page.Payments))
 	for _, c := range page.Payments {
-		if !before || c.ProcessorPaymentID == "" {
+		if list == inWindow || c.ProcessorPaymentID == "" && !p.isInWindow(c.CreatedAt) {
 			all = append(all, ofCharge(c))
 		}
 	}
-	return len(page.Payments), p.compare(ctx, payment.OperationCharge, all, before, page.Next)
+	return len(page.Payments), p.compare(ctx, payment.OperationCharge, all, list, page.Next)
 }
 
 func (p *reconciling) compareRefunds(ctx context.Context) (int, error) {
+	list, cursor := cutList(p.state.Cursor)
 	var refunds []payment.Refund
 	var next string
 	var err error
-	cursor, before := strings.CutPrefix(p.state.Cursor, beforeWindow)
-	if before {
-		refunds, next, err = p.Store.UnknownRefunds(ctx, p.Name, p.run.WindowFrom, cursor, storedPage)
-	} else {
+	switch list {
+	case inWindow:
 		refunds, next, err = p.Store.RefundsOfProcessor(ctx, p.Name, p.run.WindowFrom, p.run.WindowTo, cursor, storedPage)
+	case unknown:
+		refunds, next, err = p.Store.UnknownRefunds(ctx, p.Name, cursor, storedPage)
+	default:
+		refunds, next, err = p.Store.UnidentifiedRefunds(ctx, p.Name, cursor, storedPage)
 	}
 	if err != nil {
 		return 0, err
 	}
-	all := make([]stored, len(refunds))
-	for i, r := range refunds {
-		all[i] = ofRefund(r)
+	all := make([]stored, 0, len(refunds))
+	for _, r := range refunds {
+		if list == inWindow || !p.isInWindow(r.CreatedAt) {
+			all = append(all, ofRefund(r))
+		}
 	}
-	return len(all), p.compare(ctx, payment.OperationRefund, all, before, next)
+	return len(refunds), p.compare(ctx, payment.OperationRefund, all, list, next)
 }
 
-// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later. before and next are where the page
-// was, and the cursor of the next one.
-func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, before bool, next string) error {
+// isInWindow reports whether what was created at a time is compared with the window.
+func (p *reconciling) isInWindow(created time.Time) bool {
+	return !created.Before(p.run.WindowFrom) && created.Before(p.run.WindowTo)
+}
+
+// compare matches a page of stored payments or refunds with what is listed. Each difference is checked later. next is the cursor of the next page of
+// the list.
+func (p *reconciling) compare(ctx context.Context, operation payment.Operation, all []stored, list, next string) error {
 	references := make([]string, len(all))
 	for i, s := range all {
 		references[i] = s.reference()
@@ -218,8 +251,11 @@ func (p *reconciling) compare(ctx context.Context, operation payment.Operation, 
 	var checks []store.Check
 	for i, s := range all {
 		records := listed[references[i]]
-		if len(records) > 0 {
+		switch {
+		case len(records) > 0:
 			matched = append(matched, references[i])
+		case list != inWindow: // another window has its record
+			continue
 		}
 		f, err := s.of(records)
 		if err != nil {
@@ -233,9 +269,15 @@ func (p *reconciling) compare(ctx context.Context, operation payment.Operation, 
 		return err
 	}
 	p.state.Counts.Compared += int64(len(all))
-	p.state.Cursor, p.state.Done = next, before && next == ""
-	if before || next == "" {
-		p.state.Cursor = beforeWindow + next
+	switch {
+	case next != "":
+		p.state.Cursor = list + next
+	case list == inWindow:
+		p.state.Cursor = unknown
+	case list == unknown:
+		p.state.Cursor = unidentified
+	default:
+		p.state.Cursor, p.state.Done = "", true
 	}
 	return nil
 }

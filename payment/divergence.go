@@ -85,11 +85,15 @@ const (
 	EvidenceEventID   = "event_id"
 )
 
+// EvidenceOperation is the key of the evidence of [DivergenceUnreadable] that says which list has the record: [OperationCharge] or
+// [OperationRefund]. A payment and a refund may have the same id at the processor.
+const EvidenceOperation = "operation"
+
 // Fingerprint identifies the contradiction: d with another DetectedAt, DetectedBy, request id or event id has the same one. A contradiction
 // about a record of the processor is the same as long as its record and its kind are: what the record shows may change.
 func (d Divergence) Fingerprint() string {
 	if d.ProcessorRecordID != "" {
-		return fingerprint("divergence/v2", nil, d.Processor, d.ProcessorRecordID, string(d.Kind), d.PaymentID, d.RefundID)
+		return fingerprint("divergence/v2", nil, d.Processor, d.ProcessorRecordID, string(d.Kind), d.PaymentID, d.RefundID, d.Evidence[EvidenceOperation])
 	}
 	evidence := maps.Clone(d.Evidence)
 	delete(evidence, EvidenceRequestID)

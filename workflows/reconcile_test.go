@@ -100,7 +100,10 @@ type books struct {
 	ledger  *ledger
 	hurried []string // the workflows that were notified
 	ended   bool     // no workflow runs
-	window  store.Window
+	// terminated is the ID of a workflow that does not run. unsigned reports that no workflow would accept a signal.
+	terminated string
+	unsigned   bool
+	window     store.Window
 }
 
 func newBooks(t *testing.T) *books {
@@ -178,13 +181,18 @@ func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	(&activities.Payments{
 		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},
 	}).RegisterWrites(env)
-	(&activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db, Hurry: func(_ context.Context, id string) error {
-		if b.ended {
-			return serviceerror.NewNotFound("workflow execution already completed")
+	r := &activities.Reconciler{Processor: b.ledger, Name: "sim", Store: b.db}
+	r.Runs = func(_ context.Context, id string) (bool, error) { return !b.ended && id != b.terminated, nil }
+	if !b.unsigned {
+		r.Hurry = func(_ context.Context, id string) error {
+			if b.ended || id == b.terminated {
+				return serviceerror.NewNotFound("workflow execution already completed")
+			}
+			b.hurried = append(b.hurried, id)
+			return nil
 		}
-		b.hurried = append(b.hurried, id)
-		return nil
-	}}).Register(env)
+	}
+	r.Register(env)
 	return env
 }
 
@@ -302,6 +310,10 @@ func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
 				processor.Record{Result: processor.Result{ID: "ch_x"}, Unreadable: "no amount", CreatedAt: baseTime})
 			b.payment("ch_a").Unreadable = "unknown status"
 		}, want: []string{"unreadable ch_x", "unreadable payment a ch_a", "unreadable unidentified-e25989465048d543"}},
+		"unreadable, and a refund with the same id": {change: func(_ *testing.T, b *books) {
+			r := processor.Record{Result: processor.Result{ID: "42"}, Unreadable: "no amount", CreatedAt: baseTime}
+			b.ledger.payments, b.ledger.refunds = append(b.ledger.payments, r), append(b.ledger.refunds, r)
+		}, want: []string{"unreadable 42", "unreadable 42"}},
 		"refunded outside": {change: func(_ *testing.T, b *books) {
 			r := outside("re_x", payment.Succeeded)
 			r.ProcessorPaymentID = "ch_b"
@@ -608,17 +620,123 @@ func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
 	}
 }
 
-// A workflow that no longer runs, for example because it was terminated, does not find out by itself.
-func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+// An operator has not found the record, and has resolved without an id. The record, which appears later, is not foreign.
+func TestLateRecordOfWhatWasResolvedWithoutAnIDIsNotForeign(t *testing.T) {
+	for name, amount := range map[string]int64{"as resolved": 1250, "of another amount": 1300} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			c := b.pay(t, "a", payment.Processing)
+			of := b.pay(t, "b", payment.Succeeded)
+			r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+				RefundID: payment.RefundID("acme", "c"), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: "c", Amount: 100,
+				CreatedAt: of.CreatedAt, UpdatedAt: of.CreatedAt,
+			}, "fingerprint")
+			require.NoError(t, err)
+			for _, status := range []payment.Status{payment.Unknown, payment.Succeeded} {
+				if c.Status, r.Status = status, status; status == payment.Succeeded {
+					c.CapturedAmount = c.Amount
+				}
+				c, err = b.db.RecordPayment(t.Context(), c, activities.Cause{By: "operator:jane"})
+				require.NoError(t, err)
+				r, err = b.db.SettleRefund(t.Context(), r, activities.Cause{By: "operator:jane"})
+				require.NoError(t, err)
+			}
+			b.earlierWindowEnds(t)
+			late := b.payment("ch_a")
+			late.Status, late.Amount, late.CapturedAmount, late.CreatedAt, late.OwnID = payment.Succeeded, amount, amount, time.Now().Add(-time.Hour), ""
+			b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+				Result: processor.Result{
+					ID: "re_c", Status: payment.Succeeded, Amount: 100, Currency: "USD", MerchantID: "acme",
+					Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0),
+				},
+				CreatedAt: time.Now().Add(-time.Hour), ProcessorPaymentID: of.ProcessorPaymentID,
+			})
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			require.Equal(t, map[int64][]string{1250: nil, 1300: {"amount payment a", "captured payment a"}}[amount], b.findings(t))
+		})
+	}
+}
+
+// The processor's clock is behind, and its lists contain what was begun after the window: the same holds for that.
+func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
 	b := newBooks(t)
-	b.pay(t, "a", payment.Processing)
-	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Succeeded, 1250
-	b.ended = true
+	of := b.pay(t, "b", payment.Succeeded)
+	b.earlierWindowEnds(t)
+	begun, created := time.Now().Add(-5*time.Minute), time.Now().Add(-12*time.Minute)
+	c, _, err := b.db.BeginPayment(t.Context(), payment.Charge{
+		PaymentID: payment.PaymentID("acme", "a"), MerchantID: "acme", IdempotencyKey: "a", Amount: 1250, Currency: "USD",
+		Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: begun, UpdatedAt: begun,
+	}, "fingerprint")
+	require.NoError(t, err)
+	r, _, _, err := b.db.ReserveRefund(t.Context(), payment.Refund{
+		RefundID: payment.RefundID("acme", "c"), PaymentID: of.PaymentID, MerchantID: "acme", IdempotencyKey: "c", Amount: 100,
+		CreatedAt: begun, UpdatedAt: begun,
+	}, "fingerprint")
+	require.NoError(t, err)
+	b.ledger.payments = append(b.ledger.payments, processor.Record{
+		Result: processor.Result{
+			ID: "ch_a", Status: payment.Succeeded, Amount: 1250, CapturedAmount: 1250, Currency: "USD",
+			Reference: payment.ProcessorKey(c.PaymentID, payment.OperationCharge, 0),
+		},
+		CreatedAt: created,
+	})
+	b.ledger.refunds = append(b.ledger.refunds, processor.Record{
+		Result: processor.Result{
+			ID: "re_c", Status: payment.Succeeded, Amount: 100, Currency: "USD",
+			Reference: payment.ProcessorKey(r.RefundID, payment.OperationRefund, 0),
+		},
+		CreatedAt: created, ProcessorPaymentID: of.ProcessorPaymentID,
+	})
 	result, err := b.reconcile(t)
 	require.NoError(t, err)
 	require.True(t, result.Complete)
-	require.Equal(t, []string{"status payment a"}, b.findings(t))
-	require.Zero(t, result.Counts.Hurried)
+	require.Empty(t, b.findings(t))
+	require.Equal(t, []string{"charge/acme/a", "refund/acme/c"}, b.hurried)
+}
+
+// A workflow that no longer runs, for example because it was terminated, does not find out by itself.
+func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+	for name, unsigned := range map[string]bool{"signals are sent": false, "signals have to be signed, and there is no secret": true} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.unsigned = unsigned
+			for _, key := range []string{"a", "b"} {
+				b.pay(t, key, payment.Processing)
+				b.payment("ch_"+key).Status, b.payment("ch_"+key).CapturedAmount = payment.Succeeded, 1250
+			}
+			b.terminated = payment.ChargeWorkflowID("acme", "a")
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.True(t, result.Complete)
+			require.Equal(t, []string{"status payment a"}, b.findings(t))
+			require.Equal(t, map[bool]int64{false: 1, true: 0}[unsigned], result.Counts.Hurried)
+		})
+	}
+}
+
+// One run notifies no more than 1,000 workflows. It looks for all that do not run.
+func TestOutcomeWithoutAWorkflowIsFoundAmongMany(t *testing.T) {
+	b := newBooks(t)
+	last := ""
+	for i := range 1001 {
+		key := "order-" + strconv.Itoa(i)
+		c := b.pay(t, key, payment.Processing)
+		record := &b.ledger.payments[i]
+		record.Status, record.CapturedAmount = payment.Succeeded, 1250
+		if c.PaymentID > last { // it is checked last
+			last, b.terminated = c.PaymentID, payment.ChargeWorkflowID("acme", key)
+		}
+	}
+	result, err := b.reconcile(t)
+	require.NoError(t, err)
+	require.True(t, result.Complete)
+	require.Equal(t, int64(1000), result.Counts.Hurried)
+	page, err := b.db.Divergences(t.Context(), payment.DivergenceFilter{Processor: "sim"})
+	require.NoError(t, err)
+	require.Len(t, page.Divergences, 1)
+	require.Equal(t, last, page.Divergences[0].PaymentID)
 }
 
 func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
@@ -683,6 +801,33 @@ func TestRefundDuringALookupIsNoFinding(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(1), result.Counts.Checked)
 	require.Empty(t, b.findings(t))
+}
+
+// The processor's record of a payment still counts a refund that has failed: a lagging record would show that, too, so it has to be seen twice.
+func TestRecordThatStillCountsAFailedRefundIsLookedUpAgain(t *testing.T) {
+	for name, tt := range map[string]struct {
+		corrected bool
+		want      []string
+	}{
+		"it is corrected": {corrected: true},
+		"it stays":        {want: []string{"refunded payment a"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBooks(t)
+			b.refund(t, "a", b.pay(t, "a", payment.Succeeded), payment.Failed)
+			b.payment("ch_a").RefundedAmount = 100
+			b.ledger.lookedUp = func(processor.LookupCall) error {
+				if tt.corrected && len(b.ledger.lookups) == 2 {
+					b.payment("ch_a").RefundedAmount = 0
+				}
+				return nil
+			}
+			result, err := b.reconcile(t)
+			require.NoError(t, err)
+			require.Equal(t, int64(2), result.Counts.Checked)
+			require.Equal(t, tt.want, b.findings(t))
+		})
+	}
 }
 
 // Another run has begun during the last lookup: the store has ended this one as not complete.

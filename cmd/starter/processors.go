@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	enumspb "go.temporal.io/api/enums/v1"
@@ -41,4 +42,26 @@ func (p *processors) check(ctx context.Context, name string) error {
 	}
 	p.checked[name] = err
 	return err
+}
+
+// paymentLister lists payments; a florin.Client implements it.
+type paymentLister interface {
+	List(ctx context.Context, f payment.Filter) (payment.Page, error)
+}
+
+// checkKnown is check for commands that only read: they may name a processor without workers, such as one that was removed from the
+// configuration, if Florin has payments there. A name that is misspelled must not look like a processor without differences.
+func (p *processors) checkKnown(ctx context.Context, payments paymentLister, name string) error {
+	err := p.check(ctx, name)
+	var notServed *payment.InvalidRequestError
+	if !errors.As(err, &notServed) {
+		return err
+	}
+	page, err := payments.List(ctx, payment.Filter{Processor: name, Limit: 1})
+	if err != nil || len(page.Payments) > 0 {
+		return err
+	}
+	return &payment.InvalidRequestError{Fields: []payment.FieldError{{
+		Field: "processor", Problem: fmt.Sprintf("%q: no worker serves it, and no payment was made there", name),
+	}}}
 }

@@ -168,7 +168,7 @@ func reconcileStatusCommand() *cobra.Command {
 		Short: "Print the reconciliations, the latest first",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			client, _, closeClient, err := connect(cmd.Context())
+			client, processors, closeClient, err := connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -176,6 +176,11 @@ func reconcileStatusCommand() *cobra.Command {
 			page, err := client.Reconciliations(cmd.Context(), f)
 			if err != nil {
 				return err
+			}
+			if len(page.Reconciliations) == 0 {
+				if err := processors.checkKnown(cmd.Context(), client, f.Processor); err != nil {
+					return err
+				}
 			}
 			for i, r := range page.Reconciliations {
 				if r.EndedAt.IsZero() { // the store has no progress
@@ -211,7 +216,7 @@ func reconcileFindingsCommand() *cobra.Command {
 			if f.Kind = payment.DivergenceKind(kind); kind != "" && !slices.Contains(payment.DivergenceKinds, f.Kind) {
 				return usageError{fmt.Errorf("--kind %q: want one of %v", kind, payment.DivergenceKinds)}
 			}
-			client, _, closeClient, err := connect(cmd.Context())
+			client, processors, closeClient, err := connect(cmd.Context())
 			if err != nil {
 				return err
 			}
@@ -219,6 +224,11 @@ func reconcileFindingsCommand() *cobra.Command {
 			page, err := client.Divergences(cmd.Context(), f)
 			if err != nil {
 				return err
+			}
+			if len(page.Divergences) == 0 {
+				if err := processors.checkKnown(cmd.Context(), client, f.Processor); err != nil {
+					return err
+				}
 			}
 			if err := printDivergences(cmd, page); err != nil {
 				return err

@@ -158,11 +158,14 @@ func (f *settlementFlags) run(cmd *cobra.Command, path string) error {
 	if !o.Lines.HasTimes() && (o.From.IsZero() || o.To.IsZero()) {
 		return usageError{settlement.ErrNoRange}
 	}
-	client, _, closeClient, err := connect(cmd.Context())
+	client, processors, closeClient, err := connect(cmd.Context())
 	if err != nil {
 		return err
 	}
 	defer closeClient()
+	if err := processors.checkKnown(cmd.Context(), client, o.Processor); err != nil {
+		return err
+	}
 	o.Store = client
 	return f.compare(cmd, o)
 }

@@ -2,11 +2,13 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/florinpay/florin/florintest"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -24,6 +26,27 @@ func TestReconcileRefusesInvalidArguments(t *testing.T) {
 	}
 	_, _, err := execute(t, "", "reconcile", "status")
 	require.Equal(t, exitError, exitCode(err), "there is no Temporal server")
+}
+
+// A misspelled processor has no findings, but that must not look like a processor that agrees with the store.
+func TestMisspelledProcessorIsRefused(t *testing.T) {
+	notServed := &payment.InvalidRequestError{Fields: []payment.FieldError{{Field: "processor", Problem: "no worker serves it"}}}
+	p := &processors{checked: map[string]error{"acme": nil, "simulator": notServed, "simulatr": notServed, "down": errors.New("no Temporal")}}
+	fake := florintest.New()
+	_, err := fake.Charge(t.Context(), payment.ChargeRequest{MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD", PaymentMethod: "tok_visa"})
+	require.NoError(t, err)
+	for name, want := range map[string]string{
+		"": "", "acme": "", "simulator": "", "down": "no Temporal",
+		"simulatr": `processor: "simulatr": no worker serves it, and no payment was made there`,
+	} {
+		err := p.checkKnown(t.Context(), fake, name)
+		if want == "" {
+			require.NoError(t, err, name)
+			continue
+		}
+		require.ErrorContains(t, err, want)
+	}
+	require.Equal(t, exitUsage, exitCode(p.checkKnown(t.Context(), fake, "simulatr")))
 }
 
 func TestOpenFindingsExitWith1(t *testing.T) {

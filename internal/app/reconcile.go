@@ -8,6 +8,7 @@ import (
 
 	enumspb "go.temporal.io/api/enums/v1"
 	"go.temporal.io/api/serviceerror"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 	sdktemporal "go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/worker"
@@ -41,6 +42,7 @@ func newReconcileWorker(temporal client.Client, p config.Processor, options work
 	w := worker.New(temporal, payment.ReconcileTaskQueue(name), options)
 	activity := &activities.Reconciler{
 		Processor: r.opened, Name: name, Store: r.store, PageSize: settings.PageSize, Hurry: r.hurry, Refused: r.refused,
+		Runs: func(ctx context.Context, workflowID string) (bool, error) { return runs(ctx, temporal, workflowID) },
 	}
 	if perSecond := p.RateLimit.PerSecond; perSecond > 0 {
 		activity.Pace = rate.NewLimiter(rate.Limit(perSecond*settings.Share), 1).Wait
@@ -54,7 +56,7 @@ func window(r config.Reconcile) store.Window {
 }
 
 // hurrier returns how a reconciliation notifies a workflow of a difference. It returns nil if signals have to be signed and the processor has
-// no webhook secret: the workflow finds out by itself.
+// no webhook secret: a workflow that runs finds out by itself.
 func hurrier(temporal webhook.Signaler, name string, signed bool, secret *webhook.Rotating) func(ctx context.Context, workflowID string) error {
 	if signed && secret == nil {
 		return nil
@@ -67,6 +69,26 @@ func hurrier(temporal webhook.Signaler, name string, signed bool, secret *webhoo
 			}
 		}
 		return temporal.SignalWorkflow(ctx, workflowID, "", payment.SignalProcessorEvent, payment.ProcessorEvent{ID: "reconcile", Type: "reconcile"})
+	}
+}
+
+// describer describes workflows; a client.Client implements it.
+type describer interface {
+	DescribeWorkflowExecution(ctx context.Context, workflowID, runID string) (*workflowservice.DescribeWorkflowExecutionResponse, error)
+}
+
+// runs reports whether the workflow with an ID runs, or is paused.
+func runs(ctx context.Context, temporal describer, workflowID string) (bool, error) {
+	described, err := temporal.DescribeWorkflowExecution(ctx, workflowID, "")
+	var notFound *serviceerror.NotFound
+	if errors.As(err, &notFound) {
+		return false, nil
+	}
+	switch described.GetWorkflowExecutionInfo().GetStatus() {
+	case enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED:
+		return true, err
+	default:
+		return false, err
 	}
 }
 

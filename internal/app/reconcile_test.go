@@ -7,6 +7,9 @@ import (
 
 	"github.com/stretchr/testify/require"
 	enumspb "go.temporal.io/api/enums/v1"
+	"go.temporal.io/api/serviceerror"
+	workflowpb "go.temporal.io/api/workflow/v1"
+	"go.temporal.io/api/workflowservice/v1"
 	"go.temporal.io/sdk/client"
 
 	"github.com/florinpay/florin/activities"
@@ -43,6 +46,29 @@ func TestHurriedWorkflowIsSignaled(t *testing.T) {
 		})
 	}
 	require.Nil(t, hurrier(&signals{}, "acme", true, nil), "a signal without a signature would be refused")
+}
+
+// described is a Temporal in which each workflow has one status; 0: there is none.
+type described enumspb.WorkflowExecutionStatus
+
+func (d described) DescribeWorkflowExecution(context.Context, string, string) (*workflowservice.DescribeWorkflowExecutionResponse, error) {
+	if d == 0 {
+		return nil, serviceerror.NewNotFound("workflow not found")
+	}
+	return &workflowservice.DescribeWorkflowExecutionResponse{
+		WorkflowExecutionInfo: &workflowpb.WorkflowExecutionInfo{Status: enumspb.WorkflowExecutionStatus(d)},
+	}, nil
+}
+
+func TestOnlyARunningWorkflowFindsOutByItself(t *testing.T) {
+	for status, want := range map[enumspb.WorkflowExecutionStatus]bool{
+		0: false, enumspb.WORKFLOW_EXECUTION_STATUS_RUNNING: true, enumspb.WORKFLOW_EXECUTION_STATUS_TERMINATED: false,
+		enumspb.WORKFLOW_EXECUTION_STATUS_COMPLETED: false, enumspb.WORKFLOW_EXECUTION_STATUS_PAUSED: true,
+	} {
+		got, err := runs(t.Context(), described(status), "charge/acme/order-1")
+		require.NoError(t, err)
+		require.Equal(t, want, got, status)
+	}
 }
 
 func TestScheduleOfAReconciliation(t *testing.T) {

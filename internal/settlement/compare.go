@@ -150,6 +150,9 @@ func (c *comparison) readFile(ctx context.Context) error {
 		return ErrNoRange
 	case !c.From.Before(c.To):
 		return fmt.Errorf("the range from %s to %s is empty", c.From.Format(time.RFC3339), c.To.Format(time.RFC3339))
+	case c.Lines.Outside > 0 && c.Lines.Outside+c.Lines.Ignored == c.Lines.Lines: // nothing would be compared, and so nothing would differ
+		return fmt.Errorf("no line of the file was created from %s to %s: %d lines were created outside: is the range misspelled?",
+			c.From.Format(time.RFC3339), c.To.Format(time.RFC3339), c.Lines.Outside)
 	}
 	c.summary.From, c.summary.To = c.From, c.To
 	c.advance()

@@ -344,7 +344,12 @@ func TestRangeIsThatOfTheLines(t *testing.T) {
 	require.Equal(t, int64(1), summary.Outside)
 	require.Equal(t, map[payment.DivergenceKind]int64{KindMissingHere: 1, KindMissingThere: 3}, summary.Findings)
 
-	o.Lines, o.To = dated(""), time.Time{}
+	o.Lines = dated("x,1.00,USD,2025-11-22\ny,1.00,USD,2025-11-23\n") // the year is misspelled here, or in the range
+	o.From = day
+	_, err = Compare(t.Context(), o)
+	require.EqualError(t, err, "no line of the file was created from 2026-11-22T00:00:00Z to 2026-11-23T00:00:00Z: 2 lines were created outside: is the range misspelled?")
+
+	o.Lines, o.From, o.To = dated(""), time.Time{}, time.Time{}
 	_, err = Compare(t.Context(), o)
 	require.ErrorIs(t, err, ErrNoRange)
 	o.Lines, o.From, o.To = dated(""), noon, day

@@ -324,13 +324,22 @@ func (s *Store) OpenBatchLines(ctx context.Context, name string, after int64, li
 	return lines, s.wrap(err, "read the open lines of batch %q", name)
 }
 
+// lockBatch takes the lock under which the lines of a batch change, until the end of the transaction: two workers may work on one batch.
+func (q querier) lockBatch(ctx context.Context, name string) error {
+	_, err := q.batch(ctx, selectBatch+q.s.dialect.forUpdate, name)
+	return err
+}
+
 // MarkBatchLinesResponded persists that the processor has responded to lines without an outcome: they are still open, but no longer among the
 // [Store.OpenBatchLines]. It is safe to repeat.
 func (s *Store) MarkBatchLinesResponded(ctx context.Context, name string, lines []int64) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	err := s.write(ctx, func(q querier) error {
+	err := s.transact(ctx, func(q querier) error {
+		if err := q.lockBatch(ctx, name); err != nil {
+			return err
+		}
 		var where conditions
 		statement := "UPDATE batch_lines SET status = 'responded' WHERE batch = " + where.arg(name) +
 			" AND status = 'open' AND line IN (" + listed(&where, lines) + ")"
@@ -420,7 +429,7 @@ type LineEnd struct {
 // repeat.
 func (s *Store) EndBatchLines(ctx context.Context, name string, ends []LineEnd) (ended map[payment.Status]int64, err error) {
 	err = s.transact(ctx, func(q querier) error {
-		if _, err := q.batch(ctx, selectBatch+s.dialect.forUpdate, name); err != nil { // the lock under which lines change
+		if err := q.lockBatch(ctx, name); err != nil {
 			return err
 		}
 		ended = map[payment.Status]int64{}

@@ -1,12 +1,14 @@
 package store
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/florinpay/florin/payment"
 )
@@ -375,6 +377,41 @@ func TestLineWithoutAnOutcomeIsKeptApart(t *testing.T) {
 		require.Equal(t, map[payment.Status]int64{payment.Succeeded: 2}, ended)
 		b, err := s.FinishBatch(t.Context(), "june")
 		require.NoError(t, err)
+		require.True(t, b.Finished())
+	})
+}
+
+// A worker whose heartbeats were lost works on a batch beside its successor: neither must end the other one's transaction.
+func TestTwoWorkersOnOneBatchDoNotBlockEachOther(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		const n = 400
+		lines, numbers, ends := make([]payment.BatchLine, n), make([]int64, n), make([]LineEnd, n)
+		for i := range lines {
+			number := int64(i + 1)
+			lines[i], numbers[i] = chargeLine(number, fmt.Sprintf("k-%d", i)), number
+			ends[n-1-i] = LineEnd{Line: number, Status: payment.LineRefused, Refusal: "no such processor"}
+		}
+		addBatch(t, s, "june", lines...)
+		require.Len(t, claim(t, s, "june", n), n)
+		var workers errgroup.Group
+		for range 2 {
+			workers.Go(func() error {
+				_, err := s.EndBatchLines(t.Context(), "june", ends)
+				return err
+			})
+			workers.Go(func() error {
+				for range 20 {
+					if err := s.MarkBatchLinesResponded(t.Context(), "june", numbers); err != nil {
+						return err
+					}
+				}
+				return nil
+			})
+		}
+		require.NoError(t, workers.Wait())
+		b, err := s.FinishBatch(t.Context(), "june")
+		require.NoError(t, err)
+		require.Equal(t, int64(n), b.Refused)
 		require.True(t, b.Finished())
 	})
 }

@@ -76,9 +76,9 @@ func (s *Store) CurrentPayment(ctx context.Context, merchantID, paymentID string
 }
 
 // PaymentByProcessorID returns the payment, of any merchant, to which a processor has given an id. It is for what the processor itself
-// reports, such as a dispute. It returns payment.ErrNotFound if there is none, and for an empty id.
+// reports, such as a dispute, and is as of the last write. It returns payment.ErrNotFound if there is none, and for an empty id.
 func (s *Store) PaymentByProcessorID(ctx context.Context, processor, processorPaymentID string) (payment.Charge, error) {
-	p, err := s.read().payment(ctx, selectPaymentByProcessorID, processor, processorPaymentID)
+	p, err := s.onWriter().payment(ctx, selectPaymentByProcessorID, processor, processorPaymentID)
 	return p.Charge, s.wrap(err, "payment %q of processor %q", processorPaymentID, processor)
 }
 

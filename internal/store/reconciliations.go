@@ -426,7 +426,11 @@ const (
 	// selectUnknownRefunds reads the index refunds_open, and sorts what it finds. No index has these expressions: otherwise, all refunds of the
 	// processor could be read by another one.
 	selectUnknownRefunds = selectRefund + "WHERE " + openRefunds + ` AND coalesce(processor_refund_id, '') = ''
-		AND coalesce(processor, '') = $1 AND coalesce(created_at, updated_at) < $2 `
+		AND coalesce(processor, '') = $1 `
+	// The next two repeat the conditions of the indexes payments_unidentified and refunds_unidentified literally. IS NULL would make SQLite read
+	// by the constraint on the ids everything that has none, such as what was declined.
+	selectUnidentifiedPayments = selectPayment + "WHERE status = 'succeeded' AND coalesce(processor_payment_id, '') = '' AND processor = $1 "
+	selectUnidentifiedRefunds  = selectRefund + "WHERE status = 'succeeded' AND coalesce(processor_refund_id, '') = '' AND processor = $1 "
 )
 
 // RefundsOfProcessor returns a page of the refunds of a processor with from <= CreatedAt < to, the oldest first, and the cursor of the next
@@ -437,26 +441,48 @@ func (s *Store) RefundsOfProcessor(
 	return s.pageOfRefunds(ctx, selectRefundsOfProcessor, []any{processor, formatTime(from), formatTime(to)}, cursor, limit)
 }
 
-// UnknownRefunds is [Store.RefundsOfProcessor] for the refunds before a time whose outcome is not known, nor their id at the processor.
+// UnknownRefunds is [Store.RefundsOfProcessor] for the refunds of any time whose outcome is not known, nor their id at the processor.
 func (s *Store) UnknownRefunds(
-	ctx context.Context, processor string, before time.Time, cursor string, limit int,
+	ctx context.Context, processor, cursor string, limit int,
 ) (refunds []payment.Refund, next string, err error) {
-	return s.pageOfRefunds(ctx, selectUnknownRefunds, []any{processor, formatTime(before)}, cursor, limit)
+	return s.pageOfRefunds(ctx, selectUnknownRefunds, []any{processor}, cursor, limit)
+}
+
+// UnidentifiedRefunds is [Store.RefundsOfProcessor] for the refunds of any time that have succeeded, as an operator has decided, and whose id
+// at the processor is not known.
+func (s *Store) UnidentifiedRefunds(
+	ctx context.Context, processor, cursor string, limit int,
+) (refunds []payment.Refund, next string, err error) {
+	return s.pageOfRefunds(ctx, selectUnidentifiedRefunds, []any{processor}, cursor, limit)
+}
+
+// UnidentifiedPayments is [Store.UnidentifiedRefunds] for payments.
+func (s *Store) UnidentifiedPayments(
+	ctx context.Context, processor, cursor string, limit int,
+) (payments []payment.Charge, next string, err error) {
+	statement, args, err := oldestFirst(selectUnidentifiedPayments, "payment_id", []any{processor}, cursor, limit)
+	if err != nil {
+		return nil, "", s.wrap(err, "list payments")
+	}
+	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
+		var p paymentRow
+		err := row.Scan(p.fields()...)
+		payments = append(payments, p.Charge)
+		return err
+	})
+	if len(payments) == limit {
+		last := payments[limit-1]
+		next = newCursor(last.CreatedAt, last.PaymentID)
+	}
+	return payments, next, s.wrap(err, "list payments")
 }
 
 func (s *Store) pageOfRefunds(
 	ctx context.Context, statement string, args []any, cursor string, limit int,
 ) (refunds []payment.Refund, next string, err error) {
-	if cursor != "" {
-		at, id, err := parseCursor(cursor)
-		if err != nil {
-			return nil, "", s.wrap(err, "list refunds")
-		}
-		args = append(args, at, id)
-		statement += fmt.Sprintf("AND (created_at, refund_id) > ($%d, $%d) ", len(args)-1, len(args))
+	if statement, args, err = oldestFirst(statement, "refund_id", args, cursor, limit); err != nil {
+		return nil, "", s.wrap(err, "list refunds")
 	}
-	args = append(args, limit)
-	statement += fmt.Sprintf("ORDER BY created_at, refund_id LIMIT $%d", len(args))
 	err = s.read().queryEach(ctx, statement, args, func(row scanner) error {
 		var r refundRow
 		err := row.Scan(r.fields()...)
@@ -468,4 +494,19 @@ func (s *Store) pageOfRefunds(
 		next = newCursor(last.CreatedAt, last.RefundID)
 	}
 	return refunds, next, s.wrap(err, "list refunds")
+}
+
+// oldestFirst completes a statement and its arguments: it returns the page after the cursor, in the order of creation. id is the column with
+// which the cursor ends.
+func oldestFirst(statement, id string, args []any, cursor string, limit int) (string, []any, error) {
+	if cursor != "" {
+		at, last, err := parseCursor(cursor)
+		if err != nil {
+			return "", nil, err
+		}
+		args = append(args, at, last)
+		statement += fmt.Sprintf("AND (created_at, %s) > ($%d, $%d) ", id, len(args)-1, len(args))
+	}
+	args = append(args, limit)
+	return statement + fmt.Sprintf("ORDER BY created_at, %s LIMIT $%d", id, len(args)), args, nil
 }

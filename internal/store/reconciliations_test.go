@@ -227,7 +227,7 @@ func TestRefundsOfAProcessorAreReadByTheirIndex(t *testing.T) {
 
 		var unknown []string
 		for cursor := ""; ; {
-			refunds, next, err := s.UnknownRefunds(t.Context(), "rest", later.Add(time.Second), cursor, 2)
+			refunds, next, err := s.UnknownRefunds(t.Context(), "rest", cursor, 2)
 			require.NoError(t, err)
 			for _, r := range refunds {
 				unknown = append(unknown, r.RefundID)
@@ -237,9 +237,99 @@ func TestRefundsOfAProcessorAreReadByTheirIndex(t *testing.T) {
 			}
 		}
 		require.ElementsMatch(t, want[:5], unknown)
-		plan = readPlan(t, s, selectUnknownRefunds+"ORDER BY created_at, refund_id LIMIT 10", "rest", formatTime(later))
-		require.Contains(t, plan, "refunds_open")
+		for _, args := range [][]any{{"rest"}, {"rest", formatTime(later), "ref_1"}} {
+			after := map[int]string{1: "", 3: "AND (created_at, refund_id) > ($2, $3) "}[len(args)]
+			plan = readPlan(t, s, selectUnknownRefunds+after+"ORDER BY created_at, refund_id LIMIT 10", args...)
+			require.Contains(t, plan, "refunds_open")
+		}
 	})
+}
+
+// An operator may resolve without an id.
+func TestWhatHasNoIDIsReadByItsIndex(t *testing.T) {
+	onEachStore(t, func(t *testing.T, s *Store) {
+		of := paid(t, s, "order-0")
+		settle(t, s, reserve(t, s, newRefund("r-0", of, 100)), payment.Declined)
+		begin(t, s, newCharge("order-9"))
+		var payments, refunds, gotPayments, gotRefunds []string
+		for i := range 3 {
+			c := succeeded(begin(t, s, newCharge(fmt.Sprintf("order-%d", i+1))))
+			c.ProcessorPaymentID = ""
+			c, err := s.RecordPayment(t.Context(), c, byProcessor)
+			require.NoError(t, err)
+			payments = append(payments, c.PaymentID)
+			refunds = append(refunds, settle(t, s, reserve(t, s, newRefund(fmt.Sprintf("r-%d", i+1), of, 100)), payment.Succeeded).RefundID)
+		}
+		for cursor := ""; ; {
+			page, next, err := s.UnidentifiedPayments(t.Context(), "rest", cursor, 2)
+			require.NoError(t, err)
+			for _, c := range page {
+				gotPayments = append(gotPayments, c.PaymentID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		for cursor := ""; ; {
+			page, next, err := s.UnidentifiedRefunds(t.Context(), "rest", cursor, 2)
+			require.NoError(t, err)
+			for _, r := range page {
+				gotRefunds = append(gotRefunds, r.RefundID)
+			}
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		require.ElementsMatch(t, payments, gotPayments)
+		require.ElementsMatch(t, refunds, gotRefunds)
+		for index, list := range map[string][2]string{
+			"payments_unidentified": {selectUnidentifiedPayments, "payment_id"}, "refunds_unidentified": {selectUnidentifiedRefunds, "refund_id"},
+		} {
+			for _, cursor := range []string{"", newCursor(morning, "x")} {
+				statement, args, err := oldestFirst(list[0], list[1], []any{"rest"}, cursor, 10)
+				require.NoError(t, err)
+				plan := readPlan(t, s, statement, args...)
+				require.Contains(t, plan, index)
+				require.NotContains(t, strings.ToLower(plan), "sort")
+				require.NotContains(t, plan, "TEMP B-TREE")
+			}
+		}
+		_, _, err := s.UnidentifiedPayments(t.Context(), "rest", "no cursor", 2)
+		require.ErrorIs(t, err, ErrInvalid)
+		_, _, err = s.UnidentifiedRefunds(t.Context(), "rest", "no cursor", 2)
+		require.ErrorIs(t, err, ErrInvalid)
+	})
+}
+
+// What a processor reports must not seem to be unknown because the database that answers reads lags behind: it would be a payment that was made
+// outside Florin.
+func TestWhatAProcessorReportsIsSearchedAsOfTheLastWrite(t *testing.T) {
+	for _, database := range databases {
+		t.Run(database.name, func(t *testing.T) {
+			s, behind := open(t, database.dsn(t)), open(t, database.dsn(t))
+			current := s.reads
+			s.reads = behind.reads
+			t.Cleanup(func() { s.reads = current })
+			c := paid(t, s, "order-1")
+			r := reserve(t, s, newRefund("r-1", c, 100))
+			r.ProcessorRefundID = "re_1"
+			r = settle(t, s, r, payment.Succeeded)
+			found, err := s.PaymentByProcessorID(t.Context(), "rest", c.ProcessorPaymentID)
+			require.NoError(t, err)
+			require.Equal(t, c.PaymentID, found.PaymentID)
+			refund, err := s.RefundByProcessorID(t.Context(), "rest", "re_1")
+			require.NoError(t, err)
+			require.Equal(t, r, refund)
+			for _, id := range []string{c.PaymentID, r.RefundID} {
+				identity, err := s.Identity(t.Context(), id)
+				require.NoError(t, err)
+				require.Equal(t, "acme", identity.MerchantID)
+			}
+			refunds, err := s.Refunds(t.Context(), c.MerchantID, c.PaymentID)
+			require.NoError(t, err)
+			require.Equal(t, []payment.Refund{r}, refunds)
+		})
+	}
 }
 
 func TestRefundIsFoundByItsProcessorsID(t *testing.T) {

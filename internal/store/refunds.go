@@ -68,14 +68,14 @@ func (s *Store) RefundByID(ctx context.Context, merchantID, refundID string) (pa
 
 // RefundByProcessorID is [Store.PaymentByProcessorID] for a refund.
 func (s *Store) RefundByProcessorID(ctx context.Context, processor, processorRefundID string) (payment.Refund, error) {
-	r, err := s.read().refund(ctx, selectRefundByProcessorID, processor, processorRefundID)
+	r, err := s.onWriter().refund(ctx, selectRefundByProcessorID, processor, processorRefundID)
 	return r.Refund, s.wrap(err, "refund %q of processor %q", processorRefundID, processor)
 }
 
-// Refunds returns the refunds of a payment of a merchant, oldest first. It returns none if the merchant has no such payment.
+// Refunds returns the refunds of a payment of a merchant as of the last write, oldest first. It returns none if the merchant has no such payment.
 func (s *Store) Refunds(ctx context.Context, merchantID, paymentID string) ([]payment.Refund, error) {
 	var refunds []payment.Refund
-	err := s.read().queryEach(ctx, selectRefunds, []any{merchantID, paymentID}, func(row scanner) error {
+	err := s.onWriter().queryEach(ctx, selectRefunds, []any{merchantID, paymentID}, func(row scanner) error {
 		var r refundRow
 		err := row.Scan(r.fields()...)
 		refunds = append(refunds, r.Refund)

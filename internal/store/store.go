@@ -15,7 +15,7 @@
 // what a reconciliation works on, until it has ended, see [Store.StageRecords].
 //
 // Every lookup of a payment or refund needs the merchant that it belongs to, except [Store.PaymentByProcessorID],
-// [Store.RefundByProcessorID], [Store.RefundsOfProcessor], [Store.UnknownRefunds] and [Store.Identity]. No
+// [Store.RefundByProcessorID], [Store.Identity], and the lists of reconciliation, such as [Store.RefundsOfProcessor]. No
 // error text contains a payment method or a password.
 package store
 

@@ -139,3 +139,7 @@ END;
 -- +goose StatementEnd
 
 CREATE INDEX refunds_of_processor ON refunds (processor, created_at, refund_id);
+
+-- What an operator has resolved as succeeded without an id of the processor.
+CREATE INDEX payments_unidentified ON payments (processor, created_at, payment_id) WHERE status = 'succeeded' AND coalesce(processor_payment_id, '') = '';
+CREATE INDEX refunds_unidentified ON refunds (processor, created_at, refund_id) WHERE status = 'succeeded' AND coalesce(processor_refund_id, '') = '';
