@@ -65,6 +65,7 @@ var (
 )
 
 func TestBatchIsSentUntilAllLinesHaveEnded(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(sendingBatch, sendingBatch, endedBatch)
 	b, err := r.execute(t)
 	require.NoError(t, err)
@@ -74,6 +75,7 @@ func TestBatchIsSentUntilAllLinesHaveEnded(t *testing.T) {
 }
 
 func TestOpenLinesOfABatchAreReadAtGrowingIntervals(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(sendingBatch, sweeping, sweeping, sweeping, sweeping, sweeping, sweeping, sweeping, sweeping, sweeping, endedBatch)
 	_, err := r.execute(t)
 	require.NoError(t, err)
@@ -87,6 +89,7 @@ func TestOpenLinesOfABatchAreReadAtGrowingIntervals(t *testing.T) {
 }
 
 func TestPausedBatchIsReadAgainWhenACallerChangesIt(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(pausing, pausing, endedBatch)
 	for _, at := range []time.Duration{10 * time.Minute, 20 * time.Minute} {
 		r.RegisterDelayedCallback(func() { r.SignalWorkflow(payment.SignalBatchChanged, payment.BatchChange{Action: payment.BatchResume}) }, at)
@@ -107,6 +110,7 @@ func TestPausedBatchIsReadAgainWhenACallerChangesIt(t *testing.T) {
 
 // A change may arrive while lines are sent, after the execution has read the batch.
 func TestChangeDuringAnExecutionIsNotMissed(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(pausing, endedBatch)
 	r.RegisterDelayedCallback(func() { r.SignalWorkflow(payment.SignalBatchChanged, payment.BatchChange{Action: payment.BatchResume}) }, 20*time.Second)
 	_, err := r.execute(t)
@@ -115,6 +119,7 @@ func TestChangeDuringAnExecutionIsNotMissed(t *testing.T) {
 }
 
 func TestBatchWaitsForAStoreThatIsDown(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(payment.Batch{}, payment.Batch{}, endedBatch)
 	b, err := r.execute(t)
 	require.NoError(t, err)
@@ -122,6 +127,7 @@ func TestBatchWaitsForAStoreThatIsDown(t *testing.T) {
 }
 
 func TestLongBatchContinuesAsNew(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(sendingBatch)
 	_, err := r.execute(t)
 	var again *workflow.ContinueAsNewError
@@ -131,6 +137,7 @@ func TestLongBatchContinuesAsNew(t *testing.T) {
 }
 
 func TestCanceledWorkflowOfABatchEnds(t *testing.T) {
+	t.Parallel()
 	r := newBatchRun(pausing)
 	r.RegisterDelayedCallback(r.CancelWorkflow, 10*time.Minute)
 	_, err := r.execute(t)
@@ -138,6 +145,7 @@ func TestCanceledWorkflowOfABatchEnds(t *testing.T) {
 }
 
 func TestTemporalWebShowsTheNumbersOfABatch(t *testing.T) {
+	t.Parallel()
 	b := &batch{value: sendingBatch, perSecond: 12.5}
 	b.value.By, b.value.Reason = "jane", "acme *halved* our quota"
 	text := b.details()

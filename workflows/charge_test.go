@@ -34,6 +34,7 @@ func rateLimitedFor(d time.Duration) response {
 }
 
 func TestChargeEndsAsTheProcessorResponds(t *testing.T) {
+	t.Parallel()
 	succeeded, declined := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined)
 	pending, requiresAction := chargeResponse(payment.Pending), chargeResponse(payment.RequiresAction)
 	wrongAmount := chargeResponse(payment.Succeeded)
@@ -190,6 +191,7 @@ func TestChargeEndsAsTheProcessorResponds(t *testing.T) {
 }
 
 func TestChargeFailsAsNotSentWhenTheProcessorWasUnreachableThroughout(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{notSent}}
 	c := runCharge(t, p, chargeRequest())
 	require.Equal(t, payment.Failed, c.Status)
@@ -199,6 +201,7 @@ func TestChargeFailsAsNotSentWhenTheProcessorWasUnreachableThroughout(t *testing
 }
 
 func TestAttemptWithoutResponseLeavesTheOutcomeUnknown(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{{panics: true}, badRequest},
 		lookups: chargeLookups(chargeResponse(payment.Succeeded)),
@@ -209,6 +212,7 @@ func TestAttemptWithoutResponseLeavesTheOutcomeUnknown(t *testing.T) {
 }
 
 func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{rateLimitedFor(time.Hour), chargeResponse(payment.Succeeded)}}
 	env := newEnvironment(t, p)
 	var timer time.Duration
@@ -221,6 +225,7 @@ func TestLongRetryAfterBecomesAWorkflowTimer(t *testing.T) {
 }
 
 func TestRetryAfterBeyondTheKeyLifetimeFailsTheCharge(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{rateLimitedFor(25 * time.Hour)}}
 	c := runCharge(t, p, chargeRequest())
 	require.Equal(t, payment.Failed, c.Status)
@@ -229,6 +234,7 @@ func TestRetryAfterBeyondTheKeyLifetimeFailsTheCharge(t *testing.T) {
 }
 
 func TestChargeThatNeedsReconciliationAdoptsTheOutcomeOnceTheProcessorReportsIt(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(ambiguous500)}
 	env := newEnvironment(t, p)
 	var afterADay payment.Charge
@@ -248,6 +254,7 @@ func TestChargeThatNeedsReconciliationAdoptsTheOutcomeOnceTheProcessorReportsIt(
 }
 
 func TestInvalidRequestFailsTheWorkflowAndSendsNothing(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*payment.ChargeRequest){
 		"amount":         func(r *payment.ChargeRequest) { r.Amount = 0 },
 		"payment_method": func(r *payment.ChargeRequest) { r.PaymentMethod = "4242424242424242" },
@@ -285,6 +292,7 @@ func (u *updateCallbacks) Complete(value any, err error) {
 }
 
 func TestUpdateOutcomeWaitsForTheFirstOutcome(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Pending)},
 		lookups: chargeLookups(chargeResponse(payment.Pending), chargeResponse(payment.Succeeded)),
@@ -312,6 +320,7 @@ func TestUpdateOutcomeWaitsForTheFirstOutcome(t *testing.T) {
 }
 
 func TestUpdateOutcomeOfAnInvalidRequestFailsLikeTheWorkflow(t *testing.T) {
+	t.Parallel()
 	req := chargeRequest()
 	req.Processor = "nowhere"
 	env := newEnvironment(t, &scriptedProcessor{})
@@ -323,6 +332,7 @@ func TestUpdateOutcomeOfAnInvalidRequestFailsLikeTheWorkflow(t *testing.T) {
 }
 
 func TestCancelingDuringALongWaitBeforeAnythingWasExecutedFailsAsNotSent(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{rateLimitedFor(time.Hour)}}
 	env := newEnvironment(t, p)
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
@@ -336,6 +346,7 @@ func TestCancelingDuringALongWaitBeforeAnythingWasExecutedFailsAsNotSent(t *test
 }
 
 func TestCancelingAfterALostResponseResolvesTheOutcomeFirst(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{lostResponse},
 		lookups: chargeLookups(notFound, notFound, chargeResponse(payment.Succeeded)),
@@ -350,6 +361,7 @@ func TestCancelingAfterALostResponseResolvesTheOutcomeFirst(t *testing.T) {
 }
 
 func TestTermsAreReadableInTheHistoryAndSurviveARoundTrip(t *testing.T) {
+	t.Parallel()
 	encoded, err := converter.GetDefaultDataConverter().ToPayload(testTerms)
 	require.NoError(t, err)
 	require.Contains(t, string(encoded.GetData()), `"schedule_to_close":"15m0s"`, "operators read histories")
@@ -359,6 +371,7 @@ func TestTermsAreReadableInTheHistoryAndSurviveARoundTrip(t *testing.T) {
 }
 
 func TestIllegalTransitionPanics(t *testing.T) {
+	t.Parallel()
 	require.Panics(t, func() { mustBeLegal(payment.PaymentTransitions, payment.Succeeded, payment.Failed) })
 	require.NotPanics(t, func() { mustBeLegal(payment.PaymentTransitions, payment.Unknown, payment.Failed) })
 }

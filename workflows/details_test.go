@@ -16,6 +16,7 @@ const describedID = "pay_d85a7c25-1d82-5816-8d28-de7ad0add1cc"
 
 // The readers of the details are operators who have never seen the code.
 func TestDetailsDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
+	t.Parallel()
 	const (
 		why        = "\n\nWhy: `outcome_unknown`: no \\<b\\>answer\\</b\\>, \\`see\\` \\{runId\\} below"
 		repeatedly = "\n\nNext: The processor is asked repeatedly until 16 Jan 2026 12:00:00 UTC;" +
@@ -72,6 +73,7 @@ const unresolvedOptions = "\n\nWhat you can do:\n\n- look it up now: `starter lo
 	"\n- read more: [runbook](" + temporalweb.Runbook + ")"
 
 func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) {
+	t.Parallel()
 	for status, want := range map[payment.Status]string{
 		payment.Processing: "**processing.** 5.00 USD are being refunded." +
 			"\n\nNext: Calls that fail are retried under the same idempotency key.",
@@ -97,6 +99,7 @@ func TestDetailsOfARefundDescribeTheStateTheNextStepAndTheOptions(t *testing.T) 
 }
 
 func TestDetailsDescribeEveryStatusAndAssumeNothingOfANewOne(t *testing.T) {
+	t.Parallel()
 	const undescribed = "This build has no description of this status."
 	c, r := &charge{}, &refund{}
 	for status := range payment.PaymentTransitions {
@@ -113,6 +116,7 @@ func TestDetailsDescribeEveryStatusAndAssumeNothingOfANewOne(t *testing.T) {
 }
 
 func TestDetailsMentionAnOutcomeThatWasUnknown(t *testing.T) {
+	t.Parallel()
 	c := &charge{}
 	c.since = map[payment.Status]time.Time{payment.Unknown: baseTime}
 	c.value = payment.Charge{Status: payment.Succeeded, CapturedAmount: 1250, Currency: "USD"}
@@ -120,6 +124,7 @@ func TestDetailsMentionAnOutcomeThatWasUnknown(t *testing.T) {
 }
 
 func TestDurationsAreRoundedForDisplay(t *testing.T) {
+	t.Parallel()
 	require.Equal(t, "250ms", roundForDisplay(250*time.Millisecond).String())
 	require.Equal(t, "2m0s", roundForDisplay(2*time.Minute+3*time.Millisecond).String())
 }

@@ -40,6 +40,7 @@ func newInlineEnvironment(t *testing.T, p processor.Processor, db *store.Store, 
 }
 
 func TestClearOutcomeOfAFirstAttemptTakesOneLocalActivity(t *testing.T) {
+	t.Parallel()
 	pending := chargeResponse(payment.Pending)
 	tests := map[string]struct {
 		charges  []response
@@ -129,6 +130,7 @@ func TestClearOutcomeOfAFirstAttemptTakesOneLocalActivity(t *testing.T) {
 }
 
 func TestFirstAttemptOfARefundTakesOneLocalActivity(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		refunds  []response
 		lookups  []response
@@ -171,6 +173,7 @@ func TestFirstAttemptOfARefundTakesOneLocalActivity(t *testing.T) {
 
 // What must not be sent is not sent by the first attempt either.
 func TestFirstAttemptIsNotMadeTooLate(t *testing.T) {
+	t.Parallel()
 	tests := map[string]func(*testsuite.TestWorkflowEnvironment, *payment.ChargeRequest){
 		"its time has ended": func(env *testsuite.TestWorkflowEnvironment, req *payment.ChargeRequest) {
 			req.SendBy = time.Now().Add(-time.Second)
@@ -199,6 +202,7 @@ func TestFirstAttemptIsNotMadeTooLate(t *testing.T) {
 
 // A payment that waits continues from its first attempt as from any other.
 func TestPaymentAuthorizedByItsFirstAttemptIsCaptured(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Authorized)}, captures: []response{captureResponse(1000)}}
 	executed := []string{}
 	env := newInlineEnvironment(t, p, newStore(t), &executed)
@@ -219,6 +223,7 @@ func TestPaymentAuthorizedByItsFirstAttemptIsCaptured(t *testing.T) {
 
 // The response is not lost if the store does not accept it: the workflow decides what it means.
 func TestFirstAttemptWithTheProcessorsIDOfAnotherPaymentIsAConflict(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 	db, executed := newStore(t), []string{}
 	other, _, err := db.BeginPayment(t.Context(), payment.Charge{
@@ -240,6 +245,7 @@ func TestFirstAttemptWithTheProcessorsIDOfAnotherPaymentIsAConflict(t *testing.T
 
 // A run that was terminated may still wait for the response to its first attempt, and persist it.
 func TestRunWaitsForTheFirstAttemptOfAnEarlierOne(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 	db, executed := storeWithPayment(t, payment.Processing, 0), []string{}
 	env := newInlineEnvironment(t, p, db, &executed)
@@ -261,6 +267,7 @@ func TestRunWaitsForTheFirstAttemptOfAnEarlierOne(t *testing.T) {
 
 // The store loses the row while the run waits: what an earlier execution may have sent is not forgotten with it.
 func TestRowThatIsLostDuringTheWaitLeavesTheOutcomeOpen(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{forbidden}, lookups: chargeLookups(chargeResponse(payment.Succeeded))}
 	db, executed := storeWithPayment(t, payment.Processing, 0), []string{}
 	env := newInlineEnvironment(t, p, db, &executed)
@@ -276,6 +283,7 @@ func TestRowThatIsLostDuringTheWaitLeavesTheOutcomeOpen(t *testing.T) {
 }
 
 func TestSummariesNameTheFirstAttempt(t *testing.T) {
+	t.Parallel()
 	five := int64(500)
 	inline, mixed := Hosted{Default: "sim", Inline: map[string]bool{"sim": true}}, Hosted{Default: "sim", Inline: map[string]bool{"sim": true, "slow": false}}
 	refund := payment.RefundRequest{Amount: &five, Currency: "USD"}

@@ -14,6 +14,7 @@ import (
 )
 
 func TestOldPaymentsAreLookedUpInTheBackground(t *testing.T) {
+	t.Parallel()
 	const canceledAfter = 5 * time.Hour
 	inherited, background := temporal.Priority{}, temporal.Priority{PriorityKey: 5}
 	for name, tt := range map[string]struct {

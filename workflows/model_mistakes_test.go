@@ -331,6 +331,7 @@ var mistakes = map[string]struct {
 }
 
 func TestModelTestFindsPlantedMistakes(t *testing.T) {
+	t.Parallel()
 	const sequences = 2000
 	for name, mistake := range mistakes {
 		t.Run(name, func(t *testing.T) {

@@ -1251,6 +1251,7 @@ func (m *model) snapshot() string {
 
 // TestStoreAndProcessorAgreeAfterRandomFailures is the model test. The flag -rapid.checks sets the number of sequences.
 func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
+	t.Parallel()
 	for name, on := range map[string]focus{
 		"anything": focusAnything, "modifications": focusModifications, "refunds": focusRefunds, "continued": focusContinued,
 		"unknown": focusUnknown,
@@ -1270,6 +1271,7 @@ func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
 
 // Sequences with which the model test has found bugs, reduced to what is needed.
 func TestSequencesThatFoundBugs(t *testing.T) {
+	t.Parallel()
 	approved := behavior{Fault: faultNone, Decision: decisionApprove}
 	for name, p := range map[string]plan{
 		// An operator has resolved the payment without the processor's id, and the refund was sent without one.

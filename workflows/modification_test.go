@@ -93,6 +93,7 @@ func runToEnd(t *testing.T, env *testsuite.TestWorkflowEnvironment, db *store.St
 }
 
 func TestCaptureEndsAsTheProcessorResponds(t *testing.T) {
+	t.Parallel()
 	authorized := chargeResponse(payment.Authorized)
 	for name, tt := range map[string]struct {
 		// args are those of the update: without any, all is captured.
@@ -208,6 +209,7 @@ func failureClass(c payment.Charge) payment.FailureClass {
 }
 
 func TestVoidEndsAsTheProcessorResponds(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		// before is the status in which the payment waits.
 		before payment.Status
@@ -286,6 +288,7 @@ func TestVoidEndsAsTheProcessorResponds(t *testing.T) {
 }
 
 func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
+	t.Parallel()
 	chargesWith := func(responses ...response) func(*scriptedProcessor) {
 		return func(p *scriptedProcessor) { p.charges = responses }
 	}
@@ -376,6 +379,7 @@ func captureWithUnknownOutcome(env *testsuite.TestWorkflowEnvironment) {
 func voidWithUnknownOutcome(env *testsuite.TestWorkflowEnvironment) { voidAfter(env, time.Hour) }
 
 func TestRepeatedModificationIsExecutedOnce(t *testing.T) {
+	t.Parallel()
 	for name, modifyAfter := range map[string]func(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks{
 		payment.UpdateCapture: func(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateCallbacks {
 			return captureAfter(env, d, partialCapture(1000))
@@ -412,6 +416,7 @@ func voidKeys(calls []processor.VoidCall) (keys []string) {
 }
 
 func TestCaptureAfterARefusedCaptureHasANewKey(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(), newStore(t)
 	p.captures = []response{forbidden, captureResponse(1000)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -428,6 +433,7 @@ func TestCaptureAfterARefusedCaptureHasANewKey(t *testing.T) {
 // The retries end without a response, and the processor's record shows no capture. Only another send under the same key gives
 // certainty.
 func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(), newStore(t)
 	p.captures = []response{lostResponse}
 	terms := testTerms
@@ -446,6 +452,7 @@ func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T
 
 // A request that was sent a day ago does not arrive any more: if the processor's record then shows no capture, there is none.
 func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(), newStore(t)
 	p.captures = []response{lostResponse}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(2*time.Hour), db)
@@ -459,6 +466,7 @@ func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *te
 }
 
 func TestOperatorResolvesACaptureWithAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(lostResponse), newStore(t)
 	p.captures = []response{stateConflict}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -473,6 +481,7 @@ func TestOperatorResolvesACaptureWithAnUnknownOutcome(t *testing.T) {
 }
 
 func TestCaptureThatIsResolvedAsNotExecutedMayBeRequestedAgain(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(lostResponse), newStore(t)
 	p.captures = []response{stateConflict, captureResponse(1250)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -489,6 +498,7 @@ func TestCaptureThatIsResolvedAsNotExecutedMayBeRequestedAgain(t *testing.T) {
 
 // Without the processor's id, the payment could be neither captured nor voided.
 func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
+	t.Parallel()
 	p := unresponsiveProcessor()
 	p.voids = []response{chargeResponse(payment.Voided)}
 	p.named = map[string]response{"ch_1": chargeResponse(payment.Authorized)}
@@ -507,6 +517,7 @@ func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
 }
 
 func TestWaitingPaymentIsVoidedAtItsDeadline(t *testing.T) {
+	t.Parallel()
 	pending := chargeResponse(payment.Pending)
 	for name, tt := range map[string]struct {
 		// waits is the status in which the payment waits.
@@ -560,6 +571,7 @@ func TestWaitingPaymentIsVoidedAtItsDeadline(t *testing.T) {
 }
 
 func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
+	t.Parallel()
 	t.Run("an authorized payment is voided", func(t *testing.T) {
 		p, db := authorizingProcessor(), newStore(t)
 		env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -591,6 +603,7 @@ func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
 }
 
 func TestChangeMadeAtTheProcessorIsFound(t *testing.T) {
+	t.Parallel()
 	t.Run("immediately after a processor event", func(t *testing.T) {
 		p, db := authorizingProcessor(captureResponse(1000)), newStore(t)
 		env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -612,6 +625,7 @@ func TestChangeMadeAtTheProcessorIsFound(t *testing.T) {
 
 // An earlier workflow was terminated while the payment was authorized, perhaps while a modification was in flight.
 func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
+	t.Parallel()
 	storeWithAuthorized := func(t *testing.T) *store.Store {
 		t.Helper()
 		db := newStore(t)
@@ -675,6 +689,7 @@ func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
 // The stored payment is unknown and has the processor's id: the unknown outcome is that of a modification. The charge is
 // not sent again, because the processor would repeat its first response, which may be outdated.
 func TestChargeThatTheProcessorHasAcknowledgedIsNotSentAgain(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Pending, 0)
 	c, err := db.Payment(t.Context(), "acme", "order-1")
 	require.NoError(t, err)
@@ -688,6 +703,7 @@ func TestChargeThatTheProcessorHasAcknowledgedIsNotSentAgain(t *testing.T) {
 }
 
 func TestEveryTransitionOfACaptureIsStored(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(chargeResponse(payment.Authorized), captureResponse(1000)), newStore(t)
 	p.captures = []response{lostResponse, forbidden}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -705,6 +721,7 @@ func TestEveryTransitionOfACaptureIsStored(t *testing.T) {
 }
 
 func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
+	t.Parallel()
 	db := newStore(t)
 	p := authorizingProcessor()
 	p.captures = []response{captureResponse(1000)}
@@ -748,6 +765,7 @@ func queryCharge(t *testing.T, env *testsuite.TestWorkflowEnvironment) payment.C
 
 // A processor accepts a capture and executes it later. Until then, a record without the capture may be outdated.
 func TestPendingCaptureStaysInFlight(t *testing.T) {
+	t.Parallel()
 	authorized, pending := chargeResponse(payment.Authorized), chargeResponse(payment.Pending)
 	for name, tt := range map[string]struct {
 		lookups []response
@@ -797,6 +815,7 @@ func TestPendingCaptureStaysInFlight(t *testing.T) {
 
 // A capture is requested while a lookup is in flight, whose response describes the payment before the capture.
 func TestCaptureRequestedDuringALookupWaitsForTheLookup(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct{ lookup, want response }{
 		"still authorized": {lookup: chargeResponse(payment.Authorized), want: captureResponse(1000)},
 		"voided":           {lookup: chargeResponse(payment.Voided), want: chargeResponse(payment.Voided)},

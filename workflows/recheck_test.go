@@ -74,6 +74,7 @@ func refundLookedUp(status payment.Status, amount int64) response {
 }
 
 func TestRecheckWithoutAContradictionChangesNothing(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		here     payment.Status
 		response response
@@ -103,6 +104,7 @@ func TestRecheckWithoutAContradictionChangesNothing(t *testing.T) {
 }
 
 func TestRecheckRecordsAContradictionOnce(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Declined, 0)
 	r, result := runRecheck(t, db, recheckCharge, []response{chargeResponse(payment.Succeeded)}, 10*time.Second)
 	require.Equal(t, 2, r.lookups(), "the event that came later causes another lookup")
@@ -124,6 +126,7 @@ func TestRecheckRecordsAContradictionOnce(t *testing.T) {
 }
 
 func TestRefundInTheDashboardIsADivergenceAndAnOwnRefundIsNot(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 400)
 	_, _, _, err := db.ReserveRefund(t.Context(), refundToReserve("in flight", 300), "fingerprint")
 	require.NoError(t, err)
@@ -143,6 +146,7 @@ func TestRefundInTheDashboardIsADivergenceAndAnOwnRefundIsNot(t *testing.T) {
 }
 
 func TestRefundThatFailsLateBecomesFailedAndItsAmountCanBeRefundedAgain(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 1250)
 	var transitions []store.Transition
 	db.SetObserver(func(t store.Transition) { transitions = append(transitions, t) })
@@ -170,6 +174,7 @@ func TestRefundThatFailsLateBecomesFailedAndItsAmountCanBeRefundedAgain(t *testi
 }
 
 func TestRefundWithAnotherStatusIsADivergenceOfTheRefund(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 400)
 	runRecheck(t, db, recheckRefund, []response{refundLookedUp(payment.Declined, 400)})
 	r, _ := runRecheck(t, db, recheckRefund, []response{refundLookedUp(payment.Succeeded, 400)})
@@ -182,6 +187,7 @@ func TestRefundWithAnotherStatusIsADivergenceOfTheRefund(t *testing.T) {
 
 // A lookup right after a success may still say "pending". The next one decides.
 func TestContradictionOfALaggingRecordIsConfirmedByAnotherLookup(t *testing.T) {
+	t.Parallel()
 	pending, succeeded := chargeResponse(payment.Pending), chargeResponse(payment.Succeeded)
 	for name, tt := range map[string]struct {
 		responses []response
@@ -205,6 +211,7 @@ func TestContradictionOfALaggingRecordIsConfirmedByAnotherLookup(t *testing.T) {
 }
 
 func TestEventsCauseFewLookups(t *testing.T) {
+	t.Parallel()
 	same := []response{chargeResponse(payment.Succeeded)}
 	for name, tt := range map[string]struct {
 		events  []time.Duration
@@ -229,6 +236,7 @@ func TestEventsCauseFewLookups(t *testing.T) {
 
 // The history must not grow without a limit if an event arrives every second.
 func TestRecheckContinuesAsNewAfterManyLookups(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{lookups: chargeLookups(chargeResponse(payment.Succeeded))}
 	env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))
 	for i := range 2 * maxRounds {
@@ -257,6 +265,7 @@ func TestRecheckContinuesAsNewAfterManyLookups(t *testing.T) {
 }
 
 func TestLookupWithoutAResponseIsRepeatedForADay(t *testing.T) {
+	t.Parallel()
 	failing := errorResponse(payment.ClassUnavailable, processor.NotExecuted, false)
 	db := storeWithPayment(t, payment.Declined, 0)
 	r, result := runRecheck(t, db, recheckCharge, []response{failing, failing, failing, chargeResponse(payment.Succeeded)})
@@ -276,6 +285,7 @@ func TestLookupWithoutAResponseIsRepeatedForADay(t *testing.T) {
 }
 
 func TestRecheckLooksUpOnlyWhatIsFinal(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		status payment.Status
 		req    payment.RecheckRequest

@@ -248,6 +248,7 @@ func (b *books) findings(t *testing.T) (texts []string) {
 }
 
 func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
+	t.Parallel()
 	reference := func(key string) string {
 		return payment.ProcessorKey(payment.PaymentID("acme", key), payment.OperationCharge, 0)
 	}
@@ -354,6 +355,7 @@ func TestReconciliationFindsEachKindOfDifference(t *testing.T) {
 }
 
 func TestRefundThatFailedLateIsFoundByReconciliation(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.refund(t, "a", b.pay(t, "a", payment.Succeeded), payment.Succeeded)
 	b.refundRecord("re_a").Status = payment.Declined
@@ -365,6 +367,7 @@ func TestRefundThatFailedLateIsFoundByReconciliation(t *testing.T) {
 }
 
 func TestTooManyFindingsEndTheReconciliation(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	for i := range 1005 {
 		b.ledger.payments = append(b.ledger.payments, processor.Record{
@@ -385,6 +388,7 @@ func TestTooManyFindingsEndTheReconciliation(t *testing.T) {
 }
 
 func TestReconciliationContinuesInNewRuns(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
 		b.pay(t, key, payment.Succeeded)
@@ -415,6 +419,7 @@ func TestReconciliationContinuesInNewRuns(t *testing.T) {
 
 // A client could start the workflow as if most of it were done.
 func TestProgressOfAClientIsIgnored(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.pay(t, "a", payment.Succeeded)
 	env := b.environment(t)
@@ -426,6 +431,7 @@ func TestProgressOfAClientIsIgnored(t *testing.T) {
 }
 
 func TestReconciliationOutlivesAProcessorThatDoesNotRespond(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
 		b.pay(t, key, payment.Succeeded)
@@ -453,6 +459,7 @@ func TestReconciliationOutlivesAProcessorThatDoesNotRespond(t *testing.T) {
 }
 
 func TestRecordThatIsNeverLookedUpIsUnreadable(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.pay(t, "a", payment.Succeeded)
 	b.pay(t, "b", payment.Succeeded)
@@ -470,6 +477,7 @@ func TestRecordThatIsNeverLookedUpIsUnreadable(t *testing.T) {
 }
 
 func TestReconciliationThatCannotContinueLeavesTheWatermark(t *testing.T) {
+	t.Parallel()
 	refused := &processor.Error{Class: payment.ClassAuthentication, Certainty: processor.NotExecuted, Message: "invalid key"}
 	for name, tt := range map[string]struct {
 		arrange func(b *books, env *testsuite.TestWorkflowEnvironment)
@@ -512,6 +520,7 @@ func TestReconciliationThatCannotContinueLeavesTheWatermark(t *testing.T) {
 
 // The list is older than the store: what has changed meanwhile on both sides is no finding.
 func TestDifferenceOfAnOldListIsNoFinding(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	a := b.pay(t, "a", payment.Succeeded)
 	b.payment("ch_a").Status, b.payment("ch_a").CapturedAmount = payment.Authorized, 0
@@ -528,6 +537,7 @@ func TestDifferenceOfAnOldListIsNoFinding(t *testing.T) {
 }
 
 func TestSecondReconciliationRecordsNothingAgain(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.pay(t, "a", payment.Succeeded)
 	b.payment("ch_a").Amount = 1
@@ -541,6 +551,7 @@ func TestSecondReconciliationRecordsNothingAgain(t *testing.T) {
 }
 
 func TestReconciliationIsOnlyStartedForItsProcessor(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct{ id, processor string }{
 		"another processor": {id: "reconcile/sim", processor: "other"},
 		"another workflow":  {id: "charge/acme/order-1", processor: "sim"},
@@ -568,6 +579,7 @@ func (b *books) earlierWindowEnds(t *testing.T) {
 
 // The processor has charged a payment of an earlier window once more: a lookup by the reference finds the first charge, which agrees.
 func TestSecondChargeOfAnOldPaymentIsFound(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	a := b.pay(t, "a", payment.Succeeded)
 	b.refund(t, "a", a, payment.Succeeded)
@@ -586,6 +598,7 @@ func TestSecondChargeOfAnOldPaymentIsFound(t *testing.T) {
 // A response was lost for hours, and the processor returns no metadata: the record is that of the payment before the window, which its workflow
 // will find by the reference.
 func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
+	t.Parallel()
 	for name, ended := range map[string]bool{"its workflow runs": false, "its workflow has ended": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBooks(t)
@@ -622,6 +635,7 @@ func TestLateRecordOfAnUnknownPaymentIsNotForeign(t *testing.T) {
 
 // An operator has not found the record, and has resolved without an id. The record, which appears later, is not foreign.
 func TestLateRecordOfWhatWasResolvedWithoutAnIDIsNotForeign(t *testing.T) {
+	t.Parallel()
 	for name, amount := range map[string]int64{"as resolved": 1250, "of another amount": 1300} {
 		t.Run(name, func(t *testing.T) {
 			b := newBooks(t)
@@ -661,6 +675,7 @@ func TestLateRecordOfWhatWasResolvedWithoutAnIDIsNotForeign(t *testing.T) {
 
 // The processor's clock is behind, and its lists contain what was begun after the window: the same holds for that.
 func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	of := b.pay(t, "b", payment.Succeeded)
 	b.earlierWindowEnds(t)
@@ -698,6 +713,7 @@ func TestRecordOfAnUnknownPaymentOfAfterTheWindowIsNotForeign(t *testing.T) {
 
 // A workflow that no longer runs, for example because it was terminated, does not find out by itself.
 func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
+	t.Parallel()
 	for name, unsigned := range map[string]bool{"signals are sent": false, "signals have to be signed, and there is no secret": true} {
 		t.Run(name, func(t *testing.T) {
 			b := newBooks(t)
@@ -718,6 +734,7 @@ func TestOutcomeWithoutAWorkflowIsAFinding(t *testing.T) {
 
 // One run notifies no more than 1,000 workflows. It looks for all that do not run.
 func TestOutcomeWithoutAWorkflowIsFoundAmongMany(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	last := ""
 	for i := range 1001 {
@@ -740,6 +757,7 @@ func TestOutcomeWithoutAWorkflowIsFoundAmongMany(t *testing.T) {
 }
 
 func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	for _, key := range []string{"a", "b", "c", "d", "e"} {
 		b.pay(t, key, payment.Succeeded)
@@ -752,6 +770,7 @@ func TestListThatRepeatsItselfEndsTheReconciliation(t *testing.T) {
 
 // The time of a record that lies in the future is no time: otherwise no window would ever contain the record.
 func TestRecordFromTheFutureIsCompared(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.ledger.payments = []processor.Record{{
 		Result:    processor.Result{ID: "ch_x", Status: payment.Succeeded, Amount: 700, Currency: "USD"},
@@ -764,6 +783,7 @@ func TestRecordFromTheFutureIsCompared(t *testing.T) {
 
 // The database has lost the run and what it had listed, for example in a failover. The run that begins instead has another window.
 func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.pay(t, "a", payment.Succeeded)
 	request := payment.ReconcileRequest{Processor: "sim"}
@@ -788,6 +808,7 @@ func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
 
 // The store is read after the processor: otherwise a refund that succeeds between the two looks like one that was made outside.
 func TestRefundDuringALookupIsNoFinding(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	a := b.pay(t, "a", payment.Succeeded)
 	b.ledger.hidden["ch_a"] = true
@@ -805,6 +826,7 @@ func TestRefundDuringALookupIsNoFinding(t *testing.T) {
 
 // The processor's record of a payment still counts a refund that has failed: a lagging record would show that, too, so it has to be seen twice.
 func TestRecordThatStillCountsAFailedRefundIsLookedUpAgain(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		corrected bool
 		want      []string
@@ -832,6 +854,7 @@ func TestRecordThatStillCountsAFailedRefundIsLookedUpAgain(t *testing.T) {
 
 // Another run has begun during the last lookup: the store has ended this one as not complete.
 func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	b.pay(t, "a", payment.Succeeded)
 	b.ledger.payments = nil
@@ -848,6 +871,7 @@ func TestReconciliationThatTheStoreHasEndedFails(t *testing.T) {
 
 // The processor responds with something else for minutes, such as a page about its maintenance: that is not about each of the records.
 func TestMaintenanceOfTheProcessorMakesOneRecordUnreadableAtMost(t *testing.T) {
+	t.Parallel()
 	b := newBooks(t)
 	for _, key := range []string{"a", "b", "c", "d"} {
 		b.pay(t, key, payment.Succeeded)

@@ -36,6 +36,7 @@ func newRefundEnvironment(t *testing.T, p *scriptedProcessor) *testsuite.TestWor
 }
 
 func TestRefundEndsAsTheProcessorResponds(t *testing.T) {
+	t.Parallel()
 	succeeded, pending := refundResponse(payment.Succeeded, 500), refundResponse(payment.Pending, 500)
 	tests := []struct {
 		name    string
@@ -105,6 +106,7 @@ func TestRefundEndsAsTheProcessorResponds(t *testing.T) {
 }
 
 func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
+	t.Parallel()
 	otherMerchant := refundRequest(500)
 	otherMerchant.MerchantID = "globex"
 	inEuro := refundRequest(500)
@@ -163,6 +165,7 @@ func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
 }
 
 func TestRefundOfAnotherAmountNeedsReconciliation(t *testing.T) {
+	t.Parallel()
 	otherAmount := refundResponse(payment.Succeeded, 499)
 	p := &scriptedProcessor{
 		refunds: []response{otherAmount},

@@ -15,6 +15,7 @@ import (
 
 // The result of an early lookup waited while no worker was running. It describes the time of the lookup, not of its arrival.
 func TestLookupResultThatArrivesAfterTheGracePeriodIsNoProofOfAbsence(t *testing.T) {
+	t.Parallel()
 	env := newEnvironment(t, &scriptedProcessor{charges: []response{stateConflict}})
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
 		Return(activities.LookupResult{}, nil).After(3 * time.Minute).Once()
@@ -28,6 +29,7 @@ func TestLookupResultThatArrivesAfterTheGracePeriodIsNoProofOfAbsence(t *testing
 }
 
 func TestAbsenceIsNoProofOnceTheProcessorHasAcknowledgedTheRefund(t *testing.T) {
+	t.Parallel()
 	otherReference := refundResponse(payment.Succeeded, 500)
 	otherReference.result.Reference = "the processor's own"
 	for name, p := range map[string]*scriptedProcessor{
@@ -55,6 +57,7 @@ func TestAbsenceIsNoProofOnceTheProcessorHasAcknowledgedTheRefund(t *testing.T) 
 }
 
 func TestUnknownOutcomeNeedsReconciliationIfTheTermsNeverAllowProofByAbsence(t *testing.T) {
+	t.Parallel()
 	terms := testTerms
 	terms.AbsenceProofAfter = 0
 	p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(notFound)}
@@ -71,6 +74,7 @@ func TestUnknownOutcomeNeedsReconciliationIfTheTermsNeverAllowProofByAbsence(t *
 }
 
 func TestCaptureOtherThanRequestedIsAConflict(t *testing.T) {
+	t.Parallel()
 	partlyCaptured := chargeResponse(payment.Succeeded)
 	partlyCaptured.result.CapturedAmount = 1
 	for name, tt := range map[string]struct {
@@ -89,6 +93,7 @@ func TestCaptureOtherThanRequestedIsAConflict(t *testing.T) {
 }
 
 func TestQueryStatusOfARefusedRequestReturnsFailed(t *testing.T) {
+	t.Parallel()
 	bad := chargeRequest()
 	bad.Processor = "nowhere"
 	env := newEnvironment(t, &scriptedProcessor{})
@@ -108,6 +113,7 @@ func TestQueryStatusOfARefusedRequestReturnsFailed(t *testing.T) {
 }
 
 func TestNothingOfAnInvalidRequestGetsIntoSearchAttributes(t *testing.T) {
+	t.Parallel()
 	charge, refund := chargeRequest(), refundRequest(500)
 	charge.Currency, refund.Currency = "4242424242424242", "4242424242424242"
 	for name, req := range map[string]any{payment.WorkflowCharge: charge, payment.WorkflowRefund: refund} {
@@ -130,6 +136,7 @@ func TestNothingOfAnInvalidRequestGetsIntoSearchAttributes(t *testing.T) {
 }
 
 func TestCancelingBeforeAnythingWasSentIsAResultAndReleasesTheReservation(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	charge := chargeRequest()
 	charge.IdempotencyKey = "order-2"

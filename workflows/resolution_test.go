@@ -35,6 +35,7 @@ func resolveAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, id st
 }
 
 func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		after    time.Duration
 		status   payment.Status
@@ -71,6 +72,7 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 
 // What an operator has read in a dashboard may be outdated, or about another payment.
 func TestResolutionIsCheckedByALookup(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		resolved payment.Status
 		lookup   response
@@ -108,6 +110,7 @@ func TestResolutionIsCheckedByALookup(t *testing.T) {
 }
 
 func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 250)
 	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -122,6 +125,7 @@ func TestResolvingARefundAsFailedReleasesItsReservation(t *testing.T) {
 }
 
 func TestResolutionOfAPendingPaymentAndInvalidResolutionsAreRefused(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		resolution payment.Resolution
 		code       payment.RefusalCode
@@ -166,6 +170,7 @@ func TestResolutionOfAPendingPaymentAndInvalidResolutionsAreRefused(t *testing.T
 
 // The resolution arrives during a lookup.
 func TestOutcomeFromALookupInFlightTakesPrecedenceOverAResolution(t *testing.T) {
+	t.Parallel()
 	env := newEnvironment(t, unresponsiveProcessor())
 	env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).
 		Return(activities.LookupResult{Found: true, Result: chargeResponse(payment.Declined).result}, nil).After(time.Minute)
@@ -179,6 +184,7 @@ func TestOutcomeFromALookupInFlightTakesPrecedenceOverAResolution(t *testing.T) 
 }
 
 func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Pending)},
 		lookups: chargeLookups(chargeResponse(payment.Succeeded)),
@@ -200,6 +206,7 @@ func TestProcessorEventTriggersOneLookupAndItsContentIsNotTrusted(t *testing.T) 
 }
 
 func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
+	t.Parallel()
 	tooMuch, ofRefund, withoutID := byJane, byJane, byJane
 	tooMuch.CapturedAmount, ofRefund.CapturedAmount, withoutID.ProcessorID = 1251, 1, ""
 	for name, tt := range map[string]struct {
@@ -245,6 +252,7 @@ func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
 }
 
 func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
+	t.Parallel()
 	withoutID := byJane
 	withoutID.ProcessorID, withoutID.WithoutProcessorID = "", true
 	for name, request := range map[string]any{payment.WorkflowCharge: chargeRequest(), payment.WorkflowRefund: refundRequest(500)} {
@@ -269,6 +277,7 @@ func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
 
 // The id that an operator has named is looked up, and taken only if the processor has it for this payment or refund.
 func TestResolutionMayNameTheProcessorsRecord(t *testing.T) {
+	t.Parallel()
 	charge, refund := chargeResponse(payment.Succeeded), refundResponse(payment.Succeeded, 500)
 	charge.result.ID, refund.result.ID = "ch_7", "re_7"
 	another, anotherRefund, other := charge, refund, charge
@@ -326,6 +335,7 @@ func TestResolutionMayNameTheProcessorsRecord(t *testing.T) {
 
 // Updates that only wait for the outcome must not use up those that Temporal allows.
 func TestUpdatesThatWaitForTheOutcomeLeaveRoomForOthers(t *testing.T) {
+	t.Parallel()
 	env := newEnvironment(t, unresponsiveProcessor())
 	var waiting []*updateCallbacks
 	for i := range 20 {
@@ -365,6 +375,7 @@ func TestUpdatesThatWaitForTheOutcomeLeaveRoomForOthers(t *testing.T) {
 
 // Callers who repeat a capture under ever new update IDs must not keep an operator out.
 func TestCapturesThatWaitLeaveRoomForAResolution(t *testing.T) {
+	t.Parallel()
 	p, db := authorizingProcessor(lostResponse), newStore(t)
 	p.captures = []response{stateConflict}
 	env := newEnvironmentWithStore(t, p, testTerms, db)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
+	t.Parallel()
 	d := func(d time.Duration) activities.Duration { return activities.Duration(d) }
 	terms := activities.Terms{
 		Resolve: activities.Poll{Initial: d(2 * time.Second), Max: d(time.Minute), For: d(10 * time.Minute)},
@@ -51,6 +52,7 @@ func TestLookupsFollowTheScheduleOfTheStatus(t *testing.T) {
 }
 
 func TestPollCountsTheLookupsOfTheSchedule(t *testing.T) {
+	t.Parallel()
 	d := func(d time.Duration) activities.Duration { return activities.Duration(d) }
 	for _, poll := range []activities.Poll{
 		{Initial: d(2 * time.Second), Max: d(5 * time.Minute), For: d(24 * time.Hour)}, // the defaults
@@ -75,6 +77,7 @@ func TestPollCountsTheLookupsOfTheSchedule(t *testing.T) {
 }
 
 func TestPausesGrowUpToADayAfterTheEndOfTheSeries(t *testing.T) {
+	t.Parallel()
 	terms := activities.Terms{Resolve: activities.Poll{
 		Initial: activities.Duration(time.Second), Max: activities.Duration(time.Hour), For: activities.Duration(3 * time.Hour),
 	}}
@@ -93,6 +96,7 @@ func TestPausesGrowUpToADayAfterTheEndOfTheSeries(t *testing.T) {
 }
 
 func TestNewStatusStartsANewSeries(t *testing.T) {
+	t.Parallel()
 	terms := activities.Terms{Resolve: activities.Poll{Initial: 1, Max: 2, For: 3}, Pending: activities.Poll{Initial: 4, Max: 5, For: 6}}
 	s := newSchedule(terms, payment.Unknown, baseTime, true)
 	s.made = 7

@@ -19,6 +19,7 @@ var (
 )
 
 func TestAmbiguityIsSticky(t *testing.T) {
+	t.Parallel()
 	type failures = []activities.CallFailure
 	for name, tt := range map[string]struct {
 		from         sendState
@@ -52,6 +53,7 @@ func TestAmbiguityIsSticky(t *testing.T) {
 }
 
 func TestAbsenceIsProofOnlyAfterTheGracePeriod(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		state        sendState
 		after, grace time.Duration
@@ -77,6 +79,7 @@ func TestAbsenceIsProofOnlyAfterTheGracePeriod(t *testing.T) {
 }
 
 func TestRecordThatShowsNothingOfAModification(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		state    sendState
 		class    payment.FailureClass
@@ -102,6 +105,7 @@ func TestRecordThatShowsNothingOfAModification(t *testing.T) {
 }
 
 func TestRefusalForTheStateOfThePaymentIsOneOnlyForTheFirstSend(t *testing.T) {
+	t.Parallel()
 	conflict := activities.CallFailure{Failure: payment.Failure{Class: payment.ClassStateConflict}, Ambiguous: true}
 	s := sends{}
 	s.fail(baseTime, conflict, true)

@@ -84,6 +84,7 @@ func every(d time.Duration, n int) (times []time.Duration) {
 }
 
 func TestSignalThatIsNotPermittedDoesNotChangeWhenThePaymentIsLookedUp(t *testing.T) {
+	t.Parallel()
 	const never, end = 1000 * time.Hour, 10 * time.Minute
 	undisturbed := newSignalsEnvironment(t, never, end)
 	undisturbed.run(t)
@@ -103,6 +104,7 @@ func TestSignalThatIsNotPermittedDoesNotChangeWhenThePaymentIsLookedUp(t *testin
 }
 
 func TestRefusedSignalsDoNotDelayAPermittedOne(t *testing.T) {
+	t.Parallel()
 	const permitted = 2 * time.Minute
 	e := newSignalsEnvironment(t, permitted-500*time.Millisecond, permitted)
 	e.signalAt(every(time.Second, 120)...)
@@ -113,6 +115,7 @@ func TestRefusedSignalsDoNotDelayAPermittedOne(t *testing.T) {
 
 // A pause is longer than a proof is valid: it counts when the signal has arrived.
 func TestRecheckIsPromptedBySignalsAsOfTheirArrival(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{lookups: chargeLookups(chargeResponse(payment.Succeeded))}
 	env := newEnvironmentWithStore(t, p, testTerms, storeWithPayment(t, payment.Succeeded, 0))
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{authorize.NewWorkerInterceptor(nil)}})

@@ -32,6 +32,7 @@ func resumeCharge(t *testing.T, p *scriptedProcessor, db *store.Store, after tim
 }
 
 func TestFinalPaymentIsReturnedFromTheStore(t *testing.T) {
+	t.Parallel()
 	for _, status := range []payment.Status{payment.Succeeded, payment.Declined, payment.Failed, payment.Conflicted} {
 		p := &scriptedProcessor{}
 		require.Equal(t, status, resumeCharge(t, p, storeWithPayment(t, status, 0), 365*24*time.Hour).Status)
@@ -44,6 +45,7 @@ func TestFinalPaymentIsReturnedFromTheStore(t *testing.T) {
 
 // An earlier workflow began the payment and was terminated.
 func TestResumedChargeTreatsEarlierSendsAsAmbiguous(t *testing.T) {
+	t.Parallel()
 	succeeded, declined := chargeResponse(payment.Succeeded), chargeResponse(payment.Declined)
 	pending := chargeResponse(payment.Pending)
 	for name, tt := range map[string]struct {
@@ -116,6 +118,7 @@ func TestResumedChargeTreatsEarlierSendsAsAmbiguous(t *testing.T) {
 // A failover of the database may lose the row of a payment that has been sent. When the workflow begins again, after a reset, the
 // processor must not get an old key as a new one.
 func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
+	t.Parallel()
 	t.Run("charge", func(t *testing.T) {
 		p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 		env := newEnvironment(t, p)
@@ -135,6 +138,7 @@ func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
 }
 
 func TestEveryTransitionIsStoredWithItsCause(t *testing.T) {
+	t.Parallel()
 	db := newStore(t)
 	p := &scriptedProcessor{
 		charges: []response{lostResponse, forbidden},
@@ -154,6 +158,7 @@ func TestEveryTransitionIsStoredWithItsCause(t *testing.T) {
 }
 
 func TestStoreOutageDelaysTheOutcomeAndNothingIsSentTwice(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 	env := newEnvironment(t, p)
 	attempts := 0
@@ -178,6 +183,7 @@ func TestStoreOutageDelaysTheOutcomeAndNothingIsSentTwice(t *testing.T) {
 }
 
 func TestProcessorIDOfAnotherPaymentIsAConflict(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0) // has ch_1
 	req := chargeRequest()
 	req.IdempotencyKey = "order-2"
@@ -196,6 +202,7 @@ func TestProcessorIDOfAnotherPaymentIsAConflict(t *testing.T) {
 }
 
 func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 250)
 	p := &scriptedProcessor{refunds: []response{lostResponse, forbidden}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -216,6 +223,7 @@ func TestRefundWithAnUnknownOutcomeKeepsItsReservation(t *testing.T) {
 // The processor has acknowledged the refund to an earlier workflow, with another reference than requested. It cannot
 // become a refund that was never executed.
 func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	r, _, _, err := db.ReserveRefund(t.Context(), refundToReserve("refund-1", 500), refundRequest(500).Fingerprint())
 	require.NoError(t, err)
@@ -240,6 +248,7 @@ func TestAbsenceIsNoProofForAResumedRefundThatTheProcessorHasAcknowledged(t *tes
 
 // A terminated run persists its outcome after the next run has started: the store then knows more than the running workflow.
 func TestWorkflowAdoptsStoredStatusThatIsAheadOfItsOwn(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		stored payment.Status
 		lookup response

@@ -23,6 +23,7 @@ func termsWithGrace(grace time.Duration) activities.Terms {
 // A capture that timed out and then got a 409 may still go through: the record that shows an authorized payment proves nothing
 // before the grace period is over.
 func TestCaptureConflictAfterALostResponseIsNotBelievedBeforeTheGracePeriod(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse, stateConflict},
 		lookups: map[payment.Operation][]response{payment.OperationCharge: {
@@ -37,6 +38,7 @@ func TestCaptureConflictAfterALostResponseIsNotBelievedBeforeTheGracePeriod(t *t
 
 // A first send that is refused for the state of the payment was not executed, and cannot have caused that state.
 func TestCaptureConflictOnTheFirstSendIsConcludedByOneLookup(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{stateConflict}, voids: []response{chargeResponse(payment.Voided)},
 		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
@@ -50,6 +52,7 @@ func TestCaptureConflictOnTheFirstSendIsConcludedByOneLookup(t *testing.T) {
 
 // Without a grace period, a lost capture is not executed once the key of its last send has expired, and no earlier.
 func TestLostCaptureWithoutAGracePeriodIsUnknownUntilItsKeyHasExpired(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse},
 		lookups: chargeLookups(chargeResponse(payment.Authorized)),
@@ -73,6 +76,7 @@ func TestLostCaptureWithoutAGracePeriodIsUnknownUntilItsKeyHasExpired(t *testing
 
 // Run 1 may have sent a capture before it was terminated. A refusal of run 2's capture proves nothing about that.
 func TestCaptureRefusedAfterATerminatedRunIsLookedUp(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{
 		captures: []response{forbidden},
 		lookups:  map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized), captureResponse(1250)}},
@@ -88,6 +92,7 @@ func TestCaptureRefusedAfterATerminatedRunIsLookedUp(t *testing.T) {
 // An unknown outcome that a terminated run has left is that of a capture or a void: an authorized record proves nothing before the
 // grace period is over.
 func TestUnknownModificationOfATerminatedRunIsNotConcludedBeforeTheGracePeriod(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{captures: []response{stateConflict}, lookups: map[payment.Operation][]response{payment.OperationCharge: {
 		chargeResponse(payment.Authorized), chargeResponse(payment.Authorized), captureResponse(1250)}}}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(30*time.Minute), storeWithRequest(t, payment.Unknown, manualChargeRequest()))
@@ -103,6 +108,7 @@ func TestUnknownModificationOfATerminatedRunIsNotConcludedBeforeTheGracePeriod(t
 
 // Each modification has one key of its own, also across runs: a response to one must never be repeated to another.
 func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
+	t.Parallel()
 	declined := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired"}}}
 	other := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired", Message: "again"}}}
 	db := newStore(t)
@@ -132,6 +138,7 @@ func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
 
 // A modification that was cut off continues under its own key.
 func TestCaptureThatWasCutOffContinuesUnderItsKey(t *testing.T) {
+	t.Parallel()
 	db := newStore(t)
 	first := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse},
@@ -155,6 +162,7 @@ func TestCaptureThatWasCutOffContinuesUnderItsKey(t *testing.T) {
 
 // An ambiguous operation is looked up at once, however baseTime the processor asks to wait before it is sent again.
 func TestAmbiguousChargeIsNotPutOffByALongRetryAfter(t *testing.T) {
+	t.Parallel()
 	busy := response{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: time.Hour, HTTPStatus: 503, Message: "busy"}}
 	p := &scriptedProcessor{
 		charges: []response{lostResponse, busy, chargeResponse(payment.Succeeded)},
@@ -170,6 +178,7 @@ func TestAmbiguousChargeIsNotPutOffByALongRetryAfter(t *testing.T) {
 
 // It is sent again when the processor asked for it, if no lookup has found it until then.
 func TestAmbiguousChargeIsSentAgainWhenTheProcessorAskedForIt(t *testing.T) {
+	t.Parallel()
 	busy := response{err: &processor.Error{Class: payment.ClassUnavailable, Certainty: processor.Ambiguous, Retry: true, RetryAfter: time.Hour, HTTPStatus: 503, Message: "busy"}}
 	p := &scriptedProcessor{
 		charges: []response{lostResponse, busy, chargeResponse(payment.Succeeded)},
@@ -191,6 +200,7 @@ func TestAmbiguousChargeIsSentAgainWhenTheProcessorAskedForIt(t *testing.T) {
 
 // A decline that follows a lost response may be the processor's answer to a duplicate: one lookup decides.
 func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		lookups []response
 		want    payment.Status
@@ -217,6 +227,7 @@ func TestDeclineAfterALostResponseIsCheckedByALookup(t *testing.T) {
 
 // A processor may have executed the first send, and fail to respond for a quarter of an hour.
 func TestLookupsBeginBesideTheResends(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: chargeLookups(notFound, notFound, chargeResponse(payment.Succeeded))}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
 	began := env.Now()
@@ -230,6 +241,7 @@ func TestLookupsBeginBesideTheResends(t *testing.T) {
 }
 
 func TestResendsBesideTheLookupsSlowDownAndEnd(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: chargeLookups(lostResponse)}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
 	var sends []int
@@ -253,6 +265,7 @@ func seenBefore(reference string) response {
 }
 
 func TestDeclineThatMeansSeenBeforeIsNoProof(t *testing.T) {
+	t.Parallel()
 	absent := func(n int) (lookups []response) {
 		for range n {
 			lookups = append(lookups, notFound)
@@ -298,6 +311,7 @@ func TestDeclineThatMeansSeenBeforeIsNoProof(t *testing.T) {
 }
 
 func TestRefundThatWasSeenBeforeIsNotDeclined(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
 	p := &scriptedProcessor{
@@ -313,6 +327,7 @@ func TestRefundThatWasSeenBeforeIsNotDeclined(t *testing.T) {
 
 // The record of an authorized payment proves nothing about a capture in flight.
 func TestCaptureThatWasSeenBeforeIsNotDeclined(t *testing.T) {
+	t.Parallel()
 	authorized := chargeResponse(payment.Authorized)
 	p := &scriptedProcessor{
 		charges: []response{authorized}, captures: []response{lostResponse, seenBefore(chargeKey())},
@@ -332,6 +347,7 @@ func TestCaptureThatWasSeenBeforeIsNotDeclined(t *testing.T) {
 }
 
 func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
 	declined := response{result: processor.Result{Status: payment.Declined, Reference: key, Decline: &payment.Decline{Code: "already_refunded"}}}
@@ -348,6 +364,7 @@ func TestDeclinedRefundAfterALostResponseIsCheckedByALookup(t *testing.T) {
 
 // The customer, who has to act, can pay the same payment with another card after a decline.
 func TestDeclineThatCanStillSucceedIsVoidedBeforeItIsReported(t *testing.T) {
+	t.Parallel()
 	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
 	open.result.CanStillSucceed = true
 	closed, succeeded, voided := chargeResponse(payment.Declined), chargeResponse(payment.Succeeded), chargeResponse(payment.Voided)
@@ -394,6 +411,7 @@ func TestDeclineThatCanStillSucceedIsVoidedBeforeItIsReported(t *testing.T) {
 }
 
 func TestAuthorizationThatFollowsADeclineIsAdopted(t *testing.T) {
+	t.Parallel()
 	open, authorized := chargeResponse(payment.Declined), chargeResponse(payment.Authorized)
 	open.result.CanStillSucceed = true
 	p, db := &scriptedProcessor{
@@ -410,6 +428,7 @@ func TestAuthorizationThatFollowsADeclineIsAdopted(t *testing.T) {
 
 // A run that was terminated has sent the void of a decline that can still succeed.
 func TestVoidOfADeclineContinuesInTheNextRun(t *testing.T) {
+	t.Parallel()
 	for want, found := range map[payment.Status]response{
 		payment.Declined: chargeResponse(payment.Voided), payment.Succeeded: chargeResponse(payment.Succeeded),
 	} {
@@ -434,6 +453,7 @@ func TestVoidOfADeclineContinuesInTheNextRun(t *testing.T) {
 
 // What says that it took nothing, and has captured something, is a conflict whatever it calls itself.
 func TestRecordThatContradictsItselfIsConflicted(t *testing.T) {
+	t.Parallel()
 	for _, status := range []payment.Status{payment.Declined, payment.Voided, payment.Authorized} {
 		a := chargeResponse(status)
 		a.result.CapturedAmount = 1250
@@ -449,6 +469,7 @@ func TestRecordThatContradictsItselfIsConflicted(t *testing.T) {
 
 // An operator's typo, the id of another payment, is refused and changes nothing.
 func TestResolutionWithTheIDOfAnotherPaymentIsRefused(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0) // order-1 is ch_1
 	req := chargeRequest()
 	req.IdempotencyKey = "order-2"
@@ -479,6 +500,7 @@ func TestResolutionWithTheIDOfAnotherPaymentIsRefused(t *testing.T) {
 
 // What could not be read leaves its reason with the payment that needs an operator.
 func TestReconciliationKeepsWhyTheProcessorsResponsesDidNotHelp(t *testing.T) {
+	t.Parallel()
 	unreadable := response{err: &processor.Error{Class: payment.ClassInvalidResponse, Certainty: processor.Ambiguous, Retry: true, HTTPStatus: 200, Code: "", Message: "the response has no id"}}
 	p := &scriptedProcessor{charges: []response{lostResponse}, lookups: map[payment.Operation][]response{payment.OperationCharge: {unreadable}}}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
@@ -494,6 +516,7 @@ func TestReconciliationKeepsWhyTheProcessorsResponsesDidNotHelp(t *testing.T) {
 }
 
 func TestNothingIsSentAfterSendBy(t *testing.T) {
+	t.Parallel()
 	limited := func(after time.Duration) response {
 		return response{err: &processor.Error{Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, RetryAfter: after, HTTPStatus: 429, Message: "slow down"}}
 	}
@@ -558,6 +581,7 @@ func storeWithRequest(t *testing.T, status payment.Status, req payment.ChargeReq
 // finished runs the charge to its end and returns its result.
 // A refund that was found is not declined because a later lookup does not find it.
 func TestDeclineOfARefundThatWasFoundDoesNotCount(t *testing.T) {
+	t.Parallel()
 	key := payment.ProcessorKey(payment.RefundID("acme", "refund-1"), payment.OperationRefund, 0)
 	declined := response{result: processor.Result{Status: payment.Declined, Reference: key, Decline: &payment.Decline{Code: "duplicate"}}}
 	env := newRefundEnvironment(t, &scriptedProcessor{
@@ -572,6 +596,7 @@ func TestDeclineOfARefundThatWasFoundDoesNotCount(t *testing.T) {
 
 // Only a record that was read says something about a capture: a payment that is not found says nothing.
 func TestDeclinedCaptureAfterALostResponse(t *testing.T) {
+	t.Parallel()
 	withID := chargeResponse(payment.Declined)
 	for name, tt := range map[string]struct {
 		declined response
@@ -600,6 +625,7 @@ func TestDeclinedCaptureAfterALostResponse(t *testing.T) {
 
 // A reset run does not know what the run before it has sent since. The store does: it has the modification in flight, or its outcome.
 func TestRunThatWasResetContinuesTheStoredModification(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		stored func(*payment.Charge, time.Time)
 		// amount is what this run is asked to capture.
@@ -650,6 +676,7 @@ func finished(t *testing.T, env *testsuite.TestWorkflowEnvironment, req payment.
 
 // An operator resolves "declined" while the void of an open decline is unknown: the record says declined AND still payable.
 func TestDeclineThatCanStillSucceedIsNotResolvedAsDeclined(t *testing.T) {
+	t.Parallel()
 	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
 	open.result.CanStillSucceed = true
 	p := &scriptedProcessor{charges: []response{acts}, lookups: chargeLookups(acts, open), voids: []response{lostResponse}}
@@ -665,6 +692,7 @@ func TestDeclineThatCanStillSucceedIsNotResolvedAsDeclined(t *testing.T) {
 
 // Authorized record, capture in flight (lost): operator resolves failed; the capture goes through.
 func TestAuthorizedPaymentIsNotResolvedAsFailed(t *testing.T) {
+	t.Parallel()
 	p := authorizingProcessor(chargeResponse(payment.Authorized))
 	p.captures = []response{lostResponse}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(time.Hour))
@@ -680,6 +708,7 @@ func TestAuthorizedPaymentIsNotResolvedAsFailed(t *testing.T) {
 
 // Refund: unknown; operator says failed; the lookup finds a succeeded refund of another amount.
 func TestRefundThatNeedsReconciliationIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
@@ -697,6 +726,7 @@ func TestRefundThatNeedsReconciliationIsNotResolvedAsFailedIfTheProcessorHasIt(t
 }
 
 func TestUnknownRefundIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	p := &scriptedProcessor{refunds: []response{stateConflict}, lookups: refundLookups(lostResponse)}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(0), db)
@@ -715,6 +745,7 @@ func TestUnknownRefundIsNotResolvedAsFailedIfTheProcessorHasIt(t *testing.T) {
 
 // A capture in flight, a new run; its client sends the update again before the run has read the store.
 func TestCaptureIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{captures: []response{captureResponse(1250)},
 		lookups: chargeLookups(chargeResponse(payment.Authorized), captureResponse(1250))}
 	env := newEnvironmentWithStore(t, p, testTerms, storeWithRequest(t, payment.Unknown, manualChargeRequest()))
@@ -726,6 +757,7 @@ func TestCaptureIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
 
 // Canceling a workflow is known to its run only: the next run would leave an authorization that was to be voided.
 func TestCancellationIsNotForgottenByTheNextRun(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{stateConflict}, lookups: chargeLookups(lostResponse), voids: []response{chargeResponse(payment.Voided)}}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
 	env.RegisterDelayedCallback(env.CancelWorkflow, time.Minute)
@@ -740,6 +772,7 @@ func TestCancellationIsNotForgottenByTheNextRun(t *testing.T) {
 
 // An operator resolved a refund as succeeded without the processor's id (it was made otherwise); the record of the request fails.
 func TestRefundResolvedWithoutAnIDIsNotFailedByARecheck(t *testing.T) {
+	t.Parallel()
 	db := storeWithPayment(t, payment.Succeeded, 0)
 	before := refundToReserve("before", 1250)
 	before.Status = payment.Processing
@@ -756,6 +789,7 @@ func TestRefundResolvedWithoutAnIDIsNotFailedByARecheck(t *testing.T) {
 
 // A resend that ends without an error of its own (worker killed) ends all resends.
 func TestResendWithoutAResponseIsRepeated(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{charges: []response{lostResponse, lostResponse, lostResponse, {panics: true}, chargeResponse(payment.Succeeded)},
 		lookups: chargeLookups(notFound)}
 	env := newEnvironmentWithTerms(t, p, termsWithGrace(0))
@@ -766,6 +800,7 @@ func TestResendWithoutAResponseIsRepeated(t *testing.T) {
 }
 
 func TestResolutionIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
+	t.Parallel()
 	p := &scriptedProcessor{captures: []response{stateConflict}, lookups: chargeLookups(lostResponse, lostResponse, captureResponse(1250))}
 	env := newEnvironmentWithStore(t, p, testTerms, storeWithRequest(t, payment.Unknown, manualChargeRequest()))
 	env.SetStartTime(baseTime.Add(time.Hour))
@@ -778,6 +813,7 @@ func TestResolutionIsNotRefusedBeforeTheNextRunHasReadTheStore(t *testing.T) {
 
 // The customer acts again after an open decline whose void was refused: the decline stays on the payment.
 func TestDeclineIsForgottenWhenTheCustomerActsAgain(t *testing.T) {
+	t.Parallel()
 	acts, open := chargeResponse(payment.RequiresAction), chargeResponse(payment.Declined)
 	open.result.CanStillSucceed = true
 	p := &scriptedProcessor{charges: []response{acts}, lookups: chargeLookups(open, acts), voids: []response{stateConflict}}

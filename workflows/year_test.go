@@ -181,6 +181,7 @@ type yearResult struct {
 }
 
 func TestPaymentsThatWaitForAYear(t *testing.T) {
+	t.Parallel()
 	table := yearsOfWaiting()
 	results := make([]yearResult, len(table))
 	t.Run("of", func(t *testing.T) {
@@ -301,6 +302,7 @@ func storedStatus(t *testing.T, db *store.Store, request any) payment.Status {
 }
 
 func TestHistoryLengthIsNotUnderestimated(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/histories/*.json.gz")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
