@@ -25,19 +25,9 @@ func divergencesCommand() *cobra.Command {
   starter divergences acknowledge div_0f4f1f0a-6a3b-5a0e-9d35-0f1a7c9b2e64 --by jane`,
 		Args: noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.Kind = payment.DivergenceKind(kind); kind != "" && !slices.Contains(payment.DivergenceKinds, f.Kind) {
-				return usageError{fmt.Errorf("--kind %q: want one of %v", kind, payment.DivergenceKinds)}
-			}
-			client, _, closeClient, err := connect(cmd.Context())
-			if err != nil {
-				return err
-			}
-			defer closeClient()
-			page, err := client.Divergences(cmd.Context(), f)
-			if err != nil {
-				return err
-			}
-			return printDivergences(cmd, page)
+			f.Kind = payment.DivergenceKind(kind)
+			_, err := findDivergences(cmd, f)
+			return err
 		},
 	}
 	cmd.Flags().StringVar(&f.MerchantID, "merchant", "", "only those of this merchant; without it, of all merchants")
@@ -49,6 +39,27 @@ func divergencesCommand() *cobra.Command {
 	cmd.Flags().StringVar(&f.Cursor, "cursor", "", "continue after the page that printed this cursor")
 	cmd.AddCommand(acknowledgeCommand())
 	return cmd
+}
+
+// findDivergences prints a page of divergences, and returns it.
+func findDivergences(cmd *cobra.Command, f payment.DivergenceFilter) (page payment.DivergencePage, err error) {
+	if f.Kind != "" && !slices.Contains(payment.DivergenceKinds, f.Kind) {
+		return page, usageError{fmt.Errorf("--kind %q: want one of %v", f.Kind, payment.DivergenceKinds)}
+	}
+	client, processors, closeClient, err := connect(cmd.Context())
+	if err != nil {
+		return page, err
+	}
+	defer closeClient()
+	if page, err = client.Divergences(cmd.Context(), f); err != nil {
+		return page, err
+	}
+	if len(page.Divergences) == 0 {
+		if err := processors.checkKnown(cmd.Context(), client, f.Processor); err != nil {
+			return page, err
+		}
+	}
+	return page, printDivergences(cmd, page)
 }
 
 func acknowledgeCommand() *cobra.Command {

@@ -213,24 +213,9 @@ func reconcileFindingsCommand() *cobra.Command {
 		Short: "Print the divergences that no operator has acknowledged, the latest first",
 		Args:  noArguments,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if f.Kind = payment.DivergenceKind(kind); kind != "" && !slices.Contains(payment.DivergenceKinds, f.Kind) {
-				return usageError{fmt.Errorf("--kind %q: want one of %v", kind, payment.DivergenceKinds)}
-			}
-			client, processors, closeClient, err := connect(cmd.Context())
+			f.Kind = payment.DivergenceKind(kind)
+			page, err := findDivergences(cmd, f)
 			if err != nil {
-				return err
-			}
-			defer closeClient()
-			page, err := client.Divergences(cmd.Context(), f)
-			if err != nil {
-				return err
-			}
-			if len(page.Divergences) == 0 {
-				if err := processors.checkKnown(cmd.Context(), client, f.Processor); err != nil {
-					return err
-				}
-			}
-			if err := printDivergences(cmd, page); err != nil {
 				return err
 			}
 			return openFindings(page)

@@ -343,7 +343,7 @@ func batchRepeated(t tester, p Protocol) {
 	require.NoError(t, err, "the charge on its own")
 	require.Equal(t, own(p, calls[0], 3).Result, got)
 	r.requireRequests(3)
-	require.Equal(t, len(calls), len(first), "charges that the processor executed")
+	require.Len(t, first, len(calls), "charges that the processor executed")
 }
 
 func batchUnsendable(t tester, p Protocol) {
@@ -370,7 +370,7 @@ func batchUnsendable(t tester, p Protocol) {
 			tc.change(&calls[1])
 			r := start(t, p, respond(p, unchanged))
 			items := r.oneBatch(calls)
-			require.Equal(t, len(calls)-1, len(chargesOf(r.onlyRequest())), "charges that were sent")
+			require.Len(t, chargesOf(r.onlyRequest()), len(calls)-1, "charges that were sent")
 			require.NotNil(t, items[1].Err)
 			r.requireFailure(items[1].Err, tc.certainty, false, tc.class)
 			r.requireOwn(calls, items, 1)

@@ -87,7 +87,7 @@ func readBatch(read func(calls []processor.ChargeCall, body []byte) (map[string]
 }
 
 // chargeOneByOne makes the charges of a batch in a request each.
-func chargeOneByOne(a *acme, ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+func chargeOneByOne(ctx context.Context, a *acme, calls []processor.ChargeCall) []processor.BatchItem {
 	items := make([]processor.BatchItem, len(calls))
 	for i, call := range calls {
 		result, err := a.Charge(ctx, call)
@@ -102,7 +102,9 @@ func batchDefects() []defect {
 	var first []processor.BatchItem
 	isError := func(item processor.BatchItem) bool { return item.Err != nil }
 	return []defect{
-		{name: "makes the charges of a batch one by one", caughtBy: []string{batchValues}, broken: broken{chargeBatch: chargeOneByOne}},
+		{name: "makes the charges of a batch one by one", caughtBy: []string{batchValues}, broken: broken{chargeBatch: func(a *acme, ctx context.Context, calls []processor.ChargeCall) []processor.BatchItem {
+			return chargeOneByOne(ctx, a, calls)
+		}}},
 		{name: "drops the metadata of a batch", caughtBy: []string{batchValues},
 			broken: changeBatchCall(func(c *processor.ChargeCall) { c.Metadata = nil })},
 		{name: "charges one card for a whole batch", caughtBy: []string{batchValues},
@@ -194,7 +196,7 @@ func batchDefects() []defect {
 				if slices.ContainsFunc(items, func(item processor.BatchItem) bool { return item.Err == nil || item.Err.HTTPStatus != 400 }) {
 					return items
 				}
-				return chargeOneByOne(a, ctx, calls)
+				return chargeOneByOne(ctx, a, calls)
 			}}},
 		{name: "reports a lost response to a batch as not executed", caughtBy: []string{batchLost, batchRepeated},
 			broken: changeItemError(func(_ processor.ChargeCall, e *processor.Error) {

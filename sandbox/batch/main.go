@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -42,34 +41,8 @@ func command() *cobra.Command {
 	root.Flags().IntVarP(&o.lines, "lines", "n", 2000, "lines of the file")
 	root.Flags().IntVar(&o.inFlight, "in-flight", 100, "lines in flight")
 	root.Flags().BoolVar(&o.sqlite, "sqlite", true, "use SQLite as the store; otherwise PostgreSQL")
-	root.AddCommand(temporalCommand())
+	root.AddCommand(environment.TemporalCommand())
 	return root
-}
-
-// temporalCommand runs the Temporal server: this program starts itself with it, so that the server's memory is not its own.
-func temporalCommand() *cobra.Command {
-	var port int
-	var dir string
-	cmd := &cobra.Command{
-		Use: "temporal", Args: cobra.NoArgs, Hidden: true,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			logging := zap.NewProductionConfig()
-			logging.Level.SetLevel(zap.WarnLevel)
-			logger, err := logging.Build()
-			if err != nil {
-				return err
-			}
-			stop, err := environment.StartTemporal(cmd.Context(), port, dir, logger)
-			if err != nil {
-				return err
-			}
-			<-cmd.Context().Done()
-			return stop()
-		},
-	}
-	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
-	cmd.Flags().StringVar(&dir, "dir", "", "directory of the database")
-	return cmd
 }
 
 func run(ctx context.Context, o options) error {

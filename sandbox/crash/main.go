@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/florinpay/florin/sandbox/environment"
 )
 
 func main() {
@@ -50,7 +52,7 @@ func command() *cobra.Command {
 	root.Flags().IntVar(&o.charges, "charges", 300, "number of charges; one kill for every three charges, at least one at each point")
 	root.Flags().IntVar(&o.refunds, "refunds", 100, "number of refunds")
 	root.Flags().BoolVar(&o.sqlite, "sqlite", false, "use SQLite as the store: the points and kills of PostgreSQL are skipped")
-	root.AddCommand(temporalCommand())
+	root.AddCommand(environment.TemporalCommand())
 	return root
 }
 

@@ -13,7 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"github.com/florinpay/florin/sandbox/environment"
 )
@@ -49,7 +48,7 @@ func command() *cobra.Command {
 	root.Flags().IntVar(&o.payments, "payments", 20_000, "number of payments")
 	root.Flags().IntVar(&o.each, "each", 6, "number of differences of each kind")
 	root.Flags().IntVar(&o.live, "live", 100, "number of live charges, without and with a reconciliation; 0 for none")
-	root.AddCommand(temporalCommand())
+	root.AddCommand(environment.TemporalCommand())
 	return root
 }
 
@@ -78,30 +77,4 @@ func run(ctx context.Context, o options) error {
 		}
 	}
 	return failed
-}
-
-// temporalCommand runs the Temporal server in a process of its own, so that it can be restarted.
-func temporalCommand() *cobra.Command {
-	var port int
-	var dir string
-	cmd := &cobra.Command{
-		Use: "temporal", Hidden: true, Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			config := zap.NewProductionConfig()
-			config.Level.SetLevel(zap.WarnLevel)
-			logger, err := config.Build()
-			if err != nil {
-				return err
-			}
-			stop, err := environment.StartTemporal(cmd.Context(), port, dir, logger)
-			if err != nil {
-				return err
-			}
-			<-cmd.Context().Done()
-			return stop()
-		},
-	}
-	cmd.Flags().IntVar(&port, "port", 0, "port of the frontend")
-	cmd.Flags().StringVar(&dir, "dir", "", "directory of the database")
-	return cmd
 }

@@ -41,7 +41,7 @@ type system struct {
 	server    *process.Process
 	worker    *process.Process
 	// configure writes the worker's configuration, with the overlap of the windows.
-	configure func(overlap string) error
+	configure      func(overlap string) error
 	pages, lookups *gate
 	cleanups       []func() error
 }
