@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"maps"
 	"math/big"
 	"os"
 	"slices"
@@ -70,6 +71,8 @@ func oneArgument(what string) cobra.PositionalArgs {
 const (
 	// maxFaults is how many faults are printed.
 	maxFaults = 100
+	// maxProcessors is how many processors a file may name: each is asked for.
+	maxProcessors = 100
 	// maxChunk is the size of a chunk in bytes, below the size of which Temporal warns.
 	maxChunk = 400 << 10
 	// submitRetry is the pause after a chunk that no worker has taken, and submitPatience how long chunks are repeated.
@@ -101,11 +104,16 @@ func (s *submission) run(cmd *cobra.Command) error {
 	if s.dryRun {
 		return checked.print(cmd, s.name)
 	}
-	client, _, closeClient, err := connectWith(cmd.Context(), florin.Options{Batch: true})
+	client, processors, closeClient, err := connectWith(cmd.Context(), florin.Options{Batch: true})
 	if err != nil {
 		return err
 	}
 	defer closeClient()
+	for _, name := range slices.Sorted(maps.Keys(checked.processors)) {
+		if err := processors.check(cmd.Context(), name); err != nil {
+			return fmt.Errorf("%s:%d: %w", s.path, checked.processors[name], err)
+		}
+	}
 	b, err := s.handOver(cmd, client, head)
 	if err != nil {
 		return err
@@ -131,6 +139,8 @@ type checkedFile struct {
 	hash  []byte
 	lines int64
 	sums  map[lineSum]*sumOf
+	// processors are those that lines name, with the first line that does.
+	processors map[string]int64
 }
 
 // lineSum is what is summed up: the lines of an operation in a currency. A refund without an amount has no currency here.
@@ -176,7 +186,7 @@ func (s *submission) check(cmd *cobra.Command) (checked checkedFile, err error) 
 	}
 	seen := &seenKeys{}
 	defer func() { err = errors.Join(err, seen.close()) }()
-	checked.sums = map[lineSum]*sumOf{}
+	checked.sums, checked.processors = map[lineSum]*sumOf{}, map[string]int64{}
 	for {
 		if err := cmd.Context().Err(); err != nil {
 			return checked, err
@@ -191,6 +201,9 @@ func (s *submission) check(cmd *cobra.Command) (checked checkedFile, err error) 
 		checked.lines++
 		if len(problems) == 0 || l.Charge != nil || l.Refund != nil {
 			problems = merge(problems, l.Validate())
+		}
+		if len(problems) == 0 && !checked.addProcessor(l) {
+			problems = []payment.FieldError{{Field: "processor", Problem: fmt.Sprintf("is another one: a file may name %d", maxProcessors)}}
 		}
 		if report(l.Line, problems...); len(problems) > 0 {
 			continue
@@ -249,6 +262,22 @@ func (s *submission) faulty(cmd *cobra.Command, faults []fault, count int) error
 		more = fmt.Sprintf(", of which the first %d are printed", len(faults))
 	}
 	return usageError{fmt.Errorf("%s has %d faults%s: nothing was submitted", s.path, count, more)}
+}
+
+// addProcessor reports whether the file names no more processors than it may.
+func (c *checkedFile) addProcessor(l payment.BatchLine) bool {
+	if l.Charge == nil || l.Charge.Processor == "" {
+		return true
+	}
+	_, known := c.processors[l.Charge.Processor]
+	switch {
+	case known:
+	case len(c.processors) == maxProcessors:
+		return false
+	default:
+		c.processors[l.Charge.Processor] = l.Line
+	}
+	return true
 }
 
 func (c *checkedFile) add(l payment.BatchLine) {

@@ -128,6 +128,18 @@ func TestFaultsOfAFileNameTheLineAndTheField(t *testing.T) {
 	}
 }
 
+func TestFileMayNameSomeProcessors(t *testing.T) {
+	var content strings.Builder
+	for i := range 2 * maxProcessors {
+		content.WriteString(strings.Replace(strings.Replace(jsonCharge, "k-1", fmt.Sprintf("k-%d", i), 1), `{`,
+			fmt.Sprintf(`{"processor":"p-%d",`, i%(maxProcessors+1)), 1) + "\n")
+	}
+	_, stderr, err := execute(t, "", "batch", "submit", batchFile(t, "a.jsonl", content.String()))
+	require.Equal(t, exitUsage, exitCode(err), "%v", err)
+	require.Contains(t, stderr, "a.jsonl:101: processor: is another one: a file may name 100\n")
+	require.Equal(t, 1, strings.Count(stderr, "\n"))
+}
+
 func TestOnlyTheFirstFaultsArePrinted(t *testing.T) {
 	path := batchFile(t, "a.jsonl", strings.Repeat("{}\n", 60)) // four faults each
 	_, stderr, err := execute(t, "", "batch", "submit", path)

@@ -28,6 +28,8 @@ func main() {
 type options struct {
 	lines    int
 	inFlight int
+	// stopAfter is after how many lines the batch is canceled; 0: never.
+	stopAfter int
 	sqlite   bool
 }
 
@@ -40,6 +42,7 @@ func command() *cobra.Command {
 	}
 	root.Flags().IntVarP(&o.lines, "lines", "n", 2000, "lines of the file")
 	root.Flags().IntVar(&o.inFlight, "in-flight", 100, "lines in flight")
+	root.Flags().IntVar(&o.stopAfter, "stop-after", 0, "cancel the batch after this number of lines, to see how a larger file begins; 0: never")
 	root.Flags().BoolVar(&o.sqlite, "sqlite", true, "use SQLite as the store; otherwise PostgreSQL")
 	root.AddCommand(environment.TemporalCommand())
 	return root

@@ -52,7 +52,7 @@ func (t *trial) run(ctx context.Context) error {
 		return err
 	}
 	took := b.FinishedAt.Sub(b.StartedAt)
-	fmt.Printf("batch: %s: %d lines per second, with two kills of the worker\n", took.Round(time.Second), int(float64(b.Lines)/took.Seconds()))
+	fmt.Printf("batch: %s: %d lines per second, with two kills of the worker\n", took.Round(time.Second), int(float64(b.Ended())/took.Seconds()))
 	twice, err := t.compare(ctx)
 	if err != nil {
 		return err
@@ -62,7 +62,7 @@ func (t *trial) run(ctx context.Context) error {
 	}
 	fmt.Printf("batch: lines=%d succeeded=%d declined=%d failed=%d open=%d twice=%d peak_rss_mb=%d\n",
 		b.Lines, b.Succeeded, b.Declined, b.Failed+b.Refused+b.Conflicted, b.Waiting+b.Open, twice, t.peak)
-	if b.Waiting+b.Open > 0 || b.Ended() != b.Lines || twice > 0 {
+	if b.Open > 0 || t.stopAfter == 0 && b.Ended() != b.Lines || twice > 0 {
 		return errors.New("not every line has ended, or one was executed twice")
 	}
 	return nil
@@ -94,7 +94,8 @@ func chargeOf(batch string, i int) payment.ChargeRequest {
 
 // writeFiles writes the files. Of the lines that are measured, one of 20 is declined, and one of 50 refunds a charge of the batch before.
 func (t *trial) writeFiles() (err error) {
-	t.before, err = t.write(before, (t.lines+49)/50, func(i int) any { return chargeOf(before, i) })
+	refunds := (min(t.lines, t.target()+2*payment.MaxBatchInFlight) + 49) / 50 // of lines that may be started
+	t.before, err = t.write(before, refunds, func(i int) any { return chargeOf(before, i) })
 	if err != nil {
 		return err
 	}
@@ -183,7 +184,7 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 	ended := make(chan error, 1)
 	go func() { ended <- wait.Wait() }()
 	kills, reports := []float64{0.3, 0.6}, []float64{0.01, 0.5, 1}
-	starter, over := 0, false
+	starter, over, canceled := 0, false, t.stopAfter == 0
 	for {
 		b, err := t.store.Batch(ctx, name)
 		if err != nil {
@@ -195,7 +196,13 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 			starter = current
 		}
 		t.peak = max(t.peak, peak, starterPeak)
-		done := float64(b.Ended()) / float64(b.Lines)
+		done := float64(b.Ended()) / float64(t.target())
+		if !canceled && b.Ended() >= int64(t.stopAfter) {
+			if err := t.cancel(ctx); err != nil {
+				return b, err
+			}
+			canceled = true
+		}
 		for len(reports) > 0 && done >= reports[0] {
 			fmt.Printf("batch: at %3.0f %%: rss of the worker %d MB, of the starter %d MB\n", 100*reports[0], worker, starter)
 			reports = reports[1:]
@@ -215,13 +222,41 @@ func (t *trial) watch(ctx context.Context) (payment.Batch, error) {
 		select {
 		case err := <-ended:
 			var exit *exec.ExitError
-			if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 3) { // some lines are declined
+			// Some lines are declined, or were never started.
+			if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != t.exitCode()) {
 				return b, fmt.Errorf("starter batch wait: %w: see starter.log", err)
 			}
 			over = true
 		case <-time.After(poll):
 		}
 	}
+}
+
+// target is how many lines are to end.
+func (t *trial) target() int {
+	if t.stopAfter > 0 {
+		return t.stopAfter
+	}
+	return t.lines
+}
+
+// exitCode is that of starter batch wait: some lines are declined, or some were never started.
+func (t *trial) exitCode() int {
+	if t.stopAfter > 0 {
+		return 4
+	}
+	return 3
+}
+
+func (t *trial) cancel(ctx context.Context) error {
+	cmd, err := t.starter(ctx, "batch", "cancel", name, "--by", "sandbox", "--reason", "enough of it")
+	if err != nil {
+		return err
+	}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("starter batch cancel: %w: see starter.log", err)
+	}
+	return nil
 }
 
 // compare compares the ledger of the simulator with the store, and returns how many lines moved money twice.
@@ -238,6 +273,9 @@ func (t *trial) compare(ctx context.Context) (twice int, err error) {
 			return 0, err
 		}
 		for _, l := range lines {
+			if l.Status == payment.LineWaiting { // of a batch that was canceled
+				continue
+			}
 			if l.Status != l.Current {
 				return 0, fmt.Errorf("line %d of %s ended as %s, and its payment or refund is %s", l.Line, batch, l.Status, l.Current)
 			}

@@ -215,6 +215,20 @@ func TestRefundOfAnUnknownPaymentExitsWith6(t *testing.T) {
 	require.Empty(t, a.stdout)
 }
 
+func TestBatchThatNamesAProcessorWithoutWorkersIsNotSubmitted(t *testing.T) {
+	startWorker(t, shared)
+	line := func(key, processor string) string {
+		return fmt.Sprintf(`{"merchant_id":"acme","idempotency_key":%q,"amount":1250,"currency":"USD","payment_method":"tok_visa","processor":%q}`, key, processor)
+	}
+	path := filepath.Join(t.TempDir(), "june.jsonl")
+	require.NoError(t, os.WriteFile(path, []byte(line("june-1", "simulator")+"\n"+line("june-2", "simulatr")), 0o600))
+	a := starter(t, shared, "batch", "submit", path, "--name", "june")
+	require.Equal(t, 2, a.code, "%+v", a)
+	require.Contains(t, a.stderr, path+`:2: invalid request: processor: "simulatr": no worker serves it`)
+	_, err := shared.Florin.Batch(t.Context(), "june")
+	require.ErrorIs(t, err, florin.ErrNotFound)
+}
+
 func TestChargeFileChargesValidLinesAndReportsInvalidOnes(t *testing.T) {
 	startWorker(t, shared)
 	line := func(key, token, more string) string {
