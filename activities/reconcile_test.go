@@ -2,7 +2,6 @@ package activities
 
 import (
 	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -11,6 +10,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -33,13 +33,8 @@ func (p *pagedProcessor) List(_ context.Context, call processor.ListCall) (proce
 // newReconciler returns an environment with the activity in a workflow of this type and ID, and a store in which the run run-1 has begun.
 func newReconciler(t *testing.T, workflowType, id string) (*testsuite.TestActivityEnvironment, *Reconciler, *pagedProcessor) {
 	t.Helper()
-	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
-	_, _, err := store.Migrate(t.Context(), dsn)
-	require.NoError(t, err)
-	db, err := store.Open(t.Context(), dsn)
-	require.NoError(t, err)
-	t.Cleanup(func() { db.Close() })
-	_, err = db.BeginReconciliation(t.Context(), payment.Reconciliation{RunID: "run-1", Processor: "one", WorkflowID: "reconcile/one"}, store.Window{Overlap: 2 * time.Hour})
+	db := storetest.New(t)
+	_, err := db.BeginReconciliation(t.Context(), payment.Reconciliation{RunID: "run-1", Processor: "one", WorkflowID: "reconcile/one"}, store.Window{Overlap: 2 * time.Hour})
 	require.NoError(t, err)
 	var suite testsuite.WorkflowTestSuite
 	env := inWorkflow(suite.NewTestActivityEnvironment(), workflowType, id)

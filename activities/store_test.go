@@ -1,7 +1,6 @@
 package activities
 
 import (
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
-	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -18,16 +17,10 @@ import (
 // newPayments returns an environment with the activities, on an empty store. The processors are "one", the default, and "two".
 func newPayments(t *testing.T) (*testsuite.TestActivityEnvironment, *Payments) {
 	t.Helper()
-	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
-	_, _, err := store.Migrate(t.Context(), dsn)
-	require.NoError(t, err)
-	opened, err := store.Open(t.Context(), dsn)
-	require.NoError(t, err)
-	t.Cleanup(func() { opened.Close() })
 	var suite testsuite.WorkflowTestSuite
 	env := inWorkflow(suite.NewTestActivityEnvironment(), "", "")
 	p := &Payments{
-		Store: opened, Default: "one", Terms: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
+		Store: storetest.New(t), Default: "one", Terms: map[string]Terms{"one": {Processor: "one"}, "two": {Processor: "two"}},
 	}
 	p.RegisterWrites(env)
 	p.RegisterReads(env)

@@ -3,7 +3,6 @@ package workflows
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +16,7 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -149,7 +149,7 @@ func newEnvironment(t *testing.T, p processor.Processor) *testsuite.TestWorkflow
 // newEnvironmentWithTerms is [newEnvironment] with other terms.
 func newEnvironmentWithTerms(t *testing.T, p processor.Processor, terms activities.Terms) *testsuite.TestWorkflowEnvironment {
 	t.Helper()
-	return newEnvironmentWithStore(t, p, terms, newStore(t))
+	return newEnvironmentWithStore(t, p, terms, storetest.New(t))
 }
 
 // newEnvironmentWithStore is [newEnvironmentWithTerms] with a store that the test has prepared, or reads afterwards.
@@ -184,23 +184,11 @@ func execute(env *testsuite.TestWorkflowEnvironment, name string, request any) {
 	env.ExecuteWorkflow(name, request)
 }
 
-// newStore returns an empty store that only this test uses.
-func newStore(t *testing.T) *store.Store {
-	t.Helper()
-	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
-	_, _, err := store.Migrate(t.Context(), dsn)
-	require.NoError(t, err)
-	s, err := store.Open(t.Context(), dsn)
-	require.NoError(t, err)
-	t.Cleanup(func() { s.Close() })
-	return s
-}
-
 // storeWithPayment returns a store with the payment of [chargeRequest] in this status, of which the amount refunded was
 // refunded.
 func storeWithPayment(t *testing.T, status payment.Status, refunded int64) *store.Store {
 	t.Helper()
-	db := newStore(t)
+	db := storetest.New(t)
 	req := chargeRequest()
 	c, created, err := db.BeginPayment(t.Context(), payment.Charge{
 		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1",

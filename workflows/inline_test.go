@@ -14,6 +14,7 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -106,7 +107,7 @@ func TestClearOutcomeOfAFirstAttemptTakesOneLocalActivity(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			p := &scriptedProcessor{charges: tt.charges, lookups: chargeLookups(tt.lookups...)}
-			db, executed := newStore(t), []string{}
+			db, executed := storetest.New(t), []string{}
 			env := newInlineEnvironment(t, p, db, &executed)
 			req := chargeRequest()
 			req.Capture = tt.capture
@@ -186,7 +187,7 @@ func TestFirstAttemptIsNotMadeTooLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
 			executed := []string{}
-			env := newInlineEnvironment(t, p, newStore(t), &executed)
+			env := newInlineEnvironment(t, p, storetest.New(t), &executed)
 			req := chargeRequest()
 			prepare(env, &req)
 			execute(env, payment.WorkflowCharge, req)
@@ -205,7 +206,7 @@ func TestPaymentAuthorizedByItsFirstAttemptIsCaptured(t *testing.T) {
 	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Authorized)}, captures: []response{captureResponse(1000)}}
 	executed := []string{}
-	env := newInlineEnvironment(t, p, newStore(t), &executed)
+	env := newInlineEnvironment(t, p, storetest.New(t), &executed)
 	env.RegisterDelayedCallback(func() {
 		amount := int64(1000)
 		env.UpdateWorkflowNoRejection(payment.UpdateCapture, "capture", t, payment.CaptureRequest{Amount: &amount})
@@ -225,7 +226,7 @@ func TestPaymentAuthorizedByItsFirstAttemptIsCaptured(t *testing.T) {
 func TestFirstAttemptWithTheProcessorsIDOfAnotherPaymentIsAConflict(t *testing.T) {
 	t.Parallel()
 	p := &scriptedProcessor{charges: []response{chargeResponse(payment.Succeeded)}}
-	db, executed := newStore(t), []string{}
+	db, executed := storetest.New(t), []string{}
 	other, _, err := db.BeginPayment(t.Context(), payment.Charge{
 		PaymentID: payment.PaymentID("acme", "other"), MerchantID: "acme", IdempotencyKey: "other", Amount: 1250, Currency: "USD",
 		Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: baseTime, UpdatedAt: baseTime,

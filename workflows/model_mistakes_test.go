@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -336,7 +337,7 @@ func TestModelTestFindsPlantedMistakes(t *testing.T) {
 	for name, mistake := range mistakes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db, s, violation := newStore(t), correctSetup(), ""
+			db, s, violation := storetest.New(t), correctSetup(), ""
 			mistake.plant(&s)
 			sequence := rapid.Custom(func(rt *rapid.T) string { return playRandom(t.Context(), rt, db, s, mistake.on) })
 			seed := mistake.from

@@ -27,6 +27,7 @@ import (
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/processor/retry"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -1258,7 +1259,7 @@ func TestStoreAndProcessorAgreeAfterRandomFailures(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			db := newStore(t)
+			db := storetest.New(t)
 			rapid.Check(t, func(rt *rapid.T) {
 				if violation := playRandom(t.Context(), rt, db, correctSetup(), on); violation != "" {
 					rt.Fatal(violation)
@@ -1327,7 +1328,7 @@ func TestSequencesThatFoundBugs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			require.Empty(t, play(t.Context(), t, newStore(t), correctSetup(), traits{}, p))
+			require.Empty(t, play(t.Context(), t, storetest.New(t), correctSetup(), traits{}, p))
 		})
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -178,7 +179,7 @@ func TestCaptureEndsAsTheProcessorResponds(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(tt.lookups...), newStore(t)
+			p, db := authorizingProcessor(tt.lookups...), storetest.New(t)
 			p.captures = tt.captures
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			capture := captureAfter(env, time.Hour, tt.args...)
@@ -266,7 +267,7 @@ func TestVoidEndsAsTheProcessorResponds(t *testing.T) {
 			if tt.lookups == nil {
 				tt.lookups = []response{chargeResponse(tt.before)}
 			}
-			p, db := authorizingProcessor(chargeResponse(tt.before)), newStore(t)
+			p, db := authorizingProcessor(chargeResponse(tt.before)), storetest.New(t)
 			p.charges, p.voids = []response{chargeResponse(tt.before)}, tt.voids
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.RegisterDelayedCallback(func() { p.lookups[payment.OperationCharge] = tt.lookups }, time.Hour)
@@ -354,7 +355,7 @@ func TestModificationThatIsNotPossibleIsRefused(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(), newStore(t)
+			p, db := authorizingProcessor(), storetest.New(t)
 			p.captures, p.voids = []response{lostResponse, captureResponse(1000)}, []response{lostResponse, chargeResponse(payment.Voided)}
 			if tt.prepare != nil {
 				tt.prepare(p)
@@ -387,7 +388,7 @@ func TestRepeatedModificationIsExecutedOnce(t *testing.T) {
 		payment.UpdateVoid: voidAfter,
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(), newStore(t)
+			p, db := authorizingProcessor(), storetest.New(t)
 			p.captures, p.voids = []response{lostResponse, captureResponse(1000)}, []response{lostResponse, chargeResponse(payment.Voided)}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			first, second := modifyAfter(env, time.Hour), modifyAfter(env, time.Hour)
@@ -417,7 +418,7 @@ func voidKeys(calls []processor.VoidCall) (keys []string) {
 
 func TestCaptureAfterARefusedCaptureHasANewKey(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(), newStore(t)
+	p, db := authorizingProcessor(), storetest.New(t)
 	p.captures = []response{forbidden, captureResponse(1000)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	first, second := captureAfter(env, time.Hour), captureAfter(env, 2*time.Hour, partialCapture(1000))
@@ -434,7 +435,7 @@ func TestCaptureAfterARefusedCaptureHasANewKey(t *testing.T) {
 // certainty.
 func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(), newStore(t)
+	p, db := authorizingProcessor(), storetest.New(t)
 	p.captures = []response{lostResponse}
 	terms := testTerms
 	terms.AbsenceProofAfter = 0
@@ -453,7 +454,7 @@ func TestCaptureWithAnUnknownOutcomeIsSentAgainWithinTheKeyLifetime(t *testing.T
 // A request that was sent a day ago does not arrive any more: if the processor's record then shows no capture, there is none.
 func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(), newStore(t)
+	p, db := authorizingProcessor(), storetest.New(t)
 	p.captures = []response{lostResponse}
 	env := newEnvironmentWithStore(t, p, termsWithGrace(2*time.Hour), db)
 	first := captureAfter(env, time.Hour)
@@ -467,7 +468,7 @@ func TestCaptureWithAnUnknownOutcomeCountsAsNotExecutedAfterTheKeyLifetime(t *te
 
 func TestOperatorResolvesACaptureWithAnUnknownOutcome(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p, db := authorizingProcessor(lostResponse), storetest.New(t)
 	p.captures = []response{stateConflict}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	capture := captureAfter(env, time.Hour, partialCapture(1000))
@@ -482,7 +483,7 @@ func TestOperatorResolvesACaptureWithAnUnknownOutcome(t *testing.T) {
 
 func TestCaptureThatIsResolvedAsNotExecutedMayBeRequestedAgain(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p, db := authorizingProcessor(lostResponse), storetest.New(t)
 	p.captures = []response{stateConflict, captureResponse(1250)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	captureAfter(env, time.Hour, partialCapture(1000))
@@ -502,7 +503,7 @@ func TestResolvingAsAuthorizedRequiresTheProcessorsID(t *testing.T) {
 	p := unresponsiveProcessor()
 	p.voids = []response{chargeResponse(payment.Voided)}
 	p.named = map[string]response{"ch_1": chargeResponse(payment.Authorized)}
-	env := newEnvironmentWithStore(t, p, testTerms, newStore(t))
+	env := newEnvironmentWithStore(t, p, testTerms, storetest.New(t))
 	resolution := byJane
 	resolution.Status, resolution.ProcessorID = payment.Authorized, ""
 	withoutID := resolveAfter(env, 72*time.Hour, "1", resolution)
@@ -555,7 +556,7 @@ func TestWaitingPaymentIsVoidedAtItsDeadline(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(chargeResponse(tt.waits)), newStore(t)
+			p, db := authorizingProcessor(chargeResponse(tt.waits)), storetest.New(t)
 			p.charges, p.voids = []response{chargeResponse(tt.waits)}, tt.voids
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			began := env.Now()
@@ -573,14 +574,14 @@ func TestWaitingPaymentIsVoidedAtItsDeadline(t *testing.T) {
 func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
 	t.Parallel()
 	t.Run("an authorized payment is voided", func(t *testing.T) {
-		p, db := authorizingProcessor(), newStore(t)
+		p, db := authorizingProcessor(), storetest.New(t)
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
 		require.Equal(t, payment.Voided, runToEnd(t, env, db, manualChargeRequest()).Status)
 		require.Empty(t, p.captureCalls)
 	})
 	t.Run("a capture in flight is completed", func(t *testing.T) {
-		p, db := authorizingProcessor(), newStore(t)
+		p, db := authorizingProcessor(), storetest.New(t)
 		p.captures = []response{lostResponse, captureResponse(1250)}
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		capture := captureAfter(env, time.Hour)
@@ -590,7 +591,7 @@ func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
 		require.Empty(t, p.voidCalls)
 	})
 	t.Run("a pending payment that cannot be voided is polled on", func(t *testing.T) {
-		p, db := authorizingProcessor(chargeResponse(payment.Pending)), newStore(t)
+		p, db := authorizingProcessor(chargeResponse(payment.Pending)), storetest.New(t)
 		p.charges, p.voids = []response{chargeResponse(payment.Pending)}, []response{stateConflict}
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		env.RegisterDelayedCallback(env.CancelWorkflow, time.Hour)
@@ -605,7 +606,7 @@ func TestCancelingTheWorkflowVoidsAWaitingPayment(t *testing.T) {
 func TestChangeMadeAtTheProcessorIsFound(t *testing.T) {
 	t.Parallel()
 	t.Run("immediately after a processor event", func(t *testing.T) {
-		p, db := authorizingProcessor(captureResponse(1000)), newStore(t)
+		p, db := authorizingProcessor(captureResponse(1000)), storetest.New(t)
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		began := env.Now()
 		env.RegisterDelayedCallback(func() { env.SignalWorkflow(payment.SignalProcessorEvent, nil) }, time.Hour)
@@ -614,7 +615,7 @@ func TestChangeMadeAtTheProcessorIsFound(t *testing.T) {
 		require.Equal(t, time.Hour, env.Now().Sub(began))
 	})
 	t.Run("by the daily lookup without an event", func(t *testing.T) {
-		p, db := authorizingProcessor(chargeResponse(payment.Authorized), chargeResponse(payment.Voided)), newStore(t)
+		p, db := authorizingProcessor(chargeResponse(payment.Authorized), chargeResponse(payment.Voided)), storetest.New(t)
 		env := newEnvironmentWithStore(t, p, testTerms, db)
 		began := env.Now()
 		require.Equal(t, payment.Voided, runToEnd(t, env, db, manualChargeRequest()).Status)
@@ -628,7 +629,7 @@ func TestResumedWorkflowContinuesAnAuthorizedPayment(t *testing.T) {
 	t.Parallel()
 	storeWithAuthorized := func(t *testing.T) *store.Store {
 		t.Helper()
-		db := newStore(t)
+		db := storetest.New(t)
 		c, _, err := db.BeginPayment(t.Context(), payment.Charge{
 			PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: 1250, Currency: "USD",
 			Processor: "sim", PaymentMethod: "tok_visa", CreatedAt: baseTime, UpdatedAt: baseTime,
@@ -704,7 +705,7 @@ func TestChargeThatTheProcessorHasAcknowledgedIsNotSentAgain(t *testing.T) {
 
 func TestEveryTransitionOfACaptureIsStored(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(chargeResponse(payment.Authorized), captureResponse(1000)), newStore(t)
+	p, db := authorizingProcessor(chargeResponse(payment.Authorized), captureResponse(1000)), storetest.New(t)
 	p.captures = []response{lostResponse, forbidden}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	captureAfter(env, time.Hour, partialCapture(1000))
@@ -722,7 +723,7 @@ func TestEveryTransitionOfACaptureIsStored(t *testing.T) {
 
 func TestRefundOfAPartialCaptureIsLimitedToTheCapturedAmount(t *testing.T) {
 	t.Parallel()
-	db := newStore(t)
+	db := storetest.New(t)
 	p := authorizingProcessor()
 	p.captures = []response{captureResponse(1000)}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
@@ -787,7 +788,7 @@ func TestPendingCaptureStaysInFlight(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(tt.lookups...), newStore(t)
+			p, db := authorizingProcessor(tt.lookups...), storetest.New(t)
 			p.captures, p.voids = []response{pending}, []response{chargeResponse(payment.Voided)}
 			env := newEnvironmentWithStore(t, p, termsWithGrace(tt.grace), db)
 			capture := captureAfter(env, time.Hour)
@@ -822,7 +823,7 @@ func TestCaptureRequestedDuringALookupWaitsForTheLookup(t *testing.T) {
 		"captured":         {lookup: captureResponse(7), want: captureResponse(7)},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p, db := authorizingProcessor(), newStore(t)
+			p, db := authorizingProcessor(), storetest.New(t)
 			p.captures = []response{captureResponse(1000)}
 			env := newEnvironmentWithStore(t, p, testTerms, db)
 			env.OnActivity(payment.ActivityProcessorLookup, mock.Anything, mock.Anything).

@@ -23,6 +23,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -108,7 +109,7 @@ type books struct {
 
 func newBooks(t *testing.T) *books {
 	t.Helper()
-	return &books{db: newStore(t), ledger: &ledger{hidden: map[string]bool{}}, window: store.Window{Lag: 10 * time.Minute, Overlap: 2 * time.Hour}}
+	return &books{db: storetest.New(t), ledger: &ledger{hidden: map[string]bool{}}, window: store.Window{Lag: 10 * time.Minute, Overlap: 2 * time.Hour}}
 }
 
 // pay adds a payment of 12.50 USD in this status on both sides.
@@ -797,7 +798,7 @@ func TestReconciliationThatTheStoreHasLostBeginsAgain(t *testing.T) {
 		require.NoError(t, converter.GetDefaultDataConverter().FromPayloads(next.Input, &request))
 	}
 
-	b.db = newStore(t)
+	b.db = storetest.New(t)
 	b.ledger.payments[0].CreatedAt = time.Now().Add(-time.Hour)
 	env := b.environment(t)
 	env.SetContinuedExecutionRunID("the run before")

@@ -8,6 +8,7 @@ import (
 	"go.temporal.io/sdk/temporal"
 	"go.temporal.io/sdk/testsuite"
 
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -140,7 +141,7 @@ func TestRefundThatIsNotPossibleFailsTheWorkflowWithTheReason(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			p := &scriptedProcessor{}
-			db := newStore(t)
+			db := storetest.New(t)
 			if tt.status != "" {
 				db = storeWithPayment(t, tt.status, tt.refunded)
 			}

@@ -11,6 +11,7 @@ import (
 	"go.temporal.io/sdk/testsuite"
 
 	"github.com/florinpay/florin/activities"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -47,7 +48,7 @@ func TestOperatorResolvesAnUnknownOutcome(t *testing.T) {
 		"as voided, since it was voided at the processor": {after: 72 * time.Hour, status: payment.Voided},
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := newStore(t)
+			db := storetest.New(t)
 			env := newEnvironmentWithStore(t, unresponsiveProcessor(), testTerms, db)
 			resolution := byJaneAs(tt.status)
 			resolve := resolveAfter(env, tt.after, "1", resolution)
@@ -238,7 +239,7 @@ func TestResolutionThatContradictsThePaymentOrRefundIsRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := unresponsiveProcessor()
 			p.refunds, p.lookups[payment.OperationRefund] = []response{stateConflict}, []response{lostResponse}
-			workflow, db := payment.WorkflowCharge, newStore(t)
+			workflow, db := payment.WorkflowCharge, storetest.New(t)
 			if _, ok := tt.request.(payment.RefundRequest); ok {
 				workflow, db = payment.WorkflowRefund, storeWithPayment(t, payment.Succeeded, 0)
 			}
@@ -259,7 +260,7 @@ func TestResolutionWithoutTheProcessorsIDHasToSaySo(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := unresponsiveProcessor()
 			p.refunds, p.lookups[payment.OperationRefund] = []response{stateConflict}, []response{lostResponse}
-			db := newStore(t)
+			db := storetest.New(t)
 			if name == payment.WorkflowRefund {
 				db = storeWithPayment(t, payment.Succeeded, 0)
 			}
@@ -301,7 +302,7 @@ func TestResolutionMayNameTheProcessorsRecord(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p := unresponsiveProcessor()
 			p.refunds, p.lookups[payment.OperationRefund], p.named = []response{stateConflict}, []response{lostResponse}, tt.named
-			workflow, db := payment.WorkflowCharge, newStore(t)
+			workflow, db := payment.WorkflowCharge, storetest.New(t)
 			if _, ok := tt.request.(payment.RefundRequest); ok {
 				workflow, db = payment.WorkflowRefund, storeWithPayment(t, payment.Succeeded, 0)
 			}
@@ -376,7 +377,7 @@ func TestUpdatesThatWaitForTheOutcomeLeaveRoomForOthers(t *testing.T) {
 // Callers who repeat a capture under ever new update IDs must not keep an operator out.
 func TestCapturesThatWaitLeaveRoomForAResolution(t *testing.T) {
 	t.Parallel()
-	p, db := authorizingProcessor(lostResponse), newStore(t)
+	p, db := authorizingProcessor(lostResponse), storetest.New(t)
 	p.captures = []response{stateConflict}
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	var captures []*updateCallbacks

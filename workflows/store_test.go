@@ -11,6 +11,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -139,7 +140,7 @@ func TestAgeOfAKeyIsCountedFromTheStartOfTheWorkflow(t *testing.T) {
 
 func TestEveryTransitionIsStoredWithItsCause(t *testing.T) {
 	t.Parallel()
-	db := newStore(t)
+	db := storetest.New(t)
 	p := &scriptedProcessor{
 		charges: []response{lostResponse, forbidden},
 		lookups: chargeLookups(notFound, chargeResponse(payment.Pending), chargeResponse(payment.Succeeded)),

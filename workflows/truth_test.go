@@ -9,6 +9,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/processor"
 )
@@ -111,7 +112,7 @@ func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
 	t.Parallel()
 	declined := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired"}}}
 	other := response{result: processor.Result{Status: payment.Declined, Reference: "x", Decline: &payment.Decline{Code: "expired", Message: "again"}}}
-	db := newStore(t)
+	db := storetest.New(t)
 	first := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{declined, other},
 		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
@@ -139,7 +140,7 @@ func TestModificationsNeverShareAKeyAcrossRuns(t *testing.T) {
 // A modification that was cut off continues under its own key.
 func TestCaptureThatWasCutOffContinuesUnderItsKey(t *testing.T) {
 	t.Parallel()
-	db := newStore(t)
+	db := storetest.New(t)
 	first := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.Authorized)}, captures: []response{lostResponse},
 		lookups: map[payment.Operation][]response{payment.OperationCharge: {chargeResponse(payment.Authorized)}},
@@ -417,7 +418,7 @@ func TestAuthorizationThatFollowsADeclineIsAdopted(t *testing.T) {
 	p, db := &scriptedProcessor{
 		charges: []response{chargeResponse(payment.RequiresAction)}, lookups: chargeLookups(open, authorized),
 		voids: []response{stateConflict}, captures: []response{captureResponse(1250)},
-	}, newStore(t)
+	}, storetest.New(t)
 	env := newEnvironmentWithStore(t, p, testTerms, db)
 	var between payment.Charge
 	env.RegisterDelayedCallback(func() { between = queryCharge(t, env) }, time.Hour)
@@ -554,7 +555,7 @@ func TestNothingIsSentAfterSendBy(t *testing.T) {
 // stored2 is a store that has the payment of a request, with the processor's id.
 func storeWithRequest(t *testing.T, status payment.Status, req payment.ChargeRequest) *store.Store {
 	t.Helper()
-	db := newStore(t)
+	db := storetest.New(t)
 	c, _, err := db.BeginPayment(t.Context(), payment.Charge{
 		PaymentID: payment.PaymentID("acme", "order-1"), MerchantID: "acme", IdempotencyKey: "order-1", Amount: req.Amount, Currency: req.Currency,
 		Processor: "sim", PaymentMethod: req.PaymentMethod, CreatedAt: baseTime, UpdatedAt: baseTime,
@@ -644,7 +645,7 @@ func TestRunThatWasResetContinuesTheStoredModification(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			db := newStore(t)
+			db := storetest.New(t)
 			p := &scriptedProcessor{
 				charges: []response{chargeResponse(payment.Authorized)}, captures: []response{stateConflict},
 				lookups: chargeLookups(chargeResponse(payment.Authorized), captureResponse(tt.want)),

@@ -18,6 +18,7 @@ import (
 
 	"github.com/florinpay/florin/activities"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 	"github.com/florinpay/florin/replaytest"
 )
@@ -210,7 +211,7 @@ func TestPaymentsThatWaitForAYear(t *testing.T) {
 
 // wait runs the workflow for a year, in as many runs as it takes, and then until it has ended.
 func (w waiting) wait(t *testing.T) (result yearResult) {
-	p, terms, db := w.processor(), testTerms, newStore(t)
+	p, terms, db := w.processor(), testTerms, storetest.New(t)
 	name := payment.WorkflowCharge
 	if _, isRefund := w.request.(payment.RefundRequest); isRefund {
 		db, name = storeWithPayment(t, payment.Succeeded, 0), payment.WorkflowRefund

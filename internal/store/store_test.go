@@ -57,9 +57,31 @@ func onEachStore(t *testing.T, test func(t *testing.T, s *Store)) {
 // of that role.
 var asOwner = AllowOwner(true)
 
-// open migrates and opens a database. It closes the store when the test ends.
+// migratedFile is the content of a migrated database of SQLite. With the race detector, a migration takes most of a second.
+var migratedFile = sync.OnceValues(func() (content []byte, err error) {
+	dir, err := os.MkdirTemp("", "florin-store-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	path := filepath.Join(dir, "florin.db")
+	if _, _, err := Migrate(context.Background(), "sqlite://"+path); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(path)
+})
+
+// open migrates and opens a database; one of SQLite that does not exist begins as a copy of a migrated one. It closes the store when the test ends.
 func open(tb testing.TB, dsn string) *Store {
 	tb.Helper()
+	if path, isFile := strings.CutPrefix(dsn, "sqlite://"); isFile {
+		content, err := migratedFile()
+		require.NoError(tb, err)
+		if file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err == nil {
+			_, err = file.Write(content)
+			require.NoError(tb, errors.Join(err, file.Close()))
+		}
+	}
 	_, _, err := Migrate(tb.Context(), dsn)
 	require.NoError(tb, err)
 	s, err := Open(tb.Context(), dsn, asOwner)

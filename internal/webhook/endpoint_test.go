@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -27,6 +26,7 @@ import (
 	"github.com/florinpay/florin/internal/processor/rest"
 	"github.com/florinpay/florin/internal/processor/stripe"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/internal/storetest"
 	"github.com/florinpay/florin/payment"
 )
 
@@ -112,15 +112,11 @@ type fixture struct {
 
 func newFixture(t *testing.T) fixture {
 	t.Helper()
-	dsn := "sqlite://" + filepath.Join(t.TempDir(), "florin.db")
-	_, _, err := store.Migrate(t.Context(), dsn)
-	require.NoError(t, err)
-	payments, err := store.Open(t.Context(), dsn)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = payments.Close() }) // one test closes it earlier
+	payments := storetest.New(t)
 	core, logs := observer.New(zapcore.DebugLevel)
 	f := fixture{temporal: &fakeTemporal{}, store: payments, logs: logs}
 	source := Source{Verifier: verifier(t, 0, secret), Header: signatureHeader, Event: rest.ReadEvent}
+	var err error
 	f.Endpoint, err = NewEndpoint(map[string]Source{"acme": source, "bolt": source}, payments, f.temporal, zap.New(core))
 	require.NoError(t, err)
 	return f
