@@ -30,7 +30,7 @@ type options struct {
 	inFlight int
 	// stopAfter is after how many lines the batch is canceled; 0: never.
 	stopAfter int
-	sqlite   bool
+	sqlite    bool
 }
 
 func command() *cobra.Command {
