@@ -317,7 +317,7 @@ func TestOnlyStartedLinesOfAKnownCallerAreAccepted(t *testing.T) {
 		require.False(t, accepted(line.ID(), other.Fingerprint()), "another request")
 		_, err := s.EndBatchLines(t.Context(), "june", []LineEnd{{Line: 1, Status: payment.LineRefused, Refusal: "no such processor"}})
 		require.NoError(t, err)
-		require.False(t, accepted(line.ID(), line.Fingerprint()), "its caller was told that nothing will come of it")
+		require.False(t, accepted(line.ID(), line.Fingerprint()), "its caller knows that nothing will come of it")
 		_, err = s.AddBatchLines(t.Context(), payment.BatchChunk{
 			Name: "anonymous", ContentHash: batchHash, Lines: 1, Chunk: []payment.BatchLine{chargeLine(1, "k-2")}, Complete: true,
 		}, "")
