@@ -541,6 +541,29 @@ func TestSweepsStartAllWorkflowsAgainInTheEnd(t *testing.T) {
 	})
 }
 
+// What was claimed but not begun, and what a sweep starts again, are in flight together.
+func TestSweepKeepsTheLimitOfLinesInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const claimed, all = 400, 2 * payment.MaxBatchInFlight
+		f := newBatchFake(all, payment.MaxBatchInFlight)
+		for number, l := range f.lines {
+			l.line.Charge.IdempotencyKey = fmt.Sprintf("line-%d", number)
+			if l.status = payment.LineOpen; number > claimed {
+				l.status, l.payment = lineResponded, payment.Pending
+			}
+		}
+		most := 0
+		s := &batchSender{
+			name: "june", store: f, workflows: f, stopping: t.Context().Done(),
+			heartbeat: func(p BatchHeartbeat) { most = max(most, p.InFlight) }, logger: log.NewStructuredLogger(slog.New(slog.DiscardHandler)),
+		}
+		_, err := s.run(t.Context(), time.Second)
+		require.NoError(t, err)
+		require.LessOrEqual(t, most, payment.MaxBatchInFlight)
+		require.Greater(t, most, claimed)
+	})
+}
+
 // A rate below one line in an execution must not mean that none is ever started.
 func TestSlowestRateStartsLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

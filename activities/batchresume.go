@@ -69,7 +69,7 @@ func (s *batchSender) sweep(ctx context.Context) error {
 			return nil
 		}
 	}
-	again, seen := make([]int64, 0, payment.MaxBatchInFlight), 0
+	again, seen := make([]int64, 0, max(payment.MaxBatchInFlight-len(s.inFlight), 0)), 0
 	for after := int64(0); ; {
 		responded, err := s.store.RespondedBatchLines(ctx, s.name, after, respondedPage)
 		if err != nil {
