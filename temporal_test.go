@@ -103,7 +103,7 @@ func (t *temporal) UpdateWithStartWorkflow(
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(10 * time.Minute)
 	env.SetStartWorkflowOptions(client.StartWorkflowOptions{ID: start.options.ID, TaskQueue: start.options.TaskQueue})
 	if err := t.register(env); err != nil {
 		return nil, err

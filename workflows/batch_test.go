@@ -26,7 +26,7 @@ type batchRun struct {
 func newBatchRun(returns ...payment.Batch) *batchRun {
 	var suite testsuite.WorkflowTestSuite
 	r := &batchRun{TestWorkflowEnvironment: suite.NewTestWorkflowEnvironment()}
-	r.SetTestTimeout(time.Minute)
+	r.SetTestTimeout(10 * time.Minute)
 	Register(r)
 	r.RegisterActivityWithOptions(func(payment.BatchRequest) (payment.Batch, error) { return payment.Batch{}, errors.New("not mocked") },
 		activity.RegisterOptions{Name: payment.ActivitySendBatchLines})

@@ -160,7 +160,7 @@ func newEnvironmentWithStore(
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(10 * time.Minute)
 	Register(env)
 	storeActivities := &activities.Payments{Store: db, Default: "sim", Terms: map[string]activities.Terms{"sim": terms}}
 	processorActivities := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute, activities.Guard{})

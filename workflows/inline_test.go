@@ -25,7 +25,7 @@ func newInlineEnvironment(t *testing.T, p processor.Processor, db *store.Store, 
 	t.Helper()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(10 * time.Minute)
 	Hosted{Default: "sim", Inline: map[string]bool{"sim": true}}.Register(env)
 	calls := activities.NewProcessor(p, testProfile, retry.DefaultBackoff, 5*time.Minute, activities.Guard{})
 	writes := &activities.Payments{

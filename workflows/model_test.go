@@ -738,7 +738,7 @@ func (m *model) newEnvironment(w running, timeout time.Duration, inline, continu
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(10 * time.Minute)
 	env.SetWorkflowRunTimeout(timeout)
 	env.SetStartTime(m.clock.Add(-m.skews[w.id]))
 	Register(env)

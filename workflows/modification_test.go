@@ -3,6 +3,7 @@ package workflows
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,12 +53,11 @@ func voidAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration) *updateC
 }
 
 // updateCount makes the ids of the updates unique.
-var updateCount int
+var updateCount atomic.Int64
 
 func updateAfter(env *testsuite.TestWorkflowEnvironment, d time.Duration, name string, args ...any) *updateCallbacks {
 	update := &updateCallbacks{}
-	updateCount++
-	id := fmt.Sprint(name, "-", updateCount)
+	id := fmt.Sprint(name, "-", updateCount.Add(1))
 	env.RegisterDelayedCallback(func() { env.UpdateWorkflow(name, id, update, args...) }, d)
 	return update
 }

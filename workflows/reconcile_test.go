@@ -177,7 +177,7 @@ func (b *books) environment(t *testing.T) *testsuite.TestWorkflowEnvironment {
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
-	env.SetTestTimeout(time.Minute)
+	env.SetTestTimeout(10 * time.Minute)
 	Register(env)
 	(&activities.Payments{
 		Store: b.db, Default: "sim", Terms: map[string]activities.Terms{"sim": testTerms}, Windows: map[string]store.Window{"sim": b.window},

@@ -30,6 +30,7 @@ func TestWorkflowAndItsActivitiesAreOneTrace(t *testing.T) {
 	provider, spans := recorded()
 	var suite testsuite.WorkflowTestSuite
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(10 * time.Minute)
 	env.SetWorkerOptions(worker.Options{Interceptors: []interceptor.WorkerInterceptor{Interceptor(provider)}})
 	call := func(ctx context.Context) error {
 		_, inner := provider.Tracer("test").Start(ctx, "the request")
@@ -134,6 +135,7 @@ func TestSpanEndsOnlyIfItsWorkflowReturns(t *testing.T) {
 			tr := &tracer{spans: provider.Tracer("")}
 			var suite testsuite.WorkflowTestSuite
 			env := suite.NewTestWorkflowEnvironment()
+			env.SetTestTimeout(10 * time.Minute)
 			env.ExecuteWorkflow(func(ctx workflow.Context) error {
 				s, err := tr.StartSpan(&interceptor.TracerStartSpanOptions{})
 				require.NoError(t, err)

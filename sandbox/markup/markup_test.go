@@ -94,6 +94,7 @@ func (a storedActivities) run(t *testing.T, name string, request any) (texts []s
 	var suite testsuite.WorkflowTestSuite
 	suite.SetLogger(log.NewStructuredLogger(slog.New(slog.DiscardHandler)))
 	env := suite.NewTestWorkflowEnvironment()
+	env.SetTestTimeout(10 * time.Minute)
 	workflows.Register(env)
 	a.register(env)
 	read := func() {
