@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/stats"
 
 	"github.com/florinpay/florin/internal/tlstest"
 )
@@ -235,20 +236,27 @@ func (temporalService) GetSystemInfo(context.Context, *workflowservice.GetSystem
 	return &workflowservice.GetSystemInfoResponse{}, nil
 }
 
-func TestTemporalWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
-	authority, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
-	certificate, key := authority.Issue(t, "temporal", "127.0.0.1", "temporal.internal")
-	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
-	require.NoError(t, err)
-	server := grpc.NewServer(grpc.Creds(credentials.NewTLS(&tls.Config{
-		Certificates: []tls.Certificate{pair}, ClientCAs: authority.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
-	})))
+// serveTemporal starts a server with the responses that a client needs to connect, and returns its address.
+func serveTemporal(t *testing.T, options ...grpc.ServerOption) (address string) {
+	t.Helper()
+	server := grpc.NewServer(options...)
 	workflowservice.RegisterWorkflowServiceServer(server, temporalService{})
 	listener, err := Listen(t.Context(), "127.0.0.1:0", "")
 	require.NoError(t, err)
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	t.Cleanup(func() { server.Stop(); require.NoError(t, <-served) })
+	return listener.Addr().String()
+}
+
+func TestTemporalWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
+	authority, other := tlstest.NewAuthority(t), tlstest.NewAuthority(t)
+	certificate, key := authority.Issue(t, "temporal", "127.0.0.1", "temporal.internal")
+	pair, err := tls.X509KeyPair([]byte(certificate), []byte(key))
+	require.NoError(t, err)
+	address := serveTemporal(t, grpc.Creds(credentials.NewTLS(&tls.Config{
+		Certificates: []tls.Certificate{pair}, ClientCAs: authority.Pool(), ClientAuth: tls.RequireAndVerifyClientCert, MinVersion: tls.VersionTLS12,
+	})))
 
 	certificate, key = authority.Issue(t, "florin")
 	client := map[string]string{
@@ -281,14 +289,14 @@ func TestTemporalWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
 			want: "certificate signed by unknown authority",
 		},
 		{name: "the system's authorities", env: without("TEMPORAL_TLS_SERVER_CA_CERT_PATH"), want: "certificate signed by unknown authority"},
-		{name: "no client certificate", env: withoutCertificate, want: "no Temporal server answers at " + listener.Addr().String()},
-		{name: "plain text", want: "no Temporal server answers at " + listener.Addr().String()},
+		{name: "no client certificate", env: withoutCertificate, want: "no Temporal server answers at " + address},
+		{name: "plain text", want: "no Temporal server answers at " + address},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			for name, value := range tt.env {
 				t.Setenv(name, value)
 			}
-			temporal, err := dial(t, listener.Addr().String())
+			temporal, err := dial(t, address)
 			if tt.want != "" {
 				require.ErrorContains(t, err, tt.want)
 				return
@@ -296,6 +304,29 @@ func TestTemporalWithAPrivateAuthorityAndClientCertificates(t *testing.T) {
 			require.NoError(t, err)
 			temporal.Close()
 		})
+	}
+}
+
+// compressions collects the compressions of the requests of a server.
+type compressions struct{ names chan string }
+
+func (c compressions) TagRPC(ctx context.Context, _ *stats.RPCTagInfo) context.Context   { return ctx }
+func (c compressions) TagConn(ctx context.Context, _ *stats.ConnTagInfo) context.Context { return ctx }
+func (c compressions) HandleConn(context.Context, stats.ConnStats)                       {}
+func (c compressions) HandleRPC(_ context.Context, s stats.RPCStats) {
+	if header, ok := s.(*stats.InHeader); ok {
+		c.names <- header.Compression
+	}
+}
+
+func TestRequestsToTemporalAreNotCompressed(t *testing.T) {
+	seen := compressions{names: make(chan string, 10)}
+	temporal, err := dial(t, serveTemporal(t, grpc.StatsHandler(seen)))
+	require.NoError(t, err)
+	temporal.Close()
+	require.NotEmpty(t, seen.names)
+	for len(seen.names) > 0 {
+		require.Empty(t, <-seen.names)
 	}
 }
 

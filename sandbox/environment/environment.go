@@ -204,6 +204,7 @@ func (e *Environment) dial(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	options := client.Options{HostPort: address, Namespace: namespace, Logger: app.TemporalLogger(e.logger)}
+	app.Uncompressed(&options)
 	e.telemetry.Temporal(&options)
 	temporal, err := client.DialContext(ctx, options)
 	if err != nil {

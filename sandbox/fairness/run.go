@@ -78,9 +78,9 @@ func measure(ctx context.Context, out io.Writer, l load, fair bool) (m measured,
 	title := map[bool]string{true: "with fairness", false: "without"}[fair]
 
 	// A client of its own, as that of a service: it starts nothing in the worker directly.
-	temporal, err := client.DialContext(ctx, client.Options{
-		HostPort: fmt.Sprintf("127.0.0.1:%d", e.Ports.Temporal), Logger: app.TemporalLogger(zap.NewNop()),
-	})
+	options := client.Options{HostPort: fmt.Sprintf("127.0.0.1:%d", e.Ports.Temporal), Logger: app.TemporalLogger(zap.NewNop())}
+	app.Uncompressed(&options)
+	temporal, err := client.DialContext(ctx, options)
 	if err != nil {
 		return m, err
 	}

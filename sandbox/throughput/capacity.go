@@ -192,7 +192,7 @@ func (b *testbed) openSystem(ctx context.Context) (on *system, err error) {
 	if on.worker, err = b.startWorker(ctx, namespace, c); err != nil {
 		return nil, err
 	}
-	if on.client, err = b.dial(ctx, namespace, client.Options{}); err != nil {
+	if on.client, err = b.dialAsFlorin(ctx, namespace, client.Options{}); err != nil {
 		return nil, err
 	}
 	for _, each := range []struct {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,6 +28,12 @@ const (
 	maxHeapRatio  = 1.3
 	maxHeapBeyond = 1024 // bytes for each payment
 )
+
+// memoryColumns is the format of a line of the table. Each is printed when it is measured: all of them take an hour.
+const memoryColumns = "%10v%14v%13v   %s\n"
+
+// betweenMeasurements is how many charges are made from one line of the table to the next.
+const betweenMeasurements = 20_000
 
 // held is what is measured.
 type held struct {
@@ -64,7 +69,6 @@ func memoryCommand() *cobra.Command {
 type memoryRun struct {
 	held
 	out      io.Writer
-	table    *tabwriter.Writer
 	temporal client.Client
 	worker   *workerProcess
 	// cached is how many workflows the worker keeps.
@@ -88,11 +92,10 @@ func memory(ctx context.Context, out io.Writer, b *testbed, h held, temporalOnPo
 	if m.worker, err = b.startWorker(ctx, namespace, c); err != nil {
 		return err
 	}
-	if m.temporal, err = b.dial(ctx, namespace, client.Options{}); err != nil {
+	if m.temporal, err = b.dialAsFlorin(ctx, namespace, client.Options{}); err != nil {
 		return err
 	}
-	m.table = tabwriter.NewWriter(out, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(m.table, "after\theap KB\tresident KB\tgoroutines\t")
+	fmt.Fprintf(out, memoryColumns, "heap KB", "resident KB", "goroutines", "after")
 	return m.run(ctx)
 }
 
@@ -102,9 +105,13 @@ func (m *memoryRun) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	all, err := m.after(ctx, charges, "charge", m.charges-firstCharges, fmt.Sprintf("%d charges", m.charges))
-	if err != nil {
-		return err
+	all := first
+	for made := firstCharges; made < m.charges; {
+		until := min(made-made%betweenMeasurements+betweenMeasurements, m.charges)
+		if all, err = m.after(ctx, charges, fmt.Sprintf("charge-%d", made), until-made, fmt.Sprintf("%d charges", until)); err != nil {
+			return err
+		}
+		made = until
 	}
 	authorize := request()
 	authorize.Capture = payment.CaptureManual
@@ -115,9 +122,6 @@ func (m *memoryRun) run(ctx context.Context) error {
 	}
 	beyond, err := m.after(ctx, waiting, "warm", m.waiting-m.cached, fmt.Sprintf("%d payments wait", m.waiting))
 	if err != nil {
-		return err
-	}
-	if err := m.table.Flush(); err != nil {
 		return err
 	}
 	if err := m.captures(ctx); err != nil {
@@ -145,7 +149,7 @@ func (m *memoryRun) after(ctx context.Context, v variant, name string, n int, ti
 	if u, err = m.settled(ctx); err != nil {
 		return u, err
 	}
-	fmt.Fprintf(m.table, "%s\t%d\t%d\t%d\t\n", title, u.Heap>>10, u.Resident>>10, u.Goroutines)
+	fmt.Fprintf(m.out, memoryColumns, u.Heap>>10, u.Resident>>10, u.Goroutines, title)
 	if m.profiles == "" {
 		return u, nil
 	}

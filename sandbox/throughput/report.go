@@ -45,6 +45,7 @@ func report(ctx context.Context, out io.Writer, variants []variant, rounds [][]r
 		fmt.Fprintf(out, "throughput with the store on PostgreSQL ÷ on SQLite: %s\n",
 			formatQuartiles(ratios(rounds, onPostgres, inlineEager)))
 	}
+	fmt.Fprintf(out, "throughput of a bare workflow without compression, as Florin connects, ÷ bare: %s\n", formatQuartiles(ratios(rounds, bareUncompressed, bare)))
 	ofTwoQueues := ratios(rounds, queuedAsync, bareOnTwoQueues)
 	fmt.Fprintf(out, "throughput of Florin, queued, asynchronous ÷ bare with a second queue, as Florin has: %s\n", formatQuartiles(ofTwoQueues))
 	fmt.Fprintf(out, "throughput with callers authorized ÷ without: asynchronous %s, synchronous %s\n",

@@ -18,6 +18,7 @@ import (
 const (
 	bare = iota
 	bareOnTwoQueues
+	bareUncompressed
 	inlineEager
 	inlineSync
 	inlineAsync
@@ -48,11 +49,15 @@ func run(ctx context.Context, out io.Writer, s size, temporalOnPostgres bool) (e
 }
 
 func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, error) {
-	baseline, err := b.bare(ctx, "bare workflow, one HTTP activity", "bare", bareQueue)
+	baseline, err := b.bare(ctx, "bare workflow, one HTTP activity", "bare", bareQueue, b.dial)
 	if err != nil {
 		return nil, err
 	}
-	twoQueues, err := b.bare(ctx, "bare workflow, the activity on a second queue", "bare-two-queues", bareCallQueue)
+	twoQueues, err := b.bare(ctx, "bare workflow, the activity on a second queue", "bare-two-queues", bareCallQueue, b.dial)
+	if err != nil {
+		return nil, err
+	}
+	uncompressed, err := b.bare(ctx, "bare workflow, one HTTP activity, without compression", "bare-uncompressed", bareQueue, b.dialAsFlorin)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +66,7 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 		return nil, err
 	}
 	// A client without workers, as in a process of its own.
-	other, err := b.dial(ctx, "florin-inline", client.Options{})
+	other, err := b.dialAsFlorin(ctx, "florin-inline", client.Options{})
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +83,7 @@ func allVariants(ctx context.Context, out io.Writer, b *testbed) ([]variant, err
 		return nil, err
 	}
 	variants := []variant{
-		bare: baseline, bareOnTwoQueues: twoQueues,
+		bare: baseline, bareOnTwoQueues: twoQueues, bareUncompressed: uncompressed,
 		inlineEager: florinVariant("Florin, inline, started by the worker's process", inline, false),
 		inlineSync:  florinVariant("Florin, inline, synchronous", other, true),
 		inlineAsync: florinVariant("Florin, inline, started by another client", other, false),

@@ -31,7 +31,7 @@ const processorKey = "sim_throughput_key"
 
 // namespaces has a Temporal namespace for each variant: the workers of all variants poll all the time, and must not take
 // each other's tasks.
-var namespaces = []string{"bare", "bare-two-queues", "florin-inline", "florin-queued", "florin-unobserved", "florin-authorized", "florin-postgres",
+var namespaces = []string{"bare", "bare-two-queues", "bare-uncompressed", "florin-inline", "florin-queued", "florin-unobserved", "florin-authorized", "florin-postgres",
 	"florin-refused-0", "florin-refused-0.02", "florin-limited", "florin-memory", "florin-capacity"}
 
 // testbed is what the variants share: one Temporal server, a simulated processor, and a directory.
@@ -105,7 +105,7 @@ func (b *testbed) startProcessor(ctx context.Context, o simulator.Options) (*cal
 	return calls, nil
 }
 
-// dial connects to a namespace of the Temporal server.
+// dial connects to a namespace of the Temporal server, with the SDK's defaults.
 func (b *testbed) dial(ctx context.Context, namespace string, options client.Options) (client.Client, error) {
 	options.Namespace = namespace
 	t, err := dial(ctx, b.temporal.address, options)
@@ -115,9 +115,18 @@ func (b *testbed) dial(ctx context.Context, namespace string, options client.Opt
 	return t, err
 }
 
+// dialer is dial or dialAsFlorin.
+type dialer func(ctx context.Context, namespace string, options client.Options) (client.Client, error)
+
+// dialAsFlorin connects as Florin's worker and its callers do: without compression.
+func (b *testbed) dialAsFlorin(ctx context.Context, namespace string, options client.Options) (client.Client, error) {
+	app.Uncompressed(&options)
+	return b.dial(ctx, namespace, options)
+}
+
 // bare starts the workers of a bare variant.
-func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string) (v variant, err error) {
-	t, err := b.dial(ctx, namespace, client.Options{})
+func (b *testbed) bare(ctx context.Context, name, namespace, callQueue string, dial dialer) (v variant, err error) {
+	t, err := dial(ctx, namespace, client.Options{})
 	if err != nil {
 		return v, err
 	}
@@ -189,7 +198,7 @@ func (b *testbed) florinWith(
 	ctx context.Context, namespace string, store config.Store, first config.FirstAttempt, options client.Options,
 	metrics *telemetry.Telemetry, authorize config.Authorize,
 ) (client.Client, error) {
-	t, err := b.dial(ctx, namespace, options)
+	t, err := b.dialAsFlorin(ctx, namespace, options)
 	if err != nil {
 		return nil, err
 	}
