@@ -105,13 +105,14 @@ func (p plan) balanced(members []member) bool {
 
 // grant returns what members[own], which uses its held share, may use from now on. others is the sum of the shares that are reserved for
 // other workers: nothing is granted that one of them may still use. So a share grows only after the others have made room. wanted is
-// what would be granted if there were room.
+// what would be granted if there were room, and what is granted if nothing has to move: then none comes.
 //
 // If more is reserved than the limit allows, because the limit was lowered, no share grows.
 func grant(limit store.Rate, members []member, own int, others store.Rate) (granted, wanted store.Rate) {
 	p := divide(limit, members)
 	using, wanted := members[own].held, p.targets[own]
-	if p.balanced(members) && wanted.Burst > 0 {
+	balanced := p.balanced(members) && wanted.Burst > 0
+	if balanced {
 		wanted.PerSecond = max(wanted.PerSecond, using.PerSecond)
 	}
 	granted.Burst = min(wanted.Burst, max(p.burst-others.Burst, min(using.Burst, wanted.Burst)))
@@ -120,6 +121,9 @@ func grant(limit store.Rate, members []member, own int, others store.Rate) (gran
 	granted.PerSecond = min(wanted.PerSecond, max(room, min(using.PerSecond, p.rate/float64(len(members)))))
 	if granted.Burst == 0 || granted.PerSecond < smallest {
 		return store.Rate{}, wanted
+	}
+	if balanced {
+		return granted, granted
 	}
 	return granted, wanted
 }

@@ -11,7 +11,10 @@
 //   - While the store is down, no share can be given to another worker, and each keeps its last one. A lease that has ended counts only
 //     if its worker could have renewed it: for a whole lease, the worker that takes the share must itself have renewed without a gap.
 //
-// A worker that alone cannot reach the store keeps its share, too, and after a lease the others use it as well.
+// A worker that alone cannot reach the store keeps its share, too, and after a lease the others use it as well, until it can again.
+//
+// A store that has lost rows, because a backup was restored or a standby has taken over, changes nothing for the workers: the last shares
+// and what operators had decided hold until an operator decides again, or a worker starts again.
 package fleet
 
 import (
@@ -26,6 +29,7 @@ import (
 
 	"github.com/florinpay/florin/internal/processor/ratelimit"
 	"github.com/florinpay/florin/internal/store"
+	"github.com/florinpay/florin/payment"
 )
 
 const (
@@ -48,6 +52,9 @@ const (
 	demandOver = time.Second
 	// enough is the part of its target from which a worker does not wait for a larger share.
 	enough = 0.97
+
+	// noRevision is the revision that is reported for a decision that the store has lost: no decision has it.
+	noRevision = -1
 
 	startTimeout   = 10 * time.Second
 	releaseTimeout = 2 * time.Second
@@ -92,10 +99,10 @@ type Fleet struct {
 	sent, until time.Time
 	// renewed is when the shares were last renewed, or the fleet started.
 	renewed atomic.Pointer[time.Time]
-	// failing reports that the latest renewal has failed.
-	failing bool
-	stop    context.CancelFunc
-	ended   sync.WaitGroup
+	// failing reports that the latest renewal has failed, and interrupted that renewals were too far apart since the last that succeeded.
+	failing, interrupted bool
+	stop                 context.CancelFunc
+	ended                sync.WaitGroup
 }
 
 // New returns the part of a worker, whose name no other one has, in the fleet.
@@ -190,13 +197,13 @@ func (f *Fleet) demandHasChanged() (changed bool) {
 func (f *Fleet) renew(ctx context.Context) time.Duration {
 	sent := time.Now()
 	valid := !f.until.IsZero() && !ratelimit.Permit{Until: f.until}.Ended(sent)
-	steady := valid && sent.Sub(f.sent) <= longestGap
+	f.interrupted = f.interrupted || !valid || sent.Sub(f.sent) > longestGap
 	f.sent = sent
 	for _, p := range f.processors {
 		p.measure(sent)
 		p.reported = p.demand
 		if !valid {
-			p.using = store.Rate{}
+			p.using, p.permit = store.Rate{}, ratelimit.Permit{Paused: p.permit.Paused}
 		}
 	}
 	f.renewals++
@@ -209,36 +216,51 @@ func (f *Fleet) renew(ctx context.Context) time.Duration {
 		return d.own, d.ended
 	})
 	if err != nil {
-		f.keep(ctx, steady, err)
+		f.keep(ctx, err)
 		return hungryInterval
 	}
 	if f.failing {
 		f.logger.Info("the shares in the rates of the processors are renewed again")
 	}
-	f.failing, f.until = false, sent.Add(lease)
+	f.failing, f.interrupted, f.until = false, false, sent.Add(lease)
 	f.renewed.Store(&sent)
 	after := interval
+	var lost []string
 	for _, p := range f.processors {
-		after = min(after, p.apply(decided[p.Name], f))
+		if d, registered := decided[p.Name]; registered {
+			after = min(after, p.apply(d, f))
+		} else {
+			lost = append(lost, p.Name)
+			p.extend(f.until)
+		}
+	}
+	if len(lost) > 0 {
+		after = hungryInterval
+		f.registerAgain(limited, lost)
 	}
 	return after
 }
 
-// keep extends the permits after a renewal has failed: while the store is down, the last shares hold. steady reports that the worker has
-// tried to renew its shares all the time. If not, it may have been frozen while the store was not down, and another worker may have its
-// share.
-func (f *Fleet) keep(ctx context.Context, steady bool, err error) {
+// registerAgain registers processors that the store has lost.
+func (f *Fleet) registerAgain(ctx context.Context, processors []string) {
+	err := f.store.RegisterProcessors(ctx, processors)
+	f.logger.Error("the store has lost processors: the last shares in their rates, and what operators had decided, stay in force",
+		zap.Strings("processors", processors), zap.Error(err))
+}
+
+// keep extends the permits after a renewal has failed: while the store is down, the last shares hold. But if the worker has not tried to
+// renew them all the time, it may have been frozen while the store was not down, and another worker may have its share.
+func (f *Fleet) keep(ctx context.Context, err error) {
 	if !f.failing && ctx.Err() == nil {
 		f.logger.Warn("the shares in the rates of the processors cannot be renewed: the last ones stay in use", zap.Error(err))
 	}
 	f.failing = true
-	if !steady {
+	if f.interrupted {
 		return
 	}
 	f.until = f.sent.Add(lease)
 	for _, p := range f.processors {
-		p.permit.Until = f.until
-		p.Gate.Permit(p.permit)
+		p.extend(f.until)
 	}
 }
 
@@ -263,8 +285,13 @@ type controlled struct {
 	// using is the share that the gate lets through, and permit all of what it does.
 	using  store.Rate
 	permit ratelimit.Permit
-	// revision is that of the control which the gate obeys.
-	revision int64
+	// control is what the gate obeys.
+	control payment.ProcessorControl
+	// renewed reports that the share was renewed at least once: then the store has a row of it, for an hour after its lease.
+	renewed bool
+	// unrecorded reports that the store has lost this decision of an operator. lost reports that it has lately lost the share, perhaps with
+	// those of other workers, who still use them.
+	unrecorded, lost bool
 	// samples are how many calls had been counted at recent times, the oldest about demandOver ago, and demand is the number of calls per
 	// second since then.
 	samples []sample
@@ -285,36 +312,57 @@ func (p *controlled) measure(now time.Time) {
 	p.demand = float64(current.asked-oldest.asked) / max(now.Sub(oldest.at), demandOver).Seconds()
 }
 
+// extend makes the last permit hold until then.
+func (p *controlled) extend(until time.Time) {
+	p.permit.Until = until
+	p.Gate.Permit(p.permit)
+}
+
 // decision is what a renewal decides about one processor.
 type decision struct {
-	control store.ProcessorShares
+	control payment.ProcessorControl
 	own     store.RateShare
 	ended   []string
 	// granted is what the worker may use. hungry reports whether it waits for more, and scarce whether the demand of all exceeds the limit.
 	granted        store.Rate
 	hungry, scarce bool
+	// unrecorded is that of controlled.
+	unrecorded bool
 }
 
 // decide decides the share of this worker.
 func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
-	d := decision{control: s, own: store.RateShare{
-		Worker: p.worker, Configured: p.Shared, Demand: p.demand, Renewal: renewal, AppliedRevision: p.revision,
+	d := decision{control: s.Control, own: store.RateShare{
+		Worker: p.worker, Configured: p.Shared, Demand: p.demand, Renewal: renewal, AppliedRevision: p.control.Revision,
 		Since: s.Now, LeaseUntil: s.Now.Add(lease),
 	}}
+	if p.control.Revision > 0 && (s.Control.Revision == 0 || s.Control.At.Before(p.control.At)) {
+		d.control, d.unrecorded, d.own.AppliedRevision = p.control, true, noRevision
+	}
+	held, found := store.Rate{}, false
 	for _, share := range s.Shares {
-		if share.Worker == p.worker && s.Now.Sub(share.LeaseUntil.Add(-lease)) <= longestGap {
+		if share.Worker != p.worker {
+			continue
+		}
+		found = true
+		if s.Now.Before(share.LeaseUntil) {
+			held = p.using
+		}
+		if s.Now.Sub(share.LeaseUntil.Add(-lease)) <= longestGap {
 			d.own.Since = share.Since
 		}
 	}
+	// This is remembered also if the response of this renewal is lost.
+	p.lost = p.renewed && !found || p.lost && s.Now.Sub(d.own.Since) < lease
 	limit := p.Shared
-	members := []member{{name: p.worker, demand: p.demand, held: p.using}}
+	members := []member{{name: p.worker, demand: p.demand}}
 	var others store.Rate
 	demand := p.demand
 	for _, share := range s.Shares {
 		switch {
 		case share.Worker == p.worker:
 			continue
-		case !s.Now.Before(share.LeaseUntil) && s.Now.Sub(d.own.Since) >= lease:
+		case !s.Now.Before(share.LeaseUntil) && (share.Held == store.Rate{} || s.Now.Sub(d.own.Since) >= lease):
 			d.ended = append(d.ended, share.Worker)
 			continue
 		}
@@ -324,27 +372,35 @@ func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
 		others.Burst += share.Held.Burst
 		demand += share.Demand
 	}
-	if s.Control.PerSecond > 0 {
-		limit.PerSecond = s.Control.PerSecond
+	if d.control.PerSecond > 0 {
+		limit.PerSecond = d.control.PerSecond
 	}
 	if limit.PerSecond == 0 {
 		d.granted = p.Own
 		return d
 	}
 	// A worker that had no limit, or a higher one, uses more than the limit until it has applied this decision.
-	using := store.Rate{PerSecond: min(p.using.PerSecond, limit.PerSecond), Burst: min(p.using.Burst, limit.Burst)}
-	members[0].held = using
+	using, held := least(p.using, limit), least(held, limit)
+	members[0].held = held
 	d.scarce = demand > limit.PerSecond
 	var wanted store.Rate
 	d.granted, wanted = grant(limit, members, 0, others)
+	if p.lost {
+		d.granted = least(d.granted, using)
+	}
 	d.hungry = d.granted.PerSecond < enough*wanted.PerSecond || d.granted.Burst < wanted.Burst
 	d.own.Held = store.Rate{PerSecond: max(using.PerSecond, d.granted.PerSecond), Burst: max(using.Burst, d.granted.Burst)}
 	return d
 }
 
+// least returns the smaller rate and the smaller burst.
+func least(a, b store.Rate) store.Rate {
+	return store.Rate{PerSecond: min(a.PerSecond, b.PerSecond), Burst: min(a.Burst, b.Burst)}
+}
+
 // lower returns the lower of two configured limits: during a change of the configuration, workers have different ones.
 func lower(a, b store.Rate) store.Rate {
-	limit := store.Rate{PerSecond: min(a.PerSecond, b.PerSecond), Burst: min(a.Burst, b.Burst)}
+	limit := least(a, b)
 	if limit.PerSecond == 0 {
 		limit.PerSecond = max(a.PerSecond, b.PerSecond)
 	}
@@ -353,20 +409,25 @@ func lower(a, b store.Rate) store.Rate {
 
 // apply makes the gate obey a decision, and returns how old the share may become before it is renewed.
 func (p *controlled) apply(d decision, f *Fleet) time.Duration {
-	control := d.control.Control
+	control := d.control
+	changed := control != p.control && control.Revision > 0
 	after := interval
 	switch {
-	case control.Revision != p.revision, d.granted.PerSecond < p.using.PerSecond, d.granted.Burst < p.using.Burst:
-		after = reportInterval
+	case changed, d.granted.PerSecond < p.using.PerSecond, d.granted.Burst < p.using.Burst:
+		after = time.Since(f.sent) + reportInterval
 	case d.hungry:
 		after = hungryInterval
 	}
-	if control.Revision != p.revision {
+	if changed {
 		f.logger.Info("an operator has decided about the calls to a processor", zap.String("processor", p.Name),
 			zap.Bool("paused", control.Paused), zap.Float64("per_second", control.PerSecond), zap.String("by", control.By),
 			zap.String("reason", control.Reason), zap.Int64("revision", control.Revision))
 	}
-	p.using, p.revision, p.scarce = d.granted, control.Revision, d.scarce
+	if d.unrecorded && !p.unrecorded {
+		f.logger.Error("the store has lost what an operator had decided about the calls to a processor: it stays in force until one decides again",
+			zap.String("processor", p.Name), zap.String("by", control.By), zap.String("reason", control.Reason))
+	}
+	p.using, p.control, p.scarce, p.renewed, p.unrecorded = d.granted, control, d.scarce, true, d.unrecorded
 	p.permit = ratelimit.Permit{
 		PerSecond: d.granted.PerSecond, Burst: d.granted.Burst, Until: f.until, Growing: p.demand <= d.granted.PerSecond,
 	}

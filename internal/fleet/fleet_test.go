@@ -44,7 +44,9 @@ func (t *table) RegisterProcessors(_ context.Context, processors []string) error
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, name := range processors {
-		t.controls[name] = payment.ProcessorControl{}
+		if _, registered := t.controls[name]; !registered {
+			t.controls[name] = payment.ProcessorControl{At: t.now()}
+		}
 	}
 	return nil
 }
@@ -68,11 +70,20 @@ func (t *table) RenewShares(ctx context.Context, processors []string, renew func
 		if down {
 			break
 		}
-		own, ended := renew(store.ProcessorShares{Processor: name, Control: t.controls[name], Now: t.now(), Shares: slices.Clone(t.shares[name])})
+		control, registered := t.controls[name]
+		if !registered {
+			continue
+		}
+		own, ended := renew(store.ProcessorShares{Processor: name, Control: control, Now: t.now(), Shares: slices.Clone(t.shares[name])})
 		worker = own.Worker
 		t.shares[name] = slices.DeleteFunc(t.shares[name], func(s store.RateShare) bool {
-			return s.Worker == worker || slices.Contains(ended, s.Worker)
+			return s.Worker == worker || slices.Contains(ended, s.Worker) && t.now().Sub(s.LeaseUntil) > time.Hour
 		})
+		for i, s := range t.shares[name] {
+			if slices.Contains(ended, s.Worker) {
+				t.shares[name][i].Held = store.Rate{}
+			}
+		}
 		t.shares[name] = append(t.shares[name], own)
 	}
 	frozen := t.frozen[worker]
@@ -107,8 +118,14 @@ func (t *table) control(change func(*payment.ProcessorControl)) {
 		c := t.controls["acme"]
 		change(&c)
 		c.Revision++
+		c.At = t.now()
 		t.controls["acme"] = c
 	})
+}
+
+// lose removes all rows.
+func (t *table) lose() {
+	t.set(func(t *table) { clear(t.controls); clear(t.shares) })
 }
 
 // gate counts as many calls as its demand says.
@@ -263,8 +280,14 @@ func TestShareOfAWorkerThatHasDiedIsFreeAfterItsLease(t *testing.T) {
 		require.InDelta(t, 10, one.allowed().PerSecond, 0.1)
 		run(t, 2500*time.Millisecond, limit20, one, two)
 		require.Equal(t, limit20, one.allowed())
+		three := start(t, s, "three", limit20)
+		run(t, 1500*time.Millisecond, limit20, one, two, three)
+		require.InDelta(t, 10, three.allowed().PerSecond, 0.1, "the dead one gets no part")
+		three.Stop()
+		require.Len(t, s.shares["acme"], 2)
+		<-time.After(time.Hour)
+		require.Len(t, s.shares["acme"], 1, "expired rows are removed at some time")
 		one.Stop()
-		require.Empty(t, s.shares["acme"], "expired rows are removed")
 	})
 }
 
@@ -301,6 +324,77 @@ func TestLastShareHoldsWhileTheStoreIsDown(t *testing.T) {
 		require.InDelta(t, 20, run(t, 20*time.Second, limit20, one, two), 1e-6, "no worker takes what another could not renew")
 		one.Stop()
 		two.Stop()
+	})
+}
+
+// Its first renewal after that fails, because the store is down meanwhile, and so do those that follow soon after.
+func TestWorkerThatWasFrozenDoesNotKeepItsShareBecauseTheStoreIsDown(t *testing.T) {
+	for shift := range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTable()
+			one, two := start(t, s, "one", limit20), start(t, s, "two", limit20)
+			run(t, 10*time.Second, limit20, one, two)
+			thaw := make(chan struct{})
+			s.set(func(s *table) { s.frozen["two"] = thaw })
+			run(t, 4900*time.Millisecond, limit20, one, two)
+			s.set(func(s *table) { delete(s.frozen, "two"); s.down = true })
+			close(thaw)
+			run(t, time.Duration(1500+shift*20)*time.Millisecond, limit20, one, two)
+			s.set(func(s *table) { s.down = false })
+			run(t, 5*time.Second, limit20, one, two)
+			require.InDelta(t, 20, run(t, 5*time.Second, limit20, one, two), 1e-6)
+			one.Stop()
+			two.Stop()
+		})
+	}
+}
+
+func TestStoreThatHasLostItsRowsChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTable()
+		workers := []*testWorker{start(t, s, "one", limit20), start(t, s, "two", limit20), start(t, s, "three", limit20)}
+		s.control(func(c *payment.ProcessorControl) { c.Paused, c.By, c.Reason, c.PerSecond = true, "jane", "incident 4711", 12 })
+		lower := store.Rate{PerSecond: 12, Burst: 8}
+		<-time.After(5 * time.Second)
+		s.lose()
+		require.InDelta(t, 12, run(t, 20*time.Second, lower, workers...), 1e-6)
+		for _, w := range workers {
+			require.Equal(t, &ratelimit.Pause{By: "jane", Reason: "incident 4711"}, w.paused(), "a pause is not lifted by accident")
+			require.Less(t, w.Age(), 2*time.Second)
+		}
+		for _, share := range s.shares["acme"] {
+			require.Negative(t, share.AppliedRevision, "the worker does not obey what is recorded")
+		}
+		s.control(func(c *payment.ProcessorControl) { c.By, c.Reason = "jane", "the incident is over" })
+		run(t, 2*time.Second, limit20, workers...)
+		require.InDelta(t, 20, run(t, 5*time.Second, limit20, workers...), 1e-6)
+		for _, w := range workers {
+			require.Nil(t, w.paused())
+			w.Stop()
+		}
+	})
+}
+
+func TestDecisionThatTheStoreHasLostStaysInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTable()
+		one := start(t, s, "one", limit20)
+		applied := func() int64 { return s.shares["acme"][0].AppliedRevision }
+		s.control(func(c *payment.ProcessorControl) { c.Reason = "the first" })
+		<-time.After(2 * time.Second)
+		before := s.controls["acme"]
+		s.control(func(c *payment.ProcessorControl) { c.Paused, c.Reason = true, "incident 4711" })
+		<-time.After(2 * time.Second)
+		require.Equal(t, int64(2), applied())
+		s.set(func(t *table) { t.controls["acme"] = before })
+		<-time.After(5 * time.Second)
+		require.NotNil(t, one.paused())
+		require.Negative(t, applied())
+		s.control(func(c *payment.ProcessorControl) { c.Reason = "it is over" }) // it has the revision of the one that was lost
+		<-time.After(2 * time.Second)
+		require.Nil(t, one.paused())
+		require.Equal(t, int64(2), applied())
+		one.Stop()
 	})
 }
 
@@ -362,7 +456,7 @@ func TestLowestConfiguredLimitApplies(t *testing.T) {
 	})
 }
 
-// Workers start, stop, die and freeze, demand moves, the store is slow and goes down, and responses are lost: at no time do the workers
+// Workers start, stop, die and freeze, demand moves, the store is slow, goes down and loses its rows, and responses are lost: at no time do the workers
 // use more than the limit.
 func TestLimitHoldsWhateverHappens(t *testing.T) {
 	for seed := range uint64(6) {
@@ -405,6 +499,11 @@ func disturbed(t *testing.T, random *rand.Rand) {
 			})
 		case action == 4:
 			s.set(func(s *table) { s.down = !s.down })
+		case action == 10 && !slices.ContainsFunc(running, func(w *testWorker) bool { return w.allowed().Burst == 0 }):
+			// A new worker does not see the others before they have renewed, or their leases have ended.
+			s.set(func(s *table) { s.down = false })
+			s.lose()
+			run(t, lease, limit, all...)
 		case action < 10:
 			running[i].setDemand(random.ExpFloat64() * 20)
 		}
