@@ -60,11 +60,15 @@ func (p *Payments) ListProcessors(ctx context.Context) (payment.ProcessorStates,
 	return states, storeError(err)
 }
 
-// processorState omits the workers whose lease has ended: each has died, is frozen or cannot reach the store.
+// processorState takes the workers whose lease has ended for lost, unless they had obeyed before.
 func processorState(s store.ProcessorShares) payment.ProcessorState {
 	state := payment.ProcessorState{Processor: s.Processor, Control: s.Control, Workers: []payment.ProcessorWorker{}}
 	for _, share := range s.Shares {
+		applied := share.AppliedRevision == s.Control.Revision
 		if !s.Now.Before(share.LeaseUntil) {
+			if !applied {
+				state.Lost = append(state.Lost, payment.LostWorker{Worker: share.Worker, LeaseEnded: share.LeaseUntil})
+			}
 			continue
 		}
 		if rate := share.Configured.PerSecond; rate > 0 && (state.ConfiguredPerSecond == 0 || rate < state.ConfiguredPerSecond) {
@@ -72,7 +76,7 @@ func processorState(s store.ProcessorShares) payment.ProcessorState {
 		}
 		state.Workers = append(state.Workers, payment.ProcessorWorker{
 			Worker: share.Worker, PerSecond: share.Held.PerSecond, Burst: share.Held.Burst, Demand: share.Demand,
-			Applied: share.AppliedRevision == s.Control.Revision,
+			Applied: applied,
 		})
 	}
 	return state

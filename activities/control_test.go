@@ -24,6 +24,7 @@ func TestOperatorsControlAndListProcessors(t *testing.T) {
 	renew("a", 30, 1, 0)
 	renew("b", 20, 0, 0)
 	renew("gone", 5, 1, time.Hour)
+	renew("lost", 5, 0, time.Hour)
 	pause := payment.ControlChange{Processor: "one", Action: payment.ControlPause, By: "jane", Reason: "incident 4711"}
 	want := payment.ProcessorState{
 		Processor: "one", Control: payment.ProcessorControl{Paused: true, By: "jane", Reason: "incident 4711", Revision: 1}, ConfiguredPerSecond: 20,
@@ -34,7 +35,9 @@ func TestOperatorsControlAndListProcessors(t *testing.T) {
 	for range 2 {
 		value, err := env.ExecuteActivity(p.ControlProcessor, pause)
 		state := decode[payment.ProcessorState](t, value, err)
-		want.Control.At = state.Control.At
+		require.Len(t, state.Lost, 1)
+		require.WithinDuration(t, time.Now().Add(-59*time.Minute), state.Lost[0].LeaseEnded, 10*time.Second)
+		want.Control.At, want.Lost = state.Control.At, []payment.LostWorker{{Worker: "lost", LeaseEnded: state.Lost[0].LeaseEnded}}
 		require.Equal(t, want, state)
 	}
 	value, err := env.ExecuteActivity(p.ListProcessors)

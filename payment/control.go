@@ -83,6 +83,16 @@ type ProcessorState struct {
 	ConfiguredPerSecond float64 `json:"configured_per_second,omitempty"`
 	// Workers are those that run, by name.
 	Workers []ProcessorWorker `json:"workers"`
+	// Lost are the workers that do not obey the control and have stopped to renew their shares within the last hour, without having been
+	// stopped, by name. Each has died, is frozen or cannot reach the store; in that last case it still sends.
+	Lost []LostWorker `json:"lost,omitempty"`
+}
+
+// LostWorker is a worker that does not renew its share of a processor's rate any more.
+type LostWorker struct {
+	Worker string `json:"worker"`
+	// LeaseEnded is when its share has ended, some seconds after it was last renewed.
+	LeaseEnded time.Time `json:"lease_ended"`
 }
 
 // ProcessorWorker is a running worker, as far as the calls to one processor are concerned.

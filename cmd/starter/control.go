@@ -16,8 +16,7 @@ import (
 )
 
 const (
-	// obeyWithin is how long the command waits for the workers. A worker that does not renew its share for six seconds is not listed any more:
-	// it has died, is frozen, or cannot reach the store, and in that last case it still sends.
+	// obeyWithin is how long the command waits for the workers. One that does not renew its share for six seconds is lost.
 	obeyWithin = 15 * time.Second
 	obeyPoll   = 200 * time.Millisecond
 )
@@ -101,7 +100,6 @@ func controlCommand(name, short string, action payment.ControlAction, example st
 func awaitObedience(cmd *cobra.Command, read func(context.Context) ([]payment.ProcessorState, error), state payment.ProcessorState) error {
 	began, revision := time.Now(), state.Control.Revision
 	var unread error
-	var gone []string // the workers that have stopped to renew their shares, and did not obey before
 	ctx, cancel := context.WithTimeout(cmd.Context(), obeyWithin)
 	defer cancel()
 	for disobedient(state) != nil {
@@ -118,16 +116,11 @@ func awaitObedience(cmd *cobra.Command, read func(context.Context) ([]payment.Pr
 		if i < 0 || states[i].Control.Revision != revision {
 			return errors.New("the change was recorded, but another one came after it: see starter processor list")
 		}
-		for _, name := range disobedient(state) {
-			if !slices.ContainsFunc(states[i].Workers, func(w payment.ProcessorWorker) bool { return w.Worker == name }) {
-				gone = append(gone, name)
-			}
-		}
 		state = states[i]
 	}
-	if len(gone) > 0 {
-		return fmt.Errorf("the change was recorded, and %d workers obey it, but these were not seen to obey, and no longer renew their shares: %s: "+
-			"one that has not stopped, and only cannot reach the store, still sends", len(state.Workers), strings.Join(gone, ", "))
+	if (state.Control.Paused || state.Control.PerSecond > 0) && len(state.Lost) > 0 {
+		return fmt.Errorf("the change was recorded, and %d workers obey it, but not these, which do not renew their shares any more: %s: "+
+			"one that has not ended, and only cannot reach the store, still sends: end it", len(state.Workers), lostText(state.Lost))
 	}
 	if wantsJSON(cmd) {
 		return printJSON(cmd.OutOrStdout(), state)
@@ -158,6 +151,15 @@ func disobedient(state payment.ProcessorState) (names []string) {
 		}
 	}
 	return names
+}
+
+// lostText names workers, each with the time since which its share is not renewed.
+func lostText(lost []payment.LostWorker) string {
+	texts := make([]string, len(lost))
+	for i, w := range lost {
+		texts[i] = fmt.Sprintf("%s, since %s", w.Worker, w.LeaseEnded.Format(time.RFC3339))
+	}
+	return strings.Join(texts, "; ")
 }
 
 // controlText says what is in force, such as "is paused, with 20 calls/s as configured".
@@ -205,6 +207,9 @@ func printProcessors(cmd *cobra.Command, states []payment.ProcessorState) error 
 		}
 		if len(s.Workers) == 0 {
 			writeRow(table, "  no worker runs")
+		}
+		for _, w := range s.Lost {
+			writeRow(table, "  worker "+w.Worker, "not seen since "+w.LeaseEnded.Format(time.RFC3339), "does not obey, if it has not ended")
 		}
 		if err := table.Flush(); err != nil {
 			return err

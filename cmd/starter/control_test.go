@@ -47,9 +47,18 @@ func pausedBy(obeying ...bool) payment.ProcessorState {
 	return s
 }
 
+func losing(s payment.ProcessorState, workers ...string) payment.ProcessorState {
+	for _, w := range workers {
+		s.Lost = append(s.Lost, payment.LostWorker{Worker: w, LeaseEnded: s.Control.At.Add(-30 * time.Minute)})
+	}
+	return s
+}
+
 func TestControlWaitsUntilAllWorkersObey(t *testing.T) {
 	later := pausedBy(true, true)
 	later.Control.Revision = 4
+	resumed := losing(pausedBy(true), "b")
+	resumed.Control.Paused = false
 	for name, tt := range map[string]struct {
 		first payment.ProcessorState
 		then  []payment.ProcessorState
@@ -59,7 +68,11 @@ func TestControlWaitsUntilAllWorkersObey(t *testing.T) {
 	}{
 		"at once":      {first: pausedBy(true), out: "acme is paused, with 20 calls/s as configured: all 1 workers obey after 0s\n"},
 		"soon":         {first: pausedBy(false, false), then: []payment.ProcessorState{pausedBy(true, false), pausedBy(true, true)}, out: "acme is paused, with 20 calls/s as configured: all 2 workers obey after 400ms\n"},
-		"one ends":     {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true)}, err: "1 workers obey it, but these were not seen to obey, and no longer renew their shares: b"},
+		"one ends":     {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true)}, out: "acme is paused, with 20 calls/s as configured: all 1 workers obey after 200ms\n"},
+		"one is lost":  {first: pausedBy(true, false), then: []payment.ProcessorState{losing(pausedBy(true), "b")}, err: "1 workers obey it, but not these, which do not renew their shares any more: b, since 2026-11-22T07:30:00Z: one that has not ended"},
+		"one was lost": {first: losing(pausedBy(true), "b", "c"), err: "b, since 2026-11-22T07:30:00Z; c, since 2026-11-22T07:30:00Z"},
+		"all are lost": {first: losing(pausedBy(), "a"), err: "0 workers obey it"},
+		"resumed":      {first: resumed, out: "acme is not paused, with 20 calls/s as configured: all 1 workers obey after 0s\n"},
 		"no worker":    {first: pausedBy(), out: "acme is paused, with 20 calls/s as configured: no worker runs\n"},
 		"one does not": {first: pausedBy(true, false), then: []payment.ProcessorState{pausedBy(true, false)}, err: "1 of 2 workers do not obey it yet, perhaps because they cannot read the store: b"},
 		"unreadable":   {first: pausedBy(false), fails: errors.New("no worker answers"), err: "1 of 1 workers do not obey it yet, perhaps because they cannot read the store: a: no worker answers"},
@@ -95,12 +108,13 @@ func TestProcessorsAreListedWithTheirWorkers(t *testing.T) {
 	cmd, out := printing(false)
 	limited := payment.ProcessorState{Processor: "globex", Control: payment.ProcessorControl{PerSecond: 0.5}}
 	unlimited := payment.ProcessorState{Processor: "initech", Workers: []payment.ProcessorWorker{{Worker: "a", Demand: 3, Applied: true}}}
-	require.NoError(t, printProcessors(cmd, []payment.ProcessorState{pausedBy(true, false), limited, unlimited}))
+	require.NoError(t, printProcessors(cmd, []payment.ProcessorState{losing(pausedBy(true, false), "c"), limited, unlimited}))
 	require.Equal(t, ""+
 		"acme is paused, with 20 calls/s as configured\n"+
 		"  since 2026-11-22T08:00:00Z by jane: incident 4711\n"+
-		"  worker a  share 10 calls/s, 5 at once  demand 1.25 calls/s  obeys\n"+
-		"  worker b  share 10 calls/s, 5 at once  demand 1.25 calls/s  does not obey yet\n"+
+		"  worker a  share 10 calls/s, 5 at once          demand 1.25 calls/s  obeys\n"+
+		"  worker b  share 10 calls/s, 5 at once          demand 1.25 calls/s  does not obey yet\n"+
+		"  worker c  not seen since 2026-11-22T07:30:00Z  does not obey, if it has not ended\n"+
 		"\n"+
 		"globex is not paused, with 0.5 calls/s as an operator has set\n"+
 		"  no worker runs\n"+

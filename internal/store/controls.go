@@ -138,9 +138,12 @@ type ProcessorShares struct {
 	Control   payment.ProcessorControl
 	// Now is the time by the clock of the database.
 	Now time.Time
-	// Shares are by worker. The lease of some may have ended.
+	// Shares are by worker. The lease of some may have ended: the workers have died, are frozen or cannot reach the store.
 	Shares []RateShare
 }
+
+// keepEnded is how long the row of a worker is kept after its lease has ended, so that operators see that there was one.
+const keepEnded = time.Hour
 
 const (
 	shareColumns = `s.worker, s.configured_rate, s.configured_burst, s.demand, s.rate, s.burst, s.renewals, s.applied_revision,
@@ -168,7 +171,7 @@ func (s *Store) RegisterProcessors(ctx context.Context, processors []string) err
 }
 
 // RenewShares persists a worker's shares in the rates of registered processors. For each processor, renew decides the share from all
-// shares that are persisted, and names the workers whose shares are removed because they have ended. The processors are locked meanwhile:
+// shares that are persisted, and names the workers whose leases have ended and who hold nothing any more. The processors are locked meanwhile:
 // of several workers, one after the other decides. renew must not block, and has to expect to be called again for the same processor.
 //
 // After an error, the shares may or may not have been persisted.
@@ -190,10 +193,8 @@ func (s *Store) RenewShares(ctx context.Context, processors []string, renew func
 		var rows []string
 		for _, p := range all {
 			own, ended := renew(p)
-			for _, worker := range ended {
-				if err := q.exec(ctx, "DELETE FROM rate_shares WHERE processor = $1 AND worker = $2", p.Processor, worker); err != nil {
-					return err
-				}
+			if err := q.endShares(ctx, p, ended); err != nil {
+				return err
 			}
 			rows = append(rows, "("+listed(&values, []any{p.Processor, own.Worker, own.Configured.PerSecond, own.Configured.Burst, own.Demand,
 				own.Held.PerSecond, own.Held.Burst, own.Renewal, own.AppliedRevision, formatTime(own.Since), formatTime(own.LeaseUntil)})+")")
@@ -204,6 +205,27 @@ func (s *Store) RenewShares(ctx context.Context, processors []string, renew func
 		return q.exec(ctx, insertShares+strings.Join(rows, ", ")+replaceShares, values.args...)
 	})
 	return s.wrap(err, "renew the shares in the rates of processors")
+}
+
+// endShares frees the shares of workers, and deletes those that were freed long ago.
+func (q querier) endShares(ctx context.Context, p ProcessorShares, workers []string) error {
+	for _, share := range p.Shares {
+		statement := ""
+		switch {
+		case !slices.Contains(workers, share.Worker):
+		case p.Now.Sub(share.LeaseUntil) > keepEnded:
+			statement = "DELETE FROM rate_shares"
+		case share.Held != Rate{}:
+			statement = "UPDATE rate_shares SET rate = 0, burst = 0, demand = 0"
+		}
+		if statement == "" {
+			continue
+		}
+		if err := q.exec(ctx, statement+" WHERE processor = $1 AND worker = $2", p.Processor, share.Worker); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // listed adds arguments and returns their placeholders.

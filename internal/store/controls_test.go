@@ -165,11 +165,21 @@ func TestSharesAreRenewedAndReleased(t *testing.T) {
 		require.Equal(t, []string{"acme/one", "acme/two", "globex/one", "globex/two"}, workers())
 
 		renew("three", 1, 1, "two")
-		require.Equal(t, []string{"acme/one", "acme/three", "globex/one", "globex/three"}, workers())
+		states, err = s.Processors(t.Context())
+		require.NoError(t, err)
+		require.Equal(t, "two", states[0].Shares[2].Worker, "operators still see it")
+		require.Zero(t, states[0].Shares[2].Held)
 		for range 2 {
 			require.NoError(t, s.ReleaseShares(t.Context(), "one"))
-			require.Equal(t, []string{"acme/three", "globex/three"}, workers())
+			require.Equal(t, []string{"acme/three", "acme/two", "globex/three", "globex/two"}, workers())
 		}
+		require.NoError(t, s.RenewShares(t.Context(), []string{"globex", "acme"}, func(p ProcessorShares) (RateShare, []string) {
+			long := share("two", 2, 7, p.Now)
+			long.LeaseUntil = p.Now.Add(-keepEnded - time.Second)
+			return long, nil
+		}))
+		renew("three", 2, 1, "two")
+		require.Equal(t, []string{"acme/three", "globex/three"}, workers())
 	})
 }
 
