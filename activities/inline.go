@@ -209,7 +209,7 @@ func (i *Inline) attempt(
 	}
 	// It is canceled, and not timed out: a processor that takes longer than a first attempt may is no reason for the breaker to open.
 	if start.Batch {
-		ctx = batch.WithPart(ctx)
+		ctx = batch.WithInlinePart(ctx)
 	}
 	ctx, cancel := context.WithCancel(retry.WithAttempt(ctx, 1))
 	defer cancel()
@@ -228,7 +228,8 @@ func (i *Inline) attempt(
 	}
 	failure := callFailure(e, false)
 	if e.Retry {
-		failure.Wait = Duration(to.Processor.backoff.Delay(1, e.RetryAfter, to.Processor.random).Round(time.Millisecond))
+		wait := to.Processor.backoff.Delay(1, e.RetryAfter, to.Processor.random).Round(time.Millisecond)
+		failure.Wait = Duration(max(wait, time.Millisecond)) // 0 would mean that it is not retried
 	}
 	return &FirstAttempt{Failure: &failure}
 }

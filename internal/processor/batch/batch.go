@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/florinpay/florin/internal/processor/retry"
@@ -14,8 +15,21 @@ import (
 
 type partKey struct{}
 
+// kind is what callers have in common that wait about as long for their charges. Only their charges are sent together.
+type kind int
+
+const (
+	queued kind = iota + 1
+	inline
+)
+
 // WithPart returns a context whose charges are parts of a batch: they may wait for others.
-func WithPart(ctx context.Context) context.Context { return context.WithValue(ctx, partKey{}, true) }
+func WithPart(ctx context.Context) context.Context { return context.WithValue(ctx, partKey{}, queued) }
+
+// WithInlinePart is [WithPart] for first attempts that are made inline, which have little time: no request lasts longer than its callers wait.
+func WithInlinePart(ctx context.Context) context.Context {
+	return context.WithValue(ctx, partKey{}, inline)
+}
 
 // IsPart reports whether the charges of ctx are parts of a batch.
 func IsPart(ctx context.Context) bool { return ctx.Value(partKey{}) != nil }
@@ -35,20 +49,24 @@ type Processor struct {
 	options Options
 
 	mu   sync.Mutex
-	open *group // to which charges are added; nil: none
+	open map[kind]*group // to which charges are added
 }
 
 // New returns a Processor that sends its calls through p.
-func New(p processor.Batcher, o Options) *Processor { return &Processor{Batcher: p, options: o} }
+func New(p processor.Batcher, o Options) *Processor {
+	return &Processor{Batcher: p, options: o, open: map[kind]*group{}}
+}
 
 // group are charges that go into one request. It is open until it is sent.
 type group struct {
+	kind    kind
 	charges []*charge
 	timer   *time.Timer
 }
 
 // charge is a charge that waits for its outcome.
 type charge struct {
+	kind kind
 	ctx  context.Context //nolint:containedctx // it says which attempt it is, and is the context of the request if the charge is alone
 	call processor.ChargeCall
 	// done receives the outcome, or is closed if the caller has to send the charge itself.
@@ -56,12 +74,14 @@ type charge struct {
 }
 
 // Charge implements [processor.Processor]. A caller whose ctx ends while its charge waits takes it back: it was not executed.
-// Once the request is being sent, the charge may be executed; the other charges of the request are not affected.
+// Once the request is being sent, the charge may be executed; the other charges of the request are not affected. The request is canceled
+// when the last of its callers has left.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	if !IsPart(ctx) {
+	kind, isPart := ctx.Value(partKey{}).(kind)
+	if !isPart {
 		return p.Batcher.Charge(ctx, call)
 	}
-	c := p.add(ctx, call)
+	c := p.add(ctx, kind, call)
 	if c == nil {
 		return p.Batcher.Charge(ctx, call)
 	}
@@ -85,23 +105,23 @@ func outcome(item processor.BatchItem) (processor.Result, error) {
 
 // add adds a charge to the open group, which is sent at once if it is full then. It returns nil for a charge that is in the group
 // already: its request would contain the key twice.
-func (p *Processor) add(ctx context.Context, call processor.ChargeCall) *charge {
+func (p *Processor) add(ctx context.Context, k kind, call processor.ChargeCall) *charge {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open == nil {
-		g := &group{}
+	g := p.open[k]
+	if g == nil {
+		g = &group{kind: k}
 		g.timer = time.AfterFunc(p.options.Wait, func() { p.close(g) }) //nolint:contextcheck // it is of no single caller
-		p.open = g
+		p.open[k] = g
 	}
-	g := p.open
 	for _, other := range g.charges {
 		if other.call.Key == call.Key {
 			return nil
 		}
 	}
-	c := &charge{ctx: ctx, call: call, done: make(chan processor.BatchItem, 1)}
+	c := &charge{kind: k, ctx: ctx, call: call, done: make(chan processor.BatchItem, 1)}
 	if g.charges = append(g.charges, c); len(g.charges) == p.options.MaxItems {
-		p.open = nil
+		delete(p.open, k)
 		if g.timer.Stop() { // otherwise close sends it
 			go p.send(g.charges) //nolint:contextcheck // it is of no single caller
 		}
@@ -112,8 +132,8 @@ func (p *Processor) add(ctx context.Context, call processor.ChargeCall) *charge 
 // close sends a group whose time is over.
 func (p *Processor) close(g *group) {
 	p.mu.Lock()
-	if p.open == g {
-		p.open = nil
+	if p.open[g.kind] == g {
+		delete(p.open, g.kind)
 	}
 	charges := g.charges
 	p.mu.Unlock()
@@ -124,10 +144,10 @@ func (p *Processor) close(g *group) {
 func (p *Processor) leave(c *charge) processor.BatchItem {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.open != nil {
-		for i, other := range p.open.charges {
+	if g := p.open[c.kind]; g != nil {
+		for i, other := range g.charges {
 			if other == c {
-				p.open.charges = append(p.open.charges[:i:i], p.open.charges[i+1:]...)
+				g.charges = append(g.charges[:i:i], g.charges[i+1:]...)
 				return notSent(c)
 			}
 		}
@@ -149,7 +169,7 @@ func notSent(c *charge) processor.BatchItem {
 		Err: context.Cause(c.ctx), Message: "canceled while the charge waited for others of its batch"}}
 }
 
-// send sends the charges in one request. It is not canceled with any of their callers: each waits for its own time.
+// send sends the charges in one request. It is not canceled with any of their callers, but with the last: each waits for its own time.
 func (p *Processor) send(charges []*charge) {
 	switch len(charges) {
 	case 0: // all have left
@@ -162,7 +182,18 @@ func (p *Processor) send(charges []*charge) {
 	for i, c := range charges {
 		calls[i], attempts[c.call.Key] = c.call, retry.Attempt(c.ctx)
 	}
-	items := p.chargeBatch(retry.WithAttempts(context.WithoutCancel(charges[0].ctx), attempts), calls)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(charges[0].ctx))
+	defer cancel()
+	var waiting atomic.Int64
+	waiting.Store(int64(len(charges)))
+	for _, c := range charges {
+		defer context.AfterFunc(c.ctx, func() {
+			if waiting.Add(-1) == 0 {
+				cancel()
+			}
+		})()
+	}
+	items := p.chargeBatch(retry.WithAttempts(ctx, attempts), calls)
 	for i, c := range charges {
 		if isRefused(items[i].Err) {
 			close(c.done)

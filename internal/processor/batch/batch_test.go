@@ -25,6 +25,7 @@ type fake struct {
 	mu       sync.Mutex
 	single   []string
 	batches  [][]string
+	canceled [][]string      // batches
 	at       []time.Duration // of the batches
 	attempts map[string]int
 	began    time.Time
@@ -63,7 +64,10 @@ func (f *fake) ChargeBatch(ctx context.Context, calls []processor.ChargeCall) []
 	case <-time.After(time.Second):
 		return items
 	case <-ctx.Done():
-		panic("the batch was canceled")
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.canceled = append(f.canceled, keys)
+		return nil
 	}
 }
 
@@ -222,6 +226,27 @@ func TestCallerWhoseContextEndsLeavesWithoutTheOthers(t *testing.T) {
 		require.Equal(t, map[string]string{"early": "not_executed not_sent true", "late": "ambiguous outcome_unknown true", "a": "a", "b": "b"}, r.outcomes)
 		require.Equal(t, wait, r.took["late"])
 		pass(time.Minute) // the request ends
+	})
+}
+
+func TestRequestEndsWithItsLastCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := start(t, Options{MaxItems: 100, Wait: wait})
+		for i, key := range []string{"a", "b", "c"} {
+			ctx, cancel := context.WithTimeout(WithInlinePart(t.Context()), 100*time.Millisecond*time.Duration(i+1))
+			defer cancel()
+			r.charge(ctx, key)
+		}
+		r.charge(WithPart(t.Context()), "queued 1")
+		r.charge(WithPart(t.Context()), "queued 2")
+		pass(300*time.Millisecond - time.Nanosecond)
+		require.Empty(t, r.canceled)
+		pass(time.Nanosecond)
+		synctest.Wait()
+		require.Equal(t, [][]string{{"a", "b", "c"}}, r.canceled, "a charge that is late would be executed after its caller has given up")
+		r.end()
+		unknown := "ambiguous outcome_unknown true"
+		require.Equal(t, map[string]string{"a": unknown, "b": unknown, "c": unknown, "queued 1": "queued 1", "queued 2": "queued 2"}, r.outcomes)
 	})
 }
 
