@@ -60,13 +60,13 @@ func (p *Payments) BeginRecheck(ctx context.Context, req payment.RecheckRequest)
 // rechecked reads the payment or, if req is about one, the refund and its payment.
 func (p *Payments) rechecked(ctx context.Context, req payment.RecheckRequest) (of payment.Charge, r payment.Refund, err error) {
 	if !req.Refund {
-		of, err = p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
+		of, err = p.Store.CurrentPayment(ctx, req.MerchantID, payment.PaymentID(req.MerchantID, req.IdempotencyKey))
 		return of, r, err
 	}
-	if r, err = p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey); err != nil {
+	if r, err = p.Store.CurrentRefund(ctx, req.MerchantID, payment.RefundID(req.MerchantID, req.IdempotencyKey)); err != nil {
 		return of, r, err
 	}
-	of, err = p.Store.PaymentByID(ctx, req.MerchantID, r.PaymentID)
+	of, err = p.Store.CurrentPayment(ctx, req.MerchantID, r.PaymentID)
 	return of, r, err
 }
 

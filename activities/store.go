@@ -165,7 +165,7 @@ type BeginResult struct {
 func (p *Payments) BeginPayment(ctx context.Context, req payment.ChargeRequest, start Start) (BeginResult, error) {
 	workflowID, started := payment.ChargeWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
 	if err := p.allowStart(ctx, payment.WorkflowCharge, workflowID, req.MerchantID, req, start, func() (time.Time, error) {
-		stored, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
+		stored, err := p.Store.CurrentPayment(ctx, req.MerchantID, payment.PaymentID(req.MerchantID, req.IdempotencyKey))
 		return stored.CreatedAt, err
 	}); err != nil {
 		return BeginResult{}, err
@@ -256,7 +256,7 @@ func invalidFields(err error) []payment.FieldError {
 // isBegun reports whether the payment is persisted: then its request was accepted and its processor configured when it began. While the store is down,
 // isBegun reports true, so that the caller reads the store and gets its error.
 func (p *Payments) isBegun(ctx context.Context, req payment.ChargeRequest) bool {
-	_, err := p.Store.Payment(ctx, req.MerchantID, req.IdempotencyKey)
+	_, err := p.Store.CurrentPayment(ctx, req.MerchantID, payment.PaymentID(req.MerchantID, req.IdempotencyKey))
 	return !errors.Is(err, payment.ErrNotFound)
 }
 
@@ -281,7 +281,7 @@ func (p *Payments) RecordPayment(ctx context.Context, c payment.Charge, cause Ca
 	}
 	stored, err := p.Store.RecordPayment(ctx, c, cause)
 	if errors.Is(err, store.ErrIllegalTransition) {
-		later, readErr := p.Store.PaymentByID(ctx, c.MerchantID, c.PaymentID)
+		later, readErr := p.Store.CurrentPayment(ctx, c.MerchantID, c.PaymentID)
 		switch {
 		case readErr != nil:
 			err = readErr
@@ -314,7 +314,7 @@ type ReserveResult struct {
 func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest, start Start) (ReserveResult, error) {
 	workflowID, started := payment.RefundWorkflowID(req.MerchantID, req.IdempotencyKey), start.At
 	if err := p.allowStart(ctx, payment.WorkflowRefund, workflowID, req.MerchantID, req, start, func() (time.Time, error) {
-		stored, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey)
+		stored, err := p.Store.CurrentRefund(ctx, req.MerchantID, payment.RefundID(req.MerchantID, req.IdempotencyKey))
 		return stored.CreatedAt, err
 	}); err != nil {
 		return ReserveResult{}, err
@@ -355,7 +355,7 @@ func (p *Payments) ReserveRefund(ctx context.Context, req payment.RefundRequest,
 // already. It leaves it to the store to refuse a payment that does not exist.
 func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) error {
 	problems := invalidFields(req.Validate())
-	of, err := p.Store.PaymentByID(ctx, req.MerchantID, req.PaymentID)
+	of, err := p.Store.CurrentPayment(ctx, req.MerchantID, req.PaymentID)
 	switch {
 	case err == nil:
 		problems = append(problems, p.Profiles[of.Processor].CheckRefund(req, of.Currency)...)
@@ -365,7 +365,7 @@ func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) e
 	if len(problems) == 0 {
 		return nil
 	}
-	if _, err := p.Store.Refund(ctx, req.MerchantID, req.IdempotencyKey); !errors.Is(err, payment.ErrNotFound) {
+	if _, err := p.Store.CurrentRefund(ctx, req.MerchantID, payment.RefundID(req.MerchantID, req.IdempotencyKey)); !errors.Is(err, payment.ErrNotFound) {
 		return storeError(err)
 	}
 	invalid := &payment.InvalidRequestError{Fields: problems}
@@ -376,7 +376,7 @@ func (p *Payments) checkRefund(ctx context.Context, req payment.RefundRequest) e
 func (p *Payments) SettleRefund(ctx context.Context, r payment.Refund, cause Cause) (payment.Refund, error) {
 	stored, err := p.Store.SettleRefund(ctx, r, cause)
 	if errors.Is(err, store.ErrIllegalTransition) && !r.Status.Final() {
-		stored, err = p.Store.Refund(ctx, r.MerchantID, r.IdempotencyKey)
+		stored, err = p.Store.CurrentRefund(ctx, r.MerchantID, r.RefundID)
 	}
 	return stored, storeError(err)
 }
