@@ -10,12 +10,13 @@ import (
 	"github.com/florinpay/florin/internal/processor/ratelimit"
 )
 
-// ahead is how long a call may wait for the rate limit after a worker has taken its task: long enough to get the next task meanwhile.
-const ahead = 200 * time.Millisecond
+// ahead is how long a call may wait for the rate limit after a worker has taken its task: long enough to get the next task meanwhile. A
+// worker that gets tasks more slowly uses the tokens that are left over as soon as it can, up to the burst.
+const ahead = ratelimit.Ahead
 
 // arriving is the time after which the call of a task has reached the rate limit, which counts it from then on. Until then the task counts
 // as a poll: otherwise further tasks would be taken meanwhile.
-const arriving = 50 * time.Millisecond
+const arriving = 25 * time.Millisecond
 
 // recheckRate is the longest time after which a worker notices that the rate has been changed.
 const recheckRate = 100 * time.Millisecond

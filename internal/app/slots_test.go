@@ -59,7 +59,7 @@ func TestWorkerTakesOnlyTasksThatTheRateLimitIsAboutToAllow(t *testing.T) {
 		want      int
 	}{
 		{name: "no rate limit", maxWait: time.Second, size: 100, want: 100},
-		{name: "the burst and what follows soon", perSecond: 20, burst: 10, maxWait: time.Second, size: 100, want: 14},
+		{name: "the burst and what follows soon", perSecond: 20, burst: 10, maxWait: time.Second, size: 100, want: 12},
 		{name: "calls that may not wait", perSecond: 20, burst: 10, size: 100, want: 10},
 		{name: "fewer slots than tokens", perSecond: 20, burst: 10, maxWait: time.Second, size: 3, want: 3},
 	} {
