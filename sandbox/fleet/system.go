@@ -129,12 +129,14 @@ func (s *system) start(ctx context.Context, name string) error {
 	return p.Start(ctx)
 }
 
-// shares returns the workers that have a row in the store.
+// shares returns the workers whose leases have not ended.
 func (s *system) shares(ctx context.Context) (names []string, err error) {
 	all, err := s.store.Processors(ctx)
 	for _, p := range all {
 		for _, share := range p.Shares {
-			names = append(names, share.Worker)
+			if p.Now.Before(share.LeaseUntil) {
+				names = append(names, share.Worker)
+			}
 		}
 	}
 	return names, err

@@ -3,9 +3,8 @@
 // all variants use it in turn, in alternating rounds.
 //
 // Where Temporal stores its data decides what Florin's share is. In memory (SQLite), transactions are cheap and search attributes are
-// expensive, because each row of the visibility table has 75 indexes: there a charge has about three quarters of the throughput of
-// the bare workflow, of which the search attributes and details for Temporal Web cost 6 to 8 %. On PostgreSQL
-// (--temporal-on-postgres) it has nine tenths, and what Temporal Web shows costs nothing measurable.
+// expensive, because each row of the visibility table has 75 indexes. On PostgreSQL (--temporal-on-postgres), transactions are what costs,
+// and an inline charge has fewer of them. docs/capacity.md has the figures.
 package main
 
 import (
