@@ -38,7 +38,7 @@ func command() *cobra.Command {
 	}
 	flags := root.Flags()
 	flags.IntVar(&l.flood, "charges", 20000, "number of charges of merchant A")
-	flags.Float64Var(&l.floodPerSecond, "per-second", 60, "charges that merchant A starts in a second; should be above --limit")
+	flags.Float64Var(&l.floodPerSecond, "per-second", 40, "charges that merchant A starts in a second; should be above --limit")
 	flags.IntVar(&l.charges, "others", 50, "number of charges of merchant B, evenly distributed over the flood")
 	flags.Float64Var(&l.limit, "limit", 25, "rate limit of the processor, in calls per second; 0: only --calls limits it")
 	flags.IntVar(&l.calls, "calls", 100, "concurrent calls that the processor allows")
