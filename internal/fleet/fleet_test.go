@@ -353,7 +353,9 @@ func TestStoreThatHasLostItsRowsChangesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTable()
 		workers := []*testWorker{start(t, s, "one", limit20), start(t, s, "two", limit20), start(t, s, "three", limit20)}
-		s.control(func(c *payment.ProcessorControl) { c.Paused, c.By, c.Reason, c.PerSecond = true, "jane", "incident 4711", 12 })
+		s.control(func(c *payment.ProcessorControl) {
+			c.Paused, c.By, c.Reason, c.PerSecond = true, "jane", "incident 4711", 12
+		})
 		lower := store.Rate{PerSecond: 12, Burst: 8}
 		<-time.After(5 * time.Second)
 		s.lose()

@@ -182,17 +182,8 @@ func (p *Processor) send(charges []*charge) {
 	for i, c := range charges {
 		calls[i], attempts[c.call.Key] = c.call, retry.Attempt(c.ctx)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(charges[0].ctx))
-	defer cancel()
-	var waiting atomic.Int64
-	waiting.Store(int64(len(charges)))
-	for _, c := range charges {
-		defer context.AfterFunc(c.ctx, func() {
-			if waiting.Add(-1) == 0 {
-				cancel()
-			}
-		})()
-	}
+	ctx, end := whileAnyWaits(charges)
+	defer end()
 	items := p.chargeBatch(retry.WithAttempts(ctx, attempts), calls)
 	for i, c := range charges {
 		if isRefused(items[i].Err) {
@@ -200,6 +191,26 @@ func (p *Processor) send(charges []*charge) {
 			continue
 		}
 		c.done <- items[i]
+	}
+}
+
+// whileAnyWaits returns a context that ends when the contexts of all charges have ended, or with end.
+func whileAnyWaits(charges []*charge) (ctx context.Context, end func()) {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(charges[0].ctx))
+	var left atomic.Int64
+	stops := make([]func() bool, len(charges))
+	for i, c := range charges {
+		stops[i] = context.AfterFunc(c.ctx, func() {
+			if left.Add(1) == int64(len(charges)) {
+				cancel()
+			}
+		})
+	}
+	return ctx, func() {
+		for _, stop := range stops {
+			stop()
+		}
+		cancel()
 	}
 }
 
