@@ -112,6 +112,12 @@ func (t *table) set(change func(*table)) {
 	change(t)
 }
 
+// rows returns the shares of processor acme.
+func (t *table) rows() (rows []store.RateShare) {
+	t.set(func(t *table) { rows = slices.Clone(t.shares["acme"]) })
+	return rows
+}
+
 // control changes the control of processor acme.
 func (t *table) control(change func(*payment.ProcessorControl)) {
 	t.set(func(t *table) {
@@ -284,9 +290,9 @@ func TestShareOfAWorkerThatHasDiedIsFreeAfterItsLease(t *testing.T) {
 		run(t, 1500*time.Millisecond, limit20, one, two, three)
 		require.InDelta(t, 10, three.allowed().PerSecond, 0.1, "the dead one gets no part")
 		three.Stop()
-		require.Len(t, s.shares["acme"], 2)
+		require.Len(t, s.rows(), 2)
 		<-time.After(time.Hour)
-		require.Len(t, s.shares["acme"], 1, "expired rows are removed at some time")
+		require.Len(t, s.rows(), 1, "expired rows are removed at some time")
 		one.Stop()
 	})
 }
@@ -364,7 +370,7 @@ func TestStoreThatHasLostItsRowsChangesNothing(t *testing.T) {
 			require.Equal(t, &ratelimit.Pause{By: "jane", Reason: "incident 4711"}, w.paused(), "a pause is not lifted by accident")
 			require.Less(t, w.Age(), 2*time.Second)
 		}
-		for _, share := range s.shares["acme"] {
+		for _, share := range s.rows() {
 			require.Negative(t, share.AppliedRevision, "the worker does not obey what is recorded")
 		}
 		s.control(func(c *payment.ProcessorControl) { c.By, c.Reason = "jane", "the incident is over" })
@@ -381,10 +387,11 @@ func TestDecisionThatTheStoreHasLostStaysInForce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newTable()
 		one := start(t, s, "one", limit20)
-		applied := func() int64 { return s.shares["acme"][0].AppliedRevision }
+		applied := func() int64 { return s.rows()[0].AppliedRevision }
 		s.control(func(c *payment.ProcessorControl) { c.Reason = "the first" })
 		<-time.After(2 * time.Second)
-		before := s.controls["acme"]
+		var before payment.ProcessorControl
+		s.set(func(s *table) { before = s.controls["acme"] })
 		s.control(func(c *payment.ProcessorControl) { c.Paused, c.Reason = true, "incident 4711" })
 		<-time.After(2 * time.Second)
 		require.Equal(t, int64(2), applied())
@@ -429,7 +436,7 @@ func TestPauseAndRateReachEveryWorker(t *testing.T) {
 		for _, w := range []*testWorker{one, two} {
 			require.Equal(t, &ratelimit.Pause{By: "jane", Reason: "incident 4711"}, w.paused())
 		}
-		for _, share := range s.shares["acme"] {
+		for _, share := range s.rows() {
 			require.Equal(t, int64(1), share.AppliedRevision)
 		}
 		s.control(func(c *payment.ProcessorControl) { c.Paused, c.PerSecond = false, 6 })
