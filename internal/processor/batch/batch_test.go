@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -69,6 +70,13 @@ func (f *fake) ChargeBatch(ctx context.Context, calls []processor.ChargeCall) []
 		f.canceled = append(f.canceled, keys)
 		return nil
 	}
+}
+
+// ended returns the batches that were canceled.
+func (f *fake) ended() [][]string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.canceled)
 }
 
 // pass waits until the time has passed.
@@ -240,10 +248,10 @@ func TestRequestEndsWithItsLastCaller(t *testing.T) {
 		r.charge(WithPart(t.Context()), "queued 1")
 		r.charge(WithPart(t.Context()), "queued 2")
 		pass(300*time.Millisecond - time.Nanosecond)
-		require.Empty(t, r.canceled)
+		require.Empty(t, r.ended())
 		pass(time.Nanosecond)
 		synctest.Wait()
-		require.Equal(t, [][]string{{"a", "b", "c"}}, r.canceled, "a charge that is late would be executed after its caller has given up")
+		require.Equal(t, [][]string{{"a", "b", "c"}}, r.ended(), "a charge that is late would be executed after its caller has given up")
 		r.end()
 		unknown := "ambiguous outcome_unknown true"
 		require.Equal(t, map[string]string{"a": unknown, "b": unknown, "c": unknown, "queued 1": "queued 1", "queued 2": "queued 2"}, r.outcomes)
