@@ -209,7 +209,7 @@ func (i *Inline) attempt(
 	}
 	// It is canceled, and not timed out: a processor that takes longer than a first attempt may is no reason for the breaker to open.
 	if start.Batch {
-		ctx = batch.WithInlinePart(ctx)
+		ctx = batch.WithKind(ctx, batch.Inline)
 	}
 	ctx, cancel := context.WithCancel(retry.WithAttempt(ctx, 1))
 	defer cancel()

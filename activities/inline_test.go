@@ -19,12 +19,12 @@ import (
 type approving struct {
 	processor.Processor
 	calls []processor.ChargeCall
-	// parts has for each call whether it was part of a batch.
-	parts []bool
+	// kinds are those of the calls.
+	kinds []batch.Kind
 }
 
 func (a *approving) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	a.calls, a.parts = append(a.calls, call), append(a.parts, batch.IsPart(ctx))
+	a.calls, a.kinds = append(a.calls, call), append(a.kinds, batch.KindOf(ctx))
 	return processor.Result{
 		ID: "ch_1", Status: payment.Succeeded, Amount: call.Amount, Currency: call.Currency, CapturedAmount: call.Amount, Reference: call.Key,
 	}, nil
@@ -64,11 +64,11 @@ func TestFirstAttemptIsMadeOnlyForWhatIsNew(t *testing.T) {
 }
 
 func TestFirstAttemptOfABatchMayWaitForOthers(t *testing.T) {
-	for _, isBatch := range []bool{false, true} {
+	for isBatch, kind := range map[bool]batch.Kind{false: batch.Single, true: batch.Inline} {
 		env, _, one := newInline(t)
 		_, err := env.ExecuteActivity(payment.ActivityChargeInline, purchase, Start{At: time.Now(), Batch: isBatch})
 		require.NoError(t, err)
-		require.Equal(t, []bool{isBatch}, one.parts)
+		require.Equal(t, []batch.Kind{kind}, one.kinds)
 	}
 }
 
@@ -152,4 +152,17 @@ func TestResponseCanBeReturnedIfTheStoreHangs(t *testing.T) {
 	earlier, _ := persisting.Deadline()
 	require.Positive(t, deadline.Sub(earlier))
 	require.Less(t, deadline.Sub(earlier), toPersist)
+}
+
+// A failure whose wait is 0 is not retried.
+func TestFirstAttemptThatMayBeRetriedHasAWait(t *testing.T) {
+	env, p, _ := newInline(t)
+	refused := failingProcessor{err: &processor.Error{
+		Class: payment.ClassRateLimited, Certainty: processor.NotExecuted, Retry: true, HTTPStatus: 429,
+	}}
+	short := retry.Backoff{Strategy: retry.Fixed, Initial: time.Microsecond, Max: time.Microsecond}
+	p.Inline = NewInline(map[string]FirstAttempts{"one": {Processor: NewProcessor(refused, processor.Profile{}, short, 5*time.Minute, Guard{})}}, 1)
+	value, err := env.ExecuteActivity(payment.ActivityChargeInline, purchase, Start{At: time.Now()})
+	begun := decode[BeginResult](t, value, err)
+	require.Equal(t, Duration(time.Millisecond), begun.First.Failure.Wait)
 }

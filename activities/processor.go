@@ -131,7 +131,7 @@ func once[C any](
 	info := activity.GetInfo(ctx)
 	attempt := retry.WithAttempt(ctx, before.Attempts+int(info.Attempt))
 	if priority.IsBatch(info.Priority) {
-		attempt = batch.WithPart(attempt)
+		attempt = batch.WithKind(attempt, batch.Queued)
 	}
 	result, err := send(attempt, call)
 	if err != nil {

@@ -71,7 +71,7 @@ func TestChargesOfBatchesAreSentTogetherIfConfigured(t *testing.T) {
 			opened, paths := openWithBatches(t, tc.maxItems)
 			ctx := t.Context()
 			if tc.batch {
-				ctx = batch.WithPart(ctx)
+				ctx = batch.WithKind(ctx, batch.Queued)
 			}
 			var all sync.WaitGroup
 			results := make([]processor.Result, 3)

@@ -13,26 +13,30 @@ import (
 	"github.com/florinpay/florin/processor"
 )
 
-type partKey struct{}
+type kindKey struct{}
 
-// kind is what callers have in common that wait about as long for their charges. Only their charges are sent together.
-type kind int
+// Kind says whether charges are parts of a batch, and how long their callers wait. Only charges of one kind are sent together.
+type Kind int
 
 const (
-	queued kind = iota + 1
-	inline
+	// Single is no part of a batch.
+	Single Kind = iota
+	// Queued is of an activity, which waits longer than a request lasts.
+	Queued
+	// Inline is of a first attempt that is made inline, which waits a short time.
+	Inline
 )
 
-// WithPart returns a context whose charges are parts of a batch: they may wait for others.
-func WithPart(ctx context.Context) context.Context { return context.WithValue(ctx, partKey{}, queued) }
-
-// WithInlinePart is [WithPart] for first attempts that are made inline, which have little time: no request lasts longer than its callers wait.
-func WithInlinePart(ctx context.Context) context.Context {
-	return context.WithValue(ctx, partKey{}, inline)
+// WithKind returns a context whose charges are of a kind: parts of a batch may wait for others.
+func WithKind(ctx context.Context, k Kind) context.Context {
+	return context.WithValue(ctx, kindKey{}, k)
 }
 
-// IsPart reports whether the charges of ctx are parts of a batch.
-func IsPart(ctx context.Context) bool { return ctx.Value(partKey{}) != nil }
+// KindOf returns the kind of the charges of ctx.
+func KindOf(ctx context.Context) Kind {
+	k, _ := ctx.Value(kindKey{}).(Kind)
+	return k
+}
 
 // Options configure a [Processor].
 type Options struct {
@@ -42,31 +46,31 @@ type Options struct {
 	Wait time.Duration
 }
 
-// Processor is a processor that gathers the charges of batches, see [WithPart], and sends them in one request. All other calls,
+// Processor is a processor that gathers the charges of batches, see [WithKind], and sends them in one request. All other calls,
 // and a charge that finds no other, pass through; so does one that was refused for good together with others. It is safe for concurrent use.
 type Processor struct {
 	processor.Batcher
 	options Options
 
 	mu   sync.Mutex
-	open map[kind]*group // to which charges are added
+	open map[Kind]*group // to which charges are added
 }
 
 // New returns a Processor that sends its calls through p.
 func New(p processor.Batcher, o Options) *Processor {
-	return &Processor{Batcher: p, options: o, open: map[kind]*group{}}
+	return &Processor{Batcher: p, options: o, open: map[Kind]*group{}}
 }
 
 // group are charges that go into one request. It is open until it is sent.
 type group struct {
-	kind    kind
+	kind    Kind
 	charges []*charge
 	timer   *time.Timer
 }
 
 // charge is a charge that waits for its outcome.
 type charge struct {
-	kind kind
+	kind Kind
 	ctx  context.Context //nolint:containedctx // it says which attempt it is, and is the context of the request if the charge is alone
 	call processor.ChargeCall
 	// done receives the outcome, or is closed if the caller has to send the charge itself.
@@ -77,8 +81,8 @@ type charge struct {
 // Once the request is being sent, the charge may be executed; the other charges of the request are not affected. The request is canceled
 // when the last of its callers has left.
 func (p *Processor) Charge(ctx context.Context, call processor.ChargeCall) (processor.Result, error) {
-	kind, isPart := ctx.Value(partKey{}).(kind)
-	if !isPart {
+	kind := KindOf(ctx)
+	if kind == Single {
 		return p.Batcher.Charge(ctx, call)
 	}
 	c := p.add(ctx, kind, call)
@@ -105,7 +109,7 @@ func outcome(item processor.BatchItem) (processor.Result, error) {
 
 // add adds a charge to the open group, which is sent at once if it is full then. It returns nil for a charge that is in the group
 // already: its request would contain the key twice.
-func (p *Processor) add(ctx context.Context, k kind, call processor.ChargeCall) *charge {
+func (p *Processor) add(ctx context.Context, k Kind, call processor.ChargeCall) *charge {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	g := p.open[k]

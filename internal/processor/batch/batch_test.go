@@ -136,8 +136,8 @@ func TestRefusedRequestIsNoRefusalOfItsCharges(t *testing.T) {
 				r.respond = func(calls []processor.ChargeCall) []processor.BatchItem {
 					return []processor.BatchItem{{Err: &tt.err}, {Err: &tt.err}}
 				}
-				r.charge(WithPart(t.Context()), "1")
-				r.charge(WithPart(t.Context()), "2")
+				r.charge(WithKind(t.Context(), Queued), "1")
+				r.charge(WithKind(t.Context(), Queued), "2")
 				r.end()
 				require.ElementsMatch(t, tt.want, r.single)
 				for _, key := range tt.want {
@@ -151,7 +151,7 @@ func TestRefusedRequestIsNoRefusalOfItsCharges(t *testing.T) {
 func TestChargesOfABatchAreSentInOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
-		ctx := WithPart(t.Context())
+		ctx := WithKind(t.Context(), Queued)
 		r.charge(retry.WithAttempt(ctx, 3), "a")
 		pass(wait / 2)
 		r.charge(ctx, "refused")
@@ -175,13 +175,13 @@ func TestChargesOfABatchAreSentInOneRequest(t *testing.T) {
 func TestChargeThatFindsNoOtherIsSentOnItsOwn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
-		r.charge(WithPart(t.Context()), "a")
+		r.charge(WithKind(t.Context(), Queued), "a")
 		r.end()
 		require.Empty(t, r.batches)
 		require.Equal(t, map[string]string{"a": "single a"}, r.outcomes)
 		require.Equal(t, wait+time.Second, r.took["a"])
 		// Its ctx is that of the ordinary call.
-		ctx, cancel := context.WithCancel(WithPart(t.Context()))
+		ctx, cancel := context.WithCancel(WithKind(t.Context(), Queued))
 		r.charge(ctx, "b")
 		pass(2 * wait)
 		cancel()
@@ -194,7 +194,7 @@ func TestFullBatchIsSentAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 2, Wait: time.Hour})
 		for _, key := range []string{"a", "b", "c", "d"} {
-			r.charge(WithPart(t.Context()), key)
+			r.charge(WithKind(t.Context(), Queued), key)
 		}
 		r.end()
 		require.Equal(t, [][]string{{"a", "b"}, {"c", "d"}}, r.batches)
@@ -206,7 +206,7 @@ func TestSameKeyIsNotTwiceInARequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
 		for _, key := range []string{"a", "b", "a"} {
-			r.charge(WithPart(t.Context()), key)
+			r.charge(WithKind(t.Context(), Queued), key)
 		}
 		r.end()
 		require.Equal(t, [][]string{{"a", "b"}}, r.batches)
@@ -217,12 +217,12 @@ func TestSameKeyIsNotTwiceInARequest(t *testing.T) {
 func TestCallerWhoseContextEndsLeavesWithoutTheOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
-		early, cancelEarly := context.WithCancel(WithPart(t.Context()))
-		late, cancelLate := context.WithCancel(WithPart(t.Context()))
+		early, cancelEarly := context.WithCancel(WithKind(t.Context(), Queued))
+		late, cancelLate := context.WithCancel(WithKind(t.Context(), Queued))
 		r.charge(early, "early") // the first: the request must not depend on its context
 		r.charge(late, "late")
-		r.charge(WithPart(t.Context()), "a")
-		r.charge(WithPart(t.Context()), "b")
+		r.charge(WithKind(t.Context(), Queued), "a")
+		r.charge(WithKind(t.Context(), Queued), "b")
 		cancelEarly()
 		synctest.Wait()
 		require.Equal(t, map[string]string{"early": "not_executed not_sent true"}, r.outcomes)
@@ -241,12 +241,12 @@ func TestRequestEndsWithItsLastCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
 		for i, key := range []string{"a", "b", "c"} {
-			ctx, cancel := context.WithTimeout(WithInlinePart(t.Context()), 100*time.Millisecond*time.Duration(i+1))
+			ctx, cancel := context.WithTimeout(WithKind(t.Context(), Inline), 100*time.Millisecond*time.Duration(i+1))
 			defer cancel()
 			r.charge(ctx, key)
 		}
-		r.charge(WithPart(t.Context()), "queued 1")
-		r.charge(WithPart(t.Context()), "queued 2")
+		r.charge(WithKind(t.Context(), Queued), "queued 1")
+		r.charge(WithKind(t.Context(), Queued), "queued 2")
 		pass(300*time.Millisecond - time.Nanosecond)
 		require.Empty(t, r.ended())
 		pass(time.Nanosecond)
@@ -261,7 +261,7 @@ func TestRequestEndsWithItsLastCaller(t *testing.T) {
 func TestBatchThatAllCallersHaveLeftIsNotSent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 100, Wait: wait})
-		ctx, cancel := context.WithCancel(WithPart(t.Context()))
+		ctx, cancel := context.WithCancel(WithKind(t.Context(), Queued))
 		r.charge(ctx, "a")
 		r.charge(ctx, "b")
 		cancel()
@@ -288,8 +288,8 @@ func TestChargesOfAnAdapterThatFailsMayBeExecuted(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				r := start(t, Options{MaxItems: 2, Wait: wait})
 				r.respond = respond
-				r.charge(WithPart(t.Context()), "a")
-				r.charge(WithPart(t.Context()), "b")
+				r.charge(WithKind(t.Context(), Queued), "a")
+				r.charge(WithKind(t.Context(), Queued), "b")
 				r.end()
 				require.Equal(t, map[string]string{"a": "ambiguous outcome_unknown true", "b": "ambiguous outcome_unknown true"}, r.outcomes)
 			})
@@ -301,7 +301,7 @@ func TestChargeIsSentAtMostOnceWhileCallersComeAndLeave(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := start(t, Options{MaxItems: 7, Wait: time.Millisecond})
 		for i := range 500 {
-			ctx, cancel := context.WithTimeout(WithPart(t.Context()), time.Duration(i%5)*time.Millisecond+2*time.Second*time.Duration(i%2))
+			ctx, cancel := context.WithTimeout(WithKind(t.Context(), Queued), time.Duration(i%5)*time.Millisecond+2*time.Second*time.Duration(i%2))
 			defer cancel()
 			key := fmt.Sprint("k", i)
 			r.all.Go(func() {
