@@ -326,9 +326,10 @@ type decision struct {
 	// granted is what the worker may use. hungry reports whether it waits for more, and scarce whether the demand of all exceeds the limit.
 	granted        store.Rate
 	hungry, scarce bool
-	// unrecorded is that of controlled.
-	unrecorded bool
 }
+
+// unrecorded reports that the store has lost the decision of an operator that stays in force.
+func (d decision) unrecorded() bool { return d.own.AppliedRevision == noRevision }
 
 // decide decides the share of this worker.
 func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
@@ -337,7 +338,7 @@ func (p *controlled) decide(s store.ProcessorShares, renewal int64) decision {
 		Since: s.Now, LeaseUntil: s.Now.Add(lease),
 	}}
 	if p.control.Revision > 0 && (s.Control.Revision == 0 || s.Control.At.Before(p.control.At)) {
-		d.control, d.unrecorded, d.own.AppliedRevision = p.control, true, noRevision
+		d.control, d.own.AppliedRevision = p.control, noRevision
 	}
 	held, found := store.Rate{}, false
 	for _, share := range s.Shares {
@@ -423,11 +424,11 @@ func (p *controlled) apply(d decision, f *Fleet) time.Duration {
 			zap.Bool("paused", control.Paused), zap.Float64("per_second", control.PerSecond), zap.String("by", control.By),
 			zap.String("reason", control.Reason), zap.Int64("revision", control.Revision))
 	}
-	if d.unrecorded && !p.unrecorded {
+	if d.unrecorded() && !p.unrecorded {
 		f.logger.Error("the store has lost what an operator had decided about the calls to a processor: it stays in force until one decides again",
 			zap.String("processor", p.Name), zap.String("by", control.By), zap.String("reason", control.Reason))
 	}
-	p.using, p.control, p.scarce, p.renewed, p.unrecorded = d.granted, control, d.scarce, true, d.unrecorded
+	p.using, p.control, p.scarce, p.renewed, p.unrecorded = d.granted, control, d.scarce, true, d.unrecorded()
 	p.permit = ratelimit.Permit{
 		PerSecond: d.granted.PerSecond, Burst: d.granted.Burst, Until: f.until, Growing: p.demand <= d.granted.PerSecond,
 	}

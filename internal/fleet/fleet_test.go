@@ -112,6 +112,16 @@ func (t *table) set(change func(*table)) {
 	change(t)
 }
 
+// freeze lets the next renewal of a worker not return before thaw.
+func (t *table) freeze(worker string) (thaw func()) {
+	frozen := make(chan struct{})
+	t.set(func(t *table) { t.frozen[worker] = frozen })
+	return func() {
+		t.set(func(t *table) { delete(t.frozen, worker) })
+		close(frozen)
+	}
+}
+
 // rows returns the shares of processor acme.
 func (t *table) rows() (rows []store.RateShare) {
 	t.set(func(t *table) { rows = slices.Clone(t.shares["acme"]) })
@@ -302,13 +312,12 @@ func TestFrozenWorkerHasNothingUntilItHasRenewed(t *testing.T) {
 		s := newTable()
 		one, two := start(t, s, "one", limit20), start(t, s, "two", limit20)
 		run(t, 10*time.Second, limit20, one, two)
-		thaw := make(chan struct{})
-		s.set(func(s *table) { s.frozen["two"] = thaw })
+		thaw := s.freeze("two")
 		run(t, lease+2*time.Second, limit20, one, two)
 		require.Equal(t, store.Rate{}, two.allowed())
 		require.Equal(t, limit20, one.allowed())
-		s.set(func(s *table) { delete(s.frozen, "two"); s.down = true })
-		close(thaw)
+		s.set(func(s *table) { s.down = true })
+		thaw()
 		run(t, 10*time.Second, limit20, one, two)
 		require.Equal(t, store.Rate{}, two.allowed(), "that the store is down now does not bring the share back")
 		s.set(func(s *table) { s.down = false })
@@ -340,11 +349,10 @@ func TestWorkerThatWasFrozenDoesNotKeepItsShareBecauseTheStoreIsDown(t *testing.
 			s := newTable()
 			one, two := start(t, s, "one", limit20), start(t, s, "two", limit20)
 			run(t, 10*time.Second, limit20, one, two)
-			thaw := make(chan struct{})
-			s.set(func(s *table) { s.frozen["two"] = thaw })
+			thaw := s.freeze("two")
 			run(t, 4900*time.Millisecond, limit20, one, two)
-			s.set(func(s *table) { delete(s.frozen, "two"); s.down = true })
-			close(thaw)
+			s.set(func(s *table) { s.down = true })
+			thaw()
 			run(t, time.Duration(1500+shift*20)*time.Millisecond, limit20, one, two)
 			s.set(func(s *table) { s.down = false })
 			run(t, 5*time.Second, limit20, one, two)
@@ -380,6 +388,52 @@ func TestStoreThatHasLostItsRowsChangesNothing(t *testing.T) {
 			require.Nil(t, w.paused())
 			w.Stop()
 		}
+	})
+}
+
+// Its first renewal after that succeeds, but finds no row: what it has lost it does not get back before it sees what others have.
+func TestWorkerThatWasFrozenDoesNotKeepItsShareBecauseTheStoreHasLostItsRows(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTable()
+		one, two := start(t, s, "one", limit20), start(t, s, "two", limit20)
+		run(t, 10*time.Second, limit20, one, two)
+		thaw := s.freeze("two")
+		run(t, lease+3*time.Second, limit20, one, two)
+		require.Equal(t, limit20, one.allowed())
+		// The row of the processor is missing when two renews: one has registered it again before, and loses it again.
+		for range 20 {
+			s.lose()
+			run(t, 50*time.Millisecond, limit20, one, two)
+			thaw()
+			thaw = func() {}
+		}
+		run(t, 20*time.Second, limit20, one, two)
+		require.InDelta(t, 20, run(t, 5*time.Second, limit20, one, two), 1e-6)
+		one.Stop()
+		two.Stop()
+	})
+}
+
+func TestWorkersThatHaveNothingToMoveRenewOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newTable()
+		one, two := start(t, s, "one", limit20), start(t, s, "two", limit20)
+		run(t, 5*time.Second, limit20, one, two)
+		one.setDemand(60)
+		two.setDemand(70) // its part would be 10.8, and it has 10
+		run(t, 10*time.Second, limit20, one, two)
+		require.Less(t, two.allowed().PerSecond, 10.4)
+		renewals := func() (n int64) {
+			for _, share := range s.rows() {
+				n += share.Renewal
+			}
+			return n
+		}
+		before := renewals()
+		run(t, 10*time.Second, limit20, one, two)
+		require.LessOrEqual(t, renewals()-before, int64(22))
+		one.Stop()
+		two.Stop()
 	})
 }
 
@@ -500,12 +554,7 @@ func disturbed(t *testing.T, random *rand.Rand) {
 			running[i].Stop()
 			running = slices.Delete(running, i, i+1)
 		case action == 3:
-			thaw, worker := make(chan struct{}), running[i].worker
-			s.set(func(s *table) { s.frozen[worker] = thaw })
-			time.AfterFunc(time.Duration(random.IntN(15_000))*time.Millisecond, func() {
-				s.set(func(s *table) { delete(s.frozen, worker) })
-				close(thaw)
-			})
+			time.AfterFunc(time.Duration(random.IntN(15_000))*time.Millisecond, s.freeze(running[i].worker))
 		case action == 4:
 			s.set(func(s *table) { s.down = !s.down })
 		case action == 10 && !slices.ContainsFunc(running, func(w *testWorker) bool { return w.allowed().Burst == 0 }):
